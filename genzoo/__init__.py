@@ -1,0 +1,110 @@
+"""A zoo of generative models with one door: ``genzoo.load("dcgan-mnist").sample(16)``.
+
+Names are imported when first used, so that ``import genzoo`` costs no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from genzoo.version import VERSION
+
+if TYPE_CHECKING:
+    from genzoo.cards import load, names
+    from genzoo.draws import Draws
+    from genzoo.errors import (
+        BadInput,
+        Failed,
+        GenzooError,
+        InvalidModel,
+        UnknownName,
+        Unreachable,
+    )
+    from genzoo.families import Family, hookimpl
+    from genzoo.models import (
+        Completer,
+        Density,
+        Discriminator,
+        Encoder,
+        Latent,
+        Model,
+        Sampler,
+        Translator,
+    )
+    from genzoo.samples import Arrays, Images, Origin, Samples
+    from genzoo.store import save
+    from genzoo.training import Adversarial, Averaged, Batch, Descent, Logs, Trainer, fit
+
+__version__ = VERSION
+
+_HOMES = {
+    "cards": ("load", "names"),
+    "draws": ("Draws",),
+    "errors": (
+        "BadInput",
+        "Failed",
+        "GenzooError",
+        "InvalidModel",
+        "UnknownName",
+        "Unreachable",
+    ),
+    "families": ("Family", "hookimpl"),
+    "models": (
+        "Completer",
+        "Density",
+        "Discriminator",
+        "Encoder",
+        "Latent",
+        "Model",
+        "Sampler",
+        "Translator",
+    ),
+    "samples": ("Arrays", "Images", "Origin", "Samples"),
+    "store": ("save",),
+    "training": ("Adversarial", "Averaged", "Batch", "Descent", "Logs", "Trainer", "fit"),
+}
+_HOME = {name: home for home, names_ in _HOMES.items() for name in names_}
+
+__all__ = [
+    "Adversarial",
+    "Arrays",
+    "Averaged",
+    "BadInput",
+    "Batch",
+    "Completer",
+    "Density",
+    "Descent",
+    "Discriminator",
+    "Draws",
+    "Encoder",
+    "Failed",
+    "Family",
+    "GenzooError",
+    "Images",
+    "InvalidModel",
+    "Latent",
+    "Logs",
+    "Model",
+    "Origin",
+    "Sampler",
+    "Samples",
+    "Trainer",
+    "Translator",
+    "UnknownName",
+    "Unreachable",
+    "__version__",
+    "fit",
+    "hookimpl",
+    "load",
+    "names",
+    "save",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'genzoo' has no attribute {name!r}")
+    return getattr(import_module(f"genzoo.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,71 @@
+"""The command line: one command per verb, each only calling the public functions."""
+
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from genzoo.cli import data, families, list, sample, train  # noqa: F401 (each adds its commands)
+from genzoo.cli.app import app
+from genzoo.errors import GenzooError, unknown
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code."""
+    given = [*sys.argv[1:]] if arguments is None else [*arguments]
+    logging.basicConfig(format="genzoo: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    code = run(given)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _closed_pipe()
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; whatever goes wrong becomes one line and an exit code."""
+    try:
+        _check_command(arguments)
+        return app([*arguments], prog_name="genzoo", standalone_mode=False) or 0
+    except BrokenPipeError:
+        return _closed_pipe()
+    except KeyboardInterrupt as stop:
+        return _say(str(stop) or "interrupted", 130, arguments)
+    except GenzooError as error:
+        return _say(str(error), error.exit_code, arguments)
+    except (MemoryError, OSError) as error:
+        return _say(f"{type(error).__name__}: {error}", 1, arguments)
+    except Exception as error:
+        complaint: Any = error
+        if hasattr(error, "format_message"):  # typer's own, about how it was called
+            return _say(complaint.format_message(), complaint.exit_code, arguments)
+        if "out of memory" in str(error) or "can't allocate" in str(error):
+            return _say(str(error), 1, arguments)
+        raise
+
+
+def _check_command(arguments: Sequence[str]) -> None:
+    first = next((a for a in arguments if not a.startswith("-")), None)
+    known = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    if first is not None and arguments[0] == first and first not in known:
+        raise unknown("command", first, known, "Type genzoo --help to see all.")
+
+
+def _say(message: str, code: int, arguments: Sequence[str]) -> int:
+    if os.environ.get("GENZOO_DEBUG"):
+        traceback.print_exc()
+    line = " ".join("".join(c if c.isprintable() else " " for c in message).split())
+    if "--json" in arguments:
+        print(json.dumps({"error": {"code": code, "message": line}}), file=sys.stderr)
+    else:
+        print(f"genzoo: {line}", file=sys.stderr)
+    return code
+
+
+def _closed_pipe() -> int:
+    """Nobody reads on: stop quietly, as other tools do (128 + SIGPIPE)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141

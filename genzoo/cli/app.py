@@ -1,0 +1,92 @@
+"""The typer application, and what its commands share: options, tables, progress."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from genzoo.version import VERSION
+
+app = typer.Typer(
+    name="genzoo",
+    help="A zoo of generative models with one door.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+Root = Annotated[
+    str | None, typer.Option("--data-root", help="Where data sets lie; else GENZOO_DATA.")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"genzoo {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """A zoo of generative models with one door."""
+
+
+def as_json(value: Any) -> None:
+    """The result, as one JSON document on stdout."""
+    print(json.dumps(value, indent=2, default=str))
+
+
+def as_table(rows: Iterable[Sequence[Any]], heads: Sequence[str] = ()) -> None:
+    """Columns as wide as their widest entry; the last one as long as it likes."""
+    lines = [[str(cell) for cell in row] for row in ([heads] if heads else []) + [*rows]]
+    if not lines:
+        return
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        print("  ".join(cells).rstrip())
+
+
+class Ticker:
+    """A line on the terminal that is written over; silent where there is no terminal."""
+
+    def __init__(self) -> None:
+        self.shown, self.last = sys.stderr.isatty(), 0.0
+
+    def __call__(self, text: Callable[[], str], *, always: bool = False) -> None:
+        now = time.monotonic()
+        if self.shown and (always or now - self.last > 0.2):
+            self.last = now
+            print(f"\r\x1b[K{text()}", end="", file=sys.stderr, flush=True)
+
+    def done(self) -> None:
+        if self.shown and self.last:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds: 1:02:03."""
+    if seconds == float("inf"):
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def size(count: float) -> str:
+    """Bytes for people: 1.5 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.1f} {unit}"

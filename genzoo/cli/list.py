@@ -1,0 +1,75 @@
+"""list and info: what is here."""
+
+from typing import Annotated, Any
+
+import typer
+
+from genzoo import cards, families, store
+from genzoo.cli.app import Json, app, as_json, as_table, size
+from genzoo.errors import UnknownName
+
+
+@app.command("list")
+def list_models(
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Names alone, one a line.")] = False,
+    json: Json = False,
+) -> None:
+    """List the models that come along: data, size, score, seconds for sixteen samples."""
+    if quiet:
+        print("\n".join(cards.names()))
+        return
+    table = cards.table()
+    if json:
+        as_json([vars(c) for c in table])
+        return
+    rows = [(c.name, c.data, size(c.bytes), c.score, _seconds(c.seconds)) for c in table]
+    as_table(rows, ("name", "data", "size", "score", "16 samples"))
+
+
+@app.command()
+def info(
+    name: Annotated[str, typer.Argument(help="A model, a folder or a family.")], json: Json = False
+) -> None:
+    """Show what a model is and how it was made, or what a family can be told."""
+    if name in families.names():
+        _family(name, json)
+        return
+    try:
+        folder = cards.find(name)
+    except UnknownName as error:
+        raise UnknownName(str(error)) from None
+    manifest, metrics = store.read_manifest(folder), cards.read_metrics(folder)
+    if json:
+        as_json({**manifest.model_dump(mode="json"), "scores": metrics.get("scores", [])})
+        return
+    print(f"{manifest.name}  ({folder})")
+    as_table([(k, v) for k, v in cards.facts(manifest).items()])
+    for score in metrics.get("scores", []):
+        print(f"{score['name']}: {score['value']:g}{score.get('unit', '')}")
+    print(f"terms: {manifest.licence}. {manifest.terms}")
+    if manifest.recipe:
+        print(f"made by: {manifest.recipe.command}")
+
+
+def _family(name: str, json: bool) -> None:
+    found = families.get(name)
+    schemas = {"config": found.config, "options": found.options}
+    fields = {kind: families.fields(schema) for kind, schema in schemas.items()}
+    package, version = families.installed_as(name)
+    facts = {"branch": found.branch, "paper": found.paper, "package": f"{package} {version}"}
+    if json:
+        as_json({"name": name, "summary": found.summary, **facts, **fields})
+        return
+    print(f"{name}: {found.summary}")
+    as_table(facts.items())
+    for kind, rows in fields.items():
+        print(f"\n{kind} (--set NAME=VALUE)")
+        as_table([(r["name"], _default(r["default"]), r["allowed"], r["about"]) for r in rows])
+
+
+def _default(value: Any) -> str:
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _seconds(value: float | None) -> str:
+    return "?" if value is None else f"{value:.3f} s"

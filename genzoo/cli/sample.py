@@ -1,0 +1,70 @@
+"""sample: pictures from a model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genzoo.cli.app import Device, Force, Json, Ticker, app, as_json
+from genzoo.errors import BadInput
+
+if TYPE_CHECKING:
+    from genzoo.models import Sampler
+
+
+@app.command()
+def sample(
+    name: Annotated[str, typer.Argument(help="A model of genzoo list, or a folder like ./mine.")],
+    n: Annotated[int, typer.Option("-n", help="How many.")] = 16,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="A .png (grid), a .npy, or a folder (a file each)."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same; -1 a fresh one.")] = 0,
+    start: Annotated[int, typer.Option(help="Index of the first sample.")] = 0,
+    labels: Annotated[str | None, typer.Option(help="One, or n separated by commas.")] = None,
+    truncation: Annotated[float | None, typer.Option(help="Redraw codes beyond this.")] = None,
+    scale: Annotated[int | None, typer.Option(min=1, max=64, help="Pixels a pixel.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Samples at a time.")] = 64,
+    device: Device = "auto",
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Draw samples and write them down: genzoo sample dcgan-mnist."""
+    from genzoo import sampling
+
+    path = output or Path(f"{Path(name).name.partition('@')[0]}.png")
+    sampling.check_target(path, n, force)
+    model = _sampler(name, device)
+    ticker = Ticker()
+    parts = model.stream(
+        n,
+        labels=_labels(labels),
+        seed=None if seed == -1 else seed,
+        start=start,
+        batch_size=batch_size,
+        truncation=truncation,
+        progress=lambda done, total: ticker(lambda: f"{done} of {total} samples"),
+    )
+    record = sampling.write(parts, path, scale)
+    ticker.done()
+    if json:
+        as_json({"path": str(path), "n": n, **record})
+    else:
+        print(path)
+
+
+def _sampler(name: str, device: str) -> "Sampler":
+    from genzoo import load
+    from genzoo.models import Sampler
+
+    model = load(name, device=device)
+    if not isinstance(model, Sampler):
+        raise BadInput(f"{name} does not sample: it is a {type(model).__name__}")
+    return model
+
+
+def _labels(text: str | None) -> list[str] | str | None:
+    if text is None or "," not in text:
+        return text
+    return [part.strip() for part in text.split(",")]

@@ -1,0 +1,142 @@
+"""train: a family learns a data set."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from genzoo import families, schemas
+from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json, as_table, clock, size
+from genzoo.errors import BadInput
+
+if TYPE_CHECKING:
+    from genzoo.runs import Estimate, Progress, Run
+
+
+@app.command()
+def train(
+    family: Annotated[str | None, typer.Argument(help="One of genzoo families.")] = None,
+    data: Annotated[
+        str, typer.Option(help="One of genzoo data, or a folder: ./photos.")
+    ] = "digits",
+    steps: Annotated[int | None, typer.Option(min=1, max=10**9, help="Updates.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, max=1e6, help="About as long, in place of --steps.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="The folder of the run and its model.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from --out.")] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE, as genzoo info FAMILY lists.")
+    ] = None,
+    device: Device = "auto",
+    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    micro_batches: Annotated[int, typer.Option(help="Parts a batch is computed in.")] = 1,
+    compile: Annotated[bool, typer.Option("--compile", help="Compile the networks.")] = False,
+    checkpoint_every: Annotated[int | None, typer.Option(min=1, help="Steps.")] = None,
+    store_as: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    root: Root = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take.")] = False,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Train a model: genzoo train vae --data digits --minutes 1 --out my-vae."""
+    if resume:
+        if out is None:
+            raise BadInput("--resume needs --out: the folder of the run")
+        _go(*_resumed(out, family, steps, root, threads), json)
+        return
+    if family is None:
+        raise BadInput(f"which family? There is {', '.join(families.names())}")
+    if steps is not None and minutes is not None:
+        raise BadInput("--steps and --minutes are two ways to say one thing: give one of them")
+    asked: dict[str, Any] = {
+        "values": schemas.assignments(settings or []),
+        "seed": seed,
+        "device": device,
+        "precision": precision,
+        "micro_batches": micro_batches,
+        "compile": compile,
+        "dtype": store_as,
+        "command": shlex.join(["genzoo", *sys.argv[1:]]),
+    }
+    if checkpoint_every:
+        asked["checkpoint_every"] = checkpoint_every
+    families.get(family)
+    _threads(threads)
+    from genzoo import runs
+
+    dataset = runs.open_data(data, asked["values"], Path(root) if root else None)
+    if steps is None and minutes is None:
+        minutes = 5.0
+    if dry_run:
+        plan = runs.planned(family, dataset, named=data, steps=steps or 1, **asked)
+        _estimated(runs.estimate(plan, dataset), minutes, json)
+        return
+    folder = out or Path(f"{family}-{Path(data).name}")
+    run = runs.start(
+        family, dataset, folder, named=data, steps=steps, minutes=minutes, force=force, **asked
+    )
+    _go(run, 0, json)
+
+
+def _resumed(
+    out: Path, family: str | None, steps: int | None, root: str | None, threads: int | None
+) -> "tuple[Run, int]":
+    _threads(threads)
+    from genzoo import runs
+
+    run, start = runs.resume(out, Path(root) if root else None)
+    if family not in (None, run.plan.family) or steps not in (None, run.plan.steps):
+        was = f"{run.plan.family} for {run.plan.steps} steps"
+        raise BadInput(f"{out} is a run of {was}: leave the rest out, or begin another folder")
+    return run, start
+
+
+def _go(run: "Run", start: int, json: bool) -> None:
+    from genzoo.training import parallel
+
+    ticker = Ticker()
+    parallel.start(run.device)
+    try:
+        folder = run.go(lambda p: ticker(lambda: _line(p)), start)
+    finally:
+        ticker.done()
+        parallel.stop()
+    if json:
+        as_json({"folder": str(folder), "steps": run.plan.steps})
+    else:
+        print(folder)
+
+
+def _line(p: "Progress") -> str:
+    losses = " ".join(f"{k} {v.item():.3g}" for k, v in p.logs.items() if k.endswith("loss"))
+    return f"step {p.step} of {p.steps}  {p.rate:.1f}/s  {clock(p.left)} left  {losses}"
+
+
+def _estimated(found: "Estimate", minutes: float | None, json: bool) -> None:
+    seconds = minutes * 60 if minutes else found.seconds
+    steps = round(seconds * found.rate) if minutes else found.steps
+    if json:
+        as_json({**vars(found), "steps": steps, "seconds": seconds})
+        return
+    counts = ", ".join(f"{name} {count:,}" for name, count in found.parameters.items())
+    as_table(
+        [
+            ("parameters", counts),
+            ("memory", size(found.memory)),
+            ("speed", f"{found.rate:.2f} steps a second (measured)"),
+            ("steps", f"{steps:,}"),
+            ("time", clock(seconds)),
+        ]
+    )
+
+
+def _threads(count: int | None) -> None:
+    if count is not None:
+        import torch
+
+        torch.set_num_threads(count)

@@ -1,0 +1,51 @@
+"""The few exceptions, each with the exit code that the command line gives it."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class GenzooError(Exception):
+    """A no from genzoo, in one line: what, where, expected and got, what to type.
+
+    Abstract: catch it, raise one of those below.
+    """
+
+    exit_code = 1
+
+
+class Failed(GenzooError):
+    """A sound request that did not work out: a broken plugin, a full disk, a diverged run."""
+
+
+class BadInput(GenzooError, ValueError):
+    """The request itself is wrong."""
+
+    exit_code = 2
+
+
+class UnknownName(GenzooError, LookupError):
+    """Nothing has the name that was asked for."""
+
+    exit_code = 2
+
+
+class Unreachable(GenzooError):
+    """The network or the Hub did not answer as it should."""
+
+    exit_code = 3
+
+
+class InvalidModel(GenzooError):
+    """A model folder that is broken, inconsistent or not to be trusted."""
+
+    exit_code = 4
+
+
+def unknown(kind: str, name: str, known: Iterable[str], hint: str) -> UnknownName:
+    """The error for a ``kind`` called ``name``, none of ``known``; ``hint``: what to type."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3)
+    meant = (
+        f"did you mean {' or '.join(near)}?" if near else f"there is {', '.join(known) or 'none'}."
+    )
+    return UnknownName(f"no {kind} is called {name!r}: {meant} {hint}")

@@ -1,0 +1,335 @@
+"""Families: what a plugin hands over, and how plugins are found, listed and loaded."""
+
+import logging
+import os
+import re
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import (
+    Distribution,
+    EntryPoint,
+    PackageNotFoundError,
+    entry_points,
+    requires,
+)
+from typing import TYPE_CHECKING, Any, Literal, final
+
+import pluggy
+
+from genzoo.errors import BadInput, Failed, GenzooError, UnknownName, unknown
+from genzoo.schemas import Options, Schema, checked
+from genzoo.version import VERSION
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from genzoo.data import DataSet
+    from genzoo.models import Discriminator, Model
+    from genzoo.training import Trainer
+
+API = 1
+GROUPS = {"family": "genzoo.families", "metric": "genzoo.metrics", "dataset": "genzoo.datasets"}
+BRANCHES = ("explicit/tractable", "explicit/approximate", "implicit/direct")
+
+hookspec = pluggy.HookspecMarker("genzoo")
+hookimpl = pluggy.HookimplMarker("genzoo")
+log = logging.getLogger("genzoo")
+
+
+@final
+@dataclass(frozen=True)
+class Family:
+    """A kind of model. Its name is the entry point's.
+
+    ``config`` and ``options`` are schemas; ``tiny`` is the smallest config that runs. ``finish`` is
+    called once after training with the model, its options and some batches of training data.
+    """
+
+    config: type[Schema]
+    options: type[Options]
+    model: "Callable[[Any], Model]"
+    trainer: "Callable[[Any, Any], Trainer]"
+    tiny: Schema
+    branch: str
+    paper: str
+    summary: str
+    discriminator: "Callable[[Any], Discriminator] | None" = None
+    finish: "Callable[[Any, Any, Iterable[Tensor]], None] | None" = None
+    data: Literal["images", "labelled", "unpaired", "paired", "points"] = "images"
+    revision: int = 1
+    api: int = API
+
+    def __post_init__(self) -> None:
+        if self.branch not in BRANCHES:
+            raise BadInput(f"branch must be one of {', '.join(BRANCHES)}, got {self.branch!r}")
+        if not isinstance(self.tiny, self.config):
+            raise BadInput(f"tiny must be a {self.config.__name__}, got {type(self.tiny).__name__}")
+
+    def configured(self, data: "DataSet", values: dict[str, Any]) -> Schema:
+        """The config for ``data``, with ``values`` set by hand; a contradiction is BadInput."""
+        found = facts(data)
+        filled = {k: v for k, v in found.items() if k in self.config.model_fields}
+        for key in filled.keys() & values.keys():
+            given = tuple(values[key]) if isinstance(values[key], list) else values[key]
+            if given != filled[key]:
+                raise BadInput(f"{key} is {filled[key]!r} in {data.name}, got {values[key]!r}")
+        return checked(self.config, {**filled, **values}, f"config for {data.name}")
+
+
+def facts(data: "DataSet") -> dict[str, Any]:
+    """What a data set says about a config's fields."""
+    found: dict[str, Any] = {
+        "shape": tuple(data.shape),
+        "classes": len(data.classes),
+        "class_names": tuple(data.classes),
+    }
+    if len(data.shape) == 3:
+        found |= {"channels": data.shape[0], "size": data.shape[1], "levels": data.levels}
+    return found
+
+
+class Hooks:
+    """What a plugin module (or object) may define, each marked with ``@genzoo.hookimpl``."""
+
+    @hookspec(firstresult=True)
+    def genzoo_family(self, name: str) -> Family:  # type: ignore[empty-body]
+        """The family of the entry point ``name``; leave the argument out if there is only one."""
+
+    @hookspec(firstresult=True)
+    def genzoo_metric(self, name: str) -> Any:
+        """The metric of the entry point ``name``."""
+
+    @hookspec(firstresult=True)
+    def genzoo_dataset(self, name: str) -> Any:
+        """The data set of the entry point ``name``: a ``genzoo.data.Source``."""
+
+
+@final
+@dataclass(frozen=True)
+class Plugin:
+    """An entry point, as package metadata describe it: nothing is imported to make one."""
+
+    name: str
+    kind: str
+    value: str
+    package: str
+    version: str
+    summary: str
+    branch: str = ""
+    year: str = ""
+    state: Literal["listed", "ok", "broken", "disabled", "conflict"] = "listed"
+    error: str = ""
+    detail: str = field(default="", repr=False)
+
+
+def plugins(kind: str = "family") -> list[Plugin]:
+    """The installed plugins of a kind by name, from metadata alone."""
+    return [_described(e, kind) for e in _entry_points(kind)]
+
+
+def names(kind: str = "family") -> list[str]:
+    """What can be asked of ``get``, without importing a plugin."""
+    off = _disabled()
+    return sorted({p.name for p in plugins(kind) if not {p.name, p.package} & off})
+
+
+def get(name: str) -> Family:
+    """The family ``name``: imports its plugin, and no other.
+
+    Raises UnknownName; Failed where the plugin is broken or two have the name.
+    """
+    found = load("family", name)
+    assert isinstance(found, Family)
+    return found
+
+
+def load(kind: str, name: str) -> Any:
+    """What the plugin ``name`` of ``kind`` hands over. Raises as ``get`` does."""
+    return _load(kind, name)
+
+
+def inspect() -> list[Plugin]:
+    """Every plugin after trying to load it: ok, broken, disabled or conflict, and why."""
+    found = [p for kind in GROUPS for p in plugins(kind)]
+    return [_tried(p) for p in found]
+
+
+def installed_as(name: str) -> tuple[str, str]:
+    """(package, version) of the family ``name``, from metadata."""
+    for plugin in plugins():
+        if plugin.name == name:
+            return plugin.package, plugin.version
+    raise _missing("family", name)
+
+
+def tree(found: "list[Plugin]") -> list[str]:
+    """The taxonomy (Goodfellow 2016, arXiv:1701.00160, figure 9) as lines of text."""
+    branches: dict[str, dict[str, list[str]]] = {}
+    for branch in [*BRANCHES, *sorted({p.branch for p in found} - {*BRANCHES})]:
+        stem, _, twig = (branch or "elsewhere").partition("/")
+        leaves = [f"{p.name}  {p.year}  {p.summary}" for p in found if p.branch == branch]
+        branches.setdefault(f"{stem} density", {})[twig or "unsorted"] = leaves
+    lines = ["generative models"]
+    for stem, twigs in branches.items():
+        lines += _hung(stem, twigs, stem == [*branches][-1])
+    return lines
+
+
+def _hung(name: str, below: "dict[str, list[str]] | list[str]", last: bool) -> list[str]:
+    """``name`` with what is below it, behind the lines of a tree."""
+    lines = [("└── " if last else "├── ") + name]
+    names_ = list(below)
+    for i, child in enumerate(names_):
+        deeper = below[child] if isinstance(below, dict) else []
+        lines += [
+            ("    " if last else "│   ") + x for x in _hung(child, deeper, i == len(names_) - 1)
+        ]
+    return lines
+
+
+def fields(schema: type[Schema]) -> list[dict[str, Any]]:
+    """A schema's fields for people: name, default, what is allowed, what it is."""
+    properties = schema.model_json_schema()["properties"]
+    return [
+        {
+            "name": name,
+            "default": field.default,
+            "allowed": _allowed(properties[name]),
+            "about": (field.description or "").replace("\n", " "),
+        }
+        for name, field in schema.model_fields.items()
+    ]
+
+
+def _allowed(rule: dict[str, Any]) -> str:
+    if "enum" in rule:
+        return ", ".join(map(str, rule["enum"]))
+    low = rule.get("minimum", rule.get("exclusiveMinimum"))
+    high = rule.get("maximum", rule.get("exclusiveMaximum"))
+    if low is None:
+        return {"boolean": "true, false", "array": "a list"}.get(rule["type"], rule["type"])
+    return f"{'above ' if 'exclusiveMinimum' in rule else ''}{low:g} to {high:g}"
+
+
+def _tried(plugin: Plugin) -> Plugin:
+    if {plugin.name, plugin.package} & _disabled():
+        return _with(plugin, "disabled", "named in GENZOO_DISABLE_PLUGINS")
+    try:
+        load(plugin.kind, plugin.name)
+    except GenzooError as error:
+        state = "conflict" if isinstance(error, _Conflict) else "broken"
+        cause = error.__cause__
+        lines = traceback.format_exception(cause) if cause else []
+        return _with(plugin, state, str(error), "".join(lines))
+    return _with(plugin, "ok", "")
+
+
+def _with(plugin: Plugin, state: Any, error: str, detail: str = "") -> Plugin:
+    return Plugin(**{**vars(plugin), "state": state, "error": error, "detail": detail})
+
+
+class _Conflict(Failed):
+    """Two distributions offer the same name."""
+
+
+def _entry_points(kind: str) -> list[EntryPoint]:
+    # A distribution can be seen twice where its folder stands twice on the path.
+    found = {(e.name, _package(e), e.value): e for e in entry_points(group=GROUPS[kind])}
+    return [found[key] for key in sorted(found)]
+
+
+@cache
+def _load(kind: str, name: str) -> Any:
+    found = [e for e in _entry_points(kind) if e.name == name]
+    if not found:
+        raise _missing(kind, name)
+    if {name, *map(_package, found)} & _disabled():
+        raise Failed(f"the {kind} {name!r} is disabled: GENZOO_DISABLE_PLUGINS names it")
+    if len(found) > 1:
+        owners = " and ".join(f"{_package(e)} ({e.value})" for e in found)
+        raise _Conflict(f"two plugins are called {name!r}: {owners}. Uninstall one of them")
+    return _hand_over(kind, found[0])
+
+
+def _hand_over(kind: str, entry: EntryPoint) -> Any:
+    manager = pluggy.PluginManager("genzoo")
+    manager.add_hookspecs(Hooks)
+    owner = f"plugin {_package(entry)} ({entry.value})"
+    try:
+        manager.register(entry.load(), name=f"{_package(entry)}:{entry.name}")
+        manager.check_pending()
+        handed = getattr(manager.hook, f"genzoo_{kind}")(name=entry.name)
+    except (Exception, SystemExit) as error:
+        reason = _excluded(entry) or f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        raise Failed(f"{owner} is broken: {reason}. See genzoo plugins --verbose") from error
+    if kind == "family":
+        _check_family(handed, owner)
+    elif handed is None:
+        raise Failed(f"{owner} is broken: it has no hook genzoo_{kind}")
+    return handed
+
+
+def _check_family(handed: Any, owner: str) -> None:
+    if not isinstance(handed, Family):
+        got = "nothing" if handed is None else f"a {type(handed).__name__}"
+        raise Failed(f"{owner} is broken: genzoo_family must return a genzoo.Family, got {got}")
+    if handed.api != API:
+        newer = "upgrade genzoo" if handed.api > API else "upgrade the plugin"
+        raise Failed(
+            f"{owner} is broken: it speaks plugin API {handed.api}, this is {API}: {newer}"
+        )
+
+
+def _excluded(entry: EntryPoint) -> str:
+    """Why the plugin's own requirements rule this genzoo out, if they do."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    for text in (entry.dist.requires if entry.dist else None) or []:
+        try:
+            wanted = Requirement(text)
+        except InvalidRequirement:
+            continue
+        if wanted.name == "genzoo" and VERSION not in wanted.specifier:
+            return f"it requires {text}, and this is genzoo {VERSION}"
+    return ""
+
+
+def _missing(kind: str, name: str) -> UnknownName:
+    hint = f"type genzoo {'families' if kind == 'family' else 'plugins'} to see all."
+    if kind == "family" and f"genzoo-{name}" in _ours():
+        return UnknownName(f"the family {name!r} is not installed: pip install genzoo-{name}")
+    return unknown(kind, name, names(kind), hint)
+
+
+def _ours() -> set[str]:
+    """The packages that genzoo itself requires; any other name might be a squatter's."""
+    try:
+        wanted = requires("genzoo") or []
+    except PackageNotFoundError:
+        return set()
+    return {re.split(r"[^\w.-]", w, maxsplit=1)[0] for w in wanted}
+
+
+def _described(entry: EntryPoint, kind: str) -> Plugin:
+    meta: Any = entry.dist.metadata if entry.dist else {}
+    words = [w.strip().split(":") for w in (meta.get("Keywords") or "").split(",")]
+    branch, year = next((w[1:] for w in words if len(w) == 3 and w[0] == entry.name), ["", ""])
+    summary = _printable(meta.get("Summary") or "")
+    version = _printable(meta.get("Version") or "?")
+    return Plugin(entry.name, kind, entry.value, _package(entry), version, summary, branch, year)
+
+
+def _package(entry: EntryPoint) -> str:
+    dist: Distribution | None = entry.dist
+    return _printable(dist.metadata["Name"] or "?") if dist else "?"
+
+
+def _disabled() -> set[str]:
+    return {w.strip() for w in os.environ.get("GENZOO_DISABLE_PLUGINS", "").split(",") if w.strip()}
+
+
+def _printable(text: str) -> str:
+    """Without control characters: metadata are others' words, and may try to drive a terminal."""
+    return "".join(c for c in text if c.isprintable())

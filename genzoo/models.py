@@ -1,0 +1,356 @@
+"""The abilities: what a model can do.
+
+A family writes the one small abstract method of each ability, in its paper's units. The public
+method beside it is the core's: evaluation mode, no gradient, seeds, batches, range, device, errors.
+Public methods speak [0, 1]; a family's own methods speak its ``range``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from numbers import Integral
+from typing import Any, Literal, TypeVar, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from genzoo.draws import Draws
+from genzoo.errors import BadInput, unknown
+from genzoo.folding import folded
+from genzoo.samples import Arrays, Images, Origin, Samples
+
+Labels = int | str | Sequence[int | str] | np.ndarray | Tensor | None
+Progress = Callable[[int, int], None]  # (done, of how many)
+M = TypeVar("M", bound="Model")
+
+
+class Model(nn.Module, ABC):
+    """A network that ``type(model)(model.config)`` rebuilds; ``shape`` is one sample's.
+
+    ``range`` is what the family's own tensors span, or None where they are unbounded.
+    """
+
+    shape: tuple[int, ...]
+    range: tuple[float, float] | None = (-1.0, 1.0)
+    class_names: tuple[str, ...] = ()
+    origin: Origin | None = None
+
+    def __init__(self, config: Any):
+        super().__init__()
+        self.config = config
+
+    @final
+    @property
+    def device(self) -> torch.device:
+        return next((t.device for t in [*self.parameters(), *self.buffers()]), torch.device("cpu"))
+
+    @final
+    @property
+    def is_images(self) -> bool:
+        """Whether samples are pictures: (C, H, W) with one channel or three."""
+        return len(self.shape) == 3 and self.shape[0] in (1, 3)
+
+    @final
+    def outward(self, x: Tensor) -> Tensor:
+        """From the family's range to [0, 1]."""
+        if self.range is None:
+            return x.float()
+        low, high = self.range
+        return ((x.float() - low) / (high - low)).clamp(0, 1)
+
+    @final
+    def inward(self, images: "Samples | Tensor | np.ndarray") -> Tensor:
+        """From ``(n, *shape)`` in [0, 1], or bytes, to the family's range, on its device."""
+        x = torch.as_tensor(images.tensor if isinstance(images, Samples) else images)
+        x = x.to(self.device)
+        x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
+        if x.ndim != len(self.shape) + 1:
+            raise BadInput(
+                f"expected samples of shape (n, {_comma(self.shape)}), got {_comma(x.shape)}"
+            )
+        if self.range is None:
+            return x
+        if x.numel() and not (x.min() >= 0 and x.max() <= 1):
+            low, high = x.min().item(), x.max().item()
+            raise BadInput(f"expected samples in [0, 1], got [{low:.3g}, {high:.3g}]")
+        low, high = self.range
+        return x * (high - low) + low
+
+    @final
+    def fitting(self, images: "Samples | Tensor | np.ndarray") -> Tensor:
+        """``inward``, for samples that must have exactly the model's shape."""
+        x = self.inward(images)
+        if tuple(x.shape[1:]) != tuple(self.shape):
+            raise BadInput(
+                f"expected samples of shape (n, {_comma(self.shape)}), got {_comma(x.shape)}"
+            )
+        return x
+
+
+class Sampler(Model):
+    """Draws samples from nothing; conditional where ``num_classes`` is above 0."""
+
+    num_classes: int = 0
+
+    @abstractmethod
+    def generate(self, draws: Draws, labels: Tensor | None = None) -> Tensor:
+        """One sample per stream, ``(n, *shape)`` in the model's range; differentiable if possible."""
+
+    @final
+    def sample(
+        self,
+        n: int,
+        *,
+        labels: Labels = None,
+        seed: int | None = 0,
+        start: int = 0,
+        batch_size: int = 64,
+        truncation: float | None = None,
+        progress: Progress | None = None,
+    ) -> Samples:
+        """Draw samples ``start`` to ``start + n`` of ``seed``, ``(n, *shape)`` in [0, 1].
+
+        Sample i depends on the weights, the seed, i and its label alone. ``seed=None`` takes a
+        fresh seed, found in the result's ``seeds``. ``labels``: one for all, or one each, as numbers or
+        class names; left out, a conditional model goes round its classes. ``truncation`` redraws
+        codes beyond it (Brock et al. 2019, section 3.1). Raises BadInput.
+        """
+        parts = self.stream(
+            n,
+            labels=labels,
+            seed=seed,
+            start=start,
+            batch_size=batch_size,
+            truncation=truncation,
+            progress=progress,
+        )
+        return _join(list(parts))
+
+    @final
+    def stream(
+        self,
+        n: int,
+        *,
+        labels: Labels = None,
+        seed: int | None = 0,
+        start: int = 0,
+        batch_size: int = 64,
+        truncation: float | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Samples]:
+        """As ``sample``, a batch at a time: any number in constant memory."""
+        for name, value, least in (("n", n, 1), ("start", start, 0), ("batch_size", batch_size, 1)):
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+                raise BadInput(f"{name} must be a whole number of at least {least}, got {value!r}")
+        if truncation is not None and not isinstance(self, Latent):
+            raise BadInput(f"{type(self).__name__} has no latent code: leave truncation out")
+        if truncation is not None and not truncation >= 0.02:
+            raise BadInput(f"truncation must be at least 0.02, got {truncation!r}")
+        seed = fresh_seed() if seed is None else checked_seed(seed)
+        wanted = self.labels_for(labels, n, start)
+        return self._batches(n, wanted, seed, start, batch_size, truncation, progress)
+
+    def _batches(
+        self,
+        n: int,
+        labels: Tensor | None,
+        seed: int,
+        start: int,
+        batch_size: int,
+        truncation: float | None,
+        progress: Progress | None,
+    ) -> Iterator[Samples]:
+        for first in range(0, n, batch_size):
+            rows = slice(first, min(first + batch_size, n))
+            draws = Draws(seed, range(start + rows.start, start + rows.stop), device=self.device)
+            part = None if labels is None else labels[rows]
+            x = _infer(self, partial(_drawn, draws, part, truncation))
+            kind = Images if self.is_images else Arrays
+            seeds = [(seed, i) for i in draws.indices]
+            yield kind(self.outward(x), part, seeds, self.origin, self.class_names)
+            if progress:
+                progress(rows.stop, n)
+
+    @final
+    def labels_for(self, labels: Labels, n: int, start: int = 0) -> Tensor | None:
+        """Labels as given to ``sample``, checked: ``(n,)`` int64 on the model's device, or None."""
+        if not self.num_classes:
+            if labels is not None:
+                raise BadInput("this model is unconditional: leave labels out")
+            return None
+        if labels is None:
+            return torch.arange(start, start + n, device=self.device) % self.num_classes
+        given: Any = [labels] * n if isinstance(labels, int | str) else list(labels)
+        values = [self._label(v) for v in given]
+        if len(values) != n:
+            raise BadInput(f"expected {n} labels, one for each sample, got {len(values)}")
+        return torch.tensor(values, device=self.device)
+
+    def _label(self, value: Any) -> int:
+        if value in self.class_names:
+            return self.class_names.index(value)
+        if isinstance(value, str) and not value.isdecimal():
+            raise unknown("class", value, self.class_names, "or give its number.")
+        if not 0 <= int(value) < self.num_classes:
+            raise BadInput(
+                f"label {int(value)} is out of range: there are 0 to {self.num_classes - 1}"
+            )
+        return int(value)
+
+
+class Latent(Sampler):
+    """A sampler that decodes ``code`` independent standard normal numbers."""
+
+    code: int
+
+    @abstractmethod
+    def decode(
+        self, code: Tensor, labels: Tensor | None = None, draws: Draws | None = None
+    ) -> Tensor:
+        """``(n, code)`` to ``(n, *shape)`` in the model's range, differentiably."""
+
+    @final
+    def generate(self, draws: Draws, labels: Tensor | None = None) -> Tensor:
+        return self.decode(draws.normal(self.code), labels, draws)
+
+
+class Encoder(Model):
+    """Maps samples to codes."""
+
+    @abstractmethod
+    def embed(self, x: Tensor) -> Tensor:
+        """``(n, *shape)`` in the model's range to ``(n, code)``."""
+
+    @final
+    def encode(self, images: "Samples | Tensor | np.ndarray") -> Tensor:
+        """The codes of ``(n, *shape)`` samples in [0, 1]: ``(n, code)``."""
+        x = self.fitting(images)
+        return _infer(self, lambda copy: copy.embed(x))
+
+
+class Density(Model):
+    """Scores samples. ``kind`` says whether exactly; ``levels``, over how many values of a pixel.
+
+    ``levels = None`` marks a density (or a pseudo-likelihood) on the continuum: never bits/dim.
+    """
+
+    kind: Literal["exact", "bound"]
+    levels: int | None = None
+
+    @abstractmethod
+    def log_weight(self, x: Tensor, labels: Tensor | None, draws: Draws) -> Tensor:
+        """``(n,)`` nats: log p(x), or log p(x, z) - log q(z | x) with z from ``draws``."""
+
+    @final
+    def log_prob(
+        self,
+        images: "Samples | Tensor | np.ndarray",
+        labels: Labels = None,
+        *,
+        seed: int = 0,
+        samples: int = 1,
+        bound: Literal["elbo", "importance"] = "importance",
+    ) -> Tensor:
+        """Log-likelihood or a lower bound on it, ``(n,)`` nats, of samples in [0, 1].
+
+        Of ``samples`` log-weights, ``elbo`` is the mean (Kingma & Welling 2014, eq. 2) and
+        ``importance`` the log-mean-exp (Burda et al. 2016, eq. 8). An exact density needs just one.
+        """
+        if samples < 1:
+            raise BadInput(f"samples must be at least 1, got {samples}")
+        x = self.fitting(images)
+        self._on_levels(x)
+        wanted = self.labels_for(labels, len(x)) if isinstance(self, Sampler) else None
+        draws = Draws(seed, range(len(x)), "log_prob", self.device)
+        times = 1 if self.kind == "exact" else samples
+        with torch.no_grad():
+            rows = [
+                _infer(self, lambda copy: copy.log_weight(x, wanted, draws)) for _ in range(times)
+            ]
+        weights = torch.stack(rows)  # (samples, n)
+        if bound == "elbo":
+            return weights.mean(0)
+        return weights.logsumexp(0) - np.log(times)
+
+    def _on_levels(self, x: Tensor) -> None:
+        steps = self.outward(x) * ((self.levels or 2) - 1)
+        if self.levels and (steps - steps.round()).abs().max() > 1e-3:
+            raise BadInput(
+                f"this model scores {self.levels} levels a pixel: round the images to them"
+            )
+
+
+class Translator(Model):
+    """Turns samples of one domain into samples of another."""
+
+    domains: tuple[str, str]
+
+    @abstractmethod
+    def convert(self, x: Tensor, to: str, draws: Draws) -> Tensor:
+        """``(n, C, H, W)`` in the model's range into the domain ``to``."""
+
+    @final
+    def translate(
+        self, images: "Samples | Tensor | np.ndarray", to: str, *, seed: int = 0
+    ) -> Samples:
+        """Pictures ``(n, C, H, W)`` in [0, 1], of any size, as the domain ``to`` has them."""
+        if to not in self.domains:
+            raise unknown("domain", to, self.domains, "")
+        x = self.inward(images)
+        draws = Draws(seed, range(len(x)), "translate", self.device)
+        made = _infer(self, lambda copy: copy.convert(x, to, draws))
+        return Images(self.outward(made), None, [(seed, i) for i in range(len(x))], self.origin)
+
+
+class Completer(Sampler):
+    """A sampler that fills in what is missing."""
+
+    @abstractmethod
+    def complete(
+        self, x: Tensor, mask: Tensor, draws: Draws, labels: Tensor | None = None
+    ) -> Tensor:
+        """``(n, *shape)`` with what ``mask`` (1 = known) leaves open drawn given the rest."""
+
+
+class Discriminator(nn.Module, ABC):
+    """The other player of an adversarial game (the papers' ``critic`` for Wasserstein's)."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits, ``(n,)`` or a map of them: the higher, the more like data."""
+
+    @abstractmethod
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The feature maps of each hidden layer, from the input up."""
+
+
+def checked_seed(seed: Any) -> int:
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= int(seed) < 2**63:
+        raise BadInput(f"a seed is a whole number from 0 to 2**63 - 1, got {seed!r}")
+    return int(seed)
+
+
+def fresh_seed() -> int:
+    """A seed that nobody chose; it is short, to be typed again."""
+    return int(np.random.default_rng().integers(2**32))
+
+
+def _drawn(draws: Draws, labels: Tensor | None, truncation: float | None, model: Sampler) -> Tensor:
+    if truncation is None or not isinstance(model, Latent):
+        return model.generate(draws, labels)
+    return model.decode(draws.normal(model.code, limit=truncation), labels, draws)
+
+
+def _infer(model: M, call: Callable[[M], Tensor]) -> Tensor:
+    """Run ``call`` on the model's private copy: no gradient, in float32 whatever surrounds it."""
+    with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
+        return call(folded(model))
+
+
+def _join(parts: list[Samples]) -> Samples:
+    return parts[0] if len(parts) == 1 else type(parts[0]).join(parts)
+
+
+def _comma(shape: Sequence[int]) -> str:
+    return ", ".join(map(str, shape))

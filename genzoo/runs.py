@@ -1,0 +1,479 @@
+"""A run: a family learns a data set, into a folder that any interruption can be resumed from.
+
+FOLDER/run/ holds plan.json (what was asked), log.jsonl, grids/ and checkpoints/; at the end FOLDER
+itself is a model folder. All randomness depends on (seed, step, purpose, sample) alone, so a
+checkpoint is the step, the trainer's parts and the data's hash.
+"""
+
+import itertools
+import json
+import logging
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, final
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from genzoo import cards, data, devices, families, store
+from genzoo.draws import stream
+from genzoo.errors import BadInput, Failed
+from genzoo.families import Family
+from genzoo.files import write_whole
+from genzoo.models import Model, Sampler
+from genzoo.schemas import Count, Name, Options, Schema, checked, divide, read_json
+from genzoo.training import Averaged, Batch, Diverged, Settings, Trainer, fit, parallel
+from genzoo.version import VERSION
+
+log = logging.getLogger("genzoo")
+Steps = Annotated[int, Field(ge=1, le=10**9)]
+
+
+class Plan(Schema):
+    """What was asked of a run, and what must not have changed when it goes on."""
+
+    family: Name
+    data: Annotated[str, Field(max_length=4000)]
+    data_sha256: store.Sha256
+    steps: Steps
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    config: dict[str, Any]
+    options: dict[str, Any]
+    device: Name = "cpu"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    micro_batches: Count = 1
+    compile: bool = False
+    checkpoint_every: Steps = 500
+    grid_every: Steps = 500
+    log_every: Steps = 10
+    threads: Count = 1
+    processes: Count = 1
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    command: Annotated[str, Field(max_length=4000)] = ""
+    versions: dict[str, Name]
+
+
+@final
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands, after each step."""
+
+    step: int
+    steps: int
+    rate: float
+    logs: dict[str, Tensor]
+
+    @property
+    def left(self) -> float:
+        """Seconds to the end, at the rate since the start."""
+        return (self.steps - self.step) / self.rate if self.rate else float("inf")
+
+
+@final
+@dataclass(frozen=True)
+class Estimate:
+    """What ``--dry-run`` found: counts, bytes, steps a second, seconds to the end."""
+
+    parameters: dict[str, int]
+    memory: int
+    rate: float
+    steps: int
+    seconds: float
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, after the step in hand was finished and a checkpoint written."""
+
+
+@final
+class Run:
+    """A plan, its data, and its trainer."""
+
+    def __init__(self, plan: Plan, dataset: data.DataSet, folder: Path):
+        self.plan, self.dataset, self.folder = plan, dataset, folder
+        self.family: Family = families.get(plan.family)
+        self.device = devices.device(plan.device)
+        config = checked(self.family.config, plan.config, "config")
+        self.options: Options = checked(self.family.options, plan.options, "options")
+        with torch.random.fork_rng([]):
+            torch.manual_seed(plan.seed)
+            self.trainer = self._trainer(self.family.model(config))
+        self.trainer.prepare(
+            Settings(str(self.device), plan.precision, plan.micro_batches, plan.compile)
+        )
+
+    def _trainer(self, model: Model) -> Trainer:
+        model.class_names = self.dataset.classes if getattr(model, "num_classes", 0) else ()
+        trainer = self.family.trainer(model, self.options)
+        return Averaged(trainer, self.options.average) if self.options.average else trainer
+
+    def batches(self, start: int = 0) -> Iterator[Batch]:
+        """The steps' batches from ``start`` on, this process's share of each."""
+        size = self.options.batch_size * self.trainer.batches_per_step
+        share = size // parallel.size()
+        places = tuple(range(parallel.rank() * share, (parallel.rank() + 1) * share))
+        for step in itertools.count(start):
+            at = step * size + np.array(places)
+            order, flips = zip(*(self._epoch(e) for e in np.unique(at // self._n)), strict=True)
+            within = at - (at[0] // self._n) * self._n
+            indices, flip = np.concatenate(order)[within], np.concatenate(flips)[within]
+            x = self.dataset.batch(indices, self.device, flip if self.options.flip else None)
+            labels = self.dataset.labels_of(indices, self.device)
+            conditional = getattr(self.trainer.model, "num_classes", 0)
+            progress = step / self.plan.steps
+            yield Batch(
+                self._inward(x),
+                labels if conditional else None,
+                step=step,
+                progress=progress,
+                seed=self.plan.seed,
+                indices=places,
+            )
+
+    @property
+    def _n(self) -> int:
+        return len(self.dataset)
+
+    def _epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        return _shuffled(self.plan.seed, int(epoch), self._n)
+
+    def _inward(self, x: Tensor) -> Tensor:
+        span = self.trainer.model.range
+        x = x if span is None else x * (span[1] - span[0]) + span[0]
+        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+    def go(self, report: Callable[[Progress], None] | None = None, start: int = 0) -> Path:
+        """Train to the end, and write the model. Raises Diverged, Failed, Interrupted."""
+        began, earlier = time.monotonic(), self._seconds_before(start)
+        with _ctrl_c() as pressed, self._log(start) as lines:
+            self._grid(start)
+            steps = fit(self.trainer, self.batches(start), self.plan.steps, start)
+            for step, logs in enumerate(self._watched(steps), start + 1):
+                spent = time.monotonic() - began
+                if lines and step % self.plan.log_every == 0:
+                    values = {k: round(v.item(), 6) for k, v in logs.items()}
+                    lines.write(json.dumps({"step": step, **values}) + "\n")
+                if report:
+                    report(Progress(step, self.plan.steps, (step - start) / spent, logs))
+                self._keep(step, earlier + spent, pressed())
+                if pressed():
+                    raise Interrupted(f"stopped after step {step}; --resume goes on from there")
+        return self._finish(earlier + time.monotonic() - began)
+
+    def _watched(self, steps: Iterator[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
+        try:
+            yield from steps
+        except Diverged as error:
+            last = next(iter(_checkpoints(self.folder)), None)
+            kept = f"last good checkpoint: {last}" if last else "there is no checkpoint yet"
+            raise Diverged(f"the run diverged: {error}; {kept}. Try a lower --set lr=") from None
+
+    def _keep(self, step: int, seconds: float, now: bool) -> None:
+        if step % self.plan.checkpoint_every == 0 or step == self.plan.steps or now:
+            self.checkpoint(step, seconds)
+        if step % self.plan.grid_every == 0 or step == self.plan.steps:
+            self._grid(step)
+
+    @contextmanager
+    def _log(self, start: int) -> Iterator[Any]:
+        """log.jsonl, without what a stopped run wrote after the checkpoint it now goes on from."""
+        if parallel.rank():
+            yield None
+            return
+        path = self.folder / "run" / "log.jsonl"
+        kept = [s for s in _lines(path) if _step_of(s) <= start]
+        write_whole(path, "".join(kept).encode())
+        with path.open("a", buffering=1) as file:
+            yield file
+
+    def _grid(self, step: int) -> None:
+        model = self.trainer.model
+        if parallel.rank() or not isinstance(model, Sampler) or not model.is_images:
+            return
+        (self.folder / "run" / "grids").mkdir(exist_ok=True)
+        model.sample(16, seed=0).save(self.folder / "run" / "grids" / f"{step:08}.png")
+
+    def checkpoint(self, step: int, seconds: float) -> None:
+        """Write all that the step after ``step`` needs, aside and renamed; keep the last two."""
+        if parallel.rank():
+            return
+        parts = {name: part.state_dict() for name, part in self.trainer.parts().items()}
+        if bad := next((k for k, t in _tensors(parts, "") if not torch.isfinite(t).all()), None):
+            raise Diverged(f"step {step}: {bad} holds values that are not finite")
+        folder = self.folder / "run" / "checkpoints"
+        folder.mkdir(exist_ok=True)
+        aside = folder / f".{step:08}.pt"
+        state = {"step": step, "data": self.plan.data_sha256, "seconds": seconds, "parts": parts}
+        try:
+            with aside.open("wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(folder / f"{step:08}.pt")
+        except (OSError, RuntimeError) as error:
+            aside.unlink(missing_ok=True)
+            raise Failed(f"cannot write the checkpoint of step {step}: {error}") from error
+        for old in _checkpoints(self.folder)[2:]:
+            old.unlink()
+
+    def restore(self) -> int:
+        """Go back to the newest whole checkpoint; the step to go on from, 0 if there is none."""
+        for path in _checkpoints(self.folder):
+            try:
+                state = torch.load(path, map_location=self.device, weights_only=True)
+            except Exception as error:
+                log.warning("%s cannot be read (%s): taking the one before", path, error)
+                continue
+            for name, part in self.trainer.parts().items():
+                part.load_state_dict(state["parts"][name])
+            return int(state["step"])
+        return 0
+
+    def _seconds_before(self, start: int) -> float:
+        if not start:
+            return 0.0
+        path = self.folder / "run" / "checkpoints" / f"{start:08}.pt"
+        return float(torch.load(path, map_location="cpu", weights_only=True)["seconds"])
+
+    def _finish(self, seconds: float) -> Path:
+        """Fit what is fitted after training, and write the model folder."""
+        model = self.trainer.model.requires_grad_(True)
+        if self.family.finish:
+            seen = range(0, min(self._n, 20_000), 500)
+            rows = (np.arange(i, min(i + 500, self._n)) for i in seen)
+            batches = (self._inward(self.dataset.batch(r, self.device)) for r in rows)
+            self.family.finish(model.eval(), self.options, batches)
+        if parallel.rank() == 0:
+            self._write(model, seconds)
+        parallel.wait()
+        return self.folder
+
+    def _write(self, model: Model, seconds: float) -> None:
+        plan, players = self.plan, self.trainer.networks()
+        recipe = store.Recipe(
+            command=plan.command,
+            data_sha256=plan.data_sha256,
+            config=plan.config,
+            options=plan.options,
+            seed=plan.seed,
+            steps=plan.steps,
+            seconds=round(seconds, 1),
+            machine=devices.machine(self.device),
+            versions=plan.versions,
+        )
+        store.save(
+            model,
+            self.folder,
+            family=plan.family,
+            data=plan.data if plan.data in data.names() else Path(plan.data).name,
+            terms=self.dataset.terms,
+            dtype=plan.dtype,
+            discriminator=players.get("discriminator") if self.family.discriminator else None,
+            recipe=recipe,
+            force=True,
+        )
+        cards.complete(self.folder)
+
+
+def start(
+    family: str,
+    dataset: data.DataSet,
+    folder: Path,
+    *,
+    named: str,
+    steps: int | None = None,
+    minutes: float | None = None,
+    values: dict[str, Any] | None = None,
+    force: bool = False,
+    **settings: Any,
+) -> Run:
+    """A new run of ``family`` on ``dataset`` (called ``named``): a folder, nothing learnt yet.
+
+    ``values`` go to the family's config and options; ``minutes`` are turned into steps by the rate
+    measured on this machine. Raises BadInput, UnknownName, Failed.
+    """
+    if (folder / "run").exists() or (folder / store.CONFIG).exists():
+        if not force:
+            raise BadInput(f"{folder} holds a run already: --resume it, or --force to begin anew")
+        _clear(folder)
+    plan = planned(family, dataset, named=named, steps=steps or 1, values=values, **settings)
+    if minutes is not None:
+        rate = estimate(plan, dataset).rate
+        plan = plan.model_copy(update={"steps": max(1, round(minutes * 60 * rate))})
+    run = Run(plan, dataset, folder)
+    if parallel.rank() == 0:
+        try:
+            (folder / "run").mkdir(parents=True)
+        except OSError as error:
+            raise Failed(f"cannot make {folder}: {error.strerror}") from error
+        write_whole(folder / "run" / "plan.json", plan.model_dump_json(indent=2).encode())
+    parallel.wait()
+    return run
+
+
+def planned(
+    family: str,
+    dataset: data.DataSet,
+    *,
+    named: str,
+    steps: int,
+    values: dict[str, Any] | None = None,
+    device: str = "auto",
+    **settings: Any,
+) -> Plan:
+    """The plan of a run, every value checked and filled in."""
+    found = families.get(family)
+    hint = f"type genzoo info {family} to see all."
+    schemas: dict[str, type[Schema]] = {"config": found.config, "options": found.options}
+    parts = divide(values or {}, schemas, hint)
+    config = found.configured(dataset, parts["config"])
+    options = checked(found.options, parts["options"], f"options of {family}")
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    pieces = processes * settings.get("micro_batches", 1)
+    if options.batch_size % pieces:
+        raise BadInput(f"batch_size {options.batch_size} cannot be shared out evenly over {pieces}")
+    asked = {
+        **settings,
+        "family": family,
+        "data": named,
+        "data_sha256": dataset.sha256,
+        "steps": steps,
+        "device": str(devices.device(device)),
+        "config": config.model_dump(mode="json"),
+        "options": options.model_dump(mode="json"),
+        "threads": torch.get_num_threads(),
+        "processes": processes,
+        "versions": _versions(family),
+    }
+    every = {k: max(1, steps // 20) for k in ("checkpoint_every", "grid_every")}
+    return checked(Plan, {**every, **asked}, "the plan")
+
+
+def resume(folder: Path, root: Path | None = None) -> tuple[Run, int]:
+    """The run in ``folder`` as its last checkpoint left it, and the step to go on from.
+
+    Raises BadInput where there is no run, or its data have changed.
+    """
+    path = folder / "run" / "plan.json"
+    if not path.is_file():
+        raise BadInput(f"there is no run in {folder} to resume: leave --resume out to begin one")
+    plan = checked(Plan, read_json(path.read_bytes(), str(path)), str(path))
+    dataset = open_data(plan.data, plan.config, root)
+    if dataset.sha256 != plan.data_sha256:
+        raise BadInput(f"{plan.data} has changed since {folder} began: the run cannot go on")
+    now = {"threads": torch.get_num_threads(), "versions": _versions(plan.family)}
+    for key, value in now.items():
+        if getattr(plan, key) != value:
+            log.warning("%s differ from the run's: it goes on, but not bit for bit", key)
+    run = Run(plan, dataset, folder)
+    return run, run.restore()
+
+
+def open_data(
+    named: str, values: dict[str, Any] | None = None, root: Path | None = None, split: str = "train"
+) -> data.DataSet:
+    """The data set that a config or ``--set`` asks for, in the ``size`` and ``channels`` it has."""
+    values = values or {}
+    shape = values.get("shape")
+    channels, size = shape[:2] if shape and len(shape) == 3 else (None, None)
+    size, channels = values.get("size", size), values.get("channels", channels)
+    return data.open(named, split, size=size, channels=channels, root=root)
+
+
+def estimate(plan: Plan, dataset: data.DataSet) -> Estimate:
+    """Try a few steps of ``plan`` and throw them away: what the whole of it would take."""
+    run = Run(plan, dataset, Path())
+    steps = fit(run.trainer, run.batches(), 1000)
+    next(steps)  # the first one sets things up
+    began, done = time.monotonic(), 0
+    while done < 20 and (done < 3 or time.monotonic() - began < 5):
+        next(steps)
+        done += 1
+    rate = done / (time.monotonic() - began)
+    counts = {
+        name: sum(p.numel() for p in network.parameters())
+        for name, network in run.trainer.networks().items()
+    }
+    return Estimate(counts, _memory(run.device), rate, plan.steps, plan.steps / rate)
+
+
+@lru_cache(maxsize=2)
+def _shuffled(seed: int, epoch: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """An epoch's order, and which of its images are mirrored."""
+    source = stream(seed, "epoch", epoch)
+    return source.permutation(n), source.random(n) < 0.5
+
+
+def _versions(family: str) -> dict[str, str]:
+    package, version = families.installed_as(family)
+    return {"genzoo": VERSION, "torch": torch.__version__.partition("+")[0], package: version}
+
+
+def _memory(device: torch.device) -> int:
+    """The most bytes that this process, or its accelerator, has held."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """The newest first."""
+    return sorted((folder / "run" / "checkpoints").glob("[0-9]*.pt"), reverse=True)
+
+
+def _clear(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder / "run", ignore_errors=True)
+    for name in store.FILES:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines(keepends=True) if path.exists() else []
+
+
+def _step_of(line: str) -> float:
+    """The step of a line of the log; a line cut off by a crash belongs to none."""
+    found = re.match(r'\{"step": (\d+).*\}$', line)
+    return int(found[1]) if found else float("inf")
+
+
+def _tensors(state: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(state, Tensor):
+        yield name, state
+    elif isinstance(state, dict):
+        for key, value in state.items():
+            yield from _tensors(value, f"{name}.{key}")
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed: no step is torn in two. The second press interrupts at once."""
+    pressed = threading.Event()
+
+    def press(number: int, frame: Any) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set
+        return
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,184 @@
+"""Samples: what a model drew, and from which seeds; images can be laid out, saved and shown."""
+
+import io
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, final
+
+import numpy as np
+import torch
+from PIL import Image, PngImagePlugin
+from torch import Tensor
+
+from genzoo.errors import BadInput
+from genzoo.files import write_whole
+from genzoo.version import VERSION
+
+# IPTC's term for media that a trained model made, as XMP: what photo software and archives read.
+_XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+    "Iptc4xmpExt:DigitalSourceType="
+    '"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"/>'
+    "</rdf:RDF></x:xmpmeta>"
+)
+
+
+@final
+@dataclass(frozen=True)
+class Origin:
+    """Where a model came from; ``load`` sets it, pictures carry it."""
+
+    model: str
+    family: str
+    weights_sha256: str
+    revision: str | None = None
+
+
+class Samples(ABC):
+    """What one call to ``sample`` drew: ``tensor`` is ``(n, *shape)``, ``labels`` ``(n,)`` or None.
+
+    ``seeds`` holds each sample's (seed, index): ``model.sample(1, seed=seed, start=index)`` draws
+    it again. Behaves as a sequence, and as an array for ``torch.as_tensor`` and ``np.asarray``.
+    """
+
+    def __init__(
+        self,
+        tensor: Tensor,
+        labels: Tensor | None = None,
+        seeds: Sequence[tuple[int, int]] = (),
+        origin: Origin | None = None,
+        class_names: Sequence[str] = (),
+    ):
+        self.tensor, self.labels, self.seeds = tensor, labels, tuple(seeds)
+        self.origin, self.class_names = origin, tuple(class_names)
+
+    @abstractmethod
+    def save(self, path: str | Path) -> Path:
+        """Write to ``path``, whole or not at all."""
+
+    @final
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+    @final
+    def __getitem__(self, key: int | slice) -> Self:
+        rows = slice(key, key + 1 or None) if isinstance(key, int) else key
+        if isinstance(key, int) and not -len(self) <= key < len(self):
+            raise IndexError(f"sample {key} of {len(self)}")
+        labels = None if self.labels is None else self.labels[rows]
+        return type(self)(
+            self.tensor[rows], labels, self.seeds[rows], self.origin, self.class_names
+        )
+
+    @final
+    def __iter__(self) -> Iterator[Self]:
+        return (self[i] for i in range(len(self)))
+
+    @final
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.tensor.detach().cpu().numpy()
+        return np.array(array, dtype, copy=True) if copy else array.astype(dtype or array.dtype)
+
+    @final
+    def __repr__(self) -> str:
+        low, high = (f"{v:.3g}" for v in torch.aminmax(self.tensor)) if len(self) else ("-", "-")
+        seed = ", ".join(dict.fromkeys(str(seed) for seed, _ in self.seeds)) or "none"
+        shape = "x".join(map(str, self.tensor.shape))
+        return f"<{type(self).__name__} {shape} in [{low}, {high}], seed {seed}>"
+
+    @final
+    @classmethod
+    def join(cls, parts: "Sequence[Samples]") -> Self:
+        """One after the other, as if drawn in one call."""
+        first = parts[0]
+        labelled = [p.labels for p in parts if p.labels is not None]
+        labels = torch.cat(labelled) if labelled else None
+        seeds = [seed for part in parts for seed in part.seeds]
+        tensor = torch.cat([p.tensor for p in parts])
+        return cls(tensor, labels, seeds, first.origin, first.class_names)
+
+    @final
+    def record(self) -> dict[str, Any]:
+        """What it takes to draw these again, for JSON."""
+        made = None if self.origin is None else vars(self.origin)
+        labels = None if self.labels is None else self.labels.tolist()
+        return {"genzoo": VERSION, "origin": made, "seeds": self.seeds, "labels": labels}
+
+
+@final
+class Arrays(Samples):
+    """Samples that are no pictures: points in the plane, sound."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write a ``.npy`` file of ``(n, *shape)`` float32."""
+        buffer = io.BytesIO()
+        np.save(buffer, np.asarray(self), allow_pickle=False)
+        return _write(path, ".npy", buffer.getvalue())
+
+
+@final
+class Images(Samples):
+    """Pictures: ``tensor`` is ``(n, C, H, W)`` in [0, 1], C is 1 or 3."""
+
+    def pil(self) -> list[Image.Image]:
+        """Each picture as a Pillow image of its own size."""
+        return [_picture(cell) for cell in self._bytes()]
+
+    def grid(
+        self, columns: int | None = None, scale: int | None = None, gap: int = 2
+    ) -> Image.Image:
+        """All of them in rows, each pixel ``scale`` pixels wide (default: cells of about 64)."""
+        if not len(self):
+            raise BadInput("a grid needs at least one picture: there is none")
+        cells = self._bytes()
+        n, height, width, channels = cells.shape
+        scale = scale or max(1, round(64 / max(height, width)))
+        columns = min(n, columns or math.ceil(math.sqrt(n)))
+        rows = math.ceil(n / columns)
+        high, wide = height * scale + gap, width * scale + gap
+        sheet = np.zeros((rows * high + gap, columns * wide + gap, channels), np.uint8)
+        for i, cell in enumerate(cells.repeat(scale, 1).repeat(scale, 2)):
+            top, left = gap + i // columns * high, gap + i % columns * wide
+            sheet[top : top + height * scale, left : left + width * scale] = cell
+        return _picture(sheet)
+
+    def save(self, path: str | Path, scale: int | None = None) -> Path:
+        """Write the grid as a PNG that says it is synthetic, by which model, from which seeds."""
+        return _write(path, ".png", self.png(scale))
+
+    def png(self, scale: int | None = None) -> bytes:
+        """The grid as the bytes of a PNG file."""
+        about = PngImagePlugin.PngInfo()
+        about.add_text("Software", f"genzoo {VERSION}")
+        about.add_text("Comment", "Synthetic: drawn by a generative model.")
+        about.add_text("genzoo", json.dumps(self.record()))
+        about.add_itxt("XML:com.adobe.xmp", _XMP)
+        buffer = io.BytesIO()
+        picture = self.grid(scale=scale) if len(self) != 1 else self.grid(scale=scale or 1, gap=0)
+        picture.save(buffer, "PNG", pnginfo=about, optimize=True)
+        return buffer.getvalue()
+
+    def _repr_png_(self) -> bytes:
+        return self.png()
+
+    def _bytes(self) -> np.ndarray:  # (n, C, H, W) -> (n, H, W, C) uint8
+        pixels = self.tensor.detach().clamp(0, 1).mul(255).round().to(torch.uint8)
+        return pixels.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _picture(pixels: np.ndarray) -> Image.Image:  # (H, W, C)
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def _write(path: str | Path, ending: str, content: bytes) -> Path:
+    path = Path(path).expanduser()
+    if path.suffix.lower() != ending:
+        raise BadInput(f"cannot write {path.name}: expected a name ending in {ending}")
+    write_whole(path, content)
+    return path

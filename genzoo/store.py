@@ -1,0 +1,360 @@
+"""A model folder <-> a model. Reading is strict and bounded, and runs no code of the folder's."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from genzoo import families
+from genzoo.errors import BadInput, Failed, InvalidModel, UnknownName
+from genzoo.schemas import Count, Name, Names, Schema, checked, read_json
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from genzoo.models import Model
+
+FORMAT = 1
+CONFIG, WEIGHTS, DISCRIMINATOR = "config.json", "model.safetensors", "discriminator.safetensors"
+FILES = (CONFIG, WEIGHTS, DISCRIMINATOR, "README.md", "metrics.json", "samples.png")
+_LARGEST_JSON, _LARGEST_HEADER = 1 << 20, 1 << 20
+_WIDTHS = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8, "F64": 8}
+_STRANGERS = {
+    b"PK": "a zip archive, as torch.save writes them",
+    b"\x80": "a pickle",
+    b"version ": "a Git LFS pointer: the file itself was never fetched",
+    b"<": "a web page",
+}
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+log = logging.getLogger("genzoo")
+
+
+class Recipe(Schema):
+    """What made a model: enough to make it again."""
+
+    command: Annotated[str, Field(max_length=4000)]
+    data_sha256: Sha256
+    config: dict[str, Any]
+    options: dict[str, Any]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    steps: Annotated[int, Field(ge=0, le=10**10)]
+    seconds: Annotated[float, Field(ge=0)]
+    machine: Name
+    versions: dict[str, Name]
+
+
+class Manifest(Schema):
+    """What ``config.json`` says."""
+
+    format: Literal[1] = 1
+    name: Name
+    family: Name
+    revision: Count = 1
+    plugin: Name
+    plugin_version: Name
+    config: dict[str, Any]
+    class_names: Names = ()
+    data: Name = ""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    weights_sha256: Sha256
+    discriminator_sha256: Sha256 | None = None
+    licence: Name = "unknown"
+    terms: Name = ""
+    default: bool = False
+    recipe: Recipe | None = None
+
+
+def save(
+    model: "Model",
+    folder: str | Path,
+    *,
+    family: str | None = None,
+    name: str | None = None,
+    data: str = "",
+    licence: str = "unknown",
+    terms: str = "",
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32",
+    discriminator: "nn.Module | None" = None,
+    recipe: Recipe | None = None,
+    force: bool = False,
+) -> Path:
+    """Write ``model`` as a folder that ``load`` reads: all of it or nothing.
+
+    Parameters are stored in ``dtype``; buffers (norm statistics among them) stay float32. Raises
+    BadInput if a model is there already and ``force`` is off, Failed if it cannot be written.
+    """
+    folder = Path(folder).expanduser()
+    family = family or family_of(model)
+    plugin, version = families.installed_as(family)
+    files = {WEIGHTS: _packed(model, dtype)}
+    if discriminator is not None:
+        files[DISCRIMINATOR] = _packed(discriminator, dtype)
+    manifest = Manifest(
+        name=name or folder.resolve().name,
+        family=family,
+        revision=families.get(family).revision,
+        plugin=plugin,
+        plugin_version=version,
+        config=model.config.model_dump(mode="json"),
+        class_names=model.class_names,
+        data=data,
+        dtype=dtype,
+        weights_sha256=_sha256(files[WEIGHTS]),
+        discriminator_sha256=_sha256(files[DISCRIMINATOR]) if discriminator is not None else None,
+        licence=licence,
+        terms=terms,
+        recipe=recipe,
+    )
+    files[CONFIG] = manifest_bytes(manifest)
+    write_folder(folder, files, force=force)
+    return folder
+
+
+def load(folder: str | Path, device: "str | torch.device" = "auto", verify: bool = True) -> "Model":
+    """The model in ``folder``, in evaluation mode.
+
+    Nothing in the folder is run or unpickled. ``verify=False`` leaves out the hash and the look for
+    non-finite weights. Raises InvalidModel, UnknownName (no such folder or family), BadInput.
+    """
+    from genzoo.devices import device as chosen
+
+    folder, wanted = Path(folder).expanduser(), chosen(device)
+    manifest = read_manifest(folder)
+    family = _family(manifest, folder)
+    config = checked(family.config, manifest.config, f"{folder / CONFIG}: config", InvalidModel)
+    model = _on_meta(lambda: family.model(config), folder)
+    _fill(model, folder / WEIGHTS, manifest.weights_sha256 if verify else None)
+    model.class_names, model.origin = manifest.class_names, _origin(manifest)
+    return model.to(wanted).eval()
+
+
+def load_discriminator(
+    folder: str | Path, device: "str | torch.device" = "auto", verify: bool = True
+) -> "nn.Module":
+    """The discriminator beside the model. Raises as ``load``; BadInput if there is none."""
+    from genzoo.devices import device as chosen
+
+    folder, wanted = Path(folder).expanduser(), chosen(device)
+    manifest = read_manifest(folder)
+    family = _family(manifest, folder)
+    if family.discriminator is None or manifest.discriminator_sha256 is None:
+        raise BadInput(f"{folder}: this model has no discriminator")
+    build = family.discriminator
+    config = checked(family.config, manifest.config, f"{folder / CONFIG}: config", InvalidModel)
+    network = _on_meta(lambda: build(config), folder)
+    _fill(network, folder / DISCRIMINATOR, manifest.discriminator_sha256 if verify else None)
+    return network.to(wanted).eval()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """``config.json``, checked; imports no torch."""
+    if not folder.is_dir():
+        raise UnknownName(f"there is no folder {folder}")
+    path = folder / CONFIG
+    values = read_json(_read(path, _LARGEST_JSON), str(path), InvalidModel)
+    if not isinstance(values, dict):
+        raise InvalidModel(f"{path}: expected an object, got {type(values).__name__}")
+    if values.get("format") != FORMAT:
+        got = json.dumps(values.get("format"))[:40]
+        raise InvalidModel(f"{path}: this genzoo reads format {FORMAT}, got {got}: upgrade genzoo")
+    return checked(Manifest, values, str(path), InvalidModel)
+
+
+def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Each tensor's dtype and shape in a safetensors file, checked; imports no torch."""
+    size = _regular(path)
+    with path.open("rb") as file:
+        start = file.read(8)
+        for magic, what in _STRANGERS.items():
+            if start.startswith(magic):
+                raise InvalidModel(f"{path} is {what}, not safetensors")
+        length = int.from_bytes(start, "little")
+        if len(start) < 8 or not 2 <= length <= min(_LARGEST_HEADER, size - 8):
+            raise InvalidModel(f"{path} is not safetensors, or cut off ({size} bytes)")
+        entries = read_json(file.read(length), f"{path}: header", InvalidModel)
+    if not isinstance(entries, dict):
+        raise InvalidModel(f"{path}: header: expected an object")
+    found = {k: _entry(path, k, v) for k, v in entries.items() if k != "__metadata__"}
+    if 8 + length + sum(n for _, _, n in found.values()) != size:
+        raise InvalidModel(f"{path}: the header does not describe its {size} bytes: cut off?")
+    return {name: (dtype, shape) for name, (dtype, shape, _) in found.items()}
+
+
+def family_of(model: "Model") -> str:
+    """The family whose plugin defines the class of ``model``."""
+    if model.origin is not None:
+        return model.origin.family
+    module = type(model).__module__
+    found = [p.name for p in families.plugins() if p.value.partition(":")[0] == module]
+    if len(found) != 1:
+        what = f"belongs to {' and '.join(found)}" if found else "comes from no installed plugin"
+        raise BadInput(f"{type(model).__name__} {what}: say which with family=")
+    return found[0]
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    return (json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n").encode()
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = False) -> None:
+    """Write ``files`` into ``folder``: aside first; config.json comes last, with the hashes."""
+    if (folder / CONFIG).exists() and not force:
+        raise BadInput(f"{folder} holds a model already: choose another folder, or --force")
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        aside.mkdir(parents=True)
+        for name, content in files.items():
+            with (aside / name).open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        folder.mkdir(exist_ok=True)
+        for name in sorted(files, key=lambda n: n == CONFIG):
+            (aside / name).replace(folder / name)
+    except OSError as error:
+        raise Failed(f"cannot write {folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _family(manifest: Manifest, folder: Path) -> families.Family:
+    try:
+        family = families.get(manifest.family)
+    except UnknownName as error:
+        raise UnknownName(
+            f"{folder.name} is a model of a family that is missing: {error}"
+        ) from None
+    if manifest.revision > family.revision:
+        raise InvalidModel(
+            f"{folder}: made by revision {manifest.revision} of {manifest.family}, "
+            f"installed is {family.revision}: upgrade {manifest.plugin}"
+        )
+    return family
+
+
+def _origin(manifest: Manifest) -> Any:
+    from genzoo.samples import Origin
+
+    return Origin(manifest.name, manifest.family, manifest.weights_sha256)
+
+
+def _on_meta(build: "Callable[[], Any]", folder: Path) -> Any:
+    """What ``build`` makes, its tensors without memory behind them."""
+    import torch
+
+    with torch.device("meta"):
+        network = build()
+    limit = int(os.environ.get("GENZOO_MAX_WEIGHT_BYTES", 8 << 30))
+    needed = sum(t.numel() * t.element_size() for t in network.state_dict().values())
+    if needed > limit:
+        raise InvalidModel(f"{folder}: its config asks for {needed} bytes, allowed are {limit}")
+    return network
+
+
+def _fill(network: "nn.Module", path: Path, sha256: str | None) -> None:
+    """Put the tensors of ``path`` into ``network``, which has none yet."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load as unpack
+
+    _compare(network.state_dict(), read_header(path), path)
+    content = path.read_bytes()
+    if sha256 is not None and _sha256(content) != sha256:
+        raise InvalidModel(f"{path}: its hash is not the one in {CONFIG}: damaged or exchanged")
+    try:
+        tensors = unpack(content)
+    except SafetensorError as error:
+        raise InvalidModel(f"{path} is not valid safetensors: {error}") from None
+    state = {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
+    if sha256 is not None:
+        for name, tensor in state.items():
+            # One pass, no copy: a sum of finite weights is finite, unless they are absurd.
+            if not torch.isfinite(tensor.sum()):
+                raise InvalidModel(f"{path}: {name} holds values that are not finite")
+    network.load_state_dict(state, assign=True)
+    if bare := [n for n, t in _tensors(network) if t.is_meta]:
+        raise Failed(f"{type(network).__name__} keeps {bare[0]} in neither parameter nor buffer")
+
+
+def _tensors(network: "nn.Module") -> "list[tuple[str, Tensor]]":
+    return [*network.named_parameters(), *network.named_buffers()]
+
+
+def _compare(
+    wanted: "Mapping[str, Tensor]", found: dict[str, tuple[str, tuple[int, ...]]], path: Path
+) -> None:
+    missing, extra = sorted(wanted.keys() - found), sorted(found.keys() - wanted)
+    if missing or extra:
+        parts = [f"lacks {', '.join(missing[:3])} ({len(missing)})"] * bool(missing)
+        parts += [f"has unknown {', '.join(extra[:3])} ({len(extra)})"] * bool(extra)
+        raise InvalidModel(f"{path} does not fit {CONFIG}: it {' and '.join(parts)}")
+    for name, tensor in wanted.items():
+        dtype, shape = found[name]
+        if shape != tuple(tensor.shape):
+            want = tuple(tensor.shape)
+            raise InvalidModel(f"{path} does not fit {CONFIG}: {name} is {shape}, expected {want}")
+        if tensor.is_floating_point() != (dtype in ("F32", "F16", "BF16")):
+            raise InvalidModel(f"{path}: {name} has dtype {dtype}")
+
+
+def _entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], int]:
+    """(dtype, shape, bytes) of a header's entry."""
+    try:
+        dtype, shape = entry["dtype"], tuple(entry["shape"])
+        start, stop = entry["data_offsets"]
+        size = _WIDTHS[dtype]
+        for side in shape:
+            if type(side) is not int or not 0 <= side <= 1 << 40:
+                raise ValueError
+            size *= side
+        if size != stop - start:
+            raise ValueError
+    except (KeyError, TypeError, ValueError):
+        raise InvalidModel(f"{path}: header: the entry {name[:80]!r} is not valid") from None
+    return dtype, shape, size
+
+
+def _packed(network: "nn.Module", dtype: str) -> bytes:
+    import torch
+    from safetensors.torch import save as pack
+
+    narrow = getattr(torch, dtype)
+    narrowed = {name for name, p in network.named_parameters() if p.is_floating_point()}
+    state = {}
+    for name, tensor in network.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise Failed(f"{name} holds values that are not finite: not saved")
+        tensor = tensor.detach().cpu().contiguous()
+        state[name] = tensor.to(narrow) if name in narrowed else tensor.clone()
+    return pack(state)
+
+
+def _read(path: Path, largest: int) -> bytes:
+    if _regular(path) > largest:
+        raise InvalidModel(f"{path} is larger than {largest} bytes")
+    return path.read_bytes()
+
+
+def _regular(path: Path) -> int:
+    """The size of a plain file; folders, pipes and links out of the folder are refused."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise InvalidModel(
+            f"{path.parent} is no model folder: {path.name}: {error.strerror}"
+        ) from None
+    if not stat.S_ISREG(found.st_mode):
+        raise InvalidModel(f"{path} is not a plain file")
+    return found.st_size
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,41 @@
+"""Training: what learns, the loop around it, and the folder that a run leaves."""
+
+from genzoo.training.losses import LOSSES, GanLoss
+from genzoo.training.penalties import PENALTIES, gradient_penalty, r1_penalty
+from genzoo.training.stock import Adversarial, Averaged, Descent
+from genzoo.training.trainer import (
+    Batch,
+    Diverged,
+    Logs,
+    Player,
+    Settings,
+    Stateful,
+    Trainer,
+    fit,
+    player,
+)
+from genzoo.training.tricks import augment, fading, instance_noise, swapped
+
+__all__ = [
+    "LOSSES",
+    "PENALTIES",
+    "Adversarial",
+    "Averaged",
+    "Batch",
+    "Descent",
+    "Diverged",
+    "GanLoss",
+    "Logs",
+    "Player",
+    "Settings",
+    "Stateful",
+    "Trainer",
+    "augment",
+    "fading",
+    "fit",
+    "gradient_penalty",
+    "instance_noise",
+    "player",
+    "r1_penalty",
+    "swapped",
+]

@@ -1,0 +1,44 @@
+"""Several processes, as torchrun starts them: who am I, and the mean of what all have."""
+
+import os
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def start(device: torch.device) -> None:
+    """Join the others, if torchrun started more than one; raises what torch.distributed raises."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+
+
+def stop() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def size() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def wait() -> None:
+    """Until all are here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def average(tensors: Iterable[Tensor]) -> None:
+    """Replace each tensor by its mean over all processes."""
+    if size() == 1:
+        return
+    kept = list(tensors)
+    flat = torch.cat([t.reshape(-1) for t in kept])  # one message in place of hundreds
+    dist.all_reduce(flat)
+    for tensor, mean in zip(kept, flat.div_(size()).split([t.numel() for t in kept]), strict=True):
+        tensor.copy_(mean.view_as(tensor))

@@ -1,0 +1,35 @@
+"""Penalties on a discriminator's gradient with respect to its input, in float32."""
+
+import torch
+from torch import Tensor
+
+from genzoo.draws import Draws
+from genzoo.models import Discriminator
+
+
+def gradient_penalty(
+    discriminator: Discriminator, real: Tensor, fake: Tensor, labels: Tensor | None, draws: Draws
+) -> Tensor:
+    """(||grad D|| - 1)^2 between data and fakes (Gulrajani et al. 2017, equation 3)."""
+    share = draws.uniform(*[1] * (real.ndim - 1))
+    between = torch.lerp(real.float(), fake.float(), share)
+    slopes = _input_gradient(discriminator, between, labels).flatten(1)
+    # The norm's own gradient is infinite at zero.
+    return (slopes.square().sum(1).add(1e-12).sqrt() - 1).square().mean()
+
+
+def r1_penalty(
+    discriminator: Discriminator, real: Tensor, fake: Tensor, labels: Tensor | None, draws: Draws
+) -> Tensor:
+    """||grad D||^2 / 2 at the data (Mescheder et al. 2018, equation 9)."""
+    return _input_gradient(discriminator, real, labels).flatten(1).square().sum(1).mean() / 2
+
+
+def _input_gradient(discriminator: Discriminator, x: Tensor, labels: Tensor | None) -> Tensor:
+    x = x.detach().float().requires_grad_()
+    with torch.autocast(x.device.type, enabled=False):
+        logits = discriminator(x, labels)
+        return torch.autograd.grad(logits.sum(), x, create_graph=True)[0]
+
+
+PENALTIES = {"gradient": gradient_penalty, "r1": r1_penalty}

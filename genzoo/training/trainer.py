@@ -1,0 +1,223 @@
+"""Trainer: everything that learning needs beside the model; ``update`` is where it happens."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, final
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from genzoo.draws import Draws, digest
+from genzoo.errors import Failed
+from genzoo.models import Model
+from genzoo.schemas import Options
+from genzoo.training import parallel
+
+Logs = dict[str, Tensor]
+
+
+class Diverged(Failed):
+    """A loss or a gradient is not a finite number; nothing was updated with it."""
+
+
+class Stateful(Protocol):
+    """What a checkpoint can hold."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
+
+
+@final
+@dataclass(frozen=True)
+class Batch:
+    """The data of one step, ``x`` ``(n, *shape)`` in the model's range, and the step's randomness.
+
+    ``indices`` are the samples' places in the step. ``draws`` depend on them, the seed, the step
+    and the purpose alone, so that a step can be repeated, split and shared between processes.
+    """
+
+    x: Tensor
+    labels: Tensor | None = None
+    other: Tensor | None = None
+    step: int = 0
+    progress: float = 0.0
+    seed: int = 0
+    indices: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def draws(self, purpose: str) -> Draws:
+        indices = self.indices or range(len(self))
+        return Draws(self.seed, indices, f"step {self.step}: {purpose}", self.x.device)
+
+    def split(self, parts: int) -> "list[Batch]":
+        """As many batches of equal length, in order."""
+        if parts == 1:
+            return [self]
+        size = len(self) // parts
+        return [self._rows(slice(i * size, (i + 1) * size)) for i in range(parts)]
+
+    def _rows(self, rows: slice) -> "Batch":
+        indices = (self.indices or tuple(range(len(self))))[rows]
+        labels, other = (None if t is None else t[rows] for t in (self.labels, self.other))
+        return replace(self, x=self.x[rows], labels=labels, other=other, indices=indices)
+
+
+@final
+@dataclass(frozen=True)
+class Settings:
+    """How the loop runs a trainer; none of it changes what is being learnt."""
+
+    device: str = "cpu"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    micro_batches: int = 1
+    compile: bool = False
+
+
+@final
+@dataclass
+class Player:
+    """A network that learns, with its optimiser and its rate before any schedule."""
+
+    network: nn.Module
+    optimizer: Optimizer
+    options: Options
+
+    def __post_init__(self) -> None:
+        self.lr: float = self.optimizer.param_groups[0]["lr"]
+
+    def schedule(self, progress: float) -> None:
+        """Set the rate for this share of the run: up in ``warmup``, down after ``decay_from``."""
+        up, down = self.options.warmup, self.options.decay_from
+        share = min(1.0, progress / up) if up else 1.0
+        if down < 1:
+            share *= min(1.0, (1 - progress) / (1 - down))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr * share
+
+
+def player(network: nn.Module, options: Options, lr: float | None = None) -> Player:
+    """``network`` with the optimiser that ``options`` name."""
+    o, rate = options, lr or options.lr
+    parameters = list(network.parameters())
+    if o.optimizer == "adam":
+        betas = (o.beta1, o.beta2)
+        return Player(network, torch.optim.Adam(parameters, rate, betas, fused=True), o)
+    if o.optimizer == "rmsprop":
+        optimizer = torch.optim.RMSprop(parameters, rate, o.beta2, momentum=o.momentum)
+        return Player(network, optimizer, o)
+    return Player(network, torch.optim.SGD(parameters, rate, momentum=o.momentum), o)
+
+
+class Trainer(ABC):
+    """What learns a model. ``players`` are the networks that learn; ``extras`` what else it keeps.
+
+    A family writes ``step``, and in it learns only by ``update``.
+    """
+
+    batches_per_step: int = 1
+
+    def __init__(
+        self, model: Model, players: dict[str, Player], extras: dict[str, Stateful] | None = None
+    ):
+        self.model, self.players, self.extras = model, players, extras or {}
+        self.settings = Settings()
+
+    @abstractmethod
+    def step(self, batch: Batch) -> Logs:
+        """One update of the model and what belongs to it; what to log, as 0-dim tensors.
+
+        ``batch`` holds ``batches_per_step`` times the batch size.
+        """
+
+    @final
+    def networks(self) -> dict[str, nn.Module]:
+        return {name: p.network for name, p in self.players.items()}
+
+    @final
+    def parts(self) -> dict[str, Stateful]:
+        """What a checkpoint holds, by name."""
+        optimizers = {f"{name}.optimizer": p.optimizer for name, p in self.players.items()}
+        return {**self.networks(), **optimizers, **self.extras}
+
+    @final
+    def prepare(self, settings: Settings) -> None:
+        """Move everything to the device, channels last (1.2 times as fast on convolutions)."""
+        self.settings = settings
+        for module in [*self.networks().values(), *self.extras.values()]:
+            if isinstance(module, nn.Module):
+                module.to(settings.device).to(memory_format=torch.channels_last).train()
+        if settings.compile:
+            # The children: sampling enters by ``decode``, and so passes a compiled ``forward`` by.
+            for child in (c for n in self.networks().values() for c in n.children()):
+                child.compile()
+
+    @final
+    def update(
+        self, which: str, loss: Callable[[Batch], tuple[Tensor, Logs]], batch: Batch
+    ) -> Logs:
+        """Make ``loss(batch)`` smaller by a step of one player: the one place where anything learns.
+
+        The other players are frozen, so no gradient is computed for them. ``loss`` also returns
+        what to log. Raises Diverged before anything non-finite is learnt.
+        """
+        learner = self.players[which]
+        learner.schedule(batch.progress)
+        logs: list[Logs] = []
+        with self._only(which), _randomness(batch, which):
+            for part in batch.split(self.settings.micro_batches):
+                with torch.autocast(part.x.device.type, torch.bfloat16, self._is_bf16):
+                    value, log = loss(part)
+                (value / self.settings.micro_batches).backward()
+                logs.append({"loss": value.detach(), **log})
+        mean = {k: torch.stack([log[k].detach().float() for log in logs]).mean() for k in logs[0]}
+        norm = self._descend(learner, mean["loss"], f"{which} at step {batch.step}")
+        return {f"{which}/{k}": v for k, v in {**mean, "gradient": norm}.items()}
+
+    @property
+    def _is_bf16(self) -> bool:
+        return self.settings.precision == "bf16"
+
+    @contextmanager
+    def _only(self, which: str) -> Iterator[None]:
+        for name, network in self.networks().items():
+            network.requires_grad_(name == which)
+        try:
+            yield
+        finally:
+            for network in self.networks().values():
+                network.requires_grad_(True)
+
+    def _descend(self, learner: Player, loss: Tensor, where: str) -> Tensor:
+        with_gradient = [p for p in learner.network.parameters() if p.grad is not None]
+        parallel.average(p.grad for p in with_gradient if p.grad is not None)
+        limit = learner.options.clip or float("inf")
+        norm = nn.utils.clip_grad_norm_(with_gradient, limit)
+        if not torch.isfinite(norm + loss):
+            learner.optimizer.zero_grad()
+            raise Diverged(f"{where}: loss {loss.item():.6g}, gradient norm {norm.item():.6g}")
+        learner.optimizer.step()
+        learner.optimizer.zero_grad()
+        return norm
+
+
+@contextmanager
+def _randomness(batch: Batch, which: str) -> Iterator[None]:
+    """Torch's own generator (dropout reads it) as a function of seed, step, player and place."""
+    devices = [batch.x.device] if batch.x.device.type == "cuda" else []
+    place = batch.indices[0] if batch.indices else 0
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(
+            int.from_bytes(digest(batch.seed, batch.step, which, place)[:8], "little")
+        )
+        yield
+
+
+def fit(trainer: Trainer, batches: Iterable[Batch], steps: int, start: int = 0) -> Iterator[Logs]:
+    """Train from ``start`` to ``steps``, yielding after each: the caller logs, saves or stops."""
+    for _, batch in zip(range(start, steps), batches, strict=False):
+        yield trainer.step(batch)

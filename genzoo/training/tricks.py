@@ -1,0 +1,58 @@
+"""Tricks of adversarial training: free functions that any trainer composes."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from genzoo.draws import Draws
+
+
+def instance_noise(x: Tensor, deviation: float, draws: Draws) -> Tensor:
+    """``x`` with Gaussian noise on it (Sonderby et al. 2017, section 3)."""
+    return x + deviation * draws.normal(*x.shape[1:]) if deviation > 0 else x
+
+
+def fading(start: float, progress: float, until: float) -> float:
+    """A value that falls linearly from ``start`` to 0 as ``progress`` goes from 0 to ``until``."""
+    return start * max(0.0, 1 - progress / until) if until > 0 else 0.0
+
+
+def swapped(n: int, share: float, draws: Draws) -> Tensor:
+    """``(n,)`` booleans, true for the ``share`` whose target is to be swapped."""
+    return draws.uniform() < share
+
+
+def augment(x: Tensor, policy: str, draws: Draws) -> Tensor:
+    """DiffAugment (Zhao et al. 2020, section 3.3): differentiable, one law for real and fake."""
+    for name in policy.split(","):
+        x = AUGMENTATIONS[name](x, draws)
+    return x
+
+
+def _translate(x: Tensor, draws: Draws) -> Tensor:
+    """Shift each image by up to an eighth of its size, zeros (mid-grey in (-1, 1)) coming in."""
+    height, width = x.shape[2:]
+    high, wide = height // 8, width // 8
+    share = draws.uniform(2)  # (n, 2)
+    down = (share[:, 0] * (2 * high + 1)).long()
+    right = (share[:, 1] * (2 * wide + 1)).long()
+    rows = down[:, None] + torch.arange(height, device=x.device)
+    columns = right[:, None] + torch.arange(width, device=x.device)
+    padded = F.pad(x, (wide, wide, high, high))
+    image = torch.arange(len(x), device=x.device)[:, None, None]
+    return padded.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(
+        0, 3, 1, 2
+    )
+
+
+def _color(x: Tensor, draws: Draws) -> Tensor:
+    """Brightness, saturation and contrast, each by a random amount."""
+    share = draws.uniform(3)[:, :, None, None, None]  # (n, 3, 1, 1, 1)
+    x = x + share[:, 0] - 0.5
+    grey = x.mean(1, keepdim=True)
+    x = grey + (x - grey) * (2 * share[:, 1])
+    mean = x.mean((1, 2, 3), keepdim=True)
+    return mean + (x - mean) * (share[:, 2] + 0.5)
+
+
+AUGMENTATIONS = {"none": lambda x, draws: x, "translation": _translate, "color": _color}

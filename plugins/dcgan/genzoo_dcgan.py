@@ -1,0 +1,127 @@
+"""DCGAN: an all-convolutional generator against an all-convolutional discriminator.
+
+Radford, Metz & Chintala 2016 (arXiv:1511.06434), sections 3 and 4.
+"""
+
+from itertools import pairwise
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+
+import genzoo
+from genzoo.schemas import AdversarialOptions, Channels, Count, Rate, Schema, Share
+
+
+class Config(Schema):
+    """Sizes of both networks."""
+
+    channels: Channels = 3
+    size: Annotated[int, Field(ge=8, le=128)] = 64
+    """pixels: 4 to 7 times a power of two"""
+    code: Count = 100
+    width: Annotated[int, Field(ge=1, le=1024)] = 64
+    """feature maps next to the image; they double towards the code"""
+
+    @field_validator("size")
+    @classmethod
+    def _halves_down_to_the_seed(cls, size: int) -> int:
+        if (seed := _seed(size)) not in (4, 5, 6, 7):
+            raise ValueError(
+                f"should be 4 to 7 times a power of two, like 28 or 64 (halves to {seed})"
+            )
+        return size
+
+    def widths(self) -> list[int]:
+        """Feature maps from the smallest map to the largest."""
+        levels = (self.size // _seed(self.size)).bit_length() - 1
+        return [self.width * 2**i for i in reversed(range(levels))]
+
+
+class Options(AdversarialOptions):
+    """Section 4: Adam at 0.0002 with momentum 0.5, mini-batches of 128."""
+
+    batch_size: Count = 128
+    lr: Rate = 2e-4
+    beta1: Share = 0.5
+
+
+def _seed(size: int) -> int:
+    while size % 2 == 0 and size > 7:
+        size //= 2
+    return size
+
+
+def _initialise(module: nn.Module) -> None:
+    """Section 4: weights from N(0, 0.02); a batch norm's gain around 1."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, 0, 0.02)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1, 0.02)
+
+
+class Generator(genzoo.Latent):
+    """Figure 1: the code becomes a small stack of maps, and each layer doubles it."""
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        self.code = config.code
+        self.shape = (config.channels, config.size, config.size)
+        widths = config.widths()
+        layers: list[nn.Module] = [
+            nn.ConvTranspose2d(config.code, widths[0], _seed(config.size), bias=False)
+        ]
+        for width, narrower in pairwise(widths):
+            layers += [nn.BatchNorm2d(width), nn.ReLU()]
+            layers += [nn.ConvTranspose2d(width, narrower, 4, 2, 1, bias=False)]
+        layers += [nn.BatchNorm2d(widths[-1]), nn.ReLU()]
+        layers += [nn.ConvTranspose2d(widths[-1], config.channels, 4, 2, 1), nn.Tanh()]
+        self.layers = nn.Sequential(*layers).apply(_initialise)
+
+    def decode(
+        self, code: Tensor, labels: Tensor | None = None, draws: genzoo.Draws | None = None
+    ) -> Tensor:  # (n, code) -> (n, C, H, W)
+        return self.layers(code[:, :, None, None])
+
+
+class Discriminator(genzoo.Discriminator):
+    """Section 3: strides for pooling, LeakyReLU, batch norm but on the first and last layer."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        widths = config.widths()[::-1]
+        stem = nn.Sequential(nn.Conv2d(config.channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2))
+        self.blocks = nn.ModuleList([stem])
+        for width, wider in pairwise(widths):
+            conv = nn.Conv2d(width, wider, 4, 2, 1, bias=False)
+            self.blocks.append(nn.Sequential(conv, nn.BatchNorm2d(wider), nn.LeakyReLU(0.2)))
+        self.head = nn.Conv2d(widths[-1], 1, _seed(config.size))
+        self.apply(_initialise)
+
+    def features(self, x: Tensor) -> list[Tensor]:  # (n, C, H, W) -> maps, each half as large
+        maps = []
+        for block in self.blocks:
+            maps.append(x := block(x))
+        return maps
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:  # (n, C, H, W) -> (n,)
+        return self.head(self.features(x)[-1]).flatten()
+
+
+def trainer(model: Generator, options: Options) -> genzoo.Trainer:
+    return genzoo.Adversarial(model, Discriminator(model.config), options)
+
+
+@genzoo.hookimpl
+def genzoo_family() -> genzoo.Family:
+    return genzoo.Family(
+        config=Config,
+        options=Options,
+        model=Generator,
+        discriminator=Discriminator,
+        trainer=trainer,
+        tiny=Config(channels=1, size=16, code=4, width=4),
+        branch="implicit/direct",
+        paper="arXiv:1511.06434",
+        summary="an all-convolutional generator against an all-convolutional discriminator",
+    )
