@@ -11,17 +11,18 @@ import contextlib
 import errno
 import functools
 import hashlib
+import importlib
 import io
 import json
 import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, final
 
 from genzoo.errors import BadInput, Failed, GenzooError, Unreachable, unknown
 
@@ -30,9 +31,12 @@ if TYPE_CHECKING:
 
     import numpy as np
     import torch
+    from numpy.typing import ArrayLike
     from PIL.Image import Image
 
+    Device = str | torch.device
     Block = tuple[np.ndarray, np.ndarray | None]
+    Blocks = Generator[Block, None, None]
 
 FORMAT = 1  # raise it whenever the same source would give other bytes
 SUFFIXES = (
@@ -153,7 +157,9 @@ class DataSet:
         """Of one sample: (C, H, W) or (d,)."""
         return tuple(self.array.shape[1:])
 
-    def batch(self, indices, device="cpu", flip=None) -> torch.Tensor:
+    def batch(
+        self, indices: ArrayLike, device: Device = "cpu", flip: ArrayLike | None = None
+    ) -> torch.Tensor:
         """The samples at `indices` (n,): float32 (n, C, H, W) in [0, 1]; points as they are.
 
         Images are mirrored left-right where `flip`, bool (n,), is true. IndexError beyond the end.
@@ -169,7 +175,7 @@ class DataSet:
         # Bytes travel to the device, floats are made there.
         return torch.from_numpy(rows).to(device).to(torch.float32).div_(255)
 
-    def labels_of(self, indices, device="cpu") -> torch.Tensor | None:
+    def labels_of(self, indices: ArrayLike, device: Device = "cpu") -> torch.Tensor | None:
         """The labels at `indices`: int64 (n,); None where the set has none."""
         import torch
 
@@ -178,7 +184,7 @@ class DataSet:
         return torch.from_numpy(self.labels.take(_indices(indices))).to(device)
 
 
-def _indices(indices) -> np.ndarray:
+def _indices(indices: ArrayLike) -> np.ndarray:
     import numpy as np
 
     indices = np.asarray(indices)
@@ -188,7 +194,7 @@ def _indices(indices) -> np.ndarray:
     return indices.astype(np.int64, copy=False)
 
 
-def _flips(flip, count: int) -> np.ndarray:
+def _flips(flip: ArrayLike, count: int) -> np.ndarray:
     import numpy as np
 
     flip = np.asarray(flip)
@@ -274,7 +280,9 @@ def open_pair(
     return one, two
 
 
-def attributes(split: str = "train", *, root=None) -> tuple[tuple[str, ...], np.ndarray]:
+def attributes(
+    split: str = "train", *, root: str | Path | None = None
+) -> tuple[tuple[str, ...], np.ndarray]:
     """CelebA's 40 attributes: their names, and int8 (n, 40), 1 or -1, row by row as in
     `open("celeba", split)`. BadInput if the table is not beside the images.
     """
@@ -322,7 +330,7 @@ def _source(name: str | Path | Source) -> Source:
     return describe(name)
 
 
-def _is_path(name) -> bool:
+def _is_path(name: object) -> bool:
     # The text alone decides, never what happens to lie on the disk.
     pattern = r"\.{1,2}$|\.{0,2}[/\\]|~|[A-Za-z]:[/\\]"
     return isinstance(name, Path) or (isinstance(name, str) and bool(re.match(pattern, name)))
@@ -343,7 +351,7 @@ def _expanded(path: str | Path) -> Path:
         raise BadInput(f"{str(path)!r}: {error}") from None
 
 
-def _check_transform(source: Source, size, channels) -> None:
+def _check_transform(source: Source, size: int | None, channels: int | None) -> None:
     whole = isinstance(size, int) and not isinstance(size, bool)
     if size is not None and not (whole and 1 <= size <= LARGEST_SIDE):
         raise BadInput(f"size must be a whole number from 1 to {LARGEST_SIDE}, got {size!r}")
@@ -399,7 +407,9 @@ def _some(path: Path, names: Iterable[str]) -> list[str]:
     return names
 
 
-def _walk(folder: Path, prefix="", above: tuple[Path, ...] = ()) -> Iterator[tuple[str, list]]:
+def _walk(
+    folder: Path, prefix: str = "", above: tuple[Path, ...] = ()
+) -> Iterator[tuple[str, list]]:
     real = folder.resolve()
     if real in above:  # a link back to a folder that holds it
         return
@@ -537,7 +547,9 @@ class Frame:
     own: tuple[int, int] | None
 
 
-def _decoded(raw: Pictures, choice: Choice, size, channels, skipped: list[str]) -> Iterator[Block]:
+def _decoded(
+    raw: Pictures, choice: Choice, size: int | None, channels: int | None, skipped: list[str]
+) -> Blocks:
     """The files as blocks of one image; names of those that cannot be read go to `skipped`."""
     import numpy as np
 
@@ -555,8 +567,8 @@ def _decoded(raw: Pictures, choice: Choice, size, channels, skipped: list[str]) 
                 log.debug("%s: %s: %s", raw.tree.origin, name, error)
                 skipped.append(name)
                 continue
-            label = choice.labels and np.array([choice.labels[index]], dtype=np.int64)
-            yield pixels[None], label
+            mine = choice.labels and choice.labels[index : index + 1]
+            yield pixels[None], None if mine is None else np.array(mine, dtype=np.int64)
 
 
 def _part(data: bytes) -> str:
@@ -565,7 +577,9 @@ def _part(data: bytes) -> str:
     return "test" if int.from_bytes(digest[:8], "big") < 2**64 // 10 else "train"
 
 
-def _frame(raw: Pictures, read, size: int | None, channels: int | None) -> Frame:
+def _frame(
+    raw: Pictures, read: Callable[[str], bytes], size: int | None, channels: int | None
+) -> Frame:
     """From the first image of the whole tree that decodes, so that all splits agree."""
     if size and channels:
         return Frame(channels, size, raw.crop, None)
@@ -607,7 +621,7 @@ def _own_channels(image: Image) -> int:
 def _pixels(data: bytes, frame: Frame, name: str) -> np.ndarray:
     """The image as uint8 (C, H, W). BadInput if it has another size than the first."""
     with _opened_image(data) as image:
-        if frame.size is None and image.size != frame.own:
+        if frame.size is None and frame.own and image.size != frame.own:
             own, other = (f"{width}x{height}" for width, height in (frame.own, image.size))
             what = f"images of unlike sizes, {own} and {other} ({name})"
             raise BadInput(f"{what}: give size=, they are cropped to the centre and resized")
@@ -648,7 +662,7 @@ def _channels_first(image: Image) -> np.ndarray:
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _reframed(source: Source, raw: Rows, size, channels) -> Iterator[Block]:
+def _reframed(source: Source, raw: Rows, size: int | None, channels: int | None) -> Blocks:
     """The blocks of `raw`, checked, each image brought to `size` and `channels`."""
     import numpy as np
 
@@ -662,7 +676,9 @@ def _reframed(source: Source, raw: Rows, size, channels) -> Iterator[Block]:
         raise BadInput(f"cannot read {source.name}: {error}") from error
 
 
-def _resized(source: Source, block: np.ndarray, size, channels) -> np.ndarray:
+def _resized(
+    source: Source, block: np.ndarray, size: int | None, channels: int | None
+) -> np.ndarray:
     import numpy as np
 
     shape = (channels or block.shape[1], *([size] * 2 if size else block.shape[2:]))
@@ -710,11 +726,13 @@ def _home() -> Path:
     return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "genzoo"
 
 
-def _digest(thing) -> str:
+def _digest(thing: object) -> str:
     return hashlib.sha256(json.dumps(thing, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _cached(source: Source, raw: Rows | Pictures, split, size, channels) -> tuple:
+def _cached(
+    source: Source, raw: Rows | Pictures, split: str, size: int | None, channels: int | None
+) -> tuple:
     """(array, labels, meta) of the cache's entry, which is made first if it is not there."""
     what = [source.kind, source.levels, source.classes, raw.key, split, size, channels]
     key = _digest([FORMAT, *what])
@@ -780,8 +798,8 @@ def _locked(path: Path, wait: bool = True) -> Iterator[bool]:
         yield held
 
 
-def _lock_windows(file, wait: bool) -> bool:
-    import msvcrt
+def _lock_windows(file: Any, wait: bool) -> bool:
+    msvcrt: Any = importlib.import_module("msvcrt")  # which type checkers elsewhere don't know
 
     while True:
         try:
@@ -806,7 +824,14 @@ def _sweep(folder: Path, mine: str) -> None:
                 shutil.rmtree(stale, ignore_errors=True)
 
 
-def _make(entry: Path, source: Source, raw: Rows | Pictures, split, size, channels) -> None:
+def _make(
+    entry: Path,
+    source: Source,
+    raw: Rows | Pictures,
+    split: str,
+    size: int | None,
+    channels: int | None,
+) -> None:
     """Write the entry aside, sync it, move it into place."""
     import shutil
 
@@ -832,7 +857,9 @@ def _make(entry: Path, source: Source, raw: Rows | Pictures, split, size, channe
         shutil.rmtree(damaged, ignore_errors=True)
 
 
-def _blocks(source: Source, raw: Rows | Pictures, size, channels, skipped: list[str]):
+def _blocks(
+    source: Source, raw: Rows | Pictures, size: int | None, channels: int | None, skipped: list[str]
+) -> tuple[tuple[str, ...], Blocks]:
     if isinstance(raw, Rows):
         return source.classes, _reframed(source, raw, size, channels)
     choice = raw.choose(raw.tree.names())
@@ -875,7 +902,7 @@ def _write(folder: Path, kind: str, blocks: Iterable[Block]) -> dict:
     return told | {"sha256": digest.hexdigest()}
 
 
-def _write_labels(folder: Path, labels: np.ndarray, count: int, digest) -> None:
+def _write_labels(folder: Path, labels: np.ndarray, count: int, digest: hashlib._Hash) -> None:
     import numpy as np
 
     if len(labels) != count:
@@ -886,7 +913,7 @@ def _write_labels(folder: Path, labels: np.ndarray, count: int, digest) -> None:
     _write_synced(folder / "labels.npy", stream.getvalue())
 
 
-def _write_header(file, dtype: np.dtype, shape: tuple[int, ...]) -> int:
+def _write_header(file: BinaryIO, dtype: np.dtype, shape: tuple[int, ...]) -> int:
     """Write an .npy header and say where it ends; numpy pads it so that the count may grow."""
     from numpy.lib import format as npy
 
@@ -901,7 +928,7 @@ def _write_synced(path: Path, data: bytes) -> None:
         _sync(file)
 
 
-def _sync(file) -> None:
+def _sync(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
 
@@ -1234,7 +1261,9 @@ CIFAR_CLASSES = (
 MNIST_TERMS = "usually given as CC BY-SA 3.0, copyright Y. LeCun and C. Cortes"
 
 
-def _mnist(name: str, summary: str, terms: str, classes=TEN, binary=False) -> Source:
+def _mnist(
+    name: str, summary: str, terms: str, classes: tuple[str, ...] = TEN, binary: bool = False
+) -> Source:
     stored = "fashion-mnist" if name == "fashion-mnist" else "mnist"
     folder = "FashionMNIST" if name == "fashion-mnist" else "MNIST"
     read = functools.partial(_read_mnist, stored, folder, binary)

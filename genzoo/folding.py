@@ -6,6 +6,7 @@ The model itself stays as it is, in its mode and its memory layout, whichever th
 import copy
 import threading
 import weakref
+from itertools import pairwise
 from typing import TypeVar, cast
 
 import torch
@@ -47,18 +48,20 @@ def _version(tensor: Tensor) -> int:
 
 def _folded(model: nn.Module) -> nn.Module:
     model = copy.deepcopy(model).eval().requires_grad_(False)
-    for module in model.modules():
+    for module in list(model.modules()):
         if isinstance(module, nn.Sequential):
-            _fold_sequence(module)
+            _fold_norms(module)
+            for i, layer in enumerate(module):
+                module[i] = _rewritten(layer)
     return model.to(memory_format=torch.channels_last)
 
 
-def _fold_sequence(layers: nn.Sequential) -> None:
+def _fold_norms(layers: nn.Sequential) -> None:
     """Multiply each batch norm's statistics into the layer before it."""
-    for i, (first, norm) in enumerate(zip(list(layers), list(layers)[1:], strict=False)):
+    for i, (first, norm) in enumerate(pairwise(list(layers))):
         if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) or norm.running_mean is None:
             continue
-        if isinstance(first, nn.Conv2d | nn.ConvTranspose2d) and _foldable(first):
+        if isinstance(first, nn.Conv2d | nn.ConvTranspose2d) and _plain(first):
             transposed = isinstance(first, nn.ConvTranspose2d)
             layers[i] = fuse_conv_bn_eval(first, norm, transpose=transposed)
         elif isinstance(first, nn.Linear) and isinstance(norm, nn.BatchNorm1d):
@@ -68,6 +71,51 @@ def _fold_sequence(layers: nn.Sequential) -> None:
         layers[i + 1] = nn.Identity()
 
 
-def _foldable(conv: nn.Conv2d | nn.ConvTranspose2d) -> bool:
-    plain = not nn.utils.parametrize.is_parametrized(conv)
-    return plain and (conv.groups == 1 or isinstance(conv, nn.Conv2d))
+def _rewritten(layer: nn.Module) -> nn.Module:
+    """The same map in a form that runs faster, where there is one."""
+    if not isinstance(layer, nn.ConvTranspose2d) or not _plain(layer):
+        return layer
+    form = (layer.stride, layer.padding, layer.output_padding, layer.dilation)
+    if form == ((1, 1), (0, 0), (0, 0), (1, 1)):
+        return _Projection(layer)
+    if layer.kernel_size == (4, 4) and form == ((2, 2), (1, 1), (0, 0), (1, 1)):
+        # Few maps leave a transposed convolution's vector units idle; four times as many don't.
+        return _sub_pixel(layer) if layer.out_channels <= 4 else layer
+    return layer
+
+
+def _plain(conv: nn.Conv2d | nn.ConvTranspose2d) -> bool:
+    return conv.groups == 1 and not nn.utils.parametrize.is_parametrized(conv)
+
+
+class _Projection(nn.Module):
+    """A transposed convolution whose input is mostly a single pixel: then it is one product."""
+
+    def __init__(self, conv: nn.ConvTranspose2d):
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x: Tensor) -> Tensor:  # (n, in, H, W) -> (n, out, H + k - 1, W + k - 1)
+        if x.shape[2:] != (1, 1):
+            return self.conv(x)
+        weight = self.conv.weight
+        # Laid out as channels-last, which is what the next layer wants.
+        flat = x.flatten(1) @ weight.permute(0, 2, 3, 1).reshape(len(weight), -1)
+        maps = flat.view(len(x), *weight.shape[2:], weight.shape[1]).permute(0, 3, 1, 2)
+        return maps if self.conv.bias is None else maps + self.conv.bias[:, None, None]
+
+
+def _sub_pixel(conv: nn.ConvTranspose2d) -> nn.Module:
+    """Kernel 4, stride 2, padding 1 as a 3x3 convolution to four times the maps, interleaved.
+
+    An even output row meets kernel rows 3 and 1, an odd one 2 and 0 (Shi et al. 2016, section 3).
+    """
+    inputs, outputs = conv.in_channels, conv.out_channels
+    made = nn.Conv2d(inputs, 4 * outputs, 3, padding=1, bias=conv.bias is not None)
+    taps = conv.weight.new_zeros(2, 3, 4)  # (parity, row of the 3x3, row of the 4x4)
+    taps[0, 0, 3] = taps[0, 1, 1] = taps[1, 1, 2] = taps[1, 2, 0] = 1
+    weight = torch.einsum("iokl,pyk,qxl->opqiyx", conv.weight, taps, taps)
+    made.weight.data = weight.reshape(4 * outputs, inputs, 3, 3)
+    if conv.bias is not None and made.bias is not None:
+        made.bias.data = conv.bias.repeat_interleave(4)
+    return nn.Sequential(made.requires_grad_(False), nn.PixelShuffle(2))
