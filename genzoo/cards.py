@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from genzoo import families, store
 from genzoo.errors import BadInput, InvalidModel, Unreachable, unknown
-from genzoo.files import write_whole
+from genzoo.files import expanded, is_folder, write_whole
 from genzoo.schemas import read_json
 from genzoo.store import CONFIG, DISCRIMINATOR, WEIGHTS, Manifest
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 # The data set that a bare family's name means, if a model on it is here.
 PREFERRED = ("mnist", "fashion-mnist", "celeba", "cifar10")
-_FOLDER = re.compile(r"^(\.\.?([/\\]|$)|[/~]|[A-Za-z]:[/\\])")
 _CARD = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}$")
 _HUB = re.compile(r"^[\w.-]+/[\w.-]+(@[\w./-]+)?$")
 
@@ -71,8 +70,9 @@ def home() -> Path:
 
 def find(name: str | Path) -> Path:
     """The folder that ``name`` means; its form alone says what kind it is. Raises as ``load``."""
-    if isinstance(name, Path) or _FOLDER.match(name):
-        return Path(name).expanduser()
+    if is_folder(name):
+        return expanded(name)
+    name = str(name)
     if _HUB.match(name):
         raise Unreachable(f"{name}: models on the Hub cannot be loaded yet; a folder is ./{name}")
     if _CARD.match(name) and (home() / name / CONFIG).is_file():
@@ -86,13 +86,13 @@ def find(name: str | Path) -> Path:
 
 def default(family: str) -> str:
     """The name of the model that stands for ``family``. Raises UnknownName if none does."""
-    found = [m for n in names() if (m := store.read_manifest(home() / n)).family == family]
+    found = [(m, n) for n in names() if (m := store.read_manifest(home() / n)).family == family]
     if not found:
         hint = f"train one: genzoo train {family} --out my-{family}"
         raise unknown("model", family, names(), f"The family {family} has no model yet; {hint}")
     rank = {name: i for i, name in enumerate(PREFERRED)}
-    found.sort(key=lambda m: (rank.get(m.data, len(rank)), not m.default, m.name))
-    return found[0].name
+    found.sort(key=lambda f: (rank.get(f[0].data, len(rank)), not f[0].default, f[1]))
+    return found[0][1]
 
 
 def table() -> list[Card]:
@@ -148,7 +148,8 @@ def add_scores(folder: Path, scores: Iterable[dict[str, Any]]) -> None:
     """Put ``scores`` (name, value, protocol) in the place of those of the same names."""
     metrics, new = read_metrics(folder), list(scores)
     names_ = {s["name"] for s in new}
-    metrics["scores"] = [*new, *(s for s in metrics["scores"] if s["name"] not in names_)]
+    kept = (s for s in metrics.get("scores", []) if s["name"] not in names_)
+    metrics["scores"] = [*new, *kept]
     write_metrics(folder, metrics)
 
 
@@ -216,8 +217,8 @@ def render(manifest: Manifest, metrics: dict[str, Any], pictured: bool) -> str:
 
 
 def facts(manifest: Manifest) -> dict[str, Any]:
-    made = manifest.recipe
     """What a card says of how a model was made."""
+    made = manifest.recipe
     found: dict[str, Any] = {
         "family": f"{manifest.family} (revision {manifest.revision}, {manifest.plugin} "
         f"{manifest.plugin_version})",

@@ -12,6 +12,10 @@ class GenzooError(Exception):
 
     exit_code = 1
 
+    def __init__(self, message: str):
+        # Names that others chose stand in messages: they must not drive a terminal.
+        super().__init__("".join(c if c.isprintable() else " " for c in message))
+
 
 class Failed(GenzooError):
     """A sound request that did not work out: a broken plugin, a full disk, a diverged run."""

@@ -11,7 +11,7 @@ from importlib.metadata import (
     Distribution,
     EntryPoint,
     PackageNotFoundError,
-    entry_points,
+    distributions,
     requires,
 )
 from typing import TYPE_CHECKING, Any, Literal, final
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 import pluggy
 
 from genzoo.errors import BadInput, Failed, GenzooError, UnknownName, unknown
-from genzoo.schemas import Options, Schema, checked
+from genzoo.schemas import Schema, checked
 from genzoo.version import VERSION
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from genzoo.data import DataSet
     from genzoo.models import Discriminator, Model
+    from genzoo.options import Options
     from genzoo.training import Trainer
 
 API = 1
@@ -48,7 +49,7 @@ class Family:
     """
 
     config: type[Schema]
-    options: type[Options]
+    options: "type[Options]"
     model: "Callable[[Any], Model]"
     trainer: "Callable[[Any, Any], Trainer]"
     tiny: Schema
@@ -64,6 +65,8 @@ class Family:
     def __post_init__(self) -> None:
         if self.branch not in BRANCHES:
             raise BadInput(f"branch must be one of {', '.join(BRANCHES)}, got {self.branch!r}")
+        if type(self.api) is not int:
+            raise BadInput(f"api must be a whole number, got {self.api!r}")
         if not isinstance(self.tiny, self.config):
             raise BadInput(f"tiny must be a {self.config.__name__}, got {type(self.tiny).__name__}")
 
@@ -158,8 +161,9 @@ def inspect() -> list[Plugin]:
 
 def installed_as(name: str) -> tuple[str, str]:
     """(package, version) of the family ``name``, from metadata."""
+    off = _disabled()
     for plugin in plugins():
-        if plugin.name == name:
+        if plugin.name == name and not {name, plugin.package} & off:
             return plugin.package, plugin.version
     raise _missing("family", name)
 
@@ -195,7 +199,7 @@ def fields(schema: type[Schema]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "default": field.default,
+            "default": "required" if field.is_required() else field.get_default(),
             "allowed": _allowed(properties[name]),
             "about": (field.description or "").replace("\n", " "),
         }
@@ -204,12 +208,15 @@ def fields(schema: type[Schema]) -> list[dict[str, Any]]:
 
 
 def _allowed(rule: dict[str, Any]) -> str:
-    if "enum" in rule:
-        return ", ".join(map(str, rule["enum"]))
+    if "anyOf" in rule:
+        return " or ".join(map(_allowed, rule["anyOf"]))
+    if "enum" in rule or "const" in rule:
+        return ", ".join(map(str, rule.get("enum", [rule.get("const")])))
     low = rule.get("minimum", rule.get("exclusiveMinimum"))
     high = rule.get("maximum", rule.get("exclusiveMaximum"))
-    if low is None:
-        return {"boolean": "true, false", "array": "a list"}.get(rule["type"], rule["type"])
+    if low is None or high is None:
+        kind = rule.get("type", "")
+        return {"boolean": "true, false", "array": "a list"}.get(kind, kind)
     return f"{'above ' if 'exclusiveMinimum' in rule else ''}{low:g} to {high:g}"
 
 
@@ -221,8 +228,8 @@ def _tried(plugin: Plugin) -> Plugin:
     except GenzooError as error:
         state = "conflict" if isinstance(error, _Conflict) else "broken"
         cause = error.__cause__
-        lines = traceback.format_exception(cause) if cause else []
-        return _with(plugin, state, str(error), "".join(lines))
+        lines = "".join(traceback.format_exception(cause) if cause else []).split("\n")
+        return _with(plugin, state, str(error), "\n".join(map(_printable, lines)))
     return _with(plugin, "ok", "")
 
 
@@ -235,17 +242,24 @@ class _Conflict(Failed):
 
 
 def _entry_points(kind: str) -> list[EntryPoint]:
-    # A distribution can be seen twice where its folder stands twice on the path.
-    found = {(e.name, _package(e), e.value): e for e in entry_points(group=GROUPS[kind])}
-    return [found[key] for key in sorted(found)]
+    found: dict[str, list[EntryPoint]] = {}
+    for dist in distributions():
+        try:
+            if mine := [*dist.entry_points.select(group=GROUPS[kind])]:
+                # One that stands on the path twice is what stands there first.
+                found.setdefault(_package(mine[0]), mine)
+        except Exception as error:  # damaged metadata, of whatever is installed
+            log.debug("cannot read the metadata of a distribution: %s", error)
+    entries = [e for mine in found.values() for e in mine]
+    return sorted(entries, key=lambda e: (e.name, _package(e), e.value))
 
 
 @cache
 def _load(kind: str, name: str) -> Any:
-    found = [e for e in _entry_points(kind) if e.name == name]
+    found = [e for e in _entry_points(kind) if _printable(e.name) == name]
     if not found:
         raise _missing(kind, name)
-    if {name, *map(_package, found)} & _disabled():
+    if not (found := [e for e in found if not {name, _package(e)} & _disabled()]):
         raise Failed(f"the {kind} {name!r} is disabled: GENZOO_DISABLE_PLUGINS names it")
     if len(found) > 1:
         owners = " and ".join(f"{_package(e)} ({e.value})" for e in found)
@@ -262,7 +276,8 @@ def _hand_over(kind: str, entry: EntryPoint) -> Any:
         manager.check_pending()
         handed = getattr(manager.hook, f"genzoo_{kind}")(name=entry.name)
     except (Exception, SystemExit) as error:
-        reason = _excluded(entry) or f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = _excluded(entry) or said[:300]
         raise Failed(f"{owner} is broken: {reason}. See genzoo plugins --verbose") from error
     if kind == "family":
         _check_family(handed, owner)
@@ -291,7 +306,9 @@ def _excluded(entry: EntryPoint) -> str:
             wanted = Requirement(text)
         except InvalidRequirement:
             continue
-        if wanted.name == "genzoo" and VERSION not in wanted.specifier:
+        if wanted.name != "genzoo" or (wanted.marker and not wanted.marker.evaluate()):
+            continue
+        if not wanted.specifier.contains(VERSION, prereleases=True):
             return f"it requires {text}, and this is genzoo {VERSION}"
     return ""
 
@@ -314,11 +331,12 @@ def _ours() -> set[str]:
 
 def _described(entry: EntryPoint, kind: str) -> Plugin:
     meta: Any = entry.dist.metadata if entry.dist else {}
-    words = [w.strip().split(":") for w in (meta.get("Keywords") or "").split(",")]
-    branch, year = next((w[1:] for w in words if len(w) == 3 and w[0] == entry.name), ["", ""])
+    words = [w.strip().split(":") for w in _printable(meta.get("Keywords") or "").split(",")]
+    name, value = _printable(entry.name), _printable(entry.value)
+    branch, year = next((w[1:] for w in words if len(w) == 3 and w[0] == name), ["", ""])
     summary = _printable(meta.get("Summary") or "")
     version = _printable(meta.get("Version") or "?")
-    return Plugin(entry.name, kind, entry.value, _package(entry), version, summary, branch, year)
+    return Plugin(name, kind, value, _package(entry), version, summary, branch, year)
 
 
 def _package(entry: EntryPoint) -> str:

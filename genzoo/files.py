@@ -1,9 +1,18 @@
 """Files that are written whole or not at all."""
 
+import contextlib
 import os
+import re
 from pathlib import Path
 
-from genzoo.errors import Failed
+from genzoo.errors import BadInput, Failed
+
+_FOLDER = re.compile(r"^(\.\.?([/\\]|$)|[/~]|[A-Za-z]:[/\\])")
+
+
+def is_folder(name: str | Path) -> bool:
+    """Whether ``name`` has the form of a folder's: a Path, or ./x ../x /x ~/x C:\\x."""
+    return isinstance(name, Path) or bool(_FOLDER.match(name))
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -18,4 +27,13 @@ def write_whole(path: Path, content: bytes) -> None:
     except OSError as error:
         raise Failed(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()
+
+
+def expanded(path: str | Path) -> Path:
+    """``path`` with its ~ replaced. Raises BadInput where that is nobody's home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise BadInput(f"{str(path)[:80]!r}: {error}") from None

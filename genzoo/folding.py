@@ -7,7 +7,7 @@ import copy
 import threading
 import weakref
 from itertools import pairwise
-from typing import TypeVar, cast
+from typing import TypeGuard, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -49,23 +49,33 @@ def _version(tensor: Tensor) -> int:
 def _folded(model: nn.Module) -> nn.Module:
     model = copy.deepcopy(model).eval().requires_grad_(False)
     for module in list(model.modules()):
-        if isinstance(module, nn.Sequential):
+        if isinstance(module, nn.Sequential) and _plain(module):
             _fold_norms(module)
             for i, layer in enumerate(module):
                 module[i] = _rewritten(layer)
-    return model.to(memory_format=torch.channels_last)
+    return channels_last(model).eval()
+
+
+def channels_last(model: M) -> M:
+    """Lay out the weights of 2-d convolutions, in place, as the fastest kernels want them."""
+    for tensor in [*model.parameters(), *model.buffers()]:
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+    return model
 
 
 def _fold_norms(layers: nn.Sequential) -> None:
     """Multiply each batch norm's statistics into the layer before it."""
     for i, (first, norm) in enumerate(pairwise(list(layers))):
-        if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) or norm.running_mean is None:
+        if not (_plain(first) and _plain(norm)) or getattr(norm, "running_mean", None) is None:
             continue
-        if isinstance(first, nn.Conv2d | nn.ConvTranspose2d) and _plain(first):
+        if isinstance(norm, nn.BatchNorm2d) and _ungrouped(first):
             transposed = isinstance(first, nn.ConvTranspose2d)
             layers[i] = fuse_conv_bn_eval(first, norm, transpose=transposed)
-        elif isinstance(first, nn.Linear) and isinstance(norm, nn.BatchNorm1d):
-            layers[i] = fuse_linear_bn_eval(first, norm)
+        elif isinstance(norm, nn.BatchNorm1d) and isinstance(first, nn.Linear) and norm.affine:
+            if first.out_features != norm.num_features:
+                continue
+            layers[i] = _Normed(first, norm)
         else:
             continue
         layers[i + 1] = nn.Identity()
@@ -73,7 +83,7 @@ def _fold_norms(layers: nn.Sequential) -> None:
 
 def _rewritten(layer: nn.Module) -> nn.Module:
     """The same map in a form that runs faster, where there is one."""
-    if not isinstance(layer, nn.ConvTranspose2d) or not _plain(layer):
+    if not isinstance(layer, nn.ConvTranspose2d) or not _plain(layer) or layer.groups > 1:
         return layer
     form = (layer.stride, layer.padding, layer.output_padding, layer.dilation)
     if form == ((1, 1), (0, 0), (0, 0), (1, 1)):
@@ -84,8 +94,25 @@ def _rewritten(layer: nn.Module) -> nn.Module:
     return layer
 
 
-def _plain(conv: nn.Conv2d | nn.ConvTranspose2d) -> bool:
-    return conv.groups == 1 and not nn.utils.parametrize.is_parametrized(conv)
+def _plain(layer: nn.Module) -> bool:
+    """Whether it is torch's own: a subclass, a parametrization or a hook may compute otherwise."""
+    own = type(layer).__module__.startswith("torch.nn.modules.")
+    return own and not (layer._forward_hooks or layer._forward_pre_hooks)
+
+
+def _ungrouped(layer: nn.Module) -> TypeGuard[nn.Conv2d | nn.ConvTranspose2d]:
+    return isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and layer.groups == 1
+
+
+class _Normed(nn.Module):
+    """A linear layer that does the batch norm's work too, where both see the same axis."""
+
+    def __init__(self, linear: nn.Linear, norm: nn.BatchNorm1d):
+        super().__init__()
+        self.fused, self.linear, self.norm = fuse_linear_bn_eval(linear, norm), linear, norm
+
+    def forward(self, x: Tensor) -> Tensor:  # (n, in) -> (n, out), or (n, C, in) -> (n, C, out)
+        return self.fused(x) if x.ndim == 2 else self.norm(self.linear(x))
 
 
 class _Projection(nn.Module):
@@ -111,11 +138,12 @@ def _sub_pixel(conv: nn.ConvTranspose2d) -> nn.Module:
     An even output row meets kernel rows 3 and 1, an odd one 2 and 0 (Shi et al. 2016, section 3).
     """
     inputs, outputs = conv.in_channels, conv.out_channels
-    made = nn.Conv2d(inputs, 4 * outputs, 3, padding=1, bias=conv.bias is not None)
+    # On meta, so that no initial weights are drawn from torch's generator.
+    made = nn.Conv2d(inputs, 4 * outputs, 3, 1, 1, bias=conv.bias is not None, device="meta")
     taps = conv.weight.new_zeros(2, 3, 4)  # (parity, row of the 3x3, row of the 4x4)
     taps[0, 0, 3] = taps[0, 1, 1] = taps[1, 1, 2] = taps[1, 2, 0] = 1
     weight = torch.einsum("iokl,pyk,qxl->opqiyx", conv.weight, taps, taps)
-    made.weight.data = weight.reshape(4 * outputs, inputs, 3, 3)
-    if conv.bias is not None and made.bias is not None:
-        made.bias.data = conv.bias.repeat_interleave(4)
-    return nn.Sequential(made.requires_grad_(False), nn.PixelShuffle(2))
+    made.weight = nn.Parameter(weight.reshape(4 * outputs, inputs, 3, 3), requires_grad=False)
+    if conv.bias is not None:
+        made.bias = nn.Parameter(conv.bias.repeat_interleave(4), requires_grad=False)
+    return nn.Sequential(made, nn.PixelShuffle(2))

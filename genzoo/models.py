@@ -95,7 +95,7 @@ class Sampler(Model):
 
     @abstractmethod
     def generate(self, draws: Draws, labels: Tensor | None = None) -> Tensor:
-        """One sample per stream, ``(n, *shape)`` in the model's range; differentiable if possible."""
+        """One sample a stream, ``(n, *shape)`` in the model's range; differentiable if possible."""
 
     @final
     def sample(
@@ -112,9 +112,9 @@ class Sampler(Model):
         """Draw samples ``start`` to ``start + n`` of ``seed``, ``(n, *shape)`` in [0, 1].
 
         Sample i depends on the weights, the seed, i and its label alone. ``seed=None`` takes a
-        fresh seed, found in the result's ``seeds``. ``labels``: one for all, or one each, as numbers or
-        class names; left out, a conditional model goes round its classes. ``truncation`` redraws
-        codes beyond it (Brock et al. 2019, section 3.1). Raises BadInput.
+        fresh seed, found in the result's ``seeds``. ``labels``: one for all, or one each, as
+        numbers or class names; left out, a conditional model goes round its classes.
+        ``truncation`` redraws codes beyond it (Brock et al. 2019, section 3.1). Raises BadInput.
         """
         parts = self.stream(
             n,
@@ -141,20 +141,22 @@ class Sampler(Model):
     ) -> Iterator[Samples]:
         """As ``sample``, a batch at a time: any number in constant memory."""
         for name, value, least in (("n", n, 1), ("start", start, 0), ("batch_size", batch_size, 1)):
-            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-                raise BadInput(f"{name} must be a whole number of at least {least}, got {value!r}")
+            _check_count(name, value, least)
         if truncation is not None and not isinstance(self, Latent):
             raise BadInput(f"{type(self).__name__} has no latent code: leave truncation out")
         if truncation is not None and not truncation >= 0.02:
             raise BadInput(f"truncation must be at least 0.02, got {truncation!r}")
         seed = fresh_seed() if seed is None else checked_seed(seed)
-        wanted = self.labels_for(labels, n, start)
+        each = not (labels is None or isinstance(labels, Integral | str))
+        checked = self.labels_for(labels, n if each else 1)
+        # One label for all, or none, is spread out a batch at a time: n may be any number.
+        wanted: Any = checked if each else labels
         return self._batches(n, wanted, seed, start, batch_size, truncation, progress)
 
     def _batches(
         self,
         n: int,
-        labels: Tensor | None,
+        labels: Tensor | int | str | None,
         seed: int,
         start: int,
         batch_size: int,
@@ -164,7 +166,10 @@ class Sampler(Model):
         for first in range(0, n, batch_size):
             rows = slice(first, min(first + batch_size, n))
             draws = Draws(seed, range(start + rows.start, start + rows.stop), device=self.device)
-            part = None if labels is None else labels[rows]
+            if isinstance(labels, Tensor):
+                part: Tensor | None = labels[rows]
+            else:
+                part = self.labels_for(labels, len(draws), draws.indices[0])
             x = _infer(self, partial(_drawn, draws, part, truncation))
             kind = Images if self.is_images else Arrays
             seeds = [(seed, i) for i in draws.indices]
@@ -181,7 +186,11 @@ class Sampler(Model):
             return None
         if labels is None:
             return torch.arange(start, start + n, device=self.device) % self.num_classes
-        given: Any = [labels] * n if isinstance(labels, int | str) else list(labels)
+        given: Any = labels.tolist() if isinstance(labels, np.ndarray | Tensor) else labels
+        if isinstance(given, Integral | str):
+            return torch.full((n,), self._label(given), device=self.device)
+        if not isinstance(given, Sequence):
+            raise BadInput(f"labels are whole numbers or class names, got {given!r}")
         values = [self._label(v) for v in given]
         if len(values) != n:
             raise BadInput(f"expected {n} labels, one for each sample, got {len(values)}")
@@ -192,6 +201,8 @@ class Sampler(Model):
             return self.class_names.index(value)
         if isinstance(value, str) and not value.isdecimal():
             raise unknown("class", value, self.class_names, "or give its number.")
+        if not isinstance(value, Integral | str) or isinstance(value, bool):
+            raise BadInput(f"labels are whole numbers or class names, got {value!r}")
         if not 0 <= int(value) < self.num_classes:
             raise BadInput(
                 f"label {int(value)} is out of range: there are 0 to {self.num_classes - 1}"
@@ -257,12 +268,13 @@ class Density(Model):
         Of ``samples`` log-weights, ``elbo`` is the mean (Kingma & Welling 2014, eq. 2) and
         ``importance`` the log-mean-exp (Burda et al. 2016, eq. 8). An exact density needs just one.
         """
-        if samples < 1:
-            raise BadInput(f"samples must be at least 1, got {samples}")
+        _check_count("samples", samples, 1)
+        if bound not in ("elbo", "importance"):
+            raise BadInput(f"bound must be elbo or importance, got {bound!r}")
         x = self.fitting(images)
         self._on_levels(x)
         wanted = self.labels_for(labels, len(x)) if isinstance(self, Sampler) else None
-        draws = Draws(seed, range(len(x)), "log_prob", self.device)
+        draws = Draws(checked_seed(seed), range(len(x)), "log_prob", self.device)
         times = 1 if self.kind == "exact" else samples
         with torch.no_grad():
             rows = [
@@ -298,7 +310,9 @@ class Translator(Model):
         if to not in self.domains:
             raise unknown("domain", to, self.domains, "")
         x = self.inward(images)
-        draws = Draws(seed, range(len(x)), "translate", self.device)
+        if x.shape[1] != self.shape[0]:
+            raise BadInput(f"expected pictures of {self.shape[0]} channels, got {x.shape[1]}")
+        draws = Draws(checked_seed(seed), range(len(x)), "translate", self.device)
         made = _infer(self, lambda copy: copy.convert(x, to, draws))
         return Images(self.outward(made), None, [(seed, i) for i in range(len(x))], self.origin)
 
@@ -323,6 +337,11 @@ class Discriminator(nn.Module, ABC):
     @abstractmethod
     def features(self, x: Tensor) -> list[Tensor]:
         """The feature maps of each hidden layer, from the input up."""
+
+
+def _check_count(name: str, value: Any, least: int) -> None:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise BadInput(f"{name} must be a whole number of at least {least}, got {value!r}")
 
 
 def checked_seed(seed: Any) -> int:

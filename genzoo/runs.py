@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import threading
 import time
@@ -29,9 +30,10 @@ from genzoo import cards, data, devices, families, store
 from genzoo.draws import stream
 from genzoo.errors import BadInput, Failed
 from genzoo.families import Family
-from genzoo.files import write_whole
+from genzoo.files import is_folder, write_whole
 from genzoo.models import Model, Sampler
-from genzoo.schemas import Count, Name, Options, Schema, checked, divide, read_json
+from genzoo.options import Options
+from genzoo.schemas import Count, Name, Schema, checked, divide, read_json
 from genzoo.training import Averaged, Batch, Diverged, Settings, Trainer, fit, parallel
 from genzoo.version import VERSION
 
@@ -302,14 +304,16 @@ def start(
     ``values`` go to the family's config and options; ``minutes`` are turned into steps by the rate
     measured on this machine. Raises BadInput, UnknownName, Failed.
     """
-    if (folder / "run").exists() or (folder / store.CONFIG).exists():
-        if not force:
-            raise BadInput(f"{folder} holds a run already: --resume it, or --force to begin anew")
-        _clear(folder)
-    plan = planned(family, dataset, named=named, steps=steps or 1, values=values, **settings)
+    parallel.start(devices.device(settings.get("device", "auto")))
+    if parallel.rank() == 0:
+        _vacate(folder, force)
+    asked = {"named": named, "values": values, **settings}
     if minutes is not None:
-        rate = estimate(plan, dataset).rate
-        plan = plan.model_copy(update={"steps": max(1, round(minutes * 60 * rate))})
+        if parallel.size() > 1:
+            raise BadInput("several processes need --steps: each would measure another rate")
+        rate = estimate(planned(family, dataset, steps=1, **asked), dataset).rate
+        steps = max(1, round(minutes * 60 * rate))
+    plan = planned(family, dataset, steps=steps or 1, **asked)
     run = Run(plan, dataset, folder)
     if parallel.rank() == 0:
         try:
@@ -345,7 +349,7 @@ def planned(
     asked = {
         **settings,
         "family": family,
-        "data": named,
+        "data": str(Path(named).expanduser().resolve()) if is_folder(named) else named,
         "data_sha256": dataset.sha256,
         "steps": steps,
         "device": str(devices.device(device)),
@@ -375,6 +379,7 @@ def resume(folder: Path, root: Path | None = None) -> tuple[Run, int]:
     for key, value in now.items():
         if getattr(plan, key) != value:
             log.warning("%s differ from the run's: it goes on, but not bit for bit", key)
+    parallel.start(devices.device(plan.device))
     run = Run(plan, dataset, folder)
     return run, run.restore()
 
@@ -433,9 +438,12 @@ def _checkpoints(folder: Path) -> list[Path]:
     return sorted((folder / "run" / "checkpoints").glob("[0-9]*.pt"), reverse=True)
 
 
-def _clear(folder: Path) -> None:
-    import shutil
-
+def _vacate(folder: Path, force: bool) -> None:
+    """Make room for a new run, if that is allowed."""
+    if not (folder / "run").exists() and not (folder / store.CONFIG).exists():
+        return
+    if not force:
+        raise BadInput(f"{folder} holds a run already: --resume it, or --force to begin anew")
     shutil.rmtree(folder / "run", ignore_errors=True)
     for name in store.FILES:
         (folder / name).unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from genzoo.errors import BadInput
-from genzoo.files import write_whole
+from genzoo.files import expanded, write_whole
 from genzoo.version import VERSION
 
 # IPTC's term for media that a trained model made, as XMP: what photo software and archives read.
@@ -68,9 +69,13 @@ class Samples(ABC):
 
     @final
     def __getitem__(self, key: int | slice) -> Self:
-        rows = slice(key, key + 1 or None) if isinstance(key, int) else key
-        if isinstance(key, int) and not -len(self) <= key < len(self):
-            raise IndexError(f"sample {key} of {len(self)}")
+        if isinstance(key, slice):
+            rows = key
+        else:
+            i = operator.index(key)
+            if not -len(self) <= i < len(self):
+                raise IndexError(f"sample {i} of {len(self)}")
+            rows = slice(i, i + 1 or None)
         labels = None if self.labels is None else self.labels[rows]
         return type(self)(
             self.tensor[rows], labels, self.seeds[rows], self.origin, self.class_names
@@ -82,8 +87,15 @@ class Samples(ABC):
 
     @final
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = self.tensor.detach().cpu().numpy()
-        return np.array(array, dtype, copy=True) if copy else array.astype(dtype or array.dtype)
+        return np.array(self.tensor.detach().cpu().numpy(), dtype, copy=copy)
+
+    @final
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.tensor.detach().__dlpack__(**options)
+
+    @final
+    def __dlpack_device__(self) -> Any:
+        return self.tensor.__dlpack_device__()
 
     @final
     def __repr__(self) -> str:
@@ -177,7 +189,7 @@ def _picture(pixels: np.ndarray) -> Image.Image:  # (H, W, C)
 
 
 def _write(path: str | Path, ending: str, content: bytes) -> Path:
-    path = Path(path).expanduser()
+    path = expanded(path)
     if path.suffix.lower() != ending:
         raise BadInput(f"cannot write {path.name}: expected a name ending in {ending}")
     write_whole(path, content)

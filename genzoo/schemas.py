@@ -1,6 +1,7 @@
-"""Schemas: what configs, options and files may hold, typed and bounded; imports no torch."""
+"""Schemas: what configs and files may hold, typed and bounded; imports no torch."""
 
 import json
+import math
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -31,61 +32,6 @@ class Schema(BaseModel):
     )
 
 
-class Options(Schema):
-    """How to train, beside the model's config; a family redeclares its paper's values."""
-
-    batch_size: Count = 64
-    """samples in one update"""
-    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
-    lr: Rate = 1e-3
-    """learning rate of the model"""
-    beta1: Share = 0.9
-    """Adam's first decay"""
-    beta2: Share = 0.999
-    """Adam's second decay; RMSprop's smoothing"""
-    momentum: Share = 0.0
-    """of rmsprop and sgd"""
-    warmup: Share = 0.0
-    """share of the run in which the rates rise linearly from 0"""
-    decay_from: Share = 1.0
-    """share of the run after which the rates fall linearly to 0"""
-    clip: Weight = 0.0
-    """largest gradient norm; 0 leaves gradients as they are"""
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """decay of the moving average of the weights that is kept; 0 keeps the last weights"""
-    flip: bool = False
-    """mirror half of the images"""
-
-
-class AdversarialOptions(Options):
-    """How to play a generator against a discriminator."""
-
-    loss: Literal["non-saturating", "minimax", "least-squares", "hinge", "wasserstein"] = (
-        "non-saturating"
-    )
-    discriminator_lr: Annotated[float, Field(ge=0, le=10)] = 0.0
-    """of the discriminator; 0 takes the model's (two time-scales: Heusel et al. 2017)"""
-    discriminator_steps: Annotated[int, Field(ge=1, le=100)] = 1
-    """discriminator updates in a step, each on a batch of its own"""
-    generator_steps: Annotated[int, Field(ge=1, le=100)] = 1
-    """generator updates in a step"""
-    penalty: Literal["none", "gradient", "r1"] = "none"
-    """on the discriminator: Gulrajani et al. 2017, eq. 3, or Mescheder et al. 2018, eq. 9"""
-    penalty_weight: Weight = 10.0
-    penalty_interval: Annotated[int, Field(ge=1, le=1000)] = 1
-    """steps from one penalty to the next; its weight is multiplied by as many"""
-    smoothing: Share = 0.0
-    """one-sided: the real target is 1 minus this (Salimans et al. 2016, section 3.4)"""
-    label_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-    """share of the discriminator's targets that are swapped"""
-    instance_noise: Annotated[float, Field(ge=0, le=10)] = 0.0
-    """standard deviation of noise on the discriminator's input (Sonderby et al. 2017)"""
-    instance_noise_until: Share = 1.0
-    """share of the run by which that noise has faded to 0"""
-    augment: Literal["none", "translation", "color", "color,translation"] = "none"
-    """what the discriminator sees, real and fake alike (DiffAugment, Zhao et al. 2020)"""
-
-
 S = TypeVar("S", bound=Schema)
 
 
@@ -100,7 +46,11 @@ def checked(schema: type[S], values: Any, where: str, error: type[GenzooError] =
 def read_json(text: str | bytes, where: str, error: type[GenzooError] = BadInput) -> Any:
     """JSON, but with no key twice, no NaN and nothing nested without end."""
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        if isinstance(text, bytes):
+            text = text.decode()  # json would take UTF-16 too, and a byte order mark
+        return json.loads(
+            text, object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite
+        )
     except (ValueError, RecursionError) as failure:
         reason = str(failure).splitlines()[0][:200] or type(failure).__name__
         raise error(f"{where} is not valid JSON: {reason}") from None
@@ -150,6 +100,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number")
+
+
+def _finite(text: str) -> float:
+    if math.isinf(value := float(text)):
+        raise ValueError(f"{text[:40]} is too large")
+    return value
 
 
 def _first(failure: ValidationError) -> str:

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from genzoo import families
 from genzoo.errors import BadInput, Failed, InvalidModel, UnknownName
+from genzoo.files import expanded
 from genzoo.schemas import Count, Name, Names, Schema, checked, read_json
 
 if TYPE_CHECKING:
@@ -26,7 +27,20 @@ FORMAT = 1
 CONFIG, WEIGHTS, DISCRIMINATOR = "config.json", "model.safetensors", "discriminator.safetensors"
 FILES = (CONFIG, WEIGHTS, DISCRIMINATOR, "README.md", "metrics.json", "samples.png")
 _LARGEST_JSON, _LARGEST_HEADER = 1 << 20, 1 << 20
-_WIDTHS = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8, "F64": 8}
+_DTYPES = {  # torch's names: safetensors', bytes
+    "float64": ("F64", 8),
+    "float32": ("F32", 4),
+    "float16": ("F16", 2),
+    "bfloat16": ("BF16", 2),
+    "int64": ("I64", 8),
+    "int32": ("I32", 4),
+    "int16": ("I16", 2),
+    "int8": ("I8", 1),
+    "uint8": ("U8", 1),
+    "bool": ("BOOL", 1),
+}
+_WIDTHS = dict(_DTYPES.values())
+_NARROW = {"F32", "F16", "BF16"}
 _STRANGERS = {
     b"PK": "a zip archive, as torch.save writes them",
     b"\x80": "a pickle",
@@ -91,7 +105,7 @@ def save(
     Parameters are stored in ``dtype``; buffers (norm statistics among them) stay float32. Raises
     BadInput if a model is there already and ``force`` is off, Failed if it cannot be written.
     """
-    folder = Path(folder).expanduser()
+    folder = expanded(folder)
     family = family or family_of(model)
     plugin, version = families.installed_as(family)
     files = {WEIGHTS: _packed(model, dtype)}
@@ -126,11 +140,14 @@ def load(folder: str | Path, device: "str | torch.device" = "auto", verify: bool
     """
     from genzoo.devices import device as chosen
 
-    folder, wanted = Path(folder).expanduser(), chosen(device)
+    folder, wanted = expanded(folder), chosen(device)
     manifest = read_manifest(folder)
     family = _family(manifest, folder)
     config = checked(family.config, manifest.config, f"{folder / CONFIG}: config", InvalidModel)
     model = _on_meta(lambda: family.model(config), folder)
+    named, classes = len(manifest.class_names), getattr(model, "num_classes", 0)
+    if named not in (0, classes):
+        raise InvalidModel(f"{folder}: {named} class names, but the model has {classes} classes")
     _fill(model, folder / WEIGHTS, manifest.weights_sha256 if verify else None)
     model.class_names, model.origin = manifest.class_names, _origin(manifest)
     return model.to(wanted).eval()
@@ -142,7 +159,7 @@ def load_discriminator(
     """The discriminator beside the model. Raises as ``load``; BadInput if there is none."""
     from genzoo.devices import device as chosen
 
-    folder, wanted = Path(folder).expanduser(), chosen(device)
+    folder, wanted = expanded(folder), chosen(device)
     manifest = read_manifest(folder)
     family = _family(manifest, folder)
     if family.discriminator is None or manifest.discriminator_sha256 is None:
@@ -162,7 +179,7 @@ def read_manifest(folder: Path) -> Manifest:
     values = read_json(_read(path, _LARGEST_JSON), str(path), InvalidModel)
     if not isinstance(values, dict):
         raise InvalidModel(f"{path}: expected an object, got {type(values).__name__}")
-    if values.get("format") != FORMAT:
+    if type(values.get("format")) is not int or values["format"] != FORMAT:
         got = json.dumps(values.get("format"))[:40]
         raise InvalidModel(f"{path}: this genzoo reads format {FORMAT}, got {got}: upgrade genzoo")
     return checked(Manifest, values, str(path), InvalidModel)
@@ -173,11 +190,11 @@ def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     size = _regular(path)
     with path.open("rb") as file:
         start = file.read(8)
-        for magic, what in _STRANGERS.items():
-            if start.startswith(magic):
-                raise InvalidModel(f"{path} is {what}, not safetensors")
         length = int.from_bytes(start, "little")
         if len(start) < 8 or not 2 <= length <= min(_LARGEST_HEADER, size - 8):
+            for magic, what in _STRANGERS.items():
+                if start.startswith(magic):
+                    raise InvalidModel(f"{path} is {what}, not safetensors")
             raise InvalidModel(f"{path} is not safetensors, or cut off ({size} bytes)")
         entries = read_json(file.read(length), f"{path}: header", InvalidModel)
     if not isinstance(entries, dict):
@@ -208,6 +225,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = Fals
     """Write ``files`` into ``folder``: aside first; config.json comes last, with the hashes."""
     if (folder / CONFIG).exists() and not force:
         raise BadInput(f"{folder} holds a model already: choose another folder, or --force")
+    folder = folder.resolve()
     aside = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         aside.mkdir(parents=True)
@@ -235,7 +253,7 @@ def _family(manifest: Manifest, folder: Path) -> families.Family:
     if manifest.revision > family.revision:
         raise InvalidModel(
             f"{folder}: made by revision {manifest.revision} of {manifest.family}, "
-            f"installed is {family.revision}: upgrade {manifest.plugin}"
+            f"installed is {family.revision}: upgrade {families.installed_as(manifest.family)[0]}"
         )
     return family
 
@@ -249,9 +267,25 @@ def _origin(manifest: Manifest) -> Any:
 def _on_meta(build: "Callable[[], Any]", folder: Path) -> Any:
     """What ``build`` makes, its tensors without memory behind them."""
     import torch
+    from torch.overrides import TorchFunctionMode
 
-    with torch.device("meta"):
-        network = build()
+    class NoInitialisation(TorchFunctionMode):
+        """Leaves torch.nn.init out: values that nothing holds cost most of the time of a load."""
+
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+        ) -> Any:
+            kwargs = kwargs or {}
+            if getattr(func, "__module__", "") == "torch.nn.init":
+                return kwargs["tensor"] if "tensor" in kwargs else args[0]
+            return func(*args, **kwargs)
+
+    try:
+        with torch.device("meta"), NoInitialisation():
+            network = build()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise InvalidModel(f"{folder}: no model can be built from its config: {reason}") from error
     limit = int(os.environ.get("GENZOO_MAX_WEIGHT_BYTES", 8 << 30))
     needed = sum(t.numel() * t.element_size() for t in network.state_dict().values())
     if needed > limit:
@@ -264,16 +298,15 @@ def _fill(network: "nn.Module", path: Path, sha256: str | None) -> None:
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load as unpack
+    from safetensors.torch import load_file
 
-    _compare(network.state_dict(), read_header(path), path)
-    content = path.read_bytes()
-    if sha256 is not None and _sha256(content) != sha256:
-        raise InvalidModel(f"{path}: its hash is not the one in {CONFIG}: damaged or exchanged")
+    wanted = network.state_dict()
+    _compare(wanted, read_header(path), path)
     try:
-        tensors = unpack(content)
+        tensors = load_file(path) if sha256 is None else unpack(_hashed(path, sha256))
     except SafetensorError as error:
         raise InvalidModel(f"{path} is not valid safetensors: {error}") from None
-    state = {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
+    state = {name: tensor.to(wanted[name].dtype) for name, tensor in tensors.items()}
     if sha256 is not None:
         for name, tensor in state.items():
             # One pass, no copy: a sum of finite weights is finite, unless they are absurd.
@@ -282,6 +315,14 @@ def _fill(network: "nn.Module", path: Path, sha256: str | None) -> None:
     network.load_state_dict(state, assign=True)
     if bare := [n for n, t in _tensors(network) if t.is_meta]:
         raise Failed(f"{type(network).__name__} keeps {bare[0]} in neither parameter nor buffer")
+
+
+def _hashed(path: Path, sha256: str) -> bytes:
+    """The content of ``path``, which must have this hash; read once, so it stays what it was."""
+    content = path.read_bytes()
+    if _sha256(content) != sha256:
+        raise InvalidModel(f"{path}: its hash is not the one in {CONFIG}: damaged or exchanged")
+    return content
 
 
 def _tensors(network: "nn.Module") -> "list[tuple[str, Tensor]]":
@@ -294,15 +335,17 @@ def _compare(
     missing, extra = sorted(wanted.keys() - found), sorted(found.keys() - wanted)
     if missing or extra:
         parts = [f"lacks {', '.join(missing[:3])} ({len(missing)})"] * bool(missing)
-        parts += [f"has unknown {', '.join(extra[:3])} ({len(extra)})"] * bool(extra)
+        some = ", ".join(name[:80] for name in extra[:3])
+        parts += [f"has unknown {some} ({len(extra)})"] * bool(extra)
         raise InvalidModel(f"{path} does not fit {CONFIG}: it {' and '.join(parts)}")
     for name, tensor in wanted.items():
         dtype, shape = found[name]
         if shape != tuple(tensor.shape):
             want = tuple(tensor.shape)
             raise InvalidModel(f"{path} does not fit {CONFIG}: {name} is {shape}, expected {want}")
-        if tensor.is_floating_point() != (dtype in ("F32", "F16", "BF16")):
-            raise InvalidModel(f"{path}: {name} has dtype {dtype}")
+        exact = _DTYPES[str(tensor.dtype).removeprefix("torch.")][0]
+        if dtype != exact and not (tensor.is_floating_point() and dtype in _NARROW):
+            raise InvalidModel(f"{path}: {name} has dtype {dtype}, expected {exact}")
 
 
 def _entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], int]:
@@ -311,6 +354,8 @@ def _entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], int
         dtype, shape = entry["dtype"], tuple(entry["shape"])
         start, stop = entry["data_offsets"]
         size = _WIDTHS[dtype]
+        if len(shape) > 64:
+            raise ValueError
         for side in shape:
             if type(side) is not int or not 0 <= side <= 1 << 40:
                 raise ValueError
@@ -330,10 +375,10 @@ def _packed(network: "nn.Module", dtype: str) -> bytes:
     narrowed = {name for name, p in network.named_parameters() if p.is_floating_point()}
     state = {}
     for name, tensor in network.state_dict().items():
-        if not torch.isfinite(tensor).all():
-            raise Failed(f"{name} holds values that are not finite: not saved")
         tensor = tensor.detach().cpu().contiguous()
         state[name] = tensor.to(narrow) if name in narrowed else tensor.clone()
+        if not torch.isfinite(state[name]).all():
+            raise Failed(f"{name} holds values that {dtype} cannot: infinite or NaN; not saved")
     return pack(state)
 
 
@@ -353,6 +398,8 @@ def _regular(path: Path) -> int:
         ) from None
     if not stat.S_ISREG(found.st_mode):
         raise InvalidModel(f"{path} is not a plain file")
+    if path.resolve().parent != path.parent.resolve():
+        raise InvalidModel(f"{path} is a link out of its folder")
     return found.st_size
 
 

@@ -144,7 +144,7 @@ def _saves_and_loads(case: Case) -> None:
     model = case.model()
     with tempfile.TemporaryDirectory() as folder:
         store.save(model, f"{folder}/model", family=case.name)
-        loaded = store.load(f"{folder}/model", "cpu")
+        loaded: Any = store.load(f"{folder}/model", "cpu")
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, loaded.state_dict()[name]), f"{name} changed on the way"
     if isinstance(model, Sampler):
@@ -211,7 +211,7 @@ def _half_precision_storage_is_invisible(case: Case) -> None:
     model = case.model()
     with tempfile.TemporaryDirectory() as folder:
         store.save(model, f"{folder}/model", family=case.name, dtype="float16")
-        stored = store.load(f"{folder}/model", "cpu")
+        stored: Any = store.load(f"{folder}/model", "cpu")
     difference = (model.sample(4).tensor - stored.sample(4).tensor).abs().mean().item()
     assert difference < 1 / 255, f"stored as float16, samples differ by {difference:.4f}"
 

@@ -1,12 +1,13 @@
 """data: what can be learnt from."""
 
-from genzoo import data as sets
 from genzoo.cli.app import Json, app, as_json, as_table
 
 
 @app.command("data")
 def list_data(json: Json = False) -> None:
     """List the data sets that have a name; any folder or zip of images will do, too."""
+    from genzoo import data as sets
+
     found = [sets.describe(name) for name in sets.names()]
     if json:
         as_json([{"name": s.name, "summary": s.summary, "terms": s.terms} for s in found])

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from genzoo import families
 from genzoo.cli.app import Json, app, as_json, as_table
 
 
@@ -14,6 +13,8 @@ def list_families(
     json: Json = False,
 ) -> None:
     """Draw the taxonomy of installed families: branch, year, one phrase."""
+    from genzoo import families
+
     found = families.plugins()
     if json:
         keys = ("name", "branch", "year", "summary", "package", "version")
@@ -30,6 +31,8 @@ def plugins(
     json: Json = False,
 ) -> None:
     """Load every plugin and say which are ok, broken, disabled or in conflict, whose and why."""
+    from genzoo import families
+
     found = families.inspect()
     if json:
         as_json([vars(p) for p in found])

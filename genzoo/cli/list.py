@@ -4,9 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from genzoo import cards, families, store
 from genzoo.cli.app import Json, app, as_json, as_table, size
-from genzoo.errors import UnknownName
 
 
 @app.command("list")
@@ -15,6 +13,8 @@ def list_models(
     json: Json = False,
 ) -> None:
     """List the models that come along: data, size, score, seconds for sixteen samples."""
+    from genzoo import cards
+
     if quiet:
         print("\n".join(cards.names()))
         return
@@ -31,13 +31,12 @@ def info(
     name: Annotated[str, typer.Argument(help="A model, a folder or a family.")], json: Json = False
 ) -> None:
     """Show what a model is and how it was made, or what a family can be told."""
+    from genzoo import cards, families, store
+
     if name in families.names():
         _family(name, json)
         return
-    try:
-        folder = cards.find(name)
-    except UnknownName as error:
-        raise UnknownName(str(error)) from None
+    folder = cards.find(name)
     manifest, metrics = store.read_manifest(folder), cards.read_metrics(folder)
     if json:
         as_json({**manifest.model_dump(mode="json"), "scores": metrics.get("scores", [])})
@@ -52,6 +51,8 @@ def info(
 
 
 def _family(name: str, json: bool) -> None:
+    from genzoo import families
+
     found = families.get(name)
     schemas = {"config": found.config, "options": found.options}
     fields = {kind: families.fields(schema) for kind, schema in schemas.items()}

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genzoo import families, schemas
 from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json, as_table, clock, size
 from genzoo.errors import BadInput
 
@@ -44,13 +43,15 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a model: genzoo train vae --data digits --minutes 1 --out my-vae."""
+    from genzoo import families, schemas
+
     if resume:
         if out is None:
             raise BadInput("--resume needs --out: the folder of the run")
         _go(*_resumed(out, family, steps, root, threads), json)
         return
     if family is None:
-        raise BadInput(f"which family? There is {', '.join(families.names())}")
+        raise BadInput("which family? Type genzoo families to see all")
     if steps is not None and minutes is not None:
         raise BadInput("--steps and --minutes are two ways to say one thing: give one of them")
     asked: dict[str, Any] = {
@@ -100,7 +101,6 @@ def _go(run: "Run", start: int, json: bool) -> None:
     from genzoo.training import parallel
 
     ticker = Ticker()
-    parallel.start(run.device)
     try:
         folder = run.go(lambda p: ticker(lambda: _line(p)), start)
     finally:

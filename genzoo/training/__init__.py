@@ -14,7 +14,7 @@ from genzoo.training.trainer import (
     fit,
     player,
 )
-from genzoo.training.tricks import augment, fading, instance_noise, swapped
+from genzoo.training.tricks import augment, best, fading, instance_noise, swapped
 
 __all__ = [
     "LOSSES",
@@ -31,6 +31,7 @@ __all__ = [
     "Stateful",
     "Trainer",
     "augment",
+    "best",
     "fading",
     "fit",
     "gradient_penalty",

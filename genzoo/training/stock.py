@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from genzoo.models import Discriminator, Model, Sampler
-from genzoo.schemas import AdversarialOptions, Options
+from genzoo.options import AdversarialOptions, Options
 from genzoo.training.losses import LOSSES
 from genzoo.training.penalties import PENALTIES
 from genzoo.training.trainer import Batch, Logs, Trainer, player
-from genzoo.training.tricks import augment, fading, instance_noise, swapped
+from genzoo.training.tricks import augment, best, fading, instance_noise, swapped
 
 
 @final
@@ -35,7 +35,8 @@ class Adversarial(Trainer):
     """A generator against a discriminator (Goodfellow et al. 2014, algorithm 1).
 
     Data and fakes go through the discriminator in separate batches, so that batch norm there sees
-    one kind at a time. With one discriminator step, the generator answers on the same codes.
+    one kind at a time. Where each moves once a step, the generator answers on the same fakes, which
+    are made once, as the paper's authors and pytorch/examples do; else on new ones.
     """
 
     def __init__(self, model: Sampler, discriminator: Discriminator, options: AdversarialOptions):
@@ -52,15 +53,24 @@ class Adversarial(Trainer):
     def step(self, batch: Batch) -> Logs:
         logs: Logs = {}
         parts = batch.split(self.options.discriminator_steps)
+        shared = self._shared(batch)
         for part in parts:
-            logs = self.update("discriminator", self._discriminate, part)
+            logs = self.update("discriminator", partial(self._discriminate, shared), part)
         for turn in range(self.options.generator_steps):
-            logs |= self.update("generator", partial(self._generate, turn), parts[-1])
+            logs |= self.update("generator", partial(self._generate, shared, turn), parts[-1])
         return logs
 
-    def _discriminate(self, batch: Batch) -> tuple[Tensor, Logs]:
+    def _shared(self, batch: Batch) -> Tensor | None:
+        """The fakes of both players, with their graph; None where each makes its own."""
+        o = self.options
+        if (o.discriminator_steps, o.generator_steps, self.settings.micro_batches) != (1, 1, 1):
+            return None
+        with self.computing(batch, "fakes"):
+            return self._fakes(batch, "code 0")
+
+    def _discriminate(self, shared: Tensor | None, batch: Batch) -> tuple[Tensor, Logs]:
         with torch.no_grad():
-            fake = self._fakes(batch, "code 0")
+            fake = self._fakes(batch, "code -1") if shared is None else shared.detach()
         real_logits = self.discriminator(self._seen(batch, batch.x, "real"), batch.labels).float()
         fake_logits = self.discriminator(self._seen(batch, fake, "fake"), batch.labels).float()
         loss = self._against(batch, real_logits, 1 - self.options.smoothing, "real")
@@ -73,10 +83,11 @@ class Adversarial(Trainer):
         }
         return self._penalised(loss, logs, batch, fake)
 
-    def _generate(self, turn: int, batch: Batch) -> tuple[Tensor, Logs]:
-        fake = self._fakes(batch, f"code {turn}")
+    def _generate(self, shared: Tensor | None, turn: int, batch: Batch) -> tuple[Tensor, Logs]:
+        fake = self._fakes(batch, f"code {turn}") if shared is None else shared
         seen = self._seen(batch, fake, f"generated {turn}")
-        return self.loss.generator(self.discriminator(seen, batch.labels).float()), {}
+        logits = self.discriminator(seen, batch.labels).float()
+        return self.loss.generator(best(logits, self.options.top_k, batch.progress)), {}
 
     def _fakes(self, batch: Batch, purpose: str) -> Tensor:
         return self.sampler.generate(batch.draws(purpose), batch.labels)

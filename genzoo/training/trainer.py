@@ -12,8 +12,9 @@ from torch.optim import Optimizer
 
 from genzoo.draws import Draws, digest
 from genzoo.errors import Failed
+from genzoo.folding import channels_last
 from genzoo.models import Model
-from genzoo.schemas import Options
+from genzoo.options import Options
 from genzoo.training import parallel
 
 Logs = dict[str, Tensor]
@@ -150,7 +151,7 @@ class Trainer(ABC):
         self.settings = settings
         for module in [*self.networks().values(), *self.extras.values()]:
             if isinstance(module, nn.Module):
-                module.to(settings.device).to(memory_format=torch.channels_last).train()
+                channels_last(module.to(settings.device)).train()
         if settings.compile:
             # The children: sampling enters by ``decode``, and so passes a compiled ``forward`` by.
             for child in (c for n in self.networks().values() for c in n.children()):
@@ -160,17 +161,18 @@ class Trainer(ABC):
     def update(
         self, which: str, loss: Callable[[Batch], tuple[Tensor, Logs]], batch: Batch
     ) -> Logs:
-        """Make ``loss(batch)`` smaller by a step of one player: the one place where anything learns.
+        """Make ``loss(batch)`` smaller by a step of one player: the only place where one learns.
 
         The other players are frozen, so no gradient is computed for them. ``loss`` also returns
         what to log. Raises Diverged before anything non-finite is learnt.
         """
         learner = self.players[which]
         learner.schedule(batch.progress)
+        learner.optimizer.zero_grad()  # of a step that was interrupted
         logs: list[Logs] = []
-        with self._only(which), _randomness(batch, which):
+        with self._only(which):
             for part in batch.split(self.settings.micro_batches):
-                with torch.autocast(part.x.device.type, torch.bfloat16, self._is_bf16):
+                with self.computing(part, which):
                     value, log = loss(part)
                 (value / self.settings.micro_batches).backward()
                 logs.append({"loss": value.detach(), **log})
@@ -178,19 +180,26 @@ class Trainer(ABC):
         norm = self._descend(learner, mean["loss"], f"{which} at step {batch.step}")
         return {f"{which}/{k}": v for k, v in {**mean, "gradient": norm}.items()}
 
-    @property
-    def _is_bf16(self) -> bool:
-        return self.settings.precision == "bf16"
+    @final
+    @contextmanager
+    def computing(self, batch: Batch, purpose: str) -> Iterator[None]:
+        """Autocast, and torch's own generator (dropout reads it) set by seed, step and purpose."""
+        kind, is_bf16 = batch.x.device.type, self.settings.precision == "bf16"
+        with _randomness(batch, purpose), torch.autocast(kind, torch.bfloat16, is_bf16):
+            yield
 
     @contextmanager
     def _only(self, which: str) -> Iterator[None]:
-        for name, network in self.networks().items():
-            network.requires_grad_(name == which)
+        mine = {id(p) for p in self.players[which].network.parameters()}
+        others = [p for network in self.networks().values() for p in network.parameters()]
+        frozen = [p for p in others if p.requires_grad and id(p) not in mine]
+        for parameter in frozen:
+            parameter.requires_grad_(False)
         try:
             yield
         finally:
-            for network in self.networks().values():
-                network.requires_grad_(True)
+            for parameter in frozen:
+                parameter.requires_grad_(True)
 
     def _descend(self, learner: Player, loss: Tensor, where: str) -> Tensor:
         with_gradient = [p for p in learner.network.parameters() if p.grad is not None]
@@ -207,7 +216,6 @@ class Trainer(ABC):
 
 @contextmanager
 def _randomness(batch: Batch, which: str) -> Iterator[None]:
-    """Torch's own generator (dropout reads it) as a function of seed, step, player and place."""
     devices = [batch.x.device] if batch.x.device.type == "cuda" else []
     place = batch.indices[0] if batch.indices else 0
     with torch.random.fork_rng(devices):

@@ -22,6 +22,19 @@ def swapped(n: int, share: float, draws: Draws) -> Tensor:
     return draws.uniform() < share
 
 
+def best(logits: Tensor, share: float, progress: float) -> Tensor:
+    """The fakes that convince most: all of them at first, ``share`` of them from half the run on.
+
+    Codes between two modes make the worst fakes, and pull in both directions (Sinha et al. 2020,
+    algorithm 1).
+    """
+    if share >= 1:
+        return logits
+    kept = 1 - (1 - share) * min(1.0, 2 * progress)
+    order = logits.flatten(1).mean(1) if logits.ndim > 1 else logits
+    return logits[order.topk(max(1, round(kept * len(logits)))).indices]
+
+
 def augment(x: Tensor, policy: str, draws: Draws) -> Tensor:
     """DiffAugment (Zhao et al. 2020, section 3.3): differentiable, one law for real and fake."""
     for name in policy.split(","):

@@ -10,7 +10,8 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 import genzoo
-from genzoo.schemas import AdversarialOptions, Channels, Count, Rate, Schema, Share
+from genzoo.options import AdversarialOptions
+from genzoo.schemas import Channels, Count, Rate, Schema, Share
 
 
 class Config(Schema):

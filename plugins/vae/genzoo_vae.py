@@ -15,7 +15,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
-from genzoo.schemas import Count, Options, Rate, Schema, Shape, Share, Weight
+from genzoo.options import Options
+from genzoo.schemas import Count, Rate, Schema, Shape, Share, Weight
 
 # Adam moves a lone scalar by at most its rate a step, whatever the loss: give it strides.
 STRIDE = 20.0
@@ -95,7 +96,9 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
             self.decoder = nn.Sequential(*_mlp(self.code, config.width, pixels), unflatten)
         self.spread = nn.Parameter(torch.full((), -2 / STRIDE))
         self.register_buffer("prior_mean", torch.zeros(self.code))
-        self.register_buffer("prior_scale", torch.eye(self.code))
+        # torch.eye on the meta device, where load builds, imports torch._dynamo: seconds.
+        identity = torch.zeros(self.code, self.code).fill_diagonal_(1)
+        self.register_buffer("prior_scale", identity)
 
     def decode(
         self, code: Tensor, labels: Tensor | None = None, draws: genzoo.Draws | None = None

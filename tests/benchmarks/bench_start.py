@@ -1,4 +1,4 @@
-"""Starting ``genzoo --help``, ``list`` and ``families`` against a typer hello-world: user + system time."""
+"""Starting ``genzoo --help``, ``list``, ``families`` against a typer hello-world: CPU time."""
 
 import os
 import statistics

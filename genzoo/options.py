@@ -1,0 +1,64 @@
+"""Options: how to train, beside the model's config; imports no torch."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from genzoo.schemas import Count, Rate, Schema, Share, Weight
+
+
+class Options(Schema):
+    """How to train, beside the model's config; a family redeclares its paper's values."""
+
+    batch_size: Count = 64
+    """samples in one update"""
+    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
+    lr: Rate = 1e-3
+    """learning rate of the model"""
+    beta1: Share = 0.9
+    """Adam's first decay"""
+    beta2: Share = 0.999
+    """Adam's second decay; RMSprop's smoothing"""
+    momentum: Share = 0.0
+    """of rmsprop and sgd"""
+    warmup: Share = 0.0
+    """share of the run in which the rates rise linearly from 0"""
+    decay_from: Share = 1.0
+    """share of the run after which the rates fall linearly to 0"""
+    clip: Weight = 0.0
+    """largest gradient norm; 0 leaves gradients as they are"""
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """decay of the moving average of the weights that is kept; 0 keeps the last weights"""
+    flip: bool = False
+    """mirror half of the images"""
+
+
+class AdversarialOptions(Options):
+    """How to play a generator against a discriminator."""
+
+    loss: Literal["non-saturating", "minimax", "least-squares", "hinge", "wasserstein"] = (
+        "non-saturating"
+    )
+    discriminator_lr: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """of the discriminator; 0 takes the model's (two time-scales: Heusel et al. 2017)"""
+    discriminator_steps: Annotated[int, Field(ge=1, le=100)] = 1
+    """discriminator updates in a step, each on a batch of its own"""
+    generator_steps: Annotated[int, Field(ge=1, le=100)] = 1
+    """generator updates in a step"""
+    penalty: Literal["none", "gradient", "r1"] = "none"
+    """on the discriminator: Gulrajani et al. 2017, eq. 3, or Mescheder et al. 2018, eq. 9"""
+    penalty_weight: Weight = 10.0
+    penalty_interval: Annotated[int, Field(ge=1, le=1000)] = 1
+    """steps from one penalty to the next; its weight is multiplied by as many"""
+    top_k: Annotated[float, Field(ge=0.05, le=1)] = 1.0
+    """share of the fakes, the best, that the generator learns from (Sinha et al. 2020)"""
+    smoothing: Share = 0.0
+    """one-sided: the real target is 1 minus this (Salimans et al. 2016, section 3.4)"""
+    label_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """share of the discriminator's targets that are swapped"""
+    instance_noise: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """standard deviation of noise on the discriminator's input (Sonderby et al. 2017)"""
+    instance_noise_until: Share = 1.0
+    """share of the run by which that noise has faded to 0"""
+    augment: Literal["none", "translation", "color", "color,translation"] = "none"
+    """what the discriminator sees, real and fake alike (DiffAugment, Zhao et al. 2020)"""

@@ -1,0 +1,81 @@
+"""DCGAN against its paper: layers, sizes, initial weights, defaults."""
+
+import pytest
+import torch
+from genzoo_dcgan import Config, Discriminator, Generator, Options
+from pydantic import ValidationError
+from torch import nn
+
+from genzoo import Draws
+
+
+def _count(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_paper_generator_has_figure_1_maps():
+    """Figure 1 at width 128: 1024x4x4, 512x8x8, 256x16x16, 128x32x32, 3x64x64."""
+    model, maps = Generator(Config(width=128)).eval(), []
+    for layer in model.layers:
+        if isinstance(layer, nn.ConvTranspose2d):
+            layer.register_forward_hook(lambda m, i, out: maps.append(tuple(out.shape[1:])))
+    model.decode(torch.zeros(1, 100))
+    assert maps == [(1024, 4, 4), (512, 8, 8), (256, 16, 16), (128, 32, 32), (3, 64, 64)]
+
+
+def test_parameters_are_those_of_the_usual_64_pixel_networks():
+    """pytorch/examples at ngf = ndf = 64, plus the biases of the layers next to the image."""
+    assert _count(Generator(Config())) == 3_576_704 + 3
+    assert _count(Discriminator(Config())) == 2_765_568 + 64 + 1
+
+
+@pytest.mark.parametrize("size", [8, 16, 20, 24, 28, 32, 48, 64, 96, 112, 128])
+def test_every_size_fits_generator_and_discriminator(size):
+    config = Config(channels=1, size=size, width=4, code=8)
+    images = Generator(config).generate(Draws(0, range(2)))
+    assert images.shape == (2, 1, size, size)
+    assert Discriminator(config)(images).shape == (2,)
+
+
+@pytest.mark.parametrize("size", [9, 30, 33, 36, 100, 127])
+def test_a_size_that_does_not_halve_down_is_refused(size):
+    with pytest.raises(ValidationError, match="power of two"):
+        Config(size=size)
+
+
+def test_weights_start_as_section_4_says():
+    for network in (Generator(Config()), Discriminator(Config())):
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.weight.numel() > 1e5:
+                assert module.weight.std().item() == pytest.approx(0.02, rel=0.02)
+                assert module.weight.mean().item() == pytest.approx(0, abs=2e-4)
+            if isinstance(module, nn.BatchNorm2d):
+                assert module.weight.mean().item() == pytest.approx(1, abs=0.02)
+                assert module.bias.abs().max() == 0
+
+
+def test_no_batch_norm_next_to_the_image():
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in Discriminator(Config()).blocks[0])
+    assert [type(m) for m in Generator(Config()).layers][-2:] == [nn.ConvTranspose2d, nn.Tanh]
+
+
+def test_no_pooling_and_no_hidden_linear_layer():
+    kinds = {type(m) for n in (Generator(Config()), Discriminator(Config())) for m in n.modules()}
+    assert not kinds & {nn.MaxPool2d, nn.AvgPool2d, nn.Linear, nn.Upsample}
+
+
+def test_leaky_slope_is_the_papers():
+    slopes = {
+        m.negative_slope for m in Discriminator(Config()).modules() if type(m) is nn.LeakyReLU
+    }
+    assert slopes == {0.2}
+
+
+def test_defaults_are_the_papers():
+    o = Options()
+    assert (o.optimizer, o.lr, o.beta1, o.batch_size) == ("adam", 2e-4, 0.5, 128)
+
+
+def test_features_halve_layer_by_layer():
+    maps = Discriminator(Config(width=8)).features(torch.zeros(2, 3, 64, 64))
+    assert [tuple(m.shape[1:]) for m in maps] == [(8, 32, 32), (16, 16, 16), (32, 8, 8), (64, 4, 4)]

@@ -1,0 +1,148 @@
+"""The VAE against its paper: the bound, the divergence, the likelihoods, the fitted prior."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from genzoo_vae import VAE, Config, TrainOptions, _discretised_logistic, finish, trainer
+from torch.distributions import Bernoulli, MultivariateNormal, Normal
+
+from genzoo import Batch, Draws, fit
+from genzoo.training import Settings
+
+
+def _model(likelihood="bernoulli", **config):
+    torch.manual_seed(0)
+    model = VAE(Config(shape=(1, 8, 8), code=3, width=16, likelihood=likelihood, **config)).eval()
+    for parameter in model.parameters():  # away from the start, where all posteriors are alike
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    return model
+
+
+def _images(n=6, levels=256):
+    return (Draws(1, range(n)).uniform(1, 8, 8) * (levels - 1)).round() / (levels - 1)
+
+
+def test_loss_is_minus_the_bound_with_kingmas_divergence():
+    """Appendix B: -KL = 1/2 sum(1 + log s^2 - m^2 - s^2); appendix C.1: Bernoulli cross-entropy."""
+    model, batch = _model(), Batch(_images(), progress=1.0)
+    mean, log_variance = model.posterior(batch.x)
+    z = mean + (log_variance / 2).exp() * batch.draws("code").normal(3)
+    logits = model.decoder(z)
+    entropy = F.binary_cross_entropy_with_logits(logits, batch.x, reduction="sum") / 6
+    divergence = -(1 + log_variance - mean**2 - log_variance.exp()).sum() / 2 / 6
+    loss, logs = model.loss(batch, TrainOptions())
+    assert loss.item() == pytest.approx((entropy + divergence).item(), rel=1e-5)
+    assert logs["elbo"].item() == pytest.approx(-loss.item(), rel=1e-5)
+
+
+def test_beta_weighs_the_divergence_and_rises():
+    model, options = _model(), TrainOptions(beta=4.0, beta_warmup=0.5)
+    losses = {p: model.loss(Batch(_images(), progress=p), options) for p in (0.0, 0.25, 0.5, 1.0)}
+    divergence = losses[1.0][1]["divergence"].item()
+    at = {p: loss.item() + logs["elbo"].item() for p, (loss, logs) in losses.items()}
+    for progress, beta in ((0.0, 0.4), (0.25, 2.2), (0.5, 4.0), (1.0, 4.0)):
+        assert at[progress] == pytest.approx((beta - 1) * divergence, rel=1e-3, abs=1e-3)
+
+
+def test_log_weights_mean_is_the_bound_and_importance_is_tighter():
+    model, x = _model(levels=2), _images(levels=2)
+    elbo = model.log_prob(x, samples=500, bound="elbo").mean()
+    exact = -model.loss(Batch(x, progress=1.0), TrainOptions())[0]
+    assert elbo.item() == pytest.approx(exact.item(), abs=0.5)
+    assert (model.log_prob(x, samples=500) > model.log_prob(x, samples=500, bound="elbo")).all()
+
+
+def test_log_weight_is_log_p_x_z_minus_log_q():
+    model, x = _model(), _images(2)
+    model.prior_mean.copy_(torch.tensor([0.5, -1.0, 0.0]))
+    model.prior_scale.copy_(torch.tensor([[2.0, 0, 0], [0.3, 1, 0], [0, 0.1, 0.5]]))
+    with torch.no_grad():
+        weight = model.log_weight(x, None, Draws(3, range(2)))
+        mean, log_variance = model.posterior(x)
+        z = mean + (log_variance / 2).exp() * Draws(3, range(2)).normal(3)
+        prior = MultivariateNormal(model.prior_mean, scale_tril=model.prior_scale).log_prob(z)
+        posterior = Normal(mean, (log_variance / 2).exp()).log_prob(z).sum(1)
+        likelihood = Bernoulli(logits=model.decoder(z), validate_args=False).log_prob(x)
+    torch.testing.assert_close(weight, likelihood.flatten(1).sum(1) + prior - posterior)
+
+
+def test_discretised_logistic_is_a_law_over_256_levels():
+    levels = torch.arange(256).view(-1, 1) / 255
+    mean = torch.tensor([0.0, 0.3, 0.999]).expand(256, 3)
+    mass = _discretised_logistic(levels.expand(256, 3), mean, torch.tensor(-3.0)).exp().sum(0)
+    torch.testing.assert_close(mass, torch.ones(3), atol=1e-4, rtol=0)
+
+
+def test_gaussian_is_the_normal_density():
+    model, x, z = _model("gaussian"), _images(2), torch.randn(2, 3)
+    with torch.no_grad():
+        mean = model.decoder(z).sigmoid()
+        spread = (20 * model.spread).exp()
+        expected = Normal(mean, spread).log_prob(x).flatten(1).sum(1)
+        torch.testing.assert_close(model.log_likelihood(x, z), expected)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "levels", "scored"),
+    [
+        ("bernoulli", 2, 2),
+        ("bernoulli", 256, None),
+        ("logistic", 256, 256),
+        ("gaussian", 256, None),
+    ],
+)
+def test_only_a_law_over_the_datas_own_levels_is_a_probability(likelihood, levels, scored):
+    assert VAE(Config(likelihood=likelihood, levels=levels)).levels == scored
+
+
+def test_finish_fits_the_aggregate_posterior():
+    model = _model()
+    batches = [_images(64), _images(64).flip(3)]
+    finish(model, TrainOptions(), batches)
+    with torch.no_grad():
+        parts = [model.posterior(x) for x in batches]
+    mean = torch.cat([m for m, _ in parts])
+    variance = torch.cat([v for _, v in parts]).exp()
+    torch.testing.assert_close(model.prior_mean, mean.mean(0))
+    covariance = model.prior_scale @ model.prior_scale.T
+    torch.testing.assert_close(covariance, mean.T.cov() + variance.mean(0).diag())
+
+
+def test_finish_leaves_the_prior_standard_when_told():
+    model = _model()
+    finish(model, TrainOptions(fit_prior=False), [_images(64)])
+    assert torch.equal(model.prior_scale, torch.eye(3))
+
+
+def test_embed_and_decode_agree_on_what_a_code_is():
+    model = _model()
+    finish(model, TrainOptions(), [_images(64)])
+    x = _images(4)
+    with torch.no_grad():
+        direct = model.decoder(model.posterior(x)[0]).sigmoid()
+        torch.testing.assert_close(model.decode(model.embed(x)), direct)
+
+
+def test_learned_spread_finds_the_noise():
+    """A scalar at the networks' rate would crawl; the true deviation is 0.05."""
+    x = 0.5 + 0.05 * Draws(0, range(512)).normal(1, 8, 8)
+    model = VAE(Config(shape=(1, 8, 8), code=1, width=8, likelihood="gaussian"))
+    learner = trainer(model, TrainOptions(lr=3e-3))
+    learner.prepare(Settings())
+    list(fit(learner, (Batch(x, step=i, progress=0.5) for i in range(300)), 300))
+    assert math.exp(20 * model.spread.item()) == pytest.approx(0.05, rel=0.15)
+
+
+def test_points_in_the_plane_can_be_learnt():
+    model = VAE(Config(shape=(2,), levels=0, code=2, width=8, likelihood="gaussian"))
+    assert model.range is None
+    assert model.sample(5).tensor.shape == (5, 2)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 64, 64), (3, 32, 32)])
+def test_convolutional_network_fits_its_shape(shape):
+    model = VAE(Config(shape=shape, network="conv", width=4, code=5))
+    assert model.sample(2).tensor.shape == (2, *shape)
+    assert model.encode(torch.rand(2, *shape)).shape == (2, 5)

@@ -1,0 +1,130 @@
+"""What all tests share: a home of their own, one thread, and a toy of each ability."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import genzoo
+from genzoo.schemas import Count, Schema
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    """Caches go to a folder of the test's own."""
+    monkeypatch.setenv("GENZOO_HOME", str(tmp_path / "home"))
+
+
+class ToyConfig(Schema):
+    width: Count = 6
+
+
+class ToyLatent(genzoo.Latent, genzoo.Encoder):
+    """Five numbers to an image of (3, 8, 8), through a batch norm that has seen something."""
+
+    shape, code = (3, 8, 8), 5
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.layers = nn.Sequential(
+            nn.ConvTranspose2d(self.code, config.width, 4, bias=False),
+            nn.BatchNorm2d(config.width),
+            nn.ReLU(),
+            nn.ConvTranspose2d(config.width, 3, 4, 2, 1),
+            nn.Tanh(),
+        )
+        self.reader = nn.Linear(3 * 8 * 8, self.code)
+
+    def decode(self, code, labels=None, draws=None):  # (n, code) -> (n, 3, 8, 8)
+        return self.layers(code[:, :, None, None])
+
+    def embed(self, x):  # (n, 3, 8, 8) -> (n, code)
+        return self.reader(x.flatten(1))
+
+
+class ToyConditional(genzoo.Sampler):
+    """Points in the plane: the class's centre, and a tenth of a normal draw."""
+
+    shape, range = (2,), None
+    num_classes, class_names = 3, ("ant", "bee", "cat")
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.centres = nn.Parameter(torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]]))
+
+    def generate(self, draws, labels=None):  # -> (n, 2)
+        return self.centres[labels] + draws.normal(2) / 10
+
+
+class ToyTranslator(genzoo.Translator):
+    """Light pictures are dark ones turned over."""
+
+    shape, domains = (3, 8, 8), ("dark", "light")
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.turn = nn.Parameter(torch.tensor(-1.0))
+
+    def convert(self, x, to, draws):  # (n, 3, H, W) -> (n, 3, H, W)
+        return self.turn * x + 0.01 * draws.normal(1, 1, 1) if to == "light" else x
+
+
+class ToyDensity(genzoo.Density):
+    """x = w z + noise with z ~ N(0, 1), scored by a proposal for z that is a little off."""
+
+    shape, range, kind = (2,), None, "bound"
+    noise = 0.5
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.w = nn.Parameter(torch.tensor([1.0, -2.0]))
+
+    def posterior(self, x):  # (n, 2) -> (n,), ()
+        precision = 1 + self.w.square().sum() / self.noise**2
+        return x @ self.w / self.noise**2 / precision, precision.rsqrt()
+
+    def proposal(self, x):  # (n, 2) -> (n,), ()
+        mean, deviation = self.posterior(x)
+        return mean + 0.5 * deviation, 1.3 * deviation
+
+    def log_weight(self, x, labels, draws):  # (n, 2) -> (n,)
+        mean, deviation = self.proposal(x)
+        noise = draws.normal()
+        z = mean + deviation * noise
+        likelihood = -((x - z[:, None] * self.w) / self.noise).square().sum(1) / 2
+        likelihood = likelihood - math.log(2 * math.pi * self.noise**2)
+        return likelihood - z.square() / 2 + noise.square() / 2 + deviation.log()
+
+
+def seeded(kind):
+    """A toy of ``kind``, its weights the same in every test."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return kind(ToyConfig())
+
+
+@pytest.fixture
+def latent():
+    model = seeded(ToyLatent)
+    norm = model.layers[1]
+    norm.running_mean += torch.linspace(-1, 1, len(norm.running_mean))
+    norm.running_var *= torch.linspace(0.5, 2, len(norm.running_var))
+    return model
+
+
+@pytest.fixture
+def conditional():
+    return seeded(ToyConditional)
+
+
+@pytest.fixture
+def translator():
+    return seeded(ToyTranslator)
+
+
+@pytest.fixture
+def density():
+    return seeded(ToyDensity)

@@ -1,0 +1,90 @@
+"""README and docs: every command and Python block in them runs, or says why it does not."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from genzoo import cli
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(
+    r"(?P<why><!-- not run: [^>]+-->\n)?^```(?P<kind>bash|python|toml)\n(?P<text>.*?)^```",
+    re.M | re.S,
+)
+EXCUSED = 4
+
+
+def _blocks(page, excused):
+    found = BLOCK.finditer(page.read_text())
+    return [(m["kind"], m["text"]) for m in found if bool(m["why"]) == excused]
+
+
+def _run(kind, text):
+    if kind == "python":
+        exec(compile(text, "block", "exec"), {"__name__": "block"})
+        return
+    for line in text.strip().splitlines():
+        words = shlex.split(line)
+        assert words[0] == "genzoo", f"only genzoo commands are run: {line}"
+        assert cli.run(words[1:]) == 0, line
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if _blocks(p, False)], ids=lambda p: p.name)
+def test_blocks_run(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENZOO_HOME", str(tmp_path / "home"))
+    for kind, text in _blocks(page, False):
+        _run(kind, text)
+    assert capsys.readouterr().err == ""
+
+
+def test_no_more_blocks_are_excused():
+    assert sum(len(_blocks(p, True)) for p in PAGES) == EXCUSED
+
+
+def test_a_block_that_fails_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AssertionError):
+        _run("bash", "genzoo sample nothing-like-this")
+    with pytest.raises(NameError):
+        _run("python", "nothing_like_this")
+
+
+def test_links_and_pictures_are_there():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_readme_names_every_file_of_the_core():
+    tree = (ROOT / "README.md").read_text()
+    for path in (ROOT / "genzoo").glob("*.py"):
+        assert f"  {path.name}" in tree, path.name
+    for path in (ROOT / "genzoo" / "training").glob("[!_]*.py"):
+        assert path.name in tree, path.name
+    for name in re.findall(r"^  (\w+\.py) ", tree, re.M):
+        assert (ROOT / "genzoo" / name).exists(), name
+
+
+def test_the_family_of_the_tutorial_keeps_the_contract(tmp_path, monkeypatch):
+    """docs/new-family.md, installed as a reader would have it, goes through the whole contract."""
+    from genzoo import families, testing
+
+    (_, code), *_ = _blocks(ROOT / "docs" / "new-family.md", False)
+    (_, project), *_ = _blocks(ROOT / "docs" / "new-family.md", True)
+    (tmp_path / "genzoo_pixelwise.py").write_text(code)
+    meta = tmp_path / "genzoo_pixelwise-0.1.0.dist-info"
+    meta.mkdir()
+    keywords = re.search(r"keywords = \[(.*)\]", project)[1].replace('"', "").replace(" ", "")
+    meta.joinpath("METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: genzoo-pixelwise\nVersion: 0.1.0\nKeywords: {keywords}\n"
+    )
+    group = re.search(r'entry-points\."([\w.]+)"\]\n(\w+) = "(\w+)"', project)
+    meta.joinpath("entry_points.txt").write_text(f"[{group[1]}]\n{group[2]} = {group[3]}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    ran = [c for c in testing.CHECKS if testing.run(c, "pixelwise") is None]
+    assert len(ran) >= 14
+    assert any(p.name == "pixelwise" and p.branch for p in families.plugins())

@@ -1,0 +1,396 @@
+"""Families are found by metadata alone; a broken plugin breaks nothing but itself."""
+
+import importlib
+import re
+import sys
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from genzoo import families
+from genzoo.errors import BadInput, Failed, UnknownName
+from genzoo.options import Options
+from genzoo.schemas import Count, Schema
+
+GOOD = """
+import genzoo
+from genzoo.families import Family
+from genzoo.options import Options
+from genzoo.schemas import Schema
+
+class Config(Schema):
+    pass
+
+def family(summary="fine", **more):
+    kept = {"config": Config, "options": Options, "tiny": Config(), "branch": "implicit/direct"}
+    kept |= {"model": print, "trainer": print, "paper": "arXiv:0000.00000", "summary": summary}
+    return Family(**{**kept, **more})
+"""
+HOOK = GOOD + "\n@genzoo.hookimpl\ndef genzoo_family():\n    return "
+# Entry point: its module's text, the state that `inspect` gives it, a pattern of the reason.
+BAD = {
+    "no-import": ("import no_such_module_anywhere", "No module named 'no_such_module_anywhere'"),
+    "no-syntax": ("def (", "SyntaxError"),
+    "quits": ("raise SystemExit(3)", "SystemExit: 3"),
+    "quits-later": (HOOK + "exit(4)", "SystemExit: 4"),
+    "raises": (HOOK + "1 / 0", "ZeroDivisionError: division by zero"),
+    "wrong-type": (HOOK + "{'name': 'x'}", "must return a genzoo.Family, got a dict"),
+    "returns-none": (HOOK + "None", "must return a genzoo.Family, got nothing"),
+    "wrong-branch": (HOOK + "family(branch='sideways')", "branch must be one of .*got 'sideways'"),
+    "wrong-tiny": (HOOK + "family(tiny=Options())", "tiny must be a Config, got Options"),
+    "extra-argument": (
+        HOOK.replace("genzoo_family()", "genzoo_family(name, colour)") + "family()",
+        "PluginValidationError.*genzoo_family",
+    ),
+    "unknown-hook": (
+        HOOK.replace("genzoo_family()", "genzoo_famly()") + "family()",
+        "unknown hook 'genzoo_famly'",
+    ),
+    "no-hook": (GOOD, "must return a genzoo.Family, got nothing"),
+    "too-new": (HOOK + "family(api=2)", "speaks plugin API 2, this is 1: upgrade genzoo$"),
+    "too-old": (HOOK + "family(api=0)", "speaks plugin API 0, this is 1: upgrade the plugin$"),
+    "no-number": (HOOK + "family(api='1')", "api must be a whole number, got '1'"),
+}
+TWINS = (
+    GOOD
+    + """
+class Hand:
+    def __init__(self, side):
+        self.side = side
+
+    @genzoo.hookimpl
+    def genzoo_family(self):
+        return family(self.side)
+
+left, right = Hand("left"), Hand("right")
+"""
+)
+
+
+def distribution(folder, package, doors, *, module=None, source=None, **metadata):
+    """An installed package as pip leaves it: its module, METADATA and entry_points.txt."""
+    if source is not None:
+        (folder / f"{module}.py").write_text(source)
+    info = folder / f"{package.replace('-', '_')}-1.0.dist-info"
+    info.mkdir()
+    lines = ["Metadata-Version: 2.1", f"Name: {package}", "Version: 1.0"]
+    for key, value in metadata.items():
+        values = [value] if isinstance(value, str) else value
+        lines += [f"{key.replace('_', '-')}: {v}" for v in values]
+    (info / "METADATA").write_text("\n".join(lines) + "\n")
+    entries = "".join(f"{name} = {value}\n" for name, value in doors.items())
+    (info / "entry_points.txt").write_text(f"[genzoo.families]\n{entries}")
+    importlib.invalidate_caches()
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder of packages, searched before the real ones."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delenv("GENZOO_DISABLE_PLUGINS", raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    before = {*sys.modules}
+    families._load.cache_clear()
+    yield folder
+    families._load.cache_clear()
+    for name in {*sys.modules} - before:
+        if str(folder) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def good(site):
+    distribution(
+        site,
+        "good-package",
+        {"alpha": "good_alpha"},
+        module="good_alpha",
+        source=HOOK + "family('a fine one')",
+        Summary="A fine one",
+        Keywords="genzoo,alpha:implicit/direct:2031",
+        Requires_Dist="genzoo>=0.1",
+    )
+    return site
+
+
+@pytest.fixture
+def crowd(good):
+    """One environment with everything that can be wrong in it, and some that are right."""
+    for name, (source, _) in BAD.items():
+        module = f"bad_{name.replace('-', '_')}"
+        distribution(good, f"pkg-{name}", {name: module}, module=module, source=source)
+    distribution(good, "pkg-absent", {"absent": "bad_absent"})
+    distribution(good, "pkg-garbled", {"garbled": "!!"})
+    distribution(good, "pkg-attribute", {"attribute": "good_alpha:nowhere"})
+    distribution(good, "claim-one", {"claimed": "good_alpha"})
+    distribution(good, "claim-two", {"claimed": "claim_two"}, module="claim_two", source=HOOK)
+    distribution(good, "twins", {"left": "twins:left", "right": "twins:right"})
+    (good / "twins.py").write_text(TWINS)
+    return good
+
+
+def state(name):
+    return [(p.package, p.state, p.error) for p in families.inspect() if p.name == name]
+
+
+def test_metadata_alone_make_the_list(crowd):
+    before = {*sys.modules}
+    listed = {p.name: p for p in families.plugins()}
+    assert {*BAD, "alpha", "left", "right", "claimed", "vae", "dcgan"} <= {*listed}
+    assert families.names() == sorted({*listed})
+    alpha = listed["alpha"]
+    assert (alpha.package, alpha.version, alpha.value) == ("good-package", "1.0", "good_alpha")
+    assert (alpha.branch, alpha.year) == ("implicit/direct", "2031")
+    assert (alpha.summary, alpha.state, alpha.error) == ("A fine one", "listed", "")
+    assert families.installed_as("alpha") == ("good-package", "1.0")
+    assert families.tree(families.plugins())
+    assert {*sys.modules} == before
+
+
+def test_get_imports_one_plugin(crowd):
+    before = {*sys.modules}
+    alpha = families.get("alpha")
+    assert {*sys.modules} - before == {"good_alpha"}
+    assert isinstance(alpha, families.Family)
+    assert alpha.summary == "a fine one"
+    assert families.get("alpha") is alpha
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_broken_plugin_is_told_by_name(crowd, name):
+    with pytest.raises(Failed) as caught:
+        families.get(name)
+    told = str(caught.value)
+    reason = BAD[name][1].removesuffix("$")
+    assert re.search(rf"^plugin pkg-{name} \(bad_{name.replace('-', '_')}\) is broken: ", told)
+    assert re.search(reason, told)
+    if not reason.startswith(("must return", "speaks")):
+        assert told.endswith(". See genzoo plugins --verbose")
+    if BAD[name][1].endswith("$"):
+        assert re.search(BAD[name][1], told)
+    assert families.get("alpha").summary == "a fine one"
+
+
+def test_inspect_tries_all_and_good_ones_keep_working(crowd):
+    found = {(p.name, p.package): p for p in families.inspect()}
+    states = {key: p.state for key, p in found.items()}
+    assert states.pop(("claimed", "claim-one")) == states.pop(("claimed", "claim-two"))
+    bad = {(name, f"pkg-{name}") for name in [*BAD, "absent", "garbled", "attribute"]}
+    assert {key for key, s in states.items() if s == "broken"} == bad
+    ok = {"alpha", "left", "right", "vae", "dcgan"}
+    assert ok <= {name for (name, _), s in states.items() if s == "ok"}
+    assert {*states.values()} == {"ok", "broken"}
+    for name, (_, reason) in BAD.items():
+        assert re.search(reason, found[name, f"pkg-{name}"].error)
+    assert "bad_raises.py" in found["raises", "pkg-raises"].detail
+    assert "ZeroDivisionError" in found["raises", "pkg-raises"].detail
+    assert {p.error for p in found.values() if p.state == "ok"} == {""}
+    assert "No module named 'bad_absent'" in found["absent", "pkg-absent"].error
+    assert "no attribute 'nowhere'" in found["attribute", "pkg-attribute"].error
+
+
+def test_a_name_taken_twice_goes_to_nobody(crowd):
+    with pytest.raises(Failed, match="two plugins are called 'claimed'") as caught:
+        families.get("claimed")
+    for owner in ("claim-one (good_alpha)", "claim-two (claim_two)"):
+        assert owner in str(caught.value)
+    (one, two) = state("claimed")
+    assert one[:2] == ("claim-one", "conflict")
+    assert two[:2] == ("claim-two", "conflict")
+    assert one[2] == two[2] == str(caught.value)
+    assert "claim_two" not in sys.modules
+
+
+def test_nobody_replaces_a_family_that_is_there(good):
+    distribution(good, "aaa-thief", {"vae": "thief"}, module="thief", source=HOOK + "family()")
+    with pytest.raises(Failed, match=r"aaa-thief \(thief\) and genzoo-vae \(genzoo_vae\)"):
+        families.get("vae")
+    assert "thief" not in sys.modules
+    assert {s for _, s, _ in state("vae")} == {"conflict"}
+    assert families.get("dcgan").branch == "implicit/direct"
+
+
+def test_a_conflict_ends_when_one_package_is_disabled(good, monkeypatch):
+    distribution(good, "aaa-thief", {"vae": "thief"}, module="thief", source="raise SystemExit")
+    monkeypatch.setenv("GENZOO_DISABLE_PLUGINS", "aaa-thief")
+    assert "vae" in families.names()
+    assert families.get("vae").branch == "explicit/approximate"
+    assert families.installed_as("vae")[0] == "genzoo-vae"
+    assert [s[:2] for s in state("vae")] == [("aaa-thief", "disabled"), ("genzoo-vae", "ok")]
+    assert "thief" not in sys.modules
+
+
+@pytest.mark.parametrize("word", ["alpha", "good-package", " other , alpha "])
+def test_a_disabled_plugin_is_left_alone(good, monkeypatch, word):
+    monkeypatch.setenv("GENZOO_DISABLE_PLUGINS", word)
+    assert "alpha" not in families.names()
+    assert "vae" in families.names()
+    with pytest.raises(Failed, match="'alpha' is disabled: GENZOO_DISABLE_PLUGINS"):
+        families.get("alpha")
+    assert state("alpha") == [("good-package", "disabled", "named in GENZOO_DISABLE_PLUGINS")]
+    assert "good_alpha" not in sys.modules
+    assert state("vae")[0][1] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("requirement", "told"),
+    [
+        ("genzoo>=9", "it requires genzoo>=9, and this is genzoo 0.1.0"),
+        ("genzoo (<0.0.1)", "it requires genzoo .*, and this is genzoo 0.1.0"),
+        ("genzoo>=0.1", "AttributeError.*no attribute 'not_yet'"),
+        ("other>=9", "AttributeError.*no attribute 'not_yet'"),
+        ("???", "AttributeError.*no attribute 'not_yet'"),
+    ],
+)
+def test_a_plugin_for_another_genzoo_says_so(good, requirement, told):
+    source = "import genzoo\ngenzoo.not_yet"
+    requirements = ["torch", requirement]
+    distribution(
+        good, "later", {"later": "later"}, module="later", source=source, Requires_Dist=requirements
+    )
+    with pytest.raises(Failed, match=told):
+        families.get("later")
+    assert state("later")[0][1] == "broken"
+
+
+def test_two_families_from_one_file(good):
+    distribution(good, "twins", {"left": "twins:left", "right": "twins:right"})
+    (good / "twins.py").write_text(TWINS)
+    by_name = HOOK.replace("genzoo_family()", "genzoo_family(name)") + "family(f'called {name}')"
+    doors = {"echo": "voices", "reverb": "voices"}
+    distribution(good, "voices", doors, module="voices", source=by_name)
+    assert [families.get(n).summary for n in ("left", "right")] == ["left", "right"]
+    assert [families.get(n).summary for n in ("reverb", "echo")] == ["called reverb", "called echo"]
+
+
+def test_metadata_cannot_drive_the_terminal(good):
+    evil = "\x1b[2J\x07\x9b31m\u202e"
+    distribution(
+        good,
+        "evil",
+        {"e\x1b[31mvil": "evil_module"},
+        module="evil_module",
+        source=HOOK + "family()",
+        Summary=f"nice{evil}",
+        Keywords=f"e\x1b[31mvil:impl{evil}icit/direct:20{evil}31",
+    )
+    mine = next(p for p in families.inspect() if p.package == "evil")
+    assert mine.state == "ok"
+    for text in vars(mine).values():
+        assert text.isprintable()
+    (line,) = [line for line in families.tree([mine]) if "nice" in line]
+    assert line.isprintable()
+    assert families.get(mine.name).summary == "fine"
+    with pytest.raises(UnknownName) as caught:
+        families.get(f"alfa{evil}")
+    assert str(caught.value).isprintable()
+
+
+def test_a_package_half_uninstalled_breaks_only_itself(good):
+    info = good / "torn-1.0.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text("[genzoo.families]\ntorn = torn_module\n")
+    importlib.invalidate_caches()
+    assert {"alpha", "torn", "vae"} <= {*families.names()}
+    assert [s for _, s, _ in state("torn")] == ["broken"]
+    assert families.get("alpha").summary == "a fine one"
+
+
+def test_an_unknown_name_is_told_the_near_ones(good):
+    with pytest.raises(UnknownName, match=r"no family is called 'alhpa': did you mean alpha\?"):
+        families.get("alhpa")
+    with pytest.raises(UnknownName, match="there is alpha, dcgan, vae") as caught:
+        families.get("zzzz")
+    assert "genzoo families" in str(caught.value)
+    assert "pip" not in str(caught.value)
+
+
+def test_pip_is_named_for_our_own_packages_alone(good):
+    ours = ["torch>=2", "genzoo-vae<1", "genzoo-ghost>=0.1,<0.2", "genzoo-spirit"]
+    distribution(good, "genzoo", {}, Requires_Dist=ours)
+    for name in ("ghost", "spirit"):
+        with pytest.raises(UnknownName, match=f"not installed: pip install genzoo-{name}$"):
+            families.get(name)
+    for name in ("gost", "phantom", "genzoo-ghost", "ghos", "torch"):
+        with pytest.raises(UnknownName) as caught:
+            families.get(name)
+        assert "pip" not in str(caught.value)
+
+
+def test_kinds_do_not_mix(good):
+    info = good / "good_package-1.0.dist-info"
+    with (info / "entry_points.txt").open("a") as file:
+        file.write("[genzoo.metrics]\nruler = good_ruler\n[genzoo.datasets]\nalpha = good_alpha\n")
+    (good / "good_ruler.py").write_text(
+        "import genzoo\n@genzoo.hookimpl\ndef genzoo_metric(name):\n    return name * 2\n"
+    )
+    importlib.invalidate_caches()
+    assert families.names("metric") == ["ruler"]
+    assert "ruler" not in families.names()
+    assert families.load("metric", "ruler") == "rulerruler"
+    with pytest.raises(Failed, match="it has no hook genzoo_dataset"):
+        families.load("dataset", "alpha")
+    with pytest.raises(UnknownName, match=r"no metric is called 'rule': did you mean ruler\?"):
+        families.load("metric", "rule")
+    kinds = {(p.name, p.kind, p.state) for p in families.inspect()}
+    assert {("ruler", "metric", "ok"), ("alpha", "dataset", "broken")} <= kinds
+
+
+def test_every_plugin_has_one_leaf_in_the_tree(good):
+    odd = {"loner": "", "stranger": "loner:explicit:2030,stranger:quantum/foam:2040"}
+    for name, words in odd.items():
+        distribution(good, f"pkg-{name}", {name: name}, Keywords=words)
+    lines = families.tree(families.plugins())
+    for name in ("alpha", "loner", "stranger", "vae", "dcgan"):
+        (line,) = [i for i, line in enumerate(lines) if re.search(rf"── {name}  ", line)]
+        above = [lines[i] for i in range(line) if "──" in lines[i]]
+        assert above
+    order = [next(i for i, text in enumerate(lines) if word in text) for word in TREE]
+    assert order == sorted(order)
+
+
+TREE = ("explicit", "tractable", "approximate", "vae", "implicit", "direct", "quantum", "foam")
+
+
+class Odd(Schema):
+    needed: int
+    maybe: Count | None = None
+    pick: Literal["a", "b"] = "a"
+    only: Literal["x"] = "x"
+    switch: bool = False
+    rate: float = 1.0
+    least: Annotated[int, Field(ge=0)] = 1
+    size: Count = 4
+    """how many
+    in a row"""
+
+
+def test_fields_are_told_to_people():
+    rows = {r["name"]: r for r in families.fields(Odd)}
+    assert [*rows] == [*Odd.model_fields]
+    assert rows["size"]["allowed"] == "1 to 65536"
+    assert rows["size"]["default"] == 4
+    assert rows["size"]["about"] == "how many in a row"
+    assert rows["pick"]["allowed"] == "a, b"
+    assert rows["switch"]["allowed"] == "true, false"
+    assert (rows["needed"]["allowed"], rows["needed"]["default"]) == ("integer", "required")
+    assert (rows["maybe"]["allowed"], rows["maybe"]["default"]) == ("1 to 65536 or null", None)
+    assert (rows["only"]["allowed"], rows["rate"]["allowed"]) == ("x", "number")
+    assert rows["least"]["allowed"] == "integer"
+    lr = next(r for r in families.fields(Options) if r["name"] == "lr")
+    assert lr["allowed"] == "above 0 to 10"
+
+
+def test_what_the_data_set_says_is_not_overruled():
+    from genzoo import data
+
+    vae, digits = families.get("vae"), data.open("digits")
+    config = vae.configured(digits, {"width": 8})
+    assert (config.shape, config.levels, config.width) == (digits.shape, digits.levels, 8)
+    same = vae.configured(digits, {"shape": [*digits.shape]})
+    assert same.shape == digits.shape
+    with pytest.raises(BadInput, match=r"shape is .* in digits, got \[1, 9, 9\]"):
+        vae.configured(digits, {"shape": [1, 9, 9]})

@@ -1,0 +1,298 @@
+"""The private copy that infers: the same function, kept as long as nothing changes."""
+
+import copy
+import gc
+import pickle
+import threading
+import weakref
+
+import pytest
+import torch
+from torch import nn
+
+from genzoo.folding import folded
+
+
+def lived(model, *shape):
+    """``model`` in evaluation mode, after its norms have seen something."""
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn_like(parameter) / 2)
+        for _ in range(3):
+            model(torch.randn(shape) * 2 + 1)
+    return model.eval()
+
+
+def agree(model, *shape):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected, got = model(x), folded(model)(x)
+    assert got.shape == expected.shape
+    assert (got - expected).abs().max() <= 1e-5 * max(1, expected.abs().max())
+
+
+def layers(model):
+    return [type(m).__name__ for m in folded(model).modules()]
+
+
+PAIRS = {
+    "conv": (nn.Sequential(nn.Conv2d(2, 5, 3, 2, 1), nn.BatchNorm2d(5)), (4, 2, 7, 7)),
+    "conv without bias": (
+        nn.Sequential(nn.Conv2d(2, 5, 3, bias=False), nn.BatchNorm2d(5), nn.ReLU()),
+        (4, 2, 7, 7),
+    ),
+    "conv of groups": (
+        nn.Sequential(nn.Conv2d(4, 6, 3, groups=2), nn.BatchNorm2d(6)),
+        (4, 4, 7, 7),
+    ),
+    "conv with reflected edges": (
+        nn.Sequential(nn.Conv2d(2, 5, 3, padding=1, padding_mode="reflect"), nn.BatchNorm2d(5)),
+        (4, 2, 7, 7),
+    ),
+    "norm without gain": (
+        nn.Sequential(nn.Conv2d(2, 5, 3), nn.BatchNorm2d(5, affine=False)),
+        (4, 2, 7, 7),
+    ),
+    "transposed": (
+        nn.Sequential(nn.ConvTranspose2d(3, 5, 4, 2, 1), nn.BatchNorm2d(5)),
+        (4, 3, 5, 5),
+    ),
+    "transposed with dilation": (
+        nn.Sequential(nn.ConvTranspose2d(3, 5, 3, 2, 1, 1, dilation=2), nn.BatchNorm2d(5)),
+        (4, 3, 5, 5),
+    ),
+    "transposed groups": (
+        nn.Sequential(nn.ConvTranspose2d(4, 6, 4, 2, 1, groups=2), nn.BatchNorm2d(6)),
+        (4, 4, 5, 5),
+    ),
+    "linear": (nn.Sequential(nn.Linear(5, 6), nn.BatchNorm1d(6), nn.ReLU()), (8, 5)),
+    "linear without bias": (nn.Sequential(nn.Linear(5, 6, bias=False), nn.BatchNorm1d(6)), (8, 5)),
+    "linear before a norm without gain": (
+        nn.Sequential(nn.Linear(5, 6), nn.BatchNorm1d(6, affine=False)),
+        (8, 5),
+    ),
+    "linear on sequences": (nn.Sequential(nn.Linear(5, 6), nn.BatchNorm1d(3)), (8, 3, 5)),
+    "linear on square sequences": (nn.Sequential(nn.Linear(5, 6), nn.BatchNorm1d(6)), (8, 6, 5)),
+    "norm without statistics": (
+        nn.Sequential(nn.Conv2d(2, 5, 3), nn.BatchNorm2d(5, track_running_stats=False)),
+        (4, 2, 7, 7),
+    ),
+    "norm first": (nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 5, 3)), (4, 2, 7, 7)),
+    "two norms": (
+        nn.Sequential(nn.Conv2d(2, 5, 3), nn.BatchNorm2d(5), nn.BatchNorm2d(5)),
+        (4, 2, 7, 7),
+    ),
+    "norm after an activation": (
+        nn.Sequential(nn.Conv2d(2, 5, 3), nn.ReLU(), nn.BatchNorm2d(5)),
+        (4, 2, 7, 7),
+    ),
+    "nested": (
+        nn.Sequential(
+            nn.Sequential(nn.Conv2d(2, 5, 3), nn.BatchNorm2d(5)),
+            nn.Sequential(nn.Conv2d(5, 3, 1), nn.BatchNorm2d(3)),
+        ),
+        (4, 2, 7, 7),
+    ),
+    "from one pixel": (
+        nn.Sequential(nn.ConvTranspose2d(6, 5, 4, bias=False), nn.BatchNorm2d(5)),
+        (4, 6, 1, 1),
+    ),
+    "from one pixel with bias": (nn.Sequential(nn.ConvTranspose2d(6, 5, 4)), (4, 6, 1, 1)),
+    "from more pixels": (nn.Sequential(nn.ConvTranspose2d(6, 5, 4)), (4, 6, 3, 2)),
+    "few maps": (nn.Sequential(nn.ConvTranspose2d(6, 3, 4, 2, 1), nn.Tanh()), (4, 6, 5, 3)),
+    "few maps without bias": (
+        nn.Sequential(nn.ConvTranspose2d(6, 1, 4, 2, 1, bias=False)),
+        (4, 6, 4, 4),
+    ),
+    "three dimensions": (nn.Sequential(nn.Conv3d(1, 2, 3), nn.BatchNorm3d(2)), (4, 1, 5, 5, 5)),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_folded_copy_computes_the_same(name):
+    model, shape = PAIRS[name]
+    agree(lived(model, *shape), *shape)
+
+
+@pytest.mark.parametrize("name", ["conv", "transposed", "linear"])
+def test_norms_are_folded_away(name):
+    model, _ = PAIRS[name]
+    assert isinstance(folded(model)[1], nn.Identity)
+
+
+class Doubled(nn.ConvTranspose2d):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def hooked():
+    conv = nn.Conv2d(2, 5, 3)
+    conv.register_forward_hook(lambda module, given, out: out.relu())
+    return nn.Sequential(conv, nn.BatchNorm2d(5))
+
+
+UNUSUAL = {
+    "a subclass": (lambda: nn.Sequential(Doubled(2, 3, 4, 2, 1)), (4, 2, 5, 5)),
+    "a hook": (hooked, (4, 2, 5, 5)),
+    "spectral norm": (
+        lambda: nn.Sequential(
+            nn.utils.parametrizations.spectral_norm(nn.Linear(5, 6)), nn.BatchNorm1d(6)
+        ),
+        (8, 5),
+    ),
+    "spectral norm on a convolution": (
+        lambda: nn.Sequential(
+            nn.utils.parametrizations.spectral_norm(nn.Conv2d(2, 5, 3)), nn.BatchNorm2d(5)
+        ),
+        (4, 2, 5, 5),
+    ),
+    "weight norm": (
+        lambda: nn.Sequential(
+            nn.utils.parametrizations.weight_norm(nn.ConvTranspose2d(2, 3, 4, 2, 1))
+        ),
+        (4, 2, 5, 5),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_what_is_not_torchs_own_layer_is_left_as_it_is(name):
+    build, shape = UNUSUAL[name]
+    agree(lived(build(), *shape), *shape)
+
+
+def test_the_model_itself_stays_as_it_is(latent):
+    before = copy.deepcopy(latent.state_dict())
+    strides = [p.stride() for p in latent.parameters()]
+    folded(latent.train())
+    assert latent.training
+    assert all(m.training for m in latent.modules())
+    assert isinstance(latent.layers[1], nn.BatchNorm2d)
+    assert all(torch.equal(t, before[k]) for k, t in latent.state_dict().items())
+    assert [p.stride() for p in latent.parameters()] == strides
+    assert all(p.requires_grad for p in latent.parameters())
+
+
+def test_folding_draws_nothing(latent):
+    state = torch.get_rng_state()
+    folded(latent)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_the_copy_is_in_evaluation_mode_and_needs_no_gradient(latent):
+    model = folded(latent.train())
+    assert not any(m.training for m in model.modules())
+    assert not any(p.requires_grad for p in model.parameters())
+
+
+# ------------------------------------------------------------------------------------ keeping
+
+
+def test_the_copy_is_kept(latent):
+    kept = folded(latent)
+    latent.sample(3)
+    latent.train()
+    assert folded(latent) is kept
+
+
+def by_optimizer(model):
+    model.layers[0].weight.grad = torch.ones_like(model.layers[0].weight)
+    torch.optim.Adam([model.layers[0].weight], fused=True).step()
+
+
+def by_data(model):
+    model.layers[3].bias.data[0] += 0.01
+
+
+def by_buffer(model):
+    model.layers[1].running_var[0] *= 1.1
+
+
+def by_training(model):
+    model.train().decode(torch.ones(2, 5))
+
+
+def by_assignment(model):
+    state = {k: v * 1.01 if v.is_floating_point() else v for k, v in model.state_dict().items()}
+    model.load_state_dict(state, assign=True)
+
+
+def by_loading(model):
+    model.load_state_dict({k: v * 2 for k, v in model.state_dict().items()})
+
+
+def by_exchange(model):
+    model.layers[3] = nn.ConvTranspose2d(6, 3, 4, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [by_optimizer, by_data, by_buffer, by_training, by_assignment, by_loading, by_exchange],
+)
+def test_a_change_makes_a_new_copy(latent, change):
+    kept, before = folded(latent), latent.sample(2).tensor
+    change(latent)
+    assert folded(latent) is not kept
+    assert not torch.equal(latent.sample(2).tensor, before)
+    code = torch.randn(2, 5)
+    with torch.no_grad():
+        expected = latent.eval().decode(code)
+        assert torch.allclose(folded(latent).decode(code), expected, atol=1e-5)
+
+
+def test_other_models_have_other_copies(latent):
+    twin = copy.deepcopy(latent)
+    assert folded(twin) is not folded(latent)
+
+
+def test_neither_copies_nor_files_carry_it(latent):
+    before = vars(latent).copy()
+    size = len(pickle.dumps(latent.layers))
+    folded(latent)
+    folded(latent.layers)
+    assert vars(latent) == before
+    assert len(pickle.dumps(latent.layers)) == size
+    assert copy.deepcopy(latent).layers[1].__class__ is nn.BatchNorm2d
+
+
+def test_the_copy_goes_when_the_model_goes():
+    model = nn.Sequential(nn.Linear(2, 2))
+    kept = weakref.ref(folded(model))
+    del model
+    gc.collect()
+    assert kept() is None
+
+
+def test_threads_share_one_copy(latent):
+    found, start = [], threading.Barrier(4)
+
+    def fold():
+        start.wait()
+        found.append(folded(latent))
+
+    threads = [threading.Thread(target=fold) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert len({id(f) for f in found}) == 1
+
+
+def test_a_model_without_tensors():
+    assert folded(nn.Sequential(nn.Tanh()))(torch.zeros(1)).item() == 0
+
+
+def test_weights_that_are_not_finite_are_copied_once():
+    model = nn.Sequential(nn.Linear(2, 2))
+    model[0].weight.data.fill_(float("nan"))
+    assert folded(model) is folded(model)
+
+
+def test_models_made_in_inference_mode(latent):
+    with torch.inference_mode():
+        twin = type(latent)(latent.config)
+        twin.load_state_dict(latent.state_dict())
+        assert folded(twin) is folded(twin)
+    assert torch.equal(twin.sample(2).tensor, latent.sample(2).tensor)

@@ -1,0 +1,293 @@
+"""Samples: a sequence and an array of what was drawn; grids, files and what pictures carry."""
+
+import io
+import json
+import xml.etree.ElementTree
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from genzoo.errors import BadInput, Failed
+from genzoo.samples import Arrays, Images, Origin
+
+ORIGIN = Origin("toy-digits", "toy", "ab" * 32, "c0ffee")
+
+
+def images(n=5, channels=3, size=4, labels=True):
+    tensor = torch.linspace(0, 1, n * channels * size**2).reshape(n, channels, size, size)
+    numbers = torch.arange(n) % 2 if labels else None
+    return Images(tensor, numbers, [(9, i) for i in range(n)], ORIGIN, ("odd", "even"))
+
+
+# ---------------------------------------------------------------------------------- sequence
+
+
+@pytest.mark.parametrize("index", [0, 3, 4, -1, -5, np.int64(2)])
+def test_an_index_gives_one_sample(index):
+    whole = images()
+    one = whole[index]
+    assert torch.equal(one.tensor, whole.tensor[[index]])
+    assert one.labels.tolist() == [whole.labels[index]]
+    assert one.seeds == (whole.seeds[index],)
+    assert (one.origin, one.class_names) == (ORIGIN, ("odd", "even"))
+
+
+@pytest.mark.parametrize("rows", [slice(1, 3), slice(-2, None), slice(None, None, 2), slice(9, 9)])
+def test_a_slice_gives_some(rows):
+    some = images()[rows]
+    assert isinstance(some, Images)
+    assert torch.equal(some.tensor, images().tensor[rows])
+    assert some.seeds == images().seeds[rows]
+    assert torch.equal(some.labels, images().labels[rows])
+
+
+@pytest.mark.parametrize("index", [5, -6, 100])
+def test_out_of_range(index):
+    with pytest.raises(IndexError, match=f"sample {index} of 5"):
+        images()[index]
+
+
+def test_only_whole_numbers_and_slices_are_indices():
+    with pytest.raises(TypeError):
+        images()["0"]
+
+
+def test_iterating_gives_each_once():
+    parts = list(images())
+    assert [len(p) for p in parts] == [1] * 5
+    assert torch.equal(torch.cat([p.tensor for p in parts]), images().tensor)
+
+
+def test_joining_undoes_iterating():
+    whole, again = images(), Images.join(list(images()))
+    assert torch.equal(whole.tensor, again.tensor)
+    assert torch.equal(whole.labels, again.labels)
+    assert (whole.seeds, whole.origin, whole.class_names) == (
+        again.seeds, again.origin, again.class_names,
+    )  # fmt: skip
+
+
+def test_joining_without_labels():
+    assert Images.join([images(labels=False), images(labels=False)]).labels is None
+
+
+# ------------------------------------------------------------------------------------- array
+
+
+def test_as_tensor():
+    whole = images()
+    assert torch.equal(torch.as_tensor(whole), whole.tensor)
+    assert torch.as_tensor(whole, dtype=torch.float64).dtype == torch.float64
+
+
+def test_as_tensor_of_what_has_a_gradient():
+    made = Arrays(torch.rand(3, 2, requires_grad=True))
+    assert torch.equal(torch.as_tensor(made), made.tensor.detach())
+
+
+def test_as_array():
+    array = np.asarray(images())
+    assert array.shape == (5, 3, 4, 4)
+    assert array.dtype == np.float32
+    assert (array == images().tensor.numpy()).all()
+
+
+def test_as_array_of_another_dtype():
+    assert np.asarray(images(), dtype=np.float64).dtype == np.float64
+
+
+def test_a_copy_is_a_copy():
+    whole = images()
+    np.array(whole, copy=True)[:] = 7
+    assert torch.equal(whole.tensor, images().tensor)
+
+
+def test_no_copy_where_none_is_allowed():
+    whole = images()
+    assert np.shares_memory(np.asarray(whole, copy=False), whole.tensor.numpy())
+    with pytest.raises(ValueError, match="copy"):
+        np.asarray(whole, dtype=np.float64, copy=False)
+
+
+# ------------------------------------------------------------------------------- descriptions
+
+
+def test_repr_is_short():
+    assert repr(images()) == "<Images 5x3x4x4 in [0, 1], seed 9>"
+    assert repr(Arrays(torch.zeros(0, 2))) == "<Arrays 0x2 in [-, -], seed none>"
+    assert len(repr(images(500))) < 80
+
+
+def test_a_record_says_how_to_draw_again():
+    record = json.loads(json.dumps(images(2).record()))
+    assert record["seeds"] == [[9, 0], [9, 1]]
+    assert record["labels"] == [0, 1]
+    assert record["origin"] == {
+        "model": "toy-digits", "family": "toy", "weights_sha256": "ab" * 32, "revision": "c0ffee",
+    }  # fmt: skip
+
+
+def test_a_record_without_origin_or_labels():
+    record = Arrays(torch.zeros(1, 2), None, [(0, 0)]).record()
+    assert record["origin"] is None
+    assert record["labels"] is None
+
+
+# -------------------------------------------------------------------------------------- grids
+
+
+def grey(*values):
+    """Pictures of 1 x 2 pixels, one for each pair of bytes."""
+    return Images(torch.tensor(values).float()[:, None, None, :] / 255)
+
+
+def test_grid_layout_to_the_pixel():
+    sheet = np.asarray(grey((10, 20), (30, 40), (50, 60)).grid(columns=2, scale=1, gap=1))
+    assert sheet.tolist() == [
+        [0, 0, 0, 0, 0, 0, 0],
+        [0, 10, 20, 0, 30, 40, 0],
+        [0, 0, 0, 0, 0, 0, 0],
+        [0, 50, 60, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0],
+    ]
+
+
+def test_grid_scale_repeats_pixels():
+    sheet = np.asarray(grey((10, 20)).grid(scale=3, gap=0))
+    assert sheet.tolist() == [[10] * 3 + [20] * 3] * 3
+
+
+def test_grid_of_colours():
+    tensor = torch.zeros(1, 3, 1, 1)
+    tensor[0, :, 0, 0] = torch.tensor([1.0, 0.5, 0.0])
+    assert Images(tensor).grid(scale=1, gap=0).getpixel((0, 0)) == (255, 128, 0)
+
+
+@pytest.mark.parametrize(
+    ("n", "columns", "size"),
+    [(1, None, (1, 1)), (5, None, (3, 2)), (16, None, (4, 4)), (5, 5, (5, 1)), (3, 9, (3, 1))],
+)
+def test_grid_is_as_square_as_it_can_be(n, columns, size):
+    whole = images(n, size=2)
+    assert whole.grid(columns, scale=1, gap=0).size == (2 * size[0], 2 * size[1])
+
+
+@pytest.mark.parametrize(("size", "scale"), [(4, 16), (28, 2), (64, 1), (256, 1)])
+def test_small_pictures_are_enlarged_to_about_64(size, scale):
+    assert images(1, size=size).grid(gap=0).size == (scale * size, scale * size)
+
+
+def test_an_empty_grid():
+    with pytest.raises(BadInput, match="at least one picture"):
+        images()[:0].grid()
+
+
+def test_values_are_rounded_and_clamped():
+    made = Images(torch.tensor([-0.5, 0.5 / 255 + 1e-4, 100.4 / 255, 1.5]).view(1, 1, 1, 4))
+    assert np.asarray(made.pil()[0]).tolist() == [[0, 1, 100, 255]]
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
+def test_pil_gives_each_picture(channels, mode):
+    whole = images(3, channels)
+    assert [p.mode for p in whole.pil()] == [mode] * 3
+    pixels = np.asarray(whole.pil()[1]).reshape(4, 4, channels)
+    assert (pixels == (whole.tensor[1] * 255).round().byte().permute(1, 2, 0).numpy()).all()
+
+
+# -------------------------------------------------------------------------------------- files
+
+
+def test_a_png_holds_the_grid(tmp_path):
+    whole = images()
+    path = whole.save(tmp_path / "grid.png", scale=2)
+    assert path == tmp_path / "grid.png"
+    assert (np.asarray(Image.open(path)) == np.asarray(whole.grid(scale=2))).all()
+
+
+def test_a_single_picture_has_no_border(tmp_path):
+    whole = images(1)
+    saved = Image.open(whole.save(tmp_path / "one.png"))
+    assert (np.asarray(saved) == np.asarray(whole.pil()[0])).all()
+
+
+def test_a_png_says_that_it_is_synthetic_and_how_to_draw_it_again(tmp_path):
+    text = Image.open(images().save(tmp_path / "grid.png")).text
+    assert text["Software"].startswith("genzoo ")
+    assert "Synthetic" in text["Comment"]
+    assert json.loads(text["genzoo"]) == json.loads(json.dumps(images().record()))
+
+
+def test_xmp_names_the_digital_source_type(tmp_path):
+    xmp = Image.open(images().save(tmp_path / "grid.png")).text["XML:com.adobe.xmp"]
+    found = [
+        value for e in xml.etree.ElementTree.fromstring(xmp).iter() for value in e.attrib.items()
+    ]
+    assert (
+        "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType",
+        "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
+    ) in found
+
+
+def test_notebooks_show_the_png():
+    shown = Image.open(io.BytesIO(images()._repr_png_()))
+    assert (np.asarray(shown) == np.asarray(images().grid())).all()
+
+
+def test_arrays_are_saved_as_npy(tmp_path):
+    points = Arrays(torch.randn(4, 2))
+    saved = np.load(points.save(tmp_path / "points.npy"), allow_pickle=False)
+    assert saved.dtype == np.float32
+    assert (saved == points.tensor.numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("samples", "name", "ending"),
+    [
+        (images(), "x.jpg", ".png"),
+        (images(), "x", ".png"),
+        (Arrays(torch.zeros(1, 2)), "x.png", ".npy"),
+    ],
+)
+def test_a_wrong_ending_is_refused(samples, name, ending, tmp_path):
+    with pytest.raises(BadInput, match=f"cannot write {name}: expected a name ending in {ending}"):
+        samples.save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_endings_in_capitals_are_endings(tmp_path):
+    assert images().save(tmp_path / "X.PNG").is_file()
+
+
+@pytest.mark.parametrize("name", ["no/such/x.png", "file/x.png", "x" * 300 + ".png"])
+def test_what_cannot_be_written_fails_and_leaves_nothing(name, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(Failed, match="cannot write"):
+        images().save(tmp_path / name)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_failed_write_keeps_what_was_there(tmp_path, monkeypatch):
+    (tmp_path / "x.png").write_bytes(b"old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(Failed, match="No space left on device"):
+        images().save(tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_nobodys_home_is_refused():
+    with pytest.raises(BadInput, match="no-such-user"):
+        images().save("~no-such-user/x.png")
+
+
+def test_a_home_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    images().save("~/x.png")
+    assert (tmp_path / "x.png").is_file()

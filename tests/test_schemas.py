@@ -1,0 +1,264 @@
+"""Schemas: strict, closed and bounded; JSON that cannot surprise; --set; errors in one line."""
+
+import json
+import pickle
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field, ValidationError
+
+from genzoo.errors import (
+    BadInput,
+    Failed,
+    GenzooError,
+    InvalidModel,
+    UnknownName,
+    Unreachable,
+    unknown,
+)
+from genzoo.options import AdversarialOptions, Options
+from genzoo.schemas import (
+    Count,
+    Names,
+    Rate,
+    Schema,
+    Shape,
+    assignments,
+    checked,
+    divide,
+    read_json,
+)
+
+
+class Sizes(Schema):
+    width: Count = 4
+    rate: Rate = 0.1
+    loss: Literal["hinge", "minimax"] = "hinge"
+    shape: Shape = (1, 8, 8)
+    names: Names = ()
+    flip: bool = False
+    half: Annotated[int, Field(ge=-5, le=5)] = 0
+
+
+# ------------------------------------------------------------------------------------ values
+
+
+def test_good_values_are_taken():
+    values = {"width": 64, "rate": 0.5, "loss": "minimax", "shape": [3, 8], "names": ["a"]}
+    made = checked(Sizes, values, "config")
+    assert (made.width, made.rate, made.loss, made.shape, made.names) == (
+        64, 0.5, "minimax", (3, 8), ("a",),
+    )  # fmt: skip
+
+
+def test_a_whole_number_is_a_float_too():
+    assert checked(Sizes, {"rate": 1}, "config").rate == 1.0
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"width": True}, "width: should be a valid integer, got true"),
+        ({"width": "64"}, 'width: should be a valid integer, got "64"'),
+        ({"width": 64.0}, "width: should be a valid integer, got 64.0"),
+        ({"width": None}, "width: should be a valid integer, got null"),
+        ({"width": 0}, "width: should be greater than or equal to 1, got 0"),
+        ({"width": -3}, "width: should be greater than or equal to 1, got -3"),
+        ({"width": 10**30}, "width: should be less than or equal to 65536"),
+        ({"rate": float("nan")}, "rate: should be a finite number"),
+        ({"rate": float("inf")}, "rate: should be a finite number"),
+        ({"rate": True}, "rate: should be a valid number, got true"),
+        ({"rate": "0.1"}, "rate: should be a valid number"),
+        ({"rate": 0}, "rate: should be greater than 0, got 0"),
+        ({"loss": "hing"}, "loss: should be 'hinge' or 'minimax', got \"hing\""),
+        ({"flip": 1}, "flip: should be a valid boolean, got 1"),
+        ({"shape": []}, "shape: tuple should have at least 1 item"),
+        ({"shape": [1, 2, 3, 4, 5]}, "shape: tuple should have at most 4 items"),
+        ({"shape": [3, True]}, "shape.1: should be a valid integer, got true"),
+        ({"names": ["x" * 201]}, "names.0: string should have at most 200 characters"),
+        ({"names": "ab"}, "names: should be a valid"),
+        ({"wdith": 3}, "wdith: extra inputs are not permitted, got 3"),
+        ({"width": 0, "rate": 0}, r"\(and 1 more\)"),
+        ([1], "the whole: should be an object"),
+        ("width", "the whole: should be an object"),
+    ],
+)
+def test_wrong_values_are_refused(values, says):
+    with pytest.raises(BadInput, match=f"^here: .*{says}") as caught:
+        checked(Sizes, values, "here")
+    assert len(str(caught.value)) < 200
+
+
+def test_the_error_is_the_one_asked_for():
+    with pytest.raises(InvalidModel):
+        checked(Sizes, {"width": 0}, "config.json", InvalidModel)
+
+
+def test_defaults_are_checked_too():
+    class Wrong(Schema):
+        width: Count = 0
+
+    with pytest.raises(BadInput, match="width"):
+        checked(Wrong, {}, "config")
+
+
+def test_a_schema_is_frozen():
+    with pytest.raises(ValidationError):
+        Sizes().width = 5
+
+
+@pytest.mark.parametrize("schema", [Options, AdversarialOptions])
+def test_options_are_described_and_bounded(schema):
+    for name, rule in schema.model_json_schema()["properties"].items():
+        if rule.get("type") in ("integer", "number"):
+            assert {"minimum", "exclusiveMinimum"} & rule.keys(), name
+            assert {"maximum", "exclusiveMaximum"} & rule.keys(), name
+
+
+# -------------------------------------------------------------------------------------- JSON
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "Expecting value"),
+        ("{", "Expecting property name"),
+        ("{'a': 1}", "Expecting property name"),
+        ("[1, 2,]", "Expecting value|Illegal trailing comma"),
+        ('{"a": 1, "a": 2}', "a key stands there twice"),
+        ('{"b": {"a": 1, "a": 1}}', "a key stands there twice"),
+        ("NaN", "NaN is not a number"),
+        ('{"a": [-Infinity]}', "-Infinity is not a number"),
+        ("1e400", "1e400 is too large"),
+        ("-1e400", "-1e400 is too large"),
+        ("9" * 5000, "digits"),
+        ("[" * 200_000, "recursion"),
+        ('{"a":' * 100_000, "recursion"),
+        (b"\xef\xbb\xbf{}", "BOM"),
+        ('{"a": 1}'.encode("utf-16"), "decode"),
+        (b'{"a": "\xff"}', "decode"),
+        ('{"a": "\n"}', "Invalid control character"),
+        ("{} {}", "Extra data"),
+    ],
+)
+def test_bad_json_is_refused_in_one_line(text, says):
+    with pytest.raises(BadInput, match=f"^file is not valid JSON: .*({says})") as caught:
+        read_json(text, "file")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_good_json_is_read():
+    text = '{"a": [1, 2.5, "ü", null, true], "b": {"a": 1e-400}}'
+    assert read_json(text, "file") == json.loads(text) == read_json(text.encode(), "file")
+
+
+@pytest.mark.parametrize("depth", range(150, 1200, 50))
+def test_any_depth_is_read_or_refused(depth):
+    try:
+        checked(Sizes, {"names": read_json("[" * depth + "]" * depth, "file")}, "config")
+    except GenzooError:
+        return
+    raise AssertionError("deep nesting was taken for names")
+
+
+# -------------------------------------------------------------------------------------- --set
+
+
+@pytest.mark.parametrize(
+    ("pair", "value"),
+    [
+        ("a=64", 64),
+        ("a= 64 ", 64),
+        ("a=1e-3", 0.001),
+        ("a=hinge", "hinge"),
+        ('a="64"', "64"),
+        ("a=true", True),
+        ("a=False", False),
+        ("a=[1, 2]", [1, 2]),
+        ("a=null", None),
+        ("a=", ""),
+        ("a=b=c", "b=c"),
+        ("a=color,translation", "color,translation"),
+        ("a=" + "9" * 5000, "9" * 5000),
+        ("a=" + "[" * 100_000, "[" * 100_000),
+    ],
+)
+def test_assignments(pair, value):
+    read = assignments([pair])["a"]
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "says"),
+    [
+        (["width"], "takes key=value, got 'width'"),
+        (["=3"], "takes key=value"),
+        (["a=1", " a =2"], "gives a twice"),
+    ],
+)
+def test_bad_assignments(pairs, says):
+    with pytest.raises(BadInput, match=says):
+        assignments(pairs)
+
+
+def test_fields_go_to_the_first_schema_that_has_them():
+    class Other(Schema):
+        width: Count = 1
+        depth: Count = 1
+
+    parts = divide({"width": 3, "depth": 2}, {"config": Sizes, "options": Other}, "")
+    assert parts == {"config": {"width": 3}, "options": {"depth": 2}}
+
+
+def test_an_unknown_field_is_named_with_near_ones():
+    with pytest.raises(
+        UnknownName, match="no field is called 'widht': did you mean width"
+    ) as caught:
+        divide({"widht": 3}, {"config": Sizes}, "type genzoo families")
+    assert str(caught.value).endswith("type genzoo families")
+
+
+# ------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "also"),
+    [
+        (Failed, 1, Exception),
+        (BadInput, 2, ValueError),
+        (UnknownName, 2, LookupError),
+        (Unreachable, 3, Exception),
+        (InvalidModel, 4, Exception),
+    ],
+)
+def test_exit_codes_and_kinds(error, code, also):
+    assert error.exit_code == code
+    assert issubclass(error, GenzooError)
+    assert issubclass(error, also)
+
+
+def test_an_error_is_one_line_that_drives_no_terminal():
+    error = BadInput("a\nb\x1b[2Jc\x9bd\u202ee")
+    assert str(error) == "a b [2Jc d e"
+
+
+def test_errors_travel_between_processes():
+    again = pickle.loads(pickle.dumps(UnknownName("no such thing")))
+    assert isinstance(again, UnknownName)
+    assert str(again) == "no such thing"
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "says"),
+    [
+        ("vea", ["vae", "dcgan"], "did you mean vae?"),
+        ("xyz", ["vae", "dcgan"], "there is dcgan, vae."),
+        ("xyz", [], "there is none."),
+    ],
+)
+def test_unknown_says_what_there_is(name, known, says):
+    assert str(unknown("family", name, known, "hint")) == (
+        f"no family is called {name!r}: {says} hint"
+    )

@@ -1,0 +1,348 @@
+"""What design.md promises of the source text, read off it: order, sizes, names, discipline."""
+
+import ast
+import importlib
+import io
+import itertools
+import re
+import tokenize
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from genzoo import families
+
+ROOT = Path(__file__).parents[1]
+# Each file imports only from those above it; a folder's files in the order of its line.
+ORDER = re.findall(
+    r"[\w.]+",
+    """
+errors version files schemas options draws samples folding devices models
+training.parallel training.losses training.penalties training.tricks training.trainer
+training.stock training
+families data store cards sampling runs testing
+cli.app cli.data cli.families cli.list cli.sample cli.train cli
+""",
+)
+# Their importers may be a listing, which must not wait for torch.
+TORCHLESS = ["errors", "version", "files", "schemas", "options", "devices", "families", "data"]
+TORCHLESS += ["store", "cards"]
+FAMILIES = re.compile("pixelcnn|pixelrnn|vae|dcgan|wgan|sagan|cgan|cyclegan", re.IGNORECASE)
+# The two longest papers get more lines (design.md, section 3).
+LINES = {"pixelcnn": 250, "cyclegan": 250}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT / "genzoo").with_suffix("").parts
+    return ".".join(p for p in parts if p != "__init__")
+
+
+CORE = {module_name(path): path for path in (ROOT / "genzoo").rglob("*.py")}
+PLUGINS = sorted((ROOT / "plugins").glob("*/genzoo_*.py"))
+TREES = {path: ast.parse(path.read_text()) for path in [*CORE.values(), *PLUGINS]}
+SOURCES = {str(path.relative_to(ROOT)): path for path in TREES}
+
+
+# -------------------------------------------------------------------------------- who imports whom
+
+
+def imports(node: ast.AST, within: bool = False) -> Iterator[tuple[str, bool]]:
+    """(what is imported, whether inside a function), leaving out what only a type checker sees."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from ((alias.name, within) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, f"line {child.lineno}: a relative import"
+            yield from ((f"{child.module}.{alias.name}", within) for alias in child.names)
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            yield from imports(ast.Module(child.orelse, []), within)
+        else:
+            inner = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from imports(child, within or inner)
+
+
+def own(imported: str) -> str | None:
+    """The file of the core that ``imported`` comes from: "" is genzoo/__init__.py."""
+    top, _, rest = imported.partition(".")
+    if top != "genzoo":
+        return None
+    return rest if rest in CORE else rest.rpartition(".")[0]
+
+
+def test_the_reader_of_imports_reads_right():
+    tree = ast.parse(
+        "import a\nfrom genzoo.cli import app\nif TYPE_CHECKING:\n    import b\nelse:\n"
+        "    import c\nclass K:\n    from d import e\n    def f(self):\n        import g.h\n"
+    )
+    found = [("a", False), ("genzoo.cli.app", False), ("c", False), ("d.e", False), ("g.h", True)]
+    assert [*imports(tree)] == found
+    homes = ["genzoo.cli.app", "genzoo.store.save", "genzoo.load", "genzoo.training.Batch", "os"]
+    assert [own(name) for name in homes] == ["cli.app", "store", "", "training", None]
+
+
+def test_every_file_has_its_place_in_the_order():
+    assert {*CORE} - {""} == {*ORDER}
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_imports_only_from_above(name):
+    """At module level and in functions: so there is no cycle of either kind."""
+    above = ORDER[: ORDER.index(name)]
+    # The package's own door, seen from inside: the names in it are its files'.
+    above += [""] if name.startswith("cli.") else []
+    found = {own(imported) for imported, _ in imports(TREES[CORE[name]])} - {None}
+    assert not (below := sorted(found - {*above})), f"{name} imports {below}"
+
+
+def test_the_door_opens_lazily():
+    found = {own(imported) for imported, _ in imports(TREES[CORE[""]])} - {None}
+    assert found == {"version"}
+
+
+def test_no_plugin_reaches_past_the_public_files():
+    for path in PLUGINS:
+        found = {own(imported) for imported, _ in imports(TREES[path])} - {None}
+        assert found <= {"", "schemas", "options"}, f"{path.name} imports {sorted(found)}"
+
+
+def _reaches(name: str, package: str) -> list[str]:
+    """The chain of module-level imports from a file of the core to ``package``, if there is one."""
+    chains, seen = [[name]], {name}
+    for chain in chains:
+        found = [i for i, within in imports(TREES[CORE[chain[-1]]]) if not within]
+        if any(i.split(".")[0] == package for i in found):
+            return [*chain, package]
+        new = {mine for i in found if (mine := own(i)) is not None} - seen
+        chains += [[*chain, mine] for mine in sorted(new)]
+        seen |= new
+    return []
+
+
+@pytest.mark.parametrize("name", [*TORCHLESS, *(n for n in ORDER if n.startswith("cli"))])
+@pytest.mark.parametrize("package", ["torch", "torchvision", "huggingface_hub"])
+def test_only_functions_import_what_is_slow(name, package):
+    assert not (chain := _reaches(name, package)), " imports ".join(chain)
+
+
+def test_torchvision_is_nowhere_imported_at_the_top():
+    slow = ("torchvision", "sklearn")
+    assert [n for n in CORE if any(_reaches(n, package) for package in slow)] == []
+
+
+# ------------------------------------------------------------------------------------------- names
+
+
+def spoken(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """(line, text) of every identifier and string, but for docstrings and words of help."""
+    told = set()
+    for node in ast.walk(tree):
+        is_help = isinstance(node, ast.keyword) and node.arg == "help"
+        if is_help or isinstance(node, ast.Expr):
+            told.add(node.value)
+    for node in ast.walk(tree):
+        if node in told:
+            continue
+        line = getattr(node, "lineno", 0)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield line, node.value
+        for field in ("id", "name", "attr", "arg", "asname", "module"):
+            if isinstance(text := getattr(node, field, None), str):
+                yield line, text
+
+
+def test_the_reader_of_names_reads_right():
+    source = '"""vae"""\n# vae\nOption(help="vae")\nclass VAE:\n    """vae"""\n'
+    source += '    x: int = 1\n    """vae"""\n    def f(self, vae):\n'
+    source += '        return self.vae + "vae"'
+    found = [line for line, text in spoken(ast.parse(source)) if FAMILIES.search(text)]
+    assert sorted(found) == [4, 8, 9, 9]
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_core_names_no_family(name):
+    tree = TREES[CORE[name]]
+    found = [f"line {n}: {text[:60]}" for n, text in spoken(tree) if FAMILIES.search(text)]
+    assert found == []
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_names_say_what_a_thing_is(name):
+    vague = r"(^|_)(utils?|helpers?|common|base|managers?|misc)(_|$)"
+    assert not re.search(vague, Path(name).stem.lower()), f"{name}: a name that says nothing"
+    classes = [n.name for n in ast.walk(TREES[SOURCES[name]]) if isinstance(n, ast.ClassDef)]
+    odd = [c for c in classes if re.match("_*Base|.*(Manager|Helper|Utils?)$", c)]
+    assert odd == []
+
+
+# ------------------------------------------------------------------------------------------- sizes
+
+
+def code_lines(source: str) -> int:
+    """Lines of code: blank ones, comments and docstrings don't count."""
+    nothing = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    nothing |= {tokenize.ENCODING, tokenize.ENDMARKER}
+    lines = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in nothing:
+            lines |= {*range(token.start[0], token.end[0] + 1)}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            lines -= {*range(node.lineno, (node.end_lineno or 0) + 1)}
+    return len(lines)
+
+
+def test_the_counter_of_lines_counts_right():
+    source = '"""A\n\nB"""\n# c\n\nx = 1  # c\ny = (\n    2\n)\n\n\ndef f():\n    """D\n    E"""\n'
+    assert code_lines(source + "    return '''\n\n'''\n") == 1 + 3 + 1 + 3
+
+
+@pytest.mark.parametrize("path", PLUGINS, ids=lambda path: path.stem)
+def test_a_family_is_one_short_file_and_one_line(path):
+    allowed = LINES.get(path.parent.name, 150)
+    assert (n := code_lines(path.read_text())) <= allowed, f"{n} lines of code"
+    modules = [p for p in path.parent.rglob("*.py") if "tests" not in p.parts]
+    assert modules == [path]
+    doors = _project(path)["entry-points"]
+    assert [len(entries) for entries in doors.values()] == [1], f"more than one line: {doors}"
+    assert {*doors} <= {*families.GROUPS.values()}
+
+
+def _project(path: Path) -> dict:
+    return tomllib.loads((path.parent / "pyproject.toml").read_text())["project"]
+
+
+def functions(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """(name, lines) of every function: its docstring does not count, nor a command's options."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+        is_command = any("app.co" in ast.unparse(d) for d in node.decorator_list)
+        head = 1 if is_command else node.body[0].lineno - node.lineno
+        lines = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+        yield node.name, head + lines
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_functions_are_short(name):
+    long = {f: n for f, n in functions(TREES[SOURCES[name]]) if n > 40}
+    assert long == {}
+
+
+# -------------------------------------------------------------------------------------- discipline
+
+
+def _is_final(node: ast.ClassDef | ast.FunctionDef) -> bool:
+    return any(ast.unparse(d) in ("final", "typing.final") for d in node.decorator_list)
+
+
+def finals() -> tuple[dict[type, ast.ClassDef], dict[type, set[str]]]:
+    """Every class of the core and the plugins, and the names of its final methods."""
+    classes, methods = {}, {}
+    for path, tree in TREES.items():
+        home = path.stem if path in PLUGINS else f"genzoo.{module_name(path)}".rstrip(".")
+        module = importlib.import_module(home)
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                kind = getattr(module, node.name)
+                classes[kind] = node
+                mine = [n for n in node.body if isinstance(n, ast.FunctionDef)]
+                methods[kind] = {n.name for n in mine if _is_final(n)}
+    return classes, methods
+
+
+def test_nothing_final_is_subclassed_or_overridden():
+    classes, methods = finals()
+    assert sum(map(_is_final, classes.values())) > 10
+    assert sum(map(len, methods.values())) > 10
+    wrong = []
+    for kind, node in classes.items():
+        above = [c for c in kind.__mro__[1:] if c in classes]
+        wrong += [f"{kind.__name__}({c.__name__})" for c in above if _is_final(classes[c])]
+        defined = {n.name for n in node.body if isinstance(n, ast.FunctionDef)}
+        wrong += [f"{kind.__name__}.{m}" for c in above for m in sorted(methods[c] & defined)]
+    assert wrong == []
+
+
+def test_a_concrete_model_or_trainer_is_subclassed_by_nobody():
+    """Abstract or final: what does something is wrapped, not refined."""
+    from genzoo.models import Discriminator, Model
+    from genzoo.training import Trainer
+
+    classes, _ = finals()
+    for kind in [k for k in classes if issubclass(k, Model | Trainer | Discriminator)]:
+        concrete = [c for c in kind.__mro__[1:] if c in classes and not c.__abstractmethods__]
+        # ``Model`` has no abstract method of its own: its abilities have.
+        assert concrete in ([], [Model]), f"{kind.__name__} refines {concrete}"
+
+
+# ---------------------------------------------------------------------------------------- families
+
+
+@pytest.mark.parametrize("path", PLUGINS, ids=lambda path: path.stem)
+def test_a_family_stands_where_its_metadata_say(path):
+    project = _project(path)
+    (door,) = project["entry-points"]["genzoo.families"].items()
+    words = [word.split(":") for word in project["keywords"]]
+    (branch, year), *more = [word[1:] for word in words if word[0] == door[0]]
+    assert not more
+    assert branch == families.get(door[0]).branch
+    assert re.fullmatch("(19|20)[0-9]{2}", year)
+    assert door[1].partition(":")[0] == path.stem
+    listed = next(p for p in families.plugins() if p.name == door[0])
+    assert (listed.branch, listed.year) == (branch, year), "installed from other metadata"
+
+
+@pytest.mark.parametrize("path", PLUGINS, ids=lambda path: path.stem)
+def test_the_distribution_brings_its_families(path):
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    name = _project(path)["name"]
+    assert any(re.split("[<>=~! ]", w)[0] == name for w in wanted), f"genzoo does not need {name}"
+    assert f"-e plugins/{path.parent.name}" in (ROOT / "plugins/editable.txt").read_text()
+
+
+def unbounded(rule: dict, known: dict, where: str) -> list[str]:
+    """Where a JSON schema lets a number be as small or as large as it likes."""
+    if "$ref" in rule:
+        rule = known[rule["$ref"].rpartition("/")[2]]
+    if "enum" in rule or "const" in rule:
+        return []
+    parts = [rule["items"]] if isinstance(rule.get("items"), dict) else []
+    parts += [*rule.get("prefixItems", []), *rule.get("anyOf", []), *rule.get("allOf", [])]
+    parts += [*rule.get("properties", {}).values()]
+    more = rule.get("additionalProperties")
+    parts += [more] if isinstance(more, dict) else []
+    wrong = [w for part in parts for w in unbounded(part, known, where)]
+    if rule.get("type") in ("integer", "number"):
+        low, high = (rule.keys() & {m, f"exclusive{m.title()}"} for m in ("minimum", "maximum"))
+        wrong += [] if low and high else [where]
+    if rule.get("type") == "array" and "maxItems" not in rule:
+        wrong.append(f"{where}'s length")
+    return wrong
+
+
+@pytest.mark.parametrize(
+    ("rule", "count"),
+    [
+        ({"type": "integer", "minimum": 0}, 1),
+        ({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}, 0),
+        ({"anyOf": [{"type": "null"}, {"type": "number"}]}, 1),
+        ({"type": "array", "items": {"$ref": "#/$defs/N"}, "maxItems": 2}, 1),
+        ({"type": "array", "items": {"type": "string"}}, 1),
+        ({"type": "integer", "enum": [1, 3]}, 0),
+    ],
+)
+def test_the_finder_of_unbounded_numbers_finds_them(rule, count):
+    assert len(unbounded(rule, {"N": {"type": "integer"}}, "field")) == count
+
+
+@pytest.mark.parametrize("name", families.names())
+def test_every_number_of_a_family_is_bounded(name):
+    family = families.get(name)
+    for schema in (family.config, family.options):
+        found = schema.model_json_schema()
+        known = found.get("$defs", {})
+        wrong = [unbounded(rule, known, field) for field, rule in found["properties"].items()]
+        assert [*itertools.chain(*wrong)] == [], schema.__name__
