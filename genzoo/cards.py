@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 # The data set that a bare family's name means, if a model on it is here.
 PREFERRED = ("mnist", "fashion-mnist", "celeba", "cifar10")
+_CODE = """```python
+import genzoo
+
+genzoo.load("{name}").sample(16).save("samples.png")
+```"""
+_LIMITS = """Everything that it draws is synthetic, and can be wrong about its data: it is made
+to teach and to compare, not to decide anything about anybody."""
 _CARD = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}$")
 _HUB = re.compile(r"^[\w.-]+/[\w.-]+(@[\w./-]+)?$")
 
@@ -193,27 +200,23 @@ def render(manifest: Manifest, metrics: dict[str, Any], pictured: bool) -> str:
         front["datasets"] = [manifest.data]
     # JSON values are YAML values, so no name can break out of its line.
     lines = ["---", *(f"{k}: {json.dumps(v)}" for k, v in front.items()), "---", ""]
-    lines += [f"# {manifest.name}", "", f"{manifest.family} on {manifest.data or 'unnamed data'}."]
+    lines += [f"# {manifest.name}", "", _introduced(manifest)]
     lines += ["", "![uncurated samples, seed 0](samples.png)"] if pictured else []
-    lines += ["", "```python", "import genzoo", ""]
-    lines += [f'genzoo.load("{manifest.name}").sample(16).save("samples.png")', "```", ""]
-    lines += ["## Made by", "", "| | |", "| --- | --- |"]
+    lines += ["", *_CODE.format(name=manifest.name).splitlines()]
+    lines += ["", "## Made by", "", "| | |", "| --- | --- |"]
     lines += [f"| {k} | {v} |" for k, v in facts(manifest).items()]
-    if made:
-        lines += ["", "```", made.command, "```"]
+    lines += ["", "```", made.command, "```"] if made else []
     lines += ["", "## Scores", "", *_scores(metrics)]
-    lines += [
-        "",
-        "## Terms and limits",
-        "",
-        f"Weights: {manifest.licence}. {manifest.terms}".strip(),
-    ]
-    lines += [
-        "",
-        "Everything that it draws is synthetic, and can be wrong about its data: it is made",
-    ]
-    lines += ["to teach and to compare, not to decide anything about anybody.", ""]
-    return "\n".join(lines)
+    lines += ["", "## Terms and limits", "", f"Weights: {manifest.licence}."]
+    lines += ["", f"Data: {manifest.terms}."] if manifest.terms else []
+    return "\n".join([*lines, "", *_LIMITS.splitlines(), ""])
+
+
+def _introduced(manifest: Manifest) -> str:
+    """A sentence on what this is; the plugin's own words for its family, where it is installed."""
+    summary = next((p.summary for p in families.plugins() if p.name == manifest.family), "")
+    made = f", trained for {manifest.recipe.steps:,} steps" if manifest.recipe else ""
+    return f"{summary or manifest.family}{made} on {manifest.data or 'unnamed data'}."
 
 
 def facts(manifest: Manifest) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class Plan(Schema):
     threads: Count = 1
     processes: Count = 1
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    licence: Name = "unknown"
     command: Annotated[str, Field(max_length=4000)] = ""
     versions: dict[str, Name]
 
@@ -121,18 +122,19 @@ class Run:
 
     def batches(self, start: int = 0) -> Iterator[Batch]:
         """The steps' batches from ``start`` on, this process's share of each."""
-        size = self.options.batch_size * self.trainer.batches_per_step
+        size, parts = self.options.batch_size, self.trainer.batches_per_step
         share = size // parallel.size()
-        places = tuple(range(parallel.rank() * share, (parallel.rank() + 1) * share))
+        first = (part * size + parallel.rank() * share for part in range(parts))
+        places = tuple(place for f in first for place in range(f, f + share))
         for step in itertools.count(start):
-            at = step * size + np.array(places)
-            order, flips = zip(*(self._epoch(e) for e in np.unique(at // self._n)), strict=True)
-            within = at - (at[0] // self._n) * self._n
-            indices, flip = np.concatenate(order)[within], np.concatenate(flips)[within]
+            at = step * size * parts + np.array(places)
+            epochs, which = np.unique(at // self._n, return_inverse=True)
+            order, flips = (np.stack(rows) for rows in zip(*map(self._epoch, epochs), strict=True))
+            indices, flip = order[which, at % self._n], flips[which, at % self._n]
             x = self.dataset.batch(indices, self.device, flip if self.options.flip else None)
             labels = self.dataset.labels_of(indices, self.device)
             conditional = getattr(self.trainer.model, "num_classes", 0)
-            progress = step / self.plan.steps
+            progress = min(1.0, step / self.plan.steps)  # an estimate may go on beyond the end
             yield Batch(
                 self._inward(x),
                 labels if conditional else None,
@@ -156,6 +158,8 @@ class Run:
 
     def go(self, report: Callable[[Progress], None] | None = None, start: int = 0) -> Path:
         """Train to the end, and write the model. Raises Diverged, Failed, Interrupted."""
+        if start == self.plan.steps and (self.folder / "README.md").exists():
+            return self.folder  # what is written last is there: nothing is left to do
         began, earlier = time.monotonic(), self._seconds_before(start)
         with _ctrl_c() as pressed, self._log(start) as lines:
             self._grid(start)
@@ -176,9 +180,12 @@ class Run:
         try:
             yield from steps
         except Diverged as error:
-            last = next(iter(_checkpoints(self.folder)), None)
-            kept = f"last good checkpoint: {last}" if last else "there is no checkpoint yet"
-            raise Diverged(f"the run diverged: {error}; {kept}. Try a lower --set lr=") from None
+            raise self._diverged(str(error)) from None
+
+    def _diverged(self, what: str) -> Diverged:
+        last = next(iter(_checkpoints(self.folder)), None)
+        kept = f"last good checkpoint: {last}" if last else "there is no checkpoint yet"
+        return Diverged(f"the run diverged: {what}; {kept}. Try a lower --set lr=")
 
     def _keep(self, step: int, seconds: float, now: bool) -> None:
         if step % self.plan.checkpoint_every == 0 or step == self.plan.steps or now:
@@ -210,8 +217,8 @@ class Run:
         if parallel.rank():
             return
         parts = {name: part.state_dict() for name, part in self.trainer.parts().items()}
-        if bad := next((k for k, t in _tensors(parts, "") if not torch.isfinite(t).all()), None):
-            raise Diverged(f"step {step}: {bad} holds values that are not finite")
+        if bad := next((k for k, t in _tensors(parts) if not torch.isfinite(t).all()), None):
+            raise self._diverged(f"after step {step}, {bad} holds values that are not finite")
         folder = self.folder / "run" / "checkpoints"
         folder.mkdir(exist_ok=True)
         aside = folder / f".{step:08}.pt"
@@ -234,7 +241,8 @@ class Run:
             try:
                 state = torch.load(path, map_location=self.device, weights_only=True)
             except Exception as error:
-                log.warning("%s cannot be read (%s): taking the one before", path, error)
+                reason = f"{type(error).__name__}: {error}".splitlines()[0][:100]
+                log.warning("%s cannot be read (%s): taking the one before", path, reason)
                 continue
             for name, part in self.trainer.parts().items():
                 part.load_state_dict(state["parts"][name])
@@ -278,6 +286,7 @@ class Run:
             self.folder,
             family=plan.family,
             data=plan.data if plan.data in data.names() else Path(plan.data).name,
+            licence=plan.licence,
             terms=self.dataset.terms,
             dtype=plan.dtype,
             discriminator=players.get("discriminator") if self.family.discriminator else None,
@@ -305,17 +314,20 @@ def start(
     measured on this machine. Raises BadInput, UnknownName, Failed.
     """
     parallel.start(devices.device(settings.get("device", "auto")))
-    if parallel.rank() == 0:
-        _vacate(folder, force)
+    if parallel.rank() == 0 and not force and _taken(folder):
+        raise BadInput(
+            f"{folder} holds a run or a model already: --resume it, or --force to begin anew"
+        )
     asked = {"named": named, "values": values, **settings}
     if minutes is not None:
         if parallel.size() > 1:
             raise BadInput("several processes need --steps: each would measure another rate")
         rate = estimate(planned(family, dataset, steps=1, **asked), dataset).rate
         steps = max(1, round(minutes * 60 * rate))
-    plan = planned(family, dataset, steps=steps or 1, **asked)
+    plan = planned(family, dataset, steps=1 if steps is None else steps, **asked)
     run = Run(plan, dataset, folder)
     if parallel.rank() == 0:
+        _clear(folder)
         try:
             (folder / "run").mkdir(parents=True)
         except OSError as error:
@@ -343,7 +355,7 @@ def planned(
     config = found.configured(dataset, parts["config"])
     options = checked(found.options, parts["options"], f"options of {family}")
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    pieces = processes * settings.get("micro_batches", 1)
+    pieces = processes * max(1, settings.get("micro_batches", 1))  # Plan refuses less
     if options.batch_size % pieces:
         raise BadInput(f"batch_size {options.batch_size} cannot be shared out evenly over {pieces}")
     asked = {
@@ -375,10 +387,9 @@ def resume(folder: Path, root: Path | None = None) -> tuple[Run, int]:
     dataset = open_data(plan.data, plan.config, root)
     if dataset.sha256 != plan.data_sha256:
         raise BadInput(f"{plan.data} has changed since {folder} began: the run cannot go on")
-    now = {"threads": torch.get_num_threads(), "versions": _versions(plan.family)}
-    for key, value in now.items():
-        if getattr(plan, key) != value:
-            log.warning("%s differ from the run's: it goes on, but not bit for bit", key)
+    torch.set_num_threads(plan.threads)  # sums depend on how they are shared out
+    if plan.versions != _versions(plan.family):
+        log.warning("versions differ from the run's: it goes on, but not bit for bit")
     parallel.start(devices.device(plan.device))
     run = Run(plan, dataset, folder)
     return run, run.restore()
@@ -438,19 +449,19 @@ def _checkpoints(folder: Path) -> list[Path]:
     return sorted((folder / "run" / "checkpoints").glob("[0-9]*.pt"), reverse=True)
 
 
-def _vacate(folder: Path, force: bool) -> None:
-    """Make room for a new run, if that is allowed."""
-    if not (folder / "run").exists() and not (folder / store.CONFIG).exists():
-        return
-    if not force:
-        raise BadInput(f"{folder} holds a run already: --resume it, or --force to begin anew")
+def _taken(folder: Path) -> bool:
+    return any((folder / name).exists() for name in ("run", *store.FILES))
+
+
+def _clear(folder: Path) -> None:
+    """Make room for a new run; what else is in the folder stays."""
     shutil.rmtree(folder / "run", ignore_errors=True)
     for name in store.FILES:
         (folder / name).unlink(missing_ok=True)
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines(keepends=True) if path.exists() else []
+    return path.read_text(errors="replace").splitlines(keepends=True) if path.exists() else []
 
 
 def _step_of(line: str) -> float:
@@ -459,12 +470,12 @@ def _step_of(line: str) -> float:
     return int(found[1]) if found else float("inf")
 
 
-def _tensors(state: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+def _tensors(state: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
     if isinstance(state, Tensor):
         yield name, state
     elif isinstance(state, dict):
         for key, value in state.items():
-            yield from _tensors(value, f"{name}.{key}")
+            yield from _tensors(value, f"{name}.{key}" if name else key)
 
 
 @contextmanager

@@ -25,6 +25,8 @@ def check_target(path: Path, n: int, force: bool) -> None:
         raise BadInput(f"cannot write {path}: there is no folder {path.parent}")
     if path.exists() and (not force or path.is_dir() != (path.suffix == "")):
         raise BadInput(f"{path} exists: choose another -o, or --force")
+    if path.is_dir() and any(path.iterdir()) and not (path / "record.json").is_file():
+        raise BadInput(f"{path} holds other things than samples: choose another -o")
 
 
 def write(parts: Iterator[Samples], path: Path, scale: int | None = None) -> dict[str, Any]:
@@ -46,13 +48,15 @@ def _write_folder(parts: Iterator[Samples], path: Path) -> dict[str, Any]:
     """A file each, in constant memory; the folder gets its name when all are there."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     record: dict[str, Any] = {}
+    labels: list[int] = []
     try:
         aside.mkdir()
-        for part in parts:
-            for one in part:
-                ending = ".png" if isinstance(one, Images) else ".npy"
-                one.save(aside / f"{one.seeds[0][1]:08}{ending}")
-            record = part[:1].record()
+        for n, one in enumerate((one for part in parts for one in part), 1):
+            ending = ".png" if isinstance(one, Images) else ".npy"
+            one.save(aside / f"{one.seeds[0][1]:08}{ending}")
+            record = {**(record or one.record()), "n": n}
+            labels += [] if one.labels is None else one.labels.tolist()
+        record["labels"] = labels or None
         (aside / "record.json").write_text(json.dumps(record, indent=2))
         shutil.rmtree(path, ignore_errors=True)
         aside.rename(path)

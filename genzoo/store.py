@@ -173,7 +173,11 @@ def load_discriminator(
 
 def read_manifest(folder: Path) -> Manifest:
     """``config.json``, checked; imports no torch."""
-    if not folder.is_dir():
+    try:
+        there = folder.is_dir()
+    except OSError as error:
+        raise BadInput(f"cannot read {str(folder)[:200]}: {error.strerror}") from None
+    if not there:
         raise UnknownName(f"there is no folder {folder}")
     path = folder / CONFIG
     values = read_json(_read(path, _LARGEST_JSON), str(path), InvalidModel)

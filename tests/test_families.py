@@ -275,10 +275,10 @@ def test_metadata_cannot_drive_the_terminal(good):
         module="evil_module",
         source=HOOK + "family()",
         Summary=f"nice{evil}",
-        Keywords=f"e\x1b[31mvil:impl{evil}icit/direct:20{evil}31",
+        Keywords=f"e[31mvil:impl{evil}icit/direct:20{evil}31",
     )
     mine = next(p for p in families.inspect() if p.package == "evil")
-    assert mine.state == "ok"
+    assert (mine.state, bool(mine.branch), bool(mine.year)) == ("ok", True, True)
     for text in vars(mine).values():
         assert text.isprintable()
     (line,) = [line for line in families.tree([mine]) if "nice" in line]

@@ -241,6 +241,14 @@ def test_a_change_makes_a_new_copy(latent, change):
         assert torch.allclose(folded(latent).decode(code), expected, atol=1e-5)
 
 
+def test_exchanged_weights_of_the_same_sum_are_noticed():
+    model = nn.Sequential(nn.Linear(2, 1, bias=False))
+    for first in (1.0, 2.0):
+        weight = torch.tensor([[first, 3 - first]])
+        model.load_state_dict({"0.weight": weight}, assign=True)
+        assert folded(model)(torch.tensor([[1.0, 0.0]])).item() == first
+
+
 def test_other_models_have_other_copies(latent):
     twin = copy.deepcopy(latent)
     assert folded(twin) is not folded(latent)

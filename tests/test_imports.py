@@ -4,111 +4,129 @@ import json
 import os
 import subprocess
 import sys
-from importlib.metadata import entry_points
 
 import pytest
+import torch
 
-from genzoo import cards, families, store
+import genzoo
+from genzoo import families
 
-SLOW = ("torch", "torchvision", "huggingface_hub", "einops", "PIL", "sklearn")
-PLUGINS = tuple(
-    sorted(
-        {
-            e.module.partition(".")[0]
-            for g in families.GROUPS.values()
-            for e in entry_points(group=g)
-        }
-    )
+SLOW = ["torch", "torchvision", "numpy", "huggingface_hub", "einops", "sklearn", "PIL", "scipy"]
+PLUGINS = sorted(
+    {p.value.partition(":")[0] for kind in families.GROUPS for p in families.plugins(kind)}
 )
-# What has been imported is told at the very end, on a pipe of its own: exits do not hide it.
-TELL = """
-import atexit, json, os, sys
-atexit.register(lambda: os.write({pipe}, json.dumps([*sys.modules]).encode()))
-"""
 COMMANDS = [
-    ["--help"],
-    ["--version"],
-    ["list"],
-    ["list", "--quiet"],
-    ["list", "--json"],
-    ["families"],
-    ["families", "--flat"],
-    ["families", "--json"],
-    ["data"],
-    ["data", "--json"],
-    ["sample", "--help"],
-    ["train", "--help"],
-    ["no-such-command"],
-    ["info", "no-such-model"],
-    ["train", "no-such-family"],
+    "",
+    "--help",
+    "--version",
+    "list",
+    "list --quiet",
+    "list --json",
+    "families",
+    "families --flat",
+    "families --json",
+    "data",
+    "data --json",
+    "info MODEL",
+    "info MODEL --json",
+    "train --help",
+    "sample --help",
+    "info no-such-name",
+    "train no-such-name",
+    "no-such-command",
 ]
 
-
-def imported(code, *, fails=False):
-    """The top-level packages that a fresh Python has imported after ``code``."""
-    reader, writer = os.pipe()
-    with os.fdopen(reader) as told:
-        done = subprocess.run(
-            [sys.executable, "-c", TELL.format(pipe=writer) + code],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            pass_fds=[writer],
-            env={**os.environ, "PYTHONWARNINGS": "error"},
-        )
-        os.close(writer)
-        assert bool(done.returncode) == fails, done.stderr
-        assert "Traceback" not in done.stderr
-        return {name.partition(".")[0] for name in json.loads(told.read())}
-
-
-def command(arguments):
-    return f"from genzoo.cli import main\nmain({arguments!r})"
-
-
-def test_the_witness_sees():
-    found = imported("import genzoo_vae, torchvision, einops")
-    assert {"torch", "torchvision", "PIL", "einops", "genzoo_vae"} <= found
-    assert "genzoo_vae" in PLUGINS
-
-
-@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_a_listing_imports_nothing_slow(arguments):
-    fails = any(a.startswith("no-such") for a in arguments)
-    found = imported(command(arguments), fails=fails)
-    assert "genzoo" in found
-    assert found & {*SLOW, *PLUGINS} == set()
+# Says, after each step of one process, which of the watched modules have come with it.
+SCRIPT = """
+import contextlib, io, json, sys
+watched, before, report = sys.argv[2].split(","), {*sys.modules}, {}
+def tell(step, code=0):
+    global before
+    new, before = {*sys.modules} - before, {*sys.modules}
+    came = [w for w in watched if any(f"{m}.".startswith(f"{w}.") for m in new)]
+    report[step] = [code, came]
+import genzoo
+dir(genzoo), genzoo.__version__
+tell("import genzoo")
+genzoo.BadInput, genzoo.Family, genzoo.hookimpl, genzoo.load, genzoo.names()
+tell("its light names")
+import genzoo.families
+genzoo.families.names(), genzoo.families.plugins()
+tell("families.names()")
+import genzoo.cli
+tell("import genzoo.cli")
+for line in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        code = genzoo.cli.run(line)
+    tell(" ".join(line), code)
+import torch.distributed
+tell("torch", int(torch.distributed.is_initialized()))
+print(json.dumps(report))
+"""
 
 
-@pytest.mark.skipif(not cards.names(), reason="no model comes along yet")
-def test_info_of_a_model_imports_nothing_slow():
-    found = imported(command(["info", cards.names()[0]]))
-    assert found & {*SLOW, *PLUGINS} == set()
+def asked(lines, watched):
+    """(exit code, which of ``watched`` it imported) of each command, all run in one process."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(lines), ",".join(watched)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
-def test_info_of_a_folder_imports_nothing_slow(tmp_path):
-    """As above, with a model of the test's own."""
-    family = families.get("vae")
-    folder = store.save(family.model(family.tiny), tmp_path / "mine")
-    assert imported(command(["info", str(folder)])) & {*SLOW, *PLUGINS} == set()
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """The folder of a small model of each installed family."""
+    folder = tmp_path_factory.mktemp("models")
+    for name in families.names():
+        family = families.get(name)
+        with torch.random.fork_rng():
+            genzoo.save(family.model(family.tiny), folder / name, family=name)
+    return folder
 
 
-def test_import_genzoo_imports_nothing_slow():
-    code = "import genzoo\ndir(genzoo)\ngenzoo.__version__\ngenzoo.names()\ngenzoo.BadInput"
-    code += "\ngenzoo.Family\ngenzoo.hookimpl\ngenzoo.load"
-    assert imported(code) & {*SLOW, *PLUGINS} == set()
+@pytest.fixture(scope="module")
+def steps(models):
+    folder = str(models / families.names()[0])
+    lines = [line.replace("MODEL", folder).split() for line in COMMANDS]
+    found = asked(lines, [*SLOW, *PLUGINS, "pydantic", "typer", "pluggy"])
+    return {key.replace(folder, "MODEL"): value for key, value in found.items()}
 
 
-def test_import_genzoo_alone_imports_next_to_nothing():
-    assert imported("import genzoo") & {"pydantic", "typer", "pluggy", "numpy"} == set()
+@pytest.mark.parametrize("step", ["its light names", "families.names()", "import genzoo.cli"])
+def test_an_import_brings_nothing_slow(step, steps):
+    assert not {*steps[step][1]} & {*SLOW, *PLUGINS}
 
 
-def test_sampling_needs_one_plugin_and_no_torchvision(tmp_path):
-    family = families.get("vae")
-    folder = store.save(family.model(family.tiny), tmp_path / "mine")
-    code = f"import genzoo\ngenzoo.load({str(folder)!r}, device='cpu').sample(2).png()"
-    found = imported(code)
-    assert found & {*SLOW, *PLUGINS} == {"torch", "PIL", "genzoo_vae"}
-    path = str(tmp_path / "grid.png")
-    found = imported(command(["sample", str(folder), "-n", "2", "-o", path]))
-    assert found & {*SLOW, *PLUGINS} == {"torch", "PIL", "genzoo_vae"}
+def test_the_bare_import_brings_next_to_nothing(steps):
+    assert steps["import genzoo"] == [0, []]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_listing_brings_nothing_slow(command, steps):
+    code, came = steps[command]
+    assert not {*came} & {*SLOW, *PLUGINS}
+    assert code == (2 if "no-such" in command or not command else 0)
+
+
+def test_the_watch_sees_what_comes(steps):
+    assert {"torch", "numpy"} <= {*steps["torch"][1]}
+    assert "typer" in steps["import genzoo.cli"][1]
+
+
+def test_sampling_imports_its_own_family_and_no_more(models, tmp_path):
+    """torchvision alone costs 1.8 s; NumPy and Pillow are what a grid needs."""
+    name = families.names()[-1]
+    watched = [*SLOW, *PLUGINS, "genzoo.data", "genzoo.runs", "torch._dynamo", "sympy", "pandas"]
+    line = ["sample", str(models / name), "-n", "2", "-o", str(tmp_path / "grid.png")]
+    found = asked([line], watched)
+    plugin = next(p for p in families.plugins() if p.name == name).value.partition(":")[0]
+    code, came = found[" ".join(line)]
+    assert code == 0
+    assert plugin in came
+    assert {*came} <= {"torch", "numpy", "PIL", plugin}
+    assert found["torch"] == [0, []], "the processes of a run were joined"

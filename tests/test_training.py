@@ -66,9 +66,10 @@ class Judge(Discriminator):
     def __init__(self, pixels=64):
         super().__init__()
         self.w = nn.Parameter(torch.linspace(-1, 1, pixels))
-        self.seen, self.said = [], []
+        self.seen, self.said, self.labels = [], [], []
 
     def forward(self, x, labels=None):
+        self.labels.append(labels)
         logits = x.flatten(1) @ self.w
         self.seen.append(x.detach())
         self.said.append(logits.detach())
@@ -289,7 +290,9 @@ def test_color_of_grey():
     moved = (found.mean((1, 2, 3)) - x.mean((1, 2, 3))).abs()
     ratio = (found - found.mean((1, 2, 3), keepdim=True)) / (x - x.mean((1, 2, 3), keepdim=True))
     contrast = ratio.flatten(1).median(1).values
-    torch.testing.assert_close(ratio, contrast.view(-1, 1, 1, 1).expand_as(ratio), atol=0.05, rtol=0)
+    torch.testing.assert_close(
+        ratio, contrast.view(-1, 1, 1, 1).expand_as(ratio), atol=0.05, rtol=0
+    )
     assert 0.4 < moved.max() <= 0.5
     assert 0.5 <= contrast.min() < 0.6
     assert 1.4 < contrast.max() <= 1.5
@@ -314,7 +317,14 @@ def test_no_augmentation():
 
 @pytest.mark.parametrize(
     ("start", "progress", "until", "value"),
-    [(2, 0, 1, 2), (2, 0.25, 1, 1.5), (2, 0.25, 0.5, 1), (2, 0.5, 0.5, 0), (2, 1, 0.5, 0), (2, 0, 0, 0)],
+    [
+        (2, 0, 1, 2),
+        (2, 0.25, 1, 1.5),
+        (2, 0.25, 0.5, 1),
+        (2, 0.5, 0.5, 0),
+        (2, 1, 0.5, 0),
+        (2, 0, 0, 0),
+    ],
 )
 def test_fading(start, progress, until, value):
     assert fading(start, progress, until) == value
@@ -328,9 +338,7 @@ def test_instance_noise():
     assert instance_noise(x, 0.0, Draws(0, range(4))) is x
 
 
-@pytest.mark.parametrize(
-    ("progress", "chosen"), [(0, 8), (0.25, 6), (0.5, 4), (0.75, 4), (1, 4)]
-)
+@pytest.mark.parametrize(("progress", "chosen"), [(0, 8), (0.25, 6), (0.5, 4), (0.75, 4), (1, 4)])
 def test_best_narrows(progress, chosen):
     logits = torch.tensor([3.0, -1, 7, 0, 5, -6, 2, 1])
     found = best(logits, 0.5, progress)
@@ -358,7 +366,9 @@ def test_swapped_share():
 
 
 def test_split_in_order():
-    whole = Batch(torch.arange(6.0), torch.arange(6), torch.arange(6) * 2, 7, 0.5, 3, tuple("abcdef"))
+    whole = Batch(
+        torch.arange(6.0), torch.arange(6), torch.arange(6) * 2, 7, 0.5, 3, tuple("abcdef")
+    )
     first, second = whole.split(2)
     assert first.x.tolist() == [0, 1, 2]
     assert second.x.tolist() == [3, 4, 5]
@@ -520,7 +530,7 @@ def test_diverged_changes_nothing(loss):
     model = Weights()
     trainer = descent(model, lambda batch: loss(model.w), optimizer="adam", clip=1.0)
     before = kept(model)
-    with pytest.raises(Diverged, match="^model at step 7: loss .*, gradient norm .*$"):
+    with pytest.raises(Diverged, match=r"^model at step 7: loss .*, gradient norm .*$"):
         trainer.step(Batch(torch.zeros(2, 3), step=7))
     assert same(kept(model), before)
     assert not trainer.players["model"].optimizer.state
@@ -548,13 +558,14 @@ def test_micro_batches_equal_one():
 
 def test_micro_batches_of_a_game():
     results = []
-    for parts in (2, 4):
+    for parts in (1, 2, 4):
         trainer = game(optimizer="sgd", lr=0.01, augment="translation", penalty="gradient")
         trainer.prepare(Settings(micro_batches=parts))
         trainer.step(batch_of(seed=2))
         results.append({**kept(trainer.sampler), **kept(trainer.discriminator)})
-    for name, value in results[0].items():
-        torch.testing.assert_close(results[1][name], value, rtol=0, atol=2e-7)
+    for other in results[1:]:
+        for name, value in results[0].items():
+            torch.testing.assert_close(other[name], value, rtol=0, atol=2e-7)
 
 
 def test_bf16_runs():
@@ -697,6 +708,22 @@ def test_both_ways_learn_the_same_law():
     torch.testing.assert_close(maker.layer.bias.detach(), before - 0.1 * twin.layer.bias.grad)
 
 
+def test_labels_reach_both():
+    """A fake is made for its real neighbour's label, and judged under it."""
+    trainer, given = game(discriminator_steps=2, penalty="r1"), []
+    decode = Maker.decode
+    trainer.sampler.decode = lambda code, labels=None, draws=None: (
+        given.append(labels) or decode(trainer.sampler, code)
+    )
+    labels = torch.arange(8)
+    x = torch.rand(8, 1, 8, 8)
+    trainer.step(Batch(x, labels))
+    halves = [labels[:4].tolist(), labels[4:].tolist()]
+    assert [g.tolist() for g in given] == [*halves, halves[1]]
+    judged = [found.tolist() for found in trainer.discriminator.labels]
+    assert judged == [halves[0]] * 3 + [halves[1]] * 4
+
+
 def test_smoothing():
     trainer = game(smoothing=0.1)
     logs = trainer.step(batch_of())
@@ -741,7 +768,9 @@ def test_instance_noise_fades(progress, deviation):
     noises = [real - batch.x, fake - clean, generated - clean]
     for noise in noises:
         assert noise.std().item() == pytest.approx(deviation, rel=0.1, abs=1e-6)
-    assert deviation == 0 or not any(torch.equal(a, b) for a in noises for b in noises if a is not b)
+    assert deviation == 0 or not any(
+        torch.equal(a, b) for a in noises for b in noises if a is not b
+    )
 
 
 def test_augmented_alike():

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from genzoo.cli import data, families, list, sample, train  # noqa: F401 (each adds its commands)
-from genzoo.cli.app import app
+from genzoo.cli.app import Ended, app
 from genzoo.errors import GenzooError, unknown
 
 
@@ -30,16 +30,19 @@ def run(arguments: Sequence[str]) -> int:
     try:
         _check_command(arguments)
         return app([*arguments], prog_name="genzoo", standalone_mode=False) or 0
-    except BrokenPipeError:
-        return _closed_pipe()
-    except KeyboardInterrupt as stop:
-        return _say(str(stop) or "interrupted", 130, arguments)
+    except Ended as end:
+        if isinstance(end.__cause__, BrokenPipeError):
+            return _closed_pipe()
+        return _say(str(end.__cause__) or "interrupted", 130, arguments)
     except GenzooError as error:
         return _say(str(error), error.exit_code, arguments)
     except (MemoryError, OSError) as error:
         return _say(f"{type(error).__name__}: {error}", 1, arguments)
     except Exception as error:
         complaint: Any = error
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(complaint.format_message(), file=sys.stderr)
+            return complaint.exit_code
         if hasattr(error, "format_message"):  # typer's own, about how it was called
             return _say(complaint.format_message(), complaint.exit_code, arguments)
         if "out of memory" in str(error) or "can't allocate" in str(error):

@@ -7,11 +7,26 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from genzoo.version import VERSION
 
+
+class Ended(Exception):
+    """Ctrl-C, or a pipe that nobody reads: by another name, as typer would end without a word."""
+
+
+class _Commands(typer.core.TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, BrokenPipeError) as error:
+            raise Ended from error
+
+
 app = typer.Typer(
     name="genzoo",
+    cls=_Commands,
     help="A zoo of generative models with one door.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -15,7 +15,7 @@ def list_families(
     """Draw the taxonomy of installed families: branch, year, one phrase."""
     from genzoo import families
 
-    found = families.plugins()
+    found = [p for p in families.plugins() if p.name in families.names()]
     if json:
         keys = ("name", "branch", "year", "summary", "package", "version")
         as_json([{k: getattr(p, k) for k in keys} for p in found])

@@ -33,9 +33,10 @@ def sample(
     """Draw samples and write them down: genzoo sample dcgan-mnist."""
     from genzoo import sampling
 
-    path = output or Path(f"{Path(name).name.partition('@')[0]}.png")
-    sampling.check_target(path, n, force)
     model = _sampler(name, device)
+    ending = ".png" if model.is_images else ".npy"
+    path = output or Path(f"{Path(name).name.partition('@')[0]}{ending}")
+    sampling.check_target(path, n, force)
     ticker = Ticker()
     parts = model.stream(
         n,

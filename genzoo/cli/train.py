@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 def train(
     family: Annotated[str | None, typer.Argument(help="One of genzoo families.")] = None,
     data: Annotated[
-        str, typer.Option(help="One of genzoo data, or a folder: ./photos.")
-    ] = "digits",
+        str | None, typer.Option(help="One of genzoo data, or a folder: ./photos. [digits]")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, max=10**9, help="Updates.")] = None,
     minutes: Annotated[
         float | None, typer.Option(min=0.01, max=1e6, help="About as long, in place of --steps.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of everything random. [0]")] = None,
     out: Annotated[Path | None, typer.Option(help="The folder of the run and its model.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from --out.")] = False,
     settings: Annotated[
@@ -32,10 +32,11 @@ def train(
     ] = None,
     device: Device = "auto",
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
-    micro_batches: Annotated[int, typer.Option(help="Parts a batch is computed in.")] = 1,
+    micro_batches: Annotated[int, typer.Option(min=1, help="Parts a batch is computed in.")] = 1,
     compile: Annotated[bool, typer.Option("--compile", help="Compile the networks.")] = False,
     checkpoint_every: Annotated[int | None, typer.Option(min=1, help="Steps.")] = None,
     store_as: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
+    licence: Annotated[str, typer.Option(help="Of the weights, for the card.")] = "unknown",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     root: Root = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take.")] = False,
@@ -43,57 +44,72 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a model: genzoo train vae --data digits --minutes 1 --out my-vae."""
-    from genzoo import families, schemas
+    from genzoo import schemas
 
+    values = schemas.assignments(settings or [])
+    _threads(threads)
     if resume:
-        if out is None:
-            raise BadInput("--resume needs --out: the folder of the run")
-        _go(*_resumed(out, family, steps, root, threads), json)
+        said = {"family": family, "data": data, "steps": steps, "seed": seed, **values}
+        _go(*_resumed(out, said, root), json)
         return
     if family is None:
         raise BadInput("which family? Type genzoo families to see all")
     if steps is not None and minutes is not None:
         raise BadInput("--steps and --minutes are two ways to say one thing: give one of them")
     asked: dict[str, Any] = {
-        "values": schemas.assignments(settings or []),
-        "seed": seed,
+        "named": data or "digits",
+        "values": values,
+        "seed": seed or 0,
         "device": device,
         "precision": precision,
         "micro_batches": micro_batches,
         "compile": compile,
         "dtype": store_as,
+        "licence": licence,
         "command": shlex.join(["genzoo", *sys.argv[1:]]),
+        **({"checkpoint_every": checkpoint_every} if checkpoint_every else {}),
     }
-    if checkpoint_every:
-        asked["checkpoint_every"] = checkpoint_every
+    budget = {"steps": steps, "minutes": 5.0 if steps is None and minutes is None else minutes}
+    _begin(family, asked, budget, out, root, dry_run, force, json)
+
+
+def _begin(
+    family: str,
+    asked: dict[str, Any],
+    budget: dict[str, Any],
+    out: Path | None,
+    root: str | None,
+    dry_run: bool,
+    force: bool,
+    json: bool,
+) -> None:
+    from genzoo import families, runs
+
     families.get(family)
-    _threads(threads)
-    from genzoo import runs
-
-    dataset = runs.open_data(data, asked["values"], Path(root) if root else None)
-    if steps is None and minutes is None:
-        minutes = 5.0
+    dataset = runs.open_data(asked["named"], asked["values"], Path(root) if root else None)
     if dry_run:
-        plan = runs.planned(family, dataset, named=data, steps=steps or 1, **asked)
-        _estimated(runs.estimate(plan, dataset), minutes, json)
+        plan = runs.planned(family, dataset, **{**asked, "steps": budget["steps"] or 1})
+        _estimated(runs.estimate(plan, dataset), budget["minutes"], json)
         return
-    folder = out or Path(f"{family}-{Path(data).name}")
-    run = runs.start(
-        family, dataset, folder, named=data, steps=steps, minutes=minutes, force=force, **asked
-    )
-    _go(run, 0, json)
+    folder = out or Path(f"{family}-{Path(asked['named']).name}")
+    _go(runs.start(family, dataset, folder, force=force, **budget, **asked), 0, json)
 
 
-def _resumed(
-    out: Path, family: str | None, steps: int | None, root: str | None, threads: int | None
-) -> "tuple[Run, int]":
-    _threads(threads)
+def _resumed(out: Path | None, said: dict[str, Any], root: str | None) -> "tuple[Run, int]":
+    """The run in ``out`` and its next step; whatever else was ``said`` must be what it is."""
     from genzoo import runs
+    from genzoo.files import is_folder
 
+    if out is None:
+        raise BadInput("--resume needs --out: the folder of the run")
     run, start = runs.resume(out, Path(root) if root else None)
-    if family not in (None, run.plan.family) or steps not in (None, run.plan.steps):
-        was = f"{run.plan.family} for {run.plan.steps} steps"
-        raise BadInput(f"{out} is a run of {was}: leave the rest out, or begin another folder")
+    plan = {**run.plan.config, **run.plan.options, **run.plan.model_dump(mode="json")}
+    for key, value in said.items():
+        if key == "data" and value is not None and is_folder(value):
+            value = str(Path(value).expanduser().resolve())
+        if value is not None and value != plan.get(key):
+            was = f"{out} was begun with {key} {plan.get(key)!r}, got {value!r}"
+            raise BadInput(f"{was}: leave it out, or begin another folder")
     return run, start
 
 

@@ -60,17 +60,22 @@ class Adversarial(Trainer):
             logs |= self.update("generator", partial(self._generate, shared, turn), parts[-1])
         return logs
 
+    @property
+    def _codes(self) -> str:
+        """The purpose of the discriminator's codes: the generator's own where each moves once."""
+        o = self.options
+        return "code 0" if o.discriminator_steps == o.generator_steps == 1 else "code"
+
     def _shared(self, batch: Batch) -> Tensor | None:
         """The fakes of both players, with their graph; None where each makes its own."""
-        o = self.options
-        if (o.discriminator_steps, o.generator_steps, self.settings.micro_batches) != (1, 1, 1):
+        if self._codes != "code 0" or self.settings.micro_batches > 1:
             return None
         with self.computing(batch, "fakes"):
             return self._fakes(batch, "code 0")
 
     def _discriminate(self, shared: Tensor | None, batch: Batch) -> tuple[Tensor, Logs]:
         with torch.no_grad():
-            fake = self._fakes(batch, "code -1") if shared is None else shared.detach()
+            fake = self._fakes(batch, self._codes) if shared is None else shared.detach()
         real_logits = self.discriminator(self._seen(batch, batch.x, "real"), batch.labels).float()
         fake_logits = self.discriminator(self._seen(batch, fake, "fake"), batch.labels).float()
         loss = self._against(batch, real_logits, 1 - self.options.smoothing, "real")

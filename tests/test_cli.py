@@ -1,0 +1,627 @@
+"""The command line: exit codes, one line for each bad input, whole results or none, signals."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import weakref
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import genzoo
+from genzoo import cards, families, sampling
+from genzoo.cli import run
+from genzoo.cli.app import Ticker
+
+COMMAND = [sys.executable, "-c", "import genzoo.cli; genzoo.cli.main()"]
+# A conditional family of points, and one that cannot be loaded.
+TOY = """
+import torch
+import genzoo
+from genzoo.options import Options
+from genzoo.schemas import Schema
+
+class Config(Schema):
+    pass
+
+class Toy(genzoo.Sampler):
+    shape, range, num_classes, class_names = (2,), None, 3, ("ant", "bee", "cat")
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.scale = torch.nn.Parameter(torch.ones(2))
+
+    def generate(self, draws, labels=None):
+        return self.scale * draws.normal(2) + 10 * labels[:, None]
+
+@genzoo.hookimpl
+def genzoo_family():
+    return genzoo.Family(
+        config=Config, options=Options, model=Toy, trainer=print, tiny=Config(),
+        branch="implicit/direct", paper="none", summary="points",
+    )
+"""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A folder of model folders: pictures from ``tiny``, points of three classes from ``toy``."""
+    site = tmp_path_factory.mktemp("site")
+    for name, source in {"toy": TOY, "broken": "raise OSError('no\\nluck')"}.items():
+        (site / f"cli_{name}.py").write_text(textwrap.dedent(source))
+        info = site / f"cli_{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: cli-{name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[genzoo.families]\n{name} = cli_{name}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(site))
+        folder = tmp_path_factory.mktemp("models")
+        for name, family in {"tiny": "vae", "toy": "toy"}.items():
+            parts = families.get(family)
+            with torch.random.fork_rng():
+                torch.manual_seed(1)
+                model = parts.model(parts.tiny)
+            model.class_names = getattr(model, "class_names", ())
+            genzoo.save(model, folder / name, family=family, data="digits")
+        (folder / "no-weights").mkdir()
+        (folder / "no-weights/config.json").write_bytes((folder / "tiny/config.json").read_bytes())
+        yield folder
+    families._load.cache_clear()
+
+
+@pytest.fixture
+def call(models, capsys, tmp_path, monkeypatch):
+    """Run a command in an empty folder of its own; MODELS is the folder of models."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    # argv is what a run's card says it was made by.
+    monkeypatch.setattr(sys, "argv", ["genzoo", "test"])
+
+    def called(line, *more):
+        words = [*(line.split() if isinstance(line, str) else line), *map(str, more)]
+        code = run([w.replace("MODELS", str(models)) for w in words])
+        return code, *capsys.readouterr()
+
+    return called
+
+
+def pictures(folder, count=40, size=16):
+    """Made pictures: noise, in the order of their names."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for i in range(count):
+        pixels = random.integers(0, 256, (size, size), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:03}.png")
+    return folder
+
+
+def contents(folder="."):
+    return sorted(str(p.relative_to(folder)) for p in Path(folder).rglob("*"))
+
+
+TRAIN = "--set width=8 --set code=2 --set batch_size=8 --threads 1 --device cpu"
+
+
+# -------------------------------------------------------------------------------------- bad input
+
+ONE_LINE = [
+    # names, and what is near them
+    ("sample vaee", 2, ["'vaee'", "did you mean vae?", "genzoo list"]),
+    ("info vaee", 2, ["did you mean vae?"]),
+    ("train vaee", 2, ["family", "did you mean vae?", "genzoo families"]),
+    ("train vae --data digitz --steps 1", 2, ["data set", "did you mean digits?"]),
+    ("train vae --sede 1", 2, ["--sede", "--seed"]),
+    ("train vae --set widht=3", 2, ["widht", "did you mean width?", "genzoo info vae"]),
+    ("smaple vae", 2, ["command", "did you mean sample?", "--help"]),
+    ("sample", 2, ["name"]),
+    ("sample vae dcgan", 2, ["dcgan"]),
+    ("train", 2, ["which family", "genzoo families"]),
+    ("sample ./nowhere", 2, ["there is no folder", "nowhere"]),
+    ("sample ~nobody-at-all/model", 2, ["~nobody-at-all"]),
+    ("sample \x1b[31mred", 2, ["no model"]),
+    # values
+    ("train vae --set width=-1", 2, ["width", "greater than or equal to 1", "got -1"]),
+    ("train vae --set width=0", 2, ["width", "got 0"]),
+    ("train vae --set width=1e9", 2, ["width", "integer"]),
+    ("train vae --set width=10000000", 2, ["width", "less than or equal to 4096"]),
+    ("train vae --set width=true", 2, ["width", "integer", "got true"]),
+    ("train vae --set width=8.5", 2, ["width", "8.5"]),
+    ("train vae --set width=[8]", 2, ["width", "[8]"]),
+    ("train vae --set lr=abc", 2, ["lr", "number", '"abc"']),
+    ("train vae --set lr=NaN", 2, ["lr"]),
+    ("train vae --set lr=1e999", 2, ["lr"]),
+    ("train vae --set lr=-0.1", 2, ["lr", "greater than 0"]),
+    ("train vae --set flip=1", 2, ["flip", "boolean"]),
+    ("train vae --set network=resnet", 2, ["network", "'mlp' or 'conv'"]),
+    ("train vae --set width", 2, ["key=value", "'width'"]),
+    ("train vae --set =8", 2, ["key=value"]),
+    ("train vae --set width=8 --set width=9", 2, ["width", "twice"]),
+    ("train vae --set levels=2 --steps 1", 2, ["levels is 256 in digits, got 2"]),
+    ("train vae --set shape=[1,9,8]", 2, ["shape", "[1, 9, 8]"]),
+    ("train vae --steps 0", 2, ["--steps"]),
+    ("train vae --steps x", 2, ["--steps"]),
+    ("train vae --steps 3 --minutes 1", 2, ["--steps", "--minutes"]),
+    ("train vae --minutes 0", 2, ["--minutes"]),
+    ("train vae --seed -1 --steps 1", 2, ["--seed"]),
+    ("train vae --seed 9223372036854775808 --steps 1", 2, ["seed"]),
+    ("train vae --precision fp8 --steps 1", 2, ["precision", "fp8"]),
+    ("train vae --store-as int8 --steps 1", 2, ["int8"]),
+    ("train vae --micro-batches 0 --steps 1", 2, ["micro"]),
+    ("train vae --micro-batches 3 --steps 1", 2, ["batch_size 128", "3"]),
+    ("train vae --checkpoint-every 0 --steps 1", 2, ["--checkpoint-every"]),
+    ("train vae --threads 0 --steps 1", 2, ["--threads"]),
+    ("sample MODELS/tiny -n 0", 2, ["n must be", "at least 1", "got 0"]),
+    ("sample MODELS/tiny -n -1", 2, ["n must be", "got -1"]),
+    ("sample MODELS/tiny -n many", 2, ["-n"]),
+    ("sample MODELS/tiny --seed -2", 2, ["seed", "-2"]),
+    ("sample MODELS/tiny --start -1", 2, ["start", "-1"]),
+    ("sample MODELS/tiny --batch-size 0", 2, ["batch_size", "0"]),
+    ("sample MODELS/tiny --truncation 0", 2, ["truncation"]),
+    ("sample MODELS/tiny --truncation nan", 2, ["truncation"]),
+    ("sample MODELS/tiny --scale 65", 2, ["--scale"]),
+    ("sample MODELS/toy --truncation 1 -o x.npy", 2, ["truncation", "latent"]),
+    # labels
+    ("sample MODELS/tiny --labels 3", 2, ["unconditional", "leave labels out"]),
+    ("sample MODELS/toy -o x.npy --labels 3", 2, ["label 3", "0 to 2"]),
+    ("sample MODELS/toy -o x.npy --labels -1", 2, ["-1"]),
+    ("sample MODELS/toy -o x.npy --labels bea", 2, ["class", "did you mean bee?"]),
+    ("sample MODELS/toy -o x.npy -n 3 --labels 0,1", 2, ["expected 3 labels", "got 2"]),
+    # data
+    ("train vae --data ./empty", 2, ["no images in", "empty"]),
+    ("train vae --data ./gone", 2, ["gone"]),
+    ("train vae --data ./file.txt", 2, ["file.txt"]),
+    ("train vae --data ./junk", 2, ["junk", "can be read"]),
+    ("train vae --data digits --data-root ./gone", 2, ["gone"]),
+    # devices
+    ("sample MODELS/tiny --device cuda:99", 2, ["'cuda:99'", "there is cpu", "auto"]),
+    ("sample MODELS/tiny --device tpu", 2, ["'tpu'", "there is cpu"]),
+    ("train vae --steps 1 --device quantum", 2, ["'quantum'", "there is cpu"]),
+    # where results go
+    ("sample MODELS/tiny -o file.png", 2, ["file.png exists", "--force"]),
+    ("sample MODELS/tiny -o empty", 2, ["empty exists", "--force"]),
+    ("sample MODELS/tiny -o file.txt", 2, ["file.txt", ".png, .npy"]),
+    ("sample MODELS/tiny -o gone/x.png", 2, ["no folder gone"]),
+    ("sample MODELS/tiny -o file.txt/x.png", 2, ["no folder file.txt"]),
+    ("sample MODELS/tiny -n 5000", 2, ["4096", "5000", "-o FOLDER"]),
+    ("sample MODELS/tiny -o . --force", 2, ["."]),
+    ("sample MODELS/tiny -o .. --force", 2, [".."]),
+    ("sample MODELS/toy -o points.png", 2, ["points.png", ".npy"]),
+    ("train vae --steps 1 --resume", 2, ["--resume needs --out"]),
+    ("train vae --steps 1 --resume --out ./empty", 2, ["no run in empty"]),
+    ("train vae --steps 1 --out ./old", 2, ["old holds a run or a model already", "--resume", "--force"]),
+    ("train vae --steps 1 --out file.txt", 1, ["file.txt"]),
+    # what is broken, out of reach, or not to be trusted
+    ("sample some-one/some-model", 3, ["some-one/some-model", "Hub"]),
+    ("info broken", 1, ["cli-broken", "OSError: no luck"]),
+    ("train broken --steps 1", 1, ["cli-broken"]),
+    ("sample ./empty", 4, ["empty", "config.json"]),
+    ("info ./old", 4, ["config.json"]),
+    ("sample MODELS/no-weights", 4, ["model.safetensors"]),
+]
+
+
+@pytest.fixture
+def cluttered(call, models):
+    """The folder has something in every way already."""
+    for name in ("empty", "junk", "old"):
+        Path(name).mkdir()
+    for name in ("junk/a.png", "file.txt", "file.png", "old/config.json"):
+        Path(name).write_text("{}")
+    return call
+
+
+@pytest.mark.parametrize(("line", "code", "words"), ONE_LINE, ids=lambda v: v if v != "" else "''")
+def test_bad_input_is_told_in_one_line(line, code, words, cluttered):
+    before = {p: p.stat().st_mtime_ns for p in [Path(), *Path().rglob("*")]}
+    if line.startswith("train") and "--steps" not in line and "--minutes" not in line:
+        line += " --steps 1"
+    got, out, err = cluttered(line)
+    assert (got, out) == (code, "")
+    assert err.endswith("\n")
+    assert err.count("\n") == 1
+    assert err.startswith("genzoo: ")
+    assert err.rstrip("\n").isprintable()
+    assert "Traceback" not in err
+    assert len(err) < 600
+    assert [w for w in words if w not in err] == [], err
+    assert {p: p.stat().st_mtime_ns for p in [Path(), *Path().rglob("*")]} == before
+
+
+@pytest.mark.parametrize("line", ["info vaee", "sample a/b", "sample ./x --json -n 2", "train v"])
+def test_an_error_is_json_where_the_result_would_be(line, call):
+    plain = call(line.replace(" --json", ""))
+    code, out, err = call(line, *["--json"] * ("--json" not in line))
+    (error,) = json.loads(err).values()
+    assert error == {"code": code, "message": plain[2].removeprefix("genzoo: ").rstrip("\n")}
+    assert (plain[0], out) == (code, "")
+
+
+def test_a_usage_error_is_json_too(call):
+    code, out, err = call("sample MODELS/tiny --json --sede 1")
+    assert (code, out) == (2, "")
+    assert json.loads(err)["error"]["code"] == 2
+
+
+def test_no_command_shows_the_help(call):
+    code, out, err = call("")
+    assert code == 2
+    assert "sample" in (out + err)
+    assert (out + err).count("\n") > 5, "the help is no single line"
+
+
+def test_help_and_version_are_results(call):
+    code, out, err = call("--version")
+    assert (code, out, err) == (0, f"genzoo {genzoo.__version__}\n", "")
+    code, out, err = call("sample --help")
+    assert (code, err) == (0, "")
+    assert "--truncation" in out
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (MemoryError(), 1, "MemoryError"),
+        (PermissionError(13, "not for you", "x"), 1, "not for you"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 bytes"), 1, "allocate"),
+        (RuntimeError("CUDA out of memory. Tried to\nallocate"), 1, "out of memory"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(raised, code, said, call, monkeypatch):
+    def fail(*arguments):
+        raise raised
+
+    monkeypatch.setattr(sampling, "write", fail)
+    got, out, err = call("sample MODELS/tiny")
+    assert (got, out, err.count("\n")) == (code, "", 1)
+    assert said in err
+
+
+def test_a_bug_is_not_dressed_up(call, monkeypatch):
+    def fail(*arguments):
+        raise AssertionError("a bug")
+
+    monkeypatch.setattr(sampling, "write", fail)
+    with pytest.raises(AssertionError, match="a bug"):
+        call("sample MODELS/tiny")
+
+
+def test_debugging_shows_where_it_happened(call, monkeypatch):
+    monkeypatch.setenv("GENZOO_DEBUG", "1")
+    code, _, err = call("sample vaee")
+    assert code == 2
+    assert "Traceback" in err
+
+
+# ---------------------------------------------------------------------------------------- results
+
+
+def strict(text):
+    """One JSON document, as every reader of JSON takes it."""
+
+    def refuse(name):
+        raise ValueError(f"{name} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture
+def published(call, models, monkeypatch):
+    """``call``, where the models of the test are those that come along."""
+    monkeypatch.setattr(cards, "home", lambda: models)
+    (models / "no-weights/config.json").rename(models / "no-weights/config.old")
+    yield call
+    (models / "no-weights/config.old").rename(models / "no-weights/config.json")
+
+
+def test_list_shows_each_model(published):
+    assert published("list --quiet")[1] == "tiny\ntoy\n"
+    code, out, err = published("list")
+    assert (code, err) == (0, "")
+    assert [line.split()[:2] for line in out.splitlines()] == [
+        ["name", "data"],
+        ["tiny", "digits"],
+        ["toy", "digits"],
+    ]
+    code, out, _ = published("list --json")
+    assert [(c["name"], c["family"]) for c in strict(out)] == [("tiny", "vae"), ("toy", "toy")]
+    assert strict(out)[0]["bytes"] > 1000
+
+
+def test_a_family_stands_for_its_model(published):
+    code, out, _ = published("sample vae -n 1 -o one.npy")
+    assert (code, out) == (0, "one.npy\n")
+    code, _, err = published("sample tinny")
+    assert code == 2
+    assert "did you mean tiny?" in err
+    code, _, err = published("sample dcgan")
+    assert code == 2
+    assert "genzoo train dcgan" in err
+
+
+def test_families_and_data_are_listed(call):
+    code, out, err = call("families --json")
+    assert (code, err) == (0, "")
+    rows = {r["name"]: r for r in strict(out)}
+    assert {"vae", "toy", "broken"} <= {*rows}
+    assert rows["vae"]["branch"] == families.get("vae").branch
+    assert call("families")[1].startswith("generative models\n")
+    flat = [line.split()[0] for line in call("families --flat")[1].splitlines()]
+    assert flat == sorted(rows)
+    assert {"digits", "mnist"} <= {d["name"] for d in strict(call("data --json")[1])}
+    assert "digits" in call("data")[1]
+
+
+def test_plugins_say_which_is_broken(call):
+    code, out, err = call("plugins --json")
+    assert (code, err) == (1, "")
+    states = {p["name"]: p["state"] for p in strict(out)}
+    assert (states["broken"], states["toy"], states["vae"]) == ("broken", "ok", "ok")
+    code, out, _ = call("plugins")
+    assert "OSError: no luck" in out
+    assert "Traceback" not in out
+    assert "Traceback" in call("plugins --verbose")[1]
+
+
+def test_plugins_are_all_well(call, monkeypatch):
+    monkeypatch.setenv("GENZOO_DISABLE_PLUGINS", "broken")
+    assert call("plugins")[0] == 0
+
+
+@pytest.mark.parametrize("of", ["MODELS/tiny", "vae"])
+def test_info_tells_what_it_is(call, of):
+    code, out, err = call(f"info {of}")
+    assert (code, err) == (0, "")
+    assert "width" in out
+    told = strict(call(f"info {of} --json")[1])
+    assert told["name"] == of.removeprefix("MODELS/")
+    assert "config" in told
+
+
+def test_sample_writes_a_grid_that_says_what_it_is(call, models):
+    code, out, err = call("sample MODELS/tiny -n 4 --seed 7 --scale 2")
+    assert (code, out, err) == (0, "tiny.png\n", "")
+    assert contents() == ["tiny.png"]
+    with Image.open("tiny.png") as grid:
+        assert grid.size == (2 * 34 + 2, 2 * 34 + 2)
+        made = json.loads(grid.text["genzoo"])
+    assert made["seeds"] == [[7, i] for i in range(4)]
+    assert made["origin"]["model"] == "tiny"
+    assert len(made["origin"]["weights_sha256"]) == 64
+
+
+def test_sample_writes_an_array(call, models):
+    code, out, _ = call("sample MODELS/tiny -n 5 --seed 3 --start 2 -o five.npy --json")
+    told = strict(out)
+    assert (code, told["path"], told["n"]) == (0, "five.npy", 5)
+    assert told["seeds"] == [[3, i] for i in range(2, 7)]
+    x = np.load("five.npy", allow_pickle=False)
+    assert (x.shape, x.dtype) == ((5, 1, 16, 16), np.float32)
+    assert np.array_equal(x, genzoo.load(models / "tiny").sample(5, seed=3, start=2).tensor)
+
+
+def test_a_fresh_seed_is_told(call, models):
+    seeds = []
+    for path in ("a.npy", "b.npy"):
+        told = strict(call(f"sample MODELS/tiny -n 2 --seed -1 -o {path} --json")[1])
+        seeds.append(told["seeds"][0][0])
+        again = genzoo.load(models / "tiny").sample(2, seed=seeds[-1])
+        assert np.array_equal(np.load(path), again.tensor)
+    assert seeds[0] != seeds[1]
+
+
+def test_labels_go_by_number_or_name(call):
+    assert call("sample MODELS/toy -n 3 --labels bee -o bees.npy")[0] == 0
+    assert (np.load("bees.npy") // 5).mean() > 0.5
+    assert call("sample MODELS/toy -n 3 --labels 0,ant,2 -o three.npy")[0] == 0
+    assert [round(v) for v in np.load("three.npy").mean(1) / 10] == [0, 0, 2]
+
+
+def test_points_have_a_default_of_their_own(call):
+    code, out, err = call("sample MODELS/toy")
+    assert (code, out, err) == (0, "toy.npy\n", "")
+    assert np.load("toy.npy").shape == (16, 2)
+
+
+def test_a_folder_takes_any_number(call, models, monkeypatch):
+    """A file each, the record of all, and never more than two batches in memory."""
+    alive, most, write = weakref.WeakSet(), 0, sampling.write
+
+    def watched(parts, *more):
+        def counted():
+            nonlocal most
+            for part in parts:
+                alive.add(part)
+                most = max(most, len(alive))
+                yield part
+
+        return write(counted(), *more)
+
+    monkeypatch.setattr(sampling, "write", watched)
+    code, out, err = call("sample MODELS/tiny -n 300 --seed 5 --start 10 -o many --json")
+    assert (code, err) == (0, "")
+    assert most <= 2
+    names = sorted(p.name for p in Path("many").iterdir())
+    assert names == [*(f"{i:08}.png" for i in range(10, 310)), "record.json"]
+    record = json.loads(Path("many/record.json").read_text())
+    assert record["seeds"][0] == [5, 10]
+    assert record["n"] == 300
+    assert record["origin"]["model"] == "tiny"
+    assert {**strict(out), "path": "many"} == {"path": "many", **record}
+    drawn = genzoo.load(models / "tiny").sample(1, seed=5, start=309)
+    with Image.open("many/00000309.png") as picture:
+        assert np.array_equal(picture, drawn.pil()[0])
+        assert json.loads(picture.text["genzoo"])["seeds"] == [[5, 309]]
+
+
+def test_force_replaces_what_is_there(call):
+    for path in ("x.png", "x.npy", "x"):
+        assert call(f"sample MODELS/tiny -n 3 -o {path}")[0] == 0
+        old = {p: Path(p).read_bytes() for p in contents() if Path(p).is_file()}
+        assert call(f"sample MODELS/tiny -n 2 --seed 1 -o {path}")[0] == 2
+        assert {p: Path(p).read_bytes() for p in old} == old
+        assert call(f"sample MODELS/tiny -n 2 --seed 1 -o {path} --force")[0] == 0
+        assert {p: Path(p).read_bytes() for p in contents() if Path(p).is_file()} != old
+    assert contents("x") == ["00000000.png", "00000001.png", "record.json"]
+
+
+@pytest.mark.parametrize("path", ["photos", "photos/../photos", "./photos/"])
+def test_force_spares_a_folder_of_somebodys(call, path):
+    """Only what ``sample`` wrote is replaced: a slip must not cost anybody's pictures."""
+    Path("photos").mkdir()
+    Path("photos/mine.txt").write_text("dear")
+    code, _, err = call(f"sample MODELS/tiny -n 2 -o {path} --force")
+    assert code == 2
+    assert "photos" in err
+    assert contents("photos") == ["mine.txt"]
+
+
+# ------------------------------------------------------------------------- disks, pipes, Ctrl-C
+
+
+@contextmanager
+def full_disk(room):
+    """No file can grow beyond ``room`` bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+
+
+@pytest.mark.parametrize(("path", "room"), [("x.png", 99), ("x.npy", 99), ("x", 99)])
+def test_a_full_disk_leaves_nothing_behind(call, path, room):
+    with full_disk(room):
+        code, out, err = call(f"sample MODELS/tiny -n 40 -o {path}")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "cannot write" in err
+    assert path in err
+    assert contents() == []
+
+
+def test_a_full_disk_spares_what_was_there(call):
+    for path in ("x.png", "x"):
+        assert call(f"sample MODELS/tiny -n 2 -o {path}")[0] == 0
+        old = {p: Path(p).read_bytes() for p in contents() if Path(p).is_file()}
+        with full_disk(99):
+            assert call(f"sample MODELS/tiny -n 2 --seed 1 -o {path} --force")[0] == 1
+        assert {p: Path(p).read_bytes() for p in contents() if Path(p).is_file()} == old
+
+
+@pytest.mark.parametrize("line", ["families", "data --json", "--help", "info MODEL"])
+def test_a_closed_pipe_is_no_error(line, models):
+    """genzoo list | true"""
+    words = line.replace("MODEL", str(models / "tiny")).split()
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*COMMAND, *words], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert done.stderr == ""
+    assert done.returncode in (0, 1, 141)
+
+
+def test_a_result_that_cannot_be_written_is_an_error():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "data"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "No space left" in done.stderr
+
+
+def test_ctrl_c_keeps_the_run(call, capsys):
+    """SIGINT: the step in hand is finished, a checkpoint written, 130; --resume does the rest."""
+    pictures(Path("made"))
+    words = f"train vae --data ./made --steps 600 --checkpoint-every 600 --out out {TRAIN}"
+    with subprocess.Popen(
+        [*COMMAND, *words.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        log = Path("out/run/log.jsonl")
+        deadline = time.monotonic() + 60
+        while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.002)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert err.count("\n") == 1
+    assert "--resume goes on from there" in err
+    (kept,) = Path("out/run/checkpoints").iterdir()
+    step = int(kept.stem)
+    assert 10 <= step < 600
+    assert f"stopped after step {step};" in err
+    assert not Path("out/config.json").exists()
+    code, out, err = call("train --resume --out out --threads 1")
+    assert (code, out) == (0, "out\n")
+    assert call("sample ./out -n 2")[1] == "out.png\n"
+
+
+def test_train_tells_what_it_would_take(call):
+    pictures(Path("made"))
+    before = contents()
+    code, out, err = call(f"train vae --data ./made --steps 100 --dry-run {TRAIN}")
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()] == [
+        *("parameters", "memory", "speed", "steps", "time"),
+    ]
+    found = strict(call(f"train vae --data ./made --minutes 1 --dry-run --json {TRAIN}")[1])
+    model = families.get("vae").model(
+        families.get("vae").config(shape=(1, 16, 16), width=8, code=2)
+    )
+    assert found["parameters"] == {"model": sum(p.numel() for p in model.parameters())}
+    assert found["seconds"] == 60
+    assert found["steps"] == pytest.approx(60 * found["rate"], rel=0.01)
+    assert contents() == before
+
+
+def test_train_prints_the_folder(call):
+    pictures(Path("made"))
+    code, out, err = call(f"train vae --data ./made --steps 3 --json {TRAIN}")
+    assert (code, err) == (0, "")
+    assert strict(out) == {"folder": "vae-made", "steps": 3}
+    assert {"config.json", "model.safetensors", "README.md", "metrics.json", "samples.png"} <= {
+        *contents("vae-made")
+    }
+    assert call("info ./vae-made")[0] == 0
+
+
+def test_a_slip_does_not_cost_the_old_run(call):
+    """--force makes room for a run that can begin, not for one that cannot."""
+    pictures(Path("made"))
+    line = f"train vae --data ./made --steps 2 --out out {TRAIN}"
+    assert call(line)[0] == 0
+    old = {p: Path(p).read_bytes() for p in contents() if Path(p).is_file()}
+    for slip in ("--set beta=-1", "--device tpu", "--micro-batches 5", "--precision fp8"):
+        assert call(line, "--force", *slip.split())[0] == 2
+        assert {p: Path(p).read_bytes() for p in contents() if Path(p).is_file()} == old
+    assert call(line, "--force", "--seed", 1)[0] == 0
+    assert Path("out/model.safetensors").read_bytes() != old["out/model.safetensors"]
+
+
+def test_progress_shows_on_a_terminal_alone(capsys, monkeypatch):
+    quiet = Ticker()
+    quiet(lambda: pytest.fail("asked for text that nobody sees"))
+    quiet.done()
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    loud = Ticker()
+    loud(lambda: "3 of 4")
+    loud(lambda: "4 of 4", always=True)
+    loud.done()
+    assert capsys.readouterr().err == "\r\x1b[K3 of 4\r\x1b[K4 of 4\r\x1b[K"

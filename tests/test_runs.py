@@ -1,0 +1,822 @@
+"""Runs: what stops one costs the steps since its last checkpoint, and not a bit more."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import genzoo
+from genzoo import cards, data, families, runs, store
+from genzoo.cli import run as command
+from genzoo.errors import BadInput, Failed, UnknownName
+from genzoo.schemas import assignments
+from genzoo.training import Diverged, Player, parallel
+
+# Families of linear layers: one with dropout, and a game that several processes can share.
+TOYS = """
+import math
+import torch
+from torch import nn
+import genzoo
+from genzoo.options import AdversarialOptions, Options
+from genzoo.schemas import Schema, Shape
+
+class Config(Schema):
+    shape: Shape = (1, 16, 16)
+
+class Toy(genzoo.Latent):
+    range, code = (0.0, 1.0), 4
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.shape, pixels = config.shape, math.prod(config.shape)
+        self.first = nn.Sequential(nn.Linear(pixels, 4), nn.Tanh(), nn.Dropout(0.5))
+        self.last = nn.Sequential(nn.Linear(4, pixels), nn.Unflatten(1, config.shape))
+
+    def decode(self, code, labels=None, draws=None):
+        return self.last(code).sigmoid()
+
+    def loss(self, batch):
+        made = self.last(self.first(batch.x.flatten(1)) + batch.draws("noise").normal(4))
+        return (made - batch.x).square().mean(), {}
+
+class Judge(genzoo.Discriminator):
+    def __init__(self, config):
+        super().__init__()
+        self.first = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(config.shape), 4), nn.Tanh())
+        self.last = nn.Linear(4, 1)
+
+    def features(self, x):
+        return [self.first(x)]
+
+    def forward(self, x, labels=None):
+        return self.last(self.first(x)).flatten()
+
+def family(trainer, options, **more):
+    return genzoo.Family(
+        config=Config, options=options, model=Toy, trainer=trainer, tiny=Config(), paper="none",
+        branch="implicit/direct", summary="toy", **more,
+    )
+
+@genzoo.hookimpl
+def genzoo_family(name):
+    if name == "drop":
+        return family(lambda m, o: genzoo.Descent(m, m.loss, o), Options)
+    play = lambda m, o: genzoo.Adversarial(m, Judge(m.config), o)
+    return family(play, AdversarialOptions, discriminator=Judge)
+"""
+
+# Imports torch once, then forks a process for each job: {"calls": [arguments, ...], ...}.
+WORKSHOP = """
+import json, os, signal, sys
+import torch
+import torch._dynamo  # the optimisers ask for it
+from genzoo import cli, runs
+
+def work(job, rank):
+    os.environ.update(job["environment"], RANK=str(rank), LOCAL_RANK=str(rank))
+    os.chdir(job["folder"])
+    said = os.open(f"said.{rank}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    os.dup2(said, 1), os.dup2(said, 2)
+    torch.set_num_threads(1)
+    go, keep, save = runs.Run.go, runs.Run._keep, torch.save
+    def dying(self, report=None, start=0):
+        def told(progress):
+            if progress.step == job["kill_at"]:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return go(self, told, start)
+    def tearing(state, file):
+        if state["step"] == job["tear_at"]:
+            file.write(b"PK half of it")
+            file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        save(state, file)
+    runs.Run.go, torch.save = dying, tearing
+    code = cli.run(job["arguments"])
+    sys.stdout.flush()
+    return code
+
+for line in sys.stdin:
+    job, children = json.loads(line), []
+    for rank in range(job["processes"]):
+        children.append(os.fork())
+        if not children[-1]:
+            try:
+                code = work(job, rank)
+            finally:
+                os._exit(code if "code" in dir() else 99)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    print(json.dumps(codes), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory):
+    """The toys' distribution, for this process; the folder is for others' PYTHONPATH."""
+    site = tmp_path_factory.mktemp("site")
+    (site / "runs_toys.py").write_text(TOYS)
+    info = site / "runs_toys-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: runs-toys\nVersion: 1.0\n")
+    doors = "[genzoo.families]\ndrop = runs_toys\nduel = runs_toys\n"
+    (info / "entry_points.txt").write_text(doors)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(site))
+        yield site
+    families._load.cache_clear()
+    sys.modules.pop("runs_toys", None)
+
+
+@pytest.fixture(scope="module")
+def workshop(toys):
+    """``forked(arguments, folder)``: run a command in a process of its own, or in several."""
+    path = os.pathsep.join([str(toys), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKSHOP],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+    ) as process:
+
+        def forked(arguments, folder, *, kill_at=None, tear_at=None, processes=1, **environment):
+            environment["GENZOO_HOME"] = os.environ["GENZOO_HOME"]
+            if processes > 1:
+                environment |= {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1"}
+            job = {"arguments": arguments, "folder": str(folder), "environment": environment}
+            job |= {"kill_at": kill_at, "tear_at": tear_at, "processes": processes}
+            process.stdin.write(json.dumps(job) + "\n")
+            process.stdin.flush()
+            codes = json.loads(process.stdout.readline())
+            said = "".join((Path(folder) / f"said.{r}").read_text() for r in range(processes))
+            return codes if processes > 1 else codes[0], said
+
+        yield forked
+        process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The folder of 40 made pictures, no two alike and none its own mirror image."""
+    folder = tmp_path_factory.mktemp("data") / "made"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for i in range(40):
+        pixels = random.integers(0, 256, (16, 16), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:03}.png")
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, toys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["genzoo", "test"])
+    return tmp_path
+
+
+# Each with what could go wrong when it goes on: averages, fading noise, dropout, flips, schedules.
+RECIPES = {
+    "dcgan": "width=4 code=4 batch_size=4 average=0.9 flip=true instance_noise=0.1 "
+    "discriminator_steps=2 decay_from=0.5",
+    "vae": "width=8 code=2 batch_size=8 average=0.9 flip=true warmup=0.5",
+    "drop": "batch_size=8 lr=0.01 optimizer=sgd momentum=0.9 decay_from=0.2",
+    "duel": "batch_size=4 penalty=gradient penalty_interval=3 generator_steps=2 augment=translation",
+}
+STEPS = 40
+
+
+def words(family, made, out, **more):
+    """The arguments that train ``family`` as its recipe says."""
+    settings = [w for pair in RECIPES[family].split() for w in ("--set", pair)]
+    line = ["train", family, "--data", str(made), "--out", str(out), *settings]
+    options = {"steps": STEPS, "checkpoint_every": 7, "seed": 3, "threads": 1, **more}
+    for name, value in {**options, "device": "cpu"}.items():
+        line += [f"--{name.replace('_', '-')}", str(value)]
+    return line
+
+
+def resume(out):
+    return command(["train", "--resume", "--out", str(out), "--threads", "1"])
+
+
+def begun(family, made, out="out", **more):
+    """A run by the Python API."""
+    values = assignments(RECIPES[family].split()) | more.pop("values", {})
+    asked = {"steps": STEPS, "seed": 3, "checkpoint_every": 7, "device": "cpu", **more}
+    named = str(made)
+    return runs.start(family, runs.open_data(named), Path(out), named=named, values=values, **asked)
+
+
+def flat(state, name=""):
+    """Every tensor and number of a checkpoint, by its path."""
+    if isinstance(state, dict):
+        return {k: v for key in state for k, v in flat(state[key], f"{name}/{key}").items()}
+    if isinstance(state, list | tuple):
+        return flat(dict(enumerate(state)), name)
+    return {name: state}
+
+
+def checkpoints(out):
+    return sorted(p.name for p in (Path(out) / "run/checkpoints").iterdir())
+
+
+def assert_same_run(one, two):
+    """Bit for bit: the last checkpoint, the weights, the log and every picture."""
+    assert checkpoints(one) == checkpoints(two)
+    states = [
+        flat(torch.load(Path(out) / f"run/checkpoints/{STEPS:08}.pt", weights_only=True))
+        for out in (one, two)
+    ]
+    assert states[0].keys() == states[1].keys()
+    assert sum(isinstance(v, torch.Tensor) for v in states[0].values()) > 5
+    for name, value in states[0].items():
+        other = states[1][name]
+        if isinstance(value, torch.Tensor):
+            assert value.dtype == other.dtype
+            assert torch.equal(value, other), name
+        elif name != "/seconds":
+            assert value == other, name
+    files = [store.WEIGHTS, "samples.png", "run/log.jsonl"]
+    files += [store.DISCRIMINATOR] * (Path(one) / store.DISCRIMINATOR).exists()
+    files += [f"run/grids/{p.name}" for p in (Path(one) / "run/grids").iterdir()]
+    for file in files:
+        assert _content(Path(one) / file) == _content(Path(two) / file), file
+
+
+def _content(path):
+    if path.suffix != ".png" or path.parent.name == "grids":
+        return path.read_bytes()
+    with Image.open(path) as picture:  # its text holds the model's name
+        return picture.tobytes()
+
+
+@pytest.fixture(scope="module")
+def straight(made, toys, tmp_path_factory):
+    """The folder of each recipe's run, which nothing interrupted."""
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENZOO_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setattr(sys, "argv", ["genzoo", "test"])
+
+        def run(family):
+            if family not in found:
+                out = tmp_path_factory.mktemp("straight") / family
+                assert command(words(family, made, out)) == 0
+                found[family] = out
+            return found[family]
+
+        yield run
+
+
+# ----------------------------------------------------------------------------- stopped and resumed
+
+
+@pytest.mark.parametrize("family", RECIPES)
+def test_killed_and_resumed_is_never_stopped(family, here, made, straight, workshop):
+    """SIGKILL at a step that is no multiple of anything; then, here, on to the end."""
+    code, _ = workshop(words(family, made, here / "out"), here, kill_at=17)
+    assert code == -signal.SIGKILL
+    assert checkpoints("out") == ["00000007.pt", "00000014.pt"]
+    assert not Path("out/config.json").exists()
+    assert resume("out") == 0
+    assert_same_run(straight(family), "out")
+
+
+def test_killed_while_it_writes_a_checkpoint(here, made, straight, workshop):
+    """... and then killed again while it repeats what it lost, in a process of its own."""
+    arguments = words("vae", made, here / "out")
+    assert workshop(arguments, here, tear_at=21)[0] == -signal.SIGKILL
+    assert checkpoints("out")[-2:] == ["00000007.pt", "00000014.pt"]
+    again = ["train", "--resume", "--out", "out", "--threads", "1"]
+    assert workshop(again, here, kill_at=33)[0] == -signal.SIGKILL
+    assert checkpoints("out")[-2:] == ["00000021.pt", "00000028.pt"]
+    assert workshop(again, here) == (0, "out\n")
+    assert_same_run(straight("vae"), "out")
+
+
+def test_ctrl_c_stops_between_two_steps(here, made, straight):
+    run = begun("dcgan", made)
+
+    def press(progress):
+        if progress.step == 17:
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt, match="stopped after step 17; --resume"):
+        run.go(press)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert checkpoints("out")[-1] == "00000017.pt"
+    assert resume("out") == 0
+    assert_same_run(straight("dcgan"), "out")
+
+
+def test_ctrl_c_twice_stops_at_once(here, made):
+    run = begun("drop", made)
+
+    def press(progress):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run.go(press)
+    assert not Path("out/run/checkpoints").exists()
+
+
+def test_a_run_needs_no_main_thread(here, made, straight):
+    run = begun("drop", made)
+    thread = threading.Thread(target=run.go)
+    thread.start()
+    thread.join()
+    assert_same_run(straight("drop"), "out")
+
+
+def stopped(family, made, out="out", at=33):
+    """A run that an exception threw out of its loop after step ``at``."""
+    run = begun(family, made, out)
+
+    def stop(progress):
+        if progress.step == at:
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        run.go(stop)
+    return Path(out)
+
+
+@pytest.mark.parametrize("damage", ["half", "empty", "text", "code", "folder"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(damage, here, made, straight, caplog):
+    out = stopped("drop", made)
+    newest = out / "run/checkpoints/00000028.pt"
+    content = newest.read_bytes()
+    newest.unlink()
+    if damage == "folder":
+        newest.mkdir()
+    elif damage == "code":
+        torch.save({"step": 28, "parts": Bomb()}, newest)
+    else:
+        parts = {"half": content[: len(content) // 2], "empty": b"", "text": b"checkpoint"}
+        newest.write_bytes(parts[damage])
+    run, start = runs.resume(out)
+    assert start == 21
+    assert "00000028.pt" in caplog.text
+    assert not Path("boom").exists(), "a checkpoint ran code"
+    if damage == "folder":
+        newest.rmdir()
+    run.go(start=start)
+    assert_same_run(straight("drop"), out)
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.mkdir, ("boom",)
+
+
+def test_without_a_whole_checkpoint_it_begins_again(here, made, straight):
+    out = stopped("drop", made)
+    for path in (out / "run/checkpoints").iterdir():
+        path.write_bytes(path.read_bytes()[:-100])
+    assert resume(out) == 0
+    assert_same_run(straight("drop"), out)
+
+
+def test_a_torn_log_is_mended(here, made, straight):
+    """Lines after the checkpoint are written again; one cut off by the crash is dropped."""
+    out = stopped("drop", made)
+    log = out / "run/log.jsonl"
+    assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == [10, 20, 30]
+    with log.open("ab") as file:
+        file.write(b'{"step": 4, "mo')
+    assert resume(out) == 0
+    assert_same_run(straight("drop"), out)
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [row["step"] for row in rows] == [10, 20, 30, 40]
+    assert all(row["model/loss"] > 0 for row in rows)
+
+
+def test_a_log_with_a_hole_of_zeros_is_mended(here, made, straight):
+    """What some file systems leave after a power cut."""
+    out = stopped("drop", made)
+    with (out / "run/log.jsonl").open("ab") as file:
+        file.write(b"\0" * 512 + b"\xff\xfe")
+    assert resume(out) == 0
+    assert_same_run(straight("drop"), out)
+
+
+def test_resuming_a_finished_run_harms_nothing(here, made, straight):
+    out = shutil.copytree(straight("vae"), here / "vae")
+    cards.add_scores(out, [{"name": "fd", "value": 1.5, "protocol": {"n": 10}}])
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    assert resume(out) == 0
+    assert_same_run(straight("vae"), out)
+    assert cards.read_metrics(out)["scores"][0]["value"] == 1.5
+    manifest = json.loads(before[out / "config.json"])
+    again = json.loads((out / "config.json").read_text())
+    for kept in (manifest, again):
+        kept["recipe"].pop("seconds")
+    assert manifest == again
+    assert {p for p in out.rglob("*") if p.is_file()} == {*before}
+
+
+def test_a_run_goes_on_from_elsewhere(here, made, straight, monkeypatch):
+    """The data's folder was named from where the run began."""
+    shutil.copytree(made, "made")
+    line = words("drop", "./made", "out")
+    assert command(line) == 0
+    shutil.rmtree("out/run/checkpoints")
+    (here / "below").mkdir()
+    monkeypatch.chdir("below")
+    assert resume("../out") == 0
+    assert_same_run(straight("drop"), "../out")
+
+
+# ------------------------------------------------------------------------------ what is refused
+
+
+def test_changed_data_end_a_run(here, made):
+    shutil.copytree(made, "made")
+    run = begun("drop", here / "made")
+    first = next(p for p in Path("made").iterdir())
+    runs.resume(Path("out"))
+    with Image.open(first) as picture:
+        picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(first)
+    with pytest.raises(BadInput, match=r"made has changed since out began"):
+        runs.resume(Path("out"))
+    assert run.plan.data_sha256 == data.open(made).sha256
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "not valid JSON"),
+        ("[]", "plan.json"),
+        ('{"steps": 0}', "plan.json"),
+        ("more", "more"),
+        ("steps", "steps: .*less than or equal to 1000000000"),
+        ("family", "no family is called 'gone'"),
+    ],
+)
+def test_a_plan_is_read_strictly(text, told, here, made):
+    begun("drop", made)
+    path = Path("out/run/plan.json")
+    plan = json.loads(path.read_text())
+    changed = {"more": {"more": 1}, "steps": {"steps": 10**12}, "family": {"family": "gone"}}
+    path.write_text(json.dumps({**plan, **changed[text]}) if text in changed else text)
+    with pytest.raises((BadInput, UnknownName), match=told):
+        runs.resume(Path("out"))
+
+
+def test_a_folder_is_used_once(here, made):
+    begun("drop", made)
+    with pytest.raises(
+        BadInput, match="out holds a run or a model already: --resume it, or --force"
+    ):
+        begun("drop", made)
+    toy = families.get("drop")
+    genzoo.save(toy.model(toy.tiny), here / "model", family="drop")
+    for name in ("README.md", "metrics.json"):  # perhaps somebody's, and it would be replaced
+        (here / name[:6]).mkdir()
+        (here / name[:6] / name).write_text("mine")
+    for name in ("model", "README", "metric"):
+        with pytest.raises(BadInput, match=f"{name} holds a run or a model already"):
+            begun("drop", made, name)
+    assert Path("README/README.md").read_text() == "mine"
+    with pytest.raises(BadInput, match="no run in"):
+        runs.resume(here / "model")
+
+
+def test_force_spares_what_is_not_the_runs(here, made):
+    begun("drop", made).go()
+    Path("out/notes.txt").write_text("mine")
+    run = begun("drop", made, force=True, steps=1)
+    assert Path("out/notes.txt").read_text() == "mine"
+    assert not Path("out/config.json").exists()
+    assert not Path("out/run/log.jsonl").exists()
+    run.go()
+    assert checkpoints("out") == ["00000001.pt"]
+
+
+# --------------------------------------------------------------------------- disks, and divergence
+
+
+def test_a_full_disk_keeps_the_earlier_checkpoints(here, made, straight):
+    run = begun("drop", made)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(progress):
+        if progress.step == 21:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
+
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with pytest.raises(Failed, match="cannot write the checkpoint of step 21"):
+            run.go(fill)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert checkpoints("out") == ["00000007.pt", "00000014.pt"]
+    assert resume("out") == 0
+    assert_same_run(straight("drop"), "out")
+
+
+def test_a_run_that_diverges_says_where_and_what_is_left(here, made):
+    values = {"lr": 10.0, "optimizer": "sgd", "average": 0.0, "warmup": 0.0}
+    run = begun("vae", made, values=values, steps=300, checkpoint_every=1)
+    with pytest.raises(Diverged) as caught:
+        run.go()
+    (*_, last) = kept = checkpoints("out")
+    step = int(last.removesuffix(".pt"))
+    text = str(caught.value)
+    # The step after the checkpoint is the one that could not be learnt; steps count from 0.
+    assert f"model at step {step}: loss " in text
+    assert "inf" in text or "nan" in text
+    assert str(Path("out/run/checkpoints") / last) in text
+    assert "lr=" in text
+    assert "\n" not in text
+    assert len(kept) == 2
+    for name in kept:
+        state = flat(torch.load(Path("out/run/checkpoints") / name, weights_only=True))
+        tensors = [v for v in state.values() if isinstance(v, torch.Tensor)]
+        assert tensors
+        assert all(t.isfinite().all() for t in tensors)
+    assert not Path("out/config.json").exists()
+    assert caught.value.exit_code == 1
+
+
+def test_no_checkpoint_holds_what_is_not_finite(here, made):
+    """A statistic can overflow while the loss is a number."""
+    run = begun("dcgan", made, values={"average": 0.0})
+
+    def overflow(progress):
+        if progress.step == 10:
+            next(run.trainer.model.buffers()).fill_(float("inf"))
+
+    with pytest.raises(Diverged, match=r"after step 14, generator\..*finite.*00000007.pt"):
+        run.go(overflow)
+    assert checkpoints("out") == ["00000007.pt"]
+
+
+def test_divergence_before_any_checkpoint(here, made):
+    run = begun("drop", made)
+    with torch.no_grad():
+        run.trainer.model.first[0].weight.fill_(float("nan"))
+    with pytest.raises(Diverged, match="at step 0: loss nan.*there is no checkpoint yet"):
+        run.go()
+
+
+# -------------------------------------------------------------------------------------- batches
+
+
+def rows(run, steps, start=0):
+    """Which pictures the steps' batches hold, and which of them are mirrored."""
+    whole = run.dataset.batch(np.arange(len(run.dataset)))
+    low, high = run.trainer.model.range
+    known = {}
+    for mirrored, x in ((False, whole), (True, whole.flip(-1))):
+        known |= {(row * (high - low) + low).numpy().tobytes(): i for i, row in enumerate(x)}
+        if not mirrored:
+            upright = {*known}
+    found = []
+    for _, batch in zip(range(steps), run.batches(start), strict=False):
+        keys = [row.contiguous().numpy().tobytes() for row in batch.x]
+        found.append([(known[key], key not in upright) for key in keys])
+    return found
+
+
+@pytest.mark.parametrize("size", [4, 7, 30, 100])
+def test_every_picture_comes_once_an_epoch(size, here, made):
+    run = begun("drop", made, values={"batch_size": size})
+    n = len(run.dataset)
+    seen = [i for batch in rows(run, 1 + 3 * n // size) for i, _ in batch]
+    epochs = [seen[i : i + n] for i in range(0, 3 * n, n)]
+    for epoch in epochs:
+        assert sorted(epoch) == [*range(n)]
+    assert len({*map(tuple, epochs)}) == 3, "every epoch has the same order"
+    assert [*range(n)] not in epochs
+
+
+def test_order_is_a_function_of_seed_and_step(here, made):
+    settings = {"batch_size": 7, "flip": True}
+    run = begun("drop", made, "a", values=settings)
+    whole = rows(run, 20)
+    assert rows(begun("drop", made, "b", values=settings), 20) == whole
+    assert rows(run, 9, start=11) == whole[11:]
+    assert rows(begun("drop", made, "c", values=settings, seed=4), 20) != whole
+    # Neither the global generators nor how long the run is have a say in it.
+    torch.manual_seed(1)
+    np.random.seed(1)
+    assert rows(begun("drop", made, "d", values=settings, steps=77), 20) == whole
+
+
+def test_about_half_are_mirrored(here, made):
+    run = begun("drop", made, values={"flip": True, "batch_size": 36})
+    n = len(run.dataset)
+    found = [pair for batch in rows(run, 10 * n // 36) for pair in batch]
+    share = sum(mirrored for _, mirrored in found) / len(found)
+    assert 0.4 < share < 0.6
+    turns = {i: {m for j, m in found if j == i} for i in range(n)}
+    assert sum(len(t) == 2 for t in turns.values()) > 0.9 * n, "a picture is always turned alike"
+    still = begun("drop", made, "still", values={"flip": False})
+    assert not any(m for batch in rows(still, 10) for _, m in batch)
+
+
+def test_batches_carry_where_they_stand(here, made):
+    run = begun("duel", made, values={"discriminator_steps": 3}, steps=20)
+    batches = run.batches(5)
+    first, second = next(batches), next(batches)
+    assert [(b.step, b.progress, b.seed) for b in (first, second)] == [(5, 0.25, 3), (6, 0.3, 3)]
+    assert len(first) == 12, "a batch for each of the discriminator's steps"
+    assert first.indices == tuple(range(12))
+    assert first.labels is None
+    low, high = first.x.min(), first.x.max()
+    assert (low >= 0) & (high <= 1)
+    assert high > 0.9
+    signed = next(begun("dcgan", made, "signed").batches())
+    assert signed.x.min() < -0.9
+
+
+def test_shares_of_processes_make_up_the_whole(here, made, monkeypatch):
+    """For each of a step's updates: then gradients, averaged, are those of one process."""
+    run = begun("duel", made, values={"discriminator_steps": 3, "batch_size": 8})
+    whole = [part for _, b in zip(range(12), run.batches(), strict=False) for part in b.split(3)]
+    for size in (2, 4):
+        monkeypatch.setattr(parallel, "size", lambda size=size: size)
+        shares = []
+        for rank in range(size):
+            monkeypatch.setattr(parallel, "rank", lambda rank=rank: rank)
+            each = zip(range(12), run.batches(), strict=False)
+            shares.append([part for _, b in each for part in b.split(3)])
+        for one, *parts in zip(whole, *shares, strict=True):
+            assert torch.equal(torch.cat([p.x for p in parts]), one.x)
+            assert sum((p.indices for p in parts), ()) == one.indices
+            assert {len(p) for p in parts} == {8 // size}
+
+
+# ------------------------------------------------------------------------------- several processes
+
+
+def weights(out, name=store.WEIGHTS):
+    return load_file(Path(out) / name)
+
+
+@pytest.mark.parametrize("family", ["vae", "duel"])
+def test_two_processes_are_one(family, here, made, workshop):
+    recipe = {"steps": 12, "checkpoint_every": 5}
+    if family == "duel":  # no dropout in what it runs, no batch statistics
+        recipe["set"] = "discriminator_steps=2"
+    assert command(words(family, made, "one", **recipe)) == 0
+    codes, said = workshop(
+        words(family, made, here / "two", **recipe), here, processes=2, MASTER_PORT=_port()
+    )
+    assert codes == [0, 0], said
+    names = [store.WEIGHTS] + [store.DISCRIMINATOR] * (family == "duel")
+    for file in names:
+        one, two = weights("one", file), weights("two", file)
+        assert one.keys() == two.keys()
+        for name, tensor in one.items():
+            assert torch.allclose(tensor, two[name], rtol=0, atol=1e-5), name
+    logs = [
+        [json.loads(line) for line in Path(out, "run/log.jsonl").read_text().splitlines()]
+        for out in ("one", "two")
+    ]
+    assert [row["step"] for row in logs[0]] == [row["step"] for row in logs[1]] == [10]
+    assert json.loads(Path("two/run/plan.json").read_text())["processes"] == 2
+    assert checkpoints("two") == checkpoints("one")
+
+
+def _port():
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
+@pytest.mark.slow
+def test_torchrun(here, made):
+    """As people start it."""
+    assert command(words("vae", made, "one", steps=12)) == 0
+    Path("script.py").write_text("import genzoo.cli\ngenzoo.cli.main()\n")
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", *torchrun, "script.py", *words("vae", made, "two", steps=12)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = weights("one"), weights("two")
+    for name, tensor in one.items():
+        assert torch.allclose(tensor, two[name], rtol=0, atol=1e-5), name
+
+
+# --------------------------------------------------------------------------- plans and estimates
+
+
+def test_minutes_become_steps(here, made, monkeypatch):
+    def estimate(plan, dataset):
+        return runs.Estimate({}, 0, 50.0, plan.steps, 0)
+
+    monkeypatch.setattr(runs, "estimate", estimate)
+    plan = begun("drop", made, steps=None, minutes=2, checkpoint_every=300).plan
+    assert plan.steps == 6000
+    by_default = runs.start(
+        "drop", runs.open_data(str(made)), here / "b", named=str(made), minutes=2, device="cpu"
+    )
+    assert by_default.plan.steps == 6000
+    assert by_default.plan.checkpoint_every == by_default.plan.grid_every == 300
+
+
+def test_an_estimate_trains_nothing_that_is_kept(here, made):
+    dataset = runs.open_data(str(made))
+    plan = runs.planned("vae", dataset, named=str(made), steps=7, values={"width": 8}, device="cpu")
+    found = runs.estimate(plan, dataset)
+    parts = families.get("vae")
+    model = parts.model(parts.config(shape=(1, 16, 16), width=8))
+    assert found.parameters == {"model": sum(p.numel() for p in model.parameters())}
+    assert found.rate > 0
+    assert (found.steps, found.seconds) == (7, pytest.approx(7 / found.rate))
+    assert found.memory > 1 << 20
+    assert [p.name for p in here.iterdir()] == ["home"]
+
+
+def test_an_estimate_goes_no_further_than_the_run(here, made, monkeypatch):
+    """Beyond the end of a schedule, rates would be negative, and the trial climb."""
+    rates, schedule = [], Player.schedule
+
+    def watched(self, progress):
+        schedule(self, progress)
+        rates.append(self.optimizer.param_groups[0]["lr"])
+
+    monkeypatch.setattr(Player, "schedule", watched)
+    dataset = runs.open_data(str(made))
+    values = {"optimizer": "sgd", "lr": 0.01, "decay_from": 0.5}
+    plan = runs.planned("drop", dataset, named=str(made), steps=1, values=values, device="cpu")
+    assert runs.estimate(plan, dataset).rate > 0
+    assert len(rates) > 3
+    assert min(rates) >= 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"steps": 0}, "steps"),
+        ({"steps": 10**10}, "steps"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**63}, "seed"),
+        ({"precision": "fp8"}, "precision.*fp8"),
+        ({"micro_batches": 3}, "batch_size 8 cannot be shared out evenly over 3"),
+        ({"micro_batches": 0}, "micro_batches"),
+        ({"checkpoint_every": 0}, "checkpoint_every"),
+        ({"device": "tpu"}, "no device 'tpu'"),
+        ({"values": {"batch_siez": 3}}, "did you mean batch_size"),
+        ({"values": {"shape": [1, 8, 9]}}, "shape"),
+        ({"no_such_setting": 1}, "no_such_setting"),
+    ],
+)
+def test_a_wrong_request_leaves_nothing(asked, told, here, made):
+    with pytest.raises((BadInput, UnknownName), match=told) as caught:
+        begun("drop", made, **asked)
+    assert "\n" not in str(caught.value)
+    assert not Path("out").exists()
+
+
+def test_what_a_finished_run_leaves(here, made):
+    out = begun("dcgan", made, steps=20, checkpoint_every=6, grid_every=10).go()
+    model = genzoo.load(out)
+    assert not model.training
+    manifest = store.read_manifest(out)
+    recipe = manifest.recipe
+    assert (manifest.family, manifest.data, manifest.name) == ("dcgan", "made", "out")
+    assert (recipe.steps, recipe.seed) == (20, 3)
+    assert recipe.data_sha256 == data.open(made).sha256
+    assert recipe.config["size"] == 16
+    assert recipe.options["instance_noise"] == 0.1
+    assert recipe.versions["torch"] in torch.__version__
+    assert checkpoints(out) == ["00000018.pt", "00000020.pt"]
+    grids = sorted(p.name for p in (out / "run/grids").iterdir())
+    assert grids == ["00000000.png", "00000010.png", "00000020.png"]
+    assert sum(p.numel() for p in store.load_discriminator(out).parameters()) > 0
+    state = torch.load(out / "run/checkpoints/00000020.pt", weights_only=True)["parts"]
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, state["average"][name]), "not the averaged weights"
+
+
+def test_progress_says_how_long(here, made):
+    seen = []
+    begun("drop", made, steps=5).go(seen.append)
+    assert [(p.step, p.steps) for p in seen] == [(i, 5) for i in range(1, 6)]
+    assert seen[-1].left == 0
+    assert seen[1].left == pytest.approx(3 / seen[1].rate)
+    assert seen[0].logs["model/loss"].isfinite()
