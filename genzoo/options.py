@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from genzoo.schemas import Count, Rate, Schema, Share, Weight
+from genzoo.schemas import Count, Decay, Rate, Schema, Share, Weight
 
 
 class Options(Schema):
@@ -15,9 +15,9 @@ class Options(Schema):
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
     lr: Rate = 1e-3
     """learning rate of the model"""
-    beta1: Share = 0.9
+    beta1: Decay = 0.9
     """Adam's first decay"""
-    beta2: Share = 0.999
+    beta2: Decay = 0.999
     """Adam's second decay; RMSprop's smoothing"""
     momentum: Share = 0.0
     """of rmsprop and sgd"""
@@ -27,7 +27,7 @@ class Options(Schema):
     """share of the run after which the rates fall linearly to 0"""
     clip: Weight = 0.0
     """largest gradient norm; 0 leaves gradients as they are"""
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    average: Decay = 0.0
     """decay of the moving average of the weights that is kept; 0 keeps the last weights"""
     flip: bool = False
     """mirror half of the images"""

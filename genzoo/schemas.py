@@ -12,6 +12,7 @@ from genzoo.errors import BadInput, GenzooError, unknown
 Count = Annotated[int, Field(ge=1, le=65_536)]
 Rate = Annotated[float, Field(gt=0, le=10)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Name = Annotated[str, Field(max_length=200)]
 Names = Annotated[tuple[Name, ...], Field(max_length=10_000)]

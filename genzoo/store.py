@@ -239,6 +239,8 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = Fals
                 file.flush()
                 os.fsync(file.fileno())
         folder.mkdir(exist_ok=True)
+        for name in set(FILES) - files.keys():  # another model's card says nothing of this one
+            (folder / name).unlink(missing_ok=True)
         for name in sorted(files, key=lambda n: n == CONFIG):
             (aside / name).replace(folder / name)
     except OSError as error:
@@ -290,7 +292,7 @@ def _on_meta(build: "Callable[[], Any]", folder: Path) -> Any:
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise InvalidModel(f"{folder}: no model can be built from its config: {reason}") from error
-    limit = int(os.environ.get("GENZOO_MAX_WEIGHT_BYTES", 8 << 30))
+    limit = _largest_model()
     needed = sum(t.numel() * t.element_size() for t in network.state_dict().values())
     if needed > limit:
         raise InvalidModel(f"{folder}: its config asks for {needed} bytes, allowed are {limit}")
@@ -327,6 +329,13 @@ def _hashed(path: Path, sha256: str) -> bytes:
     if _sha256(content) != sha256:
         raise InvalidModel(f"{path}: its hash is not the one in {CONFIG}: damaged or exchanged")
     return content
+
+
+def _largest_model() -> int:
+    given = os.environ.get("GENZOO_MAX_WEIGHT_BYTES", str(8 << 30))
+    if not given.isdecimal():
+        raise BadInput(f"GENZOO_MAX_WEIGHT_BYTES must be a whole number of bytes, got {given!r}")
+    return int(given)
 
 
 def _tensors(network: "nn.Module") -> "list[tuple[str, Tensor]]":
@@ -389,7 +398,10 @@ def _packed(network: "nn.Module", dtype: str) -> bytes:
 def _read(path: Path, largest: int) -> bytes:
     if _regular(path) > largest:
         raise InvalidModel(f"{path} is larger than {largest} bytes")
-    return path.read_bytes()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Failed(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def _regular(path: Path) -> int:

@@ -80,7 +80,8 @@ class Adversarial(Trainer):
         fake_logits = self.discriminator(self._seen(batch, fake, "fake"), batch.labels).float()
         loss = self._against(batch, real_logits, 1 - self.options.smoothing, "real")
         loss = loss + self._against(batch, fake_logits, 0.0, "fake")
-        correct = (real_logits > 0).float().mean() + (fake_logits < 0).float().mean()
+        border = 0.5 if self.options.loss == "least-squares" else 0.0  # half-way between targets
+        correct = (real_logits > border).float().mean() + (fake_logits < border).float().mean()
         logs = {
             "accuracy": correct / 2,
             "D(x)": real_logits.sigmoid().mean(),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from genzoo.draws import Draws, digest
-from genzoo.errors import Failed
+from genzoo.errors import BadInput, Failed
 from genzoo.folding import channels_last
 from genzoo.models import Model
 from genzoo.options import Options
@@ -59,7 +59,9 @@ class Batch:
         """As many batches of equal length, in order."""
         if parts == 1:
             return [self]
-        size = len(self) // parts
+        size, rest = divmod(len(self), parts)
+        if rest:
+            raise BadInput(f"a batch of {len(self)} cannot be shared out evenly over {parts}")
         return [self._rows(slice(i * size, (i + 1) * size)) for i in range(parts)]
 
     def _rows(self, rows: slice) -> "Batch":

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import genzoo
 from genzoo.options import AdversarialOptions
-from genzoo.schemas import Channels, Count, Rate, Schema, Share
+from genzoo.schemas import Channels, Count, Decay, Rate, Schema
 
 
 class Config(Schema):
@@ -44,7 +44,7 @@ class Options(AdversarialOptions):
 
     batch_size: Count = 128
     lr: Rate = 2e-4
-    beta1: Share = 0.5
+    beta1: Decay = 0.5
 
 
 def _seed(size: int) -> int:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import genzoo
 from genzoo.options import Options
-from genzoo.schemas import Count, Rate, Schema, Shape, Share, Weight
+from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Share, Weight
 
 # Adam moves a lone scalar by at most its rate a step, whatever the loss: give it strides.
 STRIDE = 20.0
@@ -41,7 +41,7 @@ class TrainOptions(Options):
 
     batch_size: Count = 128
     lr: Rate = 1e-3
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    average: Decay = 0.999
     beta: Weight = 1.0
     """weight of the divergence from the prior"""
     beta_warmup: Share = 0.1
