@@ -171,8 +171,9 @@ class Run:
                     lines.write(json.dumps({"step": step, **values}) + "\n")
                 if report:
                     report(Progress(step, self.plan.steps, (step - start) / spent, logs))
-                self._keep(step, earlier + spent, pressed())
-                if pressed():
+                now = pressed()  # asked once: what is pressed while keeping is for the next step
+                self._keep(step, earlier + spent, now)
+                if now:
                     raise Interrupted(f"stopped after step {step}; --resume goes on from there")
         return self._finish(earlier + time.monotonic() - began)
 
@@ -201,7 +202,7 @@ class Run:
             return
         path = self.folder / "run" / "log.jsonl"
         kept = [s for s in _lines(path) if _step_of(s) <= start]
-        write_whole(path, "".join(kept).encode())
+        write_whole(path, "".join(f"{s}\n" for s in kept).encode())
         with path.open("a", buffering=1) as file:
             yield file
 
@@ -232,7 +233,9 @@ class Run:
         except (OSError, RuntimeError) as error:
             aside.unlink(missing_ok=True)
             raise Failed(f"cannot write the checkpoint of step {step}: {error}") from error
-        for old in _checkpoints(self.folder)[2:]:
+        found = _checkpoints(self.folder)
+        good = [p for p in found if int(p.stem) <= step]  # what is newer could not be read
+        for old in {*found} - {*good[:2]}:
             old.unlink()
 
     def restore(self) -> int:
@@ -388,8 +391,10 @@ def resume(folder: Path, root: Path | None = None) -> tuple[Run, int]:
     if dataset.sha256 != plan.data_sha256:
         raise BadInput(f"{plan.data} has changed since {folder} began: the run cannot go on")
     torch.set_num_threads(plan.threads)  # sums depend on how they are shared out
-    if plan.versions != _versions(plan.family):
-        log.warning("versions differ from the run's: it goes on, but not bit for bit")
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if (plan.versions, plan.processes) != (_versions(plan.family), processes):
+        what = "processes" if plan.processes != processes else "versions"
+        log.warning("%s differ from the run's: it goes on, but not bit for bit", what)
     parallel.start(devices.device(plan.device))
     run = Run(plan, dataset, folder)
     return run, run.restore()
@@ -461,7 +466,7 @@ def _clear(folder: Path) -> None:
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text(errors="replace").splitlines(keepends=True) if path.exists() else []
+    return path.read_text(errors="replace").splitlines() if path.exists() else []
 
 
 def _step_of(line: str) -> float:

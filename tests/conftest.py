@@ -1,6 +1,7 @@
 """What all tests share: a home of their own, one thread, and a toy of each ability."""
 
 import math
+import os
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ import genzoo
 from genzoo.schemas import Count, Schema
 
 torch.set_num_threads(1)
+# Subprocesses too: two threads that share one free core wait for each other, many times as long.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(autouse=True)

@@ -198,7 +198,11 @@ ONE_LINE = [
     ("sample MODELS/toy -o points.png", 2, ["points.png", ".npy"]),
     ("train vae --steps 1 --resume", 2, ["--resume needs --out"]),
     ("train vae --steps 1 --resume --out ./empty", 2, ["no run in empty"]),
-    ("train vae --steps 1 --out ./old", 2, ["old holds a run or a model already", "--resume", "--force"]),
+    (
+        "train vae --steps 1 --out ./old",
+        2,
+        ["old holds a run or a model already", "--resume", "--force"],
+    ),
     ("train vae --steps 1 --out file.txt", 1, ["file.txt"]),
     # what is broken, out of reach, or not to be trusted
     ("sample some-one/some-model", 3, ["some-one/some-model", "Hub"]),

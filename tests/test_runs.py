@@ -118,6 +118,7 @@ for line in sys.stdin:
                 os._exit(code if "code" in dir() else 99)
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     print(json.dumps(codes), flush=True)
+os._exit(0)
 """
 
 
@@ -191,7 +192,8 @@ RECIPES = {
     "discriminator_steps=2 decay_from=0.5",
     "vae": "width=8 code=2 batch_size=8 average=0.9 flip=true warmup=0.5",
     "drop": "batch_size=8 lr=0.01 optimizer=sgd momentum=0.9 decay_from=0.2",
-    "duel": "batch_size=4 penalty=gradient penalty_interval=3 generator_steps=2 augment=translation",
+    "duel": "batch_size=4 penalty=gradient penalty_interval=3 generator_steps=2 "
+    "augment=translation",
 }
 STEPS = 40
 
@@ -213,7 +215,8 @@ def resume(out):
 def begun(family, made, out="out", **more):
     """A run by the Python API."""
     values = assignments(RECIPES[family].split()) | more.pop("values", {})
-    asked = {"steps": STEPS, "seed": 3, "checkpoint_every": 7, "device": "cpu", **more}
+    asked = {"steps": STEPS, "seed": 3, "checkpoint_every": 7, "grid_every": 20, "device": "cpu"}
+    asked |= more
     named = str(made)
     return runs.start(family, runs.open_data(named), Path(out), named=named, values=values, **asked)
 
@@ -249,7 +252,9 @@ def assert_same_run(one, two):
             assert value == other, name
     files = [store.WEIGHTS, "samples.png", "run/log.jsonl"]
     files += [store.DISCRIMINATOR] * (Path(one) / store.DISCRIMINATOR).exists()
-    files += [f"run/grids/{p.name}" for p in (Path(one) / "run/grids").iterdir()]
+    grids = [{p.name for p in (Path(out) / "run/grids").iterdir()} for out in (one, two)]
+    assert {"00000000.png", "00000020.png", "00000040.png"} <= grids[0] & grids[1]
+    files += [f"run/grids/{name}" for name in grids[0] & grids[1]]
     for file in files:
         assert _content(Path(one) / file) == _content(Path(two) / file), file
 
@@ -335,7 +340,12 @@ def test_ctrl_c_twice_stops_at_once(here, made):
 
 def test_a_run_needs_no_main_thread(here, made, straight):
     run = begun("drop", made)
-    thread = threading.Thread(target=run.go)
+
+    def work():
+        torch.set_num_threads(1)
+        run.go()
+
+    thread = threading.Thread(target=work)
     thread.start()
     thread.join()
     assert_same_run(straight("drop"), "out")
@@ -570,7 +580,7 @@ def test_divergence_before_any_checkpoint(here, made):
     run = begun("drop", made)
     with torch.no_grad():
         run.trainer.model.first[0].weight.fill_(float("nan"))
-    with pytest.raises(Diverged, match="at step 0: loss nan.*there is no checkpoint yet"):
+    with pytest.raises(Diverged, match=r"at step 0: loss nan.*there is no checkpoint yet"):
         run.go()
 
 
@@ -731,11 +741,9 @@ def test_minutes_become_steps(here, made, monkeypatch):
     monkeypatch.setattr(runs, "estimate", estimate)
     plan = begun("drop", made, steps=None, minutes=2, checkpoint_every=300).plan
     assert plan.steps == 6000
-    by_default = runs.start(
-        "drop", runs.open_data(str(made)), here / "b", named=str(made), minutes=2, device="cpu"
-    )
-    assert by_default.plan.steps == 6000
-    assert by_default.plan.checkpoint_every == by_default.plan.grid_every == 300
+    dataset, named = runs.open_data(str(made)), str(made)
+    plan = runs.start("drop", dataset, here / "b", named=named, minutes=2, device="cpu").plan
+    assert (plan.steps, plan.checkpoint_every, plan.grid_every) == (6000, 300, 300)
 
 
 def test_an_estimate_trains_nothing_that_is_kept(here, made):

@@ -1,0 +1,132 @@
+"""Runs, where two rare things meet: broken files and Ctrl-C, resized data, other process counts."""
+
+import json
+import shutil
+import signal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genzoo import runs
+from genzoo.errors import BadInput
+from genzoo.models import Sampler
+from genzoo.training import parallel
+
+VALUES = {"shape": [1, 16, 16], "width": 8, "code": 2, "batch_size": 4}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos") / "faces"
+    (folder / "train").mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 256, (45, 16, 16), dtype=np.uint8)
+    for number, pixels in enumerate(noise):
+        Image.fromarray(pixels).save(folder / "train" / f"{number:02}.png")
+    return folder
+
+
+def begin(folder, photos, family="vae", values=VALUES, steps=12, **more):
+    dataset = runs.open_data(str(photos), values)
+    asked = {"device": "cpu", "checkpoint_every": 4, "grid_every": 6, "log_every": 1, **more}
+    named = str(photos)
+    return runs.start(family, dataset, folder, named=named, steps=steps, values=values, **asked)
+
+
+def pressed(run, at, start=0):
+    """Ctrl-C after step ``at``."""
+    with pytest.raises(runs.Interrupted):
+        run.go(lambda p: signal.raise_signal(signal.SIGINT) if p.step == at else None, start)
+    return run.folder
+
+
+def go_on(folder):
+    run, start = runs.resume(folder)
+    return run.go(start=start)
+
+
+@pytest.fixture
+def whole(tmp_path, photos):
+    return begin(tmp_path / "whole", photos).go()
+
+
+def assert_same(one, other):
+    for name in ("model.safetensors", "run/log.jsonl"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def test_a_lost_line_end_costs_no_line(whole, photos, tmp_path):
+    folder = pressed(begin(tmp_path / "torn", photos), 9)
+    log = folder / "run" / "log.jsonl"
+    log.write_text(log.read_text().removesuffix("\n"))
+    go_on(folder)
+    assert_same(whole, folder)
+
+
+def test_broken_checkpoints_do_not_push_out_a_whole_one(whole, photos, tmp_path):
+    folder = pressed(begin(tmp_path / "torn", photos), 10)
+    for path in (folder / "run" / "checkpoints").iterdir():
+        path.write_bytes(b"")
+    run, start = runs.resume(folder)
+    assert start == 0
+    pressed(run, 3, start)
+    assert runs.resume(folder)[1] == 3
+    go_on(folder)
+    assert_same(whole, folder)
+
+
+def test_ctrl_c_while_a_grid_is_drawn_keeps_the_step_it_names(photos, tmp_path, monkeypatch):
+    run, draw = begin(tmp_path / "run", photos, grid_every=3), Sampler.sample
+
+    def slow(model, *args, **kwargs):
+        if (run.folder / "run" / "log.jsonl").stat().st_size:  # not the grid of step 0
+            signal.raise_signal(signal.SIGINT)
+        return draw(model, *args, **kwargs)
+
+    monkeypatch.setattr(Sampler, "sample", slow)
+    with pytest.raises(runs.Interrupted) as ended:
+        run.go()
+    step = runs.resume(run.folder)[1]
+    assert step in (3, 4)
+    assert f"after step {step};" in str(ended.value)
+
+
+def test_one_changed_bit_of_one_picture_ends_a_run(photos, tmp_path):
+    mine = shutil.copytree(photos, tmp_path / "mine")
+    folder = pressed(begin(tmp_path / "run", mine), 5)
+    picture = mine / "train" / "07.png"
+    pixels = np.asarray(Image.open(picture)).copy()
+    pixels[3, 3] ^= 1
+    Image.fromarray(pixels).save(picture)
+    with pytest.raises(BadInput, match=r"mine has changed since .*run began"):
+        runs.resume(folder)
+    shutil.copy2(photos / "train" / "07.png", picture)
+    assert runs.resume(folder)[1] == 5
+    for number in range(5, 15):  # some of them are held out for testing
+        (mine / "train" / f"{number:02}.png").unlink()
+    with pytest.raises(BadInput, match="has changed"):
+        runs.resume(folder)
+
+
+def test_a_run_on_resized_data_goes_on(photos, tmp_path):
+    """size and channels are the config's: a resumed run finds the same pixels."""
+    values = {"size": 8, "channels": 3, "width": 4, "batch_size": 4}
+    run, start = runs.resume(pressed(begin(tmp_path / "run", photos, "dcgan", values, 3), 2))
+    assert (run.dataset.shape, start) == ((3, 8, 8), 2)
+    with pytest.raises(BadInput, match=r"size is 16 in .*got 8"):
+        runs.planned("dcgan", runs.open_data(str(photos)), named="x", steps=1, values={"size": 8})
+
+
+def test_minutes_are_for_one_process(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "size", lambda: 2)
+    with pytest.raises(BadInput, match="several processes need --steps"):
+        begin(tmp_path / "run", photos, steps=None, minutes=1.0)
+
+
+def test_another_count_of_processes_is_told(photos, tmp_path, caplog):
+    """Two processes' sums are not one's: bit for bit holds on the same count alone."""
+    folder = pressed(begin(tmp_path / "run", photos), 5)
+    path = folder / "run" / "plan.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "processes": 2}))
+    assert runs.resume(folder)[1] == 5
+    assert "bit for bit" in caplog.text
