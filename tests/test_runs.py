@@ -318,7 +318,7 @@ def test_ctrl_c_stops_between_two_steps(here, made, straight):
             signal.raise_signal(signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt, match="stopped after step 17; --resume"):
+    with pytest.raises(runs.Interrupted, match="stopped after step 17; --resume"):
         run.go(press)
     assert signal.getsignal(signal.SIGINT) is before
     assert checkpoints("out")[-1] == "00000017.pt"
@@ -819,6 +819,16 @@ def test_what_a_finished_run_leaves(here, made):
     state = torch.load(out / "run/checkpoints/00000020.pt", weights_only=True)["parts"]
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, state["average"][name]), "not the averaged weights"
+
+
+def test_what_is_fitted_afterwards_is_in_the_model_alone(straight):
+    """A checkpoint is from before that, or going on from it would differ."""
+    out = straight("vae")
+    state = torch.load(out / f"run/checkpoints/{STEPS:08}.pt", weights_only=True)["parts"]
+    assert not state["average"]["prior_mean"].any()
+    model = weights(out)
+    assert model["prior_mean"].all()
+    assert not torch.equal(model["prior_scale"], torch.eye(2))
 
 
 def test_progress_says_how_long(here, made):

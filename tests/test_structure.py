@@ -22,7 +22,9 @@ ORDER = re.findall(
 errors version files schemas options draws samples folding devices models
 training.parallel training.losses training.penalties training.tricks training.trainer
 training.stock training
-families data store cards sampling runs testing
+families
+data.sets data.trees data.pictures data.cache data.named data.made data
+store cards sampling runs testing
 cli.app cli.data cli.families cli.list cli.sample cli.train cli
 """,
 )

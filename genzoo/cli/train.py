@@ -83,9 +83,11 @@ def _begin(
     force: bool,
     json: bool,
 ) -> None:
-    from genzoo import families, runs
+    from genzoo import families
 
-    families.get(family)
+    families.get(family)  # a name that nobody has is said before torch is imported
+    from genzoo import runs
+
     dataset = runs.open_data(asked["named"], asked["values"], Path(root) if root else None)
     if dry_run:
         plan = runs.planned(family, dataset, **{**asked, "steps": budget["steps"] or 1})
