@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from genzoo import families, store
-from genzoo.errors import BadInput, InvalidModel, Unreachable, unknown
+from genzoo.errors import InvalidModel, Unreachable, unknown
 from genzoo.files import expanded, is_folder, write_whole
 from genzoo.schemas import read_json
 from genzoo.store import CONFIG, DISCRIMINATOR, WEIGHTS, Manifest
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from genzoo.models import Model
@@ -131,7 +132,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     path = folder / "metrics.json"
     if not path.exists():
         return {}
-    values = read_json(path.read_bytes(), str(path), InvalidModel)
+    values = read_json(store.read_capped(path, store.LARGEST_JSON), str(path), InvalidModel)
     if not isinstance(values, dict):
         raise InvalidModel(f"{path}: expected an object, got {type(values).__name__}")
     return values
@@ -169,21 +170,31 @@ def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
 
 def fingerprint(model: Any) -> str:
     """``sample(4, seed=0)`` in 8 bits, packed: whether weights and code still draw the same."""
-    x = model.sample(4, seed=0).tensor.clamp(0, 1).mul(255).round().byte().cpu().numpy()
-    return base64.b64encode(zlib.compress(x.tobytes(), 9)).decode()
+    return base64.b64encode(zlib.compress(_four(model).tobytes(), 9)).decode()
 
 
 def distance(model: Any, packed: str) -> int:
-    """The largest difference, in 256ths, between a fingerprint and what ``model`` draws now."""
+    """The largest difference, in 256ths, between a fingerprint and what ``model`` draws now.
+
+    Raises InvalidModel if ``packed`` is no fingerprint of a model of this shape.
+    """
     import numpy as np
 
-    now, kept = (
-        np.frombuffer(zlib.decompress(base64.b64decode(p)), np.uint8).astype(int)
-        for p in (fingerprint(model), packed)
-    )
-    if now.shape != kept.shape:
-        raise BadInput(f"the fingerprint has {kept.size} values, the model draws {now.size}")
-    return int(np.abs(now - kept).max())
+    now = _four(model)
+    try:
+        # A few bytes can unpack to any number: no more than one too many.
+        content = base64.b64decode(packed, validate=True)
+        kept = np.frombuffer(zlib.decompressobj().decompress(content, now.size + 1), np.uint8)
+    except (ValueError, zlib.error) as error:
+        raise InvalidModel(f"the fingerprint is damaged: {error}") from None
+    if now.size != kept.size:
+        raise InvalidModel(f"the fingerprint does not have the {now.size} values the model draws")
+    return int(np.abs(now.ravel().astype(int) - kept).max())
+
+
+def _four(model: Any) -> "np.ndarray":
+    x: np.ndarray = model.sample(4, seed=0).tensor.clamp(0, 1).mul(255).round().byte().cpu().numpy()
+    return x
 
 
 def render(manifest: Manifest, metrics: dict[str, Any], pictured: bool) -> str:

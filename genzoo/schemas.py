@@ -40,6 +40,8 @@ def checked(schema: type[S], values: Any, where: str, error: type[GenzooError] =
     """``values``, as JSON reads them, as a ``schema``; what is wrong comes as one line."""
     try:
         return schema.model_validate_json(json.dumps(values))
+    except TypeError as failure:  # a set, a tensor: given in Python, not read from a file
+        raise error(f"{where}: {failure}") from None
     except ValidationError as failure:
         raise error(f"{where}: {_first(failure)}") from None
 

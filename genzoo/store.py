@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 CONFIG, WEIGHTS, DISCRIMINATOR = "config.json", "model.safetensors", "discriminator.safetensors"
 FILES = (CONFIG, WEIGHTS, DISCRIMINATOR, "README.md", "metrics.json", "samples.png")
-_LARGEST_JSON, _LARGEST_HEADER = 1 << 20, 1 << 20
+LARGEST_JSON, _LARGEST_HEADER = 1 << 20, 1 << 20
 _DTYPES = {  # torch's names: safetensors', bytes
     "float64": ("F64", 8),
     "float32": ("F32", 4),
@@ -180,7 +180,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not there:
         raise UnknownName(f"there is no folder {folder}")
     path = folder / CONFIG
-    values = read_json(_read(path, _LARGEST_JSON), str(path), InvalidModel)
+    values = read_json(read_capped(path, LARGEST_JSON), str(path), InvalidModel)
     if not isinstance(values, dict):
         raise InvalidModel(f"{path}: expected an object, got {type(values).__name__}")
     if type(values.get("format")) is not int or values["format"] != FORMAT:
@@ -395,7 +395,8 @@ def _packed(network: "nn.Module", dtype: str) -> bytes:
     return pack(state)
 
 
-def _read(path: Path, largest: int) -> bytes:
+def read_capped(path: Path, largest: int) -> bytes:
+    """The content of a regular file of at most so many bytes. Raises InvalidModel."""
     if _regular(path) > largest:
         raise InvalidModel(f"{path} is larger than {largest} bytes")
     try:

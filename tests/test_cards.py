@@ -1,6 +1,10 @@
 """Cards: what a name means, which model stands for a family, what is written beside the weights."""
 
+import base64
 import json
+import os
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import pytest
@@ -225,6 +229,16 @@ def test_broken_metrics(folder, content, says):
         cards.read_metrics(folder)
 
 
+def test_metrics_are_read_from_a_small_regular_file_alone(folder):
+    (folder / "metrics.json").write_bytes(b" " * (store.LARGEST_JSON + 1))
+    with pytest.raises(InvalidModel, match="is larger than 1048576 bytes"):
+        cards.read_metrics(folder)
+    (folder / "metrics.json").unlink()
+    os.mkfifo(folder / "metrics.json")  # to read it would wait for ever
+    with pytest.raises(InvalidModel, match=r"metrics\.json is not a plain file"):
+        cards.read_metrics(folder)
+
+
 def test_the_readme_follows_the_scores(folder):
     cards.add_scores(folder, [SCORE])
     assert "| fd-mnist | 12.5 | n 1000, seed 0 |" in (folder / "README.md").read_text()
@@ -282,8 +296,24 @@ def test_the_distance_is_counted_in_256ths(latent):
 def test_a_fingerprint_of_another_size():
     packed = cards.fingerprint(tiny())
     other = families.get("vae").model(families.get("vae").config(shape=(3, 8, 8), width=8))
-    with pytest.raises(BadInput, match="the fingerprint has 1024 values, the model draws 768"):
+    with pytest.raises(InvalidModel, match="does not have the 768 values the model draws"):
         cards.distance(other, packed)
+
+
+@pytest.mark.parametrize("packed", ["abc", "ü", "QUJD", ""])
+def test_a_damaged_fingerprint(packed):
+    with pytest.raises(InvalidModel, match=r"fingerprint is damaged|does not have the 1024 values"):
+        cards.distance(tiny(), packed)
+
+
+def test_a_fingerprint_that_would_fill_the_memory_is_not_unpacked():
+    gigabyte = zlib.compressobj(9)
+    content = b"".join(gigabyte.compress(bytes(1 << 20)) for _ in range(1024)) + gigabyte.flush()
+    tracemalloc.start()
+    with pytest.raises(InvalidModel, match="does not have the 1024 values the model draws"):
+        cards.distance(tiny(), base64.b64encode(content).decode())
+    assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    tracemalloc.stop()
 
 
 # ------------------------------------------------------------------------------------- complete

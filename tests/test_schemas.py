@@ -51,6 +51,11 @@ def test_good_values_are_taken():
     )  # fmt: skip
 
 
+def test_what_json_cannot_hold_is_refused_in_one_line():
+    with pytest.raises(BadInput, match=r"^config: Object of type set is not JSON serializable$"):
+        checked(Sizes, {"names": {"a"}}, "config")
+
+
 def test_a_whole_number_is_a_float_too():
     assert checked(Sizes, {"rate": 1}, "config").rate == 1.0
 
