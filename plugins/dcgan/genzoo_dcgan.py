@@ -3,7 +3,7 @@
 Radford, Metz & Chintala 2016 (arXiv:1511.06434), sections 3 and 4.
 """
 
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Annotated
 
 from pydantic import Field, field_validator
@@ -23,6 +23,8 @@ class Config(Schema):
     code: Count = 100
     width: Annotated[int, Field(ge=1, le=1024)] = 64
     """feature maps next to the image; they double towards the code"""
+    hidden: Annotated[int, Field(ge=0, le=65536)] = 0
+    """units between code and maps; 0: none, as in the paper (the authors' MNIST code has 1024)"""
 
     @field_validator("size")
     @classmethod
@@ -33,10 +35,10 @@ class Config(Schema):
             )
         return size
 
-    def widths(self) -> list[int]:
-        """Feature maps from the smallest map to the largest."""
-        levels = (self.size // _seed(self.size)).bit_length() - 1
-        return [self.width * 2**i for i in reversed(range(levels))]
+    def widths(self, smallest: int) -> list[int]:
+        """Feature maps from the image inwards, until they are no larger than ``smallest``."""
+        levels = next(i for i in count() if self.size >> i <= smallest)
+        return [self.width * 2**i for i in range(levels)]
 
 
 class Options(AdversarialOptions):
@@ -68,10 +70,13 @@ class Generator(genzoo.Latent):
         super().__init__(config)
         self.code = config.code
         self.shape = (config.channels, config.size, config.size)
-        widths = config.widths()
-        layers: list[nn.Module] = [
-            nn.ConvTranspose2d(config.code, widths[0], _seed(config.size), bias=False)
-        ]
+        widths = config.widths(_seed(config.size))[::-1]
+        layers: list[nn.Module] = []
+        if config.hidden:
+            layers += [nn.ConvTranspose2d(config.code, config.hidden, 1, bias=False)]
+            layers += [nn.BatchNorm2d(config.hidden), nn.ReLU()]
+        inputs = config.hidden or config.code
+        layers += [nn.ConvTranspose2d(inputs, widths[0], _seed(config.size), bias=False)]
         for width, narrower in pairwise(widths):
             layers += [nn.BatchNorm2d(width), nn.ReLU()]
             layers += [nn.ConvTranspose2d(width, narrower, 4, 2, 1, bias=False)]
@@ -86,17 +91,20 @@ class Generator(genzoo.Latent):
 
 
 class Discriminator(genzoo.Discriminator):
-    """Section 3: strides for pooling, LeakyReLU, batch norm but on the first and last layer."""
+    """Section 3: strides for pooling, LeakyReLU, batch norm but on the first and last layer.
+
+    Its maps halve down to 4 pixels or fewer, so that the last layer sees strokes, not edges.
+    """
 
     def __init__(self, config: Config):
         super().__init__()
-        widths = config.widths()[::-1]
+        widths = config.widths(4)
         stem = nn.Sequential(nn.Conv2d(config.channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2))
         self.blocks = nn.ModuleList([stem])
         for width, wider in pairwise(widths):
             conv = nn.Conv2d(width, wider, 4, 2, 1, bias=False)
             self.blocks.append(nn.Sequential(conv, nn.BatchNorm2d(wider), nn.LeakyReLU(0.2)))
-        self.head = nn.Conv2d(widths[-1], 1, _seed(config.size))
+        self.head = nn.Conv2d(widths[-1], 1, config.size >> len(widths))
         self.apply(_initialise)
 
     def features(self, x: Tensor) -> list[Tensor]:  # (n, C, H, W) -> maps, each half as large

@@ -79,3 +79,20 @@ def test_defaults_are_the_papers():
 def test_features_halve_layer_by_layer():
     maps = Discriminator(Config(width=8)).features(torch.zeros(2, 3, 64, 64))
     assert [tuple(m.shape[1:]) for m in maps] == [(8, 32, 32), (16, 16, 16), (32, 8, 8), (64, 4, 4)]
+
+
+@pytest.mark.parametrize(
+    ("size", "sides"), [(8, [4]), (28, [14, 7, 3]), (40, [20, 10, 5, 2]), (64, [32, 16, 8, 4])]
+)
+def test_the_discriminator_halves_down_to_what_sees_the_whole(size, sides):
+    maps = Discriminator(Config(size=size, width=4)).features(torch.zeros(1, 3, size, size))
+    assert [m.shape[-1] for m in maps] == sides
+
+
+def test_a_hidden_layer_stands_between_code_and_maps():
+    """As in the authors' MNIST code: 100 -> 1024 -> 128 maps of 7x7, batch norm between."""
+    model = Generator(Config(channels=1, size=28, hidden=1024))
+    kinds = [type(m) for m in model.layers][:4]
+    assert kinds == [nn.ConvTranspose2d, nn.BatchNorm2d, nn.ReLU, nn.ConvTranspose2d]
+    weights = [m.weight for m in model.layers if isinstance(m, nn.ConvTranspose2d)]
+    assert [w.numel() for w in weights[:2]] == [100 * 1024, 1024 * 128 * 7 * 7]
