@@ -6,6 +6,7 @@ import signal
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from genzoo import runs
@@ -130,3 +131,15 @@ def test_another_count_of_processes_is_told(photos, tmp_path, caplog):
     path.write_text(json.dumps({**json.loads(path.read_text()), "processes": 2}))
     assert runs.resume(folder)[1] == 5
     assert "bit for bit" in caplog.text
+
+
+@pytest.mark.parametrize(("name", "chosen"), [("cuda", [3]), ("cuda:1", []), ("cpu", [])])
+def test_each_process_has_a_gpu_of_its_own(monkeypatch, name, chosen):
+    asked, joined = [], []
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    monkeypatch.setattr(torch.cuda, "set_device", asked.append)
+    monkeypatch.setattr(torch.distributed, "init_process_group", joined.append)
+    parallel.start(torch.device(name))
+    assert asked == chosen
+    assert joined == ["gloo" if name == "cpu" else "nccl"]

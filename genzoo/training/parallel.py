@@ -11,6 +11,9 @@ from torch import Tensor
 def start(device: torch.device) -> None:
     """Join the others, if torchrun started more than one; raises what torch.distributed raises."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        if device.type == "cuda" and device.index is None:
+            # From here on "cuda" is this process's own, and one plan serves all.
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
 
