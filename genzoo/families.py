@@ -7,27 +7,22 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import (
-    Distribution,
-    EntryPoint,
-    PackageNotFoundError,
-    distributions,
-    requires,
-)
 from typing import TYPE_CHECKING, Any, Literal, final
 
 import pluggy
 
 from genzoo.errors import BadInput, Failed, GenzooError, UnknownName, unknown
-from genzoo.schemas import Schema, checked
 from genzoo.version import VERSION
 
 if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
+
     from torch import Tensor
 
     from genzoo.data import DataSet
     from genzoo.models import Discriminator, Model
     from genzoo.options import Options
+    from genzoo.schemas import Schema
     from genzoo.training import Trainer
 
 API = 1
@@ -48,11 +43,11 @@ class Family:
     called once after training with the model, its options and some batches of training data.
     """
 
-    config: type[Schema]
+    config: "type[Schema]"
     options: "type[Options]"
     model: "Callable[[Any], Model]"
     trainer: "Callable[[Any, Any], Trainer]"
-    tiny: Schema
+    tiny: "Schema"
     branch: str
     paper: str
     summary: str
@@ -70,8 +65,10 @@ class Family:
         if not isinstance(self.tiny, self.config):
             raise BadInput(f"tiny must be a {self.config.__name__}, got {type(self.tiny).__name__}")
 
-    def configured(self, data: "DataSet", values: dict[str, Any]) -> Schema:
+    def configured(self, data: "DataSet", values: dict[str, Any]) -> "Schema":
         """The config for ``data``, with ``values`` set by hand; a contradiction is BadInput."""
+        from genzoo.schemas import checked  # brings pydantic, for which a listing need not wait
+
         found = facts(data)
         filled = {k: v for k, v in found.items() if k in self.config.model_fields}
         for key in filled.keys() & values.keys():
@@ -193,7 +190,7 @@ def _hung(name: str, below: "dict[str, list[str]] | list[str]", last: bool) -> l
     return lines
 
 
-def fields(schema: type[Schema]) -> list[dict[str, Any]]:
+def fields(schema: "type[Schema]") -> list[dict[str, Any]]:
     """A schema's fields for people: name, default, what is allowed, what it is."""
     properties = schema.model_json_schema()["properties"]
     return [
@@ -241,7 +238,9 @@ class _Conflict(Failed):
     """Two distributions offer the same name."""
 
 
-def _entry_points(kind: str) -> list[EntryPoint]:
+def _entry_points(kind: str) -> "list[EntryPoint]":
+    from importlib.metadata import distributions
+
     found: dict[str, list[EntryPoint]] = {}
     for dist in distributions():
         try:
@@ -267,7 +266,7 @@ def _load(kind: str, name: str) -> Any:
     return _hand_over(kind, found[0])
 
 
-def _hand_over(kind: str, entry: EntryPoint) -> Any:
+def _hand_over(kind: str, entry: "EntryPoint") -> Any:
     manager = pluggy.PluginManager("genzoo")
     manager.add_hookspecs(Hooks)
     owner = f"plugin {_package(entry)} ({entry.value})"
@@ -297,7 +296,7 @@ def _check_family(handed: Any, owner: str) -> None:
         )
 
 
-def _excluded(entry: EntryPoint) -> str:
+def _excluded(entry: "EntryPoint") -> str:
     """Why the plugin's own requirements rule this genzoo out, if they do."""
     from packaging.requirements import InvalidRequirement, Requirement
 
@@ -322,6 +321,8 @@ def _missing(kind: str, name: str) -> UnknownName:
 
 def _ours() -> set[str]:
     """The packages that genzoo itself requires; any other name might be a squatter's."""
+    from importlib.metadata import PackageNotFoundError, requires
+
     try:
         wanted = requires("genzoo") or []
     except PackageNotFoundError:
@@ -329,7 +330,7 @@ def _ours() -> set[str]:
     return {re.split(r"[^\w.-]", w, maxsplit=1)[0] for w in wanted}
 
 
-def _described(entry: EntryPoint, kind: str) -> Plugin:
+def _described(entry: "EntryPoint", kind: str) -> Plugin:
     meta: Any = entry.dist.metadata if entry.dist else {}
     words = [w.strip().split(":") for w in _printable(meta.get("Keywords") or "").split(",")]
     name, value = _printable(entry.name), _printable(entry.value)
@@ -339,7 +340,7 @@ def _described(entry: EntryPoint, kind: str) -> Plugin:
     return Plugin(name, kind, value, _package(entry), version, summary, branch, year)
 
 
-def _package(entry: EntryPoint) -> str:
+def _package(entry: "EntryPoint") -> str:
     dist: Distribution | None = entry.dist
     return _printable(dist.metadata["Name"] or "?") if dist else "?"
 

@@ -51,7 +51,7 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 log = logging.getLogger("genzoo")
 
 
-class Recipe(Schema):
+class Recipe(Schema, use_attribute_docstrings=False):
     """What made a model: enough to make it again."""
 
     command: Annotated[str, Field(max_length=4000)]
@@ -65,7 +65,7 @@ class Recipe(Schema):
     versions: dict[str, Name]
 
 
-class Manifest(Schema):
+class Manifest(Schema, use_attribute_docstrings=False):
     """What ``config.json`` says."""
 
     format: Literal[1] = 1

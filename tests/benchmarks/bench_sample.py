@@ -20,13 +20,13 @@ def main() -> None:
             def ours(model=model, n=n):
                 return model.sample(n)
 
-            ratio(f"dcgan {size} px, batch {n}, sample against eager", ours, plain)
+            ratio(f"dcgan {size} px, batch {n}, sample against eager", ours, plain, 15)
 
             def plain_no_grad(plain=plain):
                 with torch.no_grad():
                     return plain()
 
-            ratio(f"dcgan {size} px, batch {n}, sample against no_grad", ours, plain_no_grad)
+            ratio(f"dcgan {size} px, batch {n}, sample against no_grad", ours, plain_no_grad, 15)
 
 
 if __name__ == "__main__":
