@@ -163,8 +163,7 @@ class Sampler(Model):
         truncation: float | None,
         progress: Progress | None,
     ) -> Iterator[Samples]:
-        for first in range(0, n, batch_size):
-            rows = slice(first, min(first + batch_size, n))
+        for rows in _portions(n, batch_size):
             draws = Draws(seed, range(start + rows.start, start + rows.stop), device=self.device)
             if isinstance(labels, Tensor):
                 part: Tensor | None = labels[rows]
@@ -234,9 +233,12 @@ class Encoder(Model):
         """``(n, *shape)`` in the model's range to ``(n, code)``."""
 
     @final
-    def encode(self, images: "Samples | Tensor | np.ndarray") -> Tensor:
+    def encode(self, images: "Samples | Tensor | np.ndarray", *, batch_size: int = 64) -> Tensor:
         """The codes of ``(n, *shape)`` samples in [0, 1]: ``(n, code)``."""
         x = self.fitting(images)
+        return torch.cat([self._codes(x[rows]) for rows in _portions(len(x), batch_size)])
+
+    def _codes(self, x: Tensor) -> Tensor:
         return _infer(self, lambda copy: copy.embed(x))
 
 
@@ -262,6 +264,7 @@ class Density(Model):
         seed: int = 0,
         samples: int = 1,
         bound: Literal["elbo", "importance"] = "importance",
+        batch_size: int = 64,
     ) -> Tensor:
         """Log-likelihood or a lower bound on it, ``(n,)`` nats, of samples in [0, 1].
 
@@ -274,16 +277,27 @@ class Density(Model):
         x = self.fitting(images)
         self._on_levels(x)
         wanted = self.labels_for(labels, len(x)) if isinstance(self, Sampler) else None
-        draws = Draws(checked_seed(seed), range(len(x)), "log_prob", self.device)
         times = 1 if self.kind == "exact" else samples
-        with torch.no_grad():
-            rows = [
-                _infer(self, lambda copy: copy.log_weight(x, wanted, draws)) for _ in range(times)
-            ]
-        weights = torch.stack(rows)  # (samples, n)
+        weights = torch.cat(
+            [
+                self._log_weights(x, wanted, checked_seed(seed), rows, times)
+                for rows in _portions(len(x), batch_size)
+            ],
+            dim=1,
+        )
         if bound == "elbo":
             return weights.mean(0)
         return weights.logsumexp(0) - np.log(times)
+
+    def _log_weights(
+        self, x: Tensor, labels: Tensor | None, seed: int, rows: slice, times: int
+    ) -> Tensor:  # (times, len(rows))
+        draws = Draws(seed, _places(rows), "log_prob", self.device)
+        x, labels = x[rows], None if labels is None else labels[rows]
+        with torch.no_grad():
+            return torch.stack(
+                [_infer(self, lambda copy: copy.log_weight(x, labels, draws)) for _ in range(times)]
+            )
 
     def _on_levels(self, x: Tensor) -> None:
         steps = self.outward(x) * ((self.levels or 2) - 1)
@@ -304,7 +318,12 @@ class Translator(Model):
 
     @final
     def translate(
-        self, images: "Samples | Tensor | np.ndarray", to: str, *, seed: int = 0
+        self,
+        images: "Samples | Tensor | np.ndarray",
+        to: str,
+        *,
+        seed: int = 0,
+        batch_size: int = 8,
     ) -> Samples:
         """Pictures ``(n, C, H, W)`` in [0, 1], of any size, as the domain ``to`` has them."""
         if to not in self.domains:
@@ -312,9 +331,13 @@ class Translator(Model):
         x = self.inward(images)
         if x.shape[1] != self.shape[0]:
             raise BadInput(f"expected pictures of {self.shape[0]} channels, got {x.shape[1]}")
-        draws = Draws(checked_seed(seed), range(len(x)), "translate", self.device)
-        made = _infer(self, lambda copy: copy.convert(x, to, draws))
-        return Images(self.outward(made), None, [(seed, i) for i in range(len(x))], self.origin)
+        seeds = [(checked_seed(seed), i) for i in range(len(x))]
+        made = [self._converted(x, to, seed, rows) for rows in _portions(len(x), batch_size)]
+        return Images(torch.cat(made), None, seeds, self.origin)
+
+    def _converted(self, x: Tensor, to: str, seed: int, rows: slice) -> Tensor:
+        draws = Draws(seed, _places(rows), "translate", self.device)
+        return self.outward(_infer(self, lambda copy: copy.convert(x[rows], to, draws)))
 
 
 class Completer(Sampler):
@@ -337,6 +360,17 @@ class Discriminator(nn.Module, ABC):
     @abstractmethod
     def features(self, x: Tensor) -> list[Tensor]:
         """The feature maps of each hidden layer, from the input up."""
+
+
+def _portions(n: int, size: int) -> Iterator[slice]:
+    """The rows of each batch, at least one."""
+    _check_count("batch_size", size, 1)
+    for start in range(0, max(n, 1), size):
+        yield slice(start, min(start + size, n))
+
+
+def _places(rows: slice) -> range:
+    return range(rows.start, rows.stop)
 
 
 def _check_count(name: str, value: Any, least: int) -> None:

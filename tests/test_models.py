@@ -427,6 +427,28 @@ def test_encode(latent):
         assert alike(latent.encode(x), latent.embed(x * 2 - 1))
 
 
+@pytest.mark.parametrize("size", [1, 3, 64])
+def test_batches_change_nothing(latent, density, translator, size):
+    """Nor do they hold more than so many at once; none at all are none."""
+    x = torch.rand(5, 3, 8, 8)
+    assert alike(latent.encode(x, batch_size=size), latent.encode(x))
+    assert latent.encode(x[:0], batch_size=size).shape == (0, latent.code)
+    whole = density.log_prob(POINTS, samples=3)
+    assert alike(density.log_prob(POINTS, samples=3, batch_size=size), whole)
+    parts = translator.translate(x, "light", batch_size=size)
+    assert alike(parts.tensor, translator.translate(x, "light").tensor)
+    assert parts.seeds == tuple((0, i) for i in range(5))
+
+
+def test_a_batch_is_no_larger_than_asked(latent, monkeypatch):
+    seen, embed = [], type(latent).embed
+    monkeypatch.setattr(type(latent), "embed", lambda m, x: (seen.append(len(x)), embed(m, x))[1])
+    latent.encode(torch.rand(5, 3, 8, 8), batch_size=2)
+    assert seen == [2, 2, 1]
+    with pytest.raises(BadInput, match="batch_size must be a whole number of at least 1, got 0"):
+        latent.encode(torch.rand(5, 3, 8, 8), batch_size=0)
+
+
 @pytest.mark.parametrize(
     ("x", "says"),
     [
