@@ -1,8 +1,10 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all; folders that one process has to itself."""
 
 import contextlib
+import errno
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from genzoo.errors import BadInput, Failed
@@ -29,6 +31,26 @@ def write_whole(path: Path, content: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             aside.unlink()
+
+
+@contextlib.contextmanager
+def locked(path: Path, wait: bool = True) -> Iterator[bool | None]:
+    """Hold the lock file ``path``, which the system lets go when a process dies.
+
+    Yields whether it is held: False where another process has it (and ``wait`` is off), None where
+    the system knows no such locks.
+    """
+    with path.open("a+b") as file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            held = True
+        except ImportError:
+            held = None
+        except OSError as error:
+            held = False if error.errno in (errno.EACCES, errno.EAGAIN) else None
+        yield held
 
 
 def expanded(path: str | Path) -> Path:

@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -30,7 +30,7 @@ from genzoo import cards, data, devices, families, store
 from genzoo.draws import stream
 from genzoo.errors import BadInput, Failed
 from genzoo.families import Family
-from genzoo.files import is_folder, write_whole
+from genzoo.files import is_folder, locked, write_whole
 from genzoo.models import Model, Sampler
 from genzoo.options import Options
 from genzoo.schemas import Count, Name, Schema, checked, divide, read_json
@@ -157,11 +157,13 @@ class Run:
         return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
     def go(self, report: Callable[[Progress], None] | None = None, start: int = 0) -> Path:
-        """Train to the end, and write the model. Raises Diverged, Failed, Interrupted."""
+        """Train to the end, and write the model. Raises Diverged, Failed, Interrupted, or BadInput
+        where another process trains in the same folder.
+        """
         if start == self.plan.steps and (self.folder / "README.md").exists():
             return self.folder  # what is written last is there: nothing is left to do
         began, earlier = time.monotonic(), self._seconds_before(start)
-        with _ctrl_c() as pressed, self._log(start) as lines:
+        with _alone(self.folder), _ctrl_c() as pressed, self._log(start) as lines:
             self._grid(start)
             steps = fit(self.trainer, self.batches(start), self.plan.steps, start)
             for step, logs in enumerate(self._watched(steps), start + 1):
@@ -330,7 +332,8 @@ def start(
     plan = planned(family, dataset, steps=1 if steps is None else steps, **asked)
     run = Run(plan, dataset, folder)
     if parallel.rank() == 0:
-        _clear(folder)
+        with _alone(folder) if (folder / "run").is_dir() else nullcontext():
+            _clear(folder)
         try:
             (folder / "run").mkdir(parents=True)
         except OSError as error:
@@ -452,6 +455,18 @@ def _memory(device: torch.device) -> int:
 def _checkpoints(folder: Path) -> list[Path]:
     """The newest first."""
     return sorted((folder / "run" / "checkpoints").glob("[0-9]*.pt"), reverse=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No second process trains in ``folder``: each would remove the other's checkpoints."""
+    if parallel.rank():
+        yield
+        return
+    with locked(folder / "run" / "lock", wait=False) as held:
+        if held is False:
+            raise BadInput(f"another process is training in {folder}: wait for it, or stop it")
+        yield
 
 
 def _taken(folder: Path) -> bool:

@@ -21,6 +21,7 @@ from PIL import Image
 
 from genzoo import data
 from genzoo.errors import BadInput, Failed, UnknownName, Unreachable
+from genzoo.files import locked
 
 
 @pytest.fixture(autouse=True)
@@ -591,7 +592,7 @@ def test_a_process_killed_half_way_leaves_nothing_that_is_trusted(slow_folder, h
 
 def test_work_under_way_is_not_swept(home):
     (home / "data" / "abc.tmp-1-2").mkdir(parents=True)
-    with data.cache.locked(home / "data" / "abc.lock") as held:
+    with locked(home / "data" / "abc.lock") as held:
         assert held
         data.open("ring8", "test")
         assert (home / "data" / "abc.tmp-1-2").exists()

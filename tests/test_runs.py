@@ -516,6 +516,20 @@ def test_force_spares_what_is_not_the_runs(here, made):
     assert checkpoints("out") == ["00000001.pt"]
 
 
+def test_two_processes_do_not_train_in_one_folder(here, made):
+    """Each would take the other's newer checkpoints for broken ones."""
+    run = begun("drop", made)
+    second, _ = runs.resume(Path("out"))
+    with runs.locked(Path("out/run/lock")) as held:
+        assert held
+        for attempt in (run.go, second.go, lambda: begun("drop", made, force=True)):
+            with pytest.raises(BadInput, match="another process is training in out"):
+                attempt()
+    assert not Path("out/config.json").exists()
+    second.go()
+    assert Path("out/config.json").exists()
+
+
 # --------------------------------------------------------------------------- disks, and divergence
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from genzoo.data.sets import Meta
 from genzoo.errors import BadInput, Failed
-from genzoo.files import expanded
+from genzoo.files import expanded, locked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,23 +74,6 @@ def _entry(folder: Path) -> Entry | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return (array, labels, meta) if whole else None
-
-
-@contextmanager
-def locked(path: Path, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock file, which the system lets go when a process dies; yields whether it is held.
-
-    Where the system knows no such locks, nothing is held: work is done twice, never wrongly.
-    """
-    with path.open("a+b") as file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            held = True
-        except (ImportError, OSError):
-            held = False
-        yield held
 
 
 def _sweep(folder: Path) -> None:

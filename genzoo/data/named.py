@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genzoo.data.cache import home, locked
+from genzoo.data.cache import home
 from genzoo.data.sets import Choice, Pictures, Rows, Source, Tree, digest
 from genzoo.data.trees import content, folder, limited, stamps, zips
 from genzoo.errors import BadInput, Failed, Unreachable
-from genzoo.files import expanded
+from genzoo.files import expanded, locked
 
 if TYPE_CHECKING:
     import numpy as np
