@@ -23,8 +23,8 @@ class Config(Schema):
     code: Count = 100
     width: Annotated[int, Field(ge=1, le=1024)] = 64
     """feature maps next to the image; they double towards the code"""
-    hidden: Annotated[int, Field(ge=0, le=65536)] = 0
-    """units between code and maps; 0: none, as in the paper (the authors' MNIST code has 1024)"""
+    hidden: Annotated[tuple[Count, ...], Field(max_length=8)] = ()
+    """units of layers between code and maps: none in the paper; the authors' MNIST code: [1024]"""
 
     @field_validator("size")
     @classmethod
@@ -71,12 +71,11 @@ class Generator(genzoo.Latent):
         self.code = config.code
         self.shape = (config.channels, config.size, config.size)
         widths = config.widths(_seed(config.size))[::-1]
-        layers: list[nn.Module] = []
-        if config.hidden:
-            layers += [nn.ConvTranspose2d(config.code, config.hidden, 1, bias=False)]
-            layers += [nn.BatchNorm2d(config.hidden), nn.ReLU()]
-        inputs = config.hidden or config.code
-        layers += [nn.ConvTranspose2d(inputs, widths[0], _seed(config.size), bias=False)]
+        units, layers = [config.code, *config.hidden], list[nn.Module]()
+        for inputs, outputs in pairwise(units):
+            layers += [nn.ConvTranspose2d(inputs, outputs, 1, bias=False)]
+            layers += [nn.BatchNorm2d(outputs), nn.ReLU()]
+        layers += [nn.ConvTranspose2d(units[-1], widths[0], _seed(config.size), bias=False)]
         for width, narrower in pairwise(widths):
             layers += [nn.BatchNorm2d(width), nn.ReLU()]
             layers += [nn.ConvTranspose2d(width, narrower, 4, 2, 1, bias=False)]

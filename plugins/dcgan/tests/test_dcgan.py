@@ -89,10 +89,11 @@ def test_the_discriminator_halves_down_to_what_sees_the_whole(size, sides):
     assert [m.shape[-1] for m in maps] == sides
 
 
-def test_a_hidden_layer_stands_between_code_and_maps():
+def test_hidden_layers_stand_between_code_and_maps():
     """As in the authors' MNIST code: 100 -> 1024 -> 128 maps of 7x7, batch norm between."""
-    model = Generator(Config(channels=1, size=28, hidden=1024))
-    kinds = [type(m) for m in model.layers][:4]
-    assert kinds == [nn.ConvTranspose2d, nn.BatchNorm2d, nn.ReLU, nn.ConvTranspose2d]
+    model = Generator(Config(channels=1, size=28, hidden=(1024, 96)))
+    kinds = [type(m) for m in model.layers][:7]
+    layer = [nn.ConvTranspose2d, nn.BatchNorm2d, nn.ReLU]
+    assert kinds == [*layer, *layer, nn.ConvTranspose2d]
     weights = [m.weight for m in model.layers if isinstance(m, nn.ConvTranspose2d)]
-    assert [w.numel() for w in weights[:2]] == [100 * 1024, 1024 * 128 * 7 * 7]
+    assert [w.numel() for w in weights[:3]] == [100 * 1024, 1024 * 96, 96 * 128 * 7 * 7]
