@@ -10,6 +10,7 @@ from genzoo.version import VERSION
 
 if TYPE_CHECKING:
     from genzoo.cards import load, names
+    from genzoo.comparing import compare
     from genzoo.draws import Draws
     from genzoo.errors import (
         BadInput,
@@ -38,6 +39,7 @@ __version__ = VERSION
 
 _HOMES = {
     "cards": ("load", "names"),
+    "comparing": ("compare",),
     "draws": ("Draws",),
     "errors": (
         "BadInput",
@@ -92,6 +94,7 @@ __all__ = [
     "UnknownName",
     "Unreachable",
     "__version__",
+    "compare",
     "fit",
     "hookimpl",
     "load",

@@ -2,11 +2,13 @@
 
 import base64
 import json
+import logging
 import re
 import time
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 # The data set that a bare family's name means, if a model on it is here.
 PREFERRED = ("mnist", "fashion-mnist", "celeba", "cifar10")
+# The Hub's word for terms that are no standard licence; load says them.
+RESTRICTED = "other"
 _CODE = """```python
 import genzoo
 
@@ -33,6 +37,7 @@ genzoo.load("{name}").sample(16).save("samples.png")
 _LIMITS = """Everything that it draws is synthetic, and can be wrong about its data: it is made
 to teach and to compare, not to decide anything about anybody."""
 _CARD = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}$")
+log = logging.getLogger("genzoo")
 _HUB = re.compile(r"^[\w.-]+/[\w.-]+(@[\w./-]+)?$")
 
 
@@ -60,7 +65,18 @@ def load(
     that begins with ./ ../ / or ~. Nothing in a folder is run or unpickled. Raises UnknownName,
     InvalidModel, BadInput.
     """
-    return store.load(find(name), device, verify)
+    folder = find(name)
+    model = store.load(folder, device, verify)
+    manifest = store.read_manifest(folder)
+    if manifest.licence == RESTRICTED:
+        _say(manifest.name, manifest.terms)
+    return model
+
+
+@cache
+def _say(name: str, terms: str) -> None:
+    """Once in a process: what a model may not be used for."""
+    log.warning("%s was trained on data with terms: %s", name, terms or "ask who made it")
 
 
 def names() -> list[str]:
@@ -94,13 +110,22 @@ def find(name: str | Path) -> Path:
 
 def default(family: str) -> str:
     """The name of the model that stands for ``family``. Raises UnknownName if none does."""
-    found = [(m, n) for n in names() if (m := store.read_manifest(home() / n)).family == family]
+    found = models_of(family)
     if not found:
         hint = f"train one: genzoo train {family} --out my-{family}"
         raise unknown("model", family, names(), f"The family {family} has no model yet; {hint}")
+    return next(iter(found.values()))
+
+
+def models_of(family: str) -> dict[str, str]:
+    """The family's default model on each data set that it has one for, the preferred ones first."""
+    found = [(m, n) for n in names() if (m := store.read_manifest(home() / n)).family == family]
     rank = {name: i for i, name in enumerate(PREFERRED)}
     found.sort(key=lambda f: (rank.get(f[0].data, len(rank)), not f[0].default, f[1]))
-    return found[0][1]
+    models: dict[str, str] = {}
+    for manifest, name in found:
+        models.setdefault(manifest.data, name)
+    return models
 
 
 def table() -> list[Card]:
@@ -204,9 +229,11 @@ def render(manifest: Manifest, metrics: dict[str, Any], pictured: bool) -> str:
     front = {
         "library_name": "genzoo",
         "pipeline_tag": "unconditional-image-generation",
-        "license": manifest.licence if manifest.licence != "unknown" else "other",
+        "license": manifest.licence if manifest.licence != "unknown" else RESTRICTED,
         "tags": tags,
     }
+    if manifest.licence == RESTRICTED:
+        front["license_name"] = f"{manifest.data or 'its-data'}-terms"
     if manifest.data in PREFERRED:
         front["datasets"] = [manifest.data]
     # JSON values are YAML values, so no name can break out of its line.

@@ -284,6 +284,10 @@ class Run:
             steps=plan.steps,
             seconds=round(seconds, 1),
             machine=devices.machine(self.device),
+            precision=plan.precision,
+            micro_batches=plan.micro_batches,
+            threads=plan.threads,
+            processes=plan.processes,
             versions=plan.versions,
         )
         store.save(

@@ -62,6 +62,10 @@ class Recipe(Schema, use_attribute_docstrings=False):
     steps: Annotated[int, Field(ge=0, le=10**10)]
     seconds: Annotated[float, Field(ge=0)]
     machine: Name
+    precision: Literal["fp32", "bf16"] = "fp32"
+    micro_batches: Count = 1
+    threads: Count = 1
+    processes: Count = 1
     versions: dict[str, Name]
 
 

@@ -12,6 +12,7 @@ import torch
 import yaml
 from PIL import Image
 
+import genzoo
 from genzoo import cards, families, store
 from genzoo.errors import BadInput, InvalidModel, UnknownName, Unreachable
 from genzoo.models import Latent
@@ -365,6 +366,23 @@ def test_a_data_set_that_the_hub_does_not_know_is_left_out(folder):
 
 def test_an_unknown_licence_is_another(folder):
     assert front(rendered(folder, licence="unknown"))["license"] == "other"
+
+
+def test_terms_of_restricted_data_are_on_the_card_and_said_once(folder, home, caplog):
+    shelve(home, "x")
+    named = store.read_manifest(folder)
+    terms = {"licence": cards.RESTRICTED, "terms": "non-commercial research only", "data": "celeba"}
+    (folder / store.CONFIG).write_bytes(store.manifest_bytes(named.model_copy(update=terms)))
+    for _ in range(2):
+        genzoo.load(folder, device="cpu")
+    assert caplog.messages == ["mine was trained on data with terms: non-commercial research only"]
+    found = front(rendered(folder))
+    assert (found["license"], found["license_name"]) == ("other", "celeba-terms")
+
+
+def test_terms_of_open_data_are_not_said(folder, caplog):
+    genzoo.load(folder, device="cpu")
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize(

@@ -835,6 +835,37 @@ def test_what_a_finished_run_leaves(here, made):
         assert torch.equal(tensor, state["average"][name]), "not the averaged weights"
 
 
+@pytest.mark.parametrize("family", ["vae", "dcgan"])
+def test_a_recipe_makes_the_same_model_again(family, here, made, straight):
+    """From the model's folder alone, wherever its data lie now."""
+    out = straight(family)
+    again = ["train", "--recipe", str(out), "--data", str(made), "--out", "again", "--device"]
+    assert command([*again, "cpu"]) == 0
+    one, other = store.read_manifest(out), store.read_manifest(Path("again"))
+    assert one.weights_sha256 == other.weights_sha256
+    assert one.discriminator_sha256 == other.discriminator_sha256
+    told = [m.recipe.model_dump(exclude={"seconds", "command"}) for m in (one, other)]
+    assert told[0] == told[1]
+
+
+def test_a_recipe_can_be_changed(here, made, straight):
+    out = straight("vae")
+    words = ["train", "--recipe", str(out), "--data", str(made), "--out", "changed"]
+    assert command([*words, "--steps", "3", "--seed", "9", "--set", "width=4"]) == 0
+    recipe = store.read_manifest(Path("changed")).recipe
+    assert (recipe.steps, recipe.seed, recipe.config["width"]) == (3, 9, 4)
+    assert recipe.options["warmup"] == 0.5
+
+
+def test_a_recipe_says_the_family_itself(here, made, straight, capsys):
+    out = straight("vae")
+    assert command(["train", "dcgan", "--recipe", str(out)]) == 2
+    assert "leave dcgan out" in capsys.readouterr().err
+    genzoo.save(genzoo.load(out), "bare")
+    assert command(["train", "--recipe", "./bare"]) == 2
+    assert "has no recipe" in capsys.readouterr().err
+
+
 def test_what_is_fitted_afterwards_is_in_the_model_alone(straight):
     """A checkpoint is from before that, or going on from it would differ."""
     out = straight("vae")

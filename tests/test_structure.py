@@ -25,7 +25,9 @@ training.stock training
 families
 data.sets data.trees data.pictures data.cache data.named data.made data
 store cards sampling runs testing
-cli.app cli.data cli.families cli.list cli.sample cli.train cli
+metrics.distances metrics.features metrics.sharpness metrics.scores metrics.standard metrics
+report comparing
+cli.app cli.compare cli.data cli.families cli.list cli.sample cli.train cli
 """,
 )
 # Their importers may be a listing, which must not wait for torch.

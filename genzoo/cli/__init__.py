@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from genzoo.cli import data, families, list, sample, train  # noqa: F401 (each adds its commands)
+from genzoo.cli import compare, data, families, list, sample, train  # noqa: F401 (each adds its commands)
 from genzoo.cli.app import Ended, app
 from genzoo.errors import GenzooError, unknown
 

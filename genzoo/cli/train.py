@@ -26,6 +26,9 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of everything random. [0]")] = None,
     out: Annotated[Path | None, typer.Option(help="The folder of the run and its model.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Train again as a model's card says: dcgan-mnist, ./mine.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from --out.")] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="NAME=VALUE, as genzoo info FAMILY lists.")
@@ -47,30 +50,64 @@ def train(
     from genzoo import schemas
 
     values = schemas.assignments(settings or [])
-    _threads(threads)
     if resume:
+        _threads(threads)
         said = {"family": family, "data": data, "steps": steps, "seed": seed, **values}
         _go(*_resumed(out, said, root), json)
         return
-    if family is None:
-        raise BadInput("which family? Type genzoo families to see all")
     if steps is not None and minutes is not None:
         raise BadInput("--steps and --minutes are two ways to say one thing: give one of them")
     asked: dict[str, Any] = {
         "named": data or "digits",
         "values": values,
         "seed": seed or 0,
-        "device": device,
         "precision": precision,
         "micro_batches": micro_batches,
         "compile": compile,
         "dtype": store_as,
         "licence": licence,
-        "command": shlex.join(["genzoo", *sys.argv[1:]]),
-        **({"checkpoint_every": checkpoint_every} if checkpoint_every else {}),
     }
+    if recipe is not None:
+        if family is not None:
+            raise BadInput(f"--recipe says which family: leave {family} out")
+        family, steps, asked = _recipe(recipe, asked, data, seed, steps, minutes)
+    if family is None:
+        raise BadInput("which family? Type genzoo families to see all")
+    _threads(threads)
+    asked |= {"device": device, "command": shlex.join(["genzoo", *sys.argv[1:]])}
+    if checkpoint_every:
+        asked["checkpoint_every"] = checkpoint_every
     budget = {"steps": steps, "minutes": 5.0 if steps is None and minutes is None else minutes}
     _begin(family, asked, budget, out, root, dry_run, force, json)
+
+
+def _recipe(
+    name: str,
+    asked: dict[str, Any],
+    data: str | None,
+    seed: int | None,
+    steps: int | None,
+    minutes: float | None,
+) -> tuple[str, int | None, dict[str, Any]]:
+    """The family, the steps and all else that ``name`` was made with; what was said goes before."""
+    from genzoo import cards, store
+
+    manifest = store.read_manifest(cards.find(name))
+    made = manifest.recipe
+    if made is None:
+        raise BadInput(f"{name} has no recipe: it was not made by genzoo train")
+    _threads(made.threads)
+    kept = {
+        "named": data or manifest.data,
+        "values": {**made.config, **made.options, **asked["values"]},
+        "seed": made.seed if seed is None else seed,
+        "precision": made.precision,
+        "micro_batches": made.micro_batches,
+        "dtype": manifest.dtype,
+        "licence": manifest.licence,
+    }
+    steps = made.steps if steps is None and minutes is None else steps
+    return manifest.family, steps, {**asked, **kept}
 
 
 def _begin(

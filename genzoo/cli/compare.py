@@ -1,0 +1,54 @@
+"""compare: which of several models is better, at what, and how sure that is."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genzoo.cli.app import Device, Force, Json, Ticker, app, as_json, as_table
+from genzoo.files import expanded
+
+
+@app.command()
+def compare(
+    models: Annotated[list[str], typer.Argument(help="Models, folders or families, two or more.")],
+    data: Annotated[str | None, typer.Option(help="Compare on this. [the first shared]")] = None,
+    n: Annotated[int, typer.Option("-n", "--n", help="Samples of each.")] = 4000,
+    seed: Annotated[int, typer.Option(min=0, help="Of all models' samples.")] = 0,
+    metrics: Annotated[
+        str | None, typer.Option(help="Names with commas between: fd-mnist,sharpness-mnist. [all]")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The folder of compare.html and .png.")
+    ] = None,
+    device: Device = "auto",
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Say which model is better, at what, and how sure that is: genzoo compare vae dcgan."""
+    from genzoo import comparing, report
+
+    folders, _, _ = comparing.chosen(models, data)
+    folder = expanded(output or Path("-vs-".join(Path(name).name for name in folders)))
+    report.check(folder, force)
+    ticker = Ticker()
+    found = comparing.compare(
+        *models,
+        data=data,
+        n=n,
+        seed=seed,
+        metrics=[name.strip() for name in metrics.split(",")] if metrics else None,
+        device=device,
+        progress=lambda name, done, total: ticker(lambda: f"{name}: {done} of {total} samples"),
+    )
+    ticker.done()
+    found.save(folder, force=force)
+    if json:
+        as_json({"folder": str(folder), **found.record()})
+        return
+    print(f"{report.intro(found)}\n")
+    as_table(report.rows(found), ("", *(e.name for e in found.entrants), "real"))
+    print()
+    for sentence in report.sentences(found):
+        print(sentence)
+    print(folder / report.FILES[0])

@@ -1,0 +1,280 @@
+"""A comparison for people: lines for a terminal, a page that is one file, a picture to project."""
+
+import base64
+import html
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+
+from genzoo.errors import BadInput, Failed
+from genzoo.files import expanded, write_whole
+from genzoo.metrics.scores import Score, Verdict
+from genzoo.samples import Images
+from genzoo.version import VERSION
+
+BATCH = 64  # samples at a time, where speed is measured
+FILES = ("compare.html", "compare.png", "compare.json")
+GOALS = {"lower": "lower is better", "higher": "higher is better", "one": "1 is real"}
+# The picture's measures, in pixels: readable from the last row of a lecture hall. SHARP: the least
+# that a sample has in the page.
+WIDE, LARGEST, COLUMN, REAL = 1760, 800, 450, 150
+MARGIN, LINE, LARGE, SMALL = 40, 40, 40, 26
+GRID, SHARP = 4, 128
+INK, PALE, GOOD, BAD, PAPER = "#1b1b1b", "#6b6b6b", "#0a7d32", "#b3261e", "#ffffff"
+COLOURS: dict[Verdict, str] = {"better": GOOD, "worse": BAD, "can't tell": PALE}
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+:root {{ color-scheme: light dark; font: 18px/1.5 system-ui, sans-serif }}
+body {{ max-width: 76rem; margin: 2rem auto; padding: 0 1rem }}
+.models {{ display: flex; flex-wrap: wrap; gap: 2rem }}
+figure {{ margin: 0; flex: 1 1 20rem }}
+img {{ width: 100%; image-rendering: pixelated }}
+figcaption, .pale {{ opacity: .75 }}
+table {{ border-collapse: collapse; width: 100%; margin: 1.5rem 0 }}
+th, td {{ text-align: left; padding: .45rem .9rem .45rem 0; border-bottom: 1px solid #8885 }}
+td {{ font-variant-numeric: tabular-nums }}
+.better {{ color: light-dark(#0a7d32, #6fdc8c) }}
+.worse {{ color: light-dark(#b3261e, #ff8a80) }}
+pre {{ overflow-x: auto; font-size: .75rem }}
+</style></head><body>
+<h1>{title}</h1>
+<p>{intro}</p>
+<div class="models">{figures}</div>
+{table}
+<p class="pale">{notes}</p>
+<details><summary>The record: every number with its protocol</summary><pre>{record}</pre></details>
+</body></html>
+"""
+
+
+@final
+@dataclass(frozen=True)
+class Entrant:
+    """A model in a comparison: what it is, its first samples, and how long 64 of them take."""
+
+    name: str
+    family: str
+    trained_on: str
+    parameters: int
+    bytes: int
+    samples: Images
+    seconds: tuple[float, ...]
+    terms: str
+
+    @property
+    def milliseconds(self) -> float:
+        """A sample, in batches of 64: the fastest of the rounds, as others only ever slow it."""
+        return 1000 * min(self.seconds) / BATCH
+
+
+@final
+@dataclass(frozen=True)
+class Comparison:
+    """What ``compare`` found. ``scores`` and ``verdicts``: by metric, one for each entrant."""
+
+    data: str
+    why: str
+    n: int
+    seed: int
+    machine: str
+    entrants: tuple[Entrant, ...]
+    abouts: dict[str, str]
+    scores: dict[str, tuple[Score, ...]]
+    verdicts: dict[str, tuple[Verdict, ...]]
+
+    def record(self) -> dict[str, Any]:
+        """All of it but the pictures, for JSON."""
+        return {
+            "genzoo": VERSION,
+            "data": self.data,
+            "why": self.why,
+            "samples": self.n,
+            "seed": self.seed,
+            "machine": self.machine,
+            "models": [self._model(i) for i in range(len(self.entrants))],
+        }
+
+    def _model(self, i: int) -> dict[str, Any]:
+        entrant = self.entrants[i]
+        facts = {k: getattr(entrant, k) for k in ("name", "family", "trained_on", "terms")}
+        sizes = {"parameters": entrant.parameters, "bytes": entrant.bytes}
+        speed = {"batch_size": BATCH, "seconds": entrant.seconds, "machine": self.machine}
+        scores = [
+            {**self.scores[name][i].record(), "verdict": self.verdicts[name][i]}
+            for name in self.scores
+        ]
+        origin = entrant.samples.record()["origin"]
+        return {**facts, "origin": origin, **sizes, "speed": speed, "scores": scores}
+
+    def save(self, folder: str | Path, *, force: bool = False) -> Path:
+        """Write compare.html (all in one file), compare.png and compare.json into ``folder``.
+
+        Raises BadInput if they are there already and ``force`` is off, Failed if it cannot.
+        """
+        folder = expanded(folder)
+        check(folder, force)
+        files = {
+            "compare.png": picture(self),
+            "compare.json": (json.dumps(self.record(), indent=2) + "\n").encode(),
+            "compare.html": page(self).encode(),
+        }
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Failed(f"cannot make {folder}: {error.strerror}") from error
+        for name, content in files.items():
+            write_whole(folder / name, content)
+        return folder
+
+
+def check(folder: Path, force: bool) -> None:
+    """Whether a comparison can be written there: asked before the work, not after."""
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder} is a file: a comparison is a folder, -o NAME")
+    there = [name for name in FILES if (folder / name).exists()]
+    if there and not force:
+        raise BadInput(f"{folder} holds {there[0]} already: --force replaces it, -o names another")
+
+
+def title(comparison: Comparison) -> str:
+    names = [entrant.name for entrant in comparison.entrants]
+    return f"{', '.join(names[:-1])} and {names[-1]} on {comparison.data}"
+
+
+def intro(comparison: Comparison) -> str:
+    why = f"{comparison.data}: {comparison.why}"
+    return f"{why}. {comparison.n:,} samples of each, seed {comparison.seed}; 95 % intervals."
+
+
+def rows(comparison: Comparison) -> list[list[str]]:
+    """A line for each metric and fact: its name, a cell for each model, the floor."""
+    found = []
+    for name, scores in comparison.scores.items():
+        cells = [_cell(s, v) for s, v in zip(scores, comparison.verdicts[name], strict=True)]
+        found.append([f"{name} ({GOALS[scores[0].goal]})", *cells, _floor(scores[0])])
+    for what, of in FACTS.items():
+        found.append([what, *(of(entrant) for entrant in comparison.entrants), ""])
+    return found
+
+
+FACTS = {
+    f"ms a sample, {BATCH} at a time": lambda e: f"{e.milliseconds:.3g}",
+    "parameters": lambda e: f"{e.parameters:,}",
+    "bytes": lambda e: f"{e.bytes:,}",
+}
+
+
+def sentences(comparison: Comparison) -> list[str]:
+    """What the comparison found, a sentence for each metric."""
+    names, found = [e.name for e in comparison.entrants], []
+    for metric, given in comparison.verdicts.items():
+        best = next((n for n, v in zip(names, given, strict=True) if v == "better"), None)
+        unsure = [n for n, v in zip(names, given, strict=True) if v == "can't tell"]
+        said = f"{best} is better" if best else f"can't tell {' and '.join(unsure)} apart"
+        end = "" if best else f" at {comparison.n:,} samples"
+        found.append(f"{metric}: {said}{end}")
+    return found
+
+
+def page(comparison: Comparison) -> str:
+    """The page: pictures, styles and record are all inside it."""
+    heads = ["", *(e.name for e in comparison.entrants), "held-out real images"]
+    lines = ["".join(f"<th>{html.escape(h)}</th>" for h in heads)]
+    for row in rows(comparison):
+        lines.append("".join(f"<td>{_marked(html.escape(cell))}</td>" for cell in row))
+    table = "\n".join(f"<tr>{line}</tr>" for line in lines)
+    return _PAGE.format(
+        title=html.escape(title(comparison)),
+        intro=html.escape(intro(comparison)),
+        figures="".join(_figure(entrant) for entrant in comparison.entrants),
+        table=f"<table>{table}</table>",
+        notes=html.escape(" ".join(notes(comparison))),
+        record=html.escape(json.dumps(comparison.record(), indent=2)),
+    )
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """What must be said with the numbers."""
+    about = [f"{name}: {text}." for name, text in comparison.abouts.items()]
+    terms = dict.fromkeys(e.terms for e in comparison.entrants if e.terms)
+    alike = "Distances of this classifier's features compare with no other distances."
+    return [*about, alike, "All pictures are synthetic.", *(f"Data: {t}." for t in terms)]
+
+
+def picture(comparison: Comparison) -> bytes:
+    """A PNG: sixteen samples of each side by side, the scores below them."""
+    lines = [["", *(e.name for e in comparison.entrants), "real"], *rows(comparison)]
+    first = round(max(_font(SMALL).getlength(line[0]) for line in lines)) + MARGIN
+    count = len(comparison.entrants)
+    wide = max(WIDE, 2 * MARGIN + first + COLUMN * count + REAL)
+    side = min(LARGEST, (wide - MARGIN) // count - MARGIN)
+    top = MARGIN + 2 * LINE + LARGE
+    below = top + side + LINE
+    sheet = Image.new("RGB", (wide, below + LINE * (len(lines) + 1) + MARGIN), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((MARGIN, MARGIN), title(comparison), INK, _font(LARGE))
+    for i, entrant in enumerate(comparison.entrants):
+        left = MARGIN + i * (wide - MARGIN) // count
+        draw.text((left, top - LINE), entrant.name, INK, _font(SMALL))
+        sheet.paste(_grid(entrant, side), (left, top))
+    for i, line in enumerate(lines):
+        for j, cell in enumerate(line):
+            left = MARGIN + (first + (j - 1) * COLUMN if j else 0)
+            colour = next((c for v, c in COLOURS.items() if cell.endswith(v)), INK)
+            draw.text((left, below + LINE * i), cell, colour if i else PALE, _font(SMALL))
+    foot = f"{intro(comparison)} All pictures are synthetic."
+    draw.text((MARGIN, below + LINE * len(lines) + LINE // 2), foot, PALE, _font(SMALL - 6))
+    return _png(sheet)
+
+
+def _cell(score: Score, verdict: Verdict) -> str:
+    low, high = score.interval
+    return f"{score.value:.3g}  [{low:.3g}, {high:.3g}]  {verdict}"
+
+
+def _floor(score: Score) -> str:
+    return "" if score.floor is None else f"{score.floor:.3g}"
+
+
+def _marked(cell: str) -> str:
+    for verdict in COLOURS:
+        told = html.escape(verdict)
+        if cell.endswith(told):
+            return f'{cell.removesuffix(told)}<span class="{verdict.split()[0]}">{told}</span>'
+    return cell
+
+
+def _figure(entrant: Entrant) -> str:
+    scale = max(1, SHARP // max(entrant.samples.tensor.shape[-2:]))
+    code = base64.b64encode(entrant.samples.png(scale=scale)).decode()
+    name = html.escape(entrant.name)
+    said = f"{name}, trained on {html.escape(entrant.trained_on or 'unnamed data')}"
+    picture = f'<img src="data:image/png;base64,{code}" alt="samples of {name}">'
+    return f"<figure>{picture}<figcaption>{said}; uncurated</figcaption></figure>"
+
+
+def _grid(entrant: Entrant, side: int) -> Image.Image:
+    """Four by four samples, not wider than ``side`` pixels, each pixel of theirs a square."""
+    across = GRID * max(entrant.samples.tensor.shape[-2:])
+    grid = entrant.samples.grid(columns=GRID, scale=max(1, (side - 10) // across))
+    grid = grid.convert("RGB")
+    grid.thumbnail((side, side))
+    return grid
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def _png(sheet: Image.Image) -> bytes:
+    about = PngImagePlugin.PngInfo()
+    about.add_text("Software", f"genzoo {VERSION}")
+    about.add_text("Comment", "Synthetic: drawn by generative models.")
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG", pnginfo=about, optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,309 @@
+"""compare: which is better, at what, and how sure; what it writes; what it refuses."""
+
+import html
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import genzoo
+from genzoo import cards, cli, comparing, families, report, runs, store
+from genzoo.errors import BadInput, UnknownName
+from genzoo.metrics import features
+
+LEAST = 1280
+
+
+@pytest.fixture(scope="module")
+def found():
+    return genzoo.compare("vae", "dcgan", n=LEAST, device="cpu")
+
+
+def fixed(record):
+    """A record without what a clock says."""
+    return json.loads(re.sub(r'"seconds": \[[^]]*\]', '"seconds": 0', json.dumps(record)))
+
+
+def tiny(folder, seed=0, shape=(1, 28, 28), data="mnist", **told):
+    """A VAE that has learnt nothing, as a folder."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        vae = families.get("vae")
+        model = vae.model(vae.config(shape=shape, code=2, width=8))
+    return store.save(model, folder, data=data, **told)
+
+
+# ------------------------------------------------------------------------------------- what it says
+
+
+def test_families_meet_on_the_first_data_set_they_share(found):
+    assert [e.name for e in found.entrants] == ["vae-mnist", "dcgan-mnist"]
+    assert found.data == "mnist"
+    assert "trained on" in found.why
+
+
+def test_every_number_has_its_protocol(found):
+    for model in found.record()["models"]:
+        assert [s["name"] for s in model["scores"]] == [
+            "fd-mnist",
+            "kd-mnist",
+            "sharpness-mnist",
+        ]
+        for score in model["scores"]:
+            assert score["interval"][0] < score["value"] < score["interval"][1]
+            assert score["protocol"]["samples"] == LEAST
+            assert score["protocol"]["features_sha256"] == features.reference("mnist").sha256
+        assert model["origin"]["weights_sha256"]
+
+
+def test_a_digit_of_a_gan_is_sharper_than_one_of_a_vae(found):
+    assert found.verdicts["sharpness-mnist"] == ("worse", "better")
+
+
+def test_it_says_the_same_again_whatever_the_order(found):
+    again = genzoo.compare("dcgan-mnist", "vae-mnist", n=LEAST, device="cpu", data="mnist")
+    one, other = fixed(found.record())["models"], fixed(again.record())["models"]
+    assert other == one[::-1]
+
+
+def test_more_training_wins(tmp_path):
+    """The same model after 30 steps and after 600."""
+    for name, steps in (("early", 30), ("late", 600)):
+        dataset = runs.open_data("digits", {})
+        runs.start("vae", dataset, tmp_path / name, named="digits", steps=steps, device="cpu").go()
+    names = [tmp_path / name for name in ("early", "late")]
+    found = genzoo.compare(*names, data="mnist", n=LEAST, device="cpu")
+    assert found.verdicts["fd-mnist"] == found.verdicts["kd-mnist"] == ("worse", "better")
+
+
+def test_the_speed_of_each_is_told(found):
+    for entrant in found.entrants:
+        assert len(entrant.seconds) == comparing.ROUNDS
+        assert 0 < entrant.milliseconds < 1000
+
+
+# ------------------------------------------------------------------------------- which data set
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    """Cards of two families on two data sets, one of which has no features."""
+    home = tmp_path / "cards"
+    monkeypatch.setattr(cards, "home", lambda: home)
+    for seed, (name, data) in enumerate(
+        [("vae-celeba", "celeba"), ("vae-mnist", "mnist"), ("vae-digits", "digits")]
+    ):
+        tiny(home / name, seed, data=data)
+    values = {"plugin": "genzoo-dcgan", "family": "dcgan", "config": {}}
+    for i, data in enumerate(("celeba", "mnist", "digits")):
+        told = {**values, "name": f"dcgan-{data}", "data": data, "weights_sha256": f"{i}" * 64}
+        (home / f"dcgan-{data}").mkdir()
+        manifest = {"format": 1, "plugin_version": "0.1.0", **told}
+        (home / f"dcgan-{data}" / store.CONFIG).write_text(json.dumps(manifest))
+    return home
+
+
+def test_the_preferred_data_set_is_taken_and_the_others_are_named(shelf):
+    folders, data, why = comparing.chosen(["vae", "dcgan"])
+    assert (list(folders), data) == (["vae-mnist", "dcgan-mnist"], "mnist")
+    assert "--data celeba" in why
+
+
+def test_data_chooses(shelf):
+    folders, data, why = comparing.chosen(["vae", "dcgan"], "celeba")
+    assert (list(folders), data, why) == (["vae-celeba", "dcgan-celeba"], "celeba", "asked for")
+
+
+def test_a_card_decides_for_the_family_beside_it(shelf):
+    folders, data, _ = comparing.chosen(["vae", "dcgan-celeba"])
+    assert (list(folders), data) == (["vae-celeba", "dcgan-celeba"], "celeba")
+
+
+def test_nothing_in_common_names_what_each_was_trained_on(shelf):
+    with pytest.raises(BadInput, match=r"vae-celeba on celeba, dcgan-mnist on mnist; --data"):
+        comparing.chosen(["vae-celeba", "dcgan-mnist"])
+
+
+def test_a_family_without_a_model_on_the_data_says_what_it_has(shelf):
+    for card in ("dcgan-mnist", "dcgan-digits"):
+        (shelf / card / store.CONFIG).unlink()
+    with pytest.raises(BadInput, match="dcgan has no model trained on mnist, only on celeba"):
+        comparing.chosen(["vae", "dcgan"], "mnist")
+
+
+def test_a_family_without_any_model_says_how_to_get_one(shelf):
+    for card in shelf.glob("dcgan-*"):
+        (card / store.CONFIG).unlink()
+    with pytest.raises(UnknownName, match="genzoo train dcgan"):
+        comparing.chosen(["vae", "dcgan"])
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path):
+    folders = [tiny(tmp_path / str(i) / "mine", i) for i in range(2)]
+    chosen, _, _ = comparing.chosen(folders)
+    assert list(chosen) == ["mine", str(folders[1])]
+
+
+# ---------------------------------------------------------------------------------- what it refuses
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        (["vae-mnist"], "two models or more, got 1"),
+        (["vae-mnist", "vae-mnist"], "vae-mnist, which is in the comparison already"),
+        (["vae", "vae-mnist"], "vae-mnist, which is in the comparison already"),
+    ],
+)
+def test_a_comparison_takes_two_different_models(models, said):
+    with pytest.raises(BadInput, match=said):
+        genzoo.compare(*models)
+
+
+def test_a_copy_of_a_model_is_the_same_model(tmp_path):
+    one, two = tiny(tmp_path / "one"), tiny(tmp_path / "two")
+    with pytest.raises(BadInput, match=r"two has the weights of .*one"):
+        genzoo.compare(one, two)
+
+
+def test_unknown_things_are_named():
+    with pytest.raises(UnknownName, match="did you mean vae-mnist"):
+        genzoo.compare("vae-minst", "dcgan")
+    with pytest.raises(BadInput, match="no features of 'imagenet'"):
+        genzoo.compare("vae", "dcgan", data="imagenet")
+    with pytest.raises(UnknownName, match="fd-mnist"):
+        genzoo.compare("vae", "dcgan", metrics=["fid"])
+
+
+def test_too_few_samples_say_the_least():
+    with pytest.raises(BadInput, match="fd-mnist takes at least 1,280 samples, got 100"):
+        genzoo.compare("vae", "dcgan", n=100)
+
+
+def test_samples_of_another_shape_are_refused(tmp_path):
+    small, digit = tiny(tmp_path / "small", shape=(1, 16, 16)), tiny(tmp_path / "digit", 1)
+    with pytest.raises(BadInput, match="small: mnist is 1x28x28, and its samples 1x16x16"):
+        genzoo.compare(digit, small)
+
+
+def test_what_does_not_sample_is_refused(density, tmp_path, monkeypatch):
+    one, two = tiny(tmp_path / "one"), tiny(tmp_path / "two", 1)
+    monkeypatch.setattr(store, "load", lambda *_: density)
+    with pytest.raises(BadInput, match="one does not sample: it is a ToyDensity"):
+        genzoo.compare(one, two)
+
+
+# ----------------------------------------------------------------------------------- what it writes
+
+
+class Page(HTMLParser):
+    """What a page fetches, and its text."""
+
+    def __init__(self):
+        super().__init__()
+        self.fetched, self.text = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.fetched += [v for k, v in attributes if k in ("src", "href", "srcset")]
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_the_folder_holds_a_page_a_picture_and_the_record(found, tmp_path):
+    folder = found.save(tmp_path / "deep" / "down")
+    assert sorted(p.name for p in folder.iterdir()) == sorted(report.FILES)
+    assert json.loads((folder / "compare.json").read_text()) == json.loads(
+        json.dumps(found.record())
+    )
+    with Image.open(folder / "compare.png") as picture:
+        assert picture.width >= 1600
+        assert "ynthetic" in picture.info["Comment"]
+
+
+def test_the_page_is_one_file_and_holds_every_number(found, tmp_path):
+    text = (found.save(tmp_path / "x") / "compare.html").read_text()
+    page = Page()
+    page.feed(text)
+    assert page.fetched
+    assert all(value.startswith("data:image/png;base64,") for value in page.fetched)
+    assert "url(" not in text
+    shown = "".join(page.text)
+    for scores in found.scores.values():
+        for score in scores:
+            assert f"{score.value:.3g}" in shown
+    record = shown[shown.index("{\n") : shown.rindex("}") + 1]
+    assert json.loads(record) == json.loads(json.dumps(found.record()))
+
+
+def test_names_cannot_write_into_the_page(tmp_path):
+    folders = [tiny(tmp_path / name, i) for i, name in enumerate(["<b>bold", "mine"])]
+    found = genzoo.compare(*folders, n=LEAST, device="cpu")
+    text = report.page(found)
+    assert "<b>" not in text
+    assert html.escape("<b>bold") in text
+
+
+def test_what_is_there_is_kept_unless_forced(found, tmp_path):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "compare.html").write_text("mine")
+    with pytest.raises(BadInput, match="--force"):
+        found.save(tmp_path / "x")
+    assert (tmp_path / "x" / "compare.html").read_text() == "mine"
+    found.save(tmp_path / "x", force=True)
+    assert (tmp_path / "x" / "compare.html").read_text() != "mine"
+
+
+# ------------------------------------------------------------------------------------ command line
+
+
+def test_the_command_prints_the_verdicts_and_writes_the_folder(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["compare", "vae", "dcgan", "--n", str(LEAST), "--device", "cpu"]) == 0
+    out = capsys.readouterr().out
+    assert "sharpness-mnist: dcgan-mnist is better" in out
+    assert (tmp_path / "vae-mnist-vs-dcgan-mnist" / "compare.html").is_file()
+    assert out.splitlines()[-1] == str(Path("vae-mnist-vs-dcgan-mnist") / "compare.html")
+
+
+def test_the_command_prints_json(tmp_path, capsys):
+    command = ["compare", "vae", "dcgan", "--n", str(LEAST), "--metrics", "sharpness-mnist"]
+    assert cli.run([*command, "-o", str(tmp_path / "x"), "--json", "--device", "cpu"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert [s["name"] for s in record["models"][1]["scores"]] == ["sharpness-mnist"]
+    assert record["models"][1]["scores"][0]["verdict"] == "better"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["vae"], "two models or more"),
+        (["vae", "dcgan", "--n", "0"], "at least"),
+        (["vae", "dcgan", "--metrics", "fd-minst"], "did you mean fd-mnist"),
+        (["vae", "dcgan", "--data", "digits"], "no features of 'digits'"),
+        (["vae", "nobody"], "no model is called 'nobody'"),
+        (["vae", "dcgan", "-o", "taken"], "taken is a file"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(words, said, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("mine")
+    assert cli.run(["compare", *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir() if p.name != "home"] == ["taken"]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(found, tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "mkdir", _full)
+    with pytest.raises(genzoo.Failed, match="No space"):
+        found.save(tmp_path / "x")
+
+
+def _full(*_, **__):
+    raise OSError(28, "No space left on device")

@@ -1,0 +1,232 @@
+"""Metrics: what they see, how sure they are, and that they follow what eyes say."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import genzoo
+from genzoo import data
+from genzoo.errors import BadInput, UnknownName
+from genzoo.metrics import features, scores, standard
+from genzoo.metrics.scores import Score, interval, verdict, verdicts
+from genzoo.metrics.sharpness import sharpness
+
+NAMES = features.names()
+
+
+@pytest.fixture(scope="module")
+def real():
+    return features.reference("mnist")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Digits of our own, as many as the distances take at least."""
+    return genzoo.load("dcgan-mnist", device="cpu").sample(1280, seed=0, batch_size=256).tensor
+
+
+def scored(parts, goal="lower", metric="fd-made", **protocol):
+    parts = np.asarray(parts, dtype=np.float64)
+    value = float(parts.mean())
+    return Score(metric, value, interval(parts), None, goal, {"seed": 0, **protocol}, parts)
+
+
+# --------------------------------------------------------------------------------------- intervals
+
+
+@pytest.mark.parametrize("k", [5, 10, 40])
+def test_an_interval_holds_the_mean_as_often_as_it_says(k):
+    random, inside = np.random.default_rng(0), 0
+    for _ in range(1000):
+        low, high = interval(random.exponential(size=k) if k > 30 else random.normal(1, 1, k))
+        inside += low < 1 < high
+    assert 0.90 < inside / 1000 < 0.975
+
+
+def test_one_part_has_no_interval():
+    with pytest.raises(BadInput, match="two parts"):
+        interval(np.ones(1))
+
+
+# ---------------------------------------------------------------------------------------- verdicts
+
+
+def test_pairs_decide_what_the_single_intervals_leave_open():
+    """Parts that rise and fall together differ by far less than each varies."""
+    common = np.random.default_rng(0).normal(0, 5, 10)
+    one, other = scored(common + 20), scored(common + 21 + np.linspace(0, 0.1, 10))
+    assert one.interval[1] > other.interval[0]
+    assert (verdict(one, other), verdict(other, one)) == ("better", "worse")
+
+
+def test_a_higher_goal_turns_the_verdict():
+    one, other = ([1, 2, 3, 2, 1], [5, 6, 7, 6, 5.5])
+    assert verdict(scored(one), scored(other)) == "better"
+    assert verdict(scored(one, "higher"), scored(other, "higher")) == "worse"
+
+
+@pytest.mark.parametrize(("one", "other"), [(0.5, 0.9), (1.6, 0.9), (1.6, 1.1), (0.5, 1.1)])
+def test_the_nearer_to_one_is_better(one, other):
+    noise = np.random.default_rng(0).normal(0, 0.01, (2, 40))
+    far, near = (scored(v + e, "one") for v, e in zip((one, other), noise, strict=True))
+    assert (verdict(far, near), verdict(near, far)) == ("worse", "better")
+
+
+def test_the_same_twice_cannot_be_told_apart():
+    noise = np.random.default_rng(0).normal(3, 1, 10)
+    assert verdict(scored(noise), scored(noise)) == "can't tell"
+
+
+def test_of_three_the_best_is_better_only_if_the_others_are_worse():
+    noise = np.random.default_rng(0).normal(0, 0.1, (3, 10))
+    low, middle, high = (scored(v + e) for v, e in zip((1, 2, 3), noise, strict=True))
+    assert verdicts([middle, low, high]) == ["worse", "better", "worse"]
+    close = scored(noise[1] + 1.01)
+    assert verdicts([close, high, low]) == ["can't tell", "worse", "can't tell"]
+
+
+def test_unlike_protocols_are_not_ranked():
+    parts = [1, 2, 3]
+    with pytest.raises(BadInput, match="seed"):
+        verdict(scored(parts), scored(parts, seed=1))
+    with pytest.raises(BadInput, match="pixels"):
+        verdict(scored(parts), scored(parts, pixels="8 bits"))
+    with pytest.raises(BadInput, match="kd-made"):
+        verdict(scored(parts), scored(parts, metric="kd-made"))
+
+
+# ---------------------------------------------------------------------------------------- features
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_reference_says_what_it_is_and_is_small(name):
+    found = features.reference(name)
+    assert found.train.shape[1] == found.test.shape[1] == features.WIDTH
+    assert found.moments.n > len(found.train)
+    assert found.facts["accuracy"] > (0.99 if name == "mnist" else 0.85)
+    assert sum(p.numel() for p in found.network.parameters()) * 2 < 1e6
+    assert (features.FOLDER / f"{name}.safetensors").stat().st_size < 2.5e6
+
+
+def test_digits_are_what_the_classifier_takes_them_for(real, digits):
+    shares = real.probabilities(digits[:500]).mean(0)
+    assert shares.shape == (10,)
+    assert shares.sum() == pytest.approx(1, abs=1e-4)
+    assert shares.min() > 0.02
+
+
+def test_features_do_not_depend_on_the_batch(real, digits):
+    whole = real.features(digits[:300])
+    assert np.allclose(whole[:7], real.features(digits[:7]), atol=1e-4)
+
+
+def test_images_of_another_shape_are_refused(real):
+    with pytest.raises(BadInput, match=r"\(n, 1, 28, 28\), got \(4, 3, 28, 28\)"):
+        real.features(torch.zeros(4, 3, 28, 28))
+
+
+def test_there_are_no_features_of_an_unknown_data_set():
+    with pytest.raises(BadInput, match="mnist"):
+        features.reference("imagenet")
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", NAMES)
+def test_a_reference_is_of_the_real_images(name):
+    found, test = features.reference(name), data.open(name, "test")
+    assert found.facts["data_sha256"]["test"] == test.sha256
+    seen = found.features(test.batch(range(500)))
+    rows = np.random.RandomState(0).permutation(len(test))[: len(found.test)]
+    place = {int(r): i for i, r in enumerate(rows)}
+    both = [(seen[r], found.test[place[r]]) for r in range(500) if r in place]
+    assert both
+    for mine, theirs in both:
+        assert np.allclose(mine, theirs, rtol=0.01, atol=0.02)
+
+
+# ----------------------------------------------------------------------------------------- metrics
+
+
+def damaged(x, how, level):
+    if how == "noise":
+        noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+        return (x + level * noise).clamp(0, 1)
+    kernel = torch.exp(-(torch.arange(-6, 7) ** 2) / (2 * level**2))
+    kernel = (kernel / kernel.sum())[None, None]
+    blurred = F.conv2d(x, kernel[..., None], padding=(6, 0))
+    return F.conv2d(blurred, kernel[..., None, :], padding=(0, 6))
+
+
+@pytest.mark.parametrize(("how", "levels"), [("noise", (0.1, 0.2, 0.4)), ("blur", (0.7, 1.2, 2))])
+@pytest.mark.parametrize("kind", [standard.Frechet, standard.Kernel])
+def test_distances_rise_with_damage(real, digits, kind, how, levels):
+    metric = kind(real)
+    found = [metric(x) for x in (digits, *(damaged(digits, how, v) for v in levels))]
+    values = [score.value for score in found]
+    assert values == sorted(values)
+    assert verdict(found[0], found[-1]) == "better"
+
+
+def test_one_model_under_two_seeds_cannot_be_told_apart(real, digits):
+    again = genzoo.load("dcgan-mnist", device="cpu").sample(1280, seed=1, batch_size=256).tensor
+    for metric in standard.metrics(real):
+        assert verdict(metric(digits), metric(again)) == "can't tell"
+
+
+@pytest.mark.parametrize("kind", [standard.Frechet, standard.Kernel])
+def test_the_floor_is_what_real_images_get(real, kind):
+    """Below any model's value, and the distance of the test images themselves."""
+    metric = kind(real)
+    floor = metric.floor(1280)
+    assert metric.score(real.test[:1280]).value == pytest.approx(floor, rel=0.5)
+
+
+def test_there_is_no_floor_where_a_group_needs_more_real_images_than_there_are(real):
+    assert standard.Frechet(real).floor(10 * len(real.test) + 10) is None
+
+
+@pytest.mark.parametrize("kind", [standard.Frechet, standard.Kernel, standard.Sharpness])
+def test_too_few_samples_are_refused_with_the_least(real, kind):
+    metric = kind(real)
+    few = torch.zeros(metric.least - 1, 1, 28, 28)
+    with pytest.raises(BadInput, match=rf"at least {metric.least:,} samples, got {len(few):,}"):
+        metric(few)
+
+
+def test_a_score_says_under_which_protocol(real, digits):
+    score = standard.Frechet(real)(digits, seed=0)
+    assert score.metric == "fd-mnist"
+    told = score.protocol
+    assert (told["samples"], told["parts"], told["seed"]) == (1280, 10, 0)
+    assert told["features_sha256"] == real.sha256
+    assert score.record()["protocol"] == told
+
+
+def test_an_unknown_metric_is_answered_with_the_nearest(real):
+    with pytest.raises(UnknownName, match="fd-mnist"):
+        standard.metrics(real, ["fd-minst"])
+
+
+def test_sharpness_of_a_grating_in_closed_form():
+    """Stripes two pixels wide: the Laplacian is +-1 everywhere."""
+    x = (torch.arange(32) // 2 % 2).float().expand(32, 32)[None, None]
+    inside = 30 * 30
+    assert sharpness(x).item() == pytest.approx(inside / (inside - 1), rel=1e-5)
+    assert sharpness(0.5 * x).item() == pytest.approx(sharpness(x).item() / 4)
+    assert sharpness(x.expand(1, 3, 32, 32)) == pytest.approx(sharpness(x))
+
+
+def test_blur_lowers_and_noise_raises_sharpness(real, digits):
+    metric = standard.Sharpness(real)
+    clear = metric(digits).value
+    assert metric(damaged(digits, "blur", 1.0)).value < 0.7 * clear
+    assert metric(damaged(digits, "noise", 0.2)).value > 1.2 * clear
+
+
+def test_the_table_of_students_t_is_right():
+    """P(|t| < 2.262) at 9 degrees of freedom is 0.95: by simulation of the ratio."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(200_000, 10))
+    t = x.mean(1) / (x.std(1, ddof=1) / 10**0.5)
+    assert (np.abs(t) < scores._T[8]).mean() == pytest.approx(0.95, abs=0.003)
