@@ -63,6 +63,18 @@ def test_wheel_holds_the_models_but_no_discriminator(wheels):
     assert core.stat().st_size < LARGEST_WHEEL
 
 
+def test_wheel_holds_what_compare_knows_of_real_images_and_its_terms(wheels):
+    (core,) = [w for w in wheels if w.name.startswith("genzoo-")]
+    archive = zipfile.ZipFile(core)
+    names = archive.namelist()
+    for path in (ROOT / "genzoo" / "metrics" / "references").glob("*.safetensors"):
+        assert f"genzoo/metrics/references/{path.name}" in names
+    (metadata,) = [n for n in names if n.endswith(".dist-info/METADATA")]
+    text = archive.read(metadata).decode()
+    assert "License-Expression: Apache-2.0 AND LicenseRef-CelebA" in text
+    assert [n for n in names if n.endswith("licenses/model_cards/LicenseRef-CelebA.txt")]
+
+
 def test_each_plugin_wheel_is_one_module(wheels):
     for wheel in wheels:
         if not wheel.name.startswith("genzoo-"):
