@@ -275,7 +275,7 @@ def facts(manifest: Manifest) -> dict[str, Any]:
             "time": f"{made.seconds / 60:.1f} minutes",
             "machine": made.machine,
             "versions": _flat(made.versions),
-            "data's sha256": f"`{made.data_sha256}`",
+            "data's sha256": made.data_sha256,
         }
     return found
 

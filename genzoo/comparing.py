@@ -89,7 +89,8 @@ def chosen(
             raise BadInput(f"{name} has no model trained on {data}, only on {have}")
         folder = on[data] if data in on else next(iter(on.values()))
         if folder in folders.values():
-            raise BadInput(f"{name} is {folder.name}, which is in the comparison already")
+            is_it = "" if name == folder.name else f" is {folder.name}, which"
+            raise BadInput(f"{name}{is_it} is in the comparison already")
         folders[folder.name if folder.name not in folders else str(folder)] = folder
     _check_different(folders)
     return folders, data, why

@@ -62,7 +62,10 @@ class Model(nn.Module, ABC):
     @final
     def inward(self, images: "Samples | Tensor | np.ndarray") -> Tensor:
         """From ``(n, *shape)`` in [0, 1], or bytes, to the family's range, on its device."""
-        x = torch.as_tensor(images.tensor if isinstance(images, Samples) else images)
+        try:
+            x = torch.as_tensor(images.tensor if isinstance(images, Samples) else images)
+        except (TypeError, ValueError, RuntimeError):
+            raise BadInput(f"expected samples, or an array, got {images!r:.60}") from None
         x = x.to(self.device)
         x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
         if x.ndim != len(self.shape) + 1:

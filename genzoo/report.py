@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -14,6 +15,7 @@ from genzoo.errors import BadInput, Failed
 from genzoo.files import expanded, write_whole
 from genzoo.metrics.scores import Score, Verdict
 from genzoo.samples import Images
+from genzoo.tables import columns
 from genzoo.version import VERSION
 
 BATCH = 64  # samples at a time, where speed is measured
@@ -111,6 +113,17 @@ class Comparison:
         origin = entrant.samples.record()["origin"]
         return {**facts, "origin": origin, **sizes, "speed": speed, "scores": scores}
 
+    def __str__(self) -> str:
+        heads = ["", *(e.name for e in self.entrants), "real"]
+        lines = [intro(self), "", *columns([heads, *rows(self)]), "", *sentences(self)]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Comparison of {title(self)}, {self.n} samples of each, seed {self.seed}>"
+
+    def _repr_png_(self) -> bytes:
+        return picture(self)
+
     def save(self, folder: str | Path, *, force: bool = False) -> Path:
         """Write compare.html (all in one file), compare.png and compare.json into ``folder``.
 
@@ -136,6 +149,9 @@ def check(folder: Path, force: bool) -> None:
     """Whether a comparison can be written there: asked before the work, not after."""
     if folder.exists() and not folder.is_dir():
         raise BadInput(f"{folder} is a file: a comparison is a folder, -o NAME")
+    nearest = next(p for p in (folder, *folder.resolve().parents) if p.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise BadInput(f"cannot write into {nearest}: -o names another folder")
     there = [name for name in FILES if (folder / name).exists()]
     if there and not force:
         raise BadInput(f"{folder} holds {there[0]} already: --force replaces it, -o names another")

@@ -80,6 +80,14 @@ def test_more_training_wins(tmp_path):
     assert found.verdicts["fd-mnist"] == found.verdicts["kd-mnist"] == ("worse", "better")
 
 
+def test_it_prints_as_a_table_and_shows_as_one_line(found):
+    text = str(found)
+    assert "sharpness-mnist: dcgan-mnist is better" in text
+    row = next(line for line in text.splitlines() if line.startswith("sharpness-mnist ("))
+    assert row.index("worse") < row.index("better")
+    assert repr(found).startswith("<Comparison of vae-mnist and dcgan-mnist on mnist, 1280 ")
+
+
 def test_the_speed_of_each_is_told(found):
     for entrant in found.entrants:
         assert len(entrant.seconds) == comparing.ROUNDS
@@ -155,8 +163,8 @@ def test_folders_of_one_name_are_told_apart(tmp_path):
     ("models", "said"),
     [
         (["vae-mnist"], "two models or more, got 1"),
-        (["vae-mnist", "vae-mnist"], "vae-mnist, which is in the comparison already"),
-        (["vae", "vae-mnist"], "vae-mnist, which is in the comparison already"),
+        (["vae-mnist", "vae-mnist"], "^vae-mnist is in the comparison already"),
+        (["vae-mnist", "vae"], "vae is vae-mnist, which is in the comparison already"),
     ],
 )
 def test_a_comparison_takes_two_different_models(models, said):

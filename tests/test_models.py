@@ -452,6 +452,8 @@ def test_a_batch_is_no_larger_than_asked(latent, monkeypatch):
 @pytest.mark.parametrize(
     ("x", "says"),
     [
+        ("x", "expected samples, or an array, got 'x'"),
+        (None, "expected samples, or an array, got None"),
         (torch.rand(3, 8, 8), r"expected samples of shape \(n, 3, 8, 8\), got 3, 8, 8"),
         (torch.rand(1, 1, 8, 8), r"expected samples of shape \(n, 3, 8, 8\), got 1, 1, 8, 8"),
         (torch.rand(1, 3, 8, 9), "got 1, 3, 8, 9"),

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = re.findall(
     r"[\w.]+",
     """
-errors version files schemas options draws samples folding devices models
+errors version tables files schemas options draws samples folding devices models
 training.parallel training.losses training.penalties training.tricks training.trainer
 training.stock training
 families
@@ -31,7 +31,17 @@ cli.app cli.compare cli.data cli.families cli.list cli.sample cli.train cli
 """,
 )
 # Their importers may be a listing, which must not wait for torch.
-TORCHLESS = ["errors", "version", "files", "schemas", "options", "devices", "families", "data"]
+TORCHLESS = [
+    "errors",
+    "version",
+    "tables",
+    "files",
+    "schemas",
+    "options",
+    "devices",
+    "families",
+    "data",
+]
 TORCHLESS += ["store", "cards"]
 FAMILIES = re.compile("pixelcnn|pixelrnn|vae|dcgan|wgan|sagan|cgan|cyclegan", re.IGNORECASE)
 # The two longest papers get more lines (design.md, section 3).

@@ -46,7 +46,9 @@ def run(arguments: Sequence[str]) -> int:
             print(complaint.format_message(), file=sys.stderr)
             return complaint.exit_code
         if hasattr(error, "format_message"):  # typer's own, about how it was called
-            return _say(complaint.format_message(), complaint.exit_code, arguments)
+            where = complaint.ctx.command_path if getattr(complaint, "ctx", None) else "genzoo"
+            said = complaint.format_message().rstrip(".")
+            return _say(f"{said}. Type {where} --help.", complaint.exit_code, arguments)
         if "out of memory" in str(error) or "can't allocate" in str(error):
             return _say(str(error), 1, arguments)
         raise

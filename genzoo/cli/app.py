@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
+from genzoo.tables import columns
 from genzoo.version import VERSION
 
 
@@ -63,13 +64,8 @@ def as_json(value: Any) -> None:
 
 def as_table(rows: Iterable[Sequence[Any]], heads: Sequence[str] = ()) -> None:
     """Columns as wide as their widest entry; the last one as long as it likes."""
-    lines = [[str(cell) for cell in row] for row in ([heads] if heads else []) + [*rows]]
-    if not lines:
-        return
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        print("  ".join(cells).rstrip())
+    for line in columns([heads, *rows] if heads else rows):
+        print(line)
 
 
 class Ticker:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, Ticker, app, as_json, as_table
+from genzoo.cli.app import Device, Force, Json, Ticker, app, as_json
 from genzoo.files import expanded
 
 
@@ -46,9 +46,5 @@ def compare(
     if json:
         as_json({"folder": str(folder), **found.record()})
         return
-    print(f"{report.intro(found)}\n")
-    as_table(report.rows(found), ("", *(e.name for e in found.entrants), "real"))
-    print()
-    for sentence in report.sentences(found):
-        print(sentence)
+    print(found)
     print(folder / report.FILES[0])

@@ -86,7 +86,7 @@ def metrics(real: Reference, wanted: list[str] | None = None) -> list[Metric]:
     every: dict[str, Metric] = {m.name: m for m in (Frechet(real), Kernel(real), Sharpness(real))}
     for name in wanted or ():
         if name not in every:
-            raise unknown("metric", name, every, f"There are {', '.join(every)}.")
+            raise unknown("metric", name, every, "Leave them out for all.")
     return [every[name] for name in wanted or every]
 
 

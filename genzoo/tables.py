@@ -1,0 +1,12 @@
+"""Tables for a terminal."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def columns(rows: Iterable[Sequence[Any]]) -> list[str]:
+    """Lines of text whose columns are as wide as their widest cells."""
+    lines = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    pairs = (zip(line, widths, strict=True) for line in lines)
+    return ["  ".join(cell.ljust(width) for cell, width in pair).rstrip() for pair in pairs]
