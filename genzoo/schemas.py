@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -89,9 +90,15 @@ def divide(
     return parts
 
 
+# Numbers as people write them and JSON does not: .5 and 2.
+_SHORT = re.compile(r"^[+-]?(\d+\.|\.\d+)$")
+
+
 def _value(text: str) -> Any:
     if text in ("True", "False"):
         return text == "True"
+    if _SHORT.match(text):
+        return float(text)
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
