@@ -15,6 +15,12 @@ torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+def pytest_runtest_setup(item):
+    """What is marked ``data`` needs the real data sets, and is skipped where they are not."""
+    if item.get_closest_marker("data") and not os.environ.get("GENZOO_DATA"):
+        pytest.skip("GENZOO_DATA is not set")
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path, monkeypatch):
     """Caches go to a folder of the test's own."""

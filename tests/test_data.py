@@ -895,10 +895,7 @@ def test_a_source_that_cannot_be_read_is_not_a_full_disk():
 
 # ------------------------------------------------------------------------------ real files
 
-real = pytest.mark.skipif(not os.environ.get("GENZOO_DATA"), reason="GENZOO_DATA is not set")
 
-
-@real
 @pytest.mark.data
 @pytest.mark.parametrize(
     ("name", "split", "count", "shape", "means"),
@@ -926,7 +923,6 @@ def test_real_sets(name, split, count, shape, means):
         assert np.bincount(opened.labels).tolist() == [count // 10] * 10
 
 
-@real
 @pytest.mark.data
 def test_real_attributes_fit_the_faces():
     names, values = data.attributes("test")

@@ -168,10 +168,14 @@ def test_distances_rise_with_damage(real, digits, kind, how, levels):
     assert verdict(found[0], found[-1]) == "better"
 
 
-def test_one_model_under_two_seeds_cannot_be_told_apart(real, digits):
-    again = genzoo.load("dcgan-mnist", device="cpu").sample(1280, seed=1, batch_size=256).tensor
+def test_one_model_under_two_seeds_is_seldom_told_apart(real):
+    """One pair in twenty may be, as its intervals hold 95 %: of eight pairs, hardly three."""
+    model = genzoo.load("vae-mnist", device="cpu")
+    drawn = [model.sample(1280, seed=seed, batch_size=640).tensor for seed in range(16)]
     for metric in standard.metrics(real):
-        assert verdict(metric(digits), metric(again)) == "can't tell"
+        found = [metric(x) for x in drawn]
+        told = [verdict(*pair) for pair in zip(found[::2], found[1::2], strict=True)]
+        assert told.count("can't tell") >= 6, metric.name
 
 
 @pytest.mark.parametrize("kind", [standard.Frechet, standard.Kernel])
