@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from genzoo import families, store
-from genzoo.errors import InvalidModel, Unreachable, unknown
+from genzoo.errors import BadInput, InvalidModel, Unreachable, unknown
 from genzoo.files import expanded, is_folder, write_whole
 from genzoo.schemas import read_json
 from genzoo.store import CONFIG, DISCRIMINATOR, WEIGHTS, Manifest
@@ -94,6 +94,8 @@ def home() -> Path:
 
 def find(name: str | Path) -> Path:
     """The folder that ``name`` means; its form alone says what kind it is. Raises as ``load``."""
+    if not isinstance(name, str | Path):
+        raise BadInput(f"a model is a name or a folder, got a {type(name).__name__}")
     if is_folder(name):
         return expanded(name)
     name = str(name)
@@ -103,6 +105,8 @@ def find(name: str | Path) -> Path:
         return home() / name
     if name in families.names():
         return home() / default(name)
+    if families.known(name):
+        families.get(name)  # says why it is not among the names
     known = [*names(), *families.names()]
     hint = f"Type genzoo list to see all; a folder is written ./{name[:80]}."
     raise unknown("model", name[:80], known, hint)

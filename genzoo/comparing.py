@@ -27,7 +27,7 @@ def compare(
     data: str | None = None,
     n: int = 4000,
     seed: int = 0,
-    metrics: Sequence[str] | None = None,
+    metrics: str | Sequence[str] | None = None,
     device: "str | torch.device" = "auto",
     progress: Tell | None = None,
 ) -> Comparison:
@@ -39,7 +39,8 @@ def compare(
     UnknownName, InvalidModel.
     """
     folders, data, why = chosen(models, data)
-    wanted = standard.metrics(features.reference(data), list(metrics) if metrics else None)
+    named = [metrics] if isinstance(metrics, str) else metrics
+    wanted = standard.metrics(features.reference(data), named)
     least = max(wanted, key=lambda m: m.least)
     if n < least.least:
         raise BadInput(f"{least.name} takes at least {least.least:,} samples, got {n:,}")
@@ -107,6 +108,9 @@ def _check_different(folders: dict[str, Path]) -> None:
 
 def _trained(name: str | Path) -> dict[str, Path]:
     """What ``name`` can stand for: folders, by the data set that they were trained on."""
+    if not isinstance(name, str | Path):
+        got = f"a {type(name).__name__}: give its name, or genzoo.save it and give its folder"
+        raise BadInput(f"a comparison takes names, families and folders, got {got}")
     if not is_folder(name) and name in families.names():
         found = {on: cards.home() / card for on, card in cards.models_of(str(name)).items()}
         return found or {"": cards.find(name)}  # find says what a family without a model needs

@@ -28,6 +28,14 @@ def device(name: "str | torch.device" = "auto") -> "torch.device":
     return wanted
 
 
+def memory() -> int:
+    """The bytes of this machine's memory; 0 where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 0
+
+
 def machine(device: "torch.device") -> str:
     """A line about this machine, without its name."""
     import torch

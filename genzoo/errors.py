@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+from genzoo.tables import printable
+
 
 class GenzooError(Exception):
     """A no from genzoo, in one line: what, where, expected and got, what to type.
@@ -13,8 +15,7 @@ class GenzooError(Exception):
     exit_code = 1
 
     def __init__(self, message: str):
-        # Names that others chose stand in messages: they must not drive a terminal.
-        super().__init__("".join(c if c.isprintable() else " " for c in message))
+        super().__init__(printable(message))
 
 
 class Failed(GenzooError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 import pluggy
 
 from genzoo.errors import BadInput, Failed, GenzooError, UnknownName, unknown
+from genzoo.tables import printable
 from genzoo.version import VERSION
 
 if TYPE_CHECKING:
@@ -135,6 +136,13 @@ def names(kind: str = "family") -> list[str]:
     return sorted({p.name for p in plugins(kind) if not {p.name, p.package} & off})
 
 
+def known(name: str) -> bool:
+    """Whether a family of this name is installed, enabled or not, or is one that genzoo requires;
+    ``get`` says what is wrong with it.
+    """
+    return f"genzoo-{name}" in _ours() or name in {p.name for p in plugins()}
+
+
 def get(name: str) -> Family:
     """The family ``name``: imports its plugin, and no other.
 
@@ -226,7 +234,7 @@ def _tried(plugin: Plugin) -> Plugin:
         state = "conflict" if isinstance(error, _Conflict) else "broken"
         cause = error.__cause__
         lines = "".join(traceback.format_exception(cause) if cause else []).split("\n")
-        return _with(plugin, state, str(error), "\n".join(map(_printable, lines)))
+        return _with(plugin, state, str(error), "\n".join(map(printable, lines)))
     return _with(plugin, "ok", "")
 
 
@@ -255,7 +263,7 @@ def _entry_points(kind: str) -> "list[EntryPoint]":
 
 @cache
 def _load(kind: str, name: str) -> Any:
-    found = [e for e in _entry_points(kind) if _printable(e.name) == name]
+    found = [e for e in _entry_points(kind) if printable(e.name, "") == name]
     if not found:
         raise _missing(kind, name)
     if not (found := [e for e in found if not {name, _package(e)} & _disabled()]):
@@ -332,23 +340,18 @@ def _ours() -> set[str]:
 
 def _described(entry: "EntryPoint", kind: str) -> Plugin:
     meta: Any = entry.dist.metadata if entry.dist else {}
-    words = [w.strip().split(":") for w in _printable(meta.get("Keywords") or "").split(",")]
-    name, value = _printable(entry.name), _printable(entry.value)
+    words = [w.strip().split(":") for w in printable(meta.get("Keywords") or "", "").split(",")]
+    name, value = printable(entry.name, ""), printable(entry.value, "")
     branch, year = next((w[1:] for w in words if len(w) == 3 and w[0] == name), ["", ""])
-    summary = _printable(meta.get("Summary") or "")
-    version = _printable(meta.get("Version") or "?")
+    summary = printable(meta.get("Summary") or "", "")
+    version = printable(meta.get("Version") or "?", "")
     return Plugin(name, kind, value, _package(entry), version, summary, branch, year)
 
 
 def _package(entry: "EntryPoint") -> str:
     dist: Distribution | None = entry.dist
-    return _printable(dist.metadata["Name"] or "?") if dist else "?"
+    return printable(dist.metadata["Name"] or "?", "") if dist else "?"
 
 
 def _disabled() -> set[str]:
     return {w.strip() for w in os.environ.get("GENZOO_DISABLE_PLUGINS", "").split(",") if w.strip()}
-
-
-def _printable(text: str) -> str:
-    """Without control characters: metadata are others' words, and may try to drive a terminal."""
-    return "".join(c for c in text if c.isprintable())

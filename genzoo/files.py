@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from genzoo.errors import BadInput, Failed
@@ -17,13 +17,35 @@ def is_folder(name: str | Path) -> bool:
     return isinstance(name, Path) or bool(_FOLDER.match(name))
 
 
+def check_free(folder: Path, names: Iterable[str], force: bool) -> None:
+    """Whether none of ``names`` in ``folder`` would be written over, or ``force`` allows it."""
+    try:
+        there = [name for name in names if (folder / name).exists()]
+    except OSError as error:
+        raise BadInput(f"cannot write {folder}: {error.strerror}") from None
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder} is a file, and a folder is needed: choose another name")
+    if there and not force:
+        hint = "choose another folder, or replace it with --force (in Python force=True)"
+        raise BadInput(f"{folder} holds {there[0]} already: {hint}")
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write ``content`` aside, flush it to the disk, then rename: never half a file."""
+    with whole(path) as aside:
+        aside.write_bytes(content)
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Where to write what becomes ``path`` when the block ends well, and nothing when it does not.
+
+    Raises Failed where the disk refuses.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
+        yield aside
+        with aside.open("r+b") as file:
             os.fsync(file.fileno())
         aside.replace(path)
     except OSError as error:

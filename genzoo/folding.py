@@ -1,4 +1,4 @@
-"""The private copy of a model that infers: in evaluation mode, folded, channels-last.
+"""The private copy of a model that infers: in evaluation mode, float32, folded, channels-last.
 
 The model itself stays as it is, in its mode and its memory layout, whichever threads sample.
 """
@@ -47,7 +47,7 @@ def _version(tensor: Tensor) -> int:
 
 
 def _folded(model: nn.Module) -> nn.Module:
-    model = copy.deepcopy(model).eval().requires_grad_(False)
+    model = copy.deepcopy(model).eval().requires_grad_(False).float()
     for module in list(model.modules()):
         if isinstance(module, nn.Sequential) and _plain(module):
             _fold_norms(module)

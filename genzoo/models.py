@@ -5,18 +5,20 @@ method beside it is the core's: evaluation mode, no gradient, seeds, batches, ra
 Public methods speak [0, 1]; a family's own methods speak its ``range``.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Literal, TypeVar, final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from genzoo.devices import memory
 from genzoo.draws import Draws
-from genzoo.errors import BadInput, unknown
+from genzoo.errors import BadInput, Failed, unknown
 from genzoo.folding import folded
 from genzoo.samples import Arrays, Images, Origin, Samples
 
@@ -128,6 +130,7 @@ class Sampler(Model):
             truncation=truncation,
             progress=progress,
         )
+        _check_memory(n, self.shape)
         return _join(list(parts))
 
     @final
@@ -147,8 +150,10 @@ class Sampler(Model):
             _check_count(name, value, least)
         if truncation is not None and not isinstance(self, Latent):
             raise BadInput(f"{type(self).__name__} has no latent code: leave truncation out")
-        if truncation is not None and not truncation >= 0.02:
-            raise BadInput(f"truncation must be at least 0.02, got {truncation!r}")
+        if truncation is not None and not (isinstance(truncation, Real) and truncation >= 0.02):
+            raise BadInput(f"truncation must be a number of at least 0.02, got {truncation!r}")
+        if start + n >= 2**63:
+            raise BadInput(f"samples are counted up to 2**63 - 1, got start {start} and n {n}")
         seed = fresh_seed() if seed is None else checked_seed(seed)
         each = not (labels is None or isinstance(labels, Integral | str))
         checked = self.labels_for(labels, n if each else 1)
@@ -173,6 +178,7 @@ class Sampler(Model):
             else:
                 part = self.labels_for(labels, len(draws), draws.indices[0])
             x = _infer(self, partial(_drawn, draws, part, truncation))
+            _check_made(self, "drew", x, (len(draws), *self.shape))
             kind = Images if self.is_images else Arrays
             seeds = [(seed, i) for i in draws.indices]
             yield kind(self.outward(x), part, seeds, self.origin, self.class_names)
@@ -242,7 +248,9 @@ class Encoder(Model):
         return torch.cat([self._codes(x[rows]) for rows in _portions(len(x), batch_size)])
 
     def _codes(self, x: Tensor) -> Tensor:
-        return _infer(self, lambda copy: copy.embed(x))
+        codes = _infer(self, lambda copy: copy.embed(x))
+        _check_made(self, "embedded", codes, (len(x), None))
+        return codes
 
 
 class Density(Model):
@@ -273,6 +281,7 @@ class Density(Model):
 
         Of ``samples`` log-weights, ``elbo`` is the mean (Kingma & Welling 2014, eq. 2) and
         ``importance`` the log-mean-exp (Burda et al. 2016, eq. 8). An exact density needs just one.
+        The z of image i come from ``seed`` and i: another order of images draws other z.
         """
         _check_count("samples", samples, 1)
         if bound not in ("elbo", "importance"):
@@ -297,10 +306,11 @@ class Density(Model):
     ) -> Tensor:  # (times, len(rows))
         draws = Draws(seed, _places(rows), "log_prob", self.device)
         x, labels = x[rows], None if labels is None else labels[rows]
-        with torch.no_grad():
-            return torch.stack(
-                [_infer(self, lambda copy: copy.log_weight(x, labels, draws)) for _ in range(times)]
-            )
+        found = []
+        for _ in range(times):
+            found.append(_infer(self, lambda copy: copy.log_weight(x, labels, draws)))
+            _check_made(self, "scored", found[-1], (len(x),))
+        return torch.stack(found)
 
     def _on_levels(self, x: Tensor) -> None:
         steps = self.outward(x) * ((self.levels or 2) - 1)
@@ -340,7 +350,9 @@ class Translator(Model):
 
     def _converted(self, x: Tensor, to: str, seed: int, rows: slice) -> Tensor:
         draws = Draws(seed, _places(rows), "translate", self.device)
-        return self.outward(_infer(self, lambda copy: copy.convert(x[rows], to, draws)))
+        made = _infer(self, lambda copy: copy.convert(x[rows], to, draws))
+        _check_made(self, "converted", made, (len(x[rows]), None, None, None))
+        return self.outward(made)
 
 
 class Completer(Sampler):
@@ -402,6 +414,23 @@ def _infer(model: M, call: Callable[[M], Tensor]) -> Tensor:
     """Run ``call`` on the model's private copy: no gradient, in float32 whatever surrounds it."""
     with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
         return call(folded(model))
+
+
+def _check_made(model: Model, did: str, x: Any, shape: tuple[int | None, ...]) -> None:
+    """Whether a family's own method returned what its ability says; None: of any length."""
+    got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+    fits = isinstance(x, Tensor) and len(got) == len(shape)
+    if not fits or any(want not in (None, n) for want, n in zip(shape, got, strict=True)):
+        wanted = ", ".join("any" if side is None else str(side) for side in shape)
+        raise Failed(f"{type(model).__name__} {did} {got}, expected a tensor ({wanted})")
+
+
+def _check_memory(n: int, shape: Sequence[int]) -> None:
+    """Whether ``n`` samples fit: as batches, as one tensor, and as what becomes of it."""
+    needed, there = 3 * 4 * n * math.prod(shape), memory()
+    if there and needed > there:
+        took = f"{n:,} samples take {needed / 3e9:,.1f} GB of {there / 1e9:,.1f} GB"
+        raise BadInput(f"{took}: use stream, a batch at a time, or genzoo sample -o FOLDER")
 
 
 def _join(parts: list[Samples]) -> Samples:

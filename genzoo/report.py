@@ -12,7 +12,7 @@ from typing import Any, final
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from genzoo.errors import BadInput, Failed
-from genzoo.files import expanded, write_whole
+from genzoo.files import check_free, expanded, write_whole
 from genzoo.metrics.scores import Score, Verdict
 from genzoo.samples import Images
 from genzoo.tables import columns
@@ -147,14 +147,10 @@ class Comparison:
 
 def check(folder: Path, force: bool) -> None:
     """Whether a comparison can be written there: asked before the work, not after."""
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"{folder} is a file: a comparison is a folder, -o NAME")
+    check_free(folder, FILES, force)
     nearest = next(p for p in (folder, *folder.resolve().parents) if p.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise BadInput(f"cannot write into {nearest}: -o names another folder")
-    there = [name for name in FILES if (folder / name).exists()]
-    if there and not force:
-        raise BadInput(f"{folder} holds {there[0]} already: --force replaces it, -o names another")
 
 
 def title(comparison: Comparison) -> str:

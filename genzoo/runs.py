@@ -30,7 +30,7 @@ from genzoo import cards, data, devices, families, store
 from genzoo.draws import stream
 from genzoo.errors import BadInput, Failed
 from genzoo.families import Family
-from genzoo.files import is_folder, locked, write_whole
+from genzoo.files import check_free, is_folder, locked, write_whole
 from genzoo.models import Model, Sampler
 from genzoo.options import Options
 from genzoo.schemas import Count, Name, Schema, checked, divide, read_json
@@ -323,10 +323,8 @@ def start(
     measured on this machine. Raises BadInput, UnknownName, Failed.
     """
     parallel.start(devices.device(settings.get("device", "auto")))
-    if parallel.rank() == 0 and not force and _taken(folder):
-        raise BadInput(
-            f"{folder} holds a run or a model already: --resume it, or --force to begin anew"
-        )
+    if parallel.rank() == 0 and not force:
+        _check_free(folder)
     asked = {"named": named, "values": values, **settings}
     if minutes is not None:
         if parallel.size() > 1:
@@ -473,8 +471,11 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _taken(folder: Path) -> bool:
-    return any((folder / name).exists() for name in ("run", *store.FILES))
+def _check_free(folder: Path) -> None:
+    """Whether a new run would write over nothing; of one without a checkpoint, nothing is lost."""
+    if _checkpoints(folder):
+        raise BadInput(f"{folder} holds a run already: --resume it, or --force to begin anew")
+    check_free(folder, store.FILES, force=False)
 
 
 def _clear(folder: Path) -> None:

@@ -19,6 +19,7 @@ from genzoo.errors import BadInput
 from genzoo.files import expanded, write_whole
 from genzoo.version import VERSION
 
+LARGEST_SHEET = 64_000_000  # pixels; Pillow warns of decompression bombs from 89 million on
 # IPTC's term for media that a trained model made, as XMP: what photo software and archives read.
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -148,13 +149,11 @@ class Images(Samples):
         """All of them in rows, each pixel ``scale`` pixels wide (default: cells of about 64)."""
         if not len(self):
             raise BadInput("a grid needs at least one picture: there is none")
+        scale, columns, size = check_sheet(len(self), self.tensor.shape[1:], scale, columns, gap)
         cells = self._bytes()
-        n, height, width, channels = cells.shape
-        scale = scale or max(1, round(64 / max(height, width)))
-        columns = min(n, columns or math.ceil(math.sqrt(n)))
-        rows = math.ceil(n / columns)
+        _, height, width, channels = cells.shape
         high, wide = height * scale + gap, width * scale + gap
-        sheet = np.zeros((rows * high + gap, columns * wide + gap, channels), np.uint8)
+        sheet = np.zeros((*size, channels), np.uint8)
         for i, cell in enumerate(cells.repeat(scale, 1).repeat(scale, 2)):
             top, left = gap + i // columns * high, gap + i % columns * wide
             sheet[top : top + height * scale, left : left + width * scale] = cell
@@ -182,6 +181,29 @@ class Images(Samples):
     def _bytes(self) -> np.ndarray:  # (n, C, H, W) -> (n, H, W, C) uint8
         pixels = self.tensor.detach().clamp(0, 1).mul(255).round().to(torch.uint8)
         return pixels.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def check_sheet(
+    n: int,
+    shape: Sequence[int],
+    scale: int | None = None,
+    columns: int | None = None,
+    gap: int = 2,
+) -> tuple[int, int, tuple[int, int]]:
+    """The scale, the columns, and the (height, width) of a grid of ``n`` pictures ``(C, H, W)``.
+
+    Raises BadInput where it would be larger than what picture software opens without a warning.
+    """
+    _, height, width = shape
+    scale = scale or max(1, round(64 / max(height, width)))
+    columns = min(n, columns or math.ceil(math.sqrt(n)))
+    rows = math.ceil(n / columns)
+    size = rows * (height * scale + gap) + gap, columns * (width * scale + gap) + gap
+    if math.prod(size) > LARGEST_SHEET:
+        wanted = f"a grid of {n:,} has {math.prod(size) / 1e6:,.0f} million pixels"
+        hint = "take fewer, a smaller scale, or write a folder (-o FOLDER)"
+        raise BadInput(f"{wanted}, at most {LARGEST_SHEET / 1e6:.0f}: {hint}")
+    return scale, columns, size
 
 
 def _picture(pixels: np.ndarray) -> Image.Image:  # (H, W, C)

@@ -7,41 +7,63 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from genzoo.errors import BadInput, Failed
-from genzoo.samples import Arrays, Images, Samples
+from genzoo.files import whole
+from genzoo.models import Model
+from genzoo.samples import Images, Samples, check_sheet
 
-LARGEST_GRID = 4096
 
-
-def check_target(path: Path, n: int, force: bool) -> None:
-    """Before anything is drawn: can ``path`` take ``n`` samples? Raises BadInput."""
-    if path.suffix not in (".png", ".npy", ""):
+def check_target(path: Path, n: int, model: Model, scale: int | None, force: bool) -> None:
+    """Before anything is drawn: can ``path`` take ``n`` samples of ``model``? Raises BadInput."""
+    if path.suffix not in (".png", ".npy", "") or path.name == "-":
         raise BadInput(
             f"cannot write {path}: expected .png, .npy, or a folder's name without an ending"
         )
-    if path.suffix == ".png" and n > LARGEST_GRID:
-        raise BadInput(f"a grid takes at most {LARGEST_GRID} samples, got {n}: give -o FOLDER")
+    if path.suffix == ".png" and not model.is_images:
+        raise BadInput(f"cannot write {path}: these samples are no pictures: -o NAME.npy")
+    if path.suffix == ".png":
+        check_sheet(n, model.shape, scale)
     if not path.parent.is_dir():
         raise BadInput(f"cannot write {path}: there is no folder {path.parent}")
-    if path.exists() and (not force or path.is_dir() != (path.suffix == "")):
+    if path.exists() and path.is_dir() != (path.suffix == ""):
+        raise BadInput(f"{path} is a {'folder' if path.is_dir() else 'file'}: choose another -o")
+    if path.exists() and not force:
         raise BadInput(f"{path} exists: choose another -o, or --force")
     if path.is_dir() and any(path.iterdir()) and not (path / "record.json").is_file():
         raise BadInput(f"{path} holds other things than samples: choose another -o")
 
 
-def write(parts: Iterator[Samples], path: Path, scale: int | None = None) -> dict[str, Any]:
-    """Write all of ``parts`` to ``path``, whole or not at all; what it takes to draw them again."""
+def write(parts: Iterator[Samples], n: int, path: Path, scale: int | None = None) -> dict[str, Any]:
+    """Write all ``n`` of ``parts`` to ``path``, whole or not at all; what it takes to draw them
+    again. A grid is made in memory; an array or a folder may be of any size.
+    """
     if path.suffix == "":
         return _write_folder(parts, path)
+    if path.suffix == ".npy":
+        return _write_array(parts, n, path)
     drawn = list(parts)
     samples = type(drawn[0]).join(drawn)
-    if path.suffix == ".npy":
-        samples = Arrays(samples.tensor, samples.labels, samples.seeds, samples.origin)
-    if isinstance(samples, Images):
-        samples.save(path, scale)
-    else:
-        samples.save(path)
+    assert isinstance(samples, Images)
+    samples.save(path, scale)
     return samples.record()
+
+
+def _write_array(parts: Iterator[Samples], n: int, path: Path) -> dict[str, Any]:
+    """One ``.npy`` of ``(n, *shape)`` float32, in constant memory."""
+    record: dict[str, Any] = {}
+    labels: list[int] = []
+    with whole(path) as aside, aside.open("wb") as file:
+        for part in parts:
+            if not record:
+                shape = (n, *part.tensor.shape[1:])
+                head = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_2_0(file, head)
+                record = part[:1].record()
+            file.write(np.asarray(part, "<f4").tobytes())
+            labels += [] if part.labels is None else part.labels.tolist()
+    return {**record, "n": n, "labels": labels or None}
 
 
 def _write_folder(parts: Iterator[Samples], path: Path) -> dict[str, Any]:

@@ -6,16 +6,24 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from genzoo.errors import BadInput, GenzooError, unknown
+from genzoo.tables import printable
+
+
+def _plain(text: str) -> str:
+    if text != printable(text):
+        raise ValueError("must have no control characters")
+    return text
+
 
 Count = Annotated[int, Field(ge=1, le=65_536)]
 Rate = Annotated[float, Field(gt=0, le=10)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
-Name = Annotated[str, Field(max_length=200)]
+Name = Annotated[str, Field(max_length=200), AfterValidator(_plain)]
 Names = Annotated[tuple[Name, ...], Field(max_length=10_000)]
 Shape = Annotated[tuple[Count, ...], Field(min_length=1, max_length=4)]
 Channels = Literal[1, 3]
@@ -49,6 +57,11 @@ def checked(schema: type[S], values: Any, where: str, error: type[GenzooError] =
         raise error(f"{where}: {failure}") from None
     except ValidationError as failure:
         raise error(f"{where}: {_first(failure)}") from None
+
+
+def name(text: str) -> str:
+    """``text``, that of a folder perhaps, as a `Name` can hold it."""
+    return printable(text)[:200]
 
 
 def read_json(text: str | bytes, where: str, error: type[GenzooError] = BadInput) -> Any:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from genzoo import families
+from genzoo import families, schemas
 from genzoo.errors import BadInput, Failed, InvalidModel, UnknownName
-from genzoo.files import expanded
+from genzoo.files import check_free, expanded
 from genzoo.schemas import Count, Name, Names, Schema, checked, read_json
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ _DTYPES = {  # torch's names: safetensors', bytes
     "bool": ("BOOL", 1),
 }
 _WIDTHS = dict(_DTYPES.values())
+DTYPES = ("float32", "float16", "bfloat16")
 _NARROW = {"F32", "F16", "BF16"}
 _STRANGERS = {
     b"PK": "a zip archive, as torch.save writes them",
@@ -109,29 +110,21 @@ def save(
     Parameters are stored in ``dtype``; buffers (norm statistics among them) stay float32. Raises
     BadInput if a model is there already and ``force`` is off, Failed if it cannot be written.
     """
+    if dtype not in DTYPES:
+        raise BadInput(f"weights are stored as {', '.join(DTYPES)}, not as {dtype!r}")
     folder = expanded(folder)
-    family = family or family_of(model)
-    plugin, version = families.installed_as(family)
     files = {WEIGHTS: _packed(model, dtype)}
     if discriminator is not None:
         files[DISCRIMINATOR] = _packed(discriminator, dtype)
-    manifest = Manifest(
-        name=name or folder.resolve().name,
-        family=family,
-        revision=families.get(family).revision,
-        plugin=plugin,
-        plugin_version=version,
-        config=model.config.model_dump(mode="json"),
-        class_names=model.class_names,
-        data=data,
-        dtype=dtype,
-        weights_sha256=_sha256(files[WEIGHTS]),
-        discriminator_sha256=_sha256(files[DISCRIMINATOR]) if discriminator is not None else None,
-        licence=licence,
-        terms=terms,
-        recipe=recipe,
-    )
-    files[CONFIG] = manifest_bytes(manifest)
+    said = {
+        "name": schemas.name(name or folder.resolve().name),
+        "data": schemas.name(data),
+        "licence": licence,
+        "terms": terms,
+        "dtype": dtype,
+        "recipe": recipe and recipe.model_dump(mode="json"),
+    }
+    files[CONFIG] = manifest_bytes(_described(model, family or family_of(model), files, said))
     write_folder(folder, files, force=force)
     return folder
 
@@ -184,6 +177,9 @@ def read_manifest(folder: Path) -> Manifest:
     if not there:
         raise UnknownName(f"there is no folder {folder}")
     path = folder / CONFIG
+    if (folder / "run").is_dir() and not path.exists():
+        hint = f"genzoo train --out {folder} --resume"
+        raise InvalidModel(f"{folder} is a run that has not ended, go on with it: {hint}")
     values = read_json(read_capped(path, LARGEST_JSON), str(path), InvalidModel)
     if not isinstance(values, dict):
         raise InvalidModel(f"{path}: expected an object, got {type(values).__name__}")
@@ -225,14 +221,32 @@ def family_of(model: "Model") -> str:
     return found[0]
 
 
+def _described(
+    model: "Model", family: str, files: Mapping[str, bytes], said: dict[str, Any]
+) -> Manifest:
+    """What ``config.json`` says of ``model`` and its ``files``, with what was ``said`` of it."""
+    plugin, version = families.installed_as(family)
+    other = files.get(DISCRIMINATOR)
+    found = {
+        "family": family,
+        "revision": families.get(family).revision,
+        "plugin": plugin,
+        "plugin_version": version,
+        "config": model.config.model_dump(mode="json"),
+        "class_names": [*map(schemas.name, model.class_names)],
+        "weights_sha256": _sha256(files[WEIGHTS]),
+        "discriminator_sha256": other and _sha256(other),
+    }
+    return checked(Manifest, {**said, **found}, "the model's card")
+
+
 def manifest_bytes(manifest: Manifest) -> bytes:
     return (json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n").encode()
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = False) -> None:
     """Write ``files`` into ``folder``: aside first; config.json comes last, with the hashes."""
-    if (folder / CONFIG).exists() and not force:
-        raise BadInput(f"{folder} holds a model already: choose another folder, or --force")
+    check_free(folder, FILES, force)
     folder = folder.resolve()
     aside = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:

@@ -1,12 +1,17 @@
-"""Tables for a terminal."""
+"""Text for a terminal: tables, and words that others chose."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 
+def printable(text: str, instead: str = " ") -> str:
+    """``text`` without control characters: others' words must not drive a terminal."""
+    return "".join(c if c.isprintable() else instead for c in text)
+
+
 def columns(rows: Iterable[Sequence[Any]]) -> list[str]:
     """Lines of text whose columns are as wide as their widest cells."""
-    lines = [[str(cell) for cell in row] for row in rows]
+    lines = [[printable(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     pairs = (zip(line, widths, strict=True) for line in lines)
     return ["  ".join(cell.ljust(width) for cell, width in pair).rstrip() for pair in pairs]

@@ -14,7 +14,7 @@ from PIL import Image
 
 import genzoo
 from genzoo import cards, families, store
-from genzoo.errors import BadInput, InvalidModel, UnknownName, Unreachable
+from genzoo.errors import BadInput, Failed, InvalidModel, UnknownName, Unreachable
 from genzoo.models import Latent
 
 SCORE = {"name": "fd-mnist", "value": 12.5, "protocol": {"n": 1000, "seed": 0}}
@@ -103,6 +103,23 @@ def test_a_card_is_found_by_its_name(home):
 def test_a_family_is_its_default(home):
     shelve(home, "vae-digits")
     assert cards.find("vae") == home / "vae-digits"
+
+
+@pytest.mark.parametrize("name", [None, 3, ["vae"], b"vae"])
+def test_what_is_no_name_is_refused(home, name):
+    with pytest.raises(BadInput, match=f"a name or a folder, got a {type(name).__name__}"):
+        cards.find(name)
+
+
+def test_a_family_that_is_off_or_gone_says_so(home, monkeypatch):
+    monkeypatch.setenv("GENZOO_DISABLE_PLUGINS", "genzoo-vae")
+    families._load.cache_clear()
+    with pytest.raises(Failed, match="the family 'vae' is disabled"):
+        cards.find("vae")
+    monkeypatch.setattr(families, "_ours", lambda: {"genzoo-ghost"})
+    with pytest.raises(UnknownName, match="pip install genzoo-ghost"):
+        cards.find("ghost")
+    families._load.cache_clear()
 
 
 def test_a_card_is_preferred_to_a_family(home):
@@ -386,13 +403,19 @@ def test_terms_of_open_data_are_not_said(folder, caplog):
 
 
 @pytest.mark.parametrize(
-    "licence",
-    ["a: b", "no", "1.0", '"', "mit\n---\nlibrary_name: evil", "{x}", "# x", "ü", "!!python"],
+    "licence", ["a: b", "no", "1.0", '"', "mit --- x: y", "{x}", "# x", "ü", "!!python"]
 )
 def test_no_name_breaks_out_of_its_line(folder, licence):
     found = front(rendered(folder, licence=licence))
     assert found["license"] == licence
     assert found["library_name"] == "genzoo"
+
+
+@pytest.mark.parametrize("key", ["name", "licence", "data", "terms"])
+@pytest.mark.parametrize("text", ["mit\n---\nx: y", "\x1b[2J", "\u202egpj.exe"])
+def test_a_manifest_does_not_drive_a_terminal(folder, key, text):
+    with pytest.raises(genzoo.InvalidModel, match=f"{key}: must have no control characters"):
+        rendered(folder, **{key: text})
 
 
 def test_the_readme_says_how_it_was_made(folder):

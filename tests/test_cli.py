@@ -1,8 +1,10 @@
 """The command line: exit codes, one line for each bad input, whole results or none, signals."""
 
+import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +23,7 @@ import genzoo
 from genzoo import cards, families, sampling
 from genzoo.cli import run
 from genzoo.cli.app import Ticker
+from genzoo.samples import Samples
 
 COMMAND = [sys.executable, "-c", "import genzoo.cli; genzoo.cli.main()"]
 # A conditional family of points, and one that cannot be loaded.
@@ -192,7 +195,13 @@ ONE_LINE = [
     ("sample MODELS/tiny -o file.txt", 2, ["file.txt", ".png, .npy"]),
     ("sample MODELS/tiny -o gone/x.png", 2, ["no folder gone"]),
     ("sample MODELS/tiny -o file.txt/x.png", 2, ["no folder file.txt"]),
-    ("sample MODELS/tiny -n 5000", 2, ["4096", "5000", "-o FOLDER"]),
+    ("sample MODELS/tiny -n 20000", 2, ["20,000", "87 million pixels, at most 64", "-o FOLDER"]),
+    ("sample MODELS/tiny -n 2000 --scale 64", 2, ["million pixels", "smaller scale"]),
+    ("sample MODELS/tiny -n 9223372036854775808 -o x.npy", 2, ["2**63"]),
+    ("sample MODELS/tiny --start 9223372036854775807", 2, ["2**63"]),
+    ("sample MODELS/tiny -o -", 2, ["cannot write -", ".npy"]),
+    ("sample MODELS/tiny -n 0 -o file.png", 2, ["n must be"]),
+    ("sample MODELS/tiny -o folder.png --force", 2, ["folder.png is a folder"]),
     ("sample MODELS/tiny -o . --force", 2, ["."]),
     ("sample MODELS/tiny -o .. --force", 2, [".."]),
     ("sample MODELS/toy -o points.png", 2, ["points.png", ".npy"]),
@@ -201,14 +210,16 @@ ONE_LINE = [
     (
         "train vae --steps 1 --out ./old",
         2,
-        ["old holds a run or a model already", "--resume", "--force"],
+        ["old holds config.json already", "--force"],
     ),
-    ("train vae --steps 1 --out file.txt", 1, ["file.txt"]),
+    ("train vae --steps 1 --out file.txt", 2, ["file.txt is a file"]),
     # what is broken, out of reach, or not to be trusted
     ("sample some-one/some-model", 3, ["some-one/some-model", "Hub"]),
     ("info broken", 1, ["cli-broken", "OSError: no luck"]),
     ("train broken --steps 1", 1, ["cli-broken"]),
     ("sample ./empty", 4, ["empty", "config.json"]),
+    ("sample ./stopped", 4, ["has not ended", "genzoo train --out stopped --resume"]),
+    ("info MODELS/no-weights", 4, ["model.safetensors"]),
     ("info ./old", 4, ["config.json"]),
     ("sample MODELS/no-weights", 4, ["model.safetensors"]),
 ]
@@ -217,9 +228,9 @@ ONE_LINE = [
 @pytest.fixture
 def cluttered(call, models):
     """The folder has something in every way already."""
-    for name in ("empty", "junk", "old"):
-        Path(name).mkdir()
-    for name in ("junk/a.png", "file.txt", "file.png", "old/config.json"):
+    for name in ("empty", "junk", "old", "folder.png", "stopped/run"):
+        Path(name).mkdir(parents=True)
+    for name in ("junk/a.png", "file.txt", "file.png", "old/config.json", "stopped/run/plan.json"):
         Path(name).write_text("{}")
     return call
 
@@ -408,10 +419,41 @@ def test_sample_writes_an_array(call, models):
     code, out, _ = call("sample MODELS/tiny -n 5 --seed 3 --start 2 -o five.npy --json")
     told = strict(out)
     assert (code, told["path"], told["n"]) == (0, "five.npy", 5)
-    assert told["seeds"] == [[3, i] for i in range(2, 7)]
+    assert told["seeds"] == [[3, 2]]  # of the first: the others follow it
     x = np.load("five.npy", allow_pickle=False)
     assert (x.shape, x.dtype) == ((5, 1, 16, 16), np.float32)
     assert np.array_equal(x, genzoo.load(models / "tiny").sample(5, seed=3, start=2).tensor)
+
+
+def test_an_array_is_written_a_batch_at_a_time(call, models, monkeypatch):
+    """Its size is the disk's affair, not the memory's."""
+    monkeypatch.setattr(Samples, "join", None)
+    code, out, _ = call("sample MODELS/toy -n 70 --batch-size 16 --labels bee -o many.npy --json")
+    assert (code, strict(out)["labels"]) == (0, [1] * 70)
+    whole = genzoo.load(models / "toy").stream(70, labels="bee", batch_size=70)
+    assert np.allclose(np.load("many.npy"), next(whole).tensor, atol=1e-6)
+
+
+def test_an_array_is_written_whole_or_not_at_all(call, monkeypatch):
+    Path("many.npy").write_text("mine")
+    monkeypatch.setattr(os, "fsync", _full)
+    code, _, err = call("sample MODELS/tiny -o many.npy --force")
+    assert (code, err) == (1, "genzoo: cannot write many.npy: No space left on device\n")
+    assert Path("many.npy").read_text() == "mine"
+    assert contents() == ["many.npy"]
+
+
+def _full(_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_info_shows_others_words_without_what_drives_a_terminal(call, models):
+    shutil.copytree(models / "tiny", "evil")
+    score = {"name": "a\x1b[2Jb", "value": 1, "unit": "\n\x07", "protocol": {}}
+    Path("evil/metrics.json").write_text(json.dumps({"scores": [score]}))
+    for line in ("info ./evil", "list"):
+        code, out, _ = call(line)
+        assert (code, out.replace("\n", "").isprintable()) == (0, True)
 
 
 def test_a_fresh_seed_is_told(call, models):

@@ -185,6 +185,16 @@ def test_unknown_things_are_named():
         genzoo.compare("vae", "dcgan", data="imagenet")
     with pytest.raises(UnknownName, match="fd-mnist"):
         genzoo.compare("vae", "dcgan", metrics=["fid"])
+    with pytest.raises(UnknownName, match="no metric is called 'fid'"):
+        genzoo.compare("vae", "dcgan", metrics="fid")
+    for nothing in ([], "", [""]):
+        with pytest.raises(BadInput, match="no metric is named"):
+            genzoo.compare("vae", "dcgan", metrics=nothing)
+
+
+def test_a_model_in_memory_has_no_name_to_compare_it_by(density):
+    with pytest.raises(BadInput, match=r"got a ToyDensity: .*genzoo\.save it"):
+        genzoo.compare(density, "vae")
 
 
 def test_too_few_samples_say_the_least():

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from genzoo.draws import Draws
-from genzoo.errors import BadInput, UnknownName
+from genzoo.errors import BadInput, Failed, UnknownName
 from genzoo.models import Latent, Sampler
 from genzoo.samples import Arrays, Images, Origin
 
@@ -48,6 +48,41 @@ def test_seeds_say_how_to_draw_again(latent):
     assert drawn.seeds == tuple((8, i) for i in range(2, 7))
     seed, index = drawn[3].seeds[0]
     assert alike(latent.sample(1, seed=seed, start=index).tensor, drawn[3].tensor)
+
+
+def test_what_does_not_fit_the_memory_is_refused_with_a_way_out(latent, monkeypatch):
+    with pytest.raises(BadInput, match=r"1,000,000,000 samples take .* GB .*: use stream"):
+        latent.sample(10**9)
+    assert len(next(latent.stream(10**9, batch_size=2))) == 2
+    monkeypatch.setattr("genzoo.models.memory", lambda: 0)  # where a system does not tell
+    assert len(latent.sample(3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (torch.zeros(3, 8, 8), r"ToyLatent drew \(3, 8, 8\), expected a tensor \(3, 3, 8, 8\)"),
+        (torch.zeros(2, 3, 8, 8), r"drew \(2, 3, 8, 8\), expected a tensor \(3, 3, 8, 8\)"),
+        (None, "drew NoneType, expected a tensor"),
+    ],
+)
+def test_a_family_that_returns_something_else_is_told(latent, monkeypatch, made, said):
+    monkeypatch.setattr(type(latent), "decode", lambda *_: made)
+    with pytest.raises(Failed, match=said):
+        latent.sample(3)
+
+
+def test_a_score_that_is_not_one_a_sample_is_told(density, monkeypatch):
+    monkeypatch.setattr(type(density), "log_weight", lambda *_: torch.zeros(()))
+    with pytest.raises(Failed, match=r"scored \(\), expected a tensor \(2\)"):
+        density.log_prob(torch.zeros(2, *density.shape))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_model_of_any_precision_samples_in_float32(latent, dtype):
+    drawn = copy.deepcopy(latent).to(dtype).sample(3)
+    assert drawn.tensor.dtype == torch.float32
+    assert torch.allclose(drawn.tensor, latent.sample(3).tensor, atol=0.02)
 
 
 def test_any_order_gives_the_same(latent):
@@ -357,7 +392,7 @@ def test_truncated_samples_keep_the_seed_rule(latent):
 
 @pytest.mark.parametrize("truncation", [0, -1, 0.01, math.nan])
 def test_too_much_truncation_is_refused(latent, truncation):
-    with pytest.raises(BadInput, match=r"truncation must be at least 0\.02"):
+    with pytest.raises(BadInput, match=r"truncation must be a number of at least 0\.02"):
         latent.sample(1, truncation=truncation)
 
 

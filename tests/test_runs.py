@@ -487,22 +487,28 @@ def test_a_plan_is_read_strictly(text, told, here, made):
 
 
 def test_a_folder_is_used_once(here, made):
-    begun("drop", made)
-    with pytest.raises(
-        BadInput, match="out holds a run or a model already: --resume it, or --force"
-    ):
+    run = begun("drop", made)
+    run.checkpoint(1, 0.0)
+    with pytest.raises(BadInput, match="out holds a run already: --resume it, or --force"):
         begun("drop", made)
     toy = families.get("drop")
     genzoo.save(toy.model(toy.tiny), here / "model", family="drop")
     for name in ("README.md", "metrics.json"):  # perhaps somebody's, and it would be replaced
         (here / name[:6]).mkdir()
         (here / name[:6] / name).write_text("mine")
-    for name in ("model", "README", "metric"):
-        with pytest.raises(BadInput, match=f"{name} holds a run or a model already"):
+    for name, what in {"model": "config", "README": "README", "metric": "metrics"}.items():
+        with pytest.raises(BadInput, match=rf"{name} holds {what}\.\w+ already: .*--force"):
             begun("drop", made, name)
     assert Path("README/README.md").read_text() == "mine"
     with pytest.raises(BadInput, match="no run in"):
         runs.resume(here / "model")
+
+
+def test_a_run_that_has_no_checkpoint_is_begun_anew(here, made):
+    """One that failed at its first step leaves nothing to lose, and stands in nobody's way."""
+    begun("drop", made, steps=3)
+    assert begun("drop", made, steps=1).go() == Path("out")
+    assert checkpoints("out") == ["00000001.pt"]
 
 
 def test_force_spares_what_is_not_the_runs(here, made):

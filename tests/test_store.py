@@ -190,9 +190,29 @@ def test_no_discriminator(family, tmp_path):
 
 def test_save_refuses_to_overwrite(folder):
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
-    with pytest.raises(BadInput, match=r"holds a model already: .*--force"):
+    with pytest.raises(BadInput, match=r"holds config.json already: .*--force"):
         store.save(made("dcgan"), folder)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_save_keeps_what_it_did_not_write(tmp_path):
+    """A card of nobody knows what, which a model's own would replace."""
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(BadInput, match=r"holds README.md already: .*force=True"):
+        store.save(made(), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["README.md"]
+
+
+def test_save_takes_three_dtypes(tmp_path):
+    with pytest.raises(BadInput, match="stored as float32, float16, bfloat16, not as 'int8'"):
+        store.save(made(), tmp_path / "model", dtype="int8")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_name_too_long_for_a_card_is_cut(tmp_path):
+    store.save(made(), tmp_path / "model", name="x" * 300, data="a\tb")
+    manifest = store.read_manifest(tmp_path / "model")
+    assert (manifest.name, manifest.data) == ("x" * 200, "a b")
 
 
 def test_force_overwrites(folder):
@@ -234,7 +254,7 @@ def test_full_disk_at_the_last_file(folder, monkeypatch):
 
 def test_a_file_stands_there(tmp_path):
     (tmp_path / "model").write_text("mine")
-    with pytest.raises(Failed, match="cannot write"):
+    with pytest.raises(BadInput, match="model is a file"):
         store.save(made(), tmp_path / "model")
     assert (tmp_path / "model").read_text() == "mine"
 

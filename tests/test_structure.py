@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = re.findall(
     r"[\w.]+",
     """
-errors version tables files schemas options draws samples folding devices models
+version tables errors files schemas options draws samples folding devices models
 training.parallel training.losses training.penalties training.tricks training.trainer
 training.stock training
 families

@@ -10,6 +10,7 @@ from torch import nn
 
 from genzoo import families
 from genzoo.draws import Draws
+from genzoo.errors import Failed
 from genzoo.models import Discriminator, Latent, Model
 from genzoo.options import AdversarialOptions, Options
 from genzoo.training import (
@@ -498,6 +499,27 @@ def test_frozen_stays_frozen():
     trainer.discriminator.w.requires_grad_(False)
     trainer.update("generator", lambda b: (trainer.sampler.layer.bias.sum(), {}), batch_of())
     assert not trainer.discriminator.w.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (lambda loss: loss, "got a Tensor"),
+        (lambda loss: (loss.expand(3), {}), r"got a tensor \(3,\), and logs"),
+        (lambda loss: (loss, None), "got a tuple"),
+        (lambda loss: None, "got a NoneType"),
+    ],
+)
+def test_a_loss_that_returns_something_else_is_told(returned, said):
+    trainer = descent(Weights(), None)
+    with pytest.raises(Failed, match=f"the loss of model must return .*{said}"):
+        trainer.update("model", lambda batch: returned(trainer.model.w.sum()), batch_of())
+
+
+def test_a_step_that_logs_nothing_is_told(monkeypatch):
+    monkeypatch.setattr(Descent, "step", lambda *_: None)
+    with pytest.raises(Failed, match=r"Descent\.step must return its logs, got a NoneType"):
+        next(fit(descent(Weights(), None), [batch_of()], 1))
 
 
 def test_stale_gradients_are_dropped():

@@ -11,6 +11,7 @@ from typing import Any
 from genzoo.cli import compare, data, families, list, sample, train  # noqa: F401 (each adds its commands)
 from genzoo.cli.app import Ended, app
 from genzoo.errors import GenzooError, unknown
+from genzoo.tables import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -64,7 +65,7 @@ def _check_command(arguments: Sequence[str]) -> None:
 def _say(message: str, code: int, arguments: Sequence[str]) -> int:
     if os.environ.get("GENZOO_DEBUG"):
         traceback.print_exc()
-    line = " ".join("".join(c if c.isprintable() else " " for c in message).split())
+    line = " ".join(printable(message).split())
     if "--json" in arguments:
         print(json.dumps({"error": {"code": code, "message": line}}), file=sys.stderr)
     else:

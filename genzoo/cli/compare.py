@@ -37,7 +37,7 @@ def compare(
         data=data,
         n=n,
         seed=seed,
-        metrics=[name.strip() for name in metrics.split(",")] if metrics else None,
+        metrics=[name.strip() for name in metrics.split(",")] if metrics is not None else None,
         device=device,
         progress=lambda name, done, total: ticker(lambda: f"{name}: {done} of {total} samples"),
     )

@@ -1,10 +1,12 @@
 """list and info: what is here."""
 
+import math
 from typing import Annotated, Any
 
 import typer
 
 from genzoo.cli.app import Json, app, as_json, as_table, size
+from genzoo.tables import printable
 
 
 @app.command("list")
@@ -38,16 +40,17 @@ def info(
         return
     folder = cards.find(name)
     manifest, metrics = store.read_manifest(folder), cards.read_metrics(folder)
+    tensors = store.read_header(folder / store.WEIGHTS)
     if json:
         as_json({**manifest.model_dump(mode="json"), "scores": metrics.get("scores", [])})
         return
-    print(f"{manifest.name}  ({folder})")
-    as_table([(k, v) for k, v in cards.facts(manifest).items()])
-    for score in metrics.get("scores", []):
-        print(f"{score['name']}: {score['value']:g}{score.get('unit', '')}")
-    print(f"terms: {manifest.licence}. {manifest.terms}")
-    if manifest.recipe:
-        print(f"made by: {manifest.recipe.command}")
+    made = [("made by", manifest.recipe.command)] if manifest.recipe else []
+    found = [(s["name"], f"{s['value']:g}{s.get('unit', '')}") for s in metrics.get("scores", [])]
+    terms = f"{manifest.licence}. {manifest.terms}"
+    print(printable(f"{manifest.name}  ({folder})"))
+    numbers = sum(math.prod(shape) for _, shape in tensors.values())
+    weights = ("weights", f"{numbers:,} numbers in {len(tensors)} tensors")
+    as_table([*cards.facts(manifest).items(), weights, *found, ("terms", terms), *made])
 
 
 def _family(name: str, json: bool) -> None:

@@ -36,7 +36,6 @@ def sample(
     model = _sampler(name, device)
     ending = ".png" if model.is_images else ".npy"
     path = output or Path(f"{Path(name).name.partition('@')[0]}{ending}")
-    sampling.check_target(path, n, force)
     ticker = Ticker()
     parts = model.stream(
         n,
@@ -47,7 +46,8 @@ def sample(
         truncation=truncation,
         progress=lambda done, total: ticker(lambda: f"{done} of {total} samples"),
     )
-    record = sampling.write(parts, path, scale)
+    sampling.check_target(path, n, model, scale, force)
+    record = sampling.write(parts, n, path, scale)
     ticker.done()
     if json:
         as_json({"path": str(path), "n": n, **record})

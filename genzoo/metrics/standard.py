@@ -1,12 +1,12 @@
 """The metrics of every image model whose data set has a reference: fd, kd and sharpness."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import final
 
 import numpy as np
 from torch import Tensor
 
-from genzoo.errors import unknown
+from genzoo.errors import BadInput, unknown
 from genzoo.metrics import distances, sharpness
 from genzoo.metrics.features import WIDTH, Reference
 from genzoo.metrics.scores import Metric
@@ -81,9 +81,11 @@ class Sharpness(Metric):
         return self.real.sharpness["test"] / self.real.sharpness["train"]
 
 
-def metrics(real: Reference, wanted: list[str] | None = None) -> list[Metric]:
-    """Those of the names ``wanted`` (``fd-mnist``), or all. Raises UnknownName."""
+def metrics(real: Reference, wanted: Sequence[str] | None = None) -> list[Metric]:
+    """Those of the names ``wanted`` (``fd-mnist``), or all. Raises BadInput, UnknownName."""
     every: dict[str, Metric] = {m.name: m for m in (Frechet(real), Kernel(real), Sharpness(real))}
+    if wanted is not None and not any(wanted):
+        raise BadInput("no metric is named: leave them out for all")
     for name in wanted or ():
         if name not in every:
             raise unknown("metric", name, every, "Leave them out for all.")

@@ -175,7 +175,7 @@ class Trainer(ABC):
         with self._only(which):
             for part in batch.split(self.settings.micro_batches):
                 with self.computing(part, which):
-                    value, log = loss(part)
+                    value, log = _told(loss(part), which)
                 (value / self.settings.micro_batches).backward()
                 logs.append({"loss": value.detach(), **log})
         mean = {k: torch.stack([log[k].detach().float() for log in logs]).mean() for k in logs[0]}
@@ -216,6 +216,18 @@ class Trainer(ABC):
         return norm
 
 
+def _told(found: Any, which: str) -> tuple[Tensor, Logs]:
+    """What a loss returned, which a family wrote."""
+    match found:
+        case (Tensor(ndim=0) as value, dict() as logs):
+            return value, logs
+        case (Tensor() as value, dict()):
+            got = f"a tensor {tuple(value.shape)}, and logs"
+        case _:
+            got = f"a {type(found).__name__}"
+    raise Failed(f"the loss of {which} must return (a single number, logs), got {got}")
+
+
 @contextmanager
 def _randomness(batch: Batch, which: str) -> Iterator[None]:
     devices = [batch.x.device] if batch.x.device.type == "cuda" else []
@@ -230,4 +242,8 @@ def _randomness(batch: Batch, which: str) -> Iterator[None]:
 def fit(trainer: Trainer, batches: Iterable[Batch], steps: int, start: int = 0) -> Iterator[Logs]:
     """Train from ``start`` to ``steps``, yielding after each: the caller logs, saves or stops."""
     for _, batch in zip(range(start, steps), batches, strict=False):
-        yield trainer.step(batch)
+        logs = trainer.step(batch)
+        if not isinstance(logs, dict):
+            got = type(logs).__name__
+            raise Failed(f"{type(trainer).__name__}.step must return its logs, got a {got}")
+        yield logs
