@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from genzoo.families import Family, hookimpl
     from genzoo.models import (
+        Attentive,
         Completer,
         Density,
         Discriminator,
@@ -51,6 +52,7 @@ _HOMES = {
     ),
     "families": ("Family", "hookimpl"),
     "models": (
+        "Attentive",
         "Completer",
         "Density",
         "Discriminator",
@@ -69,6 +71,7 @@ _HOME = {name: home for home, names_ in _HOMES.items() for name in names_}
 __all__ = [
     "Adversarial",
     "Arrays",
+    "Attentive",
     "Averaged",
     "BadInput",
     "Batch",

@@ -140,7 +140,8 @@ def table() -> list[Card]:
 def card(folder: Path) -> Card:
     manifest, metrics = store.read_manifest(folder), read_metrics(folder)
     sizes = [(folder / f).stat().st_size for f in (WEIGHTS, DISCRIMINATOR) if (folder / f).exists()]
-    first = next(iter(metrics.get("scores", [])), None)
+    scores = metrics.get("scores", [])
+    first = next((s for s in scores if "goal" in s), next(iter(scores), None))
     score = (
         f"{first['name']} {first['value']:g}{first.get('unit', '')}" if first else "not measured"
     )
@@ -228,18 +229,18 @@ def _four(model: Any) -> "np.ndarray":
 
 def render(manifest: Manifest, metrics: dict[str, Any], pictured: bool) -> str:
     """The card's README.md: front matter that the Hub reads, then words for people."""
-    made = manifest.recipe
-    tags = ["genzoo", manifest.family]
+    made, whole = manifest.recipe, re.split("[:,]", manifest.data)[0]  # a part's whole
+    tags = ["genzoo", manifest.family, *["class-conditional"] * bool(manifest.class_names)]
     front = {
         "library_name": "genzoo",
-        "pipeline_tag": "unconditional-image-generation",
+        **_task(manifest),
         "license": manifest.licence if manifest.licence != "unknown" else RESTRICTED,
         "tags": tags,
     }
     if manifest.licence == RESTRICTED:
-        front["license_name"] = f"{manifest.data or 'its-data'}-terms"
-    if manifest.data in PREFERRED:
-        front["datasets"] = [manifest.data]
+        front["license_name"] = f"{whole or 'its-data'}-terms"
+    if whole in PREFERRED:
+        front["datasets"] = [whole]
     # JSON values are YAML values, so no name can break out of its line.
     lines = ["---", *(f"{k}: {json.dumps(v)}" for k, v in front.items()), "---", ""]
     lines += [f"# {manifest.name}", "", _introduced(manifest)]
@@ -252,6 +253,14 @@ def render(manifest: Manifest, metrics: dict[str, Any], pictured: bool) -> str:
     lines += ["", "## Terms and limits", "", f"Weights: {manifest.licence}."]
     lines += ["", f"Data: {manifest.terms}."] if manifest.terms else []
     return "\n".join([*lines, "", *_LIMITS.splitlines(), ""])
+
+
+def _task(manifest: Manifest) -> dict[str, Any]:
+    """The Hub's name for what it does; it has none for drawing what a class names."""
+    if manifest.class_names:
+        return {}
+    two = "," in manifest.data  # domains
+    return {"pipeline_tag": "image-to-image" if two else "unconditional-image-generation"}
 
 
 def _introduced(manifest: Manifest) -> str:

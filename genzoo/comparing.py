@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from genzoo import cards, devices, families, store
+from genzoo.draws import Draws
 from genzoo.errors import BadInput
 from genzoo.files import is_folder
 from genzoo.metrics import features, standard
@@ -79,7 +80,7 @@ def chosen(
     if data is not None and data not in known:
         raise BadInput(f"there are no features of {data!r}, only of {', '.join(known)}")
     options = {str(name): _trained(name) for name in models}
-    why = "asked for"
+    why = "as --data asks"
     if data is None:
         data, why = _common(options, known)
     folders: dict[str, Path] = {}
@@ -147,7 +148,8 @@ def _measured(
     """What each measure keeps of the first ``n`` samples, which pass through in batches."""
     parts: dict[Callable[[Tensor], np.ndarray], list[np.ndarray]] = {}
     done = 0
-    for samples in model.stream(n, seed=seed, batch_size=250):
+    labels = classes_for(model, n, seed)
+    for samples in model.stream(n, labels=labels, seed=seed, batch_size=250):
         x = samples.tensor.clamp(0, 1).mul(255).round().div(255).cpu()
         for measure in dict.fromkeys(metric.measure for metric in wanted):
             parts.setdefault(measure, []).append(measure(x))
@@ -155,6 +157,14 @@ def _measured(
         if progress:
             progress(name, done, n)
     return {measure: np.concatenate(found) for measure, found in parts.items()}
+
+
+def classes_for(model: Sampler, n: int, seed: int) -> Tensor | None:
+    """``(n,)`` classes at random, for a model that takes them: in turn, samples would not be
+    independent, and distances less than a real sample's."""
+    if not model.num_classes:
+        return None
+    return (Draws(seed, range(n), "classes").uniform() * model.num_classes).long()
 
 
 def _timed(models: list[Sampler]) -> list[tuple[float, ...]]:

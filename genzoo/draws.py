@@ -75,7 +75,8 @@ class Draws:
         """Standard Gumbel, ``(n, *shape)``: adding it to logits makes argmax a categorical draw."""
         rows = self._fill("standard_exponential", shape)
         # An exponential draw of exactly 0 would be an infinite Gumbel.
-        return self._moved(-np.log(np.maximum(rows, np.finfo(np.float32).tiny)))
+        np.maximum(rows, np.finfo(np.float32).tiny, out=rows)
+        return self._moved(np.negative(np.log(rows, out=rows), out=rows))
 
     def _opened(self) -> list[np.random.Generator]:
         if self._streams is None:

@@ -71,6 +71,9 @@ class Family:
         from genzoo.schemas import checked  # brings pydantic, for which a listing need not wait
 
         found = facts(data)
+        wanted = {"size", "channels"} & set(self.config.model_fields)
+        if wanted and len(data.shape) != 3:
+            raise BadInput(f"{data.name} holds points, and this family learns from images")
         filled = {k: v for k, v in found.items() if k in self.config.model_fields}
         for key in filled.keys() & values.keys():
             given = tuple(values[key]) if isinstance(values[key], list) else values[key]
@@ -88,6 +91,8 @@ def facts(data: "DataSet") -> dict[str, Any]:
     }
     if len(data.shape) == 3:
         found |= {"channels": data.shape[0], "size": data.shape[1], "levels": data.levels}
+    if data.other is not None:
+        found["domains"] = data.domains
     return found
 
 

@@ -7,9 +7,10 @@ Public methods speak [0, 1]; a family's own methods speak its ``range``.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from numbers import Integral, Real
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar, final
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from genzoo.devices import memory
-from genzoo.draws import Draws
+from genzoo.draws import Draws, stream
 from genzoo.errors import BadInput, Failed, unknown
 from genzoo.folding import folded
 from genzoo.samples import Arrays, Images, Origin, Samples
@@ -25,6 +26,7 @@ from genzoo.samples import Arrays, Images, Origin, Samples
 Labels = int | str | Sequence[int | str] | np.ndarray | Tensor | None
 Progress = Callable[[int, int], None]  # (done, of how many)
 M = TypeVar("M", bound="Model")
+T = TypeVar("T")
 
 
 class Model(nn.Module, ABC):
@@ -37,6 +39,8 @@ class Model(nn.Module, ABC):
     range: tuple[float, float] | None = (-1.0, 1.0)
     class_names: tuple[str, ...] = ()
     origin: Origin | None = None
+    provenance: Mapping[str, str] = MappingProxyType({})
+    """data, licence and terms of the folder that it was loaded from, which save passes on"""
 
     def __init__(self, config: Any):
         super().__init__()
@@ -97,6 +101,8 @@ class Sampler(Model):
     """Draws samples from nothing; conditional where ``num_classes`` is above 0."""
 
     num_classes: int = 0
+    # Whether pixels are drawn one by one, row by row from the top, and stay as they are.
+    in_raster_order: bool = False
 
     @abstractmethod
     def generate(self, draws: Draws, labels: Tensor | None = None) -> Tensor:
@@ -207,6 +213,9 @@ class Sampler(Model):
     def _label(self, value: Any) -> int:
         if value in self.class_names:
             return self.class_names.index(value)
+        lower = [name.casefold() for name in self.class_names]
+        if isinstance(value, str) and lower.count(value.casefold()) == 1:
+            return lower.index(value.casefold())
         if isinstance(value, str) and not value.isdecimal():
             raise unknown("class", value, self.class_names, "or give its number.")
         if not isinstance(value, Integral | str) or isinstance(value, bool):
@@ -232,6 +241,30 @@ class Latent(Sampler):
     @final
     def generate(self, draws: Draws, labels: Tensor | None = None) -> Tensor:
         return self.decode(draws.normal(self.code), labels, draws)
+
+
+class Attentive(Sampler):
+    """A sampler in whose maps every place can look at every other."""
+
+    @abstractmethod
+    def attend(self, draws: Draws, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What ``generate`` draws, and where each place of an ``(h, w)`` map looks.
+
+        ``(n, *shape)`` and ``(n, h, w, h, w)``; the last two axes sum to 1.
+        """
+
+    @final
+    def attention(
+        self, n: int = 1, *, labels: Labels = None, seed: int = 0, start: int = 0
+    ) -> tuple[Samples, Tensor]:
+        """The samples that ``sample`` draws, and ``(n, h, w, h, w)``: where each place looks."""
+        draws = Draws(checked_seed(seed), range(start, start + n), device=self.device)
+        wanted = self.labels_for(labels, n, start)
+        x, maps = _infer(self, lambda copy: copy.attend(draws, wanted))
+        _check_made(self, "drew", x, (n, *self.shape))
+        seeds = [(draws.seed, i) for i in draws.indices]
+        kind = Images if self.is_images else Arrays
+        return kind(self.outward(x), wanted, seeds, self.origin, self.class_names), maps
 
 
 class Encoder(Model):
@@ -320,10 +353,21 @@ class Density(Model):
             )
 
 
-class Translator(Model):
-    """Turns samples of one domain into samples of another."""
+class Translator(Sampler):
+    """Turns samples of one domain into samples of another; draws by turning its own examples.
+
+    ``examples`` is a buffer ``(k, *shape)`` of bytes, pictures of the first domain.
+    """
 
     domains: tuple[str, str]
+    examples: Tensor
+
+    @final
+    def generate(self, draws: Draws, labels: Tensor | None = None) -> Tensor:
+        """The examples as the second domain has them, in an order that the seed chooses."""
+        order = stream(draws.seed, "examples").permutation(len(self.examples))
+        picked = torch.from_numpy(order[np.array(draws.indices) % len(order)])
+        return self.convert(self.inward(self.examples[picked]), self.domains[1], draws)
 
     @abstractmethod
     def convert(self, x: Tensor, to: str, draws: Draws) -> Tensor:
@@ -410,7 +454,7 @@ def _drawn(draws: Draws, labels: Tensor | None, truncation: float | None, model:
     return model.decode(draws.normal(model.code, limit=truncation), labels, draws)
 
 
-def _infer(model: M, call: Callable[[M], Tensor]) -> Tensor:
+def _infer(model: M, call: Callable[[M], T]) -> T:
     """Run ``call`` on the model's private copy: no gradient, in float32 whatever surrounds it."""
     with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
         return call(folded(model))

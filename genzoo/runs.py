@@ -128,28 +128,32 @@ class Run:
         places = tuple(place for f in first for place in range(f, f + share))
         for step in itertools.count(start):
             at = step * size * parts + np.array(places)
-            epochs, which = np.unique(at // self._n, return_inverse=True)
-            order, flips = (np.stack(rows) for rows in zip(*map(self._epoch, epochs), strict=True))
-            indices, flip = order[which, at % self._n], flips[which, at % self._n]
-            x = self.dataset.batch(indices, self.device, flip if self.options.flip else None)
-            labels = self.dataset.labels_of(indices, self.device)
+            x, labels = self._rows(self.dataset, at, "epoch")
+            second = self.dataset.other
+            other = None if second is None else self._rows(second, at, "other epoch")[0]
             conditional = getattr(self.trainer.model, "num_classes", 0)
             progress = min(1.0, step / self.plan.steps)  # an estimate may go on beyond the end
             yield Batch(
-                self._inward(x),
+                x,
                 labels if conditional else None,
+                other,
                 step=step,
                 progress=progress,
                 seed=self.plan.seed,
                 indices=places,
             )
 
-    @property
-    def _n(self) -> int:
-        return len(self.dataset)
-
-    def _epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        return _shuffled(self.plan.seed, int(epoch), self._n)
+    def _rows(
+        self, dataset: data.DataSet, at: np.ndarray, purpose: str
+    ) -> tuple[Tensor, Tensor | None]:
+        """The samples at these places of an endless row of shuffled epochs, and their labels."""
+        n = len(dataset)
+        epochs, which = np.unique(at // n, return_inverse=True)
+        drawn = [_shuffled(self.plan.seed, purpose, int(epoch), n) for epoch in epochs]
+        order, flips = (np.stack(rows) for rows in zip(*drawn, strict=True))
+        indices, flip = order[which, at % n], flips[which, at % n]
+        x = dataset.batch(indices, self.device, flip if self.options.flip else None)
+        return self._inward(x), dataset.labels_of(indices, self.device)
 
     def _inward(self, x: Tensor) -> Tensor:
         span = self.trainer.model.range
@@ -234,7 +238,9 @@ class Run:
             aside.replace(folder / f"{step:08}.pt")
         except (OSError, RuntimeError) as error:
             aside.unlink(missing_ok=True)
-            raise Failed(f"cannot write the checkpoint of step {step}: {error}") from error
+            # torch's writer says of a failed write only where in its file it was.
+            why = "the disk is full, or fails" if isinstance(error, RuntimeError) else error
+            raise Failed(f"cannot write the checkpoint of step {step}: {why}") from error
         found = _checkpoints(self.folder)
         good = [p for p in found if int(p.stem) <= step]  # what is newer could not be read
         for old in {*found} - {*good[:2]}:
@@ -242,12 +248,14 @@ class Run:
 
     def restore(self) -> int:
         """Go back to the newest whole checkpoint; the step to go on from, 0 if there is none."""
-        for path in _checkpoints(self.folder):
+        there = _checkpoints(self.folder)
+        for path in there:
             try:
                 state = torch.load(path, map_location=self.device, weights_only=True)
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}".splitlines()[0][:100]
-                log.warning("%s cannot be read (%s): taking the one before", path, reason)
+                then = "beginning anew" if path == there[-1] else "taking the one before"
+                log.warning("%s cannot be read (%s): %s", path, reason, then)
                 continue
             for name, part in self.trainer.parts().items():
                 part.load_state_dict(state["parts"][name])
@@ -264,8 +272,8 @@ class Run:
         """Fit what is fitted after training, and write the model folder."""
         model = self.trainer.model.requires_grad_(True)
         if self.family.finish:
-            seen = range(0, min(self._n, 20_000), 500)
-            rows = (np.arange(i, min(i + 500, self._n)) for i in seen)
+            n = len(self.dataset)
+            rows = (np.arange(i, min(i + 500, n)) for i in range(0, min(n, 20_000), 500))
             batches = (self._inward(self.dataset.batch(r, self.device)) for r in rows)
             self.family.finish(model.eval(), self.options, batches)
         if parallel.rank() == 0:
@@ -294,7 +302,7 @@ class Run:
             model,
             self.folder,
             family=plan.family,
-            data=plan.data if plan.data in data.names() else Path(plan.data).name,
+            data=",".join(Path(p).name if is_folder(p) else p for p in plan.data.split(",")),
             licence=plan.licence,
             terms=self.dataset.terms,
             dtype=plan.dtype,
@@ -357,9 +365,12 @@ def planned(
 ) -> Plan:
     """The plan of a run, every value checked and filled in."""
     found = families.get(family)
+    if (found.data == "unpaired") != (dataset.other is not None):
+        wants = "two domains, A,B" if found.data == "unpaired" else "one data set"
+        raise BadInput(f"{family} learns from {wants}: {named!r} is something else")
     hint = f"type genzoo info {family} to see all."
     schemas: dict[str, type[Schema]] = {"config": found.config, "options": found.options}
-    parts = divide(values or {}, schemas, hint)
+    parts = divide(_beyond_data(values or {}, schemas, dataset), schemas, hint)
     config = found.configured(dataset, parts["config"])
     options = checked(found.options, parts["options"], f"options of {family}")
     processes = int(os.environ.get("WORLD_SIZE", "1"))
@@ -369,7 +380,7 @@ def planned(
     asked = {
         **settings,
         "family": family,
-        "data": str(Path(named).expanduser().resolve()) if is_folder(named) else named,
+        "data": absolute(named),
         "data_sha256": dataset.sha256,
         "steps": steps,
         "device": str(devices.device(device)),
@@ -383,6 +394,16 @@ def planned(
     return checked(Plan, {**every, **asked}, "the plan")
 
 
+def _beyond_data(
+    values: dict[str, Any], schemas: dict[str, type[Schema]], dataset: data.DataSet
+) -> dict[str, Any]:
+    """``values`` without a size and channels that are no field: ``dataset`` was opened in them."""
+    fields = {name for schema in schemas.values() for name in schema.model_fields}
+    sides = dict(zip(("channels", "size"), dataset.shape, strict=False))
+    had = sides.items() if len(dataset.shape) == 3 else ()
+    return {k: v for k, v in values.items() if k in fields or (k, v) not in had}
+
+
 def resume(folder: Path, root: Path | None = None) -> tuple[Run, int]:
     """The run in ``folder`` as its last checkpoint left it, and the step to go on from.
 
@@ -392,7 +413,7 @@ def resume(folder: Path, root: Path | None = None) -> tuple[Run, int]:
     if not path.is_file():
         raise BadInput(f"there is no run in {folder} to resume: leave --resume out to begin one")
     plan = checked(Plan, read_json(path.read_bytes(), str(path)), str(path))
-    dataset = open_data(plan.data, plan.config, root)
+    dataset = open_data(plan.data, plan.config, root, family=plan.family)
     if dataset.sha256 != plan.data_sha256:
         raise BadInput(f"{plan.data} has changed since {folder} began: the run cannot go on")
     torch.set_num_threads(plan.threads)  # sums depend on how they are shared out
@@ -406,14 +427,30 @@ def resume(folder: Path, root: Path | None = None) -> tuple[Run, int]:
 
 
 def open_data(
-    named: str, values: dict[str, Any] | None = None, root: Path | None = None, split: str = "train"
+    named: str,
+    values: dict[str, Any] | None = None,
+    root: Path | None = None,
+    split: str = "train",
+    family: str | None = None,
 ) -> data.DataSet:
-    """The data set that a config or ``--set`` asks for, in the ``size`` and ``channels`` it has."""
+    """The data set that a config or ``--set`` asks for, in the ``size`` and ``channels`` it has;
+    two domains as one, where ``family`` learns from such.
+    """
     values = values or {}
     shape = values.get("shape")
     channels, size = shape[:2] if shape and len(shape) == 3 else (None, None)
     size, channels = values.get("size", size), values.get("channels", channels)
+    if family is not None and families.get(family).data == "unpaired":
+        return data.paired(*data.open_pair(named, split, size=size, channels=channels, root=root))
     return data.open(named, split, size=size, channels=channels, root=root)
+
+
+def absolute(named: str) -> str:
+    """``named`` with its folders, one or two with a comma between, as they are from everywhere."""
+    if not is_folder(named):
+        return named
+    parts = named.split(",") if not Path(named).expanduser().exists() else [named]
+    return ",".join(str(Path(p).expanduser().resolve()) if is_folder(p) else p for p in parts)
 
 
 def estimate(plan: Plan, dataset: data.DataSet) -> Estimate:
@@ -433,10 +470,10 @@ def estimate(plan: Plan, dataset: data.DataSet) -> Estimate:
     return Estimate(counts, _memory(run.device), rate, plan.steps, plan.steps / rate)
 
 
-@lru_cache(maxsize=2)
-def _shuffled(seed: int, epoch: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+@lru_cache(maxsize=4)
+def _shuffled(seed: int, purpose: str, epoch: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     """An epoch's order, and which of its images are mirrored."""
-    source = stream(seed, "epoch", epoch)
+    source = stream(seed, purpose, epoch)
     return source.permutation(n), source.random(n) < 0.5
 
 
@@ -476,6 +513,10 @@ def _check_free(folder: Path) -> None:
     if _checkpoints(folder):
         raise BadInput(f"{folder} holds a run already: --resume it, or --force to begin anew")
     check_free(folder, store.FILES, force=False)
+    strange = sorted(p.name for p in folder.glob("[!.]*") if p.name != "run")
+    if strange:
+        hint = "choose another --out, or --force to train beside it"
+        raise BadInput(f"{folder} holds {strange[0]}, which is no part of a run: {hint}")
 
 
 def _clear(folder: Path) -> None:

@@ -3,11 +3,14 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from genzoo.errors import BadInput, Failed
 from genzoo.files import whole
@@ -48,6 +51,58 @@ def write(parts: Iterator[Samples], n: int, path: Path, scale: int | None = None
     assert isinstance(samples, Images)
     samples.save(path, scale)
     return samples.record()
+
+
+def watchable(model: Model, parts: Iterator[Samples], n: int, path: Path, force: bool) -> Images:
+    """All of ``parts`` at once, to be watched; BadInput where there is nothing to watch."""
+    if not getattr(model, "in_raster_order", False):
+        raise BadInput(f"a {type(model).__name__} draws all pixels at once: leave --watch out")
+    if path.suffix != ".gif" or not path.parent.is_dir():
+        raise BadInput(f"cannot write {path}: expected a name ending in .gif, in a folder that is")
+    if path.exists() and not force:
+        raise BadInput(f"{path} exists: choose another --watch, or --force")
+    check_sheet(n, model.shape)
+    drawn = list(parts)
+    samples = type(drawn[0]).join(drawn)
+    assert isinstance(samples, Images)
+    return samples
+
+
+def watch(samples: Images, path: Path, frames: int = 100) -> None:
+    """Write a GIF of pictures that appear pixel by pixel, row by row, as they were drawn."""
+    height, width = samples.tensor.shape[-2:]
+    order = torch.arange(height * width).view(height, width)
+    shown = []
+    for part in range(frames + 1):
+        drawn = (order < round(part / frames * height * width)).to(samples.tensor)
+        cells = samples.tensor * drawn + 0.5 * (1 - drawn)
+        shown.append(Images(cells).grid())
+    shown += [shown[-1]] * (frames // 4)  # to look at
+    note = b"Synthetic: drawn by a generative model."
+    with whole(path) as aside:
+        shown[0].save(
+            aside, "GIF", save_all=True, append_images=shown[1:], duration=60, loop=0, comment=note
+        )
+
+
+def overlay(samples: Images, maps: Tensor, places: Sequence[tuple[int, int]]) -> Images:
+    """The first sample with each place marked, beside it where that place looks, brighter = more.
+
+    ``maps``: ``(n, h, w, h, w)`` as ``attention`` gives them; ``places``: (row, column) in pixels.
+    """
+    picture = samples.tensor[0].cpu().expand(3, -1, -1)
+    height, width = picture.shape[1:]
+    cells = []
+    for row, column in places:
+        if not (0 <= row < height and 0 <= column < width):
+            raise BadInput(f"place {row},{column} lies outside of a picture of {height}x{width}")
+        h, w = maps.shape[1:3]
+        looks = maps[0, row * h // height, column * w // width].cpu()
+        light = F.interpolate((looks / looks.max())[None, None], (height, width))[0]
+        marked = picture.clone()
+        marked[:, row, column] = torch.tensor([1.0, 0.0, 0.0])
+        cells += [marked, picture * (0.15 + 0.85 * light)]
+    return Images(torch.stack(cells), None, samples.seeds[:1], samples.origin)
 
 
 def _write_array(parts: Iterator[Samples], n: int, path: Path) -> dict[str, Any]:

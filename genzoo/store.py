@@ -97,9 +97,9 @@ def save(
     *,
     family: str | None = None,
     name: str | None = None,
-    data: str = "",
-    licence: str = "unknown",
-    terms: str = "",
+    data: str | None = None,
+    licence: str | None = None,
+    terms: str | None = None,
     dtype: Literal["float32", "float16", "bfloat16"] = "float32",
     discriminator: "nn.Module | None" = None,
     recipe: Recipe | None = None,
@@ -107,20 +107,25 @@ def save(
 ) -> Path:
     """Write ``model`` as a folder that ``load`` reads: all of it or nothing.
 
+    What is not said of its data, licence and terms is what it was loaded with, as for a copy.
     Parameters are stored in ``dtype``; buffers (norm statistics among them) stay float32. Raises
     BadInput if a model is there already and ``force`` is off, Failed if it cannot be written.
     """
+    from genzoo.models import Model
+
+    if not isinstance(model, Model):
+        raise BadInput(f"expected a genzoo.Model to save, got a {type(model).__name__}")
     if dtype not in DTYPES:
         raise BadInput(f"weights are stored as {', '.join(DTYPES)}, not as {dtype!r}")
     folder = expanded(folder)
     files = {WEIGHTS: _packed(model, dtype)}
     if discriminator is not None:
         files[DISCRIMINATOR] = _packed(discriminator, dtype)
+    given = {"data": data, "licence": licence, "terms": terms}
+    told = dict(model.provenance) | {k: v for k, v in given.items() if v is not None}
     said = {
         "name": schemas.name(name or folder.resolve().name),
-        "data": schemas.name(data),
-        "licence": licence,
-        "terms": terms,
+        **{k: schemas.name(v) if k == "data" else v for k, v in told.items()},
         "dtype": dtype,
         "recipe": recipe and recipe.model_dump(mode="json"),
     }
@@ -147,6 +152,7 @@ def load(folder: str | Path, device: "str | torch.device" = "auto", verify: bool
         raise InvalidModel(f"{folder}: {named} class names, but the model has {classes} classes")
     _fill(model, folder / WEIGHTS, manifest.weights_sha256 if verify else None)
     model.class_names, model.origin = manifest.class_names, _origin(manifest)
+    model.provenance = {k: getattr(manifest, k) for k in ("data", "licence", "terms")}
     return model.to(wanted).eval()
 
 
@@ -177,7 +183,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not there:
         raise UnknownName(f"there is no folder {folder}")
     path = folder / CONFIG
-    if (folder / "run").is_dir() and not path.exists():
+    if (folder / "run" / "plan.json").is_file() and not path.exists():
         hint = f"genzoo train --out {folder} --resume"
         raise InvalidModel(f"{folder} is a run that has not ended, go on with it: {hint}")
     values = read_json(read_capped(path, LARGEST_JSON), str(path), InvalidModel)
@@ -294,15 +300,11 @@ def _on_meta(build: "Callable[[], Any]", folder: Path) -> Any:
     from torch.overrides import TorchFunctionMode
 
     class NoInitialisation(TorchFunctionMode):
-        """Leaves torch.nn.init out: values that nothing holds cost most of the time of a load."""
-
         def __torch_function__(
             self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
         ) -> Any:
-            kwargs = kwargs or {}
-            if getattr(func, "__module__", "") == "torch.nn.init":
-                return kwargs["tensor"] if "tensor" in kwargs else args[0]
-            return func(*args, **kwargs)
+            known = _uninitialised(func, args, kwargs or {})
+            return func(*args, **kwargs or {}) if known is None else known
 
     try:
         with torch.device("meta"), NoInitialisation():
@@ -315,6 +317,26 @@ def _on_meta(build: "Callable[[], Any]", folder: Path) -> Any:
     if needed > limit:
         raise InvalidModel(f"{folder}: its config asks for {needed} bytes, allowed are {limit}")
     return network
+
+
+def _uninitialised(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """What ``func`` gives on the meta device, known without a call; None: it must be called.
+
+    Nothing holds initial values there, yet they cost most of the time of a load. The last two are
+    what spectral norm does as it is made: torch imports its compiler to find their shapes.
+    """
+    import torch
+
+    name = getattr(func, "__name__", "")
+    initialises = getattr(func, "__module__", "") == "torch.nn.init"
+    if initialises or name in ("normal_", "uniform_", "normalize"):
+        given = [kwargs.get("out"), kwargs.get("tensor"), *args]
+        return next(x for x in given if x is not None)
+    if name in ("mv", "vdot"):
+        return args[0][..., 0]
+    if name == "div" and args[0].is_floating_point() and torch.as_tensor(args[1]).dim() == 0:
+        return torch.empty_like(args[0])
+    return None
 
 
 def _fill(network: "nn.Module", path: Path, sha256: str | None) -> None:

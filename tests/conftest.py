@@ -76,6 +76,7 @@ class ToyTranslator(genzoo.Translator):
     def __init__(self, config):
         super().__init__(config)
         self.turn = nn.Parameter(torch.tensor(-1.0))
+        self.register_buffer("examples", torch.randint(256, (5, *self.shape), dtype=torch.uint8))
 
     def convert(self, x, to, draws):  # (n, 3, H, W) -> (n, 3, H, W)
         return self.turn * x + 0.01 * draws.normal(1, 1, 1) if to == "light" else x

@@ -377,6 +377,15 @@ def test_front_matter_is_what_the_hub_reads(folder):
     }
 
 
+def test_models_of_classes_and_of_two_domains_have_their_own_tasks(folder):
+    told = front(rendered(folder, data="mnist", class_names=["3", "5"]))
+    assert "pipeline_tag" not in told
+    assert told["tags"] == ["genzoo", "vae", "class-conditional"]
+    two = front(rendered(folder, data="celeba:Male,celeba:Bald", class_names=[], licence="other"))
+    assert two["pipeline_tag"] == "image-to-image"
+    assert (two["datasets"], two["license_name"]) == (["celeba"], "celeba-terms")
+
+
 def test_a_data_set_that_the_hub_does_not_know_is_left_out(folder):
     assert "datasets" not in front(rendered(folder, data="my digits"))
 

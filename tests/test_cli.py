@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -671,3 +672,19 @@ def test_progress_shows_on_a_terminal_alone(capsys, monkeypatch):
     loud(lambda: "4 of 4", always=True)
     loud.done()
     assert capsys.readouterr().err == "\r\x1b[K3 of 4\r\x1b[K4 of 4\r\x1b[K"
+
+
+def shell(line):
+    """What bash prints of ``line``, in which GENZOO stands for the command."""
+    line = line.replace("GENZOO", shlex.join(COMMAND))
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+    return done.stdout.split(), done.stderr
+
+
+def test_a_closed_output_is_no_error():
+    assert shell("GENZOO list --quiet >&-; echo $?") == (["0"], "")
+
+
+def test_help_that_nobody_reads_ends_as_a_closed_pipe():
+    """The reader has gone when the first word is written."""
+    assert shell("(sleep 1; GENZOO --help; echo $? >&2) | true") == ([], "141\n")

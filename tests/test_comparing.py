@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -123,7 +124,11 @@ def test_the_preferred_data_set_is_taken_and_the_others_are_named(shelf):
 
 def test_data_chooses(shelf):
     folders, data, why = comparing.chosen(["vae", "dcgan"], "celeba")
-    assert (list(folders), data, why) == (["vae-celeba", "dcgan-celeba"], "celeba", "asked for")
+    assert (list(folders), data, why) == (
+        ["vae-celeba", "dcgan-celeba"],
+        "celeba",
+        "as --data asks",
+    )
 
 
 def test_a_card_decides_for_the_family_beside_it(shelf):
@@ -325,3 +330,26 @@ def test_a_folder_that_cannot_be_made_is_one_line(found, tmp_path, monkeypatch):
 
 def _full(*_, **__):
     raise OSError(28, "No space left on device")
+
+
+def test_models_of_classes_are_judged_on_classes_at_random():
+    """In turn, every block of samples would hold each class as often, which real ones do not."""
+    from types import SimpleNamespace
+
+    class Named(genzoo.Sampler):
+        shape, num_classes, range = (1, 2, 2), 4, None
+
+        def generate(self, draws, labels=None):
+            return labels.view(-1, 1, 1, 1).expand(-1, 1, 2, 2) / 5
+
+    model = Named(SimpleNamespace())
+    metric = SimpleNamespace(measure=lambda x: x[:, 0, 0, 0].numpy())
+    ((_, seen),) = comparing._measured("x", model, [metric], 1000, 3, None).items()
+    found = (seen * 5).round().astype(int)
+    assert np.array_equal(found, comparing.classes_for(model, 1000, 3))
+    assert np.array_equal(found[:40], comparing.classes_for(model, 40, 3))
+    counts = np.bincount(found, minlength=4)
+    assert 200 < counts.min() < 250 < counts.max() < 300
+    assert (found[:-1] == found[1:]).any()
+    model.num_classes = 0
+    assert comparing.classes_for(model, 10, 3) is None

@@ -65,7 +65,7 @@ def entries(home: Path) -> list[Path]:
 def test_names_and_descriptions():
     assert set(data.names()) == {
         "mnist", "fashion-mnist", "cifar10", "celeba", "mnist-binarized", "mnist-binary",
-        "digits", "gaussian1d", "mixture3", "ring8", "grid25",
+        "digits", "digits-inverted", "gaussian1d", "mixture3", "ring8", "grid25",
     }  # fmt: skip
     for name in data.names():
         source = data.describe(name)
@@ -104,7 +104,7 @@ def test_unknown_names_show_near_ones_and_how_a_folder_is_written(
         (["digits"], {"size": "28"}, "size must be"),
         (["digits"], {"channels": 4}, "channels must be 1 or 3"),
         (["mnist"], {"root": "/no/such/root"}, "root '/no/such/root' is no folder"),
-        (["ring8,grid25"], {}, "open_pair"),
+        (["ring8,grid25"], {}, "is two domains"),
         (["./no-such"], {}, "there is no folder or .zip ./no-such"),
         ([Path("no-such.zip")], {}, "there is no folder or .zip no-such.zip"),
         ([3], {}, "a name or a Path, got int"),
@@ -645,6 +645,13 @@ def test_digits():
     assert data.open("digits", "test", size=32, channels=3).shape == (3, 32, 32)
 
 
+def test_inverted_digits_are_the_negatives_of_the_digits():
+    pytest.importorskip("sklearn")
+    digits, negatives = data.open("digits"), data.open("digits-inverted")
+    assert np.array_equal(negatives.array, 255 - digits.array)
+    assert np.array_equal(negatives.labels, digits.labels)
+
+
 def test_digits_without_scikit_learn_say_what_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(Failed, match=r'pip install "genzoo\[digits\]"'):
@@ -935,3 +942,35 @@ def test_meta_says_what_the_entry_is(home):
     data.open("ring8", "test")
     meta = json.loads((entries(home)[0] / "meta.json").read_text())
     assert (meta["name"], meta["split"], meta["shape"]) == ("ring8", "test", [10_000, 2])
+
+
+# ------------------------------------------------------------------------------- parts and domains
+
+
+def test_one_class_of_a_set():
+    whole, threes = data.open("digits"), data.open("digits:3")
+    rows = np.flatnonzero(whole.labels == whole.classes.index("3"))
+    assert np.array_equal(threes.array, whole.array[rows])
+    assert (threes.name, threes.labels, threes.classes) == ("digits:3", None, ())
+    assert threes.sha256 not in (whole.sha256, data.open("digits:4").sha256)
+    with pytest.raises(UnknownName, match="no class of digits is called '33'"):
+        data.open("digits:33")
+
+
+@pytest.mark.data
+def test_faces_with_one_attribute():
+    names, values = data.attributes()
+    blond = data.open("celeba:Blond_Hair")
+    assert len(blond) == (values[:, names.index("Blond_Hair")] == 1).sum() > 100
+    with pytest.raises(UnknownName, match="did you mean Blond_Hair"):
+        data.open("celeba:Blond_Hairs")
+
+
+def test_two_domains_as_one():
+    one, two = data.open_pair("digits:3,digits:8")
+    pair = data.paired(one, two)
+    assert np.array_equal(pair.array, one.array)
+    assert np.array_equal(pair.other.array, two.array)
+    assert pair.sha256 not in (one.sha256, two.sha256, data.paired(two, one).sha256)
+    assert pair.domains == ("3", "8")
+    assert data.paired(one, one).domains == ("A", "B")

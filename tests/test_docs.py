@@ -11,15 +11,16 @@ from genzoo import cli
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(
-    r"(?P<why><!-- not run: [^>]+-->\n)?^```(?P<kind>bash|python|toml)\n(?P<text>.*?)^```",
+    r"(?P<why><!-- (?:not run|slow): [^>]+-->\n)?^```(?P<kind>bash|python|toml)\n(?P<text>.*?)^```",
     re.M | re.S,
 )
-EXCUSED = 4
+EXCUSED = 5
 
 
-def _blocks(page, excused):
-    found = BLOCK.finditer(page.read_text())
-    return [(m["kind"], m["text"]) for m in found if bool(m["why"]) == excused]
+def _blocks(page, why=""):
+    """Kinds and texts of a page's blocks: those that run, or those that are "slow" or "not run"."""
+    found = ((m, m["why"] or "<!-- : ") for m in BLOCK.finditer(page.read_text()))
+    return [(m["kind"], m["text"]) for m, told in found if told.startswith(f"<!-- {why}:")]
 
 
 def _run(kind, text):
@@ -32,17 +33,47 @@ def _run(kind, text):
         assert cli.run(words[1:]) == 0, line
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if _blocks(p, False)], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [p for p in PAGES if _blocks(p)], ids=lambda p: p.name)
 def test_blocks_run(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GENZOO_HOME", str(tmp_path / "home"))
-    for kind, text in _blocks(page, False):
+    for kind, text in _blocks(page):
         _run(kind, text)
     assert capsys.readouterr().err == ""
 
 
+# What the first training on each family's page must reach: the Frechet distance of 500 samples to
+# scikit-learn's digits, in the features of genzoo's classifier of MNIST.
+JOURNEYS = {
+    "vae": 20, "dcgan": 20, "gan": 40, "cgan": 20,
+    "wgan-gp": 18, "sagan": 45, "pixelcnn": 30, "cyclegan": 20,
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", JOURNEYS)
+def test_the_first_training_on_a_page_leads_somewhere(family, tmp_path, monkeypatch):
+    import genzoo
+    from genzoo import data
+    from genzoo.metrics import distances, features
+
+    monkeypatch.chdir(tmp_path)
+    ((kind, text),) = _blocks(ROOT / "docs" / "families" / f"{family}.md", "slow")
+    _run(kind, text)
+    model, seen = genzoo.load(f"./{family}-digits"), features.reference("mnist").features
+    drawn = model.sample(500, seed=0).tensor
+    real = data.open("digits-inverted" if family == "cyclegan" else "digits")
+    one, other = (distances.moments(seen(x)) for x in (drawn.clamp(0, 1), real.batch(range(1500))))
+    assert distances.frechet(one, other) < JOURNEYS[family]
+
+
+def test_every_family_has_a_first_training():
+    pages = {page.stem for page in (ROOT / "docs" / "families").glob("*.md")}
+    assert pages == set(JOURNEYS)
+
+
 def test_no_more_blocks_are_excused():
-    assert sum(len(_blocks(p, True)) for p in PAGES) == EXCUSED
+    assert sum(len(_blocks(p, "not run")) for p in PAGES) == EXCUSED
 
 
 def test_a_block_that_fails_is_noticed(tmp_path, monkeypatch):
@@ -73,8 +104,8 @@ def test_the_family_of_the_tutorial_keeps_the_contract(tmp_path, monkeypatch):
     """docs/new-family.md, installed as a reader would have it, goes through the whole contract."""
     from genzoo import families, testing
 
-    (_, code), *_ = _blocks(ROOT / "docs" / "new-family.md", False)
-    (_, project), *_ = _blocks(ROOT / "docs" / "new-family.md", True)
+    (_, code), *_ = _blocks(ROOT / "docs" / "new-family.md")
+    (_, project), *_ = _blocks(ROOT / "docs" / "new-family.md", "not run")
     (tmp_path / "genzoo_pixelwise.py").write_text(code)
     meta = tmp_path / "genzoo_pixelwise-0.1.0.dist-info"
     meta.mkdir()

@@ -304,6 +304,13 @@ def test_class_names_go_along(conditional):
     assert conditional.sample(1).class_names == ("ant", "bee", "cat")
 
 
+def test_class_names_are_found_in_any_case(conditional):
+    conditional.class_names = ("Bee", "bee", "T-Shirt")
+    assert conditional.labels_for(["bee", "Bee", "t-shirt"], 3).tolist() == [1, 0, 2]
+    with pytest.raises(UnknownName, match="BEE"):
+        conditional.labels_for("BEE", 1)
+
+
 def test_a_label_does_not_change_the_noise(conditional):
     noise = [conditional.sample(3, labels=c).tensor - conditional.centres[c] for c in range(3)]
     assert alike(noise[0], noise[1])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PROJECTS = (ROOT, ROOT / "plugins" / "vae", ROOT / "plugins" / "dcgan")
+PROJECTS = (ROOT, *sorted(p.parent for p in ROOT.glob("plugins/*/pyproject.toml")))
 LARGEST_WHEEL = 40e6
 
 
@@ -113,6 +113,7 @@ states = [p.state for p in families.inspect()]
 print(json.dumps({"message": message, "names": families.names(), "states": states}))
 """
     found = _python(code, site, others, tmp_path)
-    assert found["names"] == ["vae"]
-    assert found["states"] == ["ok"]
+    assert "dcgan" not in found["names"]
+    assert len(found["names"]) > 5
+    assert set(found["states"]) == {"ok"}
     assert "pip install genzoo-dcgan" in found["message"]

@@ -783,8 +783,8 @@ def test_an_estimate_goes_no_further_than_the_run(here, made, monkeypatch):
     """Beyond the end of a schedule, rates would be negative, and the trial climb."""
     rates, schedule = [], Player.schedule
 
-    def watched(self, progress):
-        schedule(self, progress)
+    def watched(self, *place):
+        schedule(self, *place)
         rates.append(self.optimizer.param_groups[0]["lr"])
 
     monkeypatch.setattr(Player, "schedule", watched)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from genzoo import runs
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, UnknownName
 from genzoo.models import Sampler
 from genzoo.training import parallel
 
@@ -143,3 +143,45 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch, name, chosen):
     parallel.start(torch.device(name))
     assert asked == chosen
     assert joined == ["gloo" if name == "cpu" else "nccl"]
+
+
+def test_size_and_channels_are_of_the_pictures_for_every_family(tmp_path):
+    """The VAE's config has a shape, and no field of either name."""
+    values = {"size": 16, "channels": 3, "width": 8}
+    dataset = runs.open_data("digits", values)
+    run = runs.start("vae", dataset, tmp_path / "r", named="digits", steps=1, values=values)
+    assert run.plan.config["shape"] == [3, 16, 16]
+    run.go()
+    assert runs.resume(tmp_path / "r")[0].plan == run.plan
+    with pytest.raises(UnknownName, match="no field is called 'size'"):
+        runs.planned("vae", dataset, named="digits", steps=1, values={"size": 17})
+
+
+def test_a_family_of_images_refuses_points_before_anything_is_written(tmp_path):
+    dataset = runs.open_data("ring8", {})
+    with pytest.raises(BadInput, match="ring8 holds points"):
+        runs.start("dcgan", dataset, tmp_path / "r", named="ring8", steps=1)
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_folder_with_other_things_is_not_trained_into(tmp_path):
+    mine, dataset = tmp_path / "mine", runs.open_data("digits", {})
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("mine")
+    asked = {"named": "digits", "steps": 1, "values": {"width": 8}}
+    with pytest.raises(BadInput, match=r"holds thesis\.txt, which is no part of a run"):
+        runs.start("vae", dataset, mine, **asked)
+    runs.start("vae", dataset, mine, force=True, **asked).go()
+    assert (mine / "thesis.txt").read_text() == "mine"
+
+
+def test_without_a_readable_checkpoint_a_run_says_that_it_begins_anew(tmp_path, caplog):
+    dataset = runs.open_data("digits", {})
+    asked = {"named": "digits", "steps": 4, "values": {"width": 8}, "checkpoint_every": 2}
+    runs.start("vae", dataset, tmp_path / "r", **asked).go()
+    for path in (tmp_path / "r" / "run" / "checkpoints").glob("*.pt"):
+        path.write_bytes(path.read_bytes()[:1000])
+    assert runs.resume(tmp_path / "r")[1] == 0
+    first, second = caplog.messages
+    assert first.endswith("taking the one before")
+    assert second.endswith("beginning anew")

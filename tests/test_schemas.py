@@ -26,6 +26,7 @@ from genzoo.schemas import (
     assignments,
     checked,
     divide,
+    pyramid,
     read_json,
 )
 
@@ -271,3 +272,23 @@ def test_unknown_says_what_there_is(name, known, says):
     assert str(unknown("family", name, known, "hint")) == (
         f"no family is called {name!r}: {says} hint"
     )
+
+
+@pytest.mark.parametrize(
+    ("shape", "widths", "side"),
+    [
+        ((1, 28, 28), [8, 16], 7),
+        ((3, 32, 32), [8, 16, 32], 4),
+        ((3, 64, 64), [8, 16, 32, 64], 4),
+        ((1, 8, 8), [8], 4),
+        ((3, 96, 96), [8, 16, 32, 64], 6),
+    ],
+)
+def test_a_pyramid_halves_down_to_four_to_seven(shape, widths, side):
+    assert pyramid(shape, 8) == (widths, side)
+
+
+@pytest.mark.parametrize("shape", [(1, 30, 30), (3, 64, 32), (2,), (1, 7, 7), (1, 4, 4), (1, 9, 9)])
+def test_no_pyramid_stands_on_other_shapes(shape):
+    with pytest.raises(BadInput, match=f"got {'x'.join(map(str, shape))}$"):
+        pyramid(shape, 8)

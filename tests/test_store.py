@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as pack
 from torch import nn
 
+import genzoo
 from genzoo import families, store
 from genzoo.errors import BadInput, Failed, GenzooError, InvalidModel, UnknownName
 
@@ -32,7 +33,7 @@ def made(family="vae"):
         if tensor.is_floating_point():
             tensor.data.uniform_(0.1, 1)
         else:
-            tensor.fill_(12_345)
+            tensor.fill_(min(12_345, torch.iinfo(tensor.dtype).max))
     return model.eval()
 
 
@@ -324,7 +325,7 @@ def test_threads_load_at_once(folder):
 def test_loading_compiles_nothing(tmp_path):
     """Some of torch's functions import its compiler on the meta device: that takes seconds."""
     code = "import sys; from genzoo import store; [store.load(f, 'cpu') for f in sys.argv[1:]];"
-    folders = [store.save(made(name), tmp_path / name) for name in families.names()]
+    folders = [store.save(made(f), tmp_path / f, family=f) for f in families.names()]
     code += "assert 'torch._dynamo' not in sys.modules"
     subprocess.run([sys.executable, "-c", code, *folders], check=True)
 
@@ -799,3 +800,20 @@ def test_link_to_the_folder(folder, tmp_path):
     """A whole folder may be a link: that is its owner's doing."""
     (tmp_path / "link").symlink_to(folder)
     store.load(tmp_path / "link", "cpu")
+
+
+def test_a_copy_keeps_the_data_the_licence_and_the_terms(tmp_path):
+    whose = {"data": "celeba", "licence": "other", "terms": "research only"}
+    first = store.save(made(), tmp_path / "a", **whose)
+    copy = store.save(genzoo.load(first, device="cpu"), tmp_path / "b")
+    told = store.read_manifest(copy)
+    assert (told.data, told.licence, told.terms) == ("celeba", "other", "research only")
+    mine = store.save(genzoo.load(copy, device="cpu"), tmp_path / "c", data="mine", licence="mit")
+    told = store.read_manifest(mine)
+    assert (told.data, told.licence, told.terms) == ("mine", "mit", "research only")
+
+
+def test_what_is_no_model_is_not_saved(tmp_path):
+    with pytest.raises(BadInput, match=r"expected a genzoo\.Model to save, got a int"):
+        genzoo.save(3, tmp_path / "x")
+    assert not (tmp_path / "x").exists()

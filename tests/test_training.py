@@ -20,6 +20,7 @@ from genzoo.training import (
     Batch,
     Descent,
     Diverged,
+    Pool,
     Settings,
     augment,
     best,
@@ -27,6 +28,7 @@ from genzoo.training import (
     fit,
     gradient_penalty,
     instance_noise,
+    orthogonal_penalty,
     player,
     r1_penalty,
     swapped,
@@ -236,6 +238,36 @@ def test_penalties_are_float32(penalty):
     torch.testing.assert_close(found, exact, rtol=1e-3, atol=0)
 
 
+def test_orthogonal_penalty_by_hand():
+    """Products of unlike rows alone; a transposed convolution's outputs are its second side."""
+    layers = nn.Sequential(nn.Linear(3, 2), nn.Conv2d(1, 2, 2), nn.ConvTranspose2d(1, 2, 2))
+    with torch.no_grad():
+        layers[0].weight.copy_(torch.tensor([[1.0, 2, 0], [0, 3, 1]]))  # product 6
+        layers[1].weight.copy_(torch.tensor([[1.0, 0, 0, 2], [5, 1, 1, 0]]).view(2, 1, 2, 2))  # 5
+        layers[2].weight.copy_(torch.tensor([[1.0, 0, 0, 2], [0, 7, 1, 2]]).view(1, 2, 2, 2))  # 4
+    found = orthogonal_penalty(layers)
+    assert found.item() == 2 * (6**2 + 5**2 + 4**2)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert orthogonal_penalty(layers).dtype == torch.float32
+    turn = nn.Linear(4, 4)
+    nn.init.orthogonal_(turn.weight)
+    assert orthogonal_penalty(turn) < 1e-9
+
+
+def test_orthogonal_penalty_is_the_generators():
+    moved = {}
+    for weight in (0.0, 1.0):
+        trainer = game(orthogonal=weight, lr=0.01, discriminator_lr=0.01)
+        trainer.prepare(Settings())
+        before = orthogonal_penalty(trainer.model).item()
+        for step in range(20):
+            trainer.step(batch_of(step=step))
+        moved[weight] = orthogonal_penalty(trainer.model).item() / before
+        judged = trainer.discriminator.w.detach().clone()
+    assert moved[1.0] < 0.3 < moved[0.0]
+    assert torch.isfinite(judged).all()
+
+
 # ------------------------------------------------------------------------------------------ tricks
 
 
@@ -430,6 +462,17 @@ def test_schedule(progress, share):
     found = player(Weights(), Options(lr=0.5, warmup=0.2, decay_from=0.6))
     found.schedule(progress)
     assert found.optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * share)
+
+
+def test_rates_decay_by_the_step_as_in_keras():
+    trainer = game(lr=1e-4, discriminator_lr=2e-4, decay=3e-8, discriminator_decay=6e-8)
+    for step in (0, 1, 10_000_000):
+        rates = []
+        for name in ("generator", "discriminator"):
+            trainer.players[name].schedule(0.0, step)
+            rates.append(trainer.players[name].optimizer.param_groups[0]["lr"])
+        expected = [1e-4 / (1 + 3e-8 * step), 2e-4 / (1 + 6e-8 * step)]
+        assert rates == pytest.approx(expected, rel=1e-12)
 
 
 def test_no_schedule():
@@ -919,3 +962,36 @@ def test_fit_ends_with_the_data():
     model = Weights(0.0)
     batches = [Batch(torch.zeros(1, 3))] * 2
     assert len(list(fit(descent(model, lambda batch: model.w.sum()), batches, 5))) == 2
+
+
+# -------------------------------------------------------------------------------------------- pools
+
+
+def test_a_pool_shows_what_comes_until_it_is_full():
+    pool = Pool(4)
+    for step in range(2):
+        fakes = torch.full((2, 1), float(step))
+        assert torch.equal(pool.swap(fakes, Draws(0, range(2), f"{step}")), fakes)
+    assert sorted(pool.kept.flatten().tolist()) == [0, 0, 1, 1]
+
+
+def test_a_full_pool_exchanges_half_and_loses_none():
+    pool = Pool(10)
+    pool.swap(torch.arange(10.0)[:, None], Draws(0, range(10), "full"))
+    shown = pool.swap(torch.arange(10.0, 410.0)[:, None], Draws(0, range(400), "more")).flatten()
+    same = (shown == torch.arange(10.0, 410.0)).float().mean().item()
+    assert same == pytest.approx(0.5, abs=0.1)
+    assert sorted([*shown.tolist(), *pool.kept.flatten().tolist()]) == [*range(410)]
+
+
+def test_a_pool_comes_back_from_a_checkpoint():
+    one, other = Pool(3), Pool(3)
+    one.swap(torch.arange(5.0)[:, None], Draws(0, range(5), "a"))
+    other.load_state_dict(one.state_dict())
+    more = torch.arange(5.0, 9.0)[:, None], Draws(0, range(4), "b")
+    assert torch.equal(other.swap(more[0], Draws(0, range(4), "b")), one.swap(*more))
+
+
+def test_no_pool():
+    x = torch.arange(3.0)[:, None]
+    assert Pool(0).swap(x, Draws(0, range(3))) is x

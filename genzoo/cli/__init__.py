@@ -6,9 +6,10 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from genzoo.cli import compare, data, families, list, sample, train  # noqa: F401 (each adds its commands)
+from genzoo.cli import attend, compare, data, families, list, sample, train, translate  # noqa: F401 (each adds its commands)
 from genzoo.cli.app import Ended, app
 from genzoo.errors import GenzooError, unknown
 from genzoo.tables import printable
@@ -17,6 +18,9 @@ from genzoo.tables import printable
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code."""
     given = [*sys.argv[1:]] if arguments is None else [*arguments]
+    for name in ("stdout", "stderr"):  # closed by the caller, as in genzoo list >&-
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (until the process ends)
     # pydantic would look through every installed package for its own plugins: 20 ms of 200.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     logging.basicConfig(format="genzoo: %(message)s", level=logging.WARNING, stream=sys.stderr)
@@ -37,6 +41,8 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(end.__cause__, BrokenPipeError):
             return _closed_pipe()
         return _say(str(end.__cause__) or "interrupted", 130, arguments)
+    except SystemExit:  # how typer ends where nobody reads its help
+        return _closed_pipe()
     except GenzooError as error:
         return _say(str(error), error.exit_code, arguments)
     except (MemoryError, OSError) as error:

@@ -25,6 +25,9 @@ def sample(
     labels: Annotated[str | None, typer.Option(help="One, or n separated by commas.")] = None,
     truncation: Annotated[float | None, typer.Option(help="Redraw codes beyond this.")] = None,
     scale: Annotated[int | None, typer.Option(min=1, max=64, help="Pixels a pixel.")] = None,
+    watch: Annotated[
+        Path | None, typer.Option(help="A .gif of the pictures as they were drawn, pixel by pixel.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Samples at a time.")] = 64,
     device: Device = "auto",
     force: Force = False,
@@ -47,7 +50,12 @@ def sample(
         progress=lambda done, total: ticker(lambda: f"{done} of {total} samples"),
     )
     sampling.check_target(path, n, model, scale, force)
+    if watch is not None:
+        drawn = sampling.watchable(model, parts, n, watch, force)
+        parts = iter([drawn])
     record = sampling.write(parts, n, path, scale)
+    if watch is not None:
+        sampling.watch(drawn, watch)
     ticker.done()
     if json:
         as_json({"path": str(path), "n": n, **record})

@@ -125,7 +125,8 @@ def _begin(
     families.get(family)  # a name that nobody has is said before torch is imported
     from genzoo import runs
 
-    dataset = runs.open_data(asked["named"], asked["values"], Path(root) if root else None)
+    place = Path(root) if root else None
+    dataset = runs.open_data(asked["named"], asked["values"], place, family=family)
     if dry_run:
         plan = runs.planned(family, dataset, **{**asked, "steps": budget["steps"] or 1})
         _estimated(runs.estimate(plan, dataset), budget["minutes"], json)
@@ -137,15 +138,14 @@ def _begin(
 def _resumed(out: Path | None, said: dict[str, Any], root: str | None) -> "tuple[Run, int]":
     """The run in ``out`` and its next step; whatever else was ``said`` must be what it is."""
     from genzoo import runs
-    from genzoo.files import is_folder
 
     if out is None:
         raise BadInput("--resume needs --out: the folder of the run")
     run, start = runs.resume(out, Path(root) if root else None)
     plan = {**run.plan.config, **run.plan.options, **run.plan.model_dump(mode="json")}
     for key, value in said.items():
-        if key == "data" and value is not None and is_folder(value):
-            value = str(Path(value).expanduser().resolve())
+        if key == "data" and value is not None:
+            value = runs.absolute(value)
         if value is not None and value != plan.get(key):
             was = f"{out} was begun with {key} {plan.get(key)!r}, got {value!r}"
             raise BadInput(f"{was}: leave it out, or begin another folder")

@@ -14,7 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genzoo.data import cache, made, named, pictures
-from genzoo.data.sets import Choice, DataSet, Meta, Pictures, Rows, Source, Tree, digest
+from genzoo.data.pictures import picture
+from genzoo.data.sets import (
+    Choice,
+    DataSet,
+    Meta,
+    Pictures,
+    Rows,
+    Source,
+    Tree,
+    digest,
+    paired,
+    part_of,
+)
 from genzoo.data.trees import pictures_below
 from genzoo.errors import BadInput, unknown
 from genzoo.files import expanded, is_folder
@@ -23,10 +35,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["Choice", "DataSet", "Pictures", "Rows", "Source", "Tree", "attributes", "describe"]
-__all__ += ["names", "open", "open_pair"]
+__all__ += ["names", "open", "open_pair", "paired", "picture"]
 FORMAT = 1  # raise it whenever the same source would give other bytes
 LARGEST_SIDE = 4096
-SOURCES = {source.name: source for source in (made.DIGITS, *named.SOURCES, *made.POINTS)}
+SOURCES = {source.name: source for source in (*made.DIGITS, *named.SOURCES, *made.POINTS)}
 log = logging.getLogger("genzoo")
 
 
@@ -51,7 +63,7 @@ def open(
     root: str | Path | None = None,
 ) -> DataSet:
     """Open a data set: a name, or a folder or .zip of images (a Path, or text that begins with
-    `./`, `../`, `/` or `~`).
+    `./`, `../`, `/` or `~`). `mnist:3` is one class of it, `celeba:Blond_Hair` one attribute.
 
     In a folder, subfolders are classes (none or one: unlabelled), and `train/` and `test/` at
     the top are the splits; without them 10 % of the files, by content hash, are the test split.
@@ -62,6 +74,9 @@ def open(
     named sets are; left out, $GENZOO_DATA, then the download.
     BadInput, UnknownName, Failed (the cache cannot be written), Unreachable (the download).
     """
+    if isinstance(name, str) and ":" in name and not is_folder(name) and "," not in name:
+        whole, _, kind = name.partition(":")
+        return _part(open(whole, split, size=size, channels=channels, root=root), kind, root)
     source = _source(name)
     if split not in source.splits:
         raise BadInput(f"{source.name} has no split {split!r}, only {' and '.join(source.splits)}")
@@ -119,11 +134,24 @@ def attributes(
     return named.face_attributes(faces, open("celeba", split, root=root).skipped)
 
 
+def _part(whole: DataSet, kind: str, root: str | Path | None) -> DataSet:
+    """The samples of one class, or with one of CelebA's attributes."""
+    name = f"{whole.name}:{kind}"
+    if whole.labels is not None and kind in whole.classes:
+        return part_of(whole, name, whole.labels == whole.classes.index(kind))
+    known = whole.classes
+    if whole.name == "celeba":
+        known, values = attributes(whole.split, root=root)
+        if kind in known:
+            return part_of(whole, name, values[:, known.index(kind)] == 1)
+    raise unknown(f"class of {whole.name}", kind, known, f"All of it is {whole.name}.")
+
+
 def _source(name: str | Path | Source) -> Source:
     if isinstance(name, Source):
         return name
     if isinstance(name, str) and "," in name:
-        hint = "open them with open_pair (one folder with a comma in its name: as a Path)"
+        hint = "for a family that translates (a folder with a comma in its name: as a Path)"
         raise BadInput(f"{name!r} is two domains: {hint}")
     if not isinstance(name, str | Path):
         raise BadInput(f"a data set is a name or a Path, got {type(name).__name__}")

@@ -1,4 +1,4 @@
-"""The sets that need no files: scikit-learn's digits, and points drawn from Gaussians."""
+"""The sets that need no files: scikit-learn's digits, as they are and as negatives, and points."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SEED = 20090615
 
 
-def _read_digits(root: Path | None, split: str) -> Rows:
+def _read_digits(negative: bool, root: Path | None, split: str) -> Rows:
     def blocks() -> Iterator[Block]:
         import numpy as np
         from PIL import Image
@@ -32,9 +32,10 @@ def _read_digits(root: Path | None, split: str) -> Rows:
         chosen = slice(1500) if split == "train" else slice(1500, None)
         images = [Image.fromarray(image) for image in pixels[chosen]]
         whole = [np.asarray(i.resize((28, 28), Image.Resampling.BICUBIC)) for i in images]
-        yield np.stack(whole)[:, None], digits.target[chosen].astype(np.int64)
+        rows = np.stack(whole)[:, None]
+        yield 255 - rows if negative else rows, digits.target[chosen].astype(np.int64)
 
-    return Rows(digest(["digits", 1, split]), blocks)
+    return Rows(digest(["negatives" if negative else "digits", 1, split]), blocks)
 
 
 def _points(name: str, what: str, deviation: float, *centres: list[float]) -> Source:
@@ -61,14 +62,21 @@ def _points(name: str, what: str, deviation: float, *centres: list[float]) -> So
 
 RING = [[2 * cos(pi * k / 4), 2 * sin(pi * k / 4)] for k in range(8)]
 GRID = [[2.0 * x, 2.0 * y] for x in range(-2, 3) for y in range(-2, 3)]
-DIGITS = Source(
-    "digits",
-    "images",
-    "scikit-learn's 1,797 handwritten digits, enlarged from 8 to 28 pixels; offline",
-    "UCI optdigits (E. Alpaydin, C. Kaynak), CC BY 4.0",
-    256,
-    tuple("0123456789"),
-    _read_digits,
+
+
+def _digits(name: str, summary: str, negative: bool) -> Source:
+    terms, classes = "UCI optdigits (E. Alpaydin, C. Kaynak), CC BY 4.0", tuple("0123456789")
+    read = partial(_read_digits, negative)
+    return Source(name, "images", summary, terms, 256, classes, read)
+
+
+DIGITS = (
+    _digits(
+        "digits",
+        "scikit-learn's 1,797 handwritten digits, enlarged from 8 to 28 pixels; offline",
+        negative=False,
+    ),
+    _digits("digits-inverted", "their negatives: dark strokes on white; offline", negative=True),
 )
 POINTS = (
     _points("gaussian1d", "on a line: one Gaussian, mean 4", 0.5, [4.0]),

@@ -7,10 +7,12 @@ import io
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from genzoo.data.sets import Meta, Pictures, Rows, Source
 from genzoo.errors import BadInput, Failed, GenzooError
+from genzoo.files import expanded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,6 +69,20 @@ def _decoded(raw: Pictures, size: int | None, channels: int | None, meta: Meta) 
                 meta["skipped"].append(name)
                 continue
             yield pixels[None], None if labels is None else labels[index : index + 1]
+
+
+def picture(path: str | Path, channels: int) -> np.ndarray:
+    """One image file, upright and of its own size: uint8 (channels, H, W). Raises BadInput."""
+    try:
+        content = expanded(path).read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
+    try:
+        with _opened(content) as image:
+            return _drawn(image, Frame(channels, None))
+    except Exception as error:  # a decoder given hostile bytes raises nearly anything
+        log.debug("%s: %s", path, error)
+        raise BadInput(f"{path} is no picture that can be read ({', '.join(DECODERS)})") from None
 
 
 def part_of(data: bytes) -> str:

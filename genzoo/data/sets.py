@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
 
@@ -105,7 +106,7 @@ class DataSet:
 
     `array`: uint8 (n, C, H, W) or, for points, float32 (n, d). `labels`: int64 (n,) or None.
     `levels`: as in `Source`. `sha256`: of the array's bytes and then the labels'. `skipped`:
-    broken files, by name. `terms`: "" where unknown.
+    broken files, by name. `terms`: "" where unknown. `other`: the second of two unpaired domains.
     """
 
     name: str
@@ -118,6 +119,7 @@ class DataSet:
     sha256: str
     skipped: tuple[str, ...]
     terms: str
+    other: DataSet | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.array)
@@ -126,6 +128,13 @@ class DataSet:
     def shape(self) -> tuple[int, ...]:
         """Of one sample: (C, H, W) or (d,)."""
         return tuple(self.array.shape[1:])
+
+    @property
+    def domains(self) -> tuple[str, str]:
+        """What two domains are called: the last part of their names, or A and B if those agree."""
+        both = (self, self.other or self)
+        a, b = (re.split(r"[/\\:]|train(?=[AB]$)", s.name.rstrip("/"))[-1] for s in both)
+        return (a, b) if a != b and a and b else ("A", "B")
 
     def batch(
         self, indices: ArrayLike, device: Device = "cpu", flip: ArrayLike | None = None
@@ -156,6 +165,21 @@ class DataSet:
         if self.labels is None:
             return None
         return torch.from_numpy(self.labels.take(_indices(indices))).to(device)
+
+
+def part_of(whole: DataSet, name: str, rows: np.ndarray) -> DataSet:
+    """The samples of `whole` where `rows`, bool (n,), is true; they have no labels any more."""
+    array = whole.array[rows]
+    array.setflags(write=False)
+    sha256 = hashlib.sha256(array.tobytes()).hexdigest()
+    return replace(whole, name=name, array=array, labels=None, classes=(), sha256=sha256)
+
+
+def paired(one: DataSet, two: DataSet) -> DataSet:
+    """Two domains as one set: the first, with the second as its `other`; neither is labelled."""
+    sha256 = hashlib.sha256((one.sha256 + two.sha256).encode()).hexdigest()
+    terms = "; ".join(dict.fromkeys(t for t in (one.terms, two.terms) if t))
+    return replace(one, other=two, labels=None, classes=(), sha256=sha256, terms=terms)
 
 
 def _indices(indices: ArrayLike) -> np.ndarray:

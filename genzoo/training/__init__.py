@@ -1,7 +1,7 @@
 """Training: what learns, the loop around it, and the folder that a run leaves."""
 
 from genzoo.training.losses import LOSSES, GanLoss
-from genzoo.training.penalties import PENALTIES, gradient_penalty, r1_penalty
+from genzoo.training.penalties import PENALTIES, gradient_penalty, orthogonal_penalty, r1_penalty
 from genzoo.training.stock import Adversarial, Averaged, Descent
 from genzoo.training.trainer import (
     Batch,
@@ -14,7 +14,7 @@ from genzoo.training.trainer import (
     fit,
     player,
 )
-from genzoo.training.tricks import augment, best, fading, instance_noise, swapped
+from genzoo.training.tricks import Pool, augment, best, fading, instance_noise, swapped
 
 __all__ = [
     "LOSSES",
@@ -27,6 +27,7 @@ __all__ = [
     "GanLoss",
     "Logs",
     "Player",
+    "Pool",
     "Settings",
     "Stateful",
     "Trainer",
@@ -36,6 +37,7 @@ __all__ = [
     "fit",
     "gradient_penalty",
     "instance_noise",
+    "orthogonal_penalty",
     "player",
     "r1_penalty",
     "swapped",

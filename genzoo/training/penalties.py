@@ -1,7 +1,7 @@
-"""Penalties on a discriminator's gradient with respect to its input, in float32."""
+"""Penalties, in float32: on a discriminator's slope at its input, on a network's weights."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genzoo.draws import Draws
 from genzoo.models import Discriminator
@@ -30,6 +30,19 @@ def _input_gradient(discriminator: Discriminator, x: Tensor, labels: Tensor | No
     with torch.autocast(x.device.type, enabled=False):
         logits = discriminator(x, labels)
         return torch.autograd.grad(logits.sum(), x, create_graph=True)[0]
+
+
+def orthogonal_penalty(network: nn.Module) -> Tensor:
+    """||W W^T * (1 - I)||^2 of linear and convolutional weights (Brock et al. 2019, equation 3)."""
+    found = [torch.zeros((), device=next(network.parameters()).device)]
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            turned = isinstance(layer, nn.ConvTranspose2d)  # whose outputs are its second side
+            rows = (layer.weight.transpose(0, 1) if turned else layer.weight).flatten(1).float()
+            with torch.autocast(rows.device.type, enabled=False):
+                products = rows @ rows.T
+            found.append(products.square().sum() - products.diagonal().square().sum())
+    return torch.stack(found).sum()
 
 
 PENALTIES = {"gradient": gradient_penalty, "r1": r1_penalty}

@@ -11,9 +11,17 @@ from torch import Tensor
 from genzoo.models import Discriminator, Model, Sampler
 from genzoo.options import AdversarialOptions, Options
 from genzoo.training.losses import LOSSES
-from genzoo.training.penalties import PENALTIES
+from genzoo.training.penalties import PENALTIES, orthogonal_penalty
 from genzoo.training.trainer import Batch, Logs, Trainer, player
-from genzoo.training.tricks import augment, best, fading, instance_noise, swapped
+from genzoo.training.tricks import (
+    NOISY_LABELS,
+    augment,
+    best,
+    clip_weights,
+    fading,
+    instance_noise,
+    swapped,
+)
 
 
 @final
@@ -45,6 +53,7 @@ class Adversarial(Trainer):
             "generator": player(model, options),
             "discriminator": player(discriminator, options, rate),
         }
+        players["discriminator"].decay = options.discriminator_decay or options.decay
         super().__init__(model, players)
         self.sampler, self.discriminator, self.options = model, discriminator, options
         self.loss = LOSSES[options.loss]
@@ -56,6 +65,8 @@ class Adversarial(Trainer):
         shared = self._shared(batch)
         for part in parts:
             logs = self.update("discriminator", partial(self._discriminate, shared), part)
+            if self.options.weight_clip:
+                clip_weights(self.discriminator, self.options.weight_clip)
         for turn in range(self.options.generator_steps):
             logs |= self.update("generator", partial(self._generate, shared, turn), parts[-1])
         return logs
@@ -87,13 +98,18 @@ class Adversarial(Trainer):
             "D(x)": real_logits.sigmoid().mean(),
             "D(G(z))": fake_logits.sigmoid().mean(),
         }
+        if self.options.loss == "wasserstein":  # the dual's value, equation 2 of WGAN
+            logs["wasserstein"] = real_logits.mean() - fake_logits.mean()
         return self._penalised(loss, logs, batch, fake)
 
     def _generate(self, shared: Tensor | None, turn: int, batch: Batch) -> tuple[Tensor, Logs]:
         fake = self._fakes(batch, f"code {turn}") if shared is None else shared
         seen = self._seen(batch, fake, f"generated {turn}")
         logits = self.discriminator(seen, batch.labels).float()
-        return self.loss.generator(best(logits, self.options.top_k, batch.progress)), {}
+        loss = self.loss.generator(best(logits, self.options.top_k, batch.progress))
+        if self.options.orthogonal:
+            loss = loss + self.options.orthogonal * orthogonal_penalty(self.sampler)
+        return loss, {}
 
     def _fakes(self, batch: Batch, purpose: str) -> Tensor:
         return self.sampler.generate(batch.draws(purpose), batch.labels)
@@ -108,6 +124,9 @@ class Adversarial(Trainer):
 
     def _against(self, batch: Batch, logits: Tensor, target: float, purpose: str) -> Tensor:
         targets = torch.full((len(logits),), target, device=logits.device)
+        if self.options.noisy_labels:
+            low, high = NOISY_LABELS[purpose]
+            targets = low + (high - low) * batch.draws(f"labels {purpose}").uniform()
         if self.options.label_noise:
             swap = swapped(len(logits), self.options.label_noise, batch.draws(f"swap {purpose}"))
             targets = torch.where(swap, 1 - targets, targets)

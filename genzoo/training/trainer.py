@@ -92,13 +92,15 @@ class Player:
 
     def __post_init__(self) -> None:
         self.lr: float = self.optimizer.param_groups[0]["lr"]
+        self.decay = self.options.decay
 
-    def schedule(self, progress: float) -> None:
-        """Set the rate for this share of the run: up in ``warmup``, down after ``decay_from``."""
+    def schedule(self, progress: float, step: int = 0) -> None:
+        """Set the rate: up in ``warmup``, down after ``decay_from``, and all along by ``decay``."""
         up, down = self.options.warmup, self.options.decay_from
         share = min(1.0, progress / up) if up else 1.0
         if down < 1:
             share *= min(1.0, (1 - progress) / (1 - down))
+        share /= 1 + self.decay * step
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * share
 
@@ -169,7 +171,7 @@ class Trainer(ABC):
         what to log. Raises Diverged before anything non-finite is learnt.
         """
         learner = self.players[which]
-        learner.schedule(batch.progress)
+        learner.schedule(batch.progress, batch.step)
         learner.optimizer.zero_grad()  # of a step that was interrupted
         logs: list[Logs] = []
         with self._only(which):

@@ -1,8 +1,10 @@
 """Tricks of adversarial training: free functions that any trainer composes."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from genzoo.draws import Draws
 
@@ -15,6 +17,47 @@ def instance_noise(x: Tensor, deviation: float, draws: Draws) -> Tensor:
 def fading(start: float, progress: float, until: float) -> float:
     """A value that falls linearly from ``start`` to 0 as ``progress`` goes from 0 to ``until``."""
     return start * max(0.0, 1 - progress / until) if until > 0 else 0.0
+
+
+# Targets that keep the discriminator from certainty: (low, high) of what is drawn for each kind.
+NOISY_LABELS = {"real": (0.7, 1.2), "fake": (0.0, 0.3)}
+
+
+class Pool:
+    """Fakes of earlier steps, for a discriminator not to forget them (Shrivastava et al. 2017,
+    section 2.3): it sees a fake as it comes, or by half a chance an earlier one in its place.
+    """
+
+    def __init__(self, size: int):
+        self.size, self.kept = size, torch.empty(0)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"kept": self.kept.clone()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.kept = state["kept"].clone()
+
+    @torch.no_grad()
+    def swap(self, fakes: Tensor, draws: Draws) -> Tensor:
+        """``(n, *shape)``: the fakes, some of them exchanged for kept ones."""
+        if not self.size:
+            return fakes
+        shown = fakes.detach().clone()
+        for i, (chance, place) in enumerate(draws.uniform(2).tolist()):
+            if len(self.kept) < self.size:
+                kept = self.kept.to(shown.device, shown.dtype) if len(self.kept) else shown[:0]
+                self.kept = torch.cat([kept, shown[i : i + 1]])
+            elif chance < 0.5:
+                at = int(place * self.size)
+                shown[i], self.kept[at] = self.kept[at].clone(), shown[i].clone()
+        return shown
+
+
+@torch.no_grad()
+def clip_weights(network: nn.Module, limit: float) -> None:
+    """Bring every weight into [-limit, limit] (Arjovsky et al. 2017, algorithm 1, line 7)."""
+    for parameter in network.parameters():
+        parameter.clamp_(-limit, limit)
 
 
 def swapped(n: int, share: float, draws: Draws) -> Tensor:

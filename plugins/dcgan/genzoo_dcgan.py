@@ -1,11 +1,13 @@
 """DCGAN: an all-convolutional generator against an all-convolutional discriminator.
 
-Radford, Metz & Chintala 2016 (arXiv:1511.06434), sections 3 and 4.
+Radford, Metz & Chintala 2016 (arXiv:1511.06434), sections 3 and 4. ``network = "upsampling"`` is
+the variant that Keras courses teach: a dense layer, pixels repeated, 5x5 convolutions of stride 1.
 """
 
 from itertools import count, pairwise
-from typing import Annotated
+from typing import Annotated, Literal
 
+import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
@@ -25,6 +27,12 @@ class Config(Schema):
     """feature maps next to the image; they double towards the code"""
     hidden: Annotated[tuple[Count, ...], Field(max_length=8)] = ()
     """units of layers between code and maps: none in the paper; the authors' MNIST code: [1024]"""
+    network: Literal["strided", "upsampling"] = "strided"
+    """the paper's, or the Keras courses'"""
+    noise: Literal["normal", "uniform"] = "normal"
+    """law of the code: normal, or uniform on (-1, 1) as the paper has it"""
+    dropout: Decay = 0.0
+    """in the upsampling networks"""
 
     @field_validator("size")
     @classmethod
@@ -63,6 +71,30 @@ def _initialise(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 1, 0.02)
 
 
+def _upsampling(config: Config) -> list[nn.Module]:
+    """Dense to the smallest maps; then nearest pixels to twice the side, and 5x5 convolutions."""
+    side = _seed(config.size)
+    widths = [2 * w for w in config.widths(side)][::-1]
+    widths = [2 * widths[0], *widths]
+    units = widths[0] * side**2
+    layers = [nn.Linear(config.code, units), nn.BatchNorm1d(units), nn.ReLU()]
+    layers += [nn.Unflatten(1, (widths[0], side, side)), nn.Dropout(config.dropout)]
+    for i, (a, b) in enumerate(pairwise([*widths, config.width])):
+        layers += [nn.Upsample(scale_factor=2)] if i < len(widths) - 1 else []
+        layers += [nn.ConvTranspose2d(a, b, 5, 1, 2), nn.BatchNorm2d(b), nn.ReLU()]
+    return [*layers, nn.ConvTranspose2d(config.width, config.channels, 5, 1, 2), nn.Sigmoid()]
+
+
+def _judging(config: Config) -> tuple[nn.ModuleList, nn.Sequential]:
+    """Its discriminator: three strided 5x5 convolutions and one that is not, dropout, no norm."""
+    widths = [config.channels, *(config.width * 2**i for i in range(1, 5))]
+    blocks, side = nn.ModuleList(), config.size
+    for stride, (a, b) in zip((2, 2, 2, 1), pairwise(widths), strict=True):
+        conv, side = nn.Conv2d(a, b, 5, stride, 2), -(-side // stride)
+        blocks.append(nn.Sequential(conv, nn.LeakyReLU(0.2), nn.Dropout(config.dropout)))
+    return blocks, nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * side**2, 1))
+
+
 class Generator(genzoo.Latent):
     """Figure 1: the code becomes a small stack of maps, and each layer doubles it."""
 
@@ -70,6 +102,9 @@ class Generator(genzoo.Latent):
         super().__init__(config)
         self.code = config.code
         self.shape = (config.channels, config.size, config.size)
+        if config.network == "upsampling":
+            self.range, self.layers = (0.0, 1.0), nn.Sequential(*_upsampling(config))
+            return
         widths = config.widths(_seed(config.size))[::-1]
         units, layers = [config.code, *config.hidden], list[nn.Module]()
         for inputs, outputs in pairwise(units):
@@ -86,7 +121,9 @@ class Generator(genzoo.Latent):
     def decode(
         self, code: Tensor, labels: Tensor | None = None, draws: genzoo.Draws | None = None
     ) -> Tensor:  # (n, code) -> (n, C, H, W)
-        return self.layers(code[:, :, None, None])
+        if self.config.noise == "uniform":
+            code = 2 * torch.special.ndtr(code) - 1
+        return self.layers(code if self.config.network == "upsampling" else code[:, :, None, None])
 
 
 class Discriminator(genzoo.Discriminator):
@@ -97,6 +134,9 @@ class Discriminator(genzoo.Discriminator):
 
     def __init__(self, config: Config):
         super().__init__()
+        if config.network == "upsampling":
+            self.blocks, self.head = _judging(config)
+            return
         widths = config.widths(4)
         stem = nn.Sequential(nn.Conv2d(config.channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2))
         self.blocks = nn.ModuleList([stem])

@@ -167,9 +167,11 @@ def finish(model: VAE, options: TrainOptions, batches: Iterable[Tensor]) -> None
         return
     posteriors = [model.posterior(x) for x in batches]
     mean, variance = torch.cat([m for m, _ in posteriors]), torch.cat([v for _, v in posteriors])
-    model.prior_mean.copy_(mean.mean(0))
     covariance = torch.atleast_2d(mean.T.cov()) + variance.exp().mean(0).diag()
-    model.prior_scale.copy_(torch.linalg.cholesky(covariance))
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    if not failed:  # else codes have no law worth the name: the standard normal stays
+        model.prior_mean.copy_(mean.mean(0))
+        model.prior_scale.copy_(factor)
 
 
 @genzoo.hookimpl

@@ -45,10 +45,10 @@ def moved(x: Tensor, source: torch.Generator) -> Tensor:
     return F.grid_sample(x, grid, align_corners=False)
 
 
-def train(seed: int = 0) -> Classifier:
+def train(name: str = "mnist", seed: int = 0) -> Classifier:
     torch.manual_seed(seed)
     source = torch.Generator().manual_seed(seed)
-    train_set, network = data.open("mnist"), Classifier()
+    train_set, network = data.open(name), Classifier()
     steps = EPOCHS * (len(train_set) // BATCH)
     optimizer = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)

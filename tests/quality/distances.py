@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import genzoo
-from genzoo import cards, devices, store
+from genzoo import cards, comparing, devices, store
 from genzoo.metrics import features, standard
 
 SAMPLES, BATCH = 10_000, 250
@@ -25,11 +25,14 @@ def scores(name: str | Path) -> list[dict[str, Any]]:
     manifest = store.read_manifest(cards.find(name))
     wanted = standard.metrics(features.reference(manifest.data))
     kept: dict[Any, list[np.ndarray]] = {metric.measure: [] for metric in wanted}
-    for samples in model.stream(SAMPLES, seed=0, batch_size=BATCH):
+    labels = comparing.classes_for(model, SAMPLES, 0)
+    for samples in model.stream(SAMPLES, labels=labels, seed=0, batch_size=BATCH):
         x = samples.tensor.clamp(0, 1).mul(255).round().div(255)
         for measure, parts in kept.items():
             parts.append(measure(x))
     told = {"seed": 0, "pixels": "8 bits", "machine": devices.machine(torch.device("cpu"))}
+    if labels is not None:
+        told["classes"] = "at random"
     found = [metric.score(np.concatenate(kept[metric.measure]), **told) for metric in wanted]
     return [_rounded(score.record()) for score in found]
 

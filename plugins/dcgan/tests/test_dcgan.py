@@ -97,3 +97,60 @@ def test_hidden_layers_stand_between_code_and_maps():
     assert kinds == [*layer, *layer, nn.ConvTranspose2d]
     weights = [m.weight for m in model.layers if isinstance(m, nn.ConvTranspose2d)]
     assert [w.numel() for w in weights[:3]] == [100 * 1024, 1024 * 96, 96 * 128 * 7 * 7]
+
+
+LECTURE = {
+    "size": 28,
+    "channels": 1,
+    "code": 100,
+    "width": 32,
+    "network": "upsampling",
+    "noise": "uniform",
+    "dropout": 0.4,
+}
+
+
+def test_the_lectures_generator_layer_by_layer():
+    """Keras counts the running statistics of a batch norm too: four numbers a map."""
+    model = Generator(Config(**LECTURE))
+    counts = []
+    for layer in model.layers:
+        numbers = [*layer.parameters(), *(b for b in layer.buffers() if b.is_floating_point())]
+        counts += [sum(t.numel() for t in numbers)] if numbers else []
+    assert counts == [1_266_944, 50_176, 819_328, 512, 204_864, 256, 51_232, 128, 801]
+    assert sum(counts) == 2_394_241
+    assert _count(model) == 2_368_705
+    sides = [type(m).__name__ for m in model.layers]
+    assert sides.count("Upsample") == 2
+    assert sides[-1] == "Sigmoid"
+    assert [m.p for m in model.layers if isinstance(m, nn.Dropout)] == [0.4]
+
+
+def test_the_lectures_discriminator_halves_three_times():
+    network = Discriminator(Config(**LECTURE)).eval()
+    maps = [tuple(m.shape[1:]) for m in network.features(torch.zeros(1, 1, 28, 28))]
+    assert maps == [(64, 14, 14), (128, 7, 7), (256, 4, 4), (512, 4, 4)]
+    kinds = {type(m) for m in network.modules()}
+    assert nn.Dropout in kinds
+    assert nn.BatchNorm2d not in kinds
+    assert {m.negative_slope for m in network.modules() if isinstance(m, nn.LeakyReLU)} == {0.2}
+    assert network(torch.zeros(2, 1, 28, 28)).shape == (2,)
+
+
+def test_the_lectures_networks_at_other_sizes():
+    for size, channels in ((64, 3), (20, 1)):
+        config = Config(**{**LECTURE, "size": size, "channels": channels, "width": 4})
+        images = Generator(config).eval().generate(Draws(0, range(2)))
+        assert images.shape == (2, channels, size, size)
+        assert images.min() >= 0
+        assert Discriminator(config)(images).shape == (2,)
+
+
+def test_a_uniform_code_stays_within_one(monkeypatch):
+    model = Generator(Config(size=8, channels=1, width=4, code=50, noise="uniform")).eval()
+    seen = []
+    model.layers[0].register_forward_hook(lambda m, i, out: seen.append(i[0]))
+    model.generate(Draws(0, range(200)))
+    code = seen[0].flatten()
+    assert code.abs().max() < 1
+    assert code.std().item() == pytest.approx(3**-0.5, abs=0.02)  # of the uniform law on (-1, 1)

@@ -1,0 +1,163 @@
+"""What lectures on GANs say: the optimum, the gradients, the orbits, the collapse, seen in play.
+
+Seeds are fixed; each bound is one that a broken loss misses.
+"""
+
+import math
+
+import pytest
+import torch
+from genzoo_gan import Config as GANConfig
+from genzoo_gan import Discriminator, Generator
+from genzoo_gan import Options as GANOptions
+from torch import nn
+
+import genzoo
+from genzoo import data, families
+from genzoo.data.made import RING
+from genzoo.training import LOSSES, Settings
+
+LINE = GANConfig(shape=(1,), code=2, noise="normal", units=32, maxout=16, pieces=3, dropout=0)
+PLANE = GANConfig(shape=(2,), code=2, noise="normal", units=64, maxout=32, pieces=3, dropout=0)
+
+
+def normal(x, mean, deviation):
+    return torch.distributions.Normal(mean, deviation).log_prob(x).exp()
+
+
+def play(trainer, points, steps, batch, seed=0):
+    """So many steps of a trainer on ``points``, a fresh batch each."""
+    source = torch.Generator().manual_seed(seed)
+    trainer.prepare(Settings())
+    for step in range(steps):
+        rows = torch.randint(len(points), (batch * trainer.batches_per_step,), generator=source)
+        trainer.step(genzoo.Batch(points[rows], step=step, progress=step / steps, seed=seed))
+
+
+def points(name):
+    opened = data.open(name, "train")
+    return opened.batch(range(len(opened)))
+
+
+def test_the_best_discriminator_is_p_over_p_plus_q():
+    """Goodfellow et al. 2014, proposition 1: G stands still, two Gaussians of unlike spread."""
+    torch.manual_seed(0)
+    model, critic = Generator(LINE), Discriminator(LINE)
+    trainer = genzoo.Adversarial(model, critic, GANOptions(lr=1e-2, decay_from=0.3))
+    trainer.prepare(Settings())
+    model.generate = lambda draws, labels=None: 3.2 + 0.8 * draws.normal(1)
+    source, real = torch.Generator().manual_seed(0), points("gaussian1d")
+    for step in range(400):
+        x = real[torch.randint(len(real), (256,), generator=source)]
+        batch = genzoo.Batch(x, step=step, progress=step / 400)
+        trainer.update("discriminator", lambda b: trainer._discriminate(None, b), batch)
+    x = torch.linspace(1, 6, 51)[:, None]
+    p, q = normal(x, 4, 0.5), normal(x, 3.2, 0.8)
+    best, weight = p / (p + q), (p + q) / (p + q).sum()  # where there is nothing, D is free
+    assert best.min() < 0.02
+    assert best.max() > 0.7
+    wrong = (critic(x).sigmoid()[:, None] - best).abs()
+    assert (weight * wrong).sum() < 0.03
+
+
+def test_at_the_end_the_discriminator_says_one_half():
+    """Theorem 1: p_G is p_data, D is 1/2 everywhere, V is -log 4."""
+    torch.manual_seed(0)
+    model, critic = Generator(LINE), Discriminator(LINE)
+    options = GANOptions(lr=1e-3, discriminator_lr=4e-3, discriminator_steps=3, decay_from=0.3)
+    play(genzoo.Adversarial(model, critic, options), points("gaussian1d"), 400, 128)
+    drawn, real = model.sample(10_000, seed=1).tensor, points("gaussian1d")
+    assert drawn.mean().item() == pytest.approx(4, abs=0.15)
+    assert drawn.std().item() == pytest.approx(0.5, abs=0.2)
+    with torch.no_grad():
+        seen, fooled = critic(real).sigmoid(), critic(drawn).sigmoid()
+    assert (seen - 0.5).abs().mean() < 0.05
+    value = seen.log().mean() + (1 - fooled).log().mean()
+    assert value.item() == pytest.approx(-math.log(4), abs=0.03)
+
+
+@pytest.mark.parametrize("d", [1e-6, 0.01, 0.5, 0.99])
+def test_the_gradients_of_both_generator_losses(d):
+    """Of log(1 - D) it is -1 / (1 - D), of -log D it is -1 / D (section 3)."""
+    for name, slope in (("minimax", -1 / (1 - d)), ("non-saturating", -1 / d)):
+        opinion = torch.tensor([d], dtype=torch.float64, requires_grad=True)
+        LOSSES[name].generator(opinion.logit()).backward()
+        assert opinion.grad.item() == pytest.approx(slope, rel=1e-6)
+
+
+def test_under_a_perfect_discriminator_the_minimax_gradient_vanishes():
+    found = {}
+    for name in ("minimax", "non-saturating"):
+        logits = torch.full((8,), -20.0, requires_grad=True)
+        LOSSES[name].generator(logits).backward()
+        found[name] = logits.grad.sum().item()
+    assert abs(found["minimax"]) < 1e-8
+    assert found["non-saturating"] == pytest.approx(-1, rel=1e-3)
+
+
+class Number(genzoo.Sampler):
+    """A generator of one number, whatever the draws."""
+
+    shape = (1,)
+
+    def __init__(self, start):
+        super().__init__(GANConfig(shape=(1,)))
+        self.x = nn.Parameter(torch.tensor([start]))
+
+    def generate(self, draws, labels=None):
+        return self.x.expand(len(draws), 1)
+
+
+class Slope(genzoo.Discriminator):
+    """D(x) = y x."""
+
+    def __init__(self, start):
+        super().__init__()
+        self.y = nn.Parameter(torch.tensor([start]))
+
+    def features(self, x):
+        return []
+
+    def forward(self, x, labels=None):
+        return (self.y * x).flatten()
+
+
+def test_alternating_steps_orbit_where_simultaneous_ones_spiral_out():
+    """min over x, max over y of -x y: the game that gradients go round."""
+    rate, steps, x, y = 0.1, 500, Number(1.0), Slope(0.0)
+    options = GANOptions(loss="wasserstein", optimizer="sgd", lr=rate)
+    trainer = genzoo.Adversarial(x, y, options)
+    trainer.prepare(Settings())
+    together, radii = (1.0, 0.0), []
+    for step in range(steps):
+        trainer.step(genzoo.Batch(torch.zeros(1, 1), step=step))
+        radii.append(math.hypot(x.x.item(), y.y.item()))
+        a, b = together
+        together = a + rate * b, b - rate * a
+    assert 0.9 < min(radii) < max(radii) < 1.1
+    assert math.hypot(*together) == pytest.approx((1 + rate**2) ** (steps / 2))
+
+
+def modes(drawn):
+    """How many blobs of the ring are nearest to a share of 5 % of the points."""
+    nearest = torch.cdist(drawn, torch.tensor(RING)).argmin(1)
+    return int((nearest.bincount(minlength=len(RING)) >= 0.05 * len(drawn)).sum())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_minimax_collapses_on_the_ring(seed):
+    """A generator faster than its critic puts all that it draws where that one looks last."""
+    torch.manual_seed(seed)
+    options = GANOptions(loss="minimax", lr=5e-3, discriminator_lr=5e-4)
+    model = Generator(PLANE)
+    play(genzoo.Adversarial(model, Discriminator(PLANE), options), points("ring8"), 300, 64, seed)
+    assert modes(model.sample(1000, seed=0).tensor) <= 2
+
+
+def test_the_gradient_penalty_finds_all_of_the_ring():
+    family = families.get("wgan-gp")
+    torch.manual_seed(0)
+    model = family.model(family.config(shape=(2,), width=64, code=2))
+    options = family.options(lr=2e-3, penalty_weight=1, beta1=0.5)
+    play(family.trainer(model, options), points("ring8"), 250, 64)
+    assert modes(model.sample(1000, seed=0).tensor) == 8
