@@ -1,0 +1,259 @@
+"""PixelCNN: masks, exactness, and a sampler that keeps what it knows."""
+
+import itertools
+import math
+
+import genzoo_pixelcnn as pixelcnn
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import genzoo
+from genzoo import families
+from genzoo.cli import run
+from genzoo.draws import Draws
+from genzoo.schemas import checked
+
+GREY, COLOUR = (1, 6, 5), (3, 5, 4)
+
+
+def made(shape=GREY, seed=0, **values):
+    """A small model whose weights are large enough for every dependence to show."""
+    torch.manual_seed(seed)
+    asked = {"levels": 4, "layers": 2, "width": 6, "first": 5, **values}
+    model = pixelcnn.PixelCNN(checked(pixelcnn.Config, {"shape": shape, **asked}, "config"))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.4)
+    return model.eval()
+
+
+VARIANTS = {
+    "grey": {},
+    "colour": {"shape": COLOUR},
+    "binary": {"levels": 2, "places": True},
+    "wide": {"kernel": 5, "first": 7},
+    "classes": {"classes": 3, "conditional": True, "shape": COLOUR, "places": True},
+}
+
+
+@pytest.fixture(params=VARIANTS)
+def model(request):
+    return made(**VARIANTS[request.param])
+
+
+def labels_of(model, n):
+    return model.labels_for(None, n)
+
+
+def drawn(model, n=3):
+    draws = Draws(1, range(n), "some picture")
+    level = (draws.uniform(*model.shape) * model.levels).long()
+    return model.value(level)
+
+
+def test_each_value_depends_on_those_before_it_and_on_no_other(model):
+    """By gradients, from every value of the picture: raster order, then R, G, B."""
+    x = drawn(model, 1).requires_grad_()
+    logits = model.logits(x, labels_of(model, 1))
+    channels, height, width = model.shape
+    order = torch.arange(height * width * channels).view(height, width, channels).permute(2, 0, 1)
+    seen = set()
+    for c, i, j in itertools.product(range(channels), range(height), range(width)):
+        weight = torch.linspace(-1, 1, model.levels) ** 3
+        (slope,) = torch.autograd.grad(logits[0, c, :, i, j] @ weight, x, retain_graph=True)
+        found = order[slope[0] != 0]
+        assert (found < order[c, i, j]).all(), f"{c, i, j} sees what comes after it"
+        seen |= {(c, i, j, int(o)) for o in found}
+    # No blind spot: within reach of two layers, all that comes before is seen, to the right too.
+    c, i, j = channels - 1, height - 1, width - 3
+    near = order[:, i - 2 : i, j - 2 : j + 3].flatten().tolist() + order[:c, i, j].tolist()
+    assert {(c, i, j, o) for o in near} <= seen
+
+
+@pytest.mark.parametrize("mask", ["A", "B"])
+@pytest.mark.parametrize("halves", [1, 2])
+def test_masked_convolution_against_a_loop(mask, halves):
+    layer = pixelcnn.Across((6, 12), 3, 3, mask, halves)
+    x = torch.randn(2, 6, 1, 5)
+    expected = layer.bias.detach().view(12, 1, 1).expand(2, 12, 1, 5).clone()
+    for q, p, j, tap in itertools.product(range(12), range(6), range(5), range(3)):
+        to, of, at = q % (12 // halves) * 3 * halves // 12, p // 2, j + tap - 2
+        if at >= 0 and (tap < 2 or of < to or (of == to and mask == "B")):
+            expected[:, q, 0, j] += layer.weight[q, p, 0, tap].detach() * x[:, p, 0, at]
+    assert torch.allclose(layer(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("shape", "levels"), [((1, 2, 2), 2), ((3, 1, 2), 2), ((1, 1, 3), 5)])
+@pytest.mark.parametrize("conditional", [False, True])
+def test_probabilities_of_all_pictures_sum_to_one(shape, levels, conditional):
+    model = made(shape, levels=levels, classes=2 * conditional, conditional=conditional)
+    values = torch.tensor([*itertools.product(range(levels), repeat=math.prod(shape))])
+    images = values.view(-1, *shape) / (levels - 1)
+    nats = model.log_prob(images, labels=1 if conditional else None).double()
+    assert nats.exp().sum().item() == pytest.approx(1, abs=1e-5)
+    assert nats.std() > 0.1
+
+
+def naive(model, n, seed, labels):
+    """A full pass for each value, with the sampler's own noise."""
+    draws = Draws(seed, range(n))
+    channels, height, width = model.shape
+    x = torch.zeros(n, *model.shape)
+    for i in range(height):
+        noise = draws.gumbel(width, channels, model.levels)
+        for j, c in itertools.product(range(width), range(channels)):
+            logits = model.logits(x, labels)[:, c, :, i, j]
+            x[:, c, i, j] = model.value((logits + noise[:, j, c]).argmax(1))
+    return x
+
+
+def test_the_cached_sampler_draws_what_the_naive_one_draws(model):
+    with torch.no_grad():
+        expected = naive(model, 4, 7, labels_of(model, 4))
+    assert torch.equal(
+        model.level(model.generate(Draws(7, range(4)), labels_of(model, 4))), model.level(expected)
+    )
+
+
+def test_a_finished_sample_chooses_itself():
+    """One pass over finished samples must choose every pixel again: then all passes would have."""
+    model = made((1, 28, 28), levels=256, layers=7, width=16)
+    with torch.no_grad():
+        x = model.generate(Draws(0, range(2)))
+        draws = Draws(0, range(2))
+        noise = torch.stack([draws.gumbel(28, 1, 256)[:, :, 0] for _ in range(28)], 1)
+        chosen = (model.logits(x, None)[:, 0] + noise.permute(0, 3, 1, 2)).argmax(1)
+    assert torch.equal(chosen, model.level(x)[:, 0])
+    assert len(chosen.unique()) > 50
+
+
+def test_samples_follow_the_model():
+    """Frequencies of all 16 pictures of 2 x 2 against their probabilities."""
+    model = made((1, 2, 2), levels=2)
+    pictures = torch.tensor([*itertools.product([0.0, 1.0], repeat=4)]).view(-1, 1, 2, 2)
+    expected = model.log_prob(pictures).exp()
+    samples = model.sample(4000, batch_size=4000).tensor
+    which = (samples.flatten(1) @ torch.tensor([8.0, 4, 2, 1])).long()
+    counts = torch.bincount(which, minlength=16)
+    chi2 = ((counts - 4000 * expected).square() / (4000 * expected)).sum()
+    assert chi2 < 45  # 15 degrees of freedom: p < 1e-4
+
+
+def test_completion_keeps_what_is_known_bit_for_bit(model):
+    x, labels = drawn(model), labels_of(model, 3)
+    mask = torch.zeros_like(x)
+    mask[:, :, :3] = 1
+    whole = model.complete(x, mask, Draws(5, range(3)), labels)
+    assert torch.equal(whole[:, :, :3], x[:, :, :3])
+    assert not torch.equal(whole, x)
+    other = model.complete(x, mask, Draws(6, range(3)), labels)
+    assert not torch.equal(whole, other)
+    below = 1 - mask  # what is known below the gap cannot be seen from it, but stays
+    assert torch.equal((model.complete(x, below, Draws(5, range(3)), labels) * below), x * below)
+
+
+def test_the_class_counts():
+    model = made(**VARIANTS["classes"])
+    one, other = (model.sample(4, labels=k, seed=2).tensor for k in (0, 1))
+    assert not torch.equal(one, other)
+    x = model.outward(drawn(model))
+    assert not torch.allclose(model.log_prob(x, labels=0), model.log_prob(x, labels=1))
+
+
+def test_parameters_of_the_reference_network():
+    """7 layers of 64 maps, 256 levels: two stacks of 2x3 and 1x2, 1x1 between and behind them."""
+    model = pixelcnn.PixelCNN(pixelcnn.Config())
+    layer = (64 * 6 + 1) * 128 + (128 + 1) * 128 + (64 * 2 + 1) * 128 + 64 * 64
+    ends = (21 + 1) * 64 + (4 + 1) * 64 + (64 + 1) * 64 + (64 + 1) * 256
+    assert sum(p.numel() for p in model.parameters()) == 7 * layer + ends
+
+
+def test_rounding_at_random_keeps_the_mean(monkeypatch):
+    model = made((1, 8, 8), levels=256, coarse=2)
+    seen = []
+    monkeypatch.setattr(
+        model, "logits", lambda x, labels: seen.append(x) or torch.zeros(500, 1, 2, 8, 8)
+    )
+    grey = torch.full((500, 1, 8, 8), 0.3) * 2 - 1
+    loss, logs = model.loss(genzoo.Batch(grey))
+    assert set(seen[0].unique().tolist()) == {-1.0, 1.0}
+    assert seen[0].add(1).div(2).mean().item() == pytest.approx(0.3, abs=0.01)
+    assert loss.item() == pytest.approx(math.log(2))
+    assert logs["bits/dim"].item() == pytest.approx(1)
+    assert logs["nats"].item() == pytest.approx(64 * math.log(2))
+    assert model.levels == 2
+
+
+def test_the_loss_is_minus_the_likelihood(model):
+    if model.levels != model.config.levels:
+        return
+    x, labels = drawn(model), labels_of(model, 3)
+    _, logs = model.loss(genzoo.Batch(x, labels))
+    with torch.no_grad():
+        nats = model.log_weight(x, labels, Draws(0, range(3)))
+    assert logs["nats"].item() == pytest.approx(-nats.mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"shape": (2,)}, "takes pictures"),
+        ({"levels": 1}, "2 to 256 levels"),
+        ({"coarse": 1}, "2 to 256 levels"),
+        ({"conditional": True}, "data with classes"),
+        ({"shape": (3, 4, 4), "width": 8}, "multiple of 3 channels, got 8"),
+    ],
+)
+def test_what_cannot_be_built_is_told(values, said):
+    with pytest.raises(genzoo.BadInput, match=said):
+        made(**values)
+
+
+def test_it_learns_which_half_is_bright():
+    """Pictures whose lower half repeats the upper: half of the bits are free."""
+    model = made((1, 4, 4), levels=2, first=5, width=16)
+    options = checked(pixelcnn.TrainOptions, {"lr": 0.01, "average": 0.0}, "options")
+    learner = families.get("pixelcnn").trainer(model, options)
+    learner.prepare(genzoo.training.Settings())
+    for step in range(150):
+        draws = Draws(0, range(64), f"{step}")
+        half = draws.uniform(1, 2, 4).round() * 2 - 1
+        logs = learner.step(genzoo.Batch(torch.cat([half, half], 2), step=step))
+    assert logs["model/nats"].item() == pytest.approx(8 * math.log(2), abs=0.25)
+
+
+def test_watching_a_picture_being_drawn(tmp_path, monkeypatch, capsys):
+    """Frame by frame, what is drawn is the sample's, in raster order, and the rest is grey."""
+    monkeypatch.chdir(tmp_path)
+    genzoo.save(made(levels=2, width=8, shape=(1, 8, 8)), tmp_path / "m", family="pixelcnn")
+    assert run(["sample", "./m", "-n", "1", "-o", "one.png", "--watch", "one.gif"]) == 0
+    drawn = genzoo.load("./m").sample(1).tensor[0, 0]
+    with Image.open("one.gif") as film:
+        frames = [np.asarray(f.convert("L").resize((8, 8), 0, (2, 2, 66, 66))) for f in _all(film)]
+        assert b"Synthetic" in film.info["comment"]
+    assert len(frames) > 20
+    known = [(frame != 128) & (frame != 127) for frame in frames]
+    for before, after in itertools.pairwise(known):
+        assert (before <= after).all(), "a pixel was drawn again"
+    for mask in known:
+        order = mask.flatten()
+        assert not order[int(order.sum()) :].any(), "not in raster order"
+    assert known[-1].all()
+    assert np.array_equal(frames[-1] > 128, drawn.numpy() > 0.5)
+    capsys.readouterr()
+    for line, said in [
+        (["sample", "vae-mnist", "--watch", "x.gif"], "draws all pixels at once"),
+        (["sample", "./m", "-o", "x.png", "--watch", "x.mp4"], "ending in .gif"),
+        (["sample", "./m", "-o", "x.png", "--watch", "one.gif"], "one.gif exists"),
+    ]:
+        assert run(line) == 2
+        assert said in capsys.readouterr().err
+        assert not (tmp_path / "x.png").exists()
+
+
+def _all(film):
+    for i in range(film.n_frames):
+        film.seek(i)
+        yield film

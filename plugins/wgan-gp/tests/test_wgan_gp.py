@@ -1,0 +1,95 @@
+"""WGAN-GP and WGAN against their papers: the critic, its bounds, what it estimates."""
+
+import pytest
+import torch
+from genzoo_wgan_gp import ClippedOptions, Config, Critic, Generator, Options
+from torch import nn
+
+import genzoo
+from genzoo import families
+from genzoo.training import Settings
+
+POINTS = Config(shape=(1,), width=64, code=4)
+
+
+def made(options, config=POINTS):
+    torch.manual_seed(0)
+    model = Generator(config)
+    trainer = families.get("wgan-gp").trainer(model, options)
+    trainer.prepare(Settings())
+    return trainer
+
+
+def test_the_critic_has_no_norm():
+    for config in (Config(), POINTS):
+        assert not [m for m in Critic(config).modules() if "Norm" in type(m).__name__]
+
+
+def test_defaults_are_the_papers():
+    o = Options()
+    assert (o.penalty, o.penalty_weight, o.discriminator_steps) == ("gradient", 10, 5)
+    assert (o.optimizer, o.lr, o.beta1, o.beta2, o.batch_size) == ("adam", 1e-4, 0, 0.9, 64)
+    c = ClippedOptions()
+    assert (c.optimizer, c.lr, c.weight_clip, c.penalty) == ("rmsprop", 5e-5, 0.01, "none")
+
+
+def test_two_families_from_one_file():
+    assert families.get("wgan-gp").options is Options
+    assert families.get("wgan").options is ClippedOptions
+
+
+@pytest.mark.parametrize("weight", [1.0, 10.0])
+def test_the_estimate_is_wassersteins_distance(weight):
+    """Of two laws that differ by a shift it is the shift, times the slope that the penalty leaves.
+
+    A critic of slope s gets s shift - weight (s - 1)^2, the most at s = 1 + shift / (2 weight).
+    """
+    options = Options(lr=1e-3, penalty_weight=weight)
+    trainer, source = made(options), torch.Generator().manual_seed(0)
+    trainer.sampler.generate = lambda draws, labels=None: 0.5 * draws.normal(1)
+    shift, found = 2.0, []
+    for step in range(400):
+        x = shift + 0.5 * torch.randn(64, 1, generator=source)
+        batch = genzoo.Batch(x, step=step)
+        logs = trainer.update("discriminator", lambda b: trainer._discriminate(None, b), batch)
+        found.append(logs["discriminator/wasserstein"].item())
+    expected = shift * (1 + shift / (2 * weight))
+    assert sum(found[-100:]) / 100 == pytest.approx(expected, rel=0.05)
+
+
+def test_clipping_bounds_every_weight():
+    trainer = made(ClippedOptions(batch_size=4, lr=0.1))
+    trainer.step(genzoo.Batch(torch.randn(20, 1)))
+    assert max(p.abs().max().item() for p in trainer.discriminator.parameters()) <= 0.01
+    assert max(p.abs().max().item() for p in trainer.model.parameters()) > 0.01
+
+
+def test_no_gradient_reaches_the_generator_in_a_critic_step():
+    trainer, touched = made(Options(batch_size=4)), []
+    for parameter in trainer.model.parameters():
+        parameter.register_hook(lambda g: touched.append(1))
+    batch = genzoo.Batch(torch.randn(4, 1))
+    trainer.update("discriminator", lambda b: trainer._discriminate(None, b), batch)
+    assert not touched
+    trainer.update("generator", lambda b: trainer._generate(None, 0, b), batch)
+    assert touched
+
+
+@pytest.mark.parametrize(("size", "sides"), [(28, [14, 7]), (32, [16, 8, 4]), (64, [32, 16, 8, 4])])
+def test_pictures_of_every_size(size, sides):
+    config = Config(shape=(3, size, size), width=4)
+    assert Generator(config).eval().sample(2).tensor.shape == (2, 3, size, size)
+    maps = Critic(config).features(torch.zeros(2, 3, size, size))
+    assert [m.shape[-1] for m in maps] == sides
+
+
+@pytest.mark.parametrize("shape", [(1, 30, 30), (3, 64, 32), (1, 7, 7), (1, 256, 256)])
+def test_pictures_that_do_not_halve_are_refused(shape):
+    with pytest.raises(genzoo.BadInput, match="4 to 7 times a power of two"):
+        Generator(Config(shape=shape))
+
+
+def test_layers_begin_small_enough_to_leave_no_lattice():
+    for module in Generator(Config(width=32)).modules():
+        if isinstance(module, nn.ConvTranspose2d):
+            assert module.weight.std().item() == pytest.approx(0.02, rel=0.1)
