@@ -14,6 +14,7 @@ import shutil
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -34,7 +35,17 @@ from genzoo.files import check_free, is_folder, locked, write_whole
 from genzoo.models import Model, Sampler
 from genzoo.options import Options
 from genzoo.schemas import Count, Name, Schema, checked, divide, read_json
-from genzoo.training import Averaged, Batch, Diverged, Settings, Trainer, fit, parallel
+from genzoo.training import (
+    Averaged,
+    Batch,
+    Diverged,
+    Doctor,
+    Finding,
+    Settings,
+    Trainer,
+    fit,
+    parallel,
+)
 from genzoo.version import VERSION
 
 log = logging.getLogger("genzoo")
@@ -114,6 +125,7 @@ class Run:
         self.trainer.prepare(
             Settings(str(self.device), plan.precision, plan.micro_batches, plan.compile)
         )
+        self.doctor = Doctor(self.trainer, self.options)
 
     def _trainer(self, model: Model) -> Trainer:
         model.class_names = self.dataset.classes if getattr(model, "num_classes", 0) else ()
@@ -169,12 +181,16 @@ class Run:
         began, earlier = time.monotonic(), self._seconds_before(start)
         with _alone(self.folder), _ctrl_c() as pressed, self._log(start) as lines:
             self._grid(start)
-            steps = fit(self.trainer, self.batches(start), self.plan.steps, start)
+            taken: deque[Batch] = deque(maxlen=1)
+            batches = _noted(self.batches(start), taken)
+            steps = fit(self.trainer, batches, self.plan.steps, start)
             for step, logs in enumerate(self._watched(steps), start + 1):
                 spent = time.monotonic() - began
                 if lines and step % self.plan.log_every == 0:
                     values = {k: round(v.item(), 6) for k, v in logs.items()}
                     lines.write(json.dumps({"step": step, **values}) + "\n")
+                for finding in self.doctor.look(step, logs, taken[0]):
+                    _say(finding, lines)
                 if report:
                     report(Progress(step, self.plan.steps, (step - start) / spent, logs))
                 now = pressed()  # asked once: what is pressed while keeping is for the next step
@@ -230,6 +246,7 @@ class Run:
         folder.mkdir(exist_ok=True)
         aside = folder / f".{step:08}.pt"
         state = {"step": step, "data": self.plan.data_sha256, "seconds": seconds, "parts": parts}
+        state["doctor"] = self.doctor.state_dict()
         try:
             with aside.open("wb") as file:
                 torch.save(state, file)
@@ -259,6 +276,8 @@ class Run:
                 continue
             for name, part in self.trainer.parts().items():
                 part.load_state_dict(state["parts"][name])
+            if "doctor" in state:
+                self.doctor.load_state_dict(state["doctor"])
             return int(state["step"])
         return 0
 
@@ -524,6 +543,20 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(folder / "run", ignore_errors=True)
     for name in store.FILES:
         (folder / name).unlink(missing_ok=True)
+
+
+def _noted(batches: Iterator[Batch], taken: deque[Batch]) -> Iterator[Batch]:
+    """``batches``, each left in ``taken`` until the next."""
+    for batch in batches:
+        taken.append(batch)
+        yield batch
+
+
+def _say(finding: Finding, lines: Any) -> None:
+    """On the log, and in it."""
+    log.warning("%s", finding.text)
+    told = {"step": finding.step, "finding": finding.rule, "text": finding.text}
+    lines.write(json.dumps(told) + "\n")
 
 
 def _lines(path: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Training: what learns, the loop around it, and the folder that a run leaves."""
 
+from genzoo.training.doctor import Doctor, Finding
 from genzoo.training.losses import LOSSES, GanLoss
 from genzoo.training.penalties import PENALTIES, gradient_penalty, orthogonal_penalty, r1_penalty
 from genzoo.training.stock import Adversarial, Averaged, Descent
@@ -24,6 +25,8 @@ __all__ = [
     "Batch",
     "Descent",
     "Diverged",
+    "Doctor",
+    "Finding",
     "GanLoss",
     "Logs",
     "Player",

@@ -161,8 +161,11 @@ class Averaged(Trainer):
     def step(self, batch: Batch) -> Logs:
         self.inner.settings = self.settings
         logs = self.inner.step(batch)
-        self._follow(min(self.decay, (1 + batch.step) / (10 + batch.step)))
+        self._follow(self.decay_at(batch.step))
         return logs
+
+    def decay_at(self, step: int) -> float:
+        return min(self.decay, (1 + step) / (10 + step))
 
     @torch.no_grad()
     def _follow(self, decay: float) -> None:

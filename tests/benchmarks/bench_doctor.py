@@ -1,0 +1,42 @@
+"""What the doctor costs: a hundred steps against its looks at them, of which one draws."""
+
+from pathlib import Path
+
+import torch
+from paired import ratio
+
+from genzoo import runs
+from genzoo.training.doctor import EVERY
+
+CASES = {
+    "gan": ("digits", {}),
+    "dcgan": ("digits", {"width": 16, "average": 0.99}),
+    "wgan-gp": ("ring8", {}),
+    "cgan": ("digits", {"network": "conv", "width": 16, "batch_size": 32}),
+    "vae": ("digits", {}),
+}
+
+
+def main() -> None:
+    for family, (named, values) in CASES.items():
+        dataset = runs.open_data(named, values, family=family)
+        plan = runs.planned(family, dataset, named=named, steps=10**6, values=values, device="cpu")
+        run = runs.Run(plan, dataset, Path())
+        batches = run.batches()
+        batch = next(batches)
+        logs = run.trainer.step(batch)
+
+        def steps(run=run, batches=batches):
+            for _ in range(EVERY):
+                run.trainer.step(next(batches))
+
+        def looks(run=run, logs=logs, batch=batch):
+            for step in range(1, EVERY + 1):
+                run.doctor.look(step, logs, batch)
+
+        ratio(f"{family} on {named}: {EVERY} steps against the doctor's", looks, steps, rounds=3)
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    main()
