@@ -1,11 +1,26 @@
-"""Distances between two clouds of features, in float64."""
+"""Distances between two clouds of features, in float64.
 
+Nothing here holds a matrix of n x n: the pairs of n features pass by in strips, so that two clouds
+of 50,000 x 2,048 take less memory than they themselves.
+"""
+
+import math
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 
 from genzoo.errors import BadInput
+from genzoo.metrics.neighbours import (
+    chunks,
+    closest,
+    cloud,
+    covered,
+    distinct,
+    products,
+    radii,
+    same_width,
+)
 
 
 @final
@@ -28,13 +43,15 @@ class Moments:
 
 def moments(features: np.ndarray) -> Moments:
     """The moments of ``(n, d)`` features, n at least 2. Raises BadInput."""
-    features = np.asarray(features, dtype=np.float64)
+    features = np.asarray(features)
     if features.ndim != 2 or len(features) < 2:
         raise BadInput(f"expected features (n, d), n at least 2, got {features.shape}")
-    mean = features.mean(0)
-    centred = (features - mean) / np.sqrt(len(features) - 1)
     n, width = features.shape
-    return Moments(n, mean, centred if n <= width else factored(centred.T @ centred))
+    mean = features.mean(0, dtype=np.float64)
+    if n <= width:
+        return Moments(n, mean, (features - mean) / np.sqrt(n - 1))
+    centred = ((features[part] - mean) / np.sqrt(n - 1) for part in chunks(n, width))
+    return Moments(n, mean, factored(sum(part.T @ part for part in centred)))
 
 
 def factored(covariance: np.ndarray) -> np.ndarray:
@@ -71,19 +88,75 @@ def kernel(one: np.ndarray, other: np.ndarray) -> float:
 
 def kernels(blocks: np.ndarray, other: np.ndarray) -> np.ndarray:
     """``(k,)``: the kernel distance of each block of ``(k, n, d)`` from ``(m, d)`` features."""
-    blocks, other = np.asarray(blocks, dtype=np.float64), np.asarray(other, dtype=np.float64)
+    blocks, other = np.asarray(blocks), np.asarray(other)
     least = min(blocks.shape[1], len(other))
     if least < 2:
         raise BadInput(f"a kernel distance takes at least 2 features a side, got {least}")
     there = _within(other)
-    return np.array([_within(b) + there - 2 * _cubic(b, other).mean() for b in blocks])
+    return np.array([_within(b) + there - 2 * _between(b, other) for b in blocks])
+
+
+def _between(one: np.ndarray, other: np.ndarray) -> float:
+    """The mean of the kernel over all pairs."""
+    sums = [_cubic(dots, one.shape[1]).sum() for _, dots in products(one, other)]
+    return math.fsum(sums) / (len(one) * len(other))
 
 
 def _within(x: np.ndarray) -> float:
-    """The mean over pairs of two different features."""
-    k, n = _cubic(x, x), len(x)
-    return float((k.sum() - np.trace(k)) / (n * (n - 1)))
+    """The mean of the kernel over pairs of two different features."""
+    sums = []
+    for part, dots in products(x, x):
+        k = _cubic(dots, x.shape[1])
+        sums.append(k.sum() - np.trace(k, part.start))
+    return math.fsum(sums) / (len(x) * (len(x) - 1))
 
 
-def _cubic(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return (one @ other.T / one.shape[1] + 1) ** 3
+def _cubic(dots: np.ndarray, width: int) -> np.ndarray:
+    base = dots / width + 1
+    return base * base * base
+
+
+def class_score(logits: np.ndarray) -> float:
+    """The Inception score of ``(n, K)`` logits: exp(H(y) - H(y|x)), from 1 to K.
+
+    Salimans et al. 2016, section 4: exp(E KL(p(y|x) || p(y))), which is the same. In logarithms, so
+    that no probability underflows. Raises BadInput.
+    """
+    logits = cloud(logits, "logits", 1).astype(np.float64)
+    logs = logits - _log_sum_exp(logits, 1)[:, None]  # log p(y|x)
+    marginal = _log_sum_exp(logs, 0) - math.log(len(logs))  # log p(y)
+    conditional = -(np.exp(logs) * logs).sum(1).mean()
+    return float(np.exp(-(np.exp(marginal) * marginal).sum() - conditional))
+
+
+def _log_sum_exp(x: np.ndarray, axis: int) -> np.ndarray:
+    most = x.max(axis, keepdims=True)
+    return np.log(np.exp(x - most).sum(axis)) + most.squeeze(axis)
+
+
+def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> tuple[float, float]:
+    """Improved precision and recall of ``(n, d)`` and ``(m, d)`` features, both above k in number.
+
+    Kynkaanniemi et al. 2019, section 2, equations 1 and 2: which share of the fakes lies in a ball
+    about some real feature, its radius the distance to its k-th nearest other, ties included; and
+    the same the other way round. Raises BadInput.
+    """
+    if k < 1:
+        raise BadInput(f"a ball reaches to the k-th neighbour, k at least 1, got {k}")
+    real, fake = cloud(real, "real features", k + 1), cloud(fake, "fake features", k + 1)
+    same_width(real, fake)
+    (real, there), (fake, here) = distinct(real), distinct(fake)
+    around_real, around_fake = radii(real, there, k), radii(fake, here, k)
+    precise, recalled = covered(fake, around_fake, real, around_real)
+    return float(here @ precise / here.sum()), float(there @ recalled / there.sum())
+
+
+def nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """``(n,)``: the Euclidean distance of each row of ``(n, d)`` to its nearest of ``(m, d)``.
+
+    Raises BadInput.
+    """
+    x, y = cloud(x, "features", 1), cloud(y, "features", 1)
+    same_width(x, y)
+    squares, _ = closest(x, y, 1)
+    return np.sqrt(squares[:, 0])
