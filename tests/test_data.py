@@ -65,7 +65,7 @@ def entries(home: Path) -> list[Path]:
 def test_names_and_descriptions():
     assert set(data.names()) == {
         "mnist", "fashion-mnist", "cifar10", "celeba", "mnist-binarized", "mnist-binary",
-        "digits", "digits-inverted", "gaussian1d", "mixture3", "ring8", "grid25",
+        "stacked-mnist", "digits", "digits-inverted", "gaussian1d", "mixture3", "ring8", "grid25",
     }  # fmt: skip
     for name in data.names():
         source = data.describe(name)
@@ -743,6 +743,25 @@ def test_mnist_binary_is_a_draw_of_mnist(tmp_path):
         data.open("mnist-binary", root=tmp_path, size=32)
 
 
+def test_stacked_mnist_is_three_digits_a_picture(tmp_path, home):
+    write_mnist(tmp_path / "MNIST" / "raw")
+    for split, count in (("train", 30), ("test", 20)):
+        digits = data.open("mnist", split, root=tmp_path)
+        stacked = data.open("stacked-mnist", split, root=tmp_path)
+        assert (stacked.shape, len(stacked), len(stacked.classes)) == ((3, 28, 28), count, 1000)
+        # All made digits differ, so each channel tells which it is.
+        place = {picture.tobytes(): row for row, picture in enumerate(digits.array)}
+        rows = np.array([[place[c.tobytes()] for c in picture] for picture in stacked.array])
+        named = ["".join(map(str, digits.labels[three])) for three in rows]
+        assert [stacked.classes[label] for label in stacked.labels] == named
+        # The seed never changes: counts of modes rest on this draw.
+        drawn = np.random.RandomState([20161107, split == "test"])
+        assert (rows == drawn.randint(count, size=(count, 3), dtype=np.int64)).all()
+    made = entries(home)
+    data.open("stacked-mnist", root=tmp_path)
+    assert entries(home) == made
+
+
 def test_mnist_binarized_from_either_of_its_files(tmp_path):
     bits = noise(1, 6, 784) & 1
     folder = tmp_path / "mnist_binarized"
@@ -914,6 +933,7 @@ def test_a_source_that_cannot_be_read_is_not_a_full_disk():
         ("mnist-binarized", "valid", 10_000, (1, 28, 28), [0.131127]),
         ("mnist-binarized", "test", 10_000, (1, 28, 28), [0.132512]),
         ("mnist-binary", "test", 10_000, (1, 28, 28), [0.1325]),
+        ("stacked-mnist", "train", 60_000, (3, 28, 28), [0.13063, 0.13065, 0.1306]),
         ("cifar10", "train", 50_000, (3, 32, 32), [0.4914, 0.4822, 0.4465]),
         ("cifar10", "test", 10_000, (3, 32, 32), [0.4942, 0.4851, 0.4504]),
         ("celeba", "test", 1_000, (3, 64, 64), None),

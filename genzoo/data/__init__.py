@@ -67,6 +67,7 @@ def open(
 
     In a folder, subfolders are classes (none or one: unlabelled), and `train/` and `test/` at
     the top are the splits; without them 10 % of the files, by content hash, are the test split.
+    The split "all" of a folder is every image in it, without labels.
     Transparent parts become white; broken files are left out and named in `skipped`.
 
     size: images are cropped to the centre square and resized to it (Lanczos); left out, they keep

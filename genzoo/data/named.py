@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from genzoo.data.sets import Block
 
-SEED = 20090615
+SEED, STACK_SEED = 20090615, 20161107
 DIGITS = tuple("0123456789")
+NUMBERS = tuple(f"{number:03}" for number in range(1000))
 CLOTHES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
     "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -33,6 +34,7 @@ CLOTHES = (
 THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 MNIST_TERMS = "usually given as CC BY-SA 3.0, copyright Y. LeCun and C. Cortes"
 DRAWN = "MNIST drawn to black and white by genzoo's own seed; no match for the literature's"
+STACKED = "three MNIST digits as red, green and blue, 28x28: 1,000 modes, by genzoo's own seed"
 FIXED = "MNIST in the literature's fixed black-and-white draw (Salakhutdinov & Murray 2008)"
 THINGS_TERMS = "no explicit licence; research use, cite Krizhevsky 2009"
 FACES_TERMS = "non-commercial research only; no further copying or distribution"
@@ -41,6 +43,7 @@ TOLD = {  # summary, terms
     "fashion-mnist": ("70,000 pictures of clothes, 28x28 grey", "MIT, copyright 2017 Zalando SE"),
     "mnist-binary": (DRAWN, MNIST_TERMS),
     "mnist-binarized": (FIXED, MNIST_TERMS),
+    "stacked-mnist": (STACKED, MNIST_TERMS),
     "cifar10": ("60,000 small photographs of ten kinds of things, 32x32 RGB", THINGS_TERMS),
     "celeba": ("faces, 64x64 RGB: the aligned CelebA, its centre 148 pixels", FACES_TERMS),
 }
@@ -150,6 +153,25 @@ def _drawn_once(pixels: np.ndarray, labels: np.ndarray, split: str) -> Iterator[
         block = pixels[start : start + 1000]
         white = random.random_sample(block.shape) * 255 < block
         yield white.astype(np.uint8) * np.uint8(255), labels[start : start + 1000]
+
+
+def _read_stacked(root: Path | None, split: str) -> Rows:
+    """As many pictures as MNIST's split has, their three digits drawn from it (Metz et al. 2017,
+    section 3.3.1); the first one, red, is the hundreds."""
+    digits = _read_mnist("mnist", False, root, split)
+    return Rows(digest(["stacked", STACK_SEED, digits.key]), partial(_stacked, digits, split))
+
+
+def _stacked(digits: Rows, split: str) -> Iterator[Block]:
+    import numpy as np
+
+    ((pixels, labels),) = digits.blocks()
+    assert labels is not None
+    random = np.random.RandomState([STACK_SEED, split == "test"])
+    chosen = random.randint(len(pixels), size=(len(pixels), 3), dtype=np.int64)
+    for start in range(0, len(chosen), 1000):
+        rows = chosen[start : start + 1000]
+        yield pixels[rows, 0], labels[rows] @ np.array([100, 10, 1])
 
 
 def _read_binarized(root: Path | None, split: str) -> Rows:
@@ -290,6 +312,7 @@ SOURCES = (
     _images("mnist", partial(_read_mnist, "mnist", False), DIGITS),
     _images("fashion-mnist", partial(_read_mnist, "fashion-mnist", False), CLOTHES),
     _images("mnist-binary", partial(_read_mnist, "mnist", True), DIGITS, 2),
+    _images("stacked-mnist", _read_stacked, NUMBERS),
     _images("mnist-binarized", _read_binarized, (), 2, ("train", "valid", "test")),
     _images("cifar10", _read_cifar, THINGS),
     _images("celeba", _read_celeba),

@@ -28,7 +28,8 @@ def pictures_below(path: str | Path, domain: str = "") -> Source:
         return Pictures(tree, f"folder {split} {domain}", choose)
 
     name = f"{path}/train{domain}" if domain else str(path)
-    return Source(name, "images", "images of a folder", "", 256, (), read)
+    splits = ("train", "test") if domain else ("train", "test", "all")
+    return Source(name, "images", "images of a folder", "", 256, (), read, splits)
 
 
 def _tree(path: str | Path) -> Tree:
@@ -139,7 +140,12 @@ def _some(path: Path, names: Iterable[str]) -> list[str]:
 
 
 def _chosen(origin: str, split: str, domain: str, names: list[str]) -> Choice:
-    """The split's files: by the folders `train` and `test` if both are there, else by content."""
+    """The split's files: by the folders `train` and `test` if both are there, else by content.
+
+    The split "all" is every file, whatever folder it is in, without classes.
+    """
+    if split == "all":
+        return Choice(tuple(names))
     within = _unwrapped(names)
     train, test = (
         {name.removeprefix(top): whole for name, whole in within.items() if name.startswith(top)}

@@ -1,12 +1,14 @@
-"""Small classifiers of the project's own: what they see in an image is what distances compare.
+"""Features: what is seen in an image, and so what a distance compares.
 
-Each comes with what it saw in the real images of its data set, so that nobody needs the data. A
-distance in these features compares with no other: not with FID, not with another data set's.
+Distances in the features of one network compare with those in no other's: the name and the hash of
+the network stand in the protocol of every number.
 """
 
 import hashlib
+import importlib
 import json
-from dataclasses import dataclass
+import sys
+from abc import ABC, abstractmethod
 from functools import cache
 from pathlib import Path
 from typing import Any, final
@@ -15,16 +17,37 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, Failed
 from genzoo.folding import folded
-from genzoo.metrics.distances import Moments, factored
 
-WIDTH = 128
+WIDTH = 128  # of the small classifiers' features
 FOLDER = Path(__file__).parent / "references"
+BATCH = 250
 
 
-@final
-class Features(nn.Module):
+class Features(ABC):
+    """A map from images to vectors.
+
+    ``shape``: of the images that it takes, None: any picture. ``sha256``: of its weights, "" where
+    that cannot be known. ``outputs``: the classes that it tells apart, 0 where it tells none.
+    """
+
+    name: str
+    about: str
+    sha256: str
+    shape: tuple[int, ...] | None
+    outputs: int
+
+    @abstractmethod
+    def __call__(self, x: Tensor) -> np.ndarray:
+        """float32 ``(n, d)`` of images ``(n, C, H, W)`` in [0, 1]. Raises BadInput."""
+
+    @abstractmethod
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """``(n, outputs)``, of the classes. Raises BadInput where there are none."""
+
+
+class Classifier(nn.Module):
     """Strided 3x3 convolutions with batch norm and SiLU; a hidden layer of 128: the features."""
 
     def __init__(self, channels: int, size: int, widths: tuple[int, ...], outputs: int):
@@ -44,73 +67,151 @@ class Features(nn.Module):
 
 
 @final
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """A data set as its classifier sees it: the network, and what it saw in the real images.
+class Small(Features):
+    """A small classifier of the project's own, of one data set, that ships with the package."""
 
-    ``moments``: of all training images. ``train``, ``test``: float32 (m, 128), of at most 2,000
-    images of each split, chosen at random. ``sharpness``: the mean over each split. ``facts``: how
-    the network was trained, how good it is, of what data.
-    """
+    def __init__(self, name: str):
+        kept = shipped(name)
+        self.name, self.about = name, f"genzoo's classifier of {name}"
+        self.facts, self.sha256 = kept.facts, kept.sha256
+        self.network = Classifier(**self.facts["network"]).eval()
+        prefix = "network."
+        state = {k.removeprefix(prefix): v for k, v in kept.tensors.items() if k.startswith(prefix)}
+        self.network.load_state_dict(
+            {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+        )
+        self.shape = self.network.shape
+        # Attributes, of which a face has several, are no classes.
+        self.outputs = self.network.head.out_features if self.facts["exclusive"] else 0
 
-    data: str
-    network: Features
-    moments: Moments
-    train: np.ndarray
-    test: np.ndarray
-    sharpness: dict[str, float]
-    facts: dict[str, Any]
-    sha256: str
-
-    def features(self, x: Tensor) -> np.ndarray:
-        """float32 (n, 128) of images (n, C, H, W) in [0, 1]. Raises BadInput."""
-        if tuple(x.shape[1:]) != self.network.shape:
-            want = ", ".join(map(str, self.network.shape))
-            raise BadInput(f"fd-{self.data} takes images (n, {want}), got {tuple(x.shape)}")
+    def __call__(self, x: Tensor) -> np.ndarray:
+        check_shape(self, x)
         with torch.no_grad():
             copy = folded(self.network)
-            parts = [copy.layers(part.float().cpu() * 2 - 1) for part in x.split(250)]
+            parts = [copy.layers(part.float().cpu() * 2 - 1) for part in x.split(BATCH)]
         return torch.cat(parts).numpy()
 
-    def probabilities(self, x: Tensor) -> Tensor:  # (n, C, H, W) in [0, 1] -> (n, outputs)
-        """What the classifier takes each image to be, where its outputs are classes."""
-        seen = torch.from_numpy(self.features(x))
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        if not self.outputs:
+            raise BadInput(f"{self.about} finds attributes: it tells no classes apart")
+        return self.outcomes(features)
+
+    def outcomes(self, features: np.ndarray) -> np.ndarray:
+        """float64 ``(n, outputs)``: the logits of classes, or of attributes."""
         with torch.no_grad():
-            return self.network.head(seen).softmax(1)
+            return self.network.head(torch.from_numpy(features)).double().numpy()
+
+
+@final
+class Channels(Features):
+    """The small classifier of one data set, on each channel: the classes are their numbers.
+
+    Three digits make a class of 0 to 999, the first channel's the hundreds.
+    """
+
+    def __init__(self, name: str, of: str, channels: int):
+        self.one = Small(of)
+        self.name, self.about = name, f"{self.one.about}, on each channel"
+        self.sha256 = hashlib.sha256(f"{channels} {self.one.sha256}".encode()).hexdigest()
+        self.shape = (channels, *(self.one.shape or ())[1:])
+        self.outputs = self.one.outputs**channels
+
+    def __call__(self, x: Tensor) -> np.ndarray:
+        check_shape(self, x)
+        return np.concatenate([self.one(x[:, i : i + 1]) for i in range(x.shape[1])], axis=1)
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        whole = np.zeros((len(features), 1))
+        for part in np.split(features, features.shape[1] // WIDTH, axis=1):
+            own = torch.from_numpy(self.one.logits(np.ascontiguousarray(part))).log_softmax(1)
+            whole = (whole[:, :, None] + own.numpy()[:, None, :]).reshape(len(features), -1)
+        return whole
+
+
+@final
+class Given(Features):
+    """A network of the user's own, as ``module:object`` names it: their code, at their request.
+
+    The object is a module or a function of images, or a class that makes one without arguments.
+    """
+
+    outputs, shape = 0, None
+
+    def __init__(self, path: str):
+        self.name, self._path = path.rpartition(":")[2], path
+        self.about = f"{path}, given by the user"
+        self.network = _imported(path)
+        self.sha256 = _state_hash(self.network) if isinstance(self.network, nn.Module) else ""
+
+    def __call__(self, x: Tensor) -> np.ndarray:
+        with torch.no_grad():
+            return np.concatenate([self._seen(part) for part in x.split(BATCH)])
+
+    def _seen(self, x: Tensor) -> np.ndarray:
+        try:
+            seen = self.network(x)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+            raise Failed(f"{self._path} failed on images {tuple(x.shape)}: {why}") from error
+        if not isinstance(seen, Tensor) or seen.ndim != 2 or len(seen) != len(x):
+            got = tuple(seen.shape) if isinstance(seen, Tensor) else type(seen).__name__
+            raise Failed(f"{self._path} must give a tensor ({len(x)}, d) of features, gave {got}")
+        return seen.float().cpu().numpy()
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        raise BadInput(f"{self._path} gives features, no classes: leave class scores out")
+
+
+def _imported(path: str) -> Any:
+    module, _, name = path.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)  # as python -m would
+    try:
+        found = getattr(importlib.import_module(module), name)
+        found = found() if isinstance(found, type) else found
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise BadInput(f"the features {path} cannot be had: {why}") from error
+    if not callable(found):
+        raise BadInput(f"the features {path} are a {type(found).__name__}, no network")
+    return found.eval() if isinstance(found, nn.Module) else found
+
+
+def _state_hash(network: nn.Module) -> str:
+    found = hashlib.sha256()
+    for key, value in network.state_dict().items():
+        found.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+@final
+class Kept:
+    """The file of a small classifier, read: its tensors, its facts, its hash."""
+
+    def __init__(self, path: Path):
+        from safetensors import safe_open
+
+        with safe_open(path, "pt") as file:
+            self.tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            self.facts: dict[str, Any] = json.loads(file.metadata()["facts"])
+        self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def names() -> list[str]:
-    """The data sets that have a reference."""
+    """The data sets that have a small classifier, and with it what it saw in the real images."""
     return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
 
 
 @cache
-def reference(data: str) -> Reference:
-    """The reference of the data set ``data``. Raises BadInput."""
-    from safetensors import safe_open
-
-    path = FOLDER / f"{data}.safetensors"
+def shipped(data: str) -> Kept:
+    """The file of the classifier of ``data``. Raises BadInput."""
     if data not in names():
         raise BadInput(f"there are no features for {data}, only for {', '.join(names())}")
-    with safe_open(path, "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        facts = json.loads(file.metadata()["facts"])
-    network = Features(**facts["network"]).eval()
-    prefix = "network."
-    state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    network.load_state_dict(
-        {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
-    )
-    moments = Moments(
-        facts["train"], tensors["mean"].numpy(), factored(tensors["covariance"].numpy())
-    )
-    return Reference(
-        data,
-        network,
-        moments,
-        tensors["train"].float().numpy(),
-        tensors["test"].float().numpy(),
-        facts["sharpness"],
-        facts,
-        hashlib.sha256(path.read_bytes()).hexdigest(),
-    )
+    return Kept(FOLDER / f"{data}.safetensors")
+
+
+def check_shape(features: Features, x: Tensor) -> None:
+    """Whether ``x`` holds images that ``features`` takes. Raises BadInput."""
+    if x.ndim != 4 or features.shape not in (None, tuple(x.shape[1:])):
+        want = ", ".join(map(str, features.shape or ("C", "H", "W")))
+        raise BadInput(f"fd-{features.name} takes images (n, {want}), got {tuple(x.shape)}")

@@ -24,18 +24,24 @@ from genzoo.metrics.sharpness import sharpness
 # What each data set gets: the network's widths, the passes over the data.
 PLANS = {
     "mnist": ((24, 48, 64), 6),
-    "fashion-mnist": ((24, 48, 64), 6),
+    "fashion-mnist": ((24, 48, 64), 12),
+    "cifar10": ((32, 64, 112), 40),
     "celeba": ((24, 48, 64, 96), 24),
 }
+SYMMETRIC = ("fashion-mnist", "cifar10", "celeba")  # whose mirror images are as good
+UPRIGHT = ("cifar10",)  # whose detail a turn, or half a pixel, would blur
 KEPT = 2000  # features of images of each split
 BATCH, RATE = 128, 3e-3
 
 
-def moved(x: Tensor, source: torch.Generator, mirror: bool) -> Tensor:
+def moved(x: Tensor, source: torch.Generator, name: str) -> Tensor:
     """Each image turned by up to 8 degrees, shifted by up to a fourteenth, mirrored or not."""
     angle, down, right = (torch.rand(3, len(x), generator=source) * 2 - 1).unbind()
     angle, side = angle * math.radians(8), torch.ones(len(x))
-    if mirror:
+    if name in UPRIGHT:
+        half = x.shape[-1] / 2  # pixels
+        angle, down, right = angle * 0, *((v * 4).round() * 7 / half for v in (down, right))
+    if name in SYMMETRIC:
         side = torch.randint(0, 2, (len(x),), generator=source) * 2.0 - 1
     rows = [side * angle.cos(), -angle.sin(), right / 7, side * angle.sin(), angle.cos(), down / 7]
     grid = F.affine_grid(torch.stack(rows, 1).view(-1, 2, 3), list(x.shape), align_corners=False)
@@ -51,13 +57,13 @@ def targets(name: str, split: str, dataset: data.DataSet) -> Tensor:
     return labels
 
 
-def train(name: str, seed: int = 0) -> features.Features:
+def train(name: str, seed: int = 0) -> features.Classifier:
     torch.manual_seed(seed)
     source, dataset = torch.Generator().manual_seed(seed), data.open(name)
     wanted, (widths, passes) = targets(name, "train", dataset), PLANS[name]
     channels, size, _ = dataset.shape
     outputs = wanted.shape[1] if wanted.ndim == 2 else len(dataset.classes)
-    network = features.Features(channels, size, widths, outputs)
+    network = features.Classifier(channels, size, widths, outputs)
     network.to(memory_format=torch.channels_last)
     batches = len(dataset) // BATCH
     optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.05)
@@ -69,7 +75,7 @@ def train(name: str, seed: int = 0) -> features.Features:
         order = torch.randperm(len(dataset), generator=source)[: batches * BATCH]
         total = 0.0
         for rows in order.view(-1, BATCH):
-            x = moved(dataset.batch(rows.numpy()), source, name == "celeba")
+            x = moved(dataset.batch(rows.numpy()), source, name)
             loss = loss_of(network(x.contiguous(memory_format=torch.channels_last)), wanted[rows])
             optimizer.zero_grad()
             loss.backward()
@@ -80,7 +86,7 @@ def train(name: str, seed: int = 0) -> features.Features:
     return network.eval()
 
 
-def rounded(network: features.Features) -> dict[str, Tensor]:
+def rounded(network: features.Classifier) -> dict[str, Tensor]:
     """Its state in 16 bits, which the network then has too: what is measured is what is kept."""
     state = {k: v.detach().clone().contiguous() for k, v in network.state_dict().items()}
     kept = {k: v.half() if k in dict(network.named_parameters()) else v for k, v in state.items()}
@@ -89,7 +95,7 @@ def rounded(network: features.Features) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def seen(network: features.Features, dataset: data.DataSet) -> tuple[Tensor, Tensor, float]:
+def seen(network: features.Classifier, dataset: data.DataSet) -> tuple[Tensor, Tensor, float]:
     """Features (n, 128), logits (n, outputs) and mean sharpness of a whole split."""
     parts, sharp = [], []
     for start in range(0, len(dataset), 500):
@@ -119,6 +125,7 @@ def main() -> None:
     facts = {
         "network": dict(zip(("channels", "size"), splits["train"].shape, strict=False))
         | {"widths": widths, "outputs": logits.shape[1]},
+        "exclusive": wanted.ndim == 1,  # classes, of which an image has one; or attributes
         "accuracy": round(accuracy, 4),
         "passes": passes,
         "train": len(x),
