@@ -1,26 +1,25 @@
 """compare: which of several models is better, at what, and how sure that is."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from genzoo import cards, devices, families, store
-from genzoo.draws import Draws
 from genzoo.errors import BadInput
+from genzoo.evaluating import chosen_metrics, measured
 from genzoo.files import is_folder
-from genzoo.metrics import features, standard
-from genzoo.metrics.scores import Metric, Score, verdicts
+from genzoo.metrics import features as features_of
+from genzoo.metrics.references import Real, Tell
+from genzoo.metrics.scores import Metric, ModelMetric, SampleMetric, Score, verdicts
+from genzoo.metrics.subjects import Drawn
 from genzoo.models import Sampler
 from genzoo.report import BATCH, Comparison, Entrant
 from genzoo.samples import Images
 
 SHOWN, ROUNDS = 16, 7
-Tell = Callable[[str, int, int], None]
 
 
 def compare(
@@ -29,40 +28,41 @@ def compare(
     n: int = 4000,
     seed: int = 0,
     metrics: str | Sequence[str] | None = None,
+    features: str | None = None,
+    groups: int | None = None,
+    root: str | Path | None = None,
     device: "str | torch.device" = "auto",
     progress: Tell | None = None,
 ) -> Comparison:
     """Draw ``n`` samples of each model from one seed, and score them alike; needs no data set.
 
     ``models``: cards, folders or families, two or more; a family stands for its model on ``data``,
-    or on the first data set that all have in common. ``metrics``: names like ``fd-mnist``; left
-    out, all of that data set's. ``progress`` is told (model, samples done, n). Raises BadInput,
-    UnknownName, InvalidModel.
+    or on the first data set that all have in common. ``metrics``: names like ``fd``, ``nll``; left
+    out, those of any images, which need no data set; a model without the ability has no score.
+    ``features``, ``groups``: as in `genzoo.evaluate`. ``progress`` is told (model, samples done,
+    n). Raises BadInput, UnknownName, InvalidModel.
     """
-    folders, data, why = chosen(models, data)
-    named = [metrics] if isinstance(metrics, str) else metrics
-    wanted = standard.metrics(features.reference(data), named)
-    least = max(wanted, key=lambda m: m.least)
-    if n < least.least:
-        raise BadInput(f"{least.name} takes at least {least.least:,} samples, got {n:,}")
-    loaded = {name: _loaded(name, f, data, device) for name, f in folders.items()}
-    scores: dict[str, list[Score]] = {m.name: [] for m in wanted}
-    for name, model in loaded.items():
-        found = _measured(name, model, wanted, n, seed, progress)
-        for metric in wanted:
-            told = {"seed": seed, "pixels": "8 bits"}
-            scores[metric.name].append(metric.score(found[metric.measure], **told))
-    seconds = _timed(list(loaded.values()))
-    entrants = tuple(
-        _entrant(name, folders[name], model, seed, spent)
-        for (name, model), spent in zip(loaded.items(), seconds, strict=True)
-    )
+    free = metrics is not None or features is not None
+    folders, data, why = chosen(models, data, free=free)
+    real = Real(data, features, root=root, groups=groups, progress=progress)
+    loaded = [_loaded(name, f, device) for name, f in folders.items()]
+    wanted = chosen_metrics(real, loaded[0], metrics)
+    _check_enough(wanted, n)
+    _check_able(wanted, loaded)
+    scores: dict[str, list[Score | None]] = {m.name: [] for m in wanted}
+    for who in loaded:
+        able = [m for m in wanted if not _lacks(m, who)]
+        found = {s.metric: s for s in _measured(who, able, n, seed, progress)}
+        for name, column in scores.items():
+            column.append(found.get(name))
+    seconds = _timed([who.sampler for who in loaded])
+    entrants = tuple(_entrant(who, seed, spent) for who, spent in zip(loaded, seconds, strict=True))
     return Comparison(
         data,
         why,
         n,
         seed,
-        devices.machine(next(iter(loaded.values())).device),
+        devices.machine(loaded[0].model.device),
         entrants,
         {m.name: m.about for m in wanted},
         {name: tuple(found) for name, found in scores.items()},
@@ -70,16 +70,50 @@ def compare(
     )
 
 
+def _check_enough(wanted: Sequence[Metric], n: int) -> None:
+    looking = [metric for metric in wanted if isinstance(metric, SampleMetric)]
+    most = max(looking, key=lambda m: m.least, default=None)
+    if most is not None and n < most.least:
+        raise BadInput(f"{most.name} takes at least {most.least:,} samples, got {n:,}")
+
+
+def _check_able(wanted: Sequence[Metric], loaded: Sequence[Drawn]) -> None:
+    """Whether every metric can be measured of some model. Raises BadInput."""
+    for metric in wanted:
+        reasons = [f"{who.name}: {why}" for who in loaded if (why := _lacks(metric, who))]
+        if len(reasons) == len(loaded):
+            raise BadInput(f"{metric.name} can be measured of none of them: {'; '.join(reasons)}")
+
+
+def _lacks(metric: Metric, who: Drawn) -> str:
+    return metric.lacks(who) if isinstance(metric, ModelMetric) else ""
+
+
+def _measured(
+    who: Drawn, able: Sequence[Metric], n: int, seed: int, progress: Tell | None
+) -> list[Score]:
+    """Of images, ``n`` samples; of a model, what its metric takes, as ``evaluate`` does."""
+    of_images = [metric for metric in able if isinstance(metric, SampleMetric)]
+    of_models = [metric for metric in able if metric not in of_images]
+    found = measured(who, of_images, n, seed, progress) if of_images else []
+    return [*found, *measured(who, of_models, None, seed, progress)]
+
+
 def chosen(
-    models: Sequence[str | Path], data: str | None = None
+    models: Sequence[str | Path], data: str | None = None, *, free: bool = False
 ) -> tuple[dict[str, Path], str, str]:
-    """The folder that each name means, the data set to compare them on, and why that one."""
+    """The folder that each name means, the data set to compare them on, and why that one.
+
+    ``free``: metrics or features were named, so that the data need no classifier.
+    """
     if len(models) < 2:
         raise BadInput(f"a comparison takes two models or more, got {len(models)}")
-    known = features.names()
-    if data is not None and data not in known:
+    known = features_of.names()
+    if data is not None and data not in known and not free:
         raise BadInput(f"there are no features of {data!r}, only of {', '.join(known)}")
     options = {str(name): _trained(name) for name in models}
+    if free:
+        known = sorted({*known, *(on for trained in options.values() for on in trained)})
     why = "as --data asks"
     if data is None:
         data, why = _common(options, known)
@@ -131,40 +165,10 @@ def _common(options: dict[str, dict[str, Path]], known: list[str]) -> tuple[str,
     return usable[0], f"what all of them were trained on{others}"
 
 
-def _loaded(name: str, folder: Path, data: str, device: "str | torch.device") -> Sampler:
-    model = store.load(folder, device)
-    if not isinstance(model, Sampler):
-        raise BadInput(f"{name} does not sample: it is a {type(model).__name__}")
-    want = features.reference(data).network.shape
-    if model.shape != want:
-        shapes = ("x".join(map(str, shape)) for shape in (want, model.shape))
-        raise BadInput("{}: {} is {}, and its samples {}".format(name, data, *shapes))
-    return model
-
-
-def _measured(
-    name: str, model: Sampler, wanted: list[Metric], n: int, seed: int, progress: Tell | None
-) -> dict[Callable[[Tensor], np.ndarray], np.ndarray]:
-    """What each measure keeps of the first ``n`` samples, which pass through in batches."""
-    parts: dict[Callable[[Tensor], np.ndarray], list[np.ndarray]] = {}
-    done = 0
-    labels = classes_for(model, n, seed)
-    for samples in model.stream(n, labels=labels, seed=seed, batch_size=250):
-        x = samples.tensor.clamp(0, 1).mul(255).round().div(255).cpu()
-        for measure in dict.fromkeys(metric.measure for metric in wanted):
-            parts.setdefault(measure, []).append(measure(x))
-        done += len(samples)
-        if progress:
-            progress(name, done, n)
-    return {measure: np.concatenate(found) for measure, found in parts.items()}
-
-
-def classes_for(model: Sampler, n: int, seed: int) -> Tensor | None:
-    """``(n,)`` classes at random, for a model that takes them: in turn, samples would not be
-    independent, and distances less than a real sample's."""
-    if not model.num_classes:
-        return None
-    return (Draws(seed, range(n), "classes").uniform() * model.num_classes).long()
+def _loaded(name: str, folder: Path, device: "str | torch.device") -> Drawn:
+    who = Drawn(name, cards.load(folder, device=device), folder)
+    _ = who.sampler  # says what it is where it is none
+    return who
 
 
 def _timed(models: list[Sampler]) -> list[tuple[float, ...]]:
@@ -178,14 +182,14 @@ def _timed(models: list[Sampler]) -> list[tuple[float, ...]]:
     return [tuple(spent) for spent in seconds]
 
 
-def _entrant(
-    name: str, folder: Path, model: Sampler, seed: int, seconds: tuple[float, ...]
-) -> Entrant:
+def _entrant(who: Drawn, seed: int, seconds: tuple[float, ...]) -> Entrant:
+    folder, model = who.folder, who.sampler
+    assert folder is not None
     manifest = store.read_manifest(folder)
     samples = model.sample(SHOWN, seed=seed)
     assert isinstance(samples, Images)
     return Entrant(
-        name,
+        who.name,
         manifest.family,
         manifest.data,
         sum(p.numel() for p in model.parameters()),
@@ -193,4 +197,5 @@ def _entrant(
         samples,
         seconds,
         manifest.terms,
+        tuple(cards.read_metrics(folder).get("scores", ())),
     )

@@ -5,6 +5,7 @@ import html
 import io
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -12,9 +13,10 @@ from typing import Any, final
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from genzoo.errors import BadInput, Failed
+from genzoo.evaluating import protocol_line
 from genzoo.files import check_free, expanded, write_whole
-from genzoo.metrics.scores import Score, Verdict
-from genzoo.samples import Images
+from genzoo.metrics.scores import Score, Verdict, differences
+from genzoo.samples import XMP, Images
 from genzoo.tables import columns
 from genzoo.version import VERSION
 
@@ -27,7 +29,14 @@ WIDE, LARGEST, COLUMN, REAL = 1760, 800, 450, 150
 MARGIN, LINE, LARGE, SMALL = 40, 40, 40, 26
 GRID, SHARP = 4, 128
 INK, PALE, GOOD, BAD, PAPER = "#1b1b1b", "#6b6b6b", "#0a7d32", "#b3261e", "#ffffff"
-COLOURS: dict[Verdict, str] = {"better": GOOD, "worse": BAD, "can't tell": PALE}
+COLOURS: dict[Verdict, str] = {
+    "better": GOOD,
+    "worse": BAD,
+    "can't tell": PALE,
+    "not ranked": PALE,
+}
+_ON_CARDS = """<h2>On the models' cards</h2>
+<p class="pale">Measured before, each under its own protocol: ranked with nothing here.</p>"""
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
@@ -49,6 +58,9 @@ pre {{ overflow-x: auto; font-size: .75rem }}
 <div class="models">{figures}</div>
 {table}
 <p class="pale">{notes}</p>
+<h2>Protocols</h2>
+{protocols}
+{carded}
 <details><summary>The record: every number with its protocol</summary><pre>{record}</pre></details>
 </body></html>
 """
@@ -67,6 +79,8 @@ class Entrant:
     samples: Images
     seconds: tuple[float, ...]
     terms: str
+    carded: tuple[dict[str, Any], ...] = ()
+    """the scores on its card, measured before under protocols of their own"""
 
     @property
     def milliseconds(self) -> float:
@@ -77,7 +91,9 @@ class Entrant:
 @final
 @dataclass(frozen=True)
 class Comparison:
-    """What ``compare`` found. ``scores`` and ``verdicts``: by metric, one for each entrant."""
+    """What ``compare`` found. ``scores`` and ``verdicts``: by metric, one for each entrant, None
+    where it lacks what the metric measures.
+    """
 
     data: str
     why: str
@@ -86,8 +102,8 @@ class Comparison:
     machine: str
     entrants: tuple[Entrant, ...]
     abouts: dict[str, str]
-    scores: dict[str, tuple[Score, ...]]
-    verdicts: dict[str, tuple[Verdict, ...]]
+    scores: dict[str, tuple[Score | None, ...]]
+    verdicts: dict[str, tuple[Verdict | None, ...]]
 
     def record(self) -> dict[str, Any]:
         """All of it but the pictures, for JSON."""
@@ -107,11 +123,13 @@ class Comparison:
         sizes = {"parameters": entrant.parameters, "bytes": entrant.bytes}
         speed = {"batch_size": BATCH, "seconds": entrant.seconds, "machine": self.machine}
         scores = [
-            {**self.scores[name][i].record(), "verdict": self.verdicts[name][i]}
-            for name in self.scores
+            {**score.record(), "verdict": self.verdicts[name][i]}
+            for name, found in self.scores.items()
+            if (score := found[i]) is not None
         ]
         origin = entrant.samples.record()["origin"]
-        return {**facts, "origin": origin, **sizes, "speed": speed, "scores": scores}
+        told = {"speed": speed, "scores": scores, "scores on its card": entrant.carded}
+        return {**facts, "origin": origin, **sizes, **told}
 
     def __str__(self) -> str:
         heads = ["", *(e.name for e in self.entrants), "real"]
@@ -168,7 +186,9 @@ def rows(comparison: Comparison) -> list[list[str]]:
     found = []
     for name, scores in comparison.scores.items():
         cells = [_cell(s, v) for s, v in zip(scores, comparison.verdicts[name], strict=True)]
-        found.append([f"{name} ({GOALS[scores[0].goal]})", *cells, _floor(scores[0])])
+        first = next(score for score in scores if score is not None)
+        unit = f", {first.unit.strip()}" if first.unit else ""
+        found.append([f"{name}{unit} ({GOALS[first.goal]})", *cells, _floor(first)])
     for what, of in FACTS.items():
         found.append([what, *(of(entrant) for entrant in comparison.entrants), ""])
     return found
@@ -185,6 +205,9 @@ def sentences(comparison: Comparison) -> list[str]:
     """What the comparison found, a sentence for each metric."""
     names, found = [e.name for e in comparison.entrants], []
     for metric, given in comparison.verdicts.items():
+        if "not ranked" in given:
+            found.append(f"{metric}: not ranked{_why_not(comparison.scores[metric])}")
+            continue
         best = next((n for n, v in zip(names, given, strict=True) if v == "better"), None)
         unsure = [n for n, v in zip(names, given, strict=True) if v == "can't tell"]
         said = f"{best} is better" if best else f"can't tell {' and '.join(unsure)} apart"
@@ -193,28 +216,71 @@ def sentences(comparison: Comparison) -> list[str]:
     return found
 
 
+def _why_not(scores: tuple[Score | None, ...]) -> str:
+    there = [score for score in scores if score is not None]
+    if len(there) < 2:
+        return ", as one of them alone has it"
+    unlike = dict.fromkeys(k for other in there[1:] for k in differences(there[0], other))
+    return f", as the protocols differ: {', '.join(unlike)}"
+
+
+def conditions(comparison: Comparison) -> list[list[str]]:
+    """A line for each metric: its name, and the protocol of its numbers."""
+    found = []
+    for name, scores in comparison.scores.items():
+        first = next(score for score in scores if score is not None)
+        found.append([name, protocol_line(first.protocol)])
+    return found
+
+
+def carded(comparison: Comparison) -> list[list[str]]:
+    """A line for each score on the models' cards that was not measured here."""
+    found = []
+    for entrant in comparison.entrants:
+        for score in entrant.carded:
+            if score["name"] in comparison.scores:
+                continue
+            found.append(
+                [entrant.name, score["name"], _kept(score), protocol_line(score["protocol"])]
+            )
+    return found
+
+
+def _kept(score: dict[str, Any]) -> str:
+    low, high = score.get("interval") or (None, None)
+    between = "" if low is None else f"  [{low:.4g}, {high:.4g}]"
+    return f"{score['value']:.4g}{score.get('unit', '')}{between}"
+
+
 def page(comparison: Comparison) -> str:
     """The page: pictures, styles and record are all inside it."""
     heads = ["", *(e.name for e in comparison.entrants), "held-out real images"]
-    lines = ["".join(f"<th>{html.escape(h)}</th>" for h in heads)]
-    for row in rows(comparison):
-        lines.append("".join(f"<td>{_marked(html.escape(cell))}</td>" for cell in row))
-    table = "\n".join(f"<tr>{line}</tr>" for line in lines)
+    before = carded(comparison)
     return _PAGE.format(
         title=html.escape(title(comparison)),
         intro=html.escape(intro(comparison)),
         figures="".join(_figure(entrant) for entrant in comparison.entrants),
-        table=f"<table>{table}</table>",
+        table=_table(heads, rows(comparison)),
         notes=html.escape(" ".join(notes(comparison))),
+        protocols=_table(["metric", "protocol"], conditions(comparison)),
+        carded=_ON_CARDS + _table(["model", "score", "value", "protocol"], before)
+        if before
+        else "",
         record=html.escape(json.dumps(comparison.record(), indent=2)),
     )
+
+
+def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    told = ["".join(f"<th>{html.escape(head)}</th>" for head in heads)]
+    told += ["".join(f"<td>{_marked(html.escape(cell))}</td>" for cell in line) for line in lines]
+    return "<table>" + "\n".join(f"<tr>{line}</tr>" for line in told) + "</table>"
 
 
 def notes(comparison: Comparison) -> list[str]:
     """What must be said with the numbers."""
     about = [f"{name}: {text}." for name, text in comparison.abouts.items()]
     terms = dict.fromkeys(e.terms for e in comparison.entrants if e.terms)
-    alike = "Distances of this classifier's features compare with no other distances."
+    alike = "Numbers in these features compare with no numbers in others."
     return [*about, alike, "All pictures are synthetic.", *(f"Data: {t}." for t in terms)]
 
 
@@ -223,7 +289,9 @@ def picture(comparison: Comparison) -> bytes:
     lines = [["", *(e.name for e in comparison.entrants), "real"], *rows(comparison)]
     first = round(max(_font(SMALL).getlength(line[0]) for line in lines)) + MARGIN
     count = len(comparison.entrants)
-    wide = max(WIDE, 2 * MARGIN + first + COLUMN * count + REAL)
+    cells = [cell for line in lines for cell in line[1:-1]]
+    column = max(COLUMN, *(round(_font(SMALL).getlength(cell)) + MARGIN for cell in cells))
+    wide = max(WIDE, 2 * MARGIN + first + column * count + REAL)
     side = min(LARGEST, (wide - MARGIN) // count - MARGIN)
     top = MARGIN + 2 * LINE + LARGE
     below = top + side + LINE
@@ -236,7 +304,7 @@ def picture(comparison: Comparison) -> bytes:
         sheet.paste(_grid(entrant, side), (left, top))
     for i, line in enumerate(lines):
         for j, cell in enumerate(line):
-            left = MARGIN + (first + (j - 1) * COLUMN if j else 0)
+            left = MARGIN + (first + (j - 1) * column if j else 0)
             colour = next((c for v, c in COLOURS.items() if cell.endswith(v)), INK)
             draw.text((left, below + LINE * i), cell, colour if i else PALE, _font(SMALL))
     foot = f"{intro(comparison)} All pictures are synthetic."
@@ -244,9 +312,12 @@ def picture(comparison: Comparison) -> bytes:
     return _png(sheet)
 
 
-def _cell(score: Score, verdict: Verdict) -> str:
-    low, high = score.interval
-    return f"{score.value:.3g}  [{low:.3g}, {high:.3g}]  {verdict}"
+def _cell(score: Score | None, verdict: Verdict | None) -> str:
+    if score is None:
+        return "no such ability"
+    low, high = score.interval or (None, None)
+    between = "" if low is None else f"  [{low:.3g}, {high:.3g}]"
+    return f"{score.value:.3g}{between}  {verdict}"
 
 
 def _floor(score: Score) -> str:
@@ -287,6 +358,7 @@ def _png(sheet: Image.Image) -> bytes:
     about = PngImagePlugin.PngInfo()
     about.add_text("Software", f"genzoo {VERSION}")
     about.add_text("Comment", "Synthetic: drawn by generative models.")
+    about.add_itxt("XML:com.adobe.xmp", XMP)
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", pnginfo=about, optimize=True)
     return buffer.getvalue()

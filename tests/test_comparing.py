@@ -14,9 +14,12 @@ from PIL import Image
 import genzoo
 from genzoo import cards, cli, comparing, families, report, runs, store
 from genzoo.errors import BadInput, UnknownName
-from genzoo.metrics import features
+from genzoo.metrics import scores as scored
+from genzoo.metrics import subjects
+from genzoo.metrics.references import Real
 
 LEAST = 1280
+USUAL = ("fd", "kd", "precision", "recall", "cs", "modes", "sharpness")
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +52,12 @@ def test_families_meet_on_the_first_data_set_they_share(found):
 
 def test_every_number_has_its_protocol(found):
     for model in found.record()["models"]:
-        assert [s["name"] for s in model["scores"]] == [
-            "fd-mnist",
-            "kd-mnist",
-            "sharpness-mnist",
-        ]
+        assert [s["name"] for s in model["scores"]] == [f"{kind}-mnist" for kind in USUAL]
         for score in model["scores"]:
             assert score["interval"][0] < score["value"] < score["interval"][1]
             assert score["protocol"]["samples"] == LEAST
-            assert score["protocol"]["features_sha256"] == features.reference("mnist").sha256
+            if score["name"] != "sharpness-mnist":
+                assert score["protocol"]["features_sha256"] == Real("mnist").features.sha256
         assert model["origin"]["weights_sha256"]
 
 
@@ -93,6 +93,59 @@ def test_the_speed_of_each_is_told(found):
     for entrant in found.entrants:
         assert len(entrant.seconds) == comparing.ROUNDS
         assert 0 < entrant.milliseconds < 1000
+
+
+# ------------------------------------------------------------------------- abilities, protocols
+
+
+@pytest.fixture(scope="module")
+def unlike():
+    """A model with a likelihood beside one without, on data whose features are another set's."""
+    told = {"data": "digits", "features": "mnist", "metrics": "elbo,sharpness,fd", "n": LEAST}
+    return genzoo.compare("vae-mnist", "dcgan-mnist", device="cpu", **told)
+
+
+def test_a_model_without_the_ability_has_no_score(unlike):
+    elbo = unlike.scores["elbo-digits"]
+    assert elbo[0].value > 0
+    assert elbo[1] is None
+    assert unlike.verdicts["elbo-digits"] == ("not ranked", None)
+    assert unlike.verdicts["fd-mnist"][0] in ("better", "worse", "can't tell")
+    text = str(unlike)
+    assert "elbo-digits: not ranked, as one of them alone has it" in text
+    assert "no such ability" in text
+    first, second = unlike.record()["models"]
+    assert [s["name"] for s in first["scores"]] == ["elbo-digits", "sharpness-digits", "fd-mnist"]
+    assert [s["name"] for s in second["scores"]] == ["sharpness-digits", "fd-mnist"]
+
+
+def test_the_page_shows_every_protocol_and_what_the_cards_say(unlike, found):
+    page = report.page(unlike)
+    assert "data digits" in page
+    assert html.escape("features genzoo's classifier of mnist") in page
+    for entrant in found.entrants:
+        for score in entrant.carded:
+            if score["name"] not in found.scores:
+                assert score["name"] in report.page(found)
+    assert report.picture(unlike).startswith(b"\x89PNG")
+
+
+def test_what_none_of_them_can_be_measured_by_says_why():
+    with pytest.raises(BadInput, match=r"nll-mnist can be measured of none of them: vae-mnist: "):
+        genzoo.compare("vae", "dcgan", metrics="nll")
+
+
+def test_unlike_protocols_are_said_and_not_ranked(found):
+    """Were one number of other features, nobody would be told that it is better."""
+    from dataclasses import replace
+
+    one, other = found.scores["fd-mnist"]
+    other = replace(other, protocol={**other.protocol, "features_sha256": "0" * 64})
+    scores = {**found.scores, "fd-mnist": (one, other)}
+    verdicts = {**found.verdicts, "fd-mnist": tuple(scored.verdicts([one, other]))}
+    told = replace(found, scores=scores, verdicts=verdicts)
+    assert told.verdicts["fd-mnist"] == ("not ranked", "not ranked")
+    assert "fd-mnist: not ranked, as the protocols differ: features_sha256" in str(told)
 
 
 # ------------------------------------------------------------------------------- which data set
@@ -189,9 +242,9 @@ def test_unknown_things_are_named():
     with pytest.raises(BadInput, match="no features of 'imagenet'"):
         genzoo.compare("vae", "dcgan", data="imagenet")
     with pytest.raises(UnknownName, match="fd-mnist"):
-        genzoo.compare("vae", "dcgan", metrics=["fid"])
-    with pytest.raises(UnknownName, match="no metric is called 'fid'"):
-        genzoo.compare("vae", "dcgan", metrics="fid")
+        genzoo.compare("vae", "dcgan", metrics=["fd-minst"])
+    with pytest.raises(UnknownName, match="no metric is called 'lpips'"):
+        genzoo.compare("vae", "dcgan", metrics="lpips")
     for nothing in ([], "", [""]):
         with pytest.raises(BadInput, match="no metric is named"):
             genzoo.compare("vae", "dcgan", metrics=nothing)
@@ -215,7 +268,7 @@ def test_samples_of_another_shape_are_refused(tmp_path):
 
 def test_what_does_not_sample_is_refused(density, tmp_path, monkeypatch):
     one, two = tiny(tmp_path / "one"), tiny(tmp_path / "two", 1)
-    monkeypatch.setattr(store, "load", lambda *_: density)
+    monkeypatch.setattr(cards, "load", lambda *_, **__: density)
     with pytest.raises(BadInput, match="one does not sample: it is a ToyDensity"):
         genzoo.compare(one, two)
 
@@ -343,13 +396,12 @@ def test_models_of_classes_are_judged_on_classes_at_random():
             return labels.view(-1, 1, 1, 1).expand(-1, 1, 2, 2) / 5
 
     model = Named(SimpleNamespace())
-    metric = SimpleNamespace(measure=lambda x: x[:, 0, 0, 0].numpy())
-    ((_, seen),) = comparing._measured("x", model, [metric], 1000, 3, None).items()
-    found = (seen * 5).round().astype(int)
-    assert np.array_equal(found, comparing.classes_for(model, 1000, 3))
-    assert np.array_equal(found[:40], comparing.classes_for(model, 40, 3))
+    drawn = torch.cat(list(subjects.Drawn("x", model).stream(1000, 3)))[:, 0, 0, 0]
+    found = (drawn.numpy() * 5).round().astype(int)
+    assert np.array_equal(found, subjects.classes_for(model, 1000, 3))
+    assert np.array_equal(found[:40], subjects.classes_for(model, 40, 3))
     counts = np.bincount(found, minlength=4)
     assert 200 < counts.min() < 250 < counts.max() < 300
     assert (found[:-1] == found[1:]).any()
     model.num_classes = 0
-    assert comparing.classes_for(model, 10, 3) is None
+    assert subjects.classes_for(model, 10, 3) is None

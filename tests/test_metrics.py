@@ -8,7 +8,8 @@ import torch.nn.functional as F
 import genzoo
 from genzoo import data
 from genzoo.errors import BadInput, UnknownName
-from genzoo.metrics import features, scores, standard
+from genzoo.metrics import features, kinds, references, scores, standard
+from genzoo.metrics.references import Real
 from genzoo.metrics.scores import Score, interval, verdict, verdicts
 from genzoo.metrics.sharpness import sharpness
 
@@ -17,7 +18,7 @@ NAMES = features.names()
 
 @pytest.fixture(scope="module")
 def real():
-    return features.reference("mnist")
+    return Real("mnist")
 
 
 @pytest.fixture(scope="module")
@@ -101,16 +102,17 @@ def test_unlike_protocols_are_not_ranked():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_reference_says_what_it_is_and_is_small(name):
-    found = features.reference(name)
+    found, seen_by = Real(name).reference, references.features(name)
     assert found.train.shape[1] == found.test.shape[1] == features.WIDTH
     assert found.moments.n > len(found.train)
-    assert found.facts["accuracy"] > (0.99 if name == "mnist" else 0.85)
-    assert sum(p.numel() for p in found.network.parameters()) * 2 < 1e6
+    assert seen_by.facts["accuracy"] > (0.99 if name == "mnist" else 0.85)
+    assert sum(p.numel() for p in seen_by.network.parameters()) * 2 < 1e6
     assert (features.FOLDER / f"{name}.safetensors").stat().st_size < 2.5e6
 
 
 def test_digits_are_what_the_classifier_takes_them_for(real, digits):
-    shares = real.probabilities(digits[:500]).mean(0)
+    logits = torch.from_numpy(real.features.logits(real.features(digits[:500])))
+    shares = logits.softmax(1).mean(0)
     assert shares.shape == (10,)
     assert shares.sum() == pytest.approx(1, abs=1e-4)
     assert shares.min() > 0.02
@@ -127,16 +129,19 @@ def test_images_of_another_shape_are_refused(real):
 
 
 def test_there_are_no_features_of_an_unknown_data_set():
-    with pytest.raises(BadInput, match="mnist"):
-        features.reference("imagenet")
+    with pytest.raises(BadInput, match=r"no classifier of digits, .*mnist.*--features"):
+        _ = Real("digits").features
+    with pytest.raises(UnknownName, match="module:object"):
+        references.features("imagenet")
 
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", NAMES)
 def test_a_reference_is_of_the_real_images(name):
-    found, test = features.reference(name), data.open(name, "test")
-    assert found.facts["data_sha256"]["test"] == test.sha256
-    seen = found.features(test.batch(range(500)))
+    found, test = Real(name).reference, data.open(name, "test")
+    seen_by = references.features(name)
+    assert seen_by.facts["data_sha256"]["test"] == test.sha256
+    seen = seen_by(test.batch(range(500)))
     rows = np.random.RandomState(0).permutation(len(test))[: len(found.test)]
     place = {int(r): i for i, r in enumerate(rows)}
     both = [(seen[r], found.test[place[r]]) for r in range(500) if r in place]
@@ -172,7 +177,7 @@ def test_one_model_under_two_seeds_is_seldom_told_apart(real):
     """One pair in twenty may be, as its intervals hold 95 %: of eight pairs, hardly three."""
     model = genzoo.load("vae-mnist", device="cpu")
     drawn = [model.sample(1280, seed=seed, batch_size=640).tensor for seed in range(16)]
-    for metric in standard.metrics(real):
+    for metric in (standard.Frechet(real), standard.Kernel(real), standard.Sharpness(real)):
         found = [metric(x) for x in drawn]
         told = [verdict(*pair) for pair in zip(found[::2], found[1::2], strict=True)]
         assert told.count("can't tell") >= 6, metric.name
@@ -183,11 +188,11 @@ def test_the_floor_is_what_real_images_get(real, kind):
     """Below any model's value, and the distance of the test images themselves."""
     metric = kind(real)
     floor = metric.floor(1280)
-    assert metric.score(real.test[:1280]).value == pytest.approx(floor, rel=0.5)
+    assert metric.score(real.reference.test[:1280]).value == pytest.approx(floor, rel=0.5)
 
 
 def test_there_is_no_floor_where_a_group_needs_more_real_images_than_there_are(real):
-    assert standard.Frechet(real).floor(10 * len(real.test) + 10) is None
+    assert standard.Frechet(real).floor(10 * len(real.reference.test) + 10) is None
 
 
 @pytest.mark.parametrize("kind", [standard.Frechet, standard.Kernel, standard.Sharpness])
@@ -203,13 +208,13 @@ def test_a_score_says_under_which_protocol(real, digits):
     assert score.metric == "fd-mnist"
     told = score.protocol
     assert (told["samples"], told["parts"], told["seed"]) == (1280, 10, 0)
-    assert told["features_sha256"] == real.sha256
+    assert told["features_sha256"] == real.features.sha256
     assert score.record()["protocol"] == told
 
 
 def test_an_unknown_metric_is_answered_with_the_nearest(real):
     with pytest.raises(UnknownName, match="fd-mnist"):
-        standard.metrics(real, ["fd-minst"])
+        kinds.named(["fd-minst"], real)
 
 
 def test_sharpness_of_a_grating_in_closed_form():
@@ -234,3 +239,23 @@ def test_the_table_of_students_t_is_right():
     x = random.normal(size=(200_000, 10))
     t = x.mean(1) / (x.std(1, ddof=1) / 10**0.5)
     assert (np.abs(t) < scores._T[8]).mean() == pytest.approx(0.95, abs=0.003)
+
+
+@pytest.mark.data
+def test_a_thousand_modes_are_counted():
+    """Real stacks of three digits hit nearly all; stacks of one digit hit few."""
+    real, test = Real("stacked-mnist"), data.open("stacked-mnist", "test")
+    (metric,) = kinds.named(["modes"], real)
+    assert metric.name == "modes-stacked-mnist"
+    x = torch.cat([test.batch(range(i, i + 1000)) for i in range(0, 10_000, 1000)])
+    metric_of = metric.judged(metric.measure(x))
+    assert metric_of.details["classes"] == 1000
+    assert metric_of.details["classes hit"] > 990
+    assert metric_of.parts.mean() < 0.1
+    alike = x[:1000, :1].expand(-1, 3, -1, -1)
+    found = metric.judged(metric.measure(alike))
+    assert found.details["classes hit"] < 40
+    assert found.parts.mean() > 4
+    # The class that is found is that of the labels.
+    classes = real.features.logits(metric.measure(x[:500])).argmax(1)
+    assert (classes == test.labels[:500]).mean() > 0.97

@@ -7,6 +7,7 @@ import typer
 
 from genzoo.cli.app import Device, Force, Json, Ticker, app, as_json
 from genzoo.files import expanded
+from genzoo.tables import printable
 
 
 @app.command()
@@ -46,5 +47,5 @@ def compare(
     if json:
         as_json({"folder": str(folder), **found.record()})
         return
-    print(found)
-    print(folder / report.FILES[0])
+    print("\n".join(map(printable, str(found).split("\n"))))
+    print(printable(str(folder / report.FILES[0])))

@@ -3,17 +3,18 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, NamedTuple, final
 
 import numpy as np
 from torch import Tensor
 
 from genzoo.errors import BadInput
-from genzoo.metrics.features import Reference
+from genzoo.metrics.references import Real
+from genzoo.metrics.subjects import Drawn
 
 Goal = Literal["lower", "higher", "one"]
-Verdict = Literal["better", "worse", "can't tell"]
-RESAMPLED, FEW = 2000, 30
+Verdict = Literal["better", "worse", "can't tell", "not ranked"]
+RESAMPLED, FEW, MANY = 2000, 30, 1000
 # Student's t, 97.5 %, at 1 to 29 degrees of freedom.
 _T = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
@@ -22,49 +23,114 @@ _T = (
 )  # fmt: skip
 
 
+class Found(NamedTuple):
+    """What a metric found. ``parts``: independent estimates, ``(k,)`` float64, whose mean is the
+    value. ``told``: how, for the protocol. ``details``: what else was seen on the way.
+    """
+
+    parts: np.ndarray
+    told: dict[str, Any] = {}  # noqa: RUF012 (never written to)
+    details: dict[str, Any] = {}  # noqa: RUF012
+
+
 @final
 @dataclass(frozen=True)
 class Score:
     """What a metric found: ``value``, the mean of ``parts``; ``interval`` holds 95 %.
 
-    ``floor``: what real images get, where that is known. ``protocol``: everything that another
-    number must share to be ranked with this one.
+    The interval is None of a single estimate. ``floor``: what real images get, where that is known.
+    ``protocol``: everything that another number must share to be ranked with this one.
     """
 
     metric: str
     value: float
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
     floor: float | None
     goal: Goal
     protocol: dict[str, Any] = field(repr=False)
     parts: np.ndarray = field(repr=False, compare=False)
+    unit: str = ""
+    details: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def tolerance(self) -> float:
+        """How far from it a second measurement under its protocol may lie: a hundredth of the
+        value, or a fifth of its interval where that is more. Other machines round otherwise.
+        """
+        low, high = self.interval or (0.0, 0.0)
+        return max(abs(self.value) / 100, (high - low) / 5)
 
     def record(self) -> dict[str, Any]:
-        """All of it, for JSON; ``name``, ``value`` and ``protocol`` are what a card keeps."""
-        told = {"name": self.metric, "value": self.value, "interval": list(self.interval)}
-        return {**told, "floor": self.floor, "goal": self.goal, "protocol": self.protocol}
+        """All of it, for JSON, to five digits: more than its interval tells."""
+        told: dict[str, Any] = {
+            "name": self.metric,
+            "value": _short(self.value),
+            "interval": self.interval and [_short(v) for v in self.interval],
+            "floor": None if self.floor is None else _short(self.floor),
+            "goal": self.goal,
+            "tolerance": float(f"{self.tolerance:.2g}"),
+        }
+        told |= {"unit": self.unit} if self.unit else {}
+        told |= {"details": self.details} if self.details else {}
+        return {**told, "protocol": self.protocol}
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")
 
 
 class Metric(ABC):
-    """A number about images, made of parts: independent estimates on disjoint samples.
+    """A number about a model, made of parts: independent estimates.
 
     Its value is their mean. Those of two models pair up, so that one interval, of the mean of their
-    differences, says which is better.
+    differences, says which is better. A plugin's hook ``genzoo_metric`` hands over a subclass of
+    `SampleMetric` or `ModelMetric`; it is made with the real data that it holds models against.
     """
 
     kind: ClassVar[str]
     goal: ClassVar[Goal]
     about: ClassVar[str]
-    least: ClassVar[int]
-    """samples, below which there are too few for its parts"""
+    unit: str = ""
 
-    def __init__(self, real: Reference):
+    def __init__(self, real: Real):
         self.real = real
 
     @property
-    @final
+    @abstractmethod
     def name(self) -> str:
-        return f"{self.kind}-{self.real.data}"
+        """``fd-mnist``: the kind, and in what, or on what, it is measured."""
+
+    @abstractmethod
+    def conditions(self) -> dict[str, Any]:
+        """What its numbers depend on beside the samples, for their protocol."""
+
+    @final
+    def scored(self, found: Found, floor: float | None, **told: Any) -> Score:
+        """The score of what was found; ``told`` goes into its protocol."""
+        parts = np.asarray(found.parts, dtype=np.float64)
+        if not np.isfinite(parts).all():
+            raise BadInput(f"{self.name} is not finite: the samples hold values beyond measure")
+        protocol = {**told, "parts": len(parts), **found.told, **self.conditions()}
+        return Score(
+            self.name,
+            float(parts.mean()),
+            interval(parts) if len(parts) > 1 else None,
+            floor,
+            self.goal,
+            protocol,
+            parts,
+            self.unit,
+            found.details,
+        )
+
+
+class SampleMetric(Metric):
+    """A number about images, whoever drew them."""
+
+    @property
+    @abstractmethod
+    def least(self) -> int:
+        """The samples below which there are too few for its parts."""
 
     @property
     @abstractmethod
@@ -75,8 +141,8 @@ class Metric(ABC):
         """
 
     @abstractmethod
-    def parts(self, measured: np.ndarray) -> np.ndarray:
-        """``(k,)`` float64; k, and which samples make a part, depend on n alone."""
+    def judged(self, measured: np.ndarray) -> Found:
+        """How many parts there are, and which samples make a part, depends on n alone."""
 
     @abstractmethod
     def floor(self, n: int) -> float | None:
@@ -88,38 +154,55 @@ class Metric(ABC):
         n = len(measured)
         if n < self.least:
             raise BadInput(f"{self.name} takes at least {self.least:,} samples, got {n:,}")
-        parts = self.parts(measured)
-        protocol = {"samples": n, "parts": len(parts), **told, **self._protocol()}
-        value, floor = float(parts.mean()), self.floor(n)
-        return Score(self.name, value, interval(parts), floor, self.goal, protocol, parts)
+        return self.scored(self.judged(measured), self.floor(n), samples=n, **told)
 
     @final
     def __call__(self, x: Tensor, **told: Any) -> Score:
         """The score of images ``(n, C, H, W)`` in [0, 1]. Raises BadInput."""
+        if not (x.numel() and x.min() >= 0 and x.max() <= 1):
+            raise BadInput(f"{self.name} takes images in [0, 1], with no NaN among them")
         return self.score(self.measure(x), **told)
 
+
+class ModelMetric(Metric):
+    """A number about a model of some ability, beyond what it draws."""
+
+    @abstractmethod
+    def lacks(self, subject: Drawn) -> str:
+        """Why the model cannot be measured so, "" if it can."""
+
+    @abstractmethod
+    def found(self, subject: Drawn, n: int | None, seed: int) -> Found:
+        """Measure it, on ``n`` images or on all there are. Raises BadInput."""
+
+    @abstractmethod
+    def floor(self) -> float | None:
+        """What real images would get, where that means something."""
+
     @final
-    def _protocol(self) -> dict[str, Any]:
-        real = self.real
-        return {
-            "data": real.data,
-            "features": f"genzoo's classifier of {real.data}",
-            "features_sha256": real.sha256,
-            "real": f"{real.moments.n:,} training images",
-            "dtype": "float32 features, float64 distances",
-        }
+    def check(self, subject: Drawn) -> None:
+        """Whether the model can be measured so. Raises BadInput."""
+        if why := self.lacks(subject):
+            raise BadInput(f"{self.name} cannot be measured of {subject.name}: {why}")
+
+    @final
+    def score(self, subject: Drawn, n: int | None, seed: int, **told: Any) -> Score:
+        """The score of a model; ``told`` goes into its protocol. Raises BadInput."""
+        self.check(subject)
+        return self.scored(self.found(subject, n, seed), self.floor(), **told)
 
 
 def interval(parts: np.ndarray) -> tuple[float, float]:
     """Where the mean of the law that gave ``parts`` lies, at 95 %.
 
-    Student's t for fewer than 30; the percentiles of 2,000 resampled means (bootstrap) for more.
+    Student's t for fewer than 30; the percentiles of 2,000 resampled means (bootstrap) for more;
+    the normal law from 1,000 on, where the three agree.
     """
     mean, k = float(parts.mean()), len(parts)
     if k < 2:
         raise BadInput("an interval takes at least two parts")
-    if k < FEW:
-        reach = _T[k - 2] * float(parts.std(ddof=1)) / k**0.5
+    if k < FEW or k >= MANY:
+        reach = (_T[k - 2] if k < FEW else 1.96) * float(parts.std(ddof=1)) / k**0.5
         return mean - reach, mean + reach
     drawn = np.random.RandomState(0).randint(k, size=(RESAMPLED, k))
     low, high = np.percentile(parts[drawn].mean(1), (2.5, 97.5))
@@ -128,17 +211,40 @@ def interval(parts: np.ndarray) -> tuple[float, float]:
 
 def verdict(one: Score, other: Score) -> Verdict:
     """Whether ``one`` is better than ``other``. Raises BadInput where their protocols differ."""
-    if (one.metric, one.protocol) != (other.metric, other.protocol):
-        keys = dict.fromkeys([*one.protocol, *other.protocol])
-        unlike = [k for k in keys if one.protocol.get(k) != other.protocol.get(k)] or ["metric"]
+    if unlike := differences(one, other):
         names = f"{one.metric} and {other.metric}"
         raise BadInput(f"{names} cannot be ranked, their protocols differ: {', '.join(unlike)}")
+    if len(one.parts) < 2:
+        return "can't tell"
     low, high = interval(_badness(one) - _badness(other))
     return "better" if high < 0 else "worse" if low > 0 else "can't tell"
 
 
-def verdicts(scores: Sequence[Score]) -> list[Verdict]:
-    """Of each against the best: "better" for that one alone, and only if all others are worse."""
+def differences(one: Score, other: Score) -> list[str]:
+    """In what the protocols of two scores differ; empty where they can be ranked."""
+    if (one.metric, one.protocol) == (other.metric, other.protocol):
+        return []
+    keys = dict.fromkeys([*one.protocol, *other.protocol])
+    return [k for k in keys if one.protocol.get(k) != other.protocol.get(k)] or ["metric"]
+
+
+def verdicts(scores: Sequence[Score | None]) -> list[Verdict | None]:
+    """Of each against the best: "better" for that one alone, and only if all others are worse.
+
+    Nothing is ranked where protocols differ; None stands for a model that has no such score.
+    """
+    there = [score for score in scores if score is not None]
+    if any(differences(there[0], other) for other in there[1:]):
+        told: list[Verdict] = ["not ranked"] * len(there)
+    else:
+        told = _ranked(there)
+    given = iter(told)
+    return [None if score is None else next(given) for score in scores]
+
+
+def _ranked(scores: Sequence[Score]) -> list[Verdict]:
+    if len(scores) < 2:
+        return ["not ranked"] * len(scores)
     best = min(range(len(scores)), key=lambda i: _badness(scores[i]).mean())
     others = [verdict(score, scores[best]) for score in scores]
     alone = all(v == "worse" for i, v in enumerate(others) if i != best)

@@ -1,0 +1,83 @@
+"""The kinds of metrics by name, the plugins' among them, and which of them a name means."""
+
+import difflib
+from collections.abc import Sequence
+
+from genzoo import families
+from genzoo.errors import BadInput, Failed, unknown
+from genzoo.metrics import densities, diagnostics, features, references, representation, standard
+from genzoo.metrics.references import Real
+from genzoo.metrics.scores import Metric, ModelMetric, SampleMetric
+
+# What a comparison tells of images where the data's classifier ships, and where it tells classes.
+USUAL = (standard.Frechet, standard.Kernel, standard.Precision, standard.Recall)
+CLASSY = (standard.ClassScore, standard.Modes)
+OWN: dict[str, type[Metric]] = {
+    kind.kind: kind
+    for kind in (
+        *USUAL,
+        *CLASSY,
+        standard.Sure,
+        standard.Sharpness,
+        *densities.KINDS,
+        *diagnostics.KINDS,
+        *representation.KINDS,
+    )
+}
+_INCEPTION = {theirs: ours for ours, theirs in standard.INCEPTION.items()}
+
+
+def names() -> list[str]:
+    """Every kind of metric: ours, and those of plugins."""
+    return [*OWN, *(name for name in families.names("metric") if name not in OWN)]
+
+
+def kind(name: str) -> type[Metric]:
+    """The metric called ``name``. Raises UnknownName; Failed where its plugin is broken."""
+    if name in OWN:
+        return OWN[name]
+    found = families.load("metric", name)
+    whole = isinstance(found, type) and issubclass(found, SampleMetric | ModelMetric)
+    if not whole or getattr(found, "kind", None) != name:
+        expected = f"a SampleMetric or ModelMetric whose kind is {name!r}"
+        raise Failed(f"the plugin of the metric {name!r} must hand over {expected}, got {found!r}")
+    return found
+
+
+def named(wanted: Sequence[str], real: Real) -> list[Metric]:
+    """The metrics of these names against ``real``: a kind (``fd``), with its features or data
+    behind it (``fd-mnist``), or what the field calls some of them (``fid``, ``kid``, ``is``).
+    Raises BadInput, UnknownName.
+    """
+    if not any(wanted):
+        raise BadInput("no metric is named: leave them out for the usual ones")
+    found = [_named(name, real) for name in dict.fromkeys(wanted)]
+    return list({metric.name: metric for metric in found}.values())
+
+
+def usual(real: Real) -> list[Metric]:
+    """What can be said of any images where the data's features are at hand."""
+    if not real.has_features:
+        return []
+    kinds = [*USUAL, *(CLASSY if real.features.outputs else ()), standard.Sharpness]
+    return [kind(real) for kind in kinds]
+
+
+def _named(name: str, real: Real) -> Metric:
+    if name in _INCEPTION:
+        return kind(_INCEPTION[name])(real.seen_by("inception"))
+    known = names()
+    if name in known:
+        return kind(name)(real)
+    for one in known:
+        rest = name.removeprefix(f"{one}-")
+        if rest == name:
+            continue
+        if rest in (real.data, real.features_name):
+            return kind(one)(real)
+        if rest in (*features.names(), *references.BORROWED, "inception"):
+            return kind(one)(real.seen_by(rest))
+    full = [f"{one}-{real.features_name}" for one in known]
+    near = difflib.get_close_matches(name, full)
+    hint = "Type genzoo metrics to see all."
+    raise unknown("metric", name, [*known, *_INCEPTION, *near], hint)

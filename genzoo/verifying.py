@@ -1,0 +1,131 @@
+"""verify: whether a model still draws what its card says, and scores what its card says."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, final
+
+import torch
+from pydantic import Field
+
+from genzoo import cards, store
+from genzoo.data.cache import home
+from genzoo.errors import BadInput, Failed, GenzooError, InvalidModel, Unreachable
+from genzoo.evaluating import evaluate
+from genzoo.files import expanded
+from genzoo.metrics.references import Tell
+from genzoo.models import Sampler
+from genzoo.schemas import Count, Name, Schema, checked
+
+State = Literal["ok", "differs", "skipped"]
+# Another machine rounds otherwise: a level or two of 256 in each value; where levels are drawn, a
+# tie may fall the other way, and with it what is drawn after it.
+LEVELS, SHARE = 2, 0.01
+
+
+class Asked(Schema, use_attribute_docstrings=False):
+    """What a card says was asked of ``evaluate``."""
+
+    metrics: Name
+    data: Name | None = None
+    n: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    features: Name | None = None
+    groups: Count | None = None
+    limit: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    size: Count | None = None
+    channels: Count | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Check:
+    """One number of a card, measured again. ``why``: what was not as it should be."""
+
+    what: str
+    state: State
+    kept: float | None = None
+    found: float | None = None
+    tolerance: float | None = None
+    why: str = ""
+
+
+def verify(
+    name: str | Path,
+    *,
+    root: str | Path | None = None,
+    device: "str | torch.device" = "cpu",
+    progress: Tell | None = None,
+) -> Iterator[Check]:
+    """Measure again what the card of a model says, each number under its own protocol.
+
+    First the fingerprint, which needs no data. A number whose data are not at hand is skipped:
+    nothing is downloaded. ``root``: where data sets lie, else $GENZOO_DATA. Raises UnknownName,
+    InvalidModel.
+    """
+    folder = cards.find(name)
+    metrics = cards.read_metrics(folder)
+    yield _fingerprint(folder, metrics, device)
+    for score in metrics.get("scores", []):
+        yield _again(folder, score, root, device, progress)
+
+
+def _fingerprint(folder: Path, metrics: dict[str, Any], device: "str | torch.device") -> Check:
+    packed, what = metrics.get("fingerprint"), "fingerprint"
+    if packed is None:
+        return Check(what, "skipped", why="the card has none")
+    model = store.load(folder, device)
+    if not isinstance(model, Sampler):
+        return Check(what, "skipped", why=f"a {type(model).__name__} draws nothing")
+    apart, share = cards.distance(model, packed, LEVELS)
+    good = apart <= LEVELS or (model.in_raster_order and share <= SHARE)
+    why = "" if good else f"{share:.1%} of the values differ by up to {apart} of 256 levels"
+    return Check(what, "ok" if good else "differs", 0, apart, LEVELS, why)
+
+
+def _again(
+    folder: Path,
+    score: dict[str, Any],
+    root: str | Path | None,
+    device: "str | torch.device",
+    progress: Tell | None,
+) -> Check:
+    name, kept, tolerance = score["name"], score["value"], score.get("tolerance")
+    if score.get("asked") is None or tolerance is None:
+        return Check(name, "skipped", kept, why="measured otherwise: its protocol says how")
+    try:
+        asked = checked(Asked, score["asked"], "what the card asks", InvalidModel)
+        if ":" in (asked.features or ""):
+            hint = f"if you trust it, genzoo evaluate --features {asked.features}"
+            return Check(name, "skipped", kept, why=f"a card may not choose what is run: {hint}")
+        told, place = asked.model_dump(exclude_none=True), _at_hand(root)
+        (now,) = evaluate(folder, **told, root=place, device=device, progress=progress).scores
+    except (BadInput, Unreachable, Failed) as error:
+        return Check(name, "skipped", kept, tolerance=tolerance, why=str(error))
+    except GenzooError as error:
+        return Check(name, "differs", kept, tolerance=tolerance, why=str(error))
+    return _compared(score, now.value, now.protocol)
+
+
+def _compared(score: dict[str, Any], found: float, protocol: dict[str, Any]) -> Check:
+    told = (score["name"], score["value"], found, score["tolerance"])
+    name, kept, _, tolerance = told
+    unlike = [
+        k for k in {**score["protocol"], **protocol} if score["protocol"].get(k) != protocol.get(k)
+    ]
+    if unlike:
+        why = f"under another protocol now: {', '.join(unlike)}"
+        return Check(name, "differs", kept, found, tolerance, why)
+    if abs(found - kept) > tolerance:
+        why = f"it is {abs(found - kept):.3g} away, allowed are {tolerance:g}"
+        return Check(name, "differs", kept, found, tolerance, why)
+    return Check(name, "ok", kept, found, tolerance)
+
+
+def _at_hand(root: str | Path | None) -> str | Path | None:
+    """Where data sets are looked for, and not downloaded into."""
+    if given := root or os.environ.get("GENZOO_DATA"):
+        return expanded(given)
+    (downloads := home() / "downloads").mkdir(parents=True, exist_ok=True)
+    return downloads

@@ -1,0 +1,494 @@
+"""evaluate: any metric, of models and of folders; what it refuses; metrics by name, plugins too."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import genzoo
+from genzoo import cards, cli, data, evaluating, families, store
+from genzoo.errors import BadInput, Failed, UnknownName
+from genzoo.metrics import features, kinds, references, scores, standard, subjects
+from genzoo.metrics.references import Real
+
+USUAL = ["fd", "kd", "precision", "recall", "cs", "modes", "sharpness"]
+
+
+@pytest.fixture(scope="module")
+def found():
+    return genzoo.evaluate("dcgan-mnist", n=1280, device="cpu")
+
+
+def pictures(folder, n, size=28, seed=0, mode="L", classes=1):
+    """A folder of made images: smooth blobs, no two alike."""
+    random = np.random.default_rng(seed)
+    for i in range(n):
+        grey = random.normal(size=(4, 4))
+        image = Image.fromarray((grey - grey.min()) / np.ptp(grey) * 255).convert("L")
+        place = folder / f"kind{i % classes}" if classes > 1 else folder
+        place.mkdir(parents=True, exist_ok=True)
+        image.resize((size, size), Image.Resampling.BICUBIC).convert(mode).save(place / f"{i}.png")
+    return folder
+
+
+class Wide(nn.Module):
+    """Features that a user brings: the picture, shrunk, in a random projection."""
+
+    def __init__(self):
+        super().__init__()
+        source = torch.Generator().manual_seed(0)
+        self.register_buffer("turn", torch.randn(49, 6, generator=source))
+
+    def forward(self, x):  # (n, C, H, W) -> (n, 6)
+        return nn.functional.adaptive_avg_pool2d(x.mean(1, keepdim=True), 7).flatten(1) @ self.turn
+
+
+@pytest.fixture
+def wide(monkeypatch):
+    """``Wide`` where --features finds it."""
+    module = type(sys)("made_features")
+    module.Wide, module.number, module.crooked = Wide, 3, lambda x: x
+    monkeypatch.setitem(sys.modules, "made_features", module)
+    references.features.cache_clear()
+    return "made_features:Wide"
+
+
+# ------------------------------------------------------------------------------------ what it finds
+
+
+def test_a_model_is_held_against_what_it_was_trained_on(found):
+    assert (found.name, found.data) == ("dcgan-mnist", "mnist")
+    assert [s.metric for s in found.scores] == [f"{kind}-mnist" for kind in USUAL]
+
+
+def test_it_finds_what_compare_finds(found):
+    """The same samples, the same numbers: one way to measure, not two."""
+    both = genzoo.compare("vae-mnist", "dcgan-mnist", n=1280, device="cpu")
+    assert {s.metric: s.value for s in found.scores} == {
+        name: column[1].value for name, column in both.scores.items()
+    }
+
+
+def test_a_table_says_value_interval_and_what_real_images_get(found):
+    lines = str(found).splitlines()
+    assert lines[0].split() == ["value", "95", "%", "real"]
+    assert len(lines) == 1 + len(USUAL)
+    assert "classes hit: 10" in next(line for line in lines if line.startswith("modes-mnist"))
+
+
+def test_a_record_says_what_makes_it_again(found):
+    for record, score in zip(found.records(), found.scores, strict=True):
+        again = genzoo.evaluate("dcgan-mnist", **record["asked"], device="cpu")
+        assert [s.value for s in again.scores] == [score.value]
+        assert record["protocol"] == again.scores[0].protocol
+        assert record["versions"]["torch"]
+        assert record["tolerance"] > 0
+
+
+def test_a_model_in_memory_is_measured_too(found):
+    model = genzoo.load("dcgan-mnist", device="cpu")
+    again = genzoo.evaluate(model, metrics="fd", n=1280)
+    assert again.scores[0].value == found.scores[0].value
+    with pytest.raises(BadInput, match="no card"):
+        again.write()
+
+
+def test_scores_are_written_into_the_card(tmp_path):
+    folder = store.save(genzoo.load("dcgan-mnist", device="cpu"), tmp_path / "mine")
+    found = genzoo.evaluate(folder, metrics=["sharpness"], n=40, device="cpu")
+    assert found.write() == folder
+    (kept,) = cards.read_metrics(folder)["scores"]
+    assert kept["name"] == "sharpness-mnist"
+    assert kept["asked"] == {"data": "mnist", "n": 40, "seed": 0, "metrics": "sharpness-mnist"}
+    assert f"| sharpness-mnist | {kept['value']:g} [" in (folder / "README.md").read_text()
+
+
+def test_images_of_a_folder_stand_in_the_place_of_a_model(tmp_path):
+    """Digits of a model, written down and read again, are the digits of the model."""
+    model = genzoo.load("dcgan-mnist", device="cpu")
+    for i, one in enumerate(model.sample(200, seed=0)):
+        one.save(tmp_path / f"{i:05}.png")
+    told = {"data": "mnist", "metrics": "fd", "groups": 1, "device": "cpu"}
+    (folder,) = genzoo.evaluate(f"images:{tmp_path}", **told).scores
+    (direct,) = genzoo.evaluate(model, n=200, **told).scores
+    assert folder.value == pytest.approx(direct.value, rel=1e-6)  # in another order
+    assert folder.protocol == direct.protocol
+    assert folder.interval is None
+
+
+def test_two_folders_in_features_of_ones_own(tmp_path, wide):
+    """Against the textbook: every picture of both folders, whatever folder it is in."""
+    one = pictures(tmp_path / "one", 60, seed=1)
+    other = pictures(tmp_path / "other", 80, seed=2, classes=2)
+    told = {"data": f"images:{other}", "metrics": "fd", "features": wide, "groups": 1}
+    (score,) = genzoo.evaluate(f"images:{one}", **told).scores
+    assert score.metric == "fd-Wide"
+    assert score.protocol["real"] == "80 training images"
+    seen = [_seen(folder) for folder in (one, other)]
+    means, spreads = ([f(x) for x in seen] for f in (lambda x: x.mean(0), lambda x: np.cov(x.T)))
+    root = np.sqrt(np.linalg.eigvals(spreads[0] @ spreads[1]).astype(complex)).real.sum()
+    want = ((means[0] - means[1]) ** 2).sum() + sum(map(np.trace, spreads)) - 2 * root
+    assert score.value == pytest.approx(want, rel=1e-4)
+
+
+def _seen(folder):
+    files = sorted(folder.rglob("*.png"))
+    x = torch.stack([torch.from_numpy(np.array(Image.open(f))) for f in files])[:, None] / 255
+    return Wide()(x.float()).double().numpy()
+
+
+def test_a_reference_is_computed_once(tmp_path, wide, monkeypatch):
+    folder = pictures(tmp_path / "real", 40)
+    looked = []
+    real = Real(f"images:{folder}", wide, progress=lambda *told: looked.append(told))
+    first = real.reference
+    assert looked
+    again = Real(f"images:{folder}", wide, progress=lambda *_: pytest.fail("looked again"))
+    assert np.array_equal(again.reference.train, first.train)
+    assert np.allclose(again.reference.moments.factor, first.moments.factor)
+    pictures(tmp_path / "real", 41)
+    assert len(Real(f"images:{folder}", wide).reference.train) == 41
+
+
+def test_a_damaged_cache_is_made_anew(tmp_path, wide):
+    folder = pictures(tmp_path / "real", 40)
+    first = Real(f"images:{folder}", wide).reference
+    ((kept),) = (tmp_path / "home" / "references").glob("*.safetensors")
+    kept.write_bytes(kept.read_bytes()[:100])
+    assert np.array_equal(Real(f"images:{folder}", wide).reference.train, first.train)
+
+
+def test_digits_against_another_set_through_the_same_eyes():
+    """No reference ships for these digits: it is computed from the data."""
+    told = {"data": "digits", "features": "mnist", "n": 1280, "device": "cpu"}
+    found = genzoo.evaluate("dcgan-mnist", metrics=["fd", "memorised"], **told)
+    fd, memorised = found.scores
+    assert (fd.metric, fd.protocol["data"]) == ("fd-mnist", "digits")
+    assert fd.protocol["real"] == "1,500 training images"
+    assert memorised.value > 1
+    assert memorised.details["p-value"] > 0.5
+
+
+# ----------------------------------------------------------------------------- what a metric needs
+
+
+def test_likelihoods_stand_under_names_of_their_own(tmp_path):
+    vae = families.get("vae")
+    model = vae.model(vae.config(shape=(1, 28, 28), code=2, width=8, likelihood="logistic"))
+    store.save(model, tmp_path / "mine", data="digits")
+    told = {"n": 40, "device": "cpu"}
+    elbo, iwae = genzoo.evaluate(tmp_path / "mine", metrics="elbo,iwae", **told).scores
+    assert (elbo.metric, iwae.metric) == ("elbo-digits", "iwae-digits")
+    assert iwae.value < elbo.value
+    for score in (elbo, iwae):
+        assert score.protocol["unit"] == "bits a value"
+        assert (score.protocol["likelihood"], score.protocol["levels"]) == ("bound", 256)
+        assert score.protocol["images"] == "40 of the test split"
+    assert len(elbo.parts) == 40
+    with pytest.raises(BadInput, match="cannot be ranked"):
+        scores.verdict(elbo, iwae)
+
+
+def test_a_bound_is_what_the_model_says(tmp_path):
+    vae = families.get("vae")
+    model = vae.model(vae.config(shape=(1, 28, 28), code=2, width=8))
+    test = data.open("digits", "test")
+    found = genzoo.evaluate(model, data="digits", metrics="elbo", seed=5).scores[0]
+    (x,) = (test.batch(range(len(test))),)
+    parts = [model.log_prob(x[i : i + 250], seed=5 + i) for i in range(0, len(x), 250)]
+    assert found.value == pytest.approx(-torch.cat(parts).mean().item(), rel=1e-5)
+    assert found.protocol["unit"] == "nats an image"
+    assert "continuum" in found.protocol["levels"]
+
+
+@pytest.mark.parametrize(
+    ("model", "metric", "said"),
+    [
+        ("vae-mnist", "nll", "of the kind bound, which elbo or iwae takes"),
+        ("dcgan-mnist", "elbo", "gives no likelihood; parzen estimates one"),
+        ("dcgan-mnist", "labels", "it takes no classes"),
+        ("pixelcnn-mnist", "probe", "no discriminator; and it encodes nothing"),
+        ("vae-mnist", "translated", "does not translate"),
+        ("vae-celeba", "cs", "tells no classes apart"),
+    ],
+)
+def test_a_metric_says_which_ability_is_missing(model, metric, said):
+    with pytest.raises(BadInput, match=said):
+        genzoo.evaluate(model, metrics=metric, n=1280, device="cpu")
+
+
+def test_a_conditional_model_draws_what_it_is_asked_for():
+    labels, variety = genzoo.evaluate(
+        "cgan-mnist", metrics="labels,variety", n=500, device="cpu"
+    ).scores
+    assert labels.value > 95
+    assert labels.floor > 99
+    assert 0.7 < variety.value < 1.2
+    with pytest.raises(BadInput, match="labels-mnist is of models, and images:"):
+        genzoo.evaluate(f"images:{Path(__file__).parents[1] / 'docs/pictures'}", data="mnist",
+                        metrics="labels", size=28, channels=1)  # fmt: skip
+
+
+def test_one_picture_for_each_class_has_no_variety():
+    class Parrot(genzoo.Sampler):
+        shape, num_classes, range = (1, 28, 28), 10, (0.0, 1.0)
+
+        def __init__(self):
+            super().__init__(None)
+            test = data.open("digits", "test")
+            first = [int((test.labels == k).argmax()) for k in range(10)]
+            self.register_buffer("shown", test.batch(first))
+
+        def generate(self, draws, labels=None):
+            return self.shown[labels]
+
+    variety, memorised = genzoo.evaluate(
+        Parrot(), data="digits", features="mnist", metrics="variety,copied", n=400
+    ).scores
+    assert variety.value == pytest.approx(0, abs=1e-5)
+    assert memorised.value > 0.5
+
+
+def test_what_was_learnt_by_heart_is_found():
+    """Training images themselves, and held-out ones in their place."""
+    for split, near in (("train", True), ("test", False)):
+        shown = subjects.Pictures("shown", data.open("digits", split))
+        real = Real("digits", "mnist")
+        wanted = kinds.named(["memorised", "copied"], real)
+        for score in evaluating.measured(shown, wanted, 200, 0):
+            assert (score.value < 0.1) == near
+            assert (score.details["p-value"] < 1e-6) == near
+
+
+def test_missed_classes_are_counted():
+    """Of the classes' shares half are missing: KL is the logarithm of two."""
+    metric = standard.Modes(Real("mnist"))
+    test = metric.real.reference.test
+    even = test[metric.real.features.logits(test).argmax(1) % 2 == 0]
+    found = metric.judged(even)
+    assert found.details == {"classes": 10, "classes hit": 5}
+    assert found.parts.mean() == pytest.approx(np.log(2), abs=0.05)
+    assert metric.judged(test).parts.mean() < 0.05
+
+
+# ------------------------------------------------------------------------------ metrics by name
+
+
+def test_a_name_is_a_kind_with_or_without_what_it_is_of():
+    real = Real("digits", "mnist")
+    named = kinds.named(["fd", "fd-mnist", "nll", "nll-digits", "sharpness-digits"], real)
+    assert [metric.name for metric in named] == ["fd-mnist", "nll-digits", "sharpness-digits"]
+    assert kinds.named(["fd-fashion-mnist"], real)[0].name == "fd-fashion-mnist"
+    with pytest.raises(UnknownName, match="did you mean fd-mnist"):
+        kinds.named(["fd-minst"], real)
+    with pytest.raises(BadInput, match="no metric is named"):
+        kinds.named([""], real)
+
+
+def test_what_the_field_calls_them_is_in_the_features_of_the_field():
+    names = [
+        m.name for m in kinds.named(["fid", "kid", "is", "precision-inception"], Real("mnist"))
+    ]
+    assert names == ["fid", "kid", "is", "precision-inception"]
+
+
+class Brightness(scores.SampleMetric):
+    """A third party's metric: how bright, as a share of the real images' brightness."""
+
+    kind, goal, about, least = "brightness", "one", "mean of the pixels, real images = 1", 4
+
+    @property
+    def name(self):
+        return f"brightness-{self.real.data}"
+
+    @property
+    def measure(self):
+        return _brightness
+
+    def conditions(self):
+        return {"data": self.real.data}
+
+    def judged(self, measured):
+        real = self.real.open("train").array.mean() / 255
+        return scores.Found(np.array([part.mean() / real for part in np.array_split(measured, 4)]))
+
+    def floor(self, n):
+        return None
+
+
+def _brightness(x):
+    return x.flatten(1).mean(1).numpy()
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """``Brightness`` as a distribution of its own brings it."""
+    home = tmp_path / "site"
+    meta = home / "made_metric-1.0.dist-info"
+    meta.mkdir(parents=True)
+    code = "import genzoo\nfrom test_evaluating_metric import Brightness\n"
+    code += "@genzoo.hookimpl\ndef genzoo_metric():\n    return Brightness\n"
+    (home / "made_metric.py").write_text(code)
+    meta.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: made-metric\nVersion: 1.0\n")
+    meta.joinpath("entry_points.txt").write_text("[genzoo.metrics]\nbrightness = made_metric\n")
+    module = type(sys)("test_evaluating_metric")
+    module.Brightness = Brightness
+    monkeypatch.setitem(sys.modules, "test_evaluating_metric", module)
+    monkeypatch.syspath_prepend(home)
+    families._load.cache_clear()
+    yield
+    families._load.cache_clear()
+    sys.modules.pop("made_metric", None)
+
+
+def test_a_plugins_metric_goes_everywhere_ours_go(plugin, capsys, tmp_path):
+    assert "brightness" in kinds.names()
+    told = {"data": "digits", "features": "mnist", "n": 1280, "device": "cpu"}
+    (score,) = genzoo.evaluate("dcgan-mnist", metrics="brightness", **told).scores
+    assert score.metric == "brightness-digits"
+    del told["features"]  # it asks for none
+    (again,) = genzoo.evaluate("dcgan-mnist", metrics="brightness", **told).scores
+    assert again.value == score.value
+    told["features"] = "mnist"
+    both = genzoo.compare("vae-mnist", "dcgan-mnist", metrics="brightness,fd", **told)
+    assert both.scores["brightness-digits"][1].value == score.value
+    assert cli.run(["metrics"]) == 0
+    assert "mean of the pixels" in capsys.readouterr().out
+
+
+def test_a_plugin_that_hands_over_something_else_is_named(plugin, monkeypatch):
+    monkeypatch.setattr(sys.modules["test_evaluating_metric"], "Brightness", int)
+    with pytest.raises(Failed, match="'brightness' must hand over a SampleMetric or ModelMetric"):
+        kinds.named(["brightness"], Real("mnist"))
+
+
+# ---------------------------------------------------------------------------------- what it refuses
+
+
+def test_bad_input_is_told_in_a_line(tmp_path, wide):
+    few, empty = pictures(tmp_path / "few", 1), tmp_path / "empty"
+    empty.mkdir()
+    colour = pictures(tmp_path / "colour", 50, size=32, mode="RGB")
+    wrong = {
+        ("no images in", f"images:{empty}"): {"data": "mnist"},
+        ("there is no folder", f"images:{tmp_path / 'none'}"): {"data": "mnist"},
+        ("at least 1,280 samples, got 1", f"images:{few}"): {"data": "mnist"},
+        ("--data names", f"images:{few}"): {},
+        ("mnist is 1x28x28, and its samples 3x32x32: --size 28 --channels 1", f"images:{colour}"): {
+            "data": "mnist", "metrics": "kd",
+        },
+        ("at least 40 samples, got 1", "dcgan-mnist"): {"metrics": "sharpness", "n": 1},
+        ("no model is called 'nobody'", "nobody"): {},
+        ("no data set is called 'nowhere'", "dcgan-mnist"): {"data": "nowhere", "features": "mnist",
+                                                             "metrics": "fd"},
+        ("there is no classifier of digits", "dcgan-mnist"): {"data": "digits"},
+        ("holds 50 images, got n 90", f"images:{colour}"): {
+            "data": "mnist", "metrics": "sharpness", "n": 90, "size": 28, "channels": 1,
+        },
+    }  # fmt: skip
+    for (said, subject), told in wrong.items():
+        with pytest.raises((BadInput, UnknownName), match=said.replace("(", r"\(")):
+            genzoo.evaluate(subject, device="cpu", **told)
+
+
+def test_one_real_image_is_no_reference(tmp_path, wide):
+    one, some = pictures(tmp_path / "one", 1), pictures(tmp_path / "some", 30)
+    with pytest.raises(BadInput, match="has 1 image: a distance takes at least 2"):
+        genzoo.evaluate(f"images:{some}", data=f"images:{one}", metrics="fd", features=wide)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("no_such_module:net", "No module named 'no_such_module'"),
+        ("made_features:nothing", "has no attribute 'nothing'"),
+        ("made_features:number", "are a int, no network"),
+        ("made_features:crooked", r"must give a tensor \(40, d\) of features"),
+    ],
+)
+def test_features_that_cannot_be_had_are_told_in_a_line(path, said, wide, tmp_path):
+    folder = pictures(tmp_path / "made", 40)
+    with pytest.raises((BadInput, Failed), match=said):
+        genzoo.evaluate(f"images:{folder}", data=f"images:{folder}", metrics="fd", features=path)
+
+
+def test_a_model_that_draws_no_numbers_is_named():
+    class Broken(genzoo.Sampler):
+        shape, range = (1, 28, 28), None
+
+        def generate(self, draws, labels=None):
+            x = draws.uniform(*self.shape)
+            x[3, 0, 5, 5] = float("nan")
+            return x
+
+    with pytest.raises(Failed, match=r"Broken drew values that are not finite: .* \(0, 3\)"):
+        genzoo.evaluate(Broken(None), data="mnist", metrics="sharpness", n=40)
+    with pytest.raises(BadInput, match="no NaN"):
+        standard.Sharpness(Real("mnist"))(torch.full((40, 1, 28, 28), torch.nan))
+
+
+def test_points_are_no_images(conditional):
+    with pytest.raises(BadInput, match="draws 2, which are no images"):
+        genzoo.evaluate(conditional, data="mnist", metrics="sharpness", n=40)
+
+
+def test_few_samples_of_wide_features_warn(tmp_path, wide, monkeypatch, caplog):
+    monkeypatch.setattr(standard, "NARROW", 2)
+    folder = pictures(tmp_path / "made", 10)
+    told = {"data": f"images:{folder}", "features": wide}
+    genzoo.evaluate(f"images:{folder}", metrics="fd", n=5, **told)
+    assert "mostly bias below 6, the width of its features: take more, or kd-Wide" in caplog.text
+    caplog.clear()
+    genzoo.evaluate(f"images:{folder}", metrics="fd", n=10, **told)
+    assert not caplog.text
+
+
+# ------------------------------------------------------------------------------------ command line
+
+
+def test_the_command_prints_a_table_and_protocols(capsys):
+    assert cli.run(["evaluate", "dcgan-mnist", "--metrics", "sharpness", "-n", "80"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("dcgan-mnist on mnist\n")
+    assert "sharpness-mnist: samples 80, seed 0, pixels 8 bits, parts 40" in out
+
+
+def test_the_command_prints_json(capsys):
+    line = ["evaluate", "dcgan-mnist", "--metrics", "sharpness,kd", "-n", "1000", "--json"]
+    assert cli.run(line) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [s["name"] for s in told["scores"]] == ["sharpness-mnist", "kd-mnist"]
+    assert set(told) == {"genzoo", "name", "data", "scores"}
+
+
+def test_interrupted_half_way_it_leaves_nothing(tmp_path, monkeypatch, capsys, wide):
+    folder = pictures(tmp_path / "made", 600)
+    calls = []
+
+    def stop(self, x):
+        calls.append(len(x))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return x.mean((2, 3)).numpy()
+
+    monkeypatch.setattr(features.Given, "__call__", stop)
+    told = [f"images:{folder}", "--data", f"images:{folder}", "--metrics", "fd", "--features", wide]
+    assert cli.run(["evaluate", *told]) == 130
+    assert not [*(tmp_path / "home").glob("references/*")]
+    assert capsys.readouterr().out == ""
+
+
+def test_nothing_is_measured_twice(monkeypatch):
+    """One pass over the samples, and one look at each, serve all metrics of the same features."""
+    looks = []
+    seen = features.Small.__call__
+    monkeypatch.setattr(
+        features.Small, "__call__", lambda self, x: looks.append(len(x)) or seen(self, x)
+    )
+    genzoo.evaluate("dcgan-mnist", metrics="fd,kd,recall,cs", n=1280, device="cpu")
+    assert sum(looks) == 1280

@@ -1,0 +1,176 @@
+"""verify: a card's numbers hold, or it says which do not; nothing is downloaded."""
+
+import base64
+import json
+import zlib
+
+import numpy as np
+import pytest
+
+import genzoo
+from genzoo import cards, cli, data, store, verifying
+from genzoo.errors import UnknownName
+from genzoo.verifying import Check
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A card with two scores of few samples, and one that its own script measured."""
+    folder = tmp_path_factory.mktemp("cards") / "mine"
+    store.save(genzoo.load("dcgan-mnist", device="cpu"), folder)
+    cards.complete(folder)
+    told = {"n": 1000, "device": "cpu"}
+    genzoo.evaluate(folder, metrics="sharpness,kd", **told).write()
+    scores = [{"name": "grace", "value": 7, "protocol": {"by": "eye"}}]
+    cards.add_scores(folder, scores)
+    return folder
+
+
+@pytest.fixture
+def card(measured, tmp_path):
+    """A copy of it, to spoil."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for path in measured.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+def spoilt(card, change):
+    metrics = json.loads((card / "metrics.json").read_text())
+    change(metrics)
+    (card / "metrics.json").write_text(json.dumps(metrics))
+
+
+def named(metrics, name):
+    return next(s for s in metrics["scores"] if s["name"] == name)
+
+
+def states(checks):
+    return {check.what: check.state for check in checks}
+
+
+def test_what_was_measured_is_found_again(card):
+    found = [*verifying.verify(card)]
+    assert states(found) == {
+        "fingerprint": "ok",
+        "grace": "skipped",
+        "sharpness-mnist": "ok",
+        "kd-mnist": "ok",
+    }
+    assert found[0].what == "fingerprint"
+    for check in found[2:]:
+        assert abs(check.kept - check.found) <= check.tolerance
+    assert "measured otherwise" in found[1].why
+
+
+def test_a_number_beyond_its_tolerance_differs(card):
+    def change(metrics):
+        score = named(metrics, "sharpness-mnist")
+        score["value"] += 1.5 * score["tolerance"]
+
+    spoilt(card, change)
+    found = {check.what: check for check in verifying.verify(card)}
+    assert found["sharpness-mnist"].state == "differs"
+    assert "away, allowed are" in found["sharpness-mnist"].why
+    assert found["kd-mnist"].state == "ok"
+
+
+def test_another_protocol_differs_whatever_the_value(card):
+    spoilt(card, lambda m: named(m, "kd-mnist")["protocol"].update(features_sha256="0" * 64))
+    found = {check.what: check for check in verifying.verify(card)}
+    assert found["kd-mnist"].state == "differs"
+    assert "another protocol now: features_sha256" in found["kd-mnist"].why
+
+
+def test_a_card_that_asks_for_nonsense_differs(card):
+    spoilt(card, lambda m: named(m, "kd-mnist")["asked"].update(colour="blue"))
+    found = {check.what: check for check in verifying.verify(card)}
+    assert (found["kd-mnist"].state, "colour" in found["kd-mnist"].why) == ("differs", True)
+
+
+def test_another_models_fingerprint_differs(card):
+    other = cards.fingerprint(genzoo.load("gan-mnist", device="cpu"))
+    spoilt(card, lambda m: m.update(fingerprint=other))
+    first = next(verifying.verify(card))
+    assert (first.what, first.state) == ("fingerprint", "differs")
+    assert "of 256 levels" in first.why
+
+
+def test_a_level_more_or_less_is_another_machines_rounding(card):
+    def change(metrics):
+        content = zlib.decompress(base64.b64decode(metrics["fingerprint"]))
+        kept = np.frombuffer(content, np.uint8).astype(int)
+        kept += np.where(kept > 128, -verifying.LEVELS, verifying.LEVELS)
+        packed = zlib.compress(kept.astype(np.uint8).tobytes())
+        metrics["fingerprint"] = base64.b64encode(packed).decode()
+
+    spoilt(card, change)
+    first = next(verifying.verify(card))
+    assert (first.state, first.found) == ("ok", verifying.LEVELS)
+
+
+def test_what_needs_data_is_skipped_without_them(card, monkeypatch):
+    """And nothing is downloaded for it."""
+    monkeypatch.delenv("GENZOO_DATA", raising=False)
+    monkeypatch.setattr(data.named, "_download", lambda *_: pytest.fail("downloads"))
+    asked = {"metrics": "copied-mnist", "data": "mnist", "seed": 0}
+    told = {"name": "copied-mnist", "value": 1.0, "tolerance": 0.1, "protocol": {}, "asked": asked}
+    spoilt(card, lambda m: m.update(scores=[told]))
+    (_, check) = verifying.verify(card)
+    assert check.state == "skipped"
+    assert "mnist" in check.why
+
+
+def test_a_card_without_numbers_has_nothing_to_verify(card):
+    (card / "metrics.json").unlink()
+    assert [*verifying.verify(card)] == [
+        Check("fingerprint", "skipped", why="the card has none"),
+    ]
+
+
+def test_an_unknown_model_is_named():
+    with pytest.raises(UnknownName, match="did you mean vae-mnist"):
+        next(verifying.verify("vae-minst"))
+
+
+# ------------------------------------------------------------------------------------ command line
+
+
+def test_the_command_says_what_holds(card, capsys):
+    assert cli.run(["verify", str(card)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any("kd-mnist" in line and " ok " in line for line in lines)
+
+
+def test_the_command_fails_where_one_differs(card, capsys):
+    spoilt(card, lambda m: named(m, "kd-mnist").update(value=5.0))
+    assert cli.run(["verify", str(card), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [c["what"] for c in found if c["state"] == "differs"] == ["kd-mnist"]
+
+
+def test_the_command_takes_names_or_all(capsys):
+    assert cli.run(["verify"]) == 2
+    assert cli.run(["verify", "vae-mnist", "--all"]) == 2
+    assert capsys.readouterr().err.count("--all") == 2
+
+
+@pytest.mark.parametrize("name", ["dcgan-mnist", "vae-mnist"])
+def test_cards_that_come_along_hold_without_any_data(name, monkeypatch):
+    monkeypatch.delenv("GENZOO_DATA", raising=False)
+    metrics = cards.read_metrics(cards.home() / name)
+    metrics["scores"] = [s for s in metrics["scores"] if s["name"] in ("kd-mnist", "cs-mnist")]
+    assert len(metrics["scores"]) == 2
+    monkeypatch.setattr(cards, "read_metrics", lambda folder: metrics)
+    assert set(states(verifying.verify(name)).values()) == {"ok"}
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_every_number_of_every_card_holds():
+    """What ``genzoo verify --all`` says: it takes a while."""
+    found = {name: [*verifying.verify(name)] for name in cards.names()}
+    wrong = {k: [c for c in v if c.state != "ok"] for k, v in found.items()}
+    assert {k: v for k, v in wrong.items() if v} == {}
+    assert all(len(checks) > 1 for checks in found.values()), "a card without a score"
