@@ -1,0 +1,21 @@
+"""cite: how to name a model in a paper."""
+
+from typing import Annotated
+
+import typer
+
+from genzoo.cli.app import Json, app, as_json
+
+
+@app.command()
+def cite(
+    name: Annotated[str, typer.Argument(help="A model, a folder or a family.")], json: Json = False
+) -> None:
+    """Print BibTeX for a model and for its family's paper."""
+    from genzoo import publishing
+
+    entries = publishing.cite(name)
+    if json:
+        as_json({"name": name, "bibtex": entries})
+    else:
+        print(entries)

@@ -1,0 +1,30 @@
+"""pull: a model from the Hub as a folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genzoo.cli.app import Force, Json, app, as_json
+
+
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="owner/name, or owner/name@revision.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The folder; else the model's name.")
+    ] = None,
+    discriminator: Annotated[
+        bool, typer.Option("--discriminator", help="The discriminator, too.")
+    ] = False,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Fetch a model of the Hugging Face Hub into a folder of your own."""
+    from genzoo import publishing
+
+    folder = publishing.pull(name, output, discriminator=discriminator, force=force)
+    if json:
+        as_json({"path": str(folder), "files": sorted(path.name for path in folder.iterdir())})
+    else:
+        print(folder)

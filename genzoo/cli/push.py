@@ -1,0 +1,26 @@
+"""push: a model to the Hub."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genzoo.cli.app import Json, app, as_json
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="A model's folder, as genzoo train makes it.")],
+    repo: Annotated[str, typer.Argument(help="Where it goes: owner/name.")],
+    private: Annotated[bool, typer.Option("--private", help="For you alone.")] = False,
+    tag: Annotated[str | None, typer.Option(help="A name for this version: v1.")] = None,
+    json: Json = False,
+) -> None:
+    """Send a model to the Hugging Face Hub, after a look at what would be public."""
+    from genzoo import publishing
+
+    pushed = publishing.push(folder, repo, private=private, tag=tag)
+    if json:
+        as_json(vars(pushed))
+    else:
+        print(pushed.url)

@@ -1,0 +1,213 @@
+"""Models sent to the Hub after a look at what would be public, fetched as folders, and cited."""
+
+import logging
+import os
+import re
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from genzoo import cards, families, hub, store
+from genzoo.errors import BadInput, Failed, InvalidModel
+from genzoo.files import check_free, expanded
+from genzoo.hub import Pushed
+from genzoo.schemas import Name, Schema, checked
+from genzoo.store import CONFIG, DISCRIMINATOR, FILES, Manifest
+
+_README, _METRICS, _PICTURE = "README.md", "metrics.json", "samples.png"
+_FRONT = re.compile(r"\A---\r?\n.*?^---[ \t]*\r?\n", re.DOTALL | re.MULTILINE)
+_ARXIV = re.compile(r"arxiv:(?P<id>(?P<year>\d\d)(?P<month>\d\d)\.\d{4,5})", re.IGNORECASE)
+_TEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "_%&#$"},
+}  # fmt: skip
+log = logging.getLogger("genzoo")
+
+
+class _Score(Schema, extra="ignore", use_attribute_docstrings=False):
+    """What every score has; others may say more."""
+
+    name: Name
+    value: float
+    protocol: Annotated[dict[str, Any], Field(min_length=1)]
+
+
+def push(folder: str | Path, repo: str, *, private: bool = False, tag: str | None = None) -> Pushed:
+    """Send the model in ``folder`` to the Hub as ``repo``, ``owner/name``: one commit, and a tag.
+
+    It must load with its hashes, have a licence, scores with protocols, and be no link. Nothing
+    but a model's own files is sent, and README.md with the metadata of what is sent. Raises
+    InvalidModel, BadInput, UnknownName, Unreachable.
+    """
+    at = hub.address(repo)
+    if at.revision is not None or "/" not in repo:
+        raise BadInput(f"a push goes to owner/name, got {repo[:120]!r}: a version is a tag")
+    if tag is not None:
+        hub.address(f"{repo}@{tag}")  # raises where that could never be asked for
+    folder = expanded(folder)
+    store.read_manifest(folder)  # says best what is wrong with a folder that is none
+    with tempfile.TemporaryDirectory() as outer:
+        aside = Path(outer) / "model"
+        aside.mkdir()
+        for name in FILES:
+            if os.path.lexists(folder / name):
+                _copy(folder / name, aside / name)
+        with hub.shown_as(aside, str(folder)):
+            _make_ready(aside, repo)
+        return hub.upload(aside, repo, private=private, tag=tag)
+
+
+def pull(
+    name: str,
+    folder: str | Path | None = None,
+    *,
+    discriminator: bool = False,
+    force: bool = False,
+    local_files_only: bool = False,
+) -> Path:
+    """The Hub's model ``name`` as a folder of your own, by default the model's name.
+
+    Everything but samples.png comes along, which ``sample`` draws again. Raises as ``load``.
+    """
+    at = hub.address(name)
+    target = expanded(folder or at.repo.partition("/")[2])
+    check_free(target, FILES, force)
+    source = hub.fetch(name, discriminator=discriminator, local_files_only=local_files_only)
+    wanted = [f for f in FILES if (source / f).is_file() and (discriminator or f != DISCRIMINATOR)]
+    store.write_folder(target, {f: (source / f).read_bytes() for f in wanted}, force=force)
+    return target
+
+
+def cite(name: str | Path) -> str:
+    """BibTeX for the paper of a model's family and for the model itself. Raises as ``load``."""
+    folder = cards.find(name)
+    manifest = store.read_manifest(folder)
+    entries = [_paper(manifest.family), _model(manifest, str(name), hub.commit_of(folder))]
+    return "\n\n".join(entries)
+
+
+# ---------------------------------------------------------------------------------------- push
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A plain file's content; a link is not followed, not even one made this very moment."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        if source.is_symlink():
+            raise InvalidModel(f"{source} is a link, and only plain files are pushed")
+        with open(os.open(source, flags), "rb") as file:  # noqa: PTH123 (pathlib opens no number)
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise InvalidModel(f"{source} is not a plain file")
+            with target.open("wb") as copy:
+                shutil.copyfileobj(file, copy)
+    except OSError as error:
+        raise Failed(f"cannot copy {source}: {error.strerror or error}") from error
+
+
+def _make_ready(folder: Path, repo: str) -> None:
+    """Check what would be public, and let README.md say what the other files say."""
+    manifest = store.read_manifest(folder)
+    model = store.load(folder, "cpu")
+    _check_licence(folder, manifest)
+    if manifest.discriminator_sha256 is not None:
+        if not (folder / DISCRIMINATOR).is_file():
+            hint = "genzoo pull --discriminator fetches it"
+            raise InvalidModel(f"{folder} has no {DISCRIMINATOR}, which its {CONFIG} names: {hint}")
+        store.load_discriminator(folder, "cpu")
+    elif (folder / DISCRIMINATOR).exists():
+        raise InvalidModel(f"{folder} has a {DISCRIMINATOR} that its {CONFIG} does not know")
+    metrics = _scored(folder, repo)
+    pictured = getattr(model, "is_images", False)
+    if pictured:
+        _check_picture(folder)
+    rendered = cards.render(manifest, metrics, pictured)
+    (folder / _README).write_bytes(_readme(folder, manifest, rendered, repo).encode())
+
+
+def _check_licence(folder: Path, manifest: Manifest) -> None:
+    """A licence is somebody's decision; genzoo takes none for them."""
+    if manifest.licence in ("", "unknown"):
+        hint = 'genzoo train --licence NAME says it; in Python genzoo.save(..., licence="mit")'
+        raise BadInput(f"{folder} has no licence: {hint}")
+    if manifest.licence == cards.RESTRICTED and not manifest.terms:
+        raise BadInput(f"{folder}: the licence is {manifest.licence}, and {CONFIG} gives no terms")
+
+
+def _scored(folder: Path, repo: str) -> dict[str, Any]:
+    """What metrics.json holds, each score with its protocol."""
+    metrics, where = cards.read_metrics(folder), folder / _METRICS
+    if not metrics:
+        hint = "genzoo train writes it; in Python genzoo.cards.complete(folder)"
+        raise BadInput(f"{folder} has no {_METRICS}: {hint}")
+    scores = metrics.get("scores", [])
+    for score in scores if isinstance(scores, list) else [scores]:
+        checked(_Score, score, f"{where}: scores", InvalidModel)
+    if not scores:
+        log.warning("%s has no scores: its page will say that nothing was measured", repo)
+    return metrics
+
+
+def _check_picture(folder: Path) -> None:
+    path = folder / _PICTURE
+    if not path.exists():
+        hint = f"genzoo sample {folder} -o {path}"
+        raise BadInput(f"{folder} has no {_PICTURE}, the samples that its page shows: {hint}")
+    if not store.read_capped(path, 16 << 20).startswith(b"\x89PNG\r\n\x1a\n"):
+        raise InvalidModel(f"{path} is no PNG picture")
+
+
+def _readme(folder: Path, manifest: Manifest, rendered: str, repo: str) -> str:
+    """The metadata anew, the words as they are; how to load it from where it goes."""
+    text = rendered
+    if (folder / _README).exists():
+        try:
+            own = store.read_capped(folder / _README, store.LARGEST_JSON).decode()
+        except UnicodeDecodeError as error:
+            raise InvalidModel(f"{folder / _README} is not UTF-8: {error}") from None
+        front = _FRONT.match(rendered)
+        text = (front[0] if front else "") + _FRONT.sub("", own, count=1)
+    if repo != f"{hub.organisation()}/{manifest.name}":
+        text = text.replace(f'genzoo.load("{manifest.name}")', f'genzoo.load("{repo}")')
+    return text
+
+
+# ---------------------------------------------------------------------------------------- cite
+
+
+def _paper(family: str) -> str:
+    paper = families.get(family).paper
+    facts = {"note": f"The paper of the family {family} in genzoo"}
+    if found := _ARXIV.fullmatch(paper):
+        facts |= {"eprint": found["id"], "archivePrefix": "arXiv", "year": f"20{found['year']}"}
+        facts["url"] = f"https://arxiv.org/abs/{found['id']}"
+    else:
+        facts["howpublished"] = paper
+    return _entry(f"{family}-paper", facts)
+
+
+def _model(manifest: Manifest, name: str, commit: str | None) -> str:
+    facts = {
+        "title": f"{manifest.name}: {manifest.family} trained on {manifest.data or 'own data'}"
+    }
+    if commit is not None:
+        at = hub.address(name)
+        facts["author"] = at.repo.partition("/")[0]
+        facts["url"] = f"https://huggingface.co/{at.repo}/tree/{commit}"
+    weights = f"weights with SHA-256 {manifest.weights_sha256}"
+    plugin = f"{manifest.plugin} {manifest.plugin_version}"
+    facts["note"] = f"Made with genzoo ({plugin}), {weights}, licence {manifest.licence}"
+    return _entry(manifest.name, facts)
+
+
+def _entry(key: str, facts: dict[str, str]) -> str:
+    key = re.sub(r"[^\w.:-]", "-", key, flags=re.ASCII)
+    lines = [f"  {k} = {{{v if k == 'url' else _tex(v)}}}," for k, v in facts.items()]
+    return "\n".join([f"@misc{{genzoo-{key},", *lines, "}"])
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(c, c) for c in text)

@@ -1,0 +1,128 @@
+"""Cards as the Hub's own reader sees them: valid metadata, and the numbers of metrics.json."""
+
+import json
+import re
+
+import pytest
+from huggingface_hub import ModelCard
+
+from genzoo import cards, families, hub, store
+
+CARDS = cards.names()
+
+
+def rendered(name):
+    folder = cards.home() / name
+    manifest, metrics = store.read_manifest(folder), cards.read_metrics(folder)
+    return manifest, metrics, cards.render(manifest, metrics, (folder / "samples.png").exists())
+
+
+def test_there_are_cards_and_most_were_measured():
+    assert len(CARDS) >= 13
+    assert sum(bool(cards.read_metrics(cards.home() / n)["scores"]) for n in CARDS) >= 8
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_the_page_of_every_card_is_valid(name):
+    manifest, _, text = rendered(name)
+    data = ModelCard(text).data
+    assert data.to_dict().get("model-index", [{"name": name}])[0]["name"] == name
+    assert data.library_name == "genzoo"
+    assert data.tags[:2] == ["genzoo", manifest.family]
+    assert manifest.family in families.names()
+    assert data.license == manifest.licence
+    whole = re.split("[:,]", manifest.data)[0]
+    assert data.license != "other" or data.license_name == f"{whole}-terms"
+    assert data.datasets == ([whole] if whole in cards.PREFERRED else None)
+    assert data.pipeline_tag in (None, "unconditional-image-generation", "image-to-image")
+    assert (data.pipeline_tag is None) == bool(manifest.class_names)
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_every_number_on_the_page_of_a_card_is_in_its_metrics(name):
+    _, metrics, text = rendered(name)
+    scores = metrics["scores"]
+    told = ModelCard(text).data.eval_results or []
+    assert [(r.metric_name, r.metric_value) for r in told] == [
+        (s["name"], s["value"]) for s in scores
+    ]
+    assert [r.metric_args for r in told] == [s["protocol"] for s in scores]
+    assert all(isinstance(r.metric_value, int | float) for r in told)
+    rows = [line.split(" | ") for line in text.partition("## Scores")[2].splitlines()]
+    shown = {row[0].removeprefix("| "): row[1] for row in rows if len(row) > 1}
+    for score in scores:
+        assert re.match(r"-?[\d.e+-]+", shown[score["name"]])[0] == f"{score['value']:g}"
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_the_page_of_every_card_says_what_people_ask(name):
+    manifest, _, text = rendered(name)
+    for part in [
+        "![uncurated samples, seed 0](samples.png)",
+        f'genzoo.load("{name}")',
+        manifest.recipe.command,
+        "Intended use:",
+        "Not intended:",
+        "synthetic",
+        "can be wrong about its data",
+        f"Weights: {manifest.licence}.",
+        f"Data: {manifest.terms}." if manifest.terms else "",
+    ]:
+        assert part in text, part
+    assert not re.search("TODO|FIXME|XXX|lorem", text)
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_the_page_on_the_disk_is_the_page(name):
+    _, _, text = rendered(name)
+    assert (cards.home() / name / "README.md").read_text() == text
+
+
+VALUES = [0.5, 5e-05, 1e22, -1.5e-300, 1e16, 3, 0, -7, 10**20, True, False, None, [], {}]
+VALUES += [
+    "",
+    "x",
+    "no",
+    "1.0",
+    "1e5",
+    "a: b",
+    "# c",
+    '"',
+    "\\",
+    "{x}",
+    "é",
+    "😀",
+    "-",
+    "~",
+    "null",
+]
+VALUES += ["2026-11-01", "[", "&a", "*a", "!!python/none", "a\nb", "\t", ["a", 1], {"": ""}]
+VALUES += [{"a: b": [{"c": 1e-09}, None]}]
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_what_the_front_matter_says_is_what_is_read(value):
+    lines = hub.front_matter({"license": "mit", "value": value})
+    assert len(lines) == 4
+    card = ModelCard("\n".join([*lines, "", "Words."]), ignore_metadata_errors=False)
+    read = card.data.to_dict().get("value")
+    assert (read, type(read)) == (value, type(value))
+
+
+@pytest.mark.parametrize("text", ["\x7f", "\x85", "\u2028", "\ud800", "\ufffe", "\u202e"])
+def test_what_yaml_cannot_read_is_left_out(text):
+    lines = hub.front_matter({"license": f"m{text}t", "x": {text: 1}})
+    told = ModelCard("\n".join([*lines, "", "Words."])).data.to_dict()
+    assert told["license"] == "m t"
+
+
+def test_a_protocol_cannot_break_out_of_its_line(folder):
+    nasty = "x\n---\nlicense: gpl\n\x1b[2J\x7f\x85"
+    cards.write_metrics(
+        folder,
+        {"scores": [{"name": "fd", "value": 1e-05, "protocol": {"note": nasty, nasty: 1}}]},
+    )
+    data = ModelCard((folder / "README.md").read_text()).data
+    assert data.license == "mit"
+    assert data.eval_results[0].metric_value == 1e-05
+    assert json.loads((folder / "metrics.json").read_text())["scores"][0]["value"] == 1e-05
