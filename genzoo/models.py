@@ -187,7 +187,8 @@ class Sampler(Model):
             _check_made(self, "drew", x, (len(draws), *self.shape))
             kind = Images if self.is_images else Arrays
             seeds = [(seed, i) for i in draws.indices]
-            yield kind(self.outward(x), part, seeds, self.origin, self.class_names)
+            call = {"method": "sample", "truncation": truncation and float(truncation)}
+            yield kind(self.outward(x), part, seeds, self.origin, self.class_names, call)
             if progress:
                 progress(rows.stop, n)
 
@@ -263,8 +264,8 @@ class Attentive(Sampler):
         x, maps = _infer(self, lambda copy: copy.attend(draws, wanted))
         _check_made(self, "drew", x, (n, *self.shape))
         seeds = [(draws.seed, i) for i in draws.indices]
-        kind = Images if self.is_images else Arrays
-        return kind(self.outward(x), wanted, seeds, self.origin, self.class_names), maps
+        kind, call = Images if self.is_images else Arrays, {"method": "sample", "truncation": None}
+        return kind(self.outward(x), wanted, seeds, self.origin, self.class_names, call), maps
 
 
 class Encoder(Model):
@@ -390,7 +391,8 @@ class Translator(Sampler):
             raise BadInput(f"expected pictures of {self.shape[0]} channels, got {x.shape[1]}")
         seeds = [(checked_seed(seed), i) for i in range(len(x))]
         made = [self._converted(x, to, seed, rows) for rows in _portions(len(x), batch_size)]
-        return Images(torch.cat(made), None, seeds, self.origin)
+        call = {"method": "translate", "to": to}
+        return Images(torch.cat(made), None, seeds, self.origin, call=call)
 
     def _converted(self, x: Tensor, to: str, seed: int, rows: slice) -> Tensor:
         draws = Draws(seed, _places(rows), "translate", self.device)

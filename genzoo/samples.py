@@ -5,7 +5,7 @@ import json
 import math
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, final
@@ -20,8 +20,10 @@ from genzoo.files import expanded, write_whole
 from genzoo.version import VERSION
 
 LARGEST_SHEET = 64_000_000  # pixels; Pillow warns of decompression bombs from 89 million on
+# What every picture says of itself, and the name of the PNG text that says whose it is.
+SYNTHETIC, KEYWORD = "Synthetic: drawn by a generative model.", "genzoo"
 # IPTC's term for media that a trained model made, as XMP: what photo software and archives read.
-_XMP = (
+XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
     '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
@@ -46,7 +48,8 @@ class Samples(ABC):
     """What one call to ``sample`` drew: ``tensor`` is ``(n, *shape)``, ``labels`` ``(n,)`` or None.
 
     ``seeds`` holds each sample's (seed, index): ``model.sample(1, seed=seed, start=index)`` draws
-    it again. Behaves as a sequence, and as an array for ``torch.as_tensor`` and ``np.asarray``.
+    it again, if that is the ``call`` that drew it: its ``method``, and what it was told beside.
+    Behaves as a sequence, and as an array for ``torch.as_tensor`` and ``np.asarray``.
     """
 
     def __init__(
@@ -56,9 +59,10 @@ class Samples(ABC):
         seeds: Sequence[tuple[int, int]] = (),
         origin: Origin | None = None,
         class_names: Sequence[str] = (),
+        call: Mapping[str, Any] | None = None,
     ):
         self.tensor, self.labels, self.seeds = tensor, labels, tuple(seeds)
-        self.origin, self.class_names = origin, tuple(class_names)
+        self.origin, self.class_names, self.call = origin, tuple(class_names), call
 
     @abstractmethod
     def save(self, path: str | Path) -> Path:
@@ -79,7 +83,7 @@ class Samples(ABC):
             rows = slice(i, i + 1 or None)
         labels = None if self.labels is None else self.labels[rows]
         return type(self)(
-            self.tensor[rows], labels, self.seeds[rows], self.origin, self.class_names
+            self.tensor[rows], labels, self.seeds[rows], self.origin, self.class_names, self.call
         )
 
     @final
@@ -114,14 +118,16 @@ class Samples(ABC):
         labels = torch.cat(labelled) if labelled else None
         seeds = [seed for part in parts for seed in part.seeds]
         tensor = torch.cat([p.tensor for p in parts])
-        return cls(tensor, labels, seeds, first.origin, first.class_names)
+        return cls(tensor, labels, seeds, first.origin, first.class_names, first.call)
 
     @final
     def record(self) -> dict[str, Any]:
         """What it takes to draw these again, for JSON."""
         made = None if self.origin is None else vars(self.origin)
         labels = None if self.labels is None else self.labels.tolist()
-        return {"genzoo": VERSION, "origin": made, "seeds": self.seeds, "labels": labels}
+        call = None if self.call is None else dict(self.call)
+        told = {"genzoo": VERSION, "origin": made, "call": call}
+        return {**told, "seeds": self.seeds, "labels": labels}
 
 
 @final
@@ -159,17 +165,21 @@ class Images(Samples):
             sheet[top : top + height * scale, left : left + width * scale] = cell
         return _picture(sheet)
 
-    def save(self, path: str | Path, scale: int | None = None) -> Path:
-        """Write the grid as a PNG that says it is synthetic, by which model, from which seeds."""
-        return _write(path, ".png", self.png(scale))
+    def save(self, path: str | Path, scale: int | None = None, *, metadata: bool = True) -> Path:
+        """Write the grid as a PNG that says it is synthetic, by which model, from which seeds.
 
-    def png(self, scale: int | None = None) -> bytes:
+        Without ``metadata`` it says that it is synthetic, and no more.
+        """
+        return _write(path, ".png", self.png(scale, metadata=metadata))
+
+    def png(self, scale: int | None = None, *, metadata: bool = True) -> bytes:
         """The grid as the bytes of a PNG file."""
         about = PngImagePlugin.PngInfo()
-        about.add_text("Software", f"genzoo {VERSION}")
-        about.add_text("Comment", "Synthetic: drawn by a generative model.")
-        about.add_text("genzoo", json.dumps(self.record()))
-        about.add_itxt("XML:com.adobe.xmp", _XMP)
+        about.add_text("Comment", SYNTHETIC)
+        about.add_itxt("XML:com.adobe.xmp", XMP)
+        if metadata:
+            about.add_text("Software", f"genzoo {VERSION}")
+            about.add_text(KEYWORD, json.dumps(self.record()))
         buffer = io.BytesIO()
         picture = self.grid(scale=scale) if len(self) != 1 else self.grid(scale=scale or 1, gap=0)
         picture.save(buffer, "PNG", pnginfo=about, optimize=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 from genzoo.errors import BadInput, Failed
 from genzoo.files import whole
 from genzoo.models import Model
-from genzoo.samples import Images, Samples, check_sheet
+from genzoo.samples import SYNTHETIC, Images, Samples, check_sheet
 
 
 def check_target(path: Path, n: int, model: Model, scale: int | None, force: bool) -> None:
@@ -38,18 +38,25 @@ def check_target(path: Path, n: int, model: Model, scale: int | None, force: boo
         raise BadInput(f"{path} holds other things than samples: choose another -o")
 
 
-def write(parts: Iterator[Samples], n: int, path: Path, scale: int | None = None) -> dict[str, Any]:
+def write(
+    parts: Iterator[Samples],
+    n: int,
+    path: Path,
+    scale: int | None = None,
+    metadata: bool = True,
+) -> dict[str, Any]:
     """Write all ``n`` of ``parts`` to ``path``, whole or not at all; what it takes to draw them
-    again. A grid is made in memory; an array or a folder may be of any size.
+    again. A grid is made in memory; an array or a folder may be of any size. Without ``metadata``
+    pictures say that they are synthetic, and no more.
     """
     if path.suffix == "":
-        return _write_folder(parts, path)
+        return _write_folder(parts, path, metadata)
     if path.suffix == ".npy":
         return _write_array(parts, n, path)
     drawn = list(parts)
     samples = type(drawn[0]).join(drawn)
     assert isinstance(samples, Images)
-    samples.save(path, scale)
+    samples.save(path, scale, metadata=metadata)
     return samples.record()
 
 
@@ -68,8 +75,11 @@ def watchable(model: Model, parts: Iterator[Samples], n: int, path: Path, force:
     return samples
 
 
-def watch(samples: Images, path: Path, frames: int = 100) -> None:
-    """Write a GIF of pictures that appear pixel by pixel, row by row, as they were drawn."""
+def watch(samples: Images, path: Path, frames: int = 100, metadata: bool = True) -> None:
+    """Write a GIF of pictures that appear pixel by pixel, row by row, as they were drawn.
+
+    Its comment is a line that says it is synthetic and, with ``metadata``, the record.
+    """
     height, width = samples.tensor.shape[-2:]
     order = torch.arange(height * width).view(height, width)
     shown = []
@@ -78,7 +88,7 @@ def watch(samples: Images, path: Path, frames: int = 100) -> None:
         cells = samples.tensor * drawn + 0.5 * (1 - drawn)
         shown.append(Images(cells).grid())
     shown += [shown[-1]] * (frames // 4)  # to look at
-    note = b"Synthetic: drawn by a generative model."
+    note = "\n".join([SYNTHETIC, *[json.dumps(samples.record())] * metadata])
     with whole(path) as aside:
         shown[0].save(
             aside, "GIF", save_all=True, append_images=shown[1:], duration=60, loop=0, comment=note
@@ -102,7 +112,8 @@ def overlay(samples: Images, maps: Tensor, places: Sequence[tuple[int, int]]) ->
         marked = picture.clone()
         marked[:, row, column] = torch.tensor([1.0, 0.0, 0.0])
         cells += [marked, picture * (0.15 + 0.85 * light)]
-    return Images(torch.stack(cells), None, samples.seeds[:1], samples.origin)
+    call = {"method": "attention", "places": [*map(list, places)]}
+    return Images(torch.stack(cells), None, samples.seeds[:1], samples.origin, call=call)
 
 
 def _write_array(parts: Iterator[Samples], n: int, path: Path) -> dict[str, Any]:
@@ -121,7 +132,7 @@ def _write_array(parts: Iterator[Samples], n: int, path: Path) -> dict[str, Any]
     return {**record, "n": n, "labels": labels or None}
 
 
-def _write_folder(parts: Iterator[Samples], path: Path) -> dict[str, Any]:
+def _write_folder(parts: Iterator[Samples], path: Path, metadata: bool) -> dict[str, Any]:
     """A file each, in constant memory; the folder gets its name when all are there."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     record: dict[str, Any] = {}
@@ -129,12 +140,16 @@ def _write_folder(parts: Iterator[Samples], path: Path) -> dict[str, Any]:
     try:
         aside.mkdir()
         for n, one in enumerate((one for part in parts for one in part), 1):
-            ending = ".png" if isinstance(one, Images) else ".npy"
-            one.save(aside / f"{one.seeds[0][1]:08}{ending}")
+            file = aside / f"{one.seeds[0][1]:08}"
+            if isinstance(one, Images):
+                one.save(file.with_suffix(".png"), metadata=metadata)
+            else:
+                one.save(file.with_suffix(".npy"))
             record = {**(record or one.record()), "n": n}
             labels += [] if one.labels is None else one.labels.tolist()
         record["labels"] = labels or None
-        (aside / "record.json").write_text(json.dumps(record, indent=2))
+        kept = record if metadata else {"n": n}
+        (aside / "record.json").write_text(json.dumps(kept, indent=2))
         shutil.rmtree(path, ignore_errors=True)
         aside.rename(path)
     except OSError as error:

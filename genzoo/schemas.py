@@ -155,7 +155,7 @@ def _first(failure: ValidationError) -> str:
     """The first of pydantic's complaints: field, what is expected, what there was."""
     errors = failure.errors(include_url=False)
     first = errors[0]
-    field = ".".join(map(str, first["loc"])) or "the whole"
+    field = ".".join(str(part)[:80] for part in first["loc"][:8]) or "the whole"
     got = "" if first["type"] == "missing" else f", got {_short(first['input'])}"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     message = first["msg"].removeprefix("Value error, ").replace("Input should", "should")

@@ -91,6 +91,35 @@ class Manifest(Schema, use_attribute_docstrings=False):
     recipe: Recipe | None = None
 
 
+class Measured(Schema, use_attribute_docstrings=False, extra="ignore"):
+    """A score in ``metrics.json``: what is read of it."""
+
+    name: Annotated[str, Field(max_length=200)]
+    value: float
+    unit: Annotated[str, Field(max_length=40)] = ""
+    interval: tuple[float, float] | None = None
+    floor: float | None = None
+    tolerance: Annotated[float, Field(ge=0)] | None = None
+    protocol: dict[str, Any]
+    details: dict[str, Any] | None = None
+    asked: dict[str, Any] | None = None
+
+
+class Speed(Schema, use_attribute_docstrings=False, extra="ignore"):
+    """How fast a model was, and where."""
+
+    seconds_for_16: Annotated[float, Field(ge=0)]
+    machine: Name
+
+
+class Metrics(Schema, use_attribute_docstrings=False, extra="ignore"):
+    """What is read of ``metrics.json``; a newer genzoo may say more in it."""
+
+    scores: Annotated[tuple[Measured, ...], Field(max_length=1000)] = ()
+    fingerprint: str | None = None
+    speed: Speed | None = None
+
+
 def save(
     model: "Model",
     folder: str | Path,
@@ -210,7 +239,12 @@ def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     if not isinstance(entries, dict):
         raise InvalidModel(f"{path}: header: expected an object")
     found = {k: _entry(path, k, v) for k, v in entries.items() if k != "__metadata__"}
-    if 8 + length + sum(n for _, _, n in found.values()) != size:
+    stop = 0
+    for begin, end in sorted(places for *_, places in found.values()):
+        if begin != stop:
+            raise InvalidModel(f"{path}: header: tensors overlap, or leave bytes between them")
+        stop = end
+    if 8 + length + stop != size:
         raise InvalidModel(f"{path}: the header does not describe its {size} bytes: cut off?")
     return {name: (dtype, shape) for name, (dtype, shape, _) in found.items()}
 
@@ -312,7 +346,7 @@ def _on_meta(build: "Callable[[], Any]", folder: Path) -> Any:
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise InvalidModel(f"{folder}: no model can be built from its config: {reason}") from error
-    limit = _largest_model()
+    limit = largest_model()
     needed = sum(t.numel() * t.element_size() for t in network.state_dict().values())
     if needed > limit:
         raise InvalidModel(f"{folder}: its config asks for {needed} bytes, allowed are {limit}")
@@ -371,7 +405,7 @@ def _hashed(path: Path, sha256: str) -> bytes:
     return content
 
 
-def _largest_model() -> int:
+def largest_model() -> int:
     given = os.environ.get("GENZOO_MAX_WEIGHT_BYTES", str(8 << 30))
     if not given.isdecimal():
         raise BadInput(f"GENZOO_MAX_WEIGHT_BYTES must be a whole number of bytes, got {given!r}")
@@ -401,23 +435,23 @@ def _compare(
             raise InvalidModel(f"{path}: {name} has dtype {dtype}, expected {exact}")
 
 
-def _entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], int]:
-    """(dtype, shape, bytes) of a header's entry."""
+def _entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], tuple[int, int]]:
+    """(dtype, shape, the first byte and the one behind the last) of a header's entry."""
     try:
-        dtype, shape = entry["dtype"], tuple(entry["shape"])
-        start, stop = entry["data_offsets"]
+        dtype, shape, (start, stop) = entry["dtype"], entry["shape"], entry["data_offsets"]
         size = _WIDTHS[dtype]
-        if len(shape) > 64:
+        if type(shape) is not list or len(shape) > 64:
             raise ValueError
-        for side in shape:
+        for side in [start, stop, *shape]:
             if type(side) is not int or not 0 <= side <= 1 << 40:
                 raise ValueError
+        for side in shape:
             size *= side
         if size != stop - start:
             raise ValueError
     except (KeyError, TypeError, ValueError):
         raise InvalidModel(f"{path}: header: the entry {name[:80]!r} is not valid") from None
-    return dtype, shape, size
+    return dtype, tuple(shape), (start, stop)
 
 
 def _packed(network: "nn.Module", dtype: str) -> bytes:

@@ -1,0 +1,441 @@
+"""Ten thousand wrong configs and as many wrong headers: an error of genzoo's, or what they say."""
+
+import hashlib
+import json
+import random
+import struct
+from copy import deepcopy
+from typing import Annotated, Literal
+
+import numpy as np
+import pytest
+import torch
+from pydantic import Field
+from safetensors.torch import save as pack
+from torch import nn
+
+import genzoo
+from genzoo import families, store
+from genzoo.errors import GenzooError
+from genzoo.options import Options
+from genzoo.schemas import Count, Rate, Schema
+
+CASES = 10_000
+WEIRD = [
+    None, True, False, 0, 1, -1, 2, 3, 6, 1.0, 0.5, -0.0, 2**31, 2**63, 10**40, 1e308, 5e-324, "",
+    "1", "x", "x" * 300, "\x1b[2J", "\ud800", "é", [], [1], [0, 8], [2, 3], {}, {"a": 1}, [[[[]]]],
+    "F32", "F16", "I64", "BOOL", "a", "float16", "0" * 64,
+]  # fmt: skip
+TOKENS = [
+    b"{", b"}", b"[", b"]", b":", b",", b'"', b"null", b"true", b"1", b"0", b"-", b".", b"e9",
+    b"NaN", b"Infinity", b"1e999", b"\\u0000", b"\\ud800", b"\xff", b"\0", b"\xef\xbb\xbf", b" ",
+    b"//", b"'", b"0x1", b"1_0", b'"a":1,', b"9" * 5000, b"[" * 3000,
+]  # fmt: skip
+
+
+class Config(Schema):
+    width: Count = 3
+    rate: Rate = 0.5
+    loss: Literal["hinge", "minimax"] = "hinge"
+    shape: Annotated[tuple[Count, ...], Field(min_length=1, max_length=4)] = (2,)
+    flip: bool = False
+
+
+class Toy(genzoo.Sampler):
+    """A tensor of each kind that a file may hold."""
+
+    shape, range = (2,), None
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.weight = nn.Parameter(torch.zeros(2, config.width))
+        self.bias = nn.Parameter(torch.zeros(2, config.width))
+        self.scale = nn.Parameter(torch.zeros(()))
+        self.register_buffer("count", torch.zeros(2, dtype=torch.int64))
+        self.register_buffer("mask", torch.zeros(4, dtype=torch.bool))
+
+    def generate(self, draws, labels=None):
+        return self.scale * draws.normal(2)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A model of a family that is made of ten numbers, so that a load takes a millisecond."""
+    family = genzoo.Family(
+        config=Config, options=Options, model=Toy, trainer=print, tiny=Config(), summary="toy",
+        branch="implicit/direct", paper="none",
+    )  # fmt: skip
+    known = {"toy": family}.__getitem__
+    monkeypatch.setattr(families, "get", known)
+    monkeypatch.setattr(families, "installed_as", lambda name: ("genzoo-toy", "1"))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Toy(Config())
+        for parameter in model.parameters():
+            parameter.data.uniform_(-1, 1)
+    recipe = store.Recipe(
+        command="genzoo train", data_sha256="1" * 64, config={"width": 3}, options={"lr": 0.1},
+        seed=7, steps=3, seconds=1.5, machine="a", versions={"torch": "2"},
+    )  # fmt: skip
+    store.save(model, tmp_path / "toy", family="toy", data="digits", recipe=recipe)
+    # An entry point that is not there is what families.get raises for every other name.
+    monkeypatch.setattr(families, "get", lambda name: known(name) if name == "toy" else lost(name))
+    return tmp_path / "toy"
+
+
+def lost(name):
+    raise genzoo.UnknownName(f"no family is called {name!r}")
+
+
+# ------------------------------------------------------------------------------------- mutations
+
+
+def places(value, path=()):
+    """The path of everything inside ``value``."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, child in inner:
+        yield (*path, key)
+        if isinstance(child, dict | list):
+            yield from places(child, (*path, key))
+
+
+def at(value, path):
+    for key in path:
+        value = value[key]
+    return value
+
+
+def change(value, r):
+    """One thing in ``value`` is other than it was."""
+    found = [*places(value)]
+    path = r.choice(found)
+    above, key = at(value, path[:-1]), path[-1]
+    match r.randrange(8):
+        case 0 | 1:
+            above[key] = deepcopy(r.choice(WEIRD))
+        case 2:
+            del above[key]
+        case 3:
+            above[key] = deepcopy(at(value, r.choice(found)))
+        case 4 if isinstance(above, dict):
+            above[r.choice(["x", f"{key} ", str(key).upper(), "auto_map", "__metadata__"])] = (
+                above.pop(key)
+            )
+        case 5:
+            other = r.choice(found)
+            there = at(value, other[:-1])
+            above[key], there[other[-1]] = there[other[-1]], above[key]
+        case 6:
+            old = above[key]
+            number = isinstance(old, int | float)
+            above[key] = r.choice([old + 1, -old, float(old), str(old)]) if number else [old]
+        case _ if isinstance(above, list):
+            above.append(deepcopy(r.choice(WEIRD)))
+        case _:
+            above["more"] = deepcopy(r.choice(WEIRD))
+    return value
+
+
+def damage(content, r):
+    """Bytes of ``content`` are other than they were."""
+    content = bytearray(content)
+    for _ in range(r.choice([1, 1, 1, 2, 5])):
+        if not content:
+            break
+        start = r.randrange(len(content))
+        stop = min(len(content), start + r.choice([1, 1, 2, 8, 60]))
+        match r.randrange(6):
+            case 0:
+                content[start] ^= 1 << r.randrange(8)
+            case 1:
+                del content[start:stop]
+            case 2:
+                content[start:start] = content[start:stop]
+            case 3:
+                content[start:stop] = r.choice(TOKENS)
+            case 4:
+                content[start:start] = r.choice(TOKENS)
+            case _:
+                del content[start:]
+    return bytes(content)
+
+
+def shuffled(value, r):
+    """The same, its keys in another order."""
+    if isinstance(value, dict):
+        return {k: shuffled(value[k], r) for k in r.sample([*value], len(value))}
+    return [shuffled(v, r) for v in value] if isinstance(value, list) else value
+
+
+def written(value, r):
+    """The same as JSON, in one of the ways that there are."""
+    spaces = ["", " ", "  \n", "\t", "\r\n "]
+    separators = (
+        r.choice(spaces) + "," + r.choice(spaces),
+        r.choice(spaces) + ":" + r.choice(spaces),
+    )
+    text = json.dumps(value, separators=separators, indent=r.choice([None, None, 0, 3]))
+    if r.random() < 0.3:
+        text = text.replace("toy", "\\u0074\\u006fy").replace("shape", "sh\\u0061pe")
+    return (text + r.choice(spaces)).encode()
+
+
+# ---------------------------------------------------------------------------------------- readings
+
+
+class No(Exception):
+    """What the test's own reader refuses."""
+
+
+def plainly(content):
+    """JSON as its standard has it (RFC 8259), with each key once; written without the core's."""
+
+    def once(pairs):
+        if len({k for k, _ in pairs}) < len(pairs):
+            raise No("twice")
+        return dict(pairs)
+
+    def number(text):
+        if float(text) in (float("inf"), float("-inf")):
+            raise No("infinite")
+        return float(text)
+
+    def refuse(text):
+        raise No(text)
+
+    try:
+        text = content.decode("utf-8")
+        return json.loads(text, object_pairs_hook=once, parse_constant=refuse, parse_float=number)
+    except (ValueError, RecursionError) as error:
+        raise No(str(error)) from None
+
+
+def alike(said, held):
+    """Whether what a file said is what is held: a true is no 1, and a 1 may be a 1.0."""
+    if isinstance(said, dict) and isinstance(held, dict):
+        return said.keys() == held.keys() and all(alike(said[k], held[k]) for k in said)
+    if isinstance(said, list) and isinstance(held, list):
+        return len(said) == len(held) and all(map(alike, said, held))
+    if type(said) is int and type(held) is float:
+        return said == held
+    return type(said) is type(held) and said == held
+
+
+MANIFEST = {
+    "revision": 1, "class_names": [], "data": "", "dtype": "float32", "discriminator_sha256": None,
+    "licence": "unknown", "terms": "", "default": False, "recipe": None,
+}  # fmt: skip
+RECIPE = {"precision": "fp32", "micro_batches": 1, "threads": 1, "processes": 1}
+CONFIG = {"width": 3, "rate": 0.5, "loss": "hinge", "shape": [2], "flip": False}
+
+
+def said_by(content):
+    """What a config.json says, with what it leaves out."""
+    values = MANIFEST | plainly(content)
+    if values["recipe"] is not None:
+        values["recipe"] = RECIPE | values["recipe"]
+    return values
+
+
+WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1}
+WIDTHS |= {"U8": 1, "BOOL": 1}
+
+
+def tensors_of(content):
+    """Each tensor's (dtype, shape, bytes) by the format's own words, read without the core."""
+    length = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or length > len(content) - 8:
+        raise No("length")
+    entries, data = plainly(content[8 : 8 + length]), content[8 + length :]
+    if not isinstance(entries, dict):
+        raise No("no object")
+    found, ends = {}, []
+    for name, entry in entries.items():
+        if name == "__metadata__":
+            if not (isinstance(entry, dict) and all(type(v) is str for v in entry.values())):
+                raise No("metadata")
+            continue
+        try:
+            dtype, shape, (start, stop) = entry["dtype"], entry["shape"], entry["data_offsets"]
+            whole = all(type(v) is int and v >= 0 for v in (start, stop, *shape))
+            if not (whole and type(shape) is list):
+                raise No("numbers")
+            if WIDTHS[dtype] * int(np.prod(shape, dtype=object)) != stop - start:
+                raise No("size")
+        except (KeyError, TypeError, ValueError) as error:
+            raise No(str(error)) from None
+        found[name] = dtype, tuple(shape), data[start:stop]
+        ends.append((start, stop))
+    reached = 0
+    for start, stop in sorted(ends):
+        if start != reached:
+            raise No("holes")
+        reached = stop
+    if reached != len(data):
+        raise No("length of the data")
+    return found
+
+
+def widened(dtype, content):
+    """The float32 bits of narrow numbers; all else as it is."""
+    if dtype == "F16":
+        return np.frombuffer(content, "<f2").astype("<f4").tobytes()
+    if dtype == "BF16":
+        return (np.frombuffer(content, "<u2").astype("<u4") << 16).tobytes()
+    return content
+
+
+def held_by(model):
+    return {
+        name: (tuple(t.shape), t.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        for name, t in model.state_dict().items()
+    }
+
+
+def is_what_they_say(model, config, weights):
+    """Whether ``model`` is the one that these two files describe, and no other."""
+    assert alike(CONFIG | said_by(config)["config"], model.config.model_dump(mode="json"))
+    said = tensors_of(weights)
+    assert held_by(model) == {n: (s, widened(d, c)) for n, (d, s, c) in said.items()}
+    assert hashlib.sha256(weights).hexdigest() == said_by(config)["weights_sha256"]
+
+
+# -------------------------------------------------------------------------------------------- cases
+
+
+def loaded(folder):
+    """The model, or None where an error of genzoo's, in one line, says why not."""
+    try:
+        return store.load(folder, "cpu")
+    except GenzooError as error:
+        if not (str(error).isprintable() and len(str(error)) < 1000):
+            raise
+        return None
+
+
+def test_configs(folder):
+    """Every case goes through the whole of load."""
+    path, weights = folder / store.CONFIG, (folder / store.WEIGHTS).read_bytes()
+    good = path.read_bytes()
+    counts = {"accepted": 0, "refused": 0, "the same": 0, "manifests": 0}
+    for case in range(CASES):
+        r = random.Random(case)
+        kind = r.randrange(10)
+        if kind < 2:  # nothing that it says is other
+            content = written(shuffled(json.loads(good), r), r)
+        elif kind < 6:
+            value = json.loads(good)
+            for _ in range(r.choice([1, 1, 2, 3])):
+                value = change(value, r)
+            content = written(value, r)
+        else:
+            content = damage(good, r)
+        path.write_bytes(content)
+        try:
+            manifest = store.read_manifest(folder)
+            counts["manifests"] += 1
+            assert alike(said_by(content), manifest.model_dump(mode="json")), case
+        except GenzooError:
+            pass
+        model = loaded(folder)
+        counts["refused" if model is None else "accepted"] += 1
+        if model is not None:
+            is_what_they_say(model, content, weights)
+        if kind < 2:
+            counts["the same"] += 1
+            assert model is not None, f"case {case} says what it should"
+    print(counts)
+    assert min(counts.values()) > CASES / 20, counts
+
+
+def with_header(value, data, r):
+    text = written(value, r)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def mutant(good, r):
+    """A file of weights, and whether it says the same as the ``good`` one."""
+    length = int.from_bytes(good[:8], "little")
+    head, data = json.loads(good[8 : 8 + length]), good[8 + length :]
+    match r.randrange(10):
+        case 0 | 1:
+            if r.random() < 0.5:
+                head["__metadata__"] = r.choice([{}, {"format": "pt"}, {"a": "\x1b[2J", "b": ""}])
+            return with_header(shuffled(head, r), data, r), True
+        case 2 | 3 | 4 | 5:
+            for _ in range(r.choice([1, 1, 2])):
+                head = change(head, r)
+            return with_header(head, data, r), False
+        case 6:
+            return damage(good[: 8 + length], r) + data, False
+        case 7:
+            return good[: 8 + length] + damage(data, r), False
+        case 8:
+            wrong = r.choice([0, 1, length - 1, length + 1, len(good), 2**31, 2**63, 2**64 - 1])
+            return struct.pack("<Q", wrong) + good[8:], False
+        case _:  # each tensor in another's place: a good file that says something else
+            names = r.sample([*head], len(head))
+            moved, start = {}, 0
+            for name in names:
+                size = head[name]["data_offsets"][1] - head[name]["data_offsets"][0]
+                moved[name] = head[name] | {"data_offsets": [start, start + size]}
+                start += size
+            return with_header(moved, data, r), False
+
+
+def test_weights(folder):
+    """Every case has the hash that belongs to it, so that nothing but the format is in its way."""
+    path, config = folder / store.WEIGHTS, json.loads((folder / store.CONFIG).read_text())
+    good = path.read_bytes()
+    same = held_by(store.load(folder, "cpu"))
+    counts = {"accepted": 0, "refused": 0, "the same": 0, "headers": 0}
+    for case in range(CASES):
+        content, is_same = mutant(good, random.Random(case))
+        path.write_bytes(content)
+        config["weights_sha256"] = hashlib.sha256(content).hexdigest()
+        said = json.dumps(config).encode()
+        (folder / store.CONFIG).write_bytes(said)
+        try:
+            header = store.read_header(path)
+            counts["headers"] += 1
+            assert header == {n: (d, s) for n, (d, s, _) in tensors_or_more(content).items()}, case
+        except GenzooError:
+            pass
+        model = loaded(folder)
+        counts["refused" if model is None else "accepted"] += 1
+        if model is not None:
+            is_what_they_say(model, said, content)
+        if is_same:
+            counts["the same"] += 1
+            assert model is not None, f"case {case} says what it should"
+            assert held_by(model) == same
+    print(counts)
+    assert min(counts.values()) > CASES / 20, counts
+
+
+def tensors_or_more(content):
+    """As ``tensors_of``, but for metadata, which ``read_header`` leaves to safetensors."""
+    length = int.from_bytes(content[:8], "little")
+    entries = plainly(content[8 : 8 + length])
+    entries.pop("__metadata__", None)
+    text = json.dumps(entries).encode()
+    return tensors_of(struct.pack("<Q", len(text)) + text + content[8 + length :])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_reader_of_narrow_numbers_reads_right(dtype):
+    x = torch.linspace(-2, 2, 30).to(dtype)
+    ((name, _, content),) = tensors_of(pack({"x": x})).values()
+    assert widened(name, content) == x.float().numpy().tobytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"[1,]", b'{"a":1,"a":1}', b"NaN", b"1e999", b"\xff"])
+def test_the_plain_reader_refuses(content):
+    with pytest.raises(No):
+        plainly(content)
+
+
+def test_alike_is_strict():
+    assert alike({"a": [1, 2.0]}, {"a": [1.0, 2.0]})
+    for said, held in ((True, 1), (1, True), (1.0, 1), ("1", 1), ([], {}), (None, False)):
+        assert not alike(said, held)
