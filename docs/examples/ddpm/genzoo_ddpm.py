@@ -1,0 +1,185 @@
+"""DDPM: a network learns to take noise out of pictures, a little at each of many steps.
+
+Ho et al. 2020 (arXiv:2006.11239), with the cosine schedule of Nichol & Dhariwal 2021
+(arXiv:2102.09672) and steps that skip, after Song et al. 2021 (DDIM, arXiv:2010.02502). Times are
+counted from 0 here, from 1 in the paper.
+"""
+
+import math
+from itertools import accumulate, pairwise
+from operator import mul
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+import genzoo
+from genzoo.options import Options
+from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Share, Weight
+
+
+class Config(Schema):
+    """The schedule, how it is walked back, and the size of the network."""
+
+    shape: Shape = (1, 28, 28)
+    times: Annotated[int, Field(ge=2, le=4000)] = 1000
+    """T of the paper: steps of the forward process"""
+    schedule: Literal["linear", "cosine"] = "linear"
+    steps: Annotated[int, Field(ge=1, le=4000)] = 50
+    """of the T times, how many a sample passes; T is the paper's algorithm 2"""
+    eta: Share = 1.0
+    """noise added on the way back: 1 as in the paper, 0 none (DDIM)"""
+    width: Annotated[int, Field(ge=8, le=1024, multiple_of=8)] = 32
+    """feature maps at half the picture's size; twice as many at a quarter"""
+
+
+class TrainOptions(Options):
+    """Section 4 and appendix B at the size of a CPU."""
+
+    batch_size: Count = 64
+    lr: Rate = 1e-3
+    clip: Weight = 1.0
+    average: Decay = 0.995
+
+
+def _variances(config: Config) -> list[float]:
+    """beta_t: linear (section 4), or cosine (Nichol & Dhariwal 2021, equation 17)."""
+    times = config.times
+    if config.schedule == "linear":
+        # The paper's ends are for 1000 times: of fewer, each must add more.
+        betas = [(1e-4 + 0.0199 * t / (times - 1)) * 1000 / times for t in range(times)]
+    else:
+        angles = [(t / times + 0.008) / 1.008 * math.pi / 2 for t in range(times + 1)]
+        betas = [1 - (math.cos(b) / math.cos(a)) ** 2 for a, b in pairwise(angles)]
+    return [min(0.999, beta) for beta in betas]
+
+
+def _embedded(t: Tensor, width: int) -> Tensor:  # (n,) -> (n, width)
+    """Times as sines and cosines (appendix B)."""
+    rates = torch.exp(torch.arange(width // 2, device=t.device) * (-math.log(1e4) / (width // 2)))
+    angles = t.float()[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], 1)
+
+
+class Block(nn.Module):
+    """A residual block that is told the time."""
+
+    def __init__(self, maps: int, out: int, told: int):
+        super().__init__()
+        self.first = nn.Sequential(nn.GroupNorm(8, maps), nn.SiLU(), nn.Conv2d(maps, out, 3, 1, 1))
+        self.time = nn.Linear(told, out)
+        self.second = nn.Sequential(nn.GroupNorm(8, out), nn.SiLU(), nn.Conv2d(out, out, 3, 1, 1))
+        self.skip = nn.Conv2d(maps, out, 1) if maps != out else nn.Identity()
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:  # (n, maps, H, W) -> (n, out, H, W)
+        return self.skip(x) + self.second(self.first(x) + self.time(time)[:, :, None, None])
+
+
+class Attention(nn.Module):
+    """Every place looks at every other."""
+
+    def __init__(self, maps: int):
+        super().__init__()
+        self.norm, self.out = nn.GroupNorm(8, maps), nn.Conv2d(maps, maps, 1)
+        self.asked = nn.Conv2d(maps, 3 * maps, 1)
+
+    def forward(self, x: Tensor) -> Tensor:  # (n, maps, H, W) -> the same
+        q, k, v = self.asked(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, 2)
+        seen = F.scaled_dot_product_attention(q, k, v)
+        return x + self.out(seen.transpose(1, 2).unflatten(2, x.shape[2:]))
+
+
+class UNet(nn.Module):
+    """epsilon_theta on 2 by 2 pixels at once: a quarter of the paper's work at each place."""
+
+    def __init__(self, channels: int, width: int):
+        super().__init__()
+        w, told = width, 4 * width
+        self.width = width
+        self.time = nn.Sequential(nn.Linear(w, told), nn.SiLU(), nn.Linear(told, told), nn.SiLU())
+        self.enter = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * channels, w, 3, 1, 1))
+        self.down, self.shrink = Block(w, w, told), nn.Conv2d(w, 2 * w, 3, 2, 1)
+        self.before, self.after = Block(2 * w, 2 * w, told), Block(2 * w, 2 * w, told)
+        self.attention, self.grow = Attention(2 * w), nn.ConvTranspose2d(2 * w, w, 4, 2, 1)
+        self.up, last = Block(2 * w, w, told), nn.Conv2d(w, 4 * channels, 3, 1, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.leave = nn.Sequential(nn.GroupNorm(8, w), nn.SiLU(), last, nn.PixelShuffle(2))
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:  # (n, C, H, W), (n,) -> (n, C, H, W)
+        time = self.time(_embedded(t, self.width))
+        fine = self.down(self.enter(x), time)
+        coarse = self.attention(self.before(self.shrink(fine), time))
+        coarse = self.grow(self.after(coarse, time))
+        return self.leave(self.up(torch.cat([fine, coarse], 1), time))
+
+
+class DDPM(genzoo.Sampler):
+    """The forward process q adds noise, the reverse process p takes it out again."""
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        self.shape = config.shape
+        if len(self.shape) != 3 or any(side % 4 for side in self.shape[1:]):
+            raise genzoo.BadInput(f"DDPM takes pictures whose sides halve twice, got {self.shape}")
+        if config.steps > config.times:
+            raise genzoo.BadInput(f"of {config.times} times, a sample cannot pass {config.steps}")
+        # alpha-bar of equation 4: the share of the variance that is still the picture's.
+        kept = list(accumulate((1 - beta for beta in _variances(config)), mul))
+        self.register_buffer("kept", torch.tensor(kept))
+        self.network = UNet(self.shape[0], config.width)
+
+    def diffuse(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:  # (n, *shape), (n,) -> x_t
+        """Equation 4."""
+        kept = self.kept[t].view(-1, 1, 1, 1)
+        return kept.sqrt() * x + (1 - kept).sqrt() * noise
+
+    def predict(self, x: Tensor, t: int, noise: Tensor) -> Tensor:  # x_t, epsilon -> x_0
+        """Equation 15, kept in the range as the authors do."""
+        kept = self.kept[t]
+        return ((x - (1 - kept).sqrt() * noise) / kept.sqrt()).clamp(-1, 1)
+
+    def posterior(self, x: Tensor, start: Tensor, t: int, to: int) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of x at time ``to``, given x_t and x_0: equation 7 for to = t - 1.
+
+        For others DDIM's equations 12 and 16; ``to = -1`` is the picture itself.
+        """
+        now, then = self.kept[t], self.kept[to] if to >= 0 else torch.ones_like(self.kept[t])
+        variance = self.config.eta**2 * (1 - then) / (1 - now) * (1 - now / then)
+        noise = (x - now.sqrt() * start) / (1 - now).sqrt()
+        mean = then.sqrt() * start + (1 - then - variance).clamp_min(0).sqrt() * noise
+        return mean, variance.sqrt()
+
+    def generate(
+        self, draws: genzoo.Draws, labels: Tensor | None = None
+    ) -> Tensor:  # -> (n, *shape), algorithm 2
+        x = draws.normal(*self.shape)
+        visited = torch.linspace(self.config.times - 1, 0, self.config.steps).round().int().tolist()
+        for t, to in pairwise([*visited, -1]):
+            noise = self.network(x, torch.full((len(x),), t, device=x.device))
+            x, deviation = self.posterior(x, self.predict(x, t, noise), t, to)
+            if to >= 0:
+                x = x + deviation * draws.normal(*self.shape)
+        return x
+
+    def loss(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
+        """L_simple (equation 14), algorithm 1."""
+        t = (batch.draws("time").uniform() * self.config.times).long()
+        noise = batch.draws("noise").normal(*self.shape)
+        return F.mse_loss(self.network(self.diffuse(batch.x, t, noise), t), noise), {}
+
+
+@genzoo.hookimpl
+def genzoo_family() -> genzoo.Family:
+    return genzoo.Family(
+        config=Config,
+        options=TrainOptions,
+        model=DDPM,
+        trainer=lambda model, options: genzoo.Descent(model, model.loss, options),
+        tiny=Config(shape=(1, 8, 8), times=8, steps=4, width=8),
+        branch="explicit/approximate",
+        paper="arXiv:2006.11239",
+        summary="noise taken out of pictures, a little at each of many steps",
+    )

@@ -1,0 +1,197 @@
+"""RealNVP: an invertible network, so that a density is its code's times a determinant.
+
+Dinh et al. 2017 (arXiv:1605.08803): affine coupling layers (section 3.2), masks over a checkerboard
+and over channels (3.4), squeezing and factoring out (3.6), logits of dequantised pixels (4.1). No
+batch normalisation (3.7): each coupling begins as the identity, which is steady enough.
+"""
+
+import math
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+import genzoo
+from genzoo.options import Options
+from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Weight
+
+MARGIN = 0.05  # alpha of section 4.1, kept from both ends: a logit is finite between them
+
+
+class Config(Schema):
+    """Sizes of the flow; ``shape`` is a picture's, or (d,) for points."""
+
+    shape: Shape = (1, 28, 28)
+    levels: Annotated[int, Field(ge=2, le=256)] = 256
+    """values that a pixel of the data takes"""
+    scales: Annotated[int, Field(ge=1, le=5)] = 2
+    """halvings of a picture's sides"""
+    couplings: Annotated[int, Field(ge=2, le=64)] = 4
+    """coupling layers of each kind of mask, at each scale"""
+    width: Annotated[int, Field(ge=1, le=1024)] = 64
+    """feature maps, or units, of the networks s and t"""
+
+
+class TrainOptions(Options):
+    """Section 4.1's optimiser, at small batches."""
+
+    batch_size: Count = 32
+    lr: Rate = 1e-3
+    clip: Weight = 1.0
+    average: Decay = 0.995
+
+
+def _network(shape: tuple[int, ...], width: int) -> nn.Sequential:
+    """s and t of equation 9 in one: twice as many channels, or numbers, come out; 0 at first."""
+    channels = shape[0]
+    if len(shape) == 1:
+        layers: list[nn.Module] = [nn.Linear(channels, width), nn.Linear(width, width)]
+        last: nn.Linear | nn.Conv2d = nn.Linear(width, 2 * channels)
+    else:
+        layers = [nn.Conv2d(channels, width, 3, padding=1), nn.Conv2d(width, width, 1)]
+        last = nn.Conv2d(width, 2 * channels, 3, padding=1)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), last)
+
+
+class Coupling(nn.Module):
+    """What ``mask`` (1 = kept) lets through says how to scale and shift the rest (equation 9)."""
+
+    def __init__(self, shape: tuple[int, ...], mask: list[float], width: int):
+        super().__init__()
+        self.register_buffer("mask", torch.tensor(mask).view(-1, *[1] * (len(shape) - 1)))
+        self.network = _network(shape, width)
+        self.scale = nn.Parameter(torch.ones(self.mask.shape))  # of the tanh (section 4.1)
+
+    def told(self, kept: Tensor) -> tuple[Tensor, Tensor]:  # (n, *shape) -> s, t: (n, *shape)
+        s, t = self.network(kept).chunk(2, 1)
+        return (1 - self.mask) * self.scale * s.tanh(), (1 - self.mask) * t
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # (n, *shape) -> (n, *shape), (n,)
+        """And the logarithm of the determinant (equation 6)."""
+        s, t = self.told(self.mask * x)
+        return x * s.exp() + t, s.flatten(1).sum(1)
+
+    def inverse(self, y: Tensor) -> Tensor:  # (n, *shape) -> (n, *shape), equation 8
+        s, t = self.told(self.mask * y)
+        return (y - t) * (-s).exp()
+
+
+def _couplings(shape: tuple[int, ...], config: Config) -> nn.ModuleList:
+    """What one layer keeps, the next one changes (section 3.5).
+
+    A squeezed channel is one place of each 2 by 2 pixels, so that a mask over channels can be a
+    checkerboard: the first and the last of each four. Halves of the channels come after it.
+    """
+    channels = range(shape[0])
+    kinds = [[c % 4 in (0, 3) for c in channels], [c < len(channels) // 2 for c in channels]]
+    if len(shape) == 1:
+        kinds = [[c % 2 == 0 for c in channels]]
+    masks = [[float(m ^ i % 2) for m in kind] for kind in kinds for i in range(config.couplings)]
+    return nn.ModuleList(Coupling(shape, mask, config.width) for mask in masks)
+
+
+class RealNVP(genzoo.Latent, genzoo.Encoder, genzoo.Density):
+    """z = f(x) is standard normal. Of points, ``log_weight`` is exact.
+
+    Of pictures it is a bound: a pixel's probability is the density's integral over its level, and
+    the logarithm at a uniform place there is on average below the integral's (Theis et al. 2016,
+    arXiv:1511.01844, section 3.1).
+    """
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        self.shape, self.code = config.shape, math.prod(config.shape)
+        self.squeezes = len(config.shape) == 3
+        halves = self.squeezes and not any(n % 2**config.scales for n in config.shape[1:])
+        if not halves and not (len(config.shape) == 1 and self.code > 1):
+            wanted = f"points, or pictures whose sides halve {config.scales} times"
+            raise genzoo.BadInput(f"RealNVP takes {wanted}, got {config.shape}")
+        self.range = (0.0, 1.0) if self.squeezes else None
+        self.kind = "bound" if self.squeezes else "exact"
+        self.levels = config.levels if self.squeezes else None
+        self.scales, self.parts = nn.ModuleList(), []
+        shape, left = config.shape, config.scales if self.squeezes else 1
+        while left:
+            if self.squeezes:
+                shape = (4 * shape[0], shape[1] // 2, shape[2] // 2)
+            self.scales.append(_couplings(shape, config))
+            left -= 1
+            shape = (shape[0] // 2, *shape[1:]) if left else shape
+            self.parts.append(shape)
+
+    def flow(self, x: Tensor) -> tuple[Tensor, Tensor]:  # (n, *shape) -> (n, code), (n,)
+        """f, and its log-determinant; half of the channels leave after each scale (section 3.6)."""
+        done, log_det = [], x.new_zeros(len(x))
+        for couplings in self.scales:
+            x = F.pixel_unshuffle(x, 2) if self.squeezes else x
+            for coupling in couplings:
+                x, added = coupling(x)
+                log_det = log_det + added
+            if len(done) + 1 < len(self.scales):
+                left, x = x.chunk(2, 1)
+                done.append(left.flatten(1))
+        return torch.cat([*done, x.flatten(1)], 1), log_det
+
+    def inverse(self, z: Tensor) -> Tensor:  # (n, code) -> (n, *shape)
+        parts = z.split([math.prod(shape) for shape in self.parts], 1)
+        x = z[:, :0]
+        for couplings, shape, part in list(zip(self.scales, self.parts, parts, strict=True))[::-1]:
+            part = part.unflatten(1, shape)
+            x = torch.cat([part, x], 1) if x.numel() else part
+            for coupling in reversed(couplings):
+                x = coupling.inverse(x)
+            x = F.pixel_shuffle(x, 2) if self.squeezes else x
+        return x
+
+    def logits(self, x: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+        """``(n, *shape)``: pixels at a ``place`` in [0, 1) of their level, as logits (section 4.1).
+
+        And the log-determinant ``(n,)``, against levels of width 1: a density of those integrates
+        to a probability. Points pass as they are.
+        """
+        if self.levels is None:
+            return x, x.new_zeros(len(x))
+        p = MARGIN + (1 - 2 * MARGIN) * ((self.levels - 1) * x + place) / self.levels
+        slope = math.log((1 - 2 * MARGIN) / self.levels) - p.log() - (1 - p).log()
+        return p.logit(), slope.flatten(1).sum(1)
+
+    def decode(
+        self, code: Tensor, labels: Tensor | None = None, draws: genzoo.Draws | None = None
+    ) -> Tensor:  # (n, code) -> (n, *shape)
+        x = self.inverse(code)
+        if self.levels is None:
+            return x
+        steps = (x.sigmoid() - MARGIN) / (1 - 2 * MARGIN) * self.levels - 0.5
+        return (steps / (self.levels - 1)).clamp(0, 1)
+
+    def embed(self, x: Tensor) -> Tensor:  # (n, *shape) -> (n, code), from the middle of levels
+        return self.flow(self.logits(x, torch.full_like(x, 0.5))[0])[0]
+
+    def log_weight(self, x: Tensor, labels: Tensor | None, draws: genzoo.Draws) -> Tensor:
+        """Equation 3, (n,) nats; the place in a level is what ``draws`` give."""
+        h, slope = self.logits(x, draws.uniform(*self.shape))
+        z, log_det = self.flow(h)
+        return -(z.square() + math.log(2 * math.pi)).sum(1) / 2 + log_det + slope
+
+    def loss(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
+        """Minus the log-likelihood, nats a value."""
+        loss = -self.log_weight(batch.x, None, batch.draws("place")).mean() / self.code
+        return loss, {"bits/dim": loss.detach() / math.log(2)} if self.levels else {}
+
+
+@genzoo.hookimpl
+def genzoo_family() -> genzoo.Family:
+    return genzoo.Family(
+        config=Config,
+        options=TrainOptions,
+        model=RealNVP,
+        trainer=lambda model, options: genzoo.Descent(model, model.loss, options),
+        tiny=Config(shape=(1, 8, 8), couplings=2, width=6),
+        branch="explicit/tractable",
+        paper="arXiv:1605.08803",
+        summary="an invertible network of affine couplings",
+    )
