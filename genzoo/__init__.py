@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         UnknownName,
         Unreachable,
     )
+    from genzoo.evaluating import evaluate
     from genzoo.families import Family, hookimpl
     from genzoo.models import (
         Attentive,
@@ -32,9 +33,12 @@ if TYPE_CHECKING:
         Sampler,
         Translator,
     )
+    from genzoo.provenance import inspect, reproduce
+    from genzoo.publishing import pull, push
     from genzoo.samples import Arrays, Images, Origin, Samples
     from genzoo.store import save
     from genzoo.training import Adversarial, Averaged, Batch, Descent, Logs, Trainer, fit
+    from genzoo.verifying import verify
 
 __version__ = VERSION
 
@@ -50,6 +54,7 @@ _HOMES = {
         "UnknownName",
         "Unreachable",
     ),
+    "evaluating": ("evaluate",),
     "families": ("Family", "hookimpl"),
     "models": (
         "Attentive",
@@ -62,9 +67,12 @@ _HOMES = {
         "Sampler",
         "Translator",
     ),
+    "provenance": ("inspect", "reproduce"),
+    "publishing": ("pull", "push"),
     "samples": ("Arrays", "Images", "Origin", "Samples"),
     "store": ("save",),
     "training": ("Adversarial", "Averaged", "Batch", "Descent", "Logs", "Trainer", "fit"),
+    "verifying": ("verify",),
 }
 _HOME = {name: home for home, names_ in _HOMES.items() for name in names_}
 
@@ -98,11 +106,17 @@ __all__ = [
     "Unreachable",
     "__version__",
     "compare",
+    "evaluate",
     "fit",
     "hookimpl",
+    "inspect",
     "load",
     "names",
+    "pull",
+    "push",
+    "reproduce",
     "save",
+    "verify",
 ]
 
 

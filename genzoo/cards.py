@@ -7,17 +7,17 @@ import re
 import time
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from genzoo import families, store
-from genzoo.errors import BadInput, InvalidModel, Unreachable, unknown
+from genzoo import families, hub, store
+from genzoo.errors import BadInput, InvalidModel, UnknownName, Unreachable, unknown
 from genzoo.files import expanded, is_folder, write_whole
-from genzoo.schemas import read_json
-from genzoo.store import CONFIG, DISCRIMINATOR, WEIGHTS, Manifest
+from genzoo.schemas import checked, read_json
+from genzoo.store import CONFIG, DISCRIMINATOR, WEIGHTS, Manifest, Metrics
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,11 +34,15 @@ import genzoo
 
 genzoo.load("{name}").sample(16).save("samples.png")
 ```"""
-_LIMITS = """Everything that it draws is synthetic, and can be wrong about its data: it is made
-to teach and to compare, not to decide anything about anybody."""
-_CARD = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}$")
+_LIMITS = """Intended use: to teach and to compare generative models.
+
+Not intended: to decide anything about anybody, or to pass for real.
+
+Everything that it draws is synthetic, and can be wrong about its data; the files that genzoo
+writes say so (PNG text; XMP, IPTC digital source type)."""
+_CARD = re.compile(r"[A-Za-z0-9][\w.-]{0,95}")
+_HUB = re.compile(r"[^/@]+/[^/@]+(@.*)?|[^/@]+@.*", re.DOTALL)
 log = logging.getLogger("genzoo")
-_HUB = re.compile(r"^[\w.-]+/[\w.-]+(@[\w./-]+)?$")
 
 
 @final
@@ -57,16 +61,23 @@ class Card:
 
 
 def load(
-    name: str | Path, *, device: "str | torch.device" = "auto", verify: bool = True
+    name: str | Path,
+    *,
+    device: "str | torch.device" = "auto",
+    verify: bool = True,
+    local_files_only: bool = False,
 ) -> "Model":
     """A model, in evaluation mode on ``device``.
 
-    ``name``: a card (``dcgan-mnist``), a family (its default model), or a folder: a Path, or text
-    that begins with ./ ../ / or ~. Nothing in a folder is run or unpickled. Raises UnknownName,
-    InvalidModel, BadInput.
+    ``name``: a card (``dcgan-mnist``), a family (its default model), a model on the Hub
+    (``owner/name``, ``owner/name@revision``), or a folder: a Path, or text that begins with ./ ../
+    / or ~. Nothing in a folder is run or unpickled; ``local_files_only`` asks no network. Raises
+    UnknownName, InvalidModel, BadInput, Unreachable.
     """
-    folder = find(name)
+    folder = find(name, local_files_only=local_files_only)
     model = store.load(folder, device, verify)
+    if model.origin is not None and (commit := hub.commit_of(folder)):
+        model.origin = replace(model.origin, revision=commit)
     manifest = store.read_manifest(folder)
     if manifest.licence == RESTRICTED:
         _say(manifest.name, manifest.terms)
@@ -92,24 +103,35 @@ def home() -> Path:
     return beside if (package.parent / "pyproject.toml").is_file() else package / "model_cards"
 
 
-def find(name: str | Path) -> Path:
+def find(name: str | Path, *, local_files_only: bool = False) -> Path:
     """The folder that ``name`` means; its form alone says what kind it is. Raises as ``load``."""
     if not isinstance(name, str | Path):
         raise BadInput(f"a model is a name or a folder, got a {type(name).__name__}")
     if is_folder(name):
         return expanded(name)
     name = str(name)
-    if _HUB.match(name):
-        raise Unreachable(f"{name}: models on the Hub cannot be loaded yet; a folder is ./{name}")
-    if _CARD.match(name) and (home() / name / CONFIG).is_file():
+    if _HUB.fullmatch(name):
+        return hub.fetch(name, local_files_only=local_files_only)
+    if _CARD.fullmatch(name) and (home() / name / CONFIG).is_file():
         return home() / name
     if name in families.names():
         return home() / default(name)
     if families.known(name):
         families.get(name)  # says why it is not among the names
-    known = [*names(), *families.names()]
+    return _at_the_organisation(name, local_files_only)
+
+
+def _at_the_organisation(name: str, local_files_only: bool) -> Path:
+    """The model that no card here is called, if the organisation has one on the Hub."""
     hint = f"Type genzoo list to see all; a folder is written ./{name[:80]}."
-    raise unknown("model", name[:80], known, hint)
+    if _CARD.fullmatch(name):
+        try:
+            return hub.fetch(name, local_files_only=local_files_only)
+        except (BadInput, UnknownName):
+            hint += f" {hub.organisation()} has none of that name on the Hub."
+        except Unreachable as error:
+            hint += f" ({error})"
+    raise unknown("model", name[:80], [*names(), *families.names()], hint)
 
 
 def default(family: str) -> str:
@@ -165,6 +187,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     values = read_json(store.read_capped(path, store.LARGEST_JSON), str(path), InvalidModel)
     if not isinstance(values, dict):
         raise InvalidModel(f"{path}: expected an object, got {type(values).__name__}")
+    checked(Metrics, values, str(path), InvalidModel)
     return values
 
 
@@ -203,8 +226,9 @@ def fingerprint(model: Any) -> str:
     return base64.b64encode(zlib.compress(_four(model).tobytes(), 9)).decode()
 
 
-def distance(model: Any, packed: str) -> int:
-    """The largest difference, in 256ths, between a fingerprint and what ``model`` draws now.
+def distance(model: Any, packed: str, beyond: int = 0) -> tuple[int, float]:
+    """The largest difference, in 256ths, between a fingerprint and what ``model`` draws now, and
+    the share of values that differ by more than ``beyond``.
 
     Raises InvalidModel if ``packed`` is no fingerprint of a model of this shape.
     """
@@ -219,7 +243,8 @@ def distance(model: Any, packed: str) -> int:
         raise InvalidModel(f"the fingerprint is damaged: {error}") from None
     if now.size != kept.size:
         raise InvalidModel(f"the fingerprint does not have the {now.size} values the model draws")
-    return int(np.abs(now.ravel().astype(int) - kept).max())
+    apart = np.abs(now.ravel().astype(int) - kept)
+    return int(apart.max()), float((apart > beyond).mean())
 
 
 def _four(model: Any) -> "np.ndarray":
@@ -241,9 +266,9 @@ def render(manifest: Manifest, metrics: dict[str, Any], pictured: bool) -> str:
         front["license_name"] = f"{whole or 'its-data'}-terms"
     if whole in PREFERRED:
         front["datasets"] = [whole]
-    # JSON values are YAML values, so no name can break out of its line.
-    lines = ["---", *(f"{k}: {json.dumps(v)}" for k, v in front.items()), "---", ""]
-    lines += [f"# {manifest.name}", "", _introduced(manifest)]
+    if scores := metrics.get("scores"):
+        front["model-index"] = _index(manifest, front.get("pipeline_tag", "other"), whole, scores)
+    lines = [*hub.front_matter(front), "", f"# {manifest.name}", "", _introduced(manifest)]
     lines += ["", "![uncurated samples, seed 0](samples.png)"] if pictured else []
     lines += ["", *_CODE.format(name=manifest.name).splitlines()]
     lines += ["", "## Made by", "", "| | |", "| --- | --- |"]
@@ -261,6 +286,19 @@ def _task(manifest: Manifest) -> dict[str, Any]:
         return {}
     two = "," in manifest.data  # domains
     return {"pipeline_tag": "image-to-image" if two else "unconditional-image-generation"}
+
+
+def _index(
+    manifest: Manifest, task: str, whole: str, scores: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The scores as the Hub's model index has them, each with its protocol."""
+    found = [
+        {"type": s["name"], "name": s["name"], "value": s["value"], "args": s["protocol"]}
+        for s in scores
+    ]
+    data = {"type": whole or "unnamed", "name": manifest.data or "unnamed"}
+    results = {"task": {"type": task}, "dataset": data, "metrics": found}
+    return [{"name": manifest.name, "results": [results]}]
 
 
 def _introduced(manifest: Manifest) -> str:
@@ -295,7 +333,7 @@ def facts(manifest: Manifest) -> dict[str, Any]:
 
 def _scores(metrics: dict[str, Any]) -> list[str]:
     rows = [
-        f"| {s['name']} | {s['value']:g}{s.get('unit', '')} | {_flat(s['protocol'])} |"
+        f"| {s['name']} | {s['value']:g}{s.get('unit', '')}{_between(s)} | {_conditions(s)} |"
         for s in metrics.get("scores", [])
     ]
     speed = metrics.get("speed")
@@ -303,6 +341,19 @@ def _scores(metrics: dict[str, Any]) -> list[str]:
         where = speed["machine"]
         rows.append(f"| seconds for 16 samples | {speed['seconds_for_16']:g} | {where} |")
     return ["| | | protocol |", "| --- | --- | --- |", *rows] if rows else ["Not measured yet."]
+
+
+def _between(score: dict[str, Any]) -> str:
+    """The interval behind a value, and what real images get."""
+    low, high = score.get("interval") or (None, None)
+    found = "" if low is None else f" [{low:g}, {high:g}]"
+    floor = score.get("floor")
+    return found if floor is None else f"{found}; real images {floor:g}"
+
+
+def _conditions(score: dict[str, Any]) -> str:
+    told = {k: v for k, v in score["protocol"].items() if not k.endswith("sha256")}
+    return _flat({**score.get("details", {}), **told})
 
 
 def _flat(values: dict[str, Any]) -> str:

@@ -13,6 +13,8 @@ from genzoo.schemas import Count, Schema
 torch.set_num_threads(1)
 # Subprocesses too: two threads that share one free core wait for each other, many times as long.
 os.environ["OMP_NUM_THREADS"] = "1"
+# No test asks the Hub, but those that start one of their own.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def pytest_runtest_setup(item):

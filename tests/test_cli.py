@@ -688,3 +688,10 @@ def test_a_closed_output_is_no_error():
 def test_help_that_nobody_reads_ends_as_a_closed_pipe():
     """The reader has gone when the first word is written."""
     assert shell("(sleep 1; GENZOO --help; echo $? >&2) | true") == ([], "141\n")
+
+
+def test_it_runs_as_a_module_too():
+    """As torchrun starts it."""
+    command = [sys.executable, "-m", "genzoo", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("genzoo ")

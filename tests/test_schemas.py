@@ -95,6 +95,12 @@ def test_wrong_values_are_refused(values, says):
     assert len(str(caught.value)) < 200
 
 
+def test_a_name_of_a_megabyte_is_not_said_in_full():
+    with pytest.raises(BadInput) as caught:
+        checked(Sizes, {"x" * 10**6: 1}, "here")
+    assert len(str(caught.value)) < 300
+
+
 def test_the_error_is_the_one_asked_for():
     with pytest.raises(InvalidModel):
         checked(Sizes, {"width": 0}, "config.json", InvalidModel)

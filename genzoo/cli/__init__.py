@@ -7,12 +7,38 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
-from genzoo.cli import attend, compare, data, families, list, sample, train, translate  # noqa: F401 (each adds its commands)
+from genzoo.cli import (  # noqa: F401 (each adds its commands)
+    attend,
+    cite,
+    compare,
+    data,
+    evaluate,
+    families,
+    inspect,
+    list,
+    pull,
+    push,
+    reference,
+    sample,
+    search,
+    train,
+    translate,
+    verify,
+)
 from genzoo.cli.app import Ended, app
 from genzoo.errors import GenzooError, unknown
 from genzoo.tables import printable
+
+
+@final
+class _Line(logging.Formatter):
+    """What is logged names files and models that others have named."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # of a Ticker's line, which stands there
+        return clear + printable(super().format(record))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,7 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (until the process ends)
     # pydantic would look through every installed package for its own plugins: 20 ms of 200.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    logging.basicConfig(format="genzoo: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    if not sys.stderr.isatty():  # what the Hub's client says of its tries is progress
+        os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Line("genzoo: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     code = run(given)
     try:
         sys.stdout.flush()

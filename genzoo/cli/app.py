@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from genzoo.tables import columns
+from genzoo.tables import columns, printable
 from genzoo.version import VERSION
 
 
@@ -78,7 +78,7 @@ class Ticker:
         now = time.monotonic()
         if self.shown and (always or now - self.last > 0.2):
             self.last = now
-            print(f"\r\x1b[K{text()}", end="", file=sys.stderr, flush=True)
+            print(f"\r\x1b[K{printable(text())}", end="", file=sys.stderr, flush=True)
 
     def done(self) -> None:
         if self.shown and self.last:

@@ -7,6 +7,7 @@ import typer
 
 from genzoo.cli.app import Device, Force, app
 from genzoo.errors import BadInput
+from genzoo.tables import printable
 
 
 @app.command()
@@ -36,7 +37,7 @@ def attend(
     samples, maps = model.attention(1, labels=labels, seed=seed, start=start)
     assert isinstance(samples, Images)
     sampling.overlay(samples, maps, places).save(path, scale=4)
-    print(path)
+    print(printable(str(path)))
 
 
 def _place(text: str) -> tuple[int, int]:

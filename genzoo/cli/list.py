@@ -18,7 +18,7 @@ def list_models(
     from genzoo import cards
 
     if quiet:
-        print("\n".join(cards.names()))
+        print("\n".join(map(printable, cards.names())))
         return
     table = cards.table()
     if json:
@@ -64,7 +64,7 @@ def _family(name: str, json: bool) -> None:
     if json:
         as_json({"name": name, "summary": found.summary, **facts, **fields})
         return
-    print(f"{name}: {found.summary}")
+    print(printable(f"{name}: {found.summary}"))
     as_table(facts.items())
     for kind, rows in fields.items():
         print(f"\n{kind} (--set NAME=VALUE)")

@@ -7,6 +7,7 @@ import typer
 
 from genzoo.cli.app import Device, Force, Json, Ticker, app, as_json
 from genzoo.errors import BadInput
+from genzoo.tables import printable
 
 if TYPE_CHECKING:
     from genzoo.models import Sampler
@@ -28,6 +29,10 @@ def sample(
     watch: Annotated[
         Path | None, typer.Option(help="A .gif of the pictures as they were drawn, pixel by pixel.")
     ] = None,
+    metadata: Annotated[
+        bool,
+        typer.Option("--metadata/--no-metadata", help="Write model and seeds into the pictures."),
+    ] = True,
     batch_size: Annotated[int, typer.Option(help="Samples at a time.")] = 64,
     device: Device = "auto",
     force: Force = False,
@@ -38,7 +43,7 @@ def sample(
 
     model = _sampler(name, device)
     ending = ".png" if model.is_images else ".npy"
-    path = output or Path(f"{Path(name).name.partition('@')[0]}{ending}")
+    path = output or Path(f"{printable(Path(name).name.partition('@')[0])}{ending}")
     ticker = Ticker()
     parts = model.stream(
         n,
@@ -53,14 +58,14 @@ def sample(
     if watch is not None:
         drawn = sampling.watchable(model, parts, n, watch, force)
         parts = iter([drawn])
-    record = sampling.write(parts, n, path, scale)
+    record = sampling.write(parts, n, path, scale, metadata)
     if watch is not None:
-        sampling.watch(drawn, watch)
+        sampling.watch(drawn, watch, metadata=metadata)
     ticker.done()
     if json:
         as_json({"path": str(path), "n": n, **record})
     else:
-        print(path)
+        print(printable(str(path)))
 
 
 def _sampler(name: str, device: str) -> "Sampler":

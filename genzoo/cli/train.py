@@ -9,6 +9,7 @@ import typer
 
 from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json, as_table, clock, size
 from genzoo.errors import BadInput
+from genzoo.tables import printable
 
 if TYPE_CHECKING:
     from genzoo.runs import Estimate, Progress, Run
@@ -164,7 +165,7 @@ def _go(run: "Run", start: int, json: bool) -> None:
     if json:
         as_json({"folder": str(folder), "steps": run.plan.steps})
     else:
-        print(folder)
+        print(printable(str(folder)))
 
 
 def _line(p: "Progress") -> str:

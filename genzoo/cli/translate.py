@@ -7,6 +7,7 @@ import typer
 
 from genzoo.cli.app import Device, Force, Json, app, as_json
 from genzoo.errors import BadInput
+from genzoo.tables import printable
 
 
 @app.command()
@@ -40,4 +41,4 @@ def translate(
     if json:
         as_json({"path": str(path), "to": wanted, **found.record()})
     else:
-        print(path)
+        print(printable(str(path)))
