@@ -28,6 +28,10 @@ class BadInput(GenzooError, ValueError):
     exit_code = 2
 
 
+class NotAtHand(BadInput):
+    """What would be needed is not here: a data set's files, a network that is kept elsewhere."""
+
+
 class UnknownName(GenzooError, LookupError):
     """Nothing has the name that was asked for."""
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from genzoo import cards, devices
 from genzoo.errors import BadInput
 from genzoo.metrics import kinds
-from genzoo.metrics.references import FOLDER_OF, Real, Tell, opened_images
+from genzoo.metrics.references import FOLDER_OF, Real, Tell, check_finite, opened_images
 from genzoo.metrics.scores import Metric, ModelMetric, SampleMetric, Score
 from genzoo.metrics.subjects import Drawn, Pictures, Subject
-from genzoo.models import Model
+from genzoo.models import Model, Translator, checked_seed, fresh_seed
 from genzoo.tables import columns
 from genzoo.version import VERSION
 
@@ -72,7 +72,7 @@ def evaluate(
     data: str | None = None,
     metrics: str | Sequence[str] | None = None,
     n: int | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     features: str | None = None,
     groups: int | None = None,
     limit: int | None = None,
@@ -93,6 +93,7 @@ def evaluate(
     are brought to. Raises BadInput, UnknownName, InvalidModel, Failed, Unreachable.
     """
     where = {"size": size, "channels": channels}
+    seed = fresh_seed() if seed is None else checked_seed(seed)
     who = subject_of(subject, device, where)
     against = data or (_trained_on(who) if isinstance(who, Drawn) else None)
     if against is None:
@@ -120,6 +121,8 @@ def chosen_metrics(real: Real, who: Subject, metrics: str | Sequence[str] | None
     if metrics is not None:
         named = metrics.split(",") if isinstance(metrics, str) else metrics
         return kinds.named([name.strip() for name in named], real)
+    if isinstance(who, Drawn) and isinstance(who.model, Translator) and "," in real.data:
+        return kinds.named(["translated"], real)
     if found := kinds.usual(real):
         return found
     likely = [kinds.kind(name)(real) for name in ("nll", "elbo")]
@@ -197,7 +200,10 @@ def seen(
         done += len(x)
         if progress:
             progress(who.name, done, n)
-    return {measure: np.concatenate(found) for measure, found in parts.items()}
+    kept = {measure: np.concatenate(found) for measure, found in parts.items()}
+    for values in kept.values():
+        check_finite(values, f"what is seen in the images of {who.name}")
+    return kept
 
 
 def _batches(who: Subject, n: int, seed: int) -> Iterator[Tensor]:

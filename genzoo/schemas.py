@@ -55,6 +55,8 @@ def checked(schema: type[S], values: Any, where: str, error: type[GenzooError] =
         return schema.model_validate_json(json.dumps(values))
     except TypeError as failure:  # a set, a tensor: given in Python, not read from a file
         raise error(f"{where}: {failure}") from None
+    except RecursionError:
+        raise error(f"{where}: it is nested too deeply") from None
     except ValidationError as failure:
         raise error(f"{where}: {_first(failure)}") from None
 
@@ -163,5 +165,8 @@ def _first(failure: ValidationError) -> str:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, default=str)
+    try:
+        text = json.dumps(value, default=str)
+    except RecursionError:
+        return "what is nested too deeply"
     return text if len(text) <= 60 else f"{text[:57]}..."

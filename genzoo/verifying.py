@@ -11,10 +11,11 @@ from pydantic import Field
 
 from genzoo import cards, store
 from genzoo.data.cache import home
-from genzoo.errors import BadInput, Failed, GenzooError, InvalidModel, Unreachable
+from genzoo.errors import Failed, GenzooError, InvalidModel, NotAtHand, Unreachable
 from genzoo.evaluating import evaluate
 from genzoo.files import expanded
 from genzoo.metrics.references import Tell
+from genzoo.metrics.scores import allowed
 from genzoo.models import Sampler
 from genzoo.schemas import Count, Name, Schema, checked
 
@@ -65,6 +66,7 @@ def verify(
     InvalidModel.
     """
     folder = cards.find(name)
+    store.read_manifest(folder)  # says what is wrong where there is no model
     metrics = cards.read_metrics(folder)
     yield _fingerprint(folder, metrics, device)
     for score in metrics.get("scores", []):
@@ -101,7 +103,7 @@ def _again(
             return Check(name, "skipped", kept, why=f"a card may not choose what is run: {hint}")
         told, place = asked.model_dump(exclude_none=True), _at_hand(root)
         (now,) = evaluate(folder, **told, root=place, device=device, progress=progress).scores
-    except (BadInput, Unreachable, Failed) as error:
+    except (NotAtHand, Unreachable, Failed) as error:
         return Check(name, "skipped", kept, tolerance=tolerance, why=str(error))
     except GenzooError as error:
         return Check(name, "differs", kept, tolerance=tolerance, why=str(error))
@@ -109,11 +111,10 @@ def _again(
 
 
 def _compared(score: dict[str, Any], found: float, protocol: dict[str, Any]) -> Check:
-    told = (score["name"], score["value"], found, score["tolerance"])
-    name, kept, _, tolerance = told
-    unlike = [
-        k for k in {**score["protocol"], **protocol} if score["protocol"].get(k) != protocol.get(k)
-    ]
+    name, kept, told = (score[k] for k in ("name", "value", "protocol"))
+    # A card may ask for more care, never for less.
+    tolerance = min(score["tolerance"], allowed(kept, score.get("interval")))
+    unlike = [k for k in {**told, **protocol} if told.get(k) != protocol.get(k)]
     if unlike:
         why = f"under another protocol now: {', '.join(unlike)}"
         return Check(name, "differs", kept, found, tolerance, why)

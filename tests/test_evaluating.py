@@ -53,6 +53,7 @@ def wide(monkeypatch):
     """``Wide`` where --features finds it."""
     module = type(sys)("made_features")
     module.Wide, module.number, module.crooked = Wide, 3, lambda x: x
+    module.__file__ = __file__
     monkeypatch.setitem(sys.modules, "made_features", module)
     references.features.cache_clear()
     return "made_features:Wide"

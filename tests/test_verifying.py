@@ -76,6 +76,24 @@ def test_a_number_beyond_its_tolerance_differs(card):
     assert found["kd-mnist"].state == "ok"
 
 
+def test_a_card_cannot_allow_itself_more(card):
+    spoilt(card, lambda m: named(m, "kd-mnist").update(value=123.0, tolerance=1e6))
+    found = {check.what: check for check in verifying.verify(card)}
+    assert found["kd-mnist"].state == "differs"
+
+
+def test_what_cannot_be_asked_differs(card):
+    spoilt(card, lambda m: named(m, "kd-mnist")["asked"].update(n=3))
+    found = {check.what: check for check in verifying.verify(card)}
+    assert found["kd-mnist"].state == "differs"
+    assert "at least 1,000 samples" in found["kd-mnist"].why
+
+
+def test_a_folder_without_a_model_is_no_model(tmp_path):
+    with pytest.raises(UnknownName, match="there is no folder"):
+        next(verifying.verify(tmp_path / "none"))
+
+
 def test_another_protocol_differs_whatever_the_value(card):
     spoilt(card, lambda m: named(m, "kd-mnist")["protocol"].update(features_sha256="0" * 64))
     found = {check.what: check for check in verifying.verify(card)}

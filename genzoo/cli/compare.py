@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, Ticker, app, as_json
+from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json
 from genzoo.files import expanded
 from genzoo.tables import printable
 
@@ -19,6 +19,13 @@ def compare(
     metrics: Annotated[
         str | None, typer.Option(help="Names with commas between: fd-mnist,sharpness-mnist. [all]")
     ] = None,
+    features: Annotated[
+        str | None, typer.Option(help="mnist, inception, module:object. [data's classifier]")
+    ] = None,
+    groups: Annotated[
+        int | None, typer.Option(min=1, help="Disjoint groups that distances are estimated on.")
+    ] = None,
+    root: Root = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The folder of compare.html and .png.")
     ] = None,
@@ -29,7 +36,8 @@ def compare(
     """Say which model is better, at what, and how sure that is: genzoo compare vae dcgan."""
     from genzoo import comparing, report
 
-    folders, _, _ = comparing.chosen(models, data)
+    free = metrics is not None or features is not None
+    folders, _, _ = comparing.chosen(models, data, free=free)
     folder = expanded(output or Path("-vs-".join(Path(name).name for name in folders)))
     report.check(folder, force)
     ticker = Ticker()
@@ -39,6 +47,9 @@ def compare(
         n=n,
         seed=seed,
         metrics=[name.strip() for name in metrics.split(",")] if metrics is not None else None,
+        features=features,
+        groups=groups,
+        root=root,
         device=device,
         progress=lambda name, done, total: ticker(lambda: f"{name}: {done} of {total} samples"),
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from genzoo.data.cache import home
 from genzoo.data.sets import Choice, Pictures, Rows, Source, Tree, digest
 from genzoo.data.trees import content, folder, limited, stamps, zips
-from genzoo.errors import BadInput, Failed, Unreachable
+from genzoo.errors import BadInput, Failed, NotAtHand, Unreachable
 from genzoo.files import expanded, locked
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _located(name: str, root: Path | None, find: Callable[[Path], Any]) -> Any:
             return found
     if root or name not in (*TORCHVISION, "cifar10"):
         where = root or given or "GENZOO_DATA, which is not set"
-        raise BadInput(f"no files of {name} in {where}: expected {LAYOUTS[name]}")
+        raise NotAtHand(f"no files of {name} in {where}: expected {LAYOUTS[name]}")
     _download(name, downloads)
     if (found := find(downloads)) is not None:
         return found

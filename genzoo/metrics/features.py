@@ -141,7 +141,7 @@ class Given(Features):
         self.name, self._path = path.rpartition(":")[2], path
         self.about = f"{path}, given by the user"
         self.network = _imported(path)
-        self.sha256 = _state_hash(self.network) if isinstance(self.network, nn.Module) else ""
+        self.sha256 = _code_and_state(path, self.network)
 
     def __call__(self, x: Tensor) -> np.ndarray:
         with torch.no_grad():
@@ -177,9 +177,17 @@ def _imported(path: str) -> Any:
     return found.eval() if isinstance(found, nn.Module) else found
 
 
-def _state_hash(network: nn.Module) -> str:
-    found = hashlib.sha256()
-    for key, value in network.state_dict().items():
+def _code_and_state(path: str, network: Any) -> str:
+    """The hash of the file that the network stands in, and of its weights; "" without a file.
+
+    Weights alone do not say what is computed of them, and some networks have none.
+    """
+    file = getattr(sys.modules[path.partition(":")[0]], "__file__", None)
+    if not file or not Path(file).is_file():
+        return ""
+    found = hashlib.sha256(path.encode() + Path(file).read_bytes())
+    state = network.state_dict() if isinstance(network, nn.Module) else {}
+    for key, value in state.items():
         found.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()
 

@@ -286,9 +286,11 @@ def _read(path: Path) -> dict[str, np.ndarray] | None:
     from safetensors.numpy import load_file
 
     try:
-        return load_file(path)
+        kept = load_file(path)
     except (OSError, SafetensorError):
         return None
+    whole = {f"train.{key}" for key in ("n", "mean", "sharpness", "features")} <= kept.keys()
+    return kept if whole else None
 
 
 def _write(path: Path, kept: dict[str, np.ndarray]) -> None:

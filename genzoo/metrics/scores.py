@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, final
 import numpy as np
 from torch import Tensor
 
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, Failed
 from genzoo.metrics.references import Real
 from genzoo.metrics.subjects import Drawn
 
@@ -57,8 +57,7 @@ class Score:
         """How far from it a second measurement under its protocol may lie: a hundredth of the
         value, or a fifth of its interval where that is more. Other machines round otherwise.
         """
-        low, high = self.interval or (0.0, 0.0)
-        return max(abs(self.value) / 100, (high - low) / 5)
+        return allowed(self.value, self.interval)
 
     def record(self) -> dict[str, Any]:
         """All of it, for JSON, to five digits: more than its interval tells."""
@@ -73,6 +72,12 @@ class Score:
         told |= {"unit": self.unit} if self.unit else {}
         told |= {"details": self.details} if self.details else {}
         return {**told, "protocol": self.protocol}
+
+
+def allowed(value: float, between: Sequence[float] | None) -> float:
+    """The tolerance of a ``value`` with this interval; see `Score.tolerance`."""
+    low, high = between or (0.0, 0.0)
+    return max(abs(value) / 100, (high - low) / 5)
 
 
 def _short(value: float) -> float:
@@ -107,6 +112,10 @@ class Metric(ABC):
     @final
     def scored(self, found: Found, floor: float | None, **told: Any) -> Score:
         """The score of what was found; ``told`` goes into its protocol."""
+        if not isinstance(found, Found) or np.ndim(found.parts) != 1 or not len(found.parts):
+            raise Failed(
+                f"the metric {self.name} must find parts (k,), at least one, got {found!r:.80}"
+            )
         parts = np.asarray(found.parts, dtype=np.float64)
         if not np.isfinite(parts).all():
             raise BadInput(f"{self.name} is not finite: the samples hold values beyond measure")

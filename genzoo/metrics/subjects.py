@@ -11,7 +11,7 @@ from torch import Tensor
 from genzoo import store
 from genzoo.data.sets import DataSet
 from genzoo.draws import Draws
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, Failed, NotAtHand
 from genzoo.metrics.references import rows_of
 from genzoo.models import Discriminator, Model, Sampler
 
@@ -77,6 +77,10 @@ class Drawn(Subject):
             raise BadInput(
                 f"{self.name} was not loaded from a folder: its discriminator is unknown"
             )
+        told = store.read_manifest(self.folder).discriminator_sha256
+        if told and not (self.folder / store.DISCRIMINATOR).exists():
+            where = "it is in the model's repository, not in the package"
+            raise NotAtHand(f"{self.name}'s discriminator is not here: {where}")
         network = store.load_discriminator(self.folder, self.model.device)
         assert isinstance(network, Discriminator)
         return network
