@@ -110,6 +110,8 @@ def find(name: str | Path, *, local_files_only: bool = False) -> Path:
     if is_folder(name):
         return expanded(name)
     name = str(name)
+    if name.startswith("images:"):
+        raise BadInput(f"{name} is images, and a model is needed: genzoo evaluate measures both")
     if _HUB.fullmatch(name):
         return hub.fetch(name, local_files_only=local_files_only)
     if _CARD.fullmatch(name) and (home() / name / CONFIG).is_file():

@@ -9,13 +9,13 @@ import torch
 
 from genzoo import cards, devices, families, store
 from genzoo.errors import BadInput
-from genzoo.evaluating import chosen_metrics, measured
+from genzoo.evaluating import check_asked, chosen_metrics, measured
 from genzoo.files import is_folder
 from genzoo.metrics import features as features_of
 from genzoo.metrics.references import Real, Tell
 from genzoo.metrics.scores import Metric, ModelMetric, SampleMetric, Score, verdicts
 from genzoo.metrics.subjects import Drawn
-from genzoo.models import Sampler
+from genzoo.models import Sampler, checked_seed
 from genzoo.report import BATCH, Comparison, Entrant
 from genzoo.samples import Images
 
@@ -42,6 +42,8 @@ def compare(
     ``features``, ``groups``: as in `genzoo.evaluate`. ``progress`` is told (model, samples done,
     n). Raises BadInput, UnknownName, InvalidModel.
     """
+    check_asked(n=n, groups=groups, metrics=metrics, features=features)
+    checked_seed(seed)
     free = metrics is not None or features is not None
     folders, data, why = chosen(models, data, free=free)
     real = Real(data, features, root=root, groups=groups, progress=progress)

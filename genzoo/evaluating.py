@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from genzoo import cards, devices
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, Failed
+from genzoo.files import is_folder
 from genzoo.metrics import kinds
 from genzoo.metrics.references import FOLDER_OF, Real, Tell, check_finite, opened_images
 from genzoo.metrics.scores import Metric, ModelMetric, SampleMetric, Score
 from genzoo.metrics.subjects import Drawn, Pictures, Subject
-from genzoo.models import Model, Translator, checked_seed, fresh_seed
+from genzoo.models import Model, Translator, check_count, checked_seed, fresh_seed
 from genzoo.tables import columns
 from genzoo.version import VERSION
 
@@ -92,6 +93,8 @@ def evaluate(
     that are looked at where no reference ships. ``size``, ``channels``: what the images of folders
     are brought to. Raises BadInput, UnknownName, InvalidModel, Failed, Unreachable.
     """
+    check_asked(n=n, groups=groups, limit=limit, metrics=metrics, features=features)
+    device = devices.device(device)
     where = {"size": size, "channels": channels}
     seed = fresh_seed() if seed is None else checked_seed(seed)
     who = subject_of(subject, device, where)
@@ -114,6 +117,26 @@ def evaluate(
         devices.machine(who.model.device if isinstance(who, Drawn) else torch.device("cpu")),
         who.folder if isinstance(who, Drawn) else None,
     )
+
+
+def check_asked(
+    *,
+    metrics: Any,
+    features: Any,
+    n: Any = None,
+    groups: Any = None,
+    limit: Any = None,
+) -> None:
+    """Whether what was asked makes sense, before anything is loaded. Raises BadInput."""
+    for name, value, least in (("n", n, 2), ("groups", groups, 1), ("limit", limit, 2)):
+        if value is not None:
+            check_count(name, value, least)
+    if features is not None and not isinstance(features, str):
+        got = f"{features!r:.80}"
+        raise BadInput(f"features are named: mnist, inception, or module:object; got {got}")
+    listed = isinstance(metrics, list | tuple) and all(isinstance(m, str) for m in metrics)
+    if not (metrics is None or isinstance(metrics, str) or listed):
+        raise BadInput(f"metrics are names, fd,precision or a list of them; got {metrics!r:.80}")
 
 
 def chosen_metrics(real: Real, who: Subject, metrics: str | Sequence[str] | None) -> list[Metric]:
@@ -169,7 +192,7 @@ def measured(
     for metric in wanted:  # what is missing is said before anything is drawn
         if isinstance(metric, ModelMetric) and isinstance(who, Drawn):
             metric.check(who)
-        metric.conditions()
+        metric.asked(metric.conditions)
     kept = seen(who, lookers, count, seed, progress) if lookers else {}
     found = []
     for metric in wanted:
@@ -192,11 +215,11 @@ def seen(
 ) -> dict[Callable[[Tensor], np.ndarray], np.ndarray]:
     """What each measure keeps of the first ``n`` samples, which pass through in batches."""
     parts: dict[Callable[[Tensor], np.ndarray], list[np.ndarray]] = {}
-    measures = list(dict.fromkeys(metric.measure for metric in lookers))
+    owners = {metric.measure: metric for metric in reversed(lookers)}
     done = 0
     for x in _batches(who, n, seed):
-        for measure in measures:
-            parts.setdefault(measure, []).append(measure(x))
+        for measure, metric in owners.items():
+            parts.setdefault(measure, []).append(_kept(metric, metric.asked(measure, x), len(x)))
         done += len(x)
         if progress:
             progress(who.name, done, n)
@@ -204,6 +227,13 @@ def seen(
     for values in kept.values():
         check_finite(values, f"what is seen in the images of {who.name}")
     return kept
+
+
+def _kept(metric: SampleMetric, values: Any, n: int) -> np.ndarray:
+    if not isinstance(values, np.ndarray) or values.shape[:1] != (n,):
+        got = values.shape if isinstance(values, np.ndarray) else f"a {type(values).__name__}"
+        raise Failed(f"the metric {metric.name} must keep an array ({n}, ...) of images, got {got}")
+    return values
 
 
 def _batches(who: Subject, n: int, seed: int) -> Iterator[Tensor]:
@@ -216,6 +246,10 @@ def check_fits(who: Subject, metric: SampleMetric) -> None:
     """Whether the samples are of the shape that the metric's features take. Raises BadInput."""
     if isinstance(who, Drawn):
         _ = who.sampler  # says what it is where it is none
+    if "," in metric.real.data and not is_folder(metric.real.data):
+        drawn = metric.real.data.rpartition(",")[2].strip()
+        two = f"{metric.kind} holds images against one data set, and {metric.real.data} is two"
+        raise BadInput(f"{two}: --data {drawn} takes the second")
     want = metric.real.takes
     if want is not None and tuple(who.shape) != tuple(want):
         sizes = ("x".join(map(str, shape)) for shape in (want, who.shape))

@@ -153,7 +153,7 @@ class Sampler(Model):
     ) -> Iterator[Samples]:
         """As ``sample``, a batch at a time: any number in constant memory."""
         for name, value, least in (("n", n, 1), ("start", start, 0), ("batch_size", batch_size, 1)):
-            _check_count(name, value, least)
+            check_count(name, value, least)
         if truncation is not None and not isinstance(self, Latent):
             raise BadInput(f"{type(self).__name__} has no latent code: leave truncation out")
         if truncation is not None and not (isinstance(truncation, Real) and truncation >= 0.02):
@@ -317,7 +317,7 @@ class Density(Model):
         ``importance`` the log-mean-exp (Burda et al. 2016, eq. 8). An exact density needs just one.
         The z of image i come from ``seed`` and i: another order of images draws other z.
         """
-        _check_count("samples", samples, 1)
+        check_count("samples", samples, 1)
         if bound not in ("elbo", "importance"):
             raise BadInput(f"bound must be elbo or importance, got {bound!r}")
         x = self.fitting(images)
@@ -425,7 +425,7 @@ class Discriminator(nn.Module, ABC):
 
 def _portions(n: int, size: int) -> Iterator[slice]:
     """The rows of each batch, at least one."""
-    _check_count("batch_size", size, 1)
+    check_count("batch_size", size, 1)
     for start in range(0, max(n, 1), size):
         yield slice(start, min(start + size, n))
 
@@ -434,7 +434,8 @@ def _places(rows: slice) -> range:
     return range(rows.start, rows.stop)
 
 
-def _check_count(name: str, value: Any, least: int) -> None:
+def check_count(name: str, value: Any, least: int) -> None:
+    """Whether ``value`` is a whole number of at least ``least``. Raises BadInput."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         raise BadInput(f"{name} must be a whole number of at least {least}, got {value!r}")
 

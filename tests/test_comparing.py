@@ -246,7 +246,7 @@ def test_unknown_things_are_named():
     with pytest.raises(UnknownName, match="no metric is called 'lpips'"):
         genzoo.compare("vae", "dcgan", metrics="lpips")
     for nothing in ([], "", [""]):
-        with pytest.raises(BadInput, match="no metric is named"):
+        with pytest.raises(BadInput, match="no metric is named there"):
             genzoo.compare("vae", "dcgan", metrics=nothing)
 
 

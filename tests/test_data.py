@@ -464,6 +464,16 @@ def part_of_a_label(entry: Path):
     os.truncate(entry / "labels", 1001)
 
 
+def another_pixel(entry: Path):
+    with (entry / "array").open("r+b") as file:
+        file.write(b"x")
+
+
+def another_label(entry: Path):
+    with (entry / "labels").open("r+b") as file:
+        file.write(b"x")
+
+
 def half_meta(entry: Path):
     (entry / "meta.json").write_text((entry / "meta.json").read_text()[:50])
 
@@ -474,7 +484,10 @@ def other_meta(entry: Path):
 
 @pytest.mark.parametrize(
     "damage",
-    [shorten, lengthen, no_labels, fewer_labels, part_of_a_label, half_meta, other_meta],
+    [
+        *(shorten, lengthen, another_pixel, no_labels, fewer_labels, part_of_a_label),
+        *(another_label, half_meta, other_meta),
+    ],
 )
 def test_a_damaged_entry_is_made_again(home, damage):
     digest = data.open("ring8", "test").sha256
@@ -483,6 +496,14 @@ def test_a_damaged_entry_is_made_again(home, damage):
     after = data.open("ring8", "test")
     assert digest == hashlib.sha256(bytes(after.array) + bytes(after.labels)).hexdigest()
     assert entries(home) == [entry]
+
+
+def test_a_copied_entry_is_believed_by_its_hash(home, monkeypatch):
+    before = data.open("ring8", "test")
+    (entry,) = entries(home)
+    os.utime(entry / "array", ns=(1, 1))
+    forbid_decoding(monkeypatch)
+    assert (data.open("ring8", "test").array == before.array).all()
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])

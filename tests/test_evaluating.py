@@ -162,6 +162,22 @@ def test_a_damaged_cache_is_made_anew(tmp_path, wide):
     ((kept),) = (tmp_path / "home" / "references").glob("*.safetensors")
     kept.write_bytes(kept.read_bytes()[:100])
     assert np.array_equal(Real(f"images:{folder}", wide).reference.train, first.train)
+    whole = bytearray(kept.read_bytes())
+    whole[-9] ^= 64  # of the right size, and readable
+    kept.write_bytes(whole)
+    assert np.array_equal(Real(f"images:{folder}", wide).reference.train, first.train)
+
+
+def test_sharpness_needs_no_classifier():
+    told = {"metrics": "sharpness", "n": 40, "device": "cpu"}
+    (score,) = genzoo.evaluate("gan-mnist", data="digits", **told).scores
+    assert score.protocol["real"] == "1,500 training images"
+    real = Real("digits", "mnist")
+    assert real.sharpness == Real("digits").sharpness
+    x = real.open("train").array[:, 0].astype(np.float64) / 255
+    around = x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:]
+    by_hand = (around - 4 * x[:, 1:-1, 1:-1]).reshape(len(x), -1).var(1, ddof=1).mean()
+    assert real.sharpness["train"] == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_digits_against_another_set_through_the_same_eyes():
@@ -368,6 +384,23 @@ def test_a_plugin_that_hands_over_something_else_is_named(plugin, monkeypatch):
         kinds.named(["brightness"], Real("mnist"))
 
 
+@pytest.mark.parametrize(
+    ("part", "broken", "said"),
+    [
+        ("judged", lambda *_: 1 / 0, "brightness-mnist broke down in .*: ZeroDivisionError"),
+        ("judged", lambda *_: None, r"brightness-mnist must find parts \(k,\)"),
+        ("floor", lambda *_: {}[0], "brightness-mnist broke down in .*: KeyError: 0"),
+        ("conditions", lambda *_: [][0], "brightness-mnist broke down in .*: IndexError"),
+        ("measure", property(lambda _: lambda x: x.sum()), r"must keep an array \(40, ...\)"),
+        ("measure", property(lambda _: lambda x: x @ 1), "broke down in .*: TypeError"),
+    ],
+)
+def test_a_metric_that_breaks_down_is_named(plugin, monkeypatch, part, broken, said):
+    monkeypatch.setattr(Brightness, part, broken)
+    with pytest.raises(Failed, match=said):
+        genzoo.evaluate("gan-mnist", metrics="brightness", n=40, device="cpu")
+
+
 # ---------------------------------------------------------------------------------- what it refuses
 
 
@@ -383,18 +416,47 @@ def test_bad_input_is_told_in_a_line(tmp_path, wide):
         ("mnist is 1x28x28, and its samples 3x32x32: --size 28 --channels 1", f"images:{colour}"): {
             "data": "mnist", "metrics": "kd",
         },
-        ("at least 40 samples, got 1", "dcgan-mnist"): {"metrics": "sharpness", "n": 1},
+        ("at least 40 samples, got 39", "dcgan-mnist"): {"metrics": "sharpness", "n": 39},
         ("no model is called 'nobody'", "nobody"): {},
         ("no data set is called 'nowhere'", "dcgan-mnist"): {"data": "nowhere", "features": "mnist",
                                                              "metrics": "fd"},
         ("there is no classifier of digits", "dcgan-mnist"): {"data": "digits"},
+        ("no data set is called 'nowhere'", "gan-mnist"): {"data": "nowhere", "metrics": "fd"},
+        ("there is no folder or .zip ./none", "gan-mnist"): {"data": "./none", "metrics": "fd"},
+        ("images: names no folder", "images:"): {"data": "mnist"},
+        ("there is no device 'abacus' here", f"images:{few}"): {"data": "mnist",
+                                                                "device": "abacus"},
+        ("no metric is named there", "gan-mnist"): {"metrics": "fd,,kd"},
+        ("metrics are names", "gan-mnist"): {"metrics": [1]},
+        ("features are named", "gan-mnist"): {"features": wide.__class__},
+        ("n must be a whole number of at least 2, got '40'", "gan-mnist"): {"n": "40"},
+        ("n must be a whole number of at least 2, got 0", "gan-mnist"): {"n": 0},
+        ("groups must be a whole number of at least 1, got 0", "gan-mnist"): {"groups": 0},
+        ("limit must be a whole number of at least 2, got 0", "gan-mnist"): {"limit": 0},
+        ("against one data set, and .* is two: --data mnist:4 takes the second", "gan-mnist"): {
+            "data": "mnist:3,mnist:4", "metrics": "sharpness",
+        },
         ("holds 50 images, got n 90", f"images:{colour}"): {
             "data": "mnist", "metrics": "sharpness", "n": 90, "size": 28, "channels": 1,
         },
     }  # fmt: skip
     for (said, subject), told in wrong.items():
         with pytest.raises((BadInput, UnknownName), match=said.replace("(", r"\(")):
-            genzoo.evaluate(subject, device="cpu", **told)
+            genzoo.evaluate(subject, **{"device": "cpu", **told})
+
+
+def test_images_are_no_model():
+    for command in (["compare", "gan-mnist", "images:mine"], ["verify", "images:mine"]):
+        assert cli.run(command) == 2
+    with pytest.raises(BadInput, match="images:mine is images, and a model is needed"):
+        genzoo.load("images:mine")
+
+
+def test_features_that_see_no_difference_are_refused(tmp_path, wide, monkeypatch):
+    monkeypatch.setattr(Wide, "forward", lambda _, x: torch.ones(len(x), 4))
+    folder = pictures(tmp_path / "some", 30)
+    with pytest.raises(BadInput, match="sees the same in all images"):
+        genzoo.evaluate(f"images:{folder}", data=f"images:{folder}", metrics="fd", features=wide)
 
 
 def test_one_real_image_is_no_reference(tmp_path, wide):

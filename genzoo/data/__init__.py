@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["Choice", "DataSet", "Pictures", "Rows", "Source", "Tree", "attributes", "describe"]
-__all__ += ["names", "open", "open_pair", "paired", "picture"]
+__all__ += ["check", "names", "open", "open_pair", "paired", "picture"]
 FORMAT = 1  # raise it whenever the same source would give other bytes
 LARGEST_SIDE = 4096
 SOURCES = {source.name: source for source in (*made.DIGITS, *named.SOURCES, *made.POINTS)}
@@ -52,6 +52,14 @@ def describe(name: str) -> Source:
     if name not in SOURCES:
         raise unknown("data set", name, SOURCES, f"A folder is written ./{name}.")
     return SOURCES[name]
+
+
+def check(name: str | Path) -> None:
+    """Whether there are such data, without opening them. Raises BadInput, UnknownName."""
+    if is_folder(name) and not expanded(name).exists():
+        raise BadInput(f"there is no folder or .zip {name}")
+    if not is_folder(name):
+        describe(str(name))
 
 
 def open(

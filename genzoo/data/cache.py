@@ -66,14 +66,23 @@ def _entry(folder: Path) -> Entry | None:
         meta = json.loads((folder / "meta.json").read_bytes())
         shape = tuple(meta["shape"])
         array = np.memmap(folder / "array", dtype=meta["dtype"], mode="r", shape=shape)
+        told = (folder / "labels").read_bytes()
+        labels = np.frombuffer(told, dtype=np.int64) if meta["labelled"] else None
         whole = (folder / "array").stat().st_size == array.nbytes
-        labels = None
-        if meta["labelled"]:
-            labels = np.frombuffer((folder / "labels").read_bytes(), dtype=np.int64)
-            whole = whole and len(labels) == len(array)
+        whole = whole and (labels is None or len(labels) == len(array))
+        # Hashed again only where something has written to it since, or it was copied.
+        if whole and meta.get("written") != _written(folder):
+            found = hashlib.sha256(array.data)
+            found.update(told)
+            whole = found.hexdigest() == meta["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return (array, labels, meta) if whole else None
+
+
+def _written(folder: Path) -> list[int]:
+    """When its files were last written to."""
+    return [(folder / name).stat().st_mtime_ns for name in ("array", "labels")]
 
 
 def _sweep(folder: Path) -> None:
@@ -101,6 +110,7 @@ def _make(entry: Path, meta: Meta, blocks: Callable[[Meta], Blocks]) -> None:
             what = f"no image of {name} falls into its {split} split (10 % by content are test)"
             raise BadInput(f"{what}: add images, or sort them into folders train and test")
         with _synced(aside / "meta.json") as file:
+            written["written"] = _written(aside)
             file.write(json.dumps(meta | written, indent=1).encode())
         if entry.exists():
             entry.rename(damaged)

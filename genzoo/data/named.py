@@ -64,6 +64,8 @@ log = logging.getLogger("genzoo")
 def _located(name: str, root: Path | None, find: Callable[[Path], Any]) -> Any:
     """What `find` sees below `root`; without one, below $GENZOO_DATA, then among the downloads."""
     downloads, given = home() / "downloads", os.environ.get("GENZOO_DATA")
+    if given and not root and not expanded(given).is_dir():
+        raise BadInput(f"GENZOO_DATA names {given}, which is no folder")
     for place in [root] if root else [*([expanded(given)] if given else []), downloads]:
         if (found := find(place)) is not None:
             return found

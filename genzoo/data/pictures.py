@@ -99,13 +99,17 @@ def _frame(
     channels: int | None,
 ) -> Frame:
     """From the first image of the whole tree that decodes, so that all splits agree."""
+    from PIL import UnidentifiedImageError
+
     first, origin = "", raw.tree.origin
     for name in names:
         try:
             with _opened(read(name)) as image:
                 own, mode = image.size, image.mode
         except Exception as error:  # as in _decoded; counted when its turn comes
-            first = first or f"{name}: {error}"
+            # Pillow would show the object that it was given.
+            why = "no picture" if isinstance(error, UnidentifiedImageError) else error
+            first = first or f"{name}: {why}"
             continue
         if size is None and own[0] != own[1]:
             what = f"the images of {origin} are not square ({name}: {own[0]}x{own[1]})"

@@ -49,8 +49,8 @@ def named(wanted: Sequence[str], real: Real) -> list[Metric]:
     behind it (``fd-mnist``), or what the field calls some of them (``fid``, ``kid``, ``is``).
     Raises BadInput, UnknownName.
     """
-    if not any(wanted):
-        raise BadInput("no metric is named: leave them out for the usual ones")
+    if not all(wanted) or not wanted:
+        raise BadInput("no metric is named there: leave metrics out for the usual ones")
     found = [_named(name, real) for name in dict.fromkeys(wanted)]
     return list({metric.name: metric for metric in found}.values())
 

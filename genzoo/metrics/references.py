@@ -4,6 +4,7 @@ Those of the small classifiers ship with the package, so that nobody needs the d
 computed from the data once, and kept in the cache.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -26,7 +27,7 @@ from genzoo.metrics.features import Channels, Features, Given, Small, names, shi
 from genzoo.metrics.inception import Inception
 from genzoo.metrics.sharpness import sharpness
 
-FORMAT = 1  # raise it whenever the same images would give other statistics
+FORMAT = 2  # raise it whenever the same images would give other statistics
 KEPT = 10_000  # features of images of each split that a computed reference keeps
 BATCH = 250
 FOLDER_OF = "images:"  # before a folder's name: every picture in it, no split kept back
@@ -41,14 +42,13 @@ class Reference:
     """What some features saw in the real images of a data set.
 
     ``moments``: of all training images. ``train``, ``test``: float32 ``(m, d)``, of some images of
-    each split, chosen at random; ``test`` is empty where there is no such split. ``sharpness``: the
-    mean over each split. ``images``: what was looked at, for a protocol.
+    each split, chosen at random; ``test`` is empty where there is no such split. ``images``: what
+    was looked at, for a protocol.
     """
 
     moments: Moments
     train: np.ndarray
     test: np.ndarray
-    sharpness: dict[str, float]
     images: str
 
 
@@ -108,23 +108,39 @@ class Real:
     def features(self) -> Features:
         """Raises BadInput where the data have no classifier, and no other features were named."""
         if not self.has_features:
+            sets.check(self.whole.removeprefix(FOLDER_OF))  # says so where there are no such data
             have = f"there is one for {', '.join(names())}"
             hint = "--features names other features"
             raise BadInput(f"there is no classifier of {self.data}, {have}; {hint}")
         return features(self._seen_by)
 
     @cached_property
+    def sharpness(self) -> dict[str, float]:
+        """The mean over each split, which takes no features. Raises as ``open``."""
+        return shipped(self.data).facts["sharpness"] if self._ships else _sharpness_of(self)
+
+    @cached_property
+    def looked_at(self) -> str:
+        """What of the data is looked at, for a protocol. Raises as ``open``."""
+        if self._ships:
+            return self.reference.images
+        return _images(min(there := len(self.open("train")), self.limit or there), self.limit)
+
+    @cached_property
     def reference(self) -> Reference:
         """Raises as ``features``, and as ``open`` where it must be computed."""
-        if self._seen_by == self.data in names() and not self.limit and self._as_it_is:
-            return _shipped(self.data)
-        return _computed(self)
+        return _shipped(self.data) if self._ships else _computed(self)
 
     def open(self, split: str) -> DataSet:
         """A split of the data. Raises as `genzoo.data.open`."""
         if split not in self._opened:
             self._opened[split] = opened_images(self.data, split, self._where)
         return self._opened[split]
+
+    @property
+    def _ships(self) -> bool:
+        """Whether what is seen in the data comes with the package."""
+        return self._seen_by == self.data in names() and not self.limit and self._as_it_is
 
     @property
     def _as_it_is(self) -> bool:
@@ -190,7 +206,8 @@ def opened_images(data: str, split: str, where: dict[str, Any]) -> DataSet:
         return sets.open(data, split, **where)
     if split not in ("train", "all"):
         raise BadInput(f"{data} is all one: it has no split {split!r}")
-    folder = data.removeprefix(FOLDER_OF)
+    if not (folder := data.removeprefix(FOLDER_OF)):
+        raise BadInput("images: names no folder; the folder here is images:.")
     rest = {k: v for k, v in where.items() if k != "root"}
     return sets.open(folder if is_folder(folder) else Path(folder), "all", **rest)
 
@@ -220,16 +237,37 @@ def _shipped(data: str) -> Reference:
         Moments(facts["train"], tensors["mean"].numpy(), covariance),
         tensors["train"].float().numpy(),
         tensors["test"].float().numpy(),
-        facts["sharpness"],
-        f"{facts['train']:,} training images",
+        _images(facts["train"], None),
     )
+
+
+def _splits(real: Real) -> dict[str, DataSet]:
+    splits = {"train": real.open("train")}
+    with suppress(BadInput):  # a folder without a split, or without pictures in it
+        splits["test"] = real.open("test")
+    return splits
+
+
+def _sharpness_of(real: Real) -> dict[str, float]:
+    found = {}
+    for name, dataset in _splits(real).items():
+        order = _looked_through(real, dataset)
+        found[name] = sum(_sharp(x) for x in rows_of(dataset, order)) / len(order)
+    return found
+
+
+def _sharp(x: Tensor) -> float:
+    return sharpness(x).sum().item() if min(x.shape[2:]) > 2 else 0.0
+
+
+def _looked_through(real: Real, dataset: DataSet) -> np.ndarray:
+    count = min(len(dataset), real.limit or len(dataset))
+    return np.random.RandomState(0).permutation(len(dataset))[:count]
 
 
 def _computed(real: Real) -> Reference:
     """From the cache, or from the images, which takes as long as it takes to look at them."""
-    splits = {"train": real.open("train")}
-    with suppress(BadInput):  # a folder without a split, or without pictures in it
-        splits["test"] = real.open("test")
+    splits = _splits(real)
     shape = splits["train"].shape
     if real.takes not in (None, shape):
         shapes = ("x".join(map(str, s)) for s in (shape, real.takes or ()))
@@ -247,23 +285,22 @@ def _computed(real: Real) -> Reference:
 
 
 def _looked_at(real: Real, split: str, dataset: DataSet) -> dict[str, np.ndarray]:
-    count = min(len(dataset), real.limit or len(dataset))
-    order = np.random.RandomState(0).permutation(len(dataset))[:count]
-    seen, sharp = [], 0.0
+    order = _looked_through(real, dataset)
+    seen, count = [], len(order)
     for x in rows_of(dataset, order):
         seen.append(real.features(x))
-        sharp += sharpness(x).sum().item() if min(x.shape[2:]) > 2 else 0.0
         real.tell(f"{dataset.name} ({split})", sum(map(len, seen)), count)
     found = np.concatenate(seen)
     check_finite(found, f"the features of {dataset.name}")
     wide = found.astype(np.float64)
     if len(wide) < 2:
         raise BadInput(f"{dataset.name} has {len(wide)} image: a distance takes at least 2")
+    if not np.ptp(found, axis=0).any():
+        raise BadInput(f"{real.features.about}, sees the same in all images of {dataset.name}")
     full = {"covariance": np.cov(wide.T)} if len(wide) > wide.shape[1] else {}
     return {
         "n": np.array(len(wide)),
         "mean": wide.mean(0),
-        "sharpness": np.array(sharp / count),
         "features": found if not full else found[:KEPT],
         **full,
     }
@@ -276,21 +313,31 @@ def _assembled(kept: dict[str, np.ndarray], limit: int | None) -> Reference:
     else:
         factor = (seen.astype(np.float64) - kept["train.mean"]) / np.sqrt(n - 1)
     test = kept.get("test.features", seen[:0])
-    sharp = {k: float(kept[f"{k}.sharpness"]) for k in ("train", "test") if f"{k}.n" in kept}
-    images = f"{n:,} training images" + (" chosen at random" if limit else "")
-    return Reference(Moments(n, kept["train.mean"], factor), seen, test, sharp, images)
+    return Reference(Moments(n, kept["train.mean"], factor), seen, test, _images(n, limit))
+
+
+def _images(n: int, limit: int | None) -> str:
+    return f"{n:,} training images" + (" chosen at random" if limit else "")
 
 
 def _read(path: Path) -> dict[str, np.ndarray] | None:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    """A reference of the cache, or None where it is missing or damaged."""
+    from safetensors import SafetensorError, safe_open
 
     try:
-        kept = load_file(path)
+        with safe_open(path, "np") as file:
+            kept = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            told = (file.metadata() or {}).get("sha256")
     except (OSError, SafetensorError):
         return None
-    whole = {f"train.{key}" for key in ("n", "mean", "sharpness", "features")} <= kept.keys()
-    return kept if whole else None
+    return kept if told == _sha256(kept) else None
+
+
+def _sha256(kept: dict[str, np.ndarray]) -> str:
+    found = hashlib.sha256()
+    for key in sorted(kept):
+        found.update(key.encode() + np.ascontiguousarray(kept[key]).tobytes())
+    return found.hexdigest()
 
 
 def _write(path: Path, kept: dict[str, np.ndarray]) -> None:
@@ -300,7 +347,7 @@ def _write(path: Path, kept: dict[str, np.ndarray]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Failed(f"cannot write {path.parent}: {error.strerror}; set GENZOO_HOME") from error
-    write_whole(path, save(kept))
+    write_whole(path, save(kept, {"sha256": _sha256(kept)}))
 
 
 def check_finite(values: np.ndarray, what: str) -> None:

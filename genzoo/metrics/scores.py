@@ -3,15 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, NamedTuple, final
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, final
 
 import numpy as np
 from torch import Tensor
 
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, Failed, GenzooError
 from genzoo.metrics.references import Real
 from genzoo.metrics.subjects import Drawn
 
+T = TypeVar("T")
 Goal = Literal["lower", "higher", "one"]
 Verdict = Literal["better", "worse", "can't tell", "not ranked"]
 RESAMPLED, FEW, MANY = 2000, 30, 1000
@@ -110,6 +111,18 @@ class Metric(ABC):
         """What its numbers depend on beside the samples, for their protocol."""
 
     @final
+    def asked(self, method: Callable[..., T], *args: Any) -> T:
+        """What the metric's own ``method`` gives; where it breaks down, whose it is is said."""
+        try:
+            return method(*args)
+        except (GenzooError, MemoryError):
+            raise
+        except Exception as error:
+            why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            where = getattr(method, "__name__", "measure")
+            raise Failed(f"the metric {self.name} broke down in {where}: {why}") from error
+
+    @final
     def scored(self, found: Found, floor: float | None, **told: Any) -> Score:
         """The score of what was found; ``told`` goes into its protocol."""
         if not isinstance(found, Found) or np.ndim(found.parts) != 1 or not len(found.parts):
@@ -119,7 +132,7 @@ class Metric(ABC):
         parts = np.asarray(found.parts, dtype=np.float64)
         if not np.isfinite(parts).all():
             raise BadInput(f"{self.name} is not finite: the samples hold values beyond measure")
-        protocol = {**told, "parts": len(parts), **found.told, **self.conditions()}
+        protocol = {**told, "parts": len(parts), **found.told, **self.asked(self.conditions)}
         return Score(
             self.name,
             float(parts.mean()),
@@ -163,7 +176,8 @@ class SampleMetric(Metric):
         n = len(measured)
         if n < self.least:
             raise BadInput(f"{self.name} takes at least {self.least:,} samples, got {n:,}")
-        return self.scored(self.judged(measured), self.floor(n), samples=n, **told)
+        found = self.asked(self.judged, measured)
+        return self.scored(found, self.asked(self.floor, n), samples=n, **told)
 
     @final
     def __call__(self, x: Tensor, **told: Any) -> Score:
@@ -198,7 +212,8 @@ class ModelMetric(Metric):
     def score(self, subject: Drawn, n: int | None, seed: int, **told: Any) -> Score:
         """The score of a model; ``told`` goes into its protocol. Raises BadInput."""
         self.check(subject)
-        return self.scored(self.found(subject, n, seed), self.floor(), **told)
+        found = self.asked(self.found, subject, n, seed)
+        return self.scored(found, self.asked(self.floor), **told)
 
 
 def interval(parts: np.ndarray) -> tuple[float, float]:

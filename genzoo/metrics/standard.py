@@ -252,14 +252,14 @@ class Sharpness(SampleMetric):
         return _sharpness
 
     def conditions(self) -> dict[str, Any]:
-        return {"data": self.real.data, "real": self.real.reference.images}
+        return {"data": self.real.data, "real": self.real.looked_at}
 
     def judged(self, measured: np.ndarray) -> Found:
         blocks = [block.mean() for block in np.array_split(measured.astype(np.float64), BLOCKS)]
-        return Found(np.array(blocks) / self.real.reference.sharpness["train"])
+        return Found(np.array(blocks) / self.real.sharpness["train"])
 
     def floor(self, n: int) -> float | None:
-        sharp = self.real.reference.sharpness
+        sharp = self.real.sharpness
         return sharp["test"] / sharp["train"] if "test" in sharp else None
 
 
