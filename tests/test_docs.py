@@ -46,7 +46,7 @@ def test_blocks_run(page, tmp_path, monkeypatch, capsys):
 # scikit-learn's digits, in the features of genzoo's classifier of MNIST.
 JOURNEYS = {
     "vae": 20, "dcgan": 20, "gan": 40, "cgan": 20,
-    "wgan-gp": 18, "sagan": 45, "pixelcnn": 30, "cyclegan": 20,
+    "wgan-gp": 18, "sagan": 45, "pixelcnn": 30, "cyclegan": 20, "autoencoder": 20, "ae-gan": 22,
 }  # fmt: skip
 
 

@@ -48,7 +48,9 @@ TORCHLESS = [
     "data",
 ]
 TORCHLESS += ["store", "hub", "cards", "publishing", "provenance", "metrics.published"]
-FAMILIES = re.compile("pixelcnn|pixelrnn|vae|dcgan|wgan|sagan|cgan|cyclegan", re.IGNORECASE)
+FAMILIES = re.compile(
+    "pixelcnn|pixelrnn|autoencoder|vae|dcgan|wgan|sagan|cgan|cyclegan|ae.?gan", re.IGNORECASE
+)
 # The two longest papers get more lines (design.md, section 3).
 LINES = {"pixelcnn": 250, "cyclegan": 250}
 
