@@ -39,6 +39,8 @@ def train(
     micro_batches: Annotated[int, typer.Option(min=1, help="Parts a batch is computed in.")] = 1,
     compile: Annotated[bool, typer.Option("--compile", help="Compile the networks.")] = False,
     checkpoint_every: Annotated[int | None, typer.Option(min=1, help="Steps.")] = None,
+    grid_every: Annotated[int | None, typer.Option(min=1, help="Steps from grid to grid.")] = None,
+    board: Annotated[bool, typer.Option("--board", help="For TensorBoard: OUT/run/board.")] = False,
     store_as: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
     licence: Annotated[str, typer.Option(help="Of the weights, for the card.")] = "unknown",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
@@ -54,7 +56,7 @@ def train(
     if resume:
         _threads(threads)
         said = {"family": family, "data": data, "steps": steps, "seed": seed, **values}
-        _go(*_resumed(out, said, root), json)
+        _go(*_resumed(out, said, root), board, json)
         return
     if steps is not None and minutes is not None:
         raise BadInput("--steps and --minutes are two ways to say one thing: give one of them")
@@ -76,10 +78,10 @@ def train(
         raise BadInput("which family? Type genzoo families to see all")
     _threads(threads)
     asked |= {"device": device, "command": shlex.join(["genzoo", *sys.argv[1:]])}
-    if checkpoint_every:
-        asked["checkpoint_every"] = checkpoint_every
+    every = {"checkpoint_every": checkpoint_every, "grid_every": grid_every}
+    asked |= {key: steps for key, steps in every.items() if steps}
     budget = {"steps": steps, "minutes": 5.0 if steps is None and minutes is None else minutes}
-    _begin(family, asked, budget, out, root, dry_run, force, json)
+    _begin(family, asked, budget, out, root, dry_run, force, board, json)
 
 
 def _recipe(
@@ -119,6 +121,7 @@ def _begin(
     root: str | None,
     dry_run: bool,
     force: bool,
+    board: bool,
     json: bool,
 ) -> None:
     from genzoo import families
@@ -133,7 +136,7 @@ def _begin(
         _estimated(runs.estimate(plan, dataset), budget["minutes"], json)
         return
     folder = out or Path(f"{family}-{Path(asked['named']).name}")
-    _go(runs.start(family, dataset, folder, force=force, **budget, **asked), 0, json)
+    _go(runs.start(family, dataset, folder, force=force, **budget, **asked), 0, board, json)
 
 
 def _resumed(out: Path | None, said: dict[str, Any], root: str | None) -> "tuple[Run, int]":
@@ -153,14 +156,24 @@ def _resumed(out: Path | None, said: dict[str, Any], root: str | None) -> "tuple
     return run, start
 
 
-def _go(run: "Run", start: int, json: bool) -> None:
+def _go(run: "Run", start: int, board: bool, json: bool) -> None:
     from genzoo.training import parallel
+    from genzoo.watching import Board
 
     ticker = Ticker()
+    kept = Board(run.folder, start, run.plan.log_every) if board and not parallel.rank() else None
+
+    def report(progress: "Progress") -> None:
+        ticker(lambda: _line(progress))
+        if kept:
+            kept(progress)
+
     try:
-        folder = run.go(lambda p: ticker(lambda: _line(p)), start)
+        folder = run.go(report, start)
     finally:
         ticker.done()
+        if kept:
+            kept.close()
         parallel.stop()
     if json:
         as_json({"folder": str(folder), "steps": run.plan.steps})

@@ -1,0 +1,33 @@
+"""plot: what a run shows, as a figure, a page or a film."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genzoo.cli.app import Force, Json, app, as_json
+from genzoo.errors import BadInput
+from genzoo.tables import printable
+
+
+@app.command()
+def plot(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder that train wrote.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help=".html, .svg, .png, or .gif: the grids. [RUN.html]"),
+    ] = None,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Draw a run's losses, accuracies, gradients and samples: genzoo plot my-vae -o my-vae.html."""
+    from genzoo import watching
+
+    path = output or Path(f"{run.resolve().name}.html")
+    if path.exists() and not force:
+        raise BadInput(f"{path} is there already: --force replaces it, -o names another")
+    found = watching.plot(run, path)
+    if json:
+        as_json({"file": str(found), **watching.watched(run).record()})
+    else:
+        print(printable(str(found)))

@@ -1,0 +1,167 @@
+"""A run that is looked at: its curves, its grids, what is drawn of them."""
+
+import json
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genzoo import cli, runs, watching
+from genzoo.errors import BadInput
+from genzoo.samples import SYNTHETIC
+
+SIZES = {"units": 16, "maxout": 8, "batch_size": 16}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("watched") / "run"
+    asked = {"named": "digits", "values": SIZES, "device": "cpu", "grid_every": 10, "log_every": 1}
+    runs.start("gan", runs.open_data("digits"), folder, steps=30, **asked).go()
+    return folder
+
+
+def test_curves_are_what_was_logged(run):
+    found = watching.watched(run)
+    lines = [json.loads(s) for s in (run / "run" / "log.jsonl").read_text().splitlines()]
+    losses = [line["generator/loss"] for line in lines if "generator/loss" in line]
+    steps, values = found.curves["generator/loss"]
+    assert steps.tolist() == list(range(1, 31))
+    assert values.tolist() == losses
+    assert {"discriminator/accuracy", "discriminator/D(x)", "generator/gradient"} <= {*found.curves}
+
+
+def test_cells_are_the_samples_of_the_grids(run):
+    """The last grid's cells are what the model draws from seed 0, at twice the size."""
+    import genzoo
+
+    found = watching.watched(run)
+    assert found.steps == (0, 10, 20, 30)
+    drawn = genzoo.load(run).sample(16, seed=0).tensor.numpy()  # (16, 1, 28, 28)
+    big = drawn.repeat(2, 2).repeat(2, 3).transpose(0, 2, 3, 1)
+    assert np.abs(found.cells[-1] - big).max() < 1 / 255
+
+
+def test_both_curves_by_hand(run):
+    found = watching.watched(run)
+    cells = found.cells.reshape(4, 16, -1).astype(np.float64)
+    pairs = [(i, j) for i in range(16) for j in range(i)]
+    apart = [np.sqrt(np.mean([np.square(c[i] - c[j]).mean() for i, j in pairs])) for c in cells]
+    assert found.spread[1] == pytest.approx(apart, rel=1e-4)
+    moved = [np.sqrt(np.square(b - a).mean()) for a, b in pairwise(cells)]
+    assert found.change[1] == pytest.approx(moved, rel=1e-4)
+    assert found.change[0].tolist() == [10, 20, 30]
+
+
+def test_a_figure_draws_every_curve(run, tmp_path):
+    svg = watching.plot(run, tmp_path / "run.svg").read_text()
+    root = ET.fromstring(svg)
+    assert root.tag.endswith("svg")
+    panels = [g for g in root.iter() if re.fullmatch(r"axes_\d+", g.get("id", ""))]
+    lines = [g for g in root.iter() if g.get("id", "").startswith("line2d")]
+    found = watching.watched(run)
+    assert len(panels) >= 6  # losses, accuracy, D, gradients, and two of the grids
+    assert len(lines) > len(found.curves)
+    assert svg == watching.plot(run, tmp_path / "again.svg").read_text()
+    with Image.open(watching.plot(run, tmp_path / "run.png")) as image:
+        assert image.width > 1000
+        assert len(np.unique(np.array(image.convert("RGB")).reshape(-1, 3), axis=0)) > 50
+
+
+def test_the_film_shows_the_grids(run, tmp_path):
+    with Image.open(watching.plot(run, tmp_path / "run.gif")) as film:
+        assert film.n_frames == 4
+        assert SYNTHETIC.encode() in film.info["comment"]
+        film.seek(3)
+        last = np.array(film.convert("L"))
+    kept = np.array(Image.open(run / "run" / "grids" / "00000030.png").convert("L"))
+    assert np.abs(last.astype(int) - kept).mean() < 2
+
+
+def test_the_page_needs_nothing_beside_it(run, tmp_path):
+    page = watching.plot(run, tmp_path / "run.html").read_text()
+    links = re.findall(r'(?:src|href)="([^"#]+)"', page)
+    assert links
+    assert all(link.startswith("data:") for link in links)
+    assert "<svg" in page
+    assert "gan on digits, 30 steps" in page
+
+
+def test_what_others_named_is_harmless_on_the_page(run, tmp_path):
+    copy = tmp_path / "copy" / "run"
+    copy.mkdir(parents=True)
+    plan = json.loads((run / "run" / "plan.json").read_text())
+    (copy / "plan.json").write_text(json.dumps({**plan, "command": "<script>x</script>\x1b[31m"}))
+    said = {"step": 1, "finding": "rule", "text": "<b>loud</b>"}
+    numbers = {"step": 1, "model/<i>": 2.0}
+    (copy / "log.jsonl").write_text(f"{json.dumps(said)}\n{json.dumps(numbers)}\n" + '{"step": 2')
+    page = watching.plot(copy.parent, tmp_path / "run.html").read_text()
+    assert "<script>" not in page
+    assert "<b>" not in page
+    assert "<i>" not in page
+    assert "\x1b" not in page
+    assert "&lt;b&gt;loud" in page
+
+
+def test_points_have_curves_and_no_film(tmp_path):
+    asked = {"named": "ring8", "values": SIZES, "device": "cpu", "log_every": 1}
+    runs.start("gan", runs.open_data("ring8"), tmp_path / "run", steps=3, **asked).go()
+    assert watching.watched(tmp_path / "run").spread is None
+    assert watching.plot(tmp_path / "run", tmp_path / "run.svg").exists()
+    with pytest.raises(BadInput, match="holds no grids"):
+        watching.plot(tmp_path / "run", tmp_path / "run.gif")
+
+
+def test_bad_input_is_told_in_a_line(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match="there is no run in nowhere"):
+        watching.plot("nowhere", "x.svg")
+    with pytest.raises(BadInput, match=r"expected a name ending in .svg, .png, .html, .gif"):
+        watching.plot(run, "x.pdf")
+    (tmp_path / "new" / "run").mkdir(parents=True)
+    for name in ("plan.json", "log.jsonl"):
+        (tmp_path / "new" / "run" / name).write_text("{}" if name == "plan.json" else "")
+    with pytest.raises(BadInput, match="has logged nothing yet"):
+        watching.plot("new", "x.svg")
+    assert cli.run(["plot", str(run)]) == 0
+    assert capsys.readouterr().out == "run.html\n"
+    assert cli.run(["plot", str(run)]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert cli.run(["plot", str(run), "--force", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["curves"]["cells apart"][0] == [0, 10, 20, 30]
+
+
+def test_without_matplotlib_it_says_what_to_install(run, tmp_path):
+    code = "import sys; sys.modules['matplotlib'] = None; from genzoo import cli; cli.main()"
+    command = [sys.executable, "-c", code, "plot", str(run), "-o", str(tmp_path / "x.svg")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == 'genzoo: a figure needs matplotlib: pip install "genzoo[plot]"\n'
+    assert not (tmp_path / "x.svg").exists()
+
+
+def test_tensorboard_reads_what_the_board_wrote(tmp_path):
+    """Every logged step, and each grid."""
+    command = [sys.executable, "-m", "genzoo", "train", "gan", "--board", "--out", "mine"]
+    command += ["--set", "units=8", "--set", "maxout=8", "--set", "batch_size=16", "--steps", "20"]
+    command += ["--grid-every", "10"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    code = (
+        "from tensorboard.backend.event_processing.event_accumulator import EventAccumulator as E;"
+        "e = E('mine/run/board').Reload(); import json;"
+        "print(json.dumps([[s.step for s in e.Scalars('generator/loss')],"
+        "[[s.step, len(s.encoded_image_string)] for s in e.Images('samples')]]))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    scalars, images = json.loads(told.stdout)
+    assert scalars == [10, 20]
+    assert [step for step, _ in images] == [0, 10, 20]
+    assert all(size > 100 for _, size in images)
