@@ -31,7 +31,8 @@ metrics.scores metrics.standard metrics.densities metrics.diagnostics metrics.re
 metrics.kinds metrics.published metrics
 evaluating verifying report comparing
 cli.app cli.attend cli.cite cli.compare cli.data cli.evaluate cli.families cli.inspect cli.list
-cli.plot cli.pull cli.push cli.reference cli.sample cli.search cli.train cli.translate cli.verify cli
+cli.plot cli.pull cli.push cli.reference cli.sample cli.search cli.train cli.translate cli.verify
+cli
 __main__
 """,
 )
