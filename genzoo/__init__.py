@@ -11,6 +11,7 @@ from genzoo.version import VERSION
 if TYPE_CHECKING:
     from genzoo.cards import load, names
     from genzoo.comparing import compare
+    from genzoo.completing import Completion, Projection, inpaint, project
     from genzoo.draws import Draws
     from genzoo.errors import (
         BadInput,
@@ -45,6 +46,7 @@ __version__ = VERSION
 _HOMES = {
     "cards": ("load", "names"),
     "comparing": ("compare",),
+    "completing": ("Completion", "Projection", "inpaint", "project"),
     "draws": ("Draws",),
     "errors": (
         "BadInput",
@@ -84,6 +86,7 @@ __all__ = [
     "BadInput",
     "Batch",
     "Completer",
+    "Completion",
     "Density",
     "Descent",
     "Discriminator",
@@ -98,6 +101,7 @@ __all__ = [
     "Logs",
     "Model",
     "Origin",
+    "Projection",
     "Sampler",
     "Samples",
     "Trainer",
@@ -109,9 +113,11 @@ __all__ = [
     "evaluate",
     "fit",
     "hookimpl",
+    "inpaint",
     "inspect",
     "load",
     "names",
+    "project",
     "pull",
     "push",
     "reproduce",

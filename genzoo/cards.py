@@ -1,6 +1,7 @@
 """Cards: the models that come along, found by name; what is written beside the weights."""
 
 import base64
+import contextlib
 import json
 import logging
 import re
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from genzoo import families, hub, store
-from genzoo.errors import BadInput, InvalidModel, UnknownName, Unreachable, unknown
+from genzoo.errors import BadInput, GenzooError, InvalidModel, UnknownName, Unreachable, unknown
 from genzoo.files import expanded, is_folder, write_whole
 from genzoo.schemas import checked, read_json
 from genzoo.store import CONFIG, DISCRIMINATOR, WEIGHTS, Manifest, Metrics
@@ -154,6 +155,16 @@ def models_of(family: str) -> dict[str, str]:
     for manifest, name in found:
         models.setdefault(manifest.data, name)
     return models
+
+
+def having(*abilities: "type[Model]") -> list[str]:
+    """The models that come along and have one of ``abilities``; their families are imported."""
+    found = []
+    for name in names():
+        with contextlib.suppress(GenzooError):  # a family that is not installed, or broken
+            model: Any = families.get(store.read_manifest(home() / name).family).model
+            found += [name] * (isinstance(model, type) and issubclass(model, abilities))
+    return found
 
 
 def table() -> list[Card]:

@@ -165,14 +165,23 @@ class Images(Samples):
             sheet[top : top + height * scale, left : left + width * scale] = cell
         return _picture(sheet)
 
-    def save(self, path: str | Path, scale: int | None = None, *, metadata: bool = True) -> Path:
+    def save(
+        self,
+        path: str | Path,
+        scale: int | None = None,
+        *,
+        columns: int | None = None,
+        metadata: bool = True,
+    ) -> Path:
         """Write the grid as a PNG that says it is synthetic, by which model, from which seeds.
 
         Without ``metadata`` it says that it is synthetic, and no more.
         """
-        return _write(path, ".png", self.png(scale, metadata=metadata))
+        return _write(path, ".png", self.png(scale, columns=columns, metadata=metadata))
 
-    def png(self, scale: int | None = None, *, metadata: bool = True) -> bytes:
+    def png(
+        self, scale: int | None = None, *, columns: int | None = None, metadata: bool = True
+    ) -> bytes:
         """The grid as the bytes of a PNG file."""
         about = PngImagePlugin.PngInfo()
         about.add_text("Comment", SYNTHETIC)
@@ -181,7 +190,8 @@ class Images(Samples):
             about.add_text("Software", f"genzoo {VERSION}")
             about.add_text(KEYWORD, json.dumps(self.record()))
         buffer = io.BytesIO()
-        picture = self.grid(scale=scale) if len(self) != 1 else self.grid(scale=scale or 1, gap=0)
+        one = len(self) == 1
+        picture = self.grid(scale=scale or 1, gap=0) if one else self.grid(columns, scale)
         picture.save(buffer, "PNG", pnginfo=about, optimize=True)
         return buffer.getvalue()
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL.Image import Image
 from torch import Tensor
 
 from genzoo.errors import BadInput, Failed
@@ -76,10 +77,7 @@ def watchable(model: Model, parts: Iterator[Samples], n: int, path: Path, force:
 
 
 def watch(samples: Images, path: Path, frames: int = 100, metadata: bool = True) -> None:
-    """Write a GIF of pictures that appear pixel by pixel, row by row, as they were drawn.
-
-    Its comment is a line that says it is synthetic and, with ``metadata``, the record.
-    """
+    """Write a GIF of pictures that appear pixel by pixel, row by row, as they were drawn."""
     height, width = samples.tensor.shape[-2:]
     order = torch.arange(height * width).view(height, width)
     shown = []
@@ -87,11 +85,28 @@ def watch(samples: Images, path: Path, frames: int = 100, metadata: bool = True)
         drawn = (order < round(part / frames * height * width)).to(samples.tensor)
         cells = samples.tensor * drawn + 0.5 * (1 - drawn)
         shown.append(Images(cells).grid())
-    shown += [shown[-1]] * (frames // 4)  # to look at
+    film(shown, samples, path, 60, metadata)
+
+
+def film(
+    shown: Sequence[Image], samples: Images, path: Path, each: int, metadata: bool = True
+) -> None:
+    """Write a GIF of pictures, ``each`` so many milliseconds; the last one stays, to be looked at.
+
+    Its comment is a line that says it is synthetic and, with ``metadata``, the record of
+    ``samples``.
+    """
+    last = [shown[-1]] * (1 + len(shown) // 4)
     note = "\n".join([SYNTHETIC, *[json.dumps(samples.record())] * metadata])
     with whole(path) as aside:
         shown[0].save(
-            aside, "GIF", save_all=True, append_images=shown[1:], duration=60, loop=0, comment=note
+            aside,
+            "GIF",
+            save_all=True,
+            append_images=[*shown[1:], *last],
+            duration=each,
+            loop=0,
+            comment=note,
         )
 
 

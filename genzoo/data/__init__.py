@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genzoo.data import cache, made, named, pictures
-from genzoo.data.pictures import picture
+from genzoo.data.pictures import photos, picture
 from genzoo.data.sets import (
     Choice,
     DataSet,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["Choice", "DataSet", "Pictures", "Rows", "Source", "Tree", "attributes", "describe"]
-__all__ += ["check", "names", "open", "open_pair", "paired", "picture"]
+__all__ += ["check", "names", "open", "open_pair", "paired", "photos", "picture"]
 FORMAT = 1  # raise it whenever the same source would give other bytes
 LARGEST_SIDE = 4096
 SOURCES = {source.name: source for source in (*made.DIGITS, *named.SOURCES, *made.POINTS)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -83,6 +83,65 @@ def picture(path: str | Path, channels: int) -> np.ndarray:
     except Exception as error:  # a decoder given hostile bytes raises nearly anything
         log.debug("%s: %s", path, error)
         raise BadInput(f"{path} is no picture that can be read ({', '.join(DECODERS)})") from None
+
+
+def photo(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, str]:
+    """One image file as uint8 of `shape` (C, H, H), its centre square, and what was done to it: ""
+    where it had that size and as many channels. Raises BadInput; of an animation, too.
+    """
+    try:
+        content = expanded(path).read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
+    channels, height, width = shape
+    if height != width:
+        raise BadInput(f"{path}: photos are made square, and {height}x{width} pixels are asked for")
+    try:
+        with _opened(content) as image:
+            frames, own, mode = getattr(image, "n_frames", 1), image.size, image.mode
+            same = own == (width, height)
+            found = _drawn(image, Frame(channels, None if same else width))
+            sheer = image.has_transparency_data
+    except Exception as error:  # a decoder given hostile bytes raises nearly anything
+        log.debug("%s: %s", path, error)
+        raise BadInput(f"{path} is no picture that can be read ({', '.join(DECODERS)})") from None
+    if frames > 1:
+        raise BadInput(f"{path} is an animation of {frames} pictures: give one of them")
+    done = [] if same else [f"{own[0]}x{own[1]} to {width}x{height}"]
+    done += [] if own[0] == own[1] else ["its centre square"]
+    done += ["white behind what is transparent"] if sheer else []
+    want = "L" if channels == 1 else "RGB"
+    plain = mode == want or (mode == "1" and channels == 1)
+    done += [] if plain or (sheer and mode == "RGBA" and channels == 3) else [f"{mode} to {want}"]
+    return found, ", ".join(done)
+
+
+def photos(paths: Sequence[str | Path], shape: Sequence[int]) -> tuple[np.ndarray, list[Path]]:
+    """Image files, and those in folders, as uint8 (n, C, H, H), and their paths. What is done to a
+    file is logged. Raises BadInput as `photo`, and where there is none.
+    """
+    import numpy as np
+
+    found: list[Path] = []
+    for path in map(expanded, paths):
+        inside = sorted(p for p in path.iterdir() if _is_picture(p)) if path.is_dir() else [path]
+        if not inside:
+            raise BadInput(f"there is no picture in {path} ({', '.join(DECODERS)})")
+        found += inside
+    if not found:
+        raise BadInput("no picture is named")
+    pixels = []
+    for path in found:
+        one, done = photo(path, shape)
+        if done:
+            log.warning("%s: %s", path, done)
+        pixels.append(one)
+    return np.stack(pixels), found
+
+
+def _is_picture(path: Path) -> bool:
+    known = {f".{name.lower()}" for name in DECODERS} | {".jpg", ".tif", ".pgm", ".pbm", ".pnm"}
+    return path.is_file() and path.suffix.lower() in known
 
 
 def part_of(data: bytes) -> str:

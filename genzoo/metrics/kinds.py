@@ -5,7 +5,15 @@ from collections.abc import Sequence
 
 from genzoo import families
 from genzoo.errors import BadInput, Failed, unknown
-from genzoo.metrics import densities, diagnostics, features, references, representation, standard
+from genzoo.metrics import (
+    densities,
+    diagnostics,
+    features,
+    inpainting,
+    references,
+    representation,
+    standard,
+)
 from genzoo.metrics.references import Real
 from genzoo.metrics.scores import Metric, ModelMetric, SampleMetric
 
@@ -22,6 +30,7 @@ OWN: dict[str, type[Metric]] = {
         *densities.KINDS,
         *diagnostics.KINDS,
         *representation.KINDS,
+        *inpainting.KINDS,
     )
 }
 _INCEPTION = {theirs: ours for ours, theirs in standard.INCEPTION.items()}

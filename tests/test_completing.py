@@ -1,0 +1,403 @@
+"""Completing: codes are found again, what is known stays bit for bit, bad masks are one line."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import genzoo
+from genzoo import cards, completing, data, masks, store
+from genzoo.cli import run
+from genzoo.completing import Opponent
+from genzoo.errors import BadInput
+from genzoo.metrics import similarity
+
+QUICK = {"steps": 20, "restarts": 2}
+
+
+def call(capsys, *words):
+    code = run([*map(str, words)])
+    return code, *capsys.readouterr()
+
+
+class Judge(genzoo.Discriminator):
+    """Likes pictures that are bright in their last corner."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor(4.0))
+
+    def forward(self, x, labels=None):  # (n, C, H, W) -> (n,)
+        return self.weight * x[:, 0, -1, -1]
+
+    def features(self, x):
+        return [x]
+
+
+class Reader(genzoo.Completer):
+    """Draws a 0 or a 1 for every pixel; says what it was given."""
+
+    shape, range, levels = (1, 4, 4), (0.0, 1.0), 2
+
+    def __init__(self, config=None):
+        super().__init__(config)
+        self.seen = []
+
+    def generate(self, draws, labels=None):
+        return (draws.uniform(*self.shape) > 0.5).float()
+
+    def complete(self, x, mask, draws, labels=None):
+        self.seen.append(x)
+        return torch.where(mask > 0, x, self.generate(draws))
+
+
+# --------------------------------------------------------------------------------------- projection
+
+
+def test_a_sample_finds_its_way_home(latent):
+    x = latent.sample(6, seed=3)
+    found = genzoo.project(latent, x, steps=150)
+    assert found.codes.shape == (6, 5)
+    assert found.history.shape == (151, 6)
+    assert found.path.shape == (151, 6, 5)
+    assert torch.equal(found.path[-1], found.codes)
+    assert similarity.psnr(found.samples.tensor, x.tensor).median() > 30
+    assert (found.history[-1] < found.history[0] / 2).all()
+
+
+def test_the_best_restart_is_kept(latent):
+    found = genzoo.project(latent, latent.sample(4, seed=3), restarts=3, steps=10)
+    assert found.losses.shape == (4, 3)
+    assert torch.equal(found.losses.amin(1), found.history[-1])
+    apart = (latent.inward(found.samples) - latent.inward(latent.sample(4, seed=3))).abs()
+    assert torch.allclose(apart.flatten(1).sum(1), found.history[-1], rtol=1e-3)
+
+
+def test_more_restarts_never_do_worse(latent):
+    x = latent.sample(4, seed=3)
+    few, many = (genzoo.project(latent, x, restarts=r, steps=10).history[-1] for r in (1, 4))
+    assert (many <= few + 1e-3).all()
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 256])
+def test_an_image_is_found_alike_in_any_company(latent, batch_size):
+    x = latent.sample(5, seed=3).tensor
+    whole = genzoo.project(latent, x, **QUICK)
+    again = genzoo.project(latent, x, batch_size=batch_size, **QUICK)
+    assert torch.allclose(whole.codes, again.codes, atol=1e-3)
+    first = genzoo.project(latent, x[:2], **QUICK)
+    assert torch.allclose(whole.codes[:2], first.codes, atol=1e-3)
+
+
+def test_codes_stay_typical(latent):
+    x = torch.ones(3, 3, 8, 8)  # nothing that it could draw
+    norms = genzoo.project(latent, x, steps=60).path.norm(dim=-1)
+    assert norms.max() < 3.9  # 99 % of the chi-squared law with 5 degrees of freedom: 15.09
+
+
+def test_an_encoder_is_asked_first(latent, monkeypatch):
+    x, asked = latent.sample(2, seed=3), torch.full((2, 5), 0.25)
+    monkeypatch.setattr(type(latent), "embed", lambda self, x: asked.clone())
+    found = genzoo.project(latent, x, steps=0, restarts=1)
+    assert torch.equal(found.codes, asked)
+
+
+def test_the_discriminator_has_its_say(latent):
+    x, half = latent.sample(3, seed=3), torch.ones(3, 8, 8)
+    half[:, 4:] = 0
+    for game, score in (("non-saturating", lambda s: -torch.nn.functional.softplus(s)),
+                        ("wasserstein", lambda s: -s)):  # fmt: skip
+        judge = Opponent(Judge(), game)
+        how = {"mask": half, "opponent": judge, "steps": 40, "restarts": 1}
+        free, bound = (genzoo.project(latent, x, weight=w, **how) for w in (0, 50))
+        assert (free.game, bound.game) == ("", game)
+        corners = (v.samples.tensor[:, 0, -1, -1] for v in (bound, free))
+        assert (next(corners) > next(corners)).all()
+        made = latent.inward(bound.samples)
+        known = ((made - latent.inward(x)).abs() * half).flatten(1).sum(1)
+        term = score(Judge()(made))
+        assert torch.allclose(bound.history[-1], known + 50 * term, atol=0.05)
+
+
+def test_a_discriminator_is_read_only_where_it_has_a_say(tmp_path, monkeypatch):
+    read = []
+    real = store.load_discriminator
+    monkeypatch.setattr(store, "load_discriminator", lambda *a: read.append(a) or real(*a))
+    x = torch.zeros(1, 1, 28, 28)
+    assert genzoo.project("dcgan-mnist", x, steps=0, weight=0).game == ""
+    assert read == []
+    assert genzoo.project("dcgan-mnist", x, steps=0).game == "non-saturating"
+    assert len(read) == 1
+    assert genzoo.project("wgan-gp-mnist", x, steps=0).game == "wasserstein"
+    assert genzoo.project("vae-mnist", x, steps=0).game == ""
+    assert len(read) == 2
+
+
+def test_the_class_is_found_too():
+    model = genzoo.load("cgan-mnist", device="cpu")
+    x = model.sample(3, labels=[0, 1, 7], seed=1)
+    found = genzoo.project(model, x, steps=0, restarts=1)
+    assert found.labels.tolist() == [0, 1, 7]
+    told = genzoo.project(model, x, labels=4, steps=0, restarts=1)
+    assert told.labels.tolist() == [4, 4, 4]
+
+
+@pytest.mark.slow
+def test_generated_digits_are_found_to_25_decibels():
+    """Of 20 samples, with four restarts, at least 16."""
+    model = genzoo.load("dcgan-mnist", device="cpu")
+    x = model.sample(20, seed=1)
+    found = genzoo.project(model, x, restarts=4)
+    assert (similarity.psnr(found.samples.tensor, x.tensor) >= 25).sum() >= 16
+
+
+def test_memory_that_runs_out_says_what_fits(latent, monkeypatch):
+    decode = type(latent).decode
+
+    def small(self, code, labels=None, draws=None):
+        if code.requires_grad and len(code) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return decode(self, code, labels, draws)
+
+    monkeypatch.setattr(type(latent), "decode", small)
+    x = latent.sample(8, seed=3)
+    with pytest.raises(BadInput, match=r"--batch-size 2 \(batch_size=2\) fits"):
+        genzoo.project(latent, x, batch_size=16, **QUICK)
+    assert len(genzoo.project(latent, x, batch_size=2, **QUICK).codes) == 8
+
+
+# --------------------------------------------------------------------------------------- inpainting
+
+
+@pytest.mark.parametrize("mask", ["centre", "box:1,2,3,4", "random:0.5"])
+def test_what_is_known_stays_bit_for_bit(latent, mask):
+    x = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = genzoo.inpaint(latent, x, mask, **QUICK)
+    assert not found.exact
+    assert torch.equal(found.samples.tensor[found.known], x[found.known])
+    made = found.projection.samples.tensor
+    assert torch.equal(found.samples.tensor[~found.known], made[~found.known])
+    assert 0 < found.known.float().mean() < 1
+
+
+def test_what_is_unknown_has_no_say(latent):
+    x = latent.sample(2, seed=3).tensor
+    other = x.clone()
+    other[:, :, 2:6, 2:6] = 1 - other[:, :, 2:6, 2:6]
+    one, two = (genzoo.inpaint(latent, v, **QUICK).samples.tensor for v in (x, other))
+    assert torch.equal(one, two)
+
+
+def test_a_completer_draws_given_the_rest():
+    model, x = Reader(), torch.full((3, 1, 4, 4), 0.7)
+    found = genzoo.inpaint(model, x, "box:0,2,4,2", seed=4)
+    assert found.exact
+    assert found.projection is None
+    assert torch.equal(found.samples.tensor[found.known], x[found.known])
+    assert set(found.samples.tensor[~found.known].tolist()) == {0.0, 1.0}
+    alone = genzoo.inpaint(model, x, "box:0,2,4,2", seed=4, batch_size=1)
+    assert torch.equal(found.samples.tensor, alone.samples.tensor)
+
+
+def test_a_completer_sees_its_own_levels(monkeypatch):
+    model, seen = Reader(), []
+    monkeypatch.setattr(
+        Reader, "complete", lambda self, x, *rest: (seen.append(x), torch.zeros_like(x))[1]
+    )
+    genzoo.inpaint(model, torch.full((1, 1, 4, 4), 0.7))
+    assert set(seen[0].unique().tolist()) == {1.0}
+
+
+def test_a_completer_of_classes_is_told_which():
+    x = torch.zeros(1, 1, 28, 28)
+    with pytest.raises(BadInput, match="give labels"):
+        genzoo.inpaint("pixelcnn-mnist-labels", x)
+
+
+def test_who_is_not_able_is_told_who_is(translator):
+    with pytest.raises(BadInput, match=r"dcgan-mnist.*pixelcnn-mnist"):
+        genzoo.inpaint(translator, torch.zeros(1, 3, 8, 8))
+    with pytest.raises(BadInput, match="has no codes") as error:
+        genzoo.project(Reader(), torch.zeros(1, 1, 4, 4))
+    assert "pixelcnn" not in str(error.value)
+
+
+def test_frames_lead_from_the_start_to_the_end(latent):
+    found = genzoo.inpaint(latent, latent.sample(2, seed=3), **QUICK)
+    frames = found.frames(5)
+    assert len(frames) == 5
+    assert torch.equal(frames[-1], found.samples.tensor)
+    assert all(torch.equal(f[found.known], frames[-1][found.known]) for f in frames)
+    assert not torch.equal(frames[0], frames[1])
+
+
+@pytest.mark.parametrize(
+    ("images", "text"),
+    [
+        (torch.zeros(2, 1, 8, 8), "expected samples of shape"),
+        (torch.zeros(0, 3, 8, 8), "there are no images"),
+        (torch.full((1, 3, 8, 8), float("nan")), r"\[0, 1\]"),
+        ("photo.png", "expected samples, or an array"),
+    ],
+)
+def test_bad_images_are_one_line(latent, images, text):
+    with pytest.raises(BadInput, match=text):
+        genzoo.inpaint(latent, images)
+
+
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [
+        ({"steps": -1}, "steps must be"),
+        ({"restarts": 0}, "restarts must be"),
+        ({"weight": float("nan")}, "weight must be"),
+        ({"batch_size": 0}, "batch_size must be"),
+        ({"seed": -1}, "a seed is"),
+    ],
+)
+def test_bad_numbers_are_one_line(latent, how, text):
+    with pytest.raises(BadInput, match=text):
+        genzoo.inpaint(latent, torch.zeros(1, 3, 8, 8), **how)
+
+
+# -------------------------------------------------------------------------------------------- masks
+
+
+def test_masks_say_what_is_known():
+    centre = masks.known("centre", 1, (1, 8, 8))[0, 0]
+    assert (~centre).nonzero().amin(0).tolist() == [2, 2]
+    assert (~centre).sum() == 16
+    box = masks.known("box:1,2,3,4", 2, (3, 8, 8))
+    assert (~box).sum() == 2 * 3 * 12
+    assert not box[1, 2, 2:6, 1:4].any()
+
+
+def test_a_random_mask_goes_by_seed_and_index():
+    one, more = (masks.known("random:0.8", n, (3, 32, 32), seed=1) for n in (1, 3))
+    assert torch.equal(one[0], more[0])
+    assert not torch.equal(more[0], more[1])
+    assert 0.75 < 1 - more.float().mean() < 0.85
+    assert torch.equal(more[:, 0], more[:, 2])
+
+
+def test_in_a_file_white_is_unknown(tmp_path):
+    pixels = np.zeros((8, 8), np.uint8)
+    pixels[:4] = 255
+    Image.fromarray(pixels).save(tmp_path / "mask.png")
+    found = masks.known(tmp_path / "mask.png", 1, (1, 8, 8))
+    assert not found[0, 0, :4].any()
+    assert found[0, 0, 4:].all()
+    with pytest.raises(BadInput, match="is 8x8, expected 16x16"):
+        masks.known(tmp_path / "mask.png", 1, (1, 16, 16))
+
+
+@pytest.mark.parametrize(
+    ("mask", "text"),
+    [
+        (torch.ones(8, 8), "all known: there is nothing to fill in"),
+        (torch.zeros(8, 8), "nothing known"),
+        (torch.full((8, 8), 0.5), "0 and 1"),
+        (torch.ones(7, 7), r"\(7, 7\) does not fit"),
+        (None, "a NoneType does not fit"),
+        ("box:0,0,8,8", "nothing known"),
+        ("box:4,4,8,8", "does not lie in"),
+        ("box:0,0,0,4", "does not lie in"),
+        ("box:1,2,3", "box:x,y,w,h"),
+        ("random:1.5", "above 0 and below 1"),
+        ("random:some", "above 0 and below 1"),
+        ("center", "is no mask and no file"),
+    ],
+)
+def test_bad_masks_are_one_line(mask, text):
+    with pytest.raises(BadInput, match=text):
+        masks.known(mask, 1, (1, 8, 8))
+
+
+# ------------------------------------------------------------------------------------------ command
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder to work in, with a digit of our own."""
+    monkeypatch.chdir(tmp_path)
+    genzoo.load("dcgan-mnist", device="cpu").sample(1, seed=5).save("digit.png")
+    return tmp_path
+
+
+FAST = ("--steps", 3, "--restarts", 1, "--weight", 0)
+
+
+def test_the_command_fills_in(here, capsys):
+    code, out, err = call(
+        capsys, "inpaint", "dcgan-mnist", "digit.png", "--mask", "box:0,14,28,14", "-o", "out.png",
+        "--strip", "strip.png", "--gif", "steps.gif", *FAST,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert out.startswith("out.png: 50% filled in by projection")
+    before, after, strip = (data.picture(f, 1) for f in ("digit.png", "out.png", "strip.png"))
+    assert (before[:, :14] == after[:, :14]).all()
+    assert strip.shape == (1, 60, 6 * 58 + 2)  # hidden, the start, three steps, the photo
+    with Image.open("steps.gif") as film:
+        assert film.n_frames > 3
+    assert genzoo.inspect("out.png").synthetic
+    assert genzoo.inspect("strip.png").record.call.method == "inpaint"
+    code, _, err = call(capsys, "inpaint", "dcgan-mnist", "digit.png", "-o", "out.png", *FAST)
+    assert (code, "--force" in err) == (2, True)
+
+
+def test_the_command_takes_folders_and_says_json(here, capsys):
+    (here / "photos").mkdir()
+    for i in range(2):
+        shutil.copy("digit.png", here / "photos" / f"{i}.png")
+    words = ("inpaint", "vae-mnist", "photos", "digit.png", "-o", "filled", "--json", *FAST)
+    code, out, err = call(capsys, *words)
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    assert (told["n"], len(told["losses"])) == (3, 3)
+    assert len([*(here / "filled").glob("*.png")]) == 3
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "note"),
+    [((40, 30), "RGB", "40x30 to 28x28"), ((28, 28), "CMYK", "CMYK to L"),
+     ((28, 28), "I;16", "I;16 to L"), ((28, 28), "LA", "white behind")],
+)  # fmt: skip
+def test_what_is_done_to_a_photo_is_said(here, caplog, capsys, size, mode, note):
+    Image.new("L", size, 7).convert(mode if mode != "I;16" else "I").save("odd.tif")
+    if mode == "I;16":
+        Image.fromarray(np.full(size, 999, np.uint16)).save("odd.tif")
+    code, out, _ = call(capsys, "inpaint", "dcgan-mnist", "odd.tif", *FAST)
+    assert (code, note in caplog.text) == (0, True)
+    assert out.startswith("odd-filled.png")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("dcgan-mnist", "none.png"), "cannot read none.png"),
+        (("dcgan-mnist", "empty"), "no picture in empty"),
+        (("dcgan-mnist", "moving.gif"), "animation of 2"),
+        (("dcgan-mnist", "digit.png", "--mask", "center"), "no mask and no file"),
+        (("dcgan-mnist", "digit.png", "--strip", "strip.jpg"), "ending in .png"),
+        (("dcgan-mnist", "digit.png", "--gif", "no/steps.gif"), "ending in .gif, in a folder"),
+        (("dcgan-mnist", "digit.png", "-o", "digit.png"), "digit.png exists"),
+        (("cyclegan-hair", "digit.png"), "dcgan-mnist"),
+    ],
+)
+def test_bad_commands_are_one_line(here, capsys, words, text):
+    (here / "empty").mkdir()
+    first, second = (Image.new("L", (28, 28), v) for v in (0, 255))
+    first.save("moving.gif", save_all=True, append_images=[second])
+    code, _, err = call(capsys, "inpaint", *words, *FAST)
+    assert code == 2
+    assert text in err
+    assert len(err.strip().splitlines()) <= 2  # a line, and what is done to the photo
+
+
+def test_having_names_cards_by_what_they_can():
+    assert "pixelcnn-mnist" in cards.having(genzoo.Completer)
+    assert "cyclegan-hair" not in cards.having(genzoo.Latent, genzoo.Completer)
+    assert completing.able(genzoo.Attentive) == "sagan-cifar10 can"
