@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from genzoo import families, hub, store
-from genzoo.errors import BadInput, InvalidModel, UnknownName, Unreachable, unknown
+from genzoo.errors import BadInput, GenzooError, InvalidModel, UnknownName, Unreachable, unknown
 from genzoo.files import expanded, is_folder, write_whole
 from genzoo.schemas import checked, read_json
 from genzoo.store import CONFIG, DISCRIMINATOR, WEIGHTS, Manifest, Metrics
@@ -152,6 +152,27 @@ def models_of(family: str) -> dict[str, str]:
     for manifest, name in found:
         models.setdefault(manifest.data, name)
     return models
+
+
+def able(ability: type) -> list[str]:
+    """The models that come along and have an ability, like ``genzoo.Latent``."""
+    kinds: dict[str, bool] = {}
+    found = []
+    for name in names():
+        family = store.read_manifest(home() / name).family
+        if family not in kinds:
+            kinds[family] = family in families.names() and _makes(family, ability)
+        found += [name] if kinds[family] else []
+    return found
+
+
+def _makes(family: str, ability: type) -> bool:
+    try:
+        parts = families.get(family)
+    except GenzooError:  # a plugin that is broken makes nothing
+        return False
+    made = parts.model
+    return issubclass(made if isinstance(made, type) else type(made(parts.tiny)), ability)
 
 
 def table() -> list[Card]:

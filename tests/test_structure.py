@@ -24,14 +24,16 @@ training.parallel training.losses training.penalties training.tricks training.tr
 training.stock training.doctor training
 families
 data.sets data.trees data.pictures data.cache data.named data.made data
-store hub cards publishing provenance sampling runs testing
+store hub cards publishing provenance sampling walking runs testing
 metrics.neighbours metrics.distances metrics.features metrics.inception metrics.sharpness
 metrics.references metrics.subjects metrics.likelihoods metrics.spread metrics.probing
 metrics.scores metrics.standard metrics.densities metrics.diagnostics metrics.representation
 metrics.kinds metrics.published metrics
 evaluating verifying report comparing
-cli.app cli.attend cli.cite cli.compare cli.data cli.evaluate cli.families cli.inspect cli.list
-cli.pull cli.push cli.reference cli.sample cli.search cli.train cli.translate cli.verify cli
+cli.app cli.attend cli.cite cli.compare cli.data cli.evaluate cli.families cli.inspect
+cli.interpolate cli.traverse cli.arithmetic
+cli.list cli.pull cli.push cli.reference cli.sample cli.search cli.train cli.translate cli.verify
+cli
 __main__
 """,
 )

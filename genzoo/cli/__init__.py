@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, final
 
 from genzoo.cli import (  # noqa: F401 (each adds its commands)
+    arithmetic,
     attend,
     cite,
     compare,
@@ -17,6 +18,7 @@ from genzoo.cli import (  # noqa: F401 (each adds its commands)
     evaluate,
     families,
     inspect,
+    interpolate,
     list,
     pull,
     push,
@@ -25,6 +27,7 @@ from genzoo.cli import (  # noqa: F401 (each adds its commands)
     search,
     train,
     translate,
+    traverse,
     verify,
 )
 from genzoo.cli.app import Ended, app
