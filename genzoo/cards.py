@@ -157,14 +157,25 @@ def models_of(family: str) -> dict[str, str]:
     return models
 
 
-def having(*abilities: "type[Model]") -> list[str]:
-    """The models that come along and have one of ``abilities``; their families are imported."""
+def able(*abilities: "type[Model]") -> list[str]:
+    """The models that come along and have one of ``abilities``, like ``genzoo.Latent``."""
+    kinds: dict[str, bool] = {}
     found = []
     for name in names():
-        with contextlib.suppress(GenzooError):  # a family that is not installed, or broken
-            model: Any = families.get(store.read_manifest(home() / name).family).model
-            found += [name] * (isinstance(model, type) and issubclass(model, abilities))
+        family = store.read_manifest(home() / name).family
+        if family not in kinds:
+            kinds[family] = _makes(family, abilities)
+        found += [name] if kinds[family] else []
     return found
+
+
+def _makes(family: str, abilities: "tuple[type[Model], ...]") -> bool:
+    try:
+        parts = families.get(family)
+    except GenzooError:  # not installed, or broken
+        return False
+    made = parts.model
+    return issubclass(made if isinstance(made, type) else type(made(parts.tiny)), abilities)
 
 
 def table() -> list[Card]:

@@ -207,7 +207,7 @@ def opponent_of(folder: Path, device: "str | torch.device") -> Opponent | None:
 
 def able(*abilities: type[Model]) -> str:
     """``X and Y can``: the models of the list that have one of ``abilities``."""
-    return f"{', '.join(cards.having(*abilities)) or 'no installed model'} can"
+    return f"{', '.join(cards.able(*abilities)) or 'no installed model'} can"
 
 
 def _opened(

@@ -9,6 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import groupby
 from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, final
@@ -243,6 +244,61 @@ class Latent(Sampler):
     def generate(self, draws: Draws, labels: Tensor | None = None) -> Tensor:
         return self.decode(draws.normal(self.code), labels, draws)
 
+    @final
+    def codes(
+        self, n: int, *, seed: int = 0, start: int = 0, truncation: float | None = None
+    ) -> Tensor:
+        """The codes of samples ``start`` to ``start + n`` of ``seed``: ``(n, code)``."""
+        for name, value, least in (("n", n, 1), ("start", start, 0)):
+            _check_count(name, value, least)
+        draws = Draws(checked_seed(seed), range(start, start + n), device=self.device)
+        return draws.normal(self.code, limit=truncation)
+
+    @final
+    def draw(
+        self,
+        codes: Tensor,
+        *,
+        labels: Labels = None,
+        seeds: Sequence[tuple[int, int]] | None = None,
+        call: Mapping[str, Any] | None = None,
+        batch_size: int = 64,
+        progress: Progress | None = None,
+    ) -> Samples:
+        """The samples of ``(n, code)`` codes: those of ``codes(n, seed=s)`` are ``sample``'s.
+
+        ``seeds``: of each sample its (seed, index), the stream of what a model draws beside its
+        code; left out, the first ones of seed 0. ``labels`` as in ``sample``; ``call``: what the
+        samples say of how they were made. Raises BadInput.
+        """
+        codes = self._fitting_codes(codes)
+        seeds = [(0, i) for i in range(len(codes))] if seeds is None else [*seeds]
+        if len(seeds) != len(codes):
+            raise BadInput(f"expected {len(codes)} seeds, one for each code, got {len(seeds)}")
+        _check_memory(len(codes), self.shape)
+        wanted, done, made = self.labels_for(labels, len(codes)), 0, []
+        for rows in _alike(seeds, batch_size):
+            seed, places = checked_seed(seeds[rows.start][0]), [i for _, i in seeds[rows]]
+            draws = Draws(seed, places, device=self.device)
+            part = None if wanted is None else wanted[rows]
+            made.append(_infer(self, partial(_decoded, codes[rows], part, draws)))
+            _check_made(self, "drew", made[-1], (len(draws), *self.shape))
+            done += len(draws)
+            if progress:
+                progress(done, len(codes))
+        kind = Images if self.is_images else Arrays
+        x = self.outward(torch.cat(made))
+        told = {"method": "draw"} if call is None else call
+        return kind(x, wanted, seeds, self.origin, self.class_names, told)
+
+    def _fitting_codes(self, codes: Any) -> Tensor:
+        x = torch.as_tensor(codes).to(self.device, torch.float32)
+        if x.ndim != 2 or not len(x) or x.shape[1] != self.code:
+            raise BadInput(f"expected codes of shape (n, {self.code}), got ({_comma(x.shape)})")
+        if not torch.isfinite(x).all():
+            raise BadInput("expected codes of finite numbers")
+        return x
+
 
 class Attentive(Sampler):
     """A sampler in whose maps every place can look at every other."""
@@ -455,6 +511,20 @@ def _drawn(draws: Draws, labels: Tensor | None, truncation: float | None, model:
     if truncation is None or not isinstance(model, Latent):
         return model.generate(draws, labels)
     return model.decode(draws.normal(model.code, limit=truncation), labels, draws)
+
+
+def _decoded(codes: Tensor, labels: Tensor | None, draws: Draws, model: Latent) -> Tensor:
+    draws.normal(model.code)  # as the streams stand after the codes that ``sample`` draws
+    return model.decode(codes, labels, draws)
+
+
+def _alike(seeds: Sequence[tuple[int, int]], size: int) -> Iterator[slice]:
+    """The rows of each batch: one seed, and at most ``size``."""
+    first = 0
+    for _, run in groupby(seeds, key=lambda pair: pair[0]):
+        n = len([*run])
+        yield from (slice(first + r.start, first + r.stop) for r in _portions(n, size))
+        first += n
 
 
 def _infer(model: M, call: Callable[[M], T]) -> T:

@@ -50,6 +50,7 @@ class Call(Schema, use_attribute_docstrings=False, extra="ignore"):
     method: Name = "sample"
     truncation: Annotated[float, Field(gt=0, le=1e6)] | None = None
     to: Name | None = None
+    numbers: bool | None = None
 
 
 class Record(Schema, use_attribute_docstrings=False, extra="ignore"):
@@ -131,10 +132,12 @@ def reproduce(
     loaded = cards.load(folder, device=device)
     if not (isinstance(loaded, Sampler) and loaded.is_images):
         raise BadInput(f"{name} draws no pictures: {path} is not its")
+    numbers = bool(record.call and record.call.numbers)
     with _opened(path) as picture:
-        scale, gap = _layout(len(record.seeds), loaded.shape, picture, path)
+        scale, gap = _layout(len(record.seeds), loaded.shape, picture, path, numbers)
         samples = _again(loaded, record)
-        apart, share = _distance(picture, samples.grid(scale=scale, gap=gap), path)
+        again = samples.grid(scale=scale, gap=gap, numbers=numbers)
+        apart, share = _distance(picture, again, path)
     state: State = "differs" if apart > 1 else "rounded" if apart else "equal"
     return Reproduction(state, apart, share, name, samples, scale)
 
@@ -268,17 +271,20 @@ def _opened(path: Path) -> "Image.Image":
     return picture
 
 
-def _layout(n: int, shape: Sequence[int], picture: "Image.Image", path: Path) -> tuple[int, int]:
+def _layout(
+    n: int, shape: Sequence[int], picture: "Image.Image", path: Path, numbers: bool
+) -> tuple[int, int]:
     """The scale and the gap of a grid of ``n`` pictures ``(C, H, W)`` of the size of ``picture``.
 
     A PNG of a single one has no border. Raises BadInput where there are none.
     """
-    from genzoo.samples import check_sheet
+    from genzoo.samples import BAND, check_sheet
 
-    gap = 0 if n == 1 and picture.format == "PNG" else 2
-    _, columns, _ = check_sheet(n, shape, 1, gap=gap)
+    gap = 0 if n == 1 and picture.format == "PNG" and not numbers else 2
+    around = {"gap": gap, "band": BAND if numbers else 0}
+    _, columns, _ = check_sheet(n, shape, 1, **around)
     scale = max(1, ((picture.width - gap) // columns - gap) // shape[-1])
-    if check_sheet(n, shape, scale, gap=gap)[2] == picture.size[::-1]:
+    if check_sheet(n, shape, scale, **around)[2] == picture.size[::-1]:
         return scale, gap
     size, each = ("x".join(map(str, s)) for s in (picture.size, shape))
     raise BadInput(f"{path} is {size}, which is no grid of {n} pictures of {each}")

@@ -12,7 +12,7 @@ from typing import Any, Self, final
 
 import numpy as np
 import torch
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from torch import Tensor
 
 from genzoo.errors import BadInput
@@ -20,6 +20,7 @@ from genzoo.files import expanded, write_whole
 from genzoo.version import VERSION
 
 LARGEST_SHEET = 64_000_000  # pixels; Pillow warns of decompression bombs from 89 million on
+BAND = 14  # pixels below a picture, for its number
 # What every picture says of itself, and the name of the PNG text that says whose it is.
 SYNTHETIC, KEYWORD = "Synthetic: drawn by a generative model.", "genzoo"
 # IPTC's term for media that a trained model made, as XMP: what photo software and archives read.
@@ -150,50 +151,64 @@ class Images(Samples):
         return [_picture(cell) for cell in self._bytes()]
 
     def grid(
-        self, columns: int | None = None, scale: int | None = None, gap: int = 2
+        self,
+        columns: int | None = None,
+        scale: int | None = None,
+        gap: int = 2,
+        numbers: bool = False,
     ) -> Image.Image:
-        """All of them in rows, each pixel ``scale`` pixels wide (default: cells of about 64)."""
+        """All of them in rows, each pixel ``scale`` pixels wide (default: cells of about 64).
+
+        With ``numbers`` each has its seed:index below it, as other functions take it.
+        """
         if not len(self):
             raise BadInput("a grid needs at least one picture: there is none")
-        scale, columns, size = check_sheet(len(self), self.tensor.shape[1:], scale, columns, gap)
+        shape, band = self.tensor.shape[1:], BAND if numbers else 0
+        scale, columns, size = check_sheet(len(self), shape, scale, columns, gap, band)
         cells = self._bytes()
         _, height, width, channels = cells.shape
-        high, wide = height * scale + gap, width * scale + gap
+        high, wide = height * scale + gap + band, width * scale + gap
         sheet = np.zeros((*size, channels), np.uint8)
         for i, cell in enumerate(cells.repeat(scale, 1).repeat(scale, 2)):
             top, left = gap + i // columns * high, gap + i % columns * wide
             sheet[top : top + height * scale, left : left + width * scale] = cell
-        return _picture(sheet)
+        picture = _picture(sheet)
+        for i, pair in enumerate(self.seeds if numbers else ()):
+            middle = gap + i % columns * wide + width * scale / 2
+            _number(picture, pair, (middle, gap + (i // columns + 1) * high - gap), width * scale)
+        return picture
 
     def save(
         self,
         path: str | Path,
         scale: int | None = None,
         *,
-        columns: int | None = None,
         metadata: bool = True,
+        columns: int | None = None,
+        numbers: bool = False,
     ) -> Path:
         """Write the grid as a PNG that says it is synthetic, by which model, from which seeds.
 
         Without ``metadata`` it says that it is synthetic, and no more.
         """
-        return _write(path, ".png", self.png(scale, columns=columns, metadata=metadata))
+        content = self.png(scale, metadata=metadata, columns=columns, numbers=numbers)
+        return _write(path, ".png", content)
 
     def png(
-        self, scale: int | None = None, *, columns: int | None = None, metadata: bool = True
+        self,
+        scale: int | None = None,
+        *,
+        metadata: bool = True,
+        columns: int | None = None,
+        numbers: bool = False,
     ) -> bytes:
         """The grid as the bytes of a PNG file."""
-        about = PngImagePlugin.PngInfo()
-        about.add_text("Comment", SYNTHETIC)
-        about.add_itxt("XML:com.adobe.xmp", XMP)
-        if metadata:
-            about.add_text("Software", f"genzoo {VERSION}")
-            about.add_text(KEYWORD, json.dumps(self.record()))
-        buffer = io.BytesIO()
-        one = len(self) == 1
-        picture = self.grid(scale=scale or 1, gap=0) if one else self.grid(columns, scale)
-        picture.save(buffer, "PNG", pnginfo=about, optimize=True)
-        return buffer.getvalue()
+        alone = len(self) == 1 and not numbers
+        picture = self.grid(columns, (scale or 1) if alone else scale, 0 if alone else 2, numbers)
+        record = self.record()
+        if numbers and self.call is not None:
+            record["call"] = {**self.call, "numbers": True}
+        return png(picture, record if metadata else None)
 
     def _repr_png_(self) -> bytes:
         return self.png()
@@ -203,22 +218,37 @@ class Images(Samples):
         return pixels.permute(0, 2, 3, 1).cpu().numpy()
 
 
+def png(picture: Image.Image, record: Mapping[str, Any] | None) -> bytes:
+    """A PNG file of ``picture`` that says it is synthetic, and in ``record`` how it was made."""
+    about = PngImagePlugin.PngInfo()
+    about.add_text("Comment", SYNTHETIC)
+    about.add_itxt("XML:com.adobe.xmp", XMP)
+    if record is not None:
+        about.add_text("Software", f"genzoo {VERSION}")
+        about.add_text(KEYWORD, json.dumps(record))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", pnginfo=about, optimize=True)
+    return buffer.getvalue()
+
+
 def check_sheet(
     n: int,
     shape: Sequence[int],
     scale: int | None = None,
     columns: int | None = None,
     gap: int = 2,
+    band: int = 0,
 ) -> tuple[int, int, tuple[int, int]]:
     """The scale, the columns, and the (height, width) of a grid of ``n`` pictures ``(C, H, W)``.
 
-    Raises BadInput where it would be larger than what picture software opens without a warning.
+    ``band``: pixels below each picture, for its number. Raises BadInput where it would be larger
+    than what picture software opens without a warning.
     """
     _, height, width = shape
     scale = scale or max(1, round(64 / max(height, width)))
     columns = min(n, columns or math.ceil(math.sqrt(n)))
     rows = math.ceil(n / columns)
-    size = rows * (height * scale + gap) + gap, columns * (width * scale + gap) + gap
+    size = rows * (height * scale + gap + band) + gap, columns * (width * scale + gap) + gap
     if math.prod(size) > LARGEST_SHEET:
         wanted = f"a grid of {n:,} has {math.prod(size) / 1e6:,.0f} million pixels"
         hint = "take fewer, a smaller scale, or write a folder (-o FOLDER)"
@@ -228,6 +258,17 @@ def check_sheet(
 
 def _picture(pixels: np.ndarray) -> Image.Image:  # (H, W, C)
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def _number(
+    picture: Image.Image, pair: tuple[int, int], below: tuple[float, float], width: int
+) -> None:
+    """Write seed:index above the point ``below``, or what of it has a place."""
+    font = ImageFont.load_default(BAND - 4)
+    texts = [f"{pair[0]}:{pair[1]}", str(pair[1])]
+    text = next((t for t in texts if font.getlength(t) <= width), texts[-1])
+    white = 255 if picture.mode == "L" else (255, 255, 255)
+    ImageDraw.Draw(picture).text(below, text, white, font, anchor="mb")
 
 
 def _write(path: str | Path, ending: str, content: bytes) -> Path:

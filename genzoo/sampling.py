@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL.Image import Image
+from PIL import Image
 from torch import Tensor
 
 from genzoo.errors import BadInput, Failed
@@ -18,17 +18,30 @@ from genzoo.files import whole
 from genzoo.models import Model
 from genzoo.samples import SYNTHETIC, Images, Samples, check_sheet
 
+# What samples can be written as, by a name's ending; "" is a folder.
+GRIDS, FILMS = (".png", ".npy", ""), (".gif", ".png", ".npy", "")
+FRAME = 192  # pixels, of a film of one picture at a time
 
-def check_target(path: Path, n: int, model: Model, scale: int | None, force: bool) -> None:
+
+def check_target(
+    path: Path,
+    n: int,
+    model: Model,
+    scale: int | None,
+    force: bool,
+    *,
+    kinds: Sequence[str] = GRIDS,
+    columns: int | None = None,
+) -> None:
     """Before anything is drawn: can ``path`` take ``n`` samples of ``model``? Raises BadInput."""
-    if path.suffix not in (".png", ".npy", "") or path.name == "-":
-        raise BadInput(
-            f"cannot write {path}: expected .png, .npy, or a folder's name without an ending"
-        )
-    if path.suffix == ".png" and not model.is_images:
+    if path.suffix not in kinds or path.name == "-":
+        endings = ", ".join(kind for kind in kinds if kind)
+        folder = ", or a folder's name without an ending" if "" in kinds else ""
+        raise BadInput(f"cannot write {path}: expected {endings}{folder}")
+    if path.suffix in (".png", ".gif") and not model.is_images:
         raise BadInput(f"cannot write {path}: these samples are no pictures: -o NAME.npy")
     if path.suffix == ".png":
-        check_sheet(n, model.shape, scale)
+        check_sheet(n, model.shape, scale, columns)
     if not path.parent.is_dir():
         raise BadInput(f"cannot write {path}: there is no folder {path.parent}")
     if path.exists() and path.is_dir() != (path.suffix == ""):
@@ -45,10 +58,12 @@ def write(
     path: Path,
     scale: int | None = None,
     metadata: bool = True,
+    columns: int | None = None,
+    numbers: bool = False,
 ) -> dict[str, Any]:
     """Write all ``n`` of ``parts`` to ``path``, whole or not at all; what it takes to draw them
-    again. A grid is made in memory; an array or a folder may be of any size. Without ``metadata``
-    pictures say that they are synthetic, and no more.
+    again. A grid or a film is made in memory; an array or a folder may be of any size. Without
+    ``metadata`` pictures say that they are synthetic, and no more.
     """
     if path.suffix == "":
         return _write_folder(parts, path, metadata)
@@ -57,8 +72,32 @@ def write(
     drawn = list(parts)
     samples = type(drawn[0]).join(drawn)
     assert isinstance(samples, Images)
-    samples.save(path, scale, metadata=metadata)
+    if path.suffix == ".gif":
+        scale = scale or max(1, round(FRAME / max(samples.tensor.shape[-2:])))
+        film([one.grid(1, scale, 0) for one in samples], samples, path, metadata=metadata)
+    else:
+        samples.save(path, scale, metadata=metadata, columns=columns, numbers=numbers)
     return samples.record()
+
+
+def film(
+    frames: Sequence[Image.Image],
+    samples: Samples,
+    path: Path,
+    *,
+    each: int = 60,
+    metadata: bool = True,
+) -> None:
+    """Write a GIF of ``frames``, which show ``samples``, ``each`` so many milliseconds.
+
+    Its comment is a line that says it is synthetic and, with ``metadata``, the record.
+    """
+    note = "\n".join([SYNTHETIC, *[json.dumps(samples.record())] * metadata])
+    first, *rest = frames
+    with whole(path) as aside:
+        first.save(
+            aside, "GIF", save_all=True, append_images=rest, duration=each, loop=0, comment=note
+        )
 
 
 def watchable(model: Model, parts: Iterator[Samples], n: int, path: Path, force: bool) -> Images:
@@ -85,29 +124,8 @@ def watch(samples: Images, path: Path, frames: int = 100, metadata: bool = True)
         drawn = (order < round(part / frames * height * width)).to(samples.tensor)
         cells = samples.tensor * drawn + 0.5 * (1 - drawn)
         shown.append(Images(cells).grid())
-    film(shown, samples, path, 60, metadata)
-
-
-def film(
-    shown: Sequence[Image], samples: Images, path: Path, each: int, metadata: bool = True
-) -> None:
-    """Write a GIF of pictures, ``each`` so many milliseconds; the last one stays, to be looked at.
-
-    Its comment is a line that says it is synthetic and, with ``metadata``, the record of
-    ``samples``.
-    """
-    last = [shown[-1]] * (1 + len(shown) // 4)
-    note = "\n".join([SYNTHETIC, *[json.dumps(samples.record())] * metadata])
-    with whole(path) as aside:
-        shown[0].save(
-            aside,
-            "GIF",
-            save_all=True,
-            append_images=[*shown[1:], *last],
-            duration=each,
-            loop=0,
-            comment=note,
-        )
+    shown += [shown[-1]] * (frames // 4)  # to look at
+    film(shown, samples, path, metadata=metadata)
 
 
 def overlay(samples: Images, maps: Tensor, places: Sequence[tuple[int, int]]) -> Images:
@@ -155,7 +173,9 @@ def _write_folder(parts: Iterator[Samples], path: Path, metadata: bool) -> dict[
     try:
         aside.mkdir()
         for n, one in enumerate((one for part in parts for one in part), 1):
-            file = aside / f"{one.seeds[0][1]:08}"
+            # A walk's samples have no index of their own: they are counted.
+            drawn = one.call is None or one.call.get("method") == "sample"
+            file = aside / f"{one.seeds[0][1] if drawn else n - 1:08}"
             if isinstance(one, Images):
                 one.save(file.with_suffix(".png"), metadata=metadata)
             else:

@@ -62,4 +62,5 @@ def show(
     if gif is not None:
         shown = [Images(frame).grid(scale=scale) for frame in found.frames(FRAMES)]
         assert isinstance(found.samples, Images)
-        film(shown, found.samples, gif, EACH)
+        last = [shown[-1]] * (1 + len(shown) // 4)  # to look at
+        film([*shown, *last], found.samples, gif, each=EACH)

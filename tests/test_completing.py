@@ -398,6 +398,6 @@ def test_bad_commands_are_one_line(here, capsys, words, text):
 
 
 def test_having_names_cards_by_what_they_can():
-    assert "pixelcnn-mnist" in cards.having(genzoo.Completer)
-    assert "cyclegan-hair" not in cards.having(genzoo.Latent, genzoo.Completer)
+    assert "pixelcnn-mnist" in cards.able(genzoo.Completer)
+    assert "cyclegan-hair" not in cards.able(genzoo.Latent, genzoo.Completer)
     assert completing.able(genzoo.Attentive) == "sagan-cifar10 can"

@@ -24,7 +24,8 @@ training.parallel training.losses training.penalties training.tricks training.tr
 training.stock training.doctor training
 families
 data.sets data.trees data.pictures data.cache data.named data.made data
-store hub cards publishing provenance sampling masks completing strips runs watching testing
+store hub cards publishing provenance sampling walking masks completing strips runs watching
+testing
 metrics.neighbours metrics.distances metrics.features metrics.inception metrics.sharpness
 metrics.references metrics.subjects metrics.likelihoods metrics.spread metrics.probing
 metrics.similarity metrics.scores metrics.standard metrics.densities metrics.diagnostics
@@ -32,8 +33,8 @@ metrics.representation metrics.inpainting
 metrics.kinds metrics.published metrics
 evaluating verifying report comparing
 cli.app cli.attend cli.cite cli.compare cli.data cli.evaluate cli.families cli.inpaint
-cli.inspect cli.list cli.plot cli.pull cli.push cli.reference cli.sample cli.search cli.train
-cli.translate cli.verify cli
+cli.inspect cli.interpolate cli.traverse cli.arithmetic cli.list cli.plot cli.pull cli.push
+cli.reference cli.sample cli.search cli.train cli.translate cli.verify cli
 __main__
 """,
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, final
 
 from genzoo.cli import (  # noqa: F401 (each adds its commands)
+    arithmetic,
     attend,
     cite,
     compare,
@@ -18,6 +19,7 @@ from genzoo.cli import (  # noqa: F401 (each adds its commands)
     families,
     inpaint,
     inspect,
+    interpolate,
     list,
     plot,
     pull,
@@ -27,6 +29,7 @@ from genzoo.cli import (  # noqa: F401 (each adds its commands)
     search,
     train,
     translate,
+    traverse,
     verify,
 )
 from genzoo.cli.app import Ended, app

@@ -29,6 +29,9 @@ def sample(
     watch: Annotated[
         Path | None, typer.Option(help="A .gif of the pictures as they were drawn, pixel by pixel.")
     ] = None,
+    numbers: Annotated[
+        bool, typer.Option("--numbers", help="A grid with each one's SEED:INDEX, to choose from.")
+    ] = False,
     metadata: Annotated[
         bool,
         typer.Option("--metadata/--no-metadata", help="Write model and seeds into the pictures."),
@@ -54,11 +57,13 @@ def sample(
         truncation=truncation,
         progress=lambda done, total: ticker(lambda: f"{done} of {total} samples"),
     )
+    if numbers and path.suffix != ".png":
+        raise BadInput(f"--numbers are for a grid: expected -o NAME.png, got {path}")
     sampling.check_target(path, n, model, scale, force)
     if watch is not None:
         drawn = sampling.watchable(model, parts, n, watch, force)
         parts = iter([drawn])
-    record = sampling.write(parts, n, path, scale, metadata)
+    record = sampling.write(parts, n, path, scale, metadata, numbers=numbers)
     if watch is not None:
         sampling.watch(drawn, watch, metadata=metadata)
     ticker.done()

@@ -1,0 +1,461 @@
+"""Walks through codes: they begin and end where ``sample`` does, and say what they are."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import genzoo
+from genzoo import cards, families, sampling, walking
+from genzoo.cli import run
+from genzoo.errors import BadInput
+from genzoo.schemas import Count, Schema
+
+LATENTS = [n for n in cards.names() if n in cards.able(genzoo.Latent)]
+SMALL = "vae-mnist"
+
+
+class Config(Schema):
+    width: Count = 1
+
+
+class Noisy(genzoo.Latent):
+    """Four pixels that are the code's and, beside it, noise of three laws; of three classes."""
+
+    shape, range, code = (1, 2, 2), None, 4
+    num_classes, class_names = 3, ("ant", "bee", "cat")
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.shift = nn.Parameter(torch.tensor([0.0, 10.0, 20.0]))
+
+    def decode(self, code, labels=None, draws=None):  # (n, 4) -> (n, 1, 2, 2)
+        noise = draws.normal(4) + draws.uniform(4) + draws.gumbel(4)
+        return (code + noise + self.shift[labels][:, None]).view(-1, 1, 2, 2)
+
+
+@pytest.fixture
+def noisy():
+    return Noisy(Config())
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def call(capsys, line, *more):
+    code = run([*line.split(), *map(str, more)])
+    return code, *capsys.readouterr()
+
+
+def one(model, seed, index=0, **told):
+    return model.sample(1, seed=seed, start=index, **told).tensor
+
+
+# ------------------------------------------------------------------------------------------- picks
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        ("3", [(3, 0)]),
+        ("3,17, 42", [(3, 0), (17, 0), (42, 0)]),
+        ("0:3,17", [(0, 3), (0, 17)]),
+        ("0:3,17,7:1", [(0, 3), (0, 17), (7, 1)]),
+        ([3, (0, 17)], [(3, 0), (0, 17)]),
+        ([], []),
+    ],
+)
+def test_samples_are_picked_by_seed_or_by_seed_and_index(text, pairs):
+    assert walking.picks(text) == pairs
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "3,", "3,,4", "-1", "1.5", "1:2:3", ":3", "3:", "9" * 30]
+)
+def test_what_is_no_seed_is_told(text):
+    with pytest.raises(BadInput, match="seed"):
+        walking.picks(text)
+    with pytest.raises(BadInput):
+        walking.picks([-1])
+
+
+# ------------------------------------------------------------------------------------------- codes
+
+
+def test_codes_are_those_that_sample_draws(latent):
+    for told in ({}, {"truncation": 0.5}):
+        codes = latent.codes(70, seed=3, start=2, **told)
+        drawn = latent.draw(codes, seeds=[(3, 2 + i) for i in range(70)])
+        assert torch.equal(drawn.tensor, latent.sample(70, seed=3, start=2, **told).tensor)
+    assert drawn.call == {"method": "draw"}
+
+
+def test_what_is_drawn_beside_a_code_is_its_samples(noisy):
+    seeds = [(0, 4), (0, 5), (9, 0), (0, 6)]
+    codes = torch.cat([noisy.codes(1, seed=s, start=i) for s, i in seeds])
+    drawn = noisy.draw(codes, labels=[1, 2, 0, 0], seeds=seeds, batch_size=2)
+    for row, (pair, label) in enumerate(zip(seeds, [1, 2, 0, 0], strict=True)):
+        assert torch.equal(drawn[row].tensor, one(noisy, *pair, labels=label))
+
+
+def test_codes_that_do_not_fit_are_told(latent):
+    for codes in (torch.zeros(2, 4), torch.zeros(5), torch.zeros(0, 5)):
+        with pytest.raises(BadInput, match=r"expected codes of shape \(n, 5\)"):
+            latent.draw(codes)
+    with pytest.raises(BadInput, match="finite"):
+        latent.draw(torch.full((1, 5), math.nan))
+    with pytest.raises(BadInput, match="2 seeds, one for each code, got 1"):
+        latent.draw(torch.zeros(2, 5), seeds=[(0, 0)])
+
+
+# ------------------------------------------------------------------------------------------- walks
+
+
+@pytest.mark.parametrize("name", LATENTS)
+def test_a_walk_passes_through_the_samples_of_its_seeds(name):
+    """Every model with a code that comes along: to the bit in one batch size, and in any to 1e-5,
+    as a sample in a batch is."""
+    model = genzoo.load(name, device="cpu")
+    label = 1 if model.num_classes else None
+    through = "3:0,0:17,42:0"
+    walk = walking.interpolate(model, through, steps=2, label=label, batch_size=1)
+    batched = walking.interpolate(model, through, steps=2, label=label)
+    assert len(walk) == len(batched) == 5
+    for row, pair in ((0, (3, 0)), (2, (0, 17)), (4, (42, 0))):
+        assert torch.equal(walk[row].tensor, one(model, *pair, labels=label))
+    assert (walk.tensor - batched.tensor).abs().max() <= 1e-5
+    assert not torch.allclose(walk[1].tensor, walk[0].tensor, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", families.names())
+def test_so_does_one_of_every_family_that_is_installed(name):
+    parts = families.get(name)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = parts.model(parts.tiny)
+    if not isinstance(model, genzoo.Latent):
+        with pytest.raises(BadInput, match=f"has no code: these have: {LATENTS[0]}, "):
+            walking.interpolate(model, "3,17")
+        return
+    label = 0 if model.num_classes else None
+    walk = walking.interpolate(model, [3, 17], steps=2, label=label, batch_size=1)
+    assert torch.equal(walk[0].tensor, one(model, 3, labels=label))
+    assert torch.equal(walk[2].tensor, one(model, 17, labels=label))
+
+
+def test_a_loop_comes_back_and_does_not_stand_still_there(latent):
+    walk = walking.interpolate(latent, [3, 17, 42], steps=4, loop=True)
+    assert len(walk) == 12
+    back = walking.interpolate(latent, [42, 3], steps=4)
+    assert torch.allclose(walk.tensor[8:], back.tensor[:4], atol=1e-6)
+    assert torch.allclose(one(latent, 3), back.tensor[4:], atol=1e-6)
+
+
+def test_what_is_drawn_beside_the_code_stays_that_of_the_sample_last_passed(noisy):
+    walk = walking.interpolate(noisy, "3,17", steps=2, how="lerp", label="bee")
+    (a, b), beside = (noisy.codes(1, seed=s) for s in (3, 17)), one(noisy, 3, labels=1)
+    assert torch.equal(walk[0].tensor, beside)
+    halfway = beside + ((b - a) / 2).view(1, 1, 2, 2)
+    assert torch.allclose(walk[1].tensor, halfway, atol=1e-5)
+    assert torch.equal(walk[2].tensor, one(noisy, 17, labels=1))
+    assert walk.labels.tolist() == [1, 1, 1]
+
+
+def test_slerp_keeps_to_the_shell_of_normal_codes_and_lerp_does_not():
+    a, b = torch.randn(2, 1000, generator=torch.Generator().manual_seed(0))
+    t = torch.linspace(0, 1, 11)
+    round_, straight = (walking.between(a, b, t, how) for how in ("slerp", "lerp"))
+    assert (round_.norm(dim=1) / 1000**0.5 - 1).abs().max() < 0.04
+    assert straight[5].norm() / 1000**0.5 < 0.75
+    for path in (round_, straight):
+        assert torch.equal(path[0], a)
+        assert torch.equal(path[-1], b)
+    turned = nn.functional.cosine_similarity(round_[1:], round_[:-1])
+    assert turned.acos().std() < 3e-3, "equal steps"
+
+
+def test_slerp_where_there_is_no_plane_to_turn_in():
+    a, t = torch.tensor([1.0, 2.0]), torch.tensor([0.0, 0.25, 1.0])
+    assert torch.allclose(walking.between(a, 3 * a, t), torch.outer(1 + 2 * t, a))
+    assert torch.allclose(walking.between(a, -a, t), torch.outer(1 - 2 * t, a))
+    assert torch.equal(walking.between(a, torch.zeros(2), t)[0], a)
+    assert torch.isfinite(walking.between(torch.tensor([2.0]), torch.tensor([-1.0]), t)).all()
+
+
+def test_a_walk_through_codes(latent):
+    codes = latent.encode(latent.sample(3))
+    walk = walking.interpolate(latent, codes, steps=2)
+    assert torch.allclose(walk.tensor[::2], latent.draw(codes).tensor, atol=1e-6)
+    assert walk.call["through"] == "codes"
+
+
+def test_labels_are_fixed_along_a_walk(noisy):
+    assert walking.interpolate(noisy, "0:1,4", steps=1).labels.tolist() == [1, 1]
+    assert walking.interpolate(noisy, "3,17", steps=1, label="cat").labels.tolist() == [2, 2]
+    with pytest.raises(BadInput, match="of classes bee and cat: a label holds for all"):
+        walking.interpolate(noisy, "0:1,2", steps=1)
+    with pytest.raises(genzoo.UnknownName, match="did you mean cat"):
+        walking.interpolate(noisy, "0:1,2", label="catt")
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"through": "3"}, "two samples at least, got 1"),
+        ({"through": []}, "no seeds"),
+        ({"through": "3,4", "steps": 0}, "steps must be a whole number of at least 1, got 0"),
+        ({"through": "3,4", "how": "fly"}, "slerp or lerp, got 'fly'"),
+        ({"through": "3,4", "label": 1}, "unconditional"),
+        ({"through": torch.zeros(2, 4)}, "expected codes of shape"),
+    ],
+)
+def test_a_walk_that_cannot_be_is_told(latent, told, said):
+    with pytest.raises(BadInput, match=said):
+        walking.interpolate(latent, **told)
+
+
+def test_a_walk_beyond_the_memory_says_how_long_one_may_be(latent, monkeypatch):
+    monkeypatch.setattr(walking, "memory", lambda: 10**6)
+    with pytest.raises(BadInput, match=r"2,001 samples .* of 0.0 GB: steps up to 162 fit"):
+        walking.interpolate(latent, "3,4,5", steps=1000)
+    assert len(walking.interpolate(latent, "3,4,5", steps=162)) == 325
+    with pytest.raises(BadInput, match="rows up to 81 fit"):
+        walking.traverse(latent, grid=(100, 4))
+
+
+# -------------------------------------------------------------------------------------- traversals
+
+
+def test_a_traversal_changes_two_numbers_by_the_normals_quantiles(latent, monkeypatch):
+    seen = []
+    decode = latent.draw
+    monkeypatch.setattr(type(latent), "draw", lambda _, c, **t: seen.append(c) or decode(c, **t))
+    found = walking.traverse(latent, (3, 1), grid=(2, 3), of="0:5")
+    (codes,) = seen
+    deviates = [-0.67449, 0.67449], [-0.96742, 0, 0.96742]  # at 1/4, 3/4; at 1/6, 1/2, 5/6
+    assert codes[:, 3].tolist() == pytest.approx(np.repeat(deviates[0], 3), abs=1e-4)
+    assert codes[:, 1].tolist() == pytest.approx(np.tile(deviates[1], 2), abs=1e-4)
+    rest = latent.codes(1, start=5)[:, [0, 2, 4]]
+    assert torch.equal(codes[:, [0, 2, 4]], rest.expand(6, 3))
+    assert (len(found), found.call["dims"], found.call["grid"]) == (6, [3, 1], [2, 3])
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"dims": (0, 5)}, "dims are numbers of the code, 0 to 4, got 5"),
+        ({"dims": (-1, 2)}, "0 to 4, got -1"),
+        ({"dims": (2, 2)}, "two different dims, got 2 twice"),
+        ({"grid": (0, 3)}, "the grid's rows must be .* got 0"),
+        ({"grid": (3, 0)}, "the grid's columns must be .* got 0"),
+        ({"of": "3,4"}, "around one sample, got 2"),
+    ],
+)
+def test_a_traversal_that_cannot_be_is_told(latent, told, said):
+    with pytest.raises(BadInput, match=said):
+        walking.traverse(latent, **told)
+
+
+# -------------------------------------------------------------------------------------- arithmetic
+
+
+def test_a_sum_of_means_and_what_is_around_it(latent):
+    found = walking.arithmetic(latent, "0:3,5 - 0:1 + 0:7,8,11")
+    mean = {k: latent.codes(12)[rows].mean(0) for k, rows in {"a": [3, 5], "c": [7, 8, 11]}.items()}
+    total = mean["a"] - latent.codes(12)[1] + mean["c"]
+    assert torch.allclose(found.code[0], total, atol=1e-6)
+    assert torch.allclose(found.around[4].tensor, latent.draw(total[None]).tensor, atol=1e-6)
+    assert [(sign, len(part)) for sign, part in found.terms] == [(1, 3), (-1, 2), (1, 4)]
+    drawn = latent.sample(12)
+    assert torch.allclose(found.terms[0][1].tensor[:2], drawn.tensor[[3, 5]], atol=1e-6)
+    assert torch.allclose(
+        found.terms[2][1].tensor[-1:], latent.draw(mean["c"][None]).tensor, atol=1e-6
+    )
+
+
+def test_the_eight_around_a_sum_differ_by_uniform_noise(latent, monkeypatch):
+    seen = []
+    draw = latent.draw
+    monkeypatch.setattr(type(latent), "draw", lambda _, c, **t: seen.append(c) or draw(c, **t))
+    found = walking.arithmetic(latent, [(1, [3])])
+    again = walking.arithmetic(latent, [(1, [3])], seed=1)
+    noise = torch.cat([seen[1][:4], seen[1][5:]]) - found.code
+    assert noise.abs().max() <= 0.25
+    assert noise.abs().max() > 0.2
+    assert torch.equal(seen[1][4], found.code[0])
+    assert not torch.equal(seen[1][:4], seen[3][:4])
+    assert again.around.call["seed"] == 1
+
+
+@pytest.mark.parametrize("text", ["", "+", "3 +", "3 - - 4", "3 + x", "3 4", "3 * 4"])
+def test_what_is_no_sum_is_told(latent, text):
+    with pytest.raises(BadInput):
+        walking.arithmetic(latent, text)
+
+
+def test_a_sum_may_begin_with_a_minus(latent):
+    found = walking.arithmetic(latent, "-3 + 4")
+    codes = [latent.codes(1, seed=s) for s in (3, 4)]
+    assert torch.allclose(found.code, codes[1] - codes[0])
+    assert found.picture(1).size == found.picture(1).size
+
+
+def test_the_figure_of_a_sum_has_columns_means_and_nine(latent):
+    found = walking.arithmetic(latent, "0:3,5,9 - 0:1,2 + 0:7")
+    sheet = np.asarray(found.picture(2)).astype(float) / 255
+    gap, sign, side = walking.GAP, walking.SIGN, 16
+    foot = gap + 3 * (side + gap) + sign
+
+    def cell(left, top):
+        shown = torch.from_numpy(sheet[top : top + side : 2, left : left + side : 2])
+        return shown.permute(2, 0, 1)
+
+    for i, (_, part) in enumerate(found.terms):
+        left = gap + i * (side + gap + sign)
+        assert (cell(left, foot) - part.tensor[-1]).abs().max() < 1 / 255
+        assert (cell(left, foot - sign - side - gap) - part.tensor[-2]).abs().max() < 1 / 255
+    middle = gap + 3 * (side + gap + sign) + side + gap, foot - side - gap
+    assert (cell(*middle) - found.around.tensor[4]).abs().max() < 1 / 255
+    assert sheet.shape[:2] == (foot + side + gap, middle[0] + 2 * (side + gap))
+
+
+# -------------------------------------------------------------------------------- the command line
+
+
+def test_interpolate_writes_a_film_a_strip_or_a_folder(here, capsys):
+    line = f"interpolate {SMALL} --device cpu --seeds 3,17 --steps 4"
+    for path in ("w.gif", "w.png", "w", "w.npy"):
+        assert call(capsys, f"{line} -o {path}")[:2] == (0, f"{path}\n")
+    model = genzoo.load(SMALL, device="cpu")
+    with Image.open("w.gif") as film, Image.open("w.png") as strip:
+        assert film.n_frames == 5
+        assert strip.size == (5 * 58 + 2, 60)
+    assert (np.load("w.npy")[-1] == one(model, 17)[0].numpy()).all()
+    names = sorted(p.name for p in Path("w").iterdir())
+    assert names == [*(f"{i:08}.png" for i in range(5)), "record.json"]
+    with Image.open("w/00000004.png") as last:
+        assert last.tobytes() == model.sample(1, seed=17).grid(scale=1, gap=0).tobytes()
+
+
+def test_pictures_of_walks_say_how_they_were_made(here, capsys):
+    assert call(capsys, f"interpolate {SMALL} --seeds 3:0,0:17 --steps 2 -o w.gif")[0] == 0
+    told = genzoo.inspect("w.gif")
+    assert told.synthetic
+    assert (told.record.origin.model, told.record.call.method) == (SMALL, "interpolate")
+    assert told.record.seeds == ((3, 0), (3, 0), (0, 17))
+    with pytest.raises(BadInput, match="made by genzoo interpolate"):
+        genzoo.reproduce("w.gif")
+    assert call(capsys, f"traverse {SMALL} --grid 2x3 --no-metadata -o t.png")[0] == 0
+    assert genzoo.inspect("t.png").record is None
+    assert call(capsys, f"arithmetic {SMALL} 3 - 4 + 5 -o a.png")[0] == 0
+    told = genzoo.inspect("a.png")
+    assert (told.synthetic, told.record.call.method) == (True, "arithmetic")
+
+
+def test_json_says_all_that_it_takes(here, capsys):
+    code, out, _ = call(capsys, f"interpolate {SMALL} --seeds 3:0,0:17 --steps 2 --loop --json")
+    told = json.loads(out)
+    assert (code, told["path"], told["n"]) == (0, "vae-mnist-walk.gif", 4)
+    call_ = {"through": [[3, 0], [0, 17]], "steps": 2, "loop": True, "how": "slerp"}
+    assert told["call"] == {"method": "interpolate", **call_}
+    code, out, _ = call(capsys, f"arithmetic {SMALL} 0:3,5 - 7 --json")
+    told = json.loads(out)
+    assert told["call"]["terms"] == [[1, [[0, 3], [0, 5]]], [-1, [[7, 0]]]]
+    assert len(told["code"]) == 20
+
+
+def test_a_numbered_sheet_is_what_sample_draws_and_is_drawn_again(here, capsys):
+    line = f"sample {SMALL} -n 5 --seed 4 --start 10 --device cpu"
+    assert call(capsys, f"{line} --numbers -o n.png")[0] == 0
+    assert call(capsys, f"{line} -o p.png")[0] == 0
+    with Image.open("n.png") as numbered, Image.open("p.png") as plain:
+        sheets = [np.asarray(picture) for picture in (numbered, plain)]
+    one_, other = (sheet[: 2 + 56] for sheet in sheets)
+    assert (one_ == other).all()
+    assert (sheets[0][58:72] > 128).sum() > 50, "no numbers"
+    assert sheets[0].shape[0] == sheets[1].shape[0] + 2 * 14
+    assert genzoo.reproduce("n.png", device="cpu").state == "equal"
+    walk = walking.interpolate(genzoo.load(SMALL, device="cpu"), "4:11,12", steps=1)
+    cells = genzoo.load(SMALL, device="cpu").sample(5, seed=4, start=10)
+    assert torch.allclose(walk.tensor, cells.tensor[1:3], atol=1e-6)
+
+
+def test_a_number_that_has_no_place_is_shortened():
+    images = genzoo.Images(torch.zeros(1, 1, 28, 28), None, [(2**40, 7)])
+    short = genzoo.Images(torch.zeros(1, 1, 28, 28), None, [(0, 7)])
+    long = images.grid(scale=1, numbers=True)
+    assert long.size == (32, 46)
+    assert long.tobytes() != short.grid(scale=1, numbers=True).tobytes()
+    assert np.asarray(long)[30:].any()
+
+
+BAD = [
+    ("interpolate vae-mnist --seeds 3,0:17", "all alone or begin with SEED:INDEX"),
+    ("interpolate vae-mnist --seeds 3", "two samples at least"),
+    ("interpolate vae-mnist --seeds a,b", "SEED or SEED:INDEX"),
+    ("interpolate vae-mnist --seeds 3,4 --steps 0", "steps must be"),
+    ("interpolate vae-mnist --seeds 3,4 --how fly", "slerp or lerp"),
+    ("interpolate vae-mnist --seeds 3,4 --label 1", "unconditional"),
+    ("interpolate cgan-mnist --seeds 3,4 --label x", "no class is called 'x'"),
+    ("interpolate cgan-mnist --seeds 0:3,4", "classes 3 and 4"),
+    ("interpolate vae-mnist --seeds 3,4 -o walk.txt", "expected .gif, .png"),
+    ("interpolate vae-mnist --seeds 3,4 -o gone/x.gif", "no folder gone"),
+    ("interpolate vae-mnist --seeds 3,4 --steps 999999999 -o w.npy", "GB: steps up to"),
+    ("interpolate pixelcnn-mnist --seeds 3,4", "these have: cgan-fashion-mnist"),
+    ("interpolate cyclegan-hair --seeds 3,4", "has no code"),
+    ("traverse vae-mnist --dims 3,20", "0 to 19, got 20"),
+    ("traverse vae-mnist --dims 3", "--dims is two whole numbers"),
+    ("traverse vae-mnist --grid 0x0", "rows must be"),
+    ("traverse vae-mnist --grid 9", "--grid is two whole numbers"),
+    ("traverse vae-mnist --grid 99999x99999", "rows up to"),
+    ("traverse vae-mnist --seed 3,4", "around one sample"),
+    ("arithmetic vae-mnist 3 -", "a sum is like"),
+    ("arithmetic vae-mnist 3 - x", "SEED or SEED:INDEX"),
+    ("arithmetic vae-mnist 3 -o x.gif", "expected .png"),
+    ("sample vae-mnist --numbers -o folder", "--numbers are for a grid"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), BAD)
+def test_bad_input_is_one_line_and_writes_nothing(line, said, here, capsys):
+    code, out, err = call(capsys, line)
+    err = "\n".join(t for t in err.splitlines() if "trained on data with terms" not in t)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "\n" not in err
+    assert [*here.iterdir()] == []
+
+
+def test_points_have_walks_too(here, capsys):
+    parts = families.get("wgan-gp")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = parts.model(parts.config(shape=(2,), code=3, width=8))
+    genzoo.save(model, "points", family="wgan-gp")
+    assert call(capsys, "interpolate ./points --seeds 3,4 --steps 5")[:2] == (
+        0,
+        "points-walk.npy\n",
+    )
+    assert np.load("points-walk.npy").shape == (6, 2)
+    code, _, err = call(capsys, "interpolate ./points --seeds 3,4 -o x.gif")
+    assert (code, "no pictures" in err) == (2, True)
+    code, _, err = call(capsys, "arithmetic ./points 3 - 4")
+    assert (code, "no pictures" in err) == (2, True)
+
+
+def test_a_film_is_written_whole_or_not_at_all(here, latent, monkeypatch):
+    walk = walking.interpolate(latent, "3,4", steps=2)
+    monkeypatch.setattr(sampling, "json", None)
+    with pytest.raises(AttributeError):
+        sampling.write(iter([walk]), 3, Path("w.gif"))
+    assert [*here.iterdir()] == []
