@@ -1,7 +1,6 @@
 """Cards: the models that come along, found by name; what is written beside the weights."""
 
 import base64
-import contextlib
 import json
 import logging
 import re

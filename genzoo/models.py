@@ -250,7 +250,7 @@ class Latent(Sampler):
     ) -> Tensor:
         """The codes of samples ``start`` to ``start + n`` of ``seed``: ``(n, code)``."""
         for name, value, least in (("n", n, 1), ("start", start, 0)):
-            _check_count(name, value, least)
+            check_count(name, value, least)
         draws = Draws(checked_seed(seed), range(start, start + n), device=self.device)
         return draws.normal(self.code, limit=truncation)
 
