@@ -1,0 +1,101 @@
+"""demo: a page to play with models, in the browser, served to this machine alone unless told.
+
+Everything on it is a public function of genzoo; the page only holds the knobs. The queue, the
+number of pictures and the size of what is uploaded are bounded.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genzoo import cards
+from genzoo.demo.zoo import Zoo
+from genzoo.errors import Failed
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+WAITING, LARGEST = 16, "10mb"  # calls in the queue, an upload
+LOOPBACK = "127.0.0.1"
+
+
+def demo(
+    names: Sequence[str] = (),
+    *,
+    data: str | None = None,
+    root: str | Path | None = None,
+    host: str = LOOPBACK,
+    port: int | None = None,
+    device: str = "auto",
+    browse: bool = False,
+) -> "gr.Blocks":
+    """Serve the page and return it at once; ``.local_url`` says where, ``.close()`` ends it.
+
+    ``names``: models, left out all of the list that draw pictures. ``data``: a data set for the
+    quiz "which is real?". ``host``: whom it is served to; other than 127.0.0.1 only on purpose.
+    ``port``: left out, the first free one from 7860. ``browse``: open a browser. Raises BadInput,
+    UnknownName, InvalidModel; Failed without gradio, or where the port is taken.
+    """
+    gr = _gradio()
+    zoo = Zoo(names or _pictured(), data, root, device)
+    for name in names:
+        zoo.model(name)  # what is wrong with it is said before anything is served
+    page = _page(gr, zoo)
+    try:
+        page.queue(max_size=WAITING, default_concurrency_limit=1)
+        page.launch(
+            server_name=host,
+            server_port=port,
+            inbrowser=browse,
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            max_file_size=LARGEST,
+            theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+            footer_links=[],
+            ssr_mode=False,
+            enable_monitoring=False,
+        )
+    except OSError as error:
+        where = f"{host}:{port}" if port else host
+        raise Failed(
+            f"the page cannot be served at {where}: {error}; --port names another"
+        ) from error
+    return page
+
+
+def _gradio() -> Any:
+    # Nobody is told that it runs.
+    os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
+    try:
+        import gradio
+    except ImportError:
+        raise Failed('the page needs gradio: pip install "genzoo[demo]"') from None
+    return gradio
+
+
+def _pictured() -> list[str]:
+    return [card.name for card in cards.table()]
+
+
+def _page(gr: Any, zoo: Zoo) -> "gr.Blocks":
+    from genzoo.demo import tabs
+
+    named = {
+        "Draw": tabs.draw,
+        "Between two": tabs.between,
+        "Directions": tabs.directed,
+        "Complete": tabs.complete,
+        "Translate": tabs.translate,
+        "Side by side": tabs.beside,
+        "Which is real?": tabs.quiz,
+        "Cards": tabs.card,
+    }
+    with gr.Blocks(title="genzoo", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+        gr.Markdown("# genzoo\nEvery picture here is synthetic, but for some of the quiz.")
+        for name, fill in named.items():
+            with gr.Tab(name):
+                if (reason := fill(gr, zoo)) is not None:
+                    gr.Markdown(reason)
+    return page

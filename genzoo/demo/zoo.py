@@ -1,0 +1,55 @@
+"""What the page shows: models that are loaded when first asked for, pictures for the browser."""
+
+import atexit
+import itertools
+import tempfile
+import threading
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, final
+
+from genzoo import cards
+from genzoo.errors import BadInput
+from genzoo.models import Sampler
+from genzoo.samples import Images, Samples
+
+KEPT = 64  # pictures on the disk: the last ones
+
+
+@final
+class Zoo:
+    """The models of the page, each loaded when it is first asked for; one at a time works."""
+
+    def __init__(
+        self, names: Sequence[str], quiz: str | None, root: str | Path | None, device: str
+    ):
+        self.names, self.device = list(names), device
+        self.quiz, self.root = quiz, root
+        self.folder = tempfile.TemporaryDirectory(prefix="genzoo-demo-")
+        atexit.register(self.folder.cleanup)
+        self._lock, self._count = threading.Lock(), itertools.count()
+        self.model = cache(self._model)  # each is loaded once
+
+    def _model(self, name: str) -> Sampler:
+        model = cards.load(name, device=self.device)
+        if not isinstance(model, Sampler) or not model.is_images:
+            raise BadInput(f"{name} draws no pictures: the page has nothing to show of it")
+        return model
+
+    def able(self, *abilities: type[Any]) -> list[str]:
+        """The models that have one of these abilities."""
+        return [name for name in self.names if isinstance(self.model(name), abilities)]
+
+    def saved(self, picture: Samples | bytes, scale: int | None = None) -> str:
+        """Where a picture lies for the browser: a file that says that it is synthetic."""
+        content = picture if isinstance(picture, bytes) else _png(picture, scale)
+        path = Path(self.folder.name) / f"{next(self._count) % KEPT}.png"
+        with self._lock:
+            path.write_bytes(content)
+        return str(path)
+
+
+def _png(samples: Samples, scale: int | None) -> bytes:
+    assert isinstance(samples, Images)  # Zoo takes no others
+    return samples.png(scale)

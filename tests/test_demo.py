@@ -1,0 +1,219 @@
+"""The page to play with, as a visitor has it: in headless Chromium, against the real server."""
+
+import io
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genzoo import cli, demo, provenance
+from genzoo.errors import BadInput
+
+MODELS = ["gan-mnist", "vae-mnist", "pixelcnn-mnist", "cgan-mnist", "cyclegan-hair"]
+chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+in_browser = pytest.mark.skipif(chromium is None, reason="no chromium is installed")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """The page as ``genzoo demo`` serves it; its address, and the process."""
+    command = [sys.executable, "-W", "ignore", "-m", "genzoo", "demo", *MODELS, "--data", "digits"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    address = process.stdout.readline().strip()
+    assert address, process.stderr.read() if process.stderr else ""
+    yield address
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    """The page, opened; every request that went elsewhere is held against it."""
+    context, strange = browser.new_context(viewport={"width": 1280, "height": 1000}), []
+    here = context.new_page()
+
+    def watch(route):
+        if urlsplit(route.request.url).hostname != "127.0.0.1":
+            strange.append(route.request.url)
+            route.abort()
+        else:
+            route.continue_()
+
+    here.route(re.compile("^http"), watch)
+    here.goto(server)
+    here.get_by_role("tab", name="Draw", exact=True).wait_for()
+    yield here
+    context.close()
+    assert strange == [], "a request beyond this machine"
+
+
+def pictured(page, label, before=None):
+    """The picture that stands under ``label``, once it is another than ``before``."""
+    place = "-".join(re.findall(r"\w+", label.lower()))
+    shown = page.locator(f"#{place} img:visible").first
+    for _ in range(200):
+        if shown.count() and (source := shown.get_attribute("src")) and source != before:
+            answer = page.request.get(source)
+            if answer.ok:
+                return source, answer.body()
+        time.sleep(0.1)
+    raise AssertionError(f"no picture came under {label}")
+
+
+def tab(page, name):
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+@in_browser
+def test_it_draws_what_sample_draws(page, tmp_path):
+    import genzoo
+
+    page.get_by_label("Seed").first.fill("7")
+    before, _ = pictured(page, "Drawn")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    _, content = pictured(page, "Drawn", before)
+    path = tmp_path / "drawn.png"
+    path.write_bytes(content)
+    assert provenance.inspect(path).made["origin"]["model"] == "gan-mnist"
+    wanted = np.array(genzoo.load("gan-mnist").sample(16, seed=7).grid(scale=4))
+    assert np.array_equal(np.array(Image.open(io.BytesIO(content))), wanted)
+    assert "genzoo sample gan-mnist -n 16 --seed 7" in page.inner_text("body")
+
+
+@in_browser
+def test_a_conditional_model_offers_its_classes(page):
+    page.get_by_label("Model").first.click()
+    page.get_by_role("option", name="cgan-mnist").click()
+    page.get_by_label("Class").first.click()
+    page.get_by_role("option", name="3", exact=True).click()
+    before, _ = pictured(page, "Drawn")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    pictured(page, "Drawn", before)
+    assert "--label '3'" in page.inner_text("body")
+
+
+@in_browser
+def test_dragging_goes_from_one_sample_to_the_other(page):
+    import genzoo
+
+    tab(page, "Between two")
+    source, _ = pictured(page, "Between")
+    page.locator("input[type=range]:visible").first.focus()
+    for key, seed in (("End", 17), ("Home", 3)):
+        page.keyboard.press(key)
+        source, content = pictured(page, "Between", source)
+        found = np.array(Image.open(io.BytesIO(content)).convert("L"))
+        wanted = np.array(genzoo.load("gan-mnist").sample(1, seed=seed).grid(scale=10, gap=0))
+        assert np.abs(found.astype(int) - wanted).max() <= 1
+
+
+@in_browser
+def test_what_is_painted_over_is_filled_in(page):
+    tab(page, "Complete")
+    page.get_by_role("button", name="Complete", exact=True).click()
+    page.get_by_text("there is no picture yet").wait_for()
+    page.get_by_role("button", name="Take that sample").click()
+    canvas = page.locator("canvas:visible").first
+    canvas.wait_for()
+    page.wait_for_timeout(1500)
+    box = canvas.bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(middle[0] - 20, middle[1])
+    page.mouse.down()
+    page.mouse.move(middle[0] + 20, middle[1], steps=8)
+    page.mouse.up()
+    page.wait_for_timeout(1500)
+    page.get_by_role("button", name="Complete", exact=True).click()
+    _, content = pictured(page, "Completed")
+    assert Image.open(io.BytesIO(content)).size[0] >= 200
+
+
+@in_browser
+def test_a_photo_is_translated(page, tmp_path):
+    noise = np.random.RandomState(0).randint(0, 256, (90, 120, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photo.png")
+    tab(page, "Translate")
+    page.get_by_role("button", name="Translate", exact=True).click()
+    page.get_by_text("there is no photo yet").wait_for()
+    page.locator("input[type=file]").last.set_input_files(tmp_path / "photo.png")
+    page.wait_for_timeout(1500)
+    page.get_by_role("button", name="Translate", exact=True).click()
+    _, content = pictured(page, "Translated")
+    assert Image.open(io.BytesIO(content)).size[0] >= 200
+
+
+@in_browser
+def test_the_quiz_counts(page):
+    tab(page, "Which is real?")
+    source = None
+    for said in ("Here is the first one", " of 1", " of 2"):
+        page.get_by_role("button", name="Real", exact=True).click()
+        page.get_by_text(said).wait_for()
+        source, _ = pictured(page, "Real, or made?", source)
+
+
+@in_browser
+def test_two_models_and_a_card(page):
+    tab(page, "Side by side")
+    page.get_by_role("button", name="Draw both").click()
+    contents = [pictured(page, label)[1] for label in ("The first", "The second")]
+    assert contents[0] != contents[1]
+    tab(page, "Cards")
+    page.get_by_role("heading", name="gan-mnist").first.wait_for()
+
+
+def test_it_is_served_to_this_machine_alone(server):
+    import socket
+
+    host, port = urlsplit(server).hostname, urlsplit(server).port
+    assert host == "127.0.0.1"
+    others = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None)}
+    for other in others - {"127.0.0.1", "::1"}:
+        with pytest.raises(OSError):  # noqa: PT011 (refused or unreachable)
+            socket.create_connection((other, port), timeout=2).close()
+
+
+def test_bad_input_is_told_in_a_line(capsys):
+    assert cli.run(["demo", "nothing-like-this"]) == 2
+    assert "no model is called" in capsys.readouterr().err
+
+
+def test_without_gradio_it_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    assert cli.run(["demo", "gan-mnist"]) == 1
+    assert 'pip install "genzoo[demo]"' in capsys.readouterr().err
+
+
+def test_what_is_painted_is_unknown():
+    from genzoo.demo.tabs import _painted
+
+    layer = Image.new("RGBA", (56, 56))
+    layer.paste((255, 255, 255, 255), (0, 0, 28, 56))
+    ground = Image.new("RGB", (56, 56), "red")
+    x, known = _painted({"background": ground, "layers": [layer]}, (3, 28, 28))
+    assert x.shape == (1, 3, 28, 28)
+    assert x[0, 0].min() == 1
+    assert not known[:, :14].any()
+    assert known[:, 14:].all()
+    with pytest.raises(BadInput, match="nothing is painted over"):
+        _painted({"background": ground, "layers": []}, (3, 28, 28))
+    assert demo.LOOPBACK == "127.0.0.1"
