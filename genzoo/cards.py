@@ -155,7 +155,7 @@ def models_of(family: str) -> dict[str, str]:
 
 
 def able(ability: type) -> list[str]:
-    """The models that come along and have an ability, like ``genzoo.Latent``."""
+    """The models that come along and have an ability, a class like ``genzoo.Latent``."""
     kinds: dict[str, bool] = {}
     found = []
     for name in names():
@@ -164,6 +164,13 @@ def able(ability: type) -> list[str]:
             kinds[family] = family in families.names() and _makes(family, ability)
         found += [name] if kinds[family] else []
     return found
+
+
+def lacking(model: "Model", ability: type, what: str) -> BadInput:
+    """The error for a ``model`` without an ability, which names models that have it."""
+    name = model.origin.model if model.origin else "this model"
+    having = ", ".join(able(ability)) or "none here"
+    return BadInput(f"{name} (a {type(model).__name__}) {what}: these can: {having}")
 
 
 def _makes(family: str, ability: type) -> bool:

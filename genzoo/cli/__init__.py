@@ -15,6 +15,7 @@ from genzoo.cli import (  # noqa: F401 (each adds its commands)
     cite,
     compare,
     data,
+    direction,
     evaluate,
     families,
     inspect,
