@@ -168,6 +168,13 @@ def able(*abilities: "type[Model]") -> list[str]:
     return found
 
 
+def lacking(model: "Model", ability: type, what: str) -> BadInput:
+    """The error for a ``model`` without an ability, which names models that have it."""
+    name = model.origin.model if model.origin else "this model"
+    having = ", ".join(able(ability)) or "none here"
+    return BadInput(f"{name} (a {type(model).__name__}) {what}: these can: {having}")
+
+
 def _makes(family: str, abilities: "tuple[type[Model], ...]") -> bool:
     try:
         parts = families.get(family)

@@ -62,8 +62,9 @@ def write(
     numbers: bool = False,
 ) -> dict[str, Any]:
     """Write all ``n`` of ``parts`` to ``path``, whole or not at all; what it takes to draw them
-    again. A grid or a film is made in memory; an array or a folder may be of any size. Without
-    ``metadata`` pictures say that they are synthetic, and no more.
+    again. A grid or a film is made in memory; an array or a folder may be of any size. A film
+    shows ``columns``, one after the other. Without ``metadata`` pictures say that they are
+    synthetic, and no more.
     """
     if path.suffix == "":
         return _write_folder(parts, path, metadata)
@@ -73,8 +74,7 @@ def write(
     samples = type(drawn[0]).join(drawn)
     assert isinstance(samples, Images)
     if path.suffix == ".gif":
-        scale = scale or max(1, round(FRAME / max(samples.tensor.shape[-2:])))
-        film([one.grid(1, scale, 0) for one in samples], samples, path, metadata=metadata)
+        film(_frames(samples, columns or len(samples), scale), samples, path, metadata=metadata)
     else:
         samples.save(path, scale, metadata=metadata, columns=columns, numbers=numbers)
     return samples.record()
@@ -98,6 +98,17 @@ def film(
         first.save(
             aside, "GIF", save_all=True, append_images=rest, duration=each, loop=0, comment=note
         )
+
+
+def _frames(samples: Images, columns: int, scale: int | None) -> list[Image.Image]:
+    """Each of the columns that the samples, row by row, make: of several rows there and back."""
+    rows = len(samples) // columns
+    if rows == 1:
+        scale = scale or max(1, round(FRAME / max(samples.tensor.shape[-2:])))
+        return [one.grid(1, scale, 0) for one in samples]
+    cells = samples.tensor.unflatten(0, (rows, columns))
+    shown = [Images(cells[:, i]).grid(scale=scale) for i in range(columns)]
+    return shown + shown[-2:0:-1]
 
 
 def watchable(model: Model, parts: Iterator[Samples], n: int, path: Path, force: bool) -> Images:

@@ -34,11 +34,9 @@ _PICK = re.compile(r"\s*(?:(\d+)\s*:)?\s*(\d+)\s*")
 
 def latent(model: Model) -> Latent:
     """``model``, if it has codes to walk through. Raises BadInput, and names models that have."""
-    if isinstance(model, Latent):
-        return model
-    name = model.origin.model if model.origin else "this model"
-    having = ", ".join(cards.able(Latent)) or "none here"
-    raise BadInput(f"{name} (a {type(model).__name__}) has no code: these have: {having}")
+    if not isinstance(model, Latent):
+        raise cards.lacking(model, Latent, "has no code to walk through")
+    return model
 
 
 def picks(chosen: str | Sequence[int | Pick]) -> list[Pick]:
@@ -66,9 +64,28 @@ def picks(chosen: str | Sequence[int | Pick]) -> list[Pick]:
     return [(checked_seed(seed), checked_seed(index)) for seed, index in found]
 
 
+def places(
+    model: Latent, chosen: Picks, label: int | str | None
+) -> tuple[Tensor, list[Pick], int | str | None]:
+    """The codes ``(k, code)`` of what was chosen, whose streams go with them, and the label."""
+    if isinstance(chosen, Tensor):
+        codes = chosen.to(model.device, torch.float32)
+        whose = [(0, i) for i in range(len(codes))]
+    else:
+        whose = picks(chosen)
+        if not whose:
+            raise BadInput("no seeds were given: like 3,17 or 0:3,17")
+        codes = torch.cat([model.codes(1, seed=seed, start=index) for seed, index in whose])
+    if label is not None or not model.num_classes:
+        model.labels_for(label, 1)  # says what is wrong with it
+        return codes, whose, label
+    own = [index % model.num_classes for _, index in whose]  # as ``sample`` has it
+    return codes, whose, _one_label(model, own)
+
+
 def pick(model: Model, chosen: Picks, *, label: int | str | None = None) -> Samples:
     """The samples that ``chosen`` names, in one."""
-    codes, whose, label = _places(latent(model), chosen, label)
+    codes, whose, label = places(latent(model), chosen, label)
     return latent(model).draw(codes, labels=label, seeds=whose, call={"method": "pick"})
 
 
@@ -93,12 +110,12 @@ def interpolate(
     that was last passed. One ``label`` holds for all. Raises BadInput.
     """
     model = latent(model)
-    codes, whose, label = _places(model, through, label)
+    codes, whose, label = places(model, through, label)
     if how not in ("slerp", "lerp"):
         raise BadInput(f"a walk is slerp or lerp, got {how!r}")
     n = length(whose, steps, loop)
     legs = [*pairwise(range(len(codes)))] + [(len(codes) - 1, 0)] * loop
-    _check_memory(model, n, "steps", len(legs))
+    check_memory(model, n, "steps", len(legs))
     t = torch.arange(steps, dtype=torch.float64) / steps
     parts = [between(codes[a], codes[b], t, how) for a, b in legs]
     starts = [whose[a] for a, _ in legs for _ in range(steps)]
@@ -155,7 +172,7 @@ def traverse(
     appendix A, figure 4): of a code of two numbers it is the whole manifold. Raises BadInput.
     """
     model = latent(model)
-    codes, whose, label = _places(model, of, label)
+    codes, whose, label = places(model, of, label)
     if len(codes) != 1:
         raise BadInput(f"a traversal is around one sample, got {len(codes)}")
     check_grid(model, dims, grid)
@@ -190,7 +207,7 @@ def check_grid(model: Latent, dims: tuple[int, int], grid: tuple[int, int]) -> N
         raise BadInput(f"a traversal takes two different dims, got {dims[0]} twice")
     for side, n in zip(("rows", "columns"), grid, strict=True):
         _count(f"the grid's {side}", n)
-    _check_memory(model, grid[0] * grid[1], "rows", grid[1])
+    check_memory(model, grid[0] * grid[1], "rows", grid[1])
 
 
 @final
@@ -237,23 +254,23 @@ def arithmetic(
     read = parse(terms) if isinstance(terms, str) else [*terms]
     if not read or any(sign not in (1, -1) for sign, _ in read):
         raise BadInput("a sum takes terms, each with the sign 1 or -1")
-    places = [_places(model, chosen, label) for _, chosen in read]
-    label = _one_label(model, [label for *_, label in places])
+    found = [places(model, chosen, label) for _, chosen in read]
+    label = _one_label(model, [label for *_, label in found])
     total = torch.zeros(1, model.code, device=model.device)
     drawn = []
-    for (sign, chosen), (codes, whose, _) in zip(read, places, strict=True):
+    for (sign, chosen), (codes, whose, _) in zip(read, found, strict=True):
         mean = codes.mean(0, keepdim=True)
         total = total + sign * mean
         call = {"method": "arithmetic", "term": _told(chosen, whose)}
         seeds = [*whose, whose[0]]
         part = model.draw(torch.cat([codes, mean]), labels=label, seeds=seeds, call=call)
         drawn.append((sign, part))
-    summed = [[sign, _told(c, w)] for (sign, c), (_, w, _) in zip(read, places, strict=True)]
+    summed = [[sign, _told(c, w)] for (sign, c), (_, w, _) in zip(read, found, strict=True)]
     noise = Draws(checked_seed(seed), range(NEIGHBOURS), "arithmetic", model.device)
     near = total + NOISE * (2 * noise.uniform(model.code) - 1)
     codes = torch.cat([near[: NEIGHBOURS // 2], total, near[NEIGHBOURS // 2 :]])
     call = {"method": "arithmetic", "terms": summed, "noise": NOISE, "seed": seed}
-    seeds = [places[0][1][0]] * len(codes)
+    seeds = [found[0][1][0]] * len(codes)
     around = model.draw(codes, labels=label, seeds=seeds, call=call)
     return Arithmetic(tuple(drawn), total, around)
 
@@ -267,25 +284,6 @@ def parse(text: str) -> list[tuple[int, Picks]]:
     if not rest or any(not part.strip() for part in rest):
         raise BadInput(f"a sum is like 0:3,5,9 - 0:1,2,4 + 0:7,8,11, got {text[:60]!r}")
     return [(1 if s == "+" else -1, picks(p)) for s, p in zip(signs, rest, strict=True)]
-
-
-def _places(
-    model: Latent, chosen: Picks, label: int | str | None
-) -> tuple[Tensor, list[Pick], int | str | None]:
-    """The codes ``(k, code)`` of what was chosen, whose streams go with them, and the label."""
-    if isinstance(chosen, Tensor):
-        codes = chosen.to(model.device, torch.float32)
-        whose = [(0, i) for i in range(len(codes))]
-    else:
-        whose = picks(chosen)
-        if not whose:
-            raise BadInput("no seeds were given: like 3,17 or 0:3,17")
-        codes = torch.cat([model.codes(1, seed=seed, start=index) for seed, index in whose])
-    if label is not None or not model.num_classes:
-        model.labels_for(label, 1)  # says what is wrong with it
-        return codes, whose, label
-    own = [index % model.num_classes for _, index in whose]  # as ``sample`` has it
-    return codes, whose, _one_label(model, own)
 
 
 def _one_label(model: Latent, labels: Sequence[int | str | None]) -> int | str | None:
@@ -307,7 +305,7 @@ def _count(name: str, value: Any) -> None:
         raise BadInput(f"{name} must be a whole number of at least 1, got {value!r}")
 
 
-def _check_memory(model: Model, n: int, of: str, each: int) -> None:
+def check_memory(model: Model, n: int, of: str, each: int) -> None:
     """Whether ``n`` samples fit, ``each`` for one of ``of``: if not, BadInput says how many do."""
     one, there = 4 * 4 * math.prod(model.shape), memory()
     if there and n * one > there:

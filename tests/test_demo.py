@@ -93,7 +93,7 @@ def test_it_draws_what_sample_draws(page, tmp_path):
     _, content = pictured(page, "Drawn", before)
     path = tmp_path / "drawn.png"
     path.write_bytes(content)
-    assert provenance.inspect(path).made["origin"]["model"] == "gan-mnist"
+    assert provenance.inspect(path).record.origin.model == "gan-mnist"
     wanted = np.array(genzoo.load("gan-mnist").sample(16, seed=7).grid(scale=4))
     assert np.array_equal(np.array(Image.open(io.BytesIO(content))), wanted)
     assert "genzoo sample gan-mnist -n 16 --seed 7" in page.inner_text("body")

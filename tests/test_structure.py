@@ -31,10 +31,11 @@ metrics.references metrics.subjects metrics.likelihoods metrics.spread metrics.p
 metrics.similarity metrics.scores metrics.standard metrics.densities metrics.diagnostics
 metrics.representation metrics.inpainting
 metrics.kinds metrics.published metrics
-evaluating verifying report comparing
-cli.app cli.attend cli.cite cli.compare cli.data cli.evaluate cli.families cli.inpaint
-cli.inspect cli.interpolate cli.traverse cli.arithmetic cli.list cli.plot cli.pull cli.push
-cli.reference cli.sample cli.search cli.train cli.translate cli.verify cli
+evaluating verifying report comparing directions
+demo.zoo demo.tabs demo
+cli.app cli.arithmetic cli.attend cli.cite cli.compare cli.data cli.demo cli.direction cli.evaluate
+cli.families cli.inpaint cli.inspect cli.interpolate cli.list cli.plot cli.pull cli.push
+cli.reference cli.sample cli.search cli.train cli.translate cli.traverse cli.verify cli
 __main__
 """,
 )

@@ -144,7 +144,9 @@ def test_so_does_one_of_every_family_that_is_installed(name):
         torch.manual_seed(0)
         model = parts.model(parts.tiny)
     if not isinstance(model, genzoo.Latent):
-        with pytest.raises(BadInput, match=f"has no code: these have: {LATENTS[0]}, "):
+        with pytest.raises(
+            BadInput, match=f"has no code to walk through: these can: {LATENTS[0]}, "
+        ):
             walking.interpolate(model, "3,17")
         return
     label = 0 if model.num_classes else None
@@ -411,7 +413,7 @@ BAD = [
     ("interpolate vae-mnist --seeds 3,4 -o walk.txt", "expected .gif, .png"),
     ("interpolate vae-mnist --seeds 3,4 -o gone/x.gif", "no folder gone"),
     ("interpolate vae-mnist --seeds 3,4 --steps 999999999 -o w.npy", "GB: steps up to"),
-    ("interpolate pixelcnn-mnist --seeds 3,4", "these have: cgan-fashion-mnist"),
+    ("interpolate pixelcnn-mnist --seeds 3,4", "these can: cgan-fashion-mnist"),
     ("interpolate cyclegan-hair --seeds 3,4", "has no code"),
     ("traverse vae-mnist --dims 3,20", "0 to 19, got 20"),
     ("traverse vae-mnist --dims 3", "--dims is two whole numbers"),

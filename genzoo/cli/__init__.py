@@ -16,6 +16,7 @@ from genzoo.cli import (  # noqa: F401 (each adds its commands)
     compare,
     data,
     demo,
+    direction,
     evaluate,
     families,
     inpaint,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["Choice", "DataSet", "Pictures", "Rows", "Source", "Tree", "attributes", "describe"]
-__all__ += ["check", "names", "open", "open_pair", "paired", "photos", "picture"]
+__all__ += ["check", "having", "names", "open", "open_pair", "paired", "photos", "picture"]
 FORMAT = 1  # raise it whenever the same source would give other bytes
 LARGEST_SIDE = 4096
 SOURCES = {source.name: source for source in (*made.DIGITS, *named.SOURCES, *made.POINTS)}
@@ -143,17 +143,21 @@ def attributes(
     return named.face_attributes(faces, open("celeba", split, root=root).skipped)
 
 
-def _part(whole: DataSet, kind: str, root: str | Path | None) -> DataSet:
-    """The samples of one class, or with one of CelebA's attributes."""
-    name = f"{whole.name}:{kind}"
-    if whole.labels is not None and kind in whole.classes:
-        return part_of(whole, name, whole.labels == whole.classes.index(kind))
+def having(whole: DataSet, kind: str, *, root: str | Path | None = None) -> np.ndarray:
+    """Which samples are of the class, or have the attribute, `kind`: bool (n,). UnknownName."""
     known = whole.classes
+    if whole.labels is not None and kind in known:
+        return whole.labels == known.index(kind)
     if whole.name == "celeba":
         known, values = attributes(whole.split, root=root)
         if kind in known:
-            return part_of(whole, name, values[:, known.index(kind)] == 1)
+            return values[:, known.index(kind)] == 1
     raise unknown(f"class of {whole.name}", kind, known, f"All of it is {whole.name}.")
+
+
+def _part(whole: DataSet, kind: str, root: str | Path | None) -> DataSet:
+    """The samples of one class, or with one of CelebA's attributes."""
+    return part_of(whole, f"{whole.name}:{kind}", having(whole, kind, root=root))
 
 
 def _source(name: str | Path | Source) -> Source:

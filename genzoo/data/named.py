@@ -32,6 +32,16 @@ CLOTHES = (
     "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
 THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+# Of a face, in the order of CelebA's table (Liu et al. 2015).
+ATTRIBUTES = (
+    "5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs",
+    "Big_Lips", "Big_Nose", "Black_Hair", "Blond_Hair", "Blurry", "Brown_Hair", "Bushy_Eyebrows",
+    "Chubby", "Double_Chin", "Eyeglasses", "Goatee", "Gray_Hair", "Heavy_Makeup",
+    "High_Cheekbones", "Male", "Mouth_Slightly_Open", "Mustache", "Narrow_Eyes", "No_Beard",
+    "Oval_Face", "Pale_Skin", "Pointy_Nose", "Receding_Hairline", "Rosy_Cheeks", "Sideburns",
+    "Smiling", "Straight_Hair", "Wavy_Hair", "Wearing_Earrings", "Wearing_Hat",
+    "Wearing_Lipstick", "Wearing_Necklace", "Wearing_Necktie", "Young",
+)  # fmt: skip
 MNIST_TERMS = "usually given as CC BY-SA 3.0, copyright Y. LeCun and C. Cortes"
 DRAWN = "MNIST drawn to black and white by genzoo's own seed; no match for the literature's"
 STACKED = "three MNIST digits as red, green and blue, 28x28: 1,000 modes, by genzoo's own seed"
@@ -306,8 +316,9 @@ def _images(
     classes: tuple[str, ...] = (),
     levels: int = 256,
     splits: tuple[str, ...] = ("train", "test"),
+    attributes: tuple[str, ...] = (),
 ) -> Source:
-    return Source(name, "images", *TOLD[name], levels, classes, read, splits)
+    return Source(name, "images", *TOLD[name], levels, classes, read, splits, attributes)
 
 
 SOURCES = (
@@ -317,5 +328,5 @@ SOURCES = (
     _images("stacked-mnist", _read_stacked, NUMBERS),
     _images("mnist-binarized", _read_binarized, (), 2, ("train", "valid", "test")),
     _images("cifar10", _read_cifar, THINGS),
-    _images("celeba", _read_celeba),
+    _images("celeba", _read_celeba, attributes=ATTRIBUTES),
 )

@@ -87,6 +87,7 @@ class Source:
 
     `read(root, split)` finds the files (in `root` alone if given) and gives the split's rows.
     `levels`: the values a pixel takes, 256, or 2 (stored as 0 and 255); 0 for points.
+    `attributes`: what a sample can have, several of them at once, beside its class.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Source:
     classes: tuple[str, ...]
     read: Callable[[Path | None, str], Rows | Pictures]
     splits: tuple[str, ...] = ("train", "test")
+    attributes: tuple[str, ...] = ()
 
 
 @final
