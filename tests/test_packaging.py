@@ -104,13 +104,13 @@ def test_without_one_plugin_the_rest_works(wheels, tmp_path):
     site, others = _installed(wheels, tmp_path, without=("genzoo_dcgan",))
     code = """
 import json, genzoo
-from genzoo import cli, families
+from genzoo import cli, families, plugins
 drawn = genzoo.load("vae-mnist").sample(1)
 try:
     genzoo.load("dcgan-mnist")
 except genzoo.UnknownName as error:
     message = str(error)
-states = [p.state for p in families.inspect()]
+states = [p.state for p in plugins.inspect()]
 print(json.dumps({"message": message, "names": families.names(), "states": states}))
 """
     found = _python(code, site, others, tmp_path)

@@ -23,15 +23,17 @@ version tables errors files schemas options draws samples folding devices models
 training.parallel training.losses training.penalties training.tricks training.trainer
 training.stock training.doctor training
 families
-data.sets data.trees data.pictures data.cache data.named data.made data
+data.sets data.trees data.pictures data.cache data.named data.made data.plugged data
 store hub cards publishing provenance sampling runs testing
 metrics.neighbours metrics.distances metrics.features metrics.inception metrics.sharpness
 metrics.references metrics.subjects metrics.likelihoods metrics.spread metrics.probing
 metrics.scores metrics.standard metrics.densities metrics.diagnostics metrics.representation
 metrics.kinds metrics.published metrics
 evaluating verifying report comparing
+plugins
 cli.app cli.attend cli.cite cli.compare cli.data cli.evaluate cli.families cli.inspect cli.list
-cli.pull cli.push cli.reference cli.sample cli.search cli.train cli.translate cli.verify cli
+cli.plugin cli.pull cli.push cli.reference cli.sample cli.search cli.train cli.translate cli.verify
+cli
 __main__
 """,
 )
@@ -47,7 +49,7 @@ TORCHLESS = [
     "families",
     "data",
 ]
-TORCHLESS += ["store", "hub", "cards", "publishing", "provenance", "metrics.published"]
+TORCHLESS += ["store", "hub", "cards", "publishing", "provenance", "metrics.published", "plugins"]
 FAMILIES = re.compile("pixelcnn|pixelrnn|vae|dcgan|wgan|sagan|cgan|cyclegan", re.IGNORECASE)
 # The two longest papers get more lines (design.md, section 3).
 LINES = {"pixelcnn": 250, "cyclegan": 250}

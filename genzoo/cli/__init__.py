@@ -18,6 +18,7 @@ from genzoo.cli import (  # noqa: F401 (each adds its commands)
     families,
     inspect,
     list,
+    plugin,
     pull,
     push,
     reference,
