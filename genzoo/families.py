@@ -146,7 +146,7 @@ def known(name: str) -> bool:
     """Whether a family of this name is installed, enabled or not, or is one that genzoo requires;
     ``get`` says what is wrong with it.
     """
-    return f"genzoo-{name}" in _ours() or name in {p.name for p in plugins()}
+    return f"genzoo-{name}" in required() or name in {p.name for p in plugins()}
 
 
 def get(name: str) -> Family:
@@ -306,12 +306,12 @@ def _excluded(entry: "EntryPoint") -> str:
 
 def _missing(kind: str, name: str) -> UnknownName:
     hint = f"Type genzoo {LISTED[kind]} to see all."
-    if kind == "family" and f"genzoo-{name}" in _ours():
+    if kind == "family" and f"genzoo-{name}" in required():
         return UnknownName(f"the family {name!r} is not installed: pip install genzoo-{name}")
     return unknown(CALLED[kind], name, names(kind), hint)
 
 
-def _ours() -> set[str]:
+def required() -> set[str]:
     """The packages that genzoo itself requires; any other name might be a squatter's."""
     from importlib.metadata import PackageNotFoundError, requires
 

@@ -24,13 +24,14 @@ training.parallel training.losses training.penalties training.tricks training.tr
 training.stock training.doctor training
 families
 data.sets data.trees data.pictures data.cache data.named data.made data.plugged data
-store hub cards publishing provenance sampling runs testing
+store hub cards publishing provenance sampling runs
 metrics.neighbours metrics.distances metrics.features metrics.inception metrics.sharpness
 metrics.references metrics.subjects metrics.likelihoods metrics.spread metrics.probing
 metrics.scores metrics.standard metrics.densities metrics.diagnostics metrics.representation
 metrics.kinds metrics.published metrics
 evaluating verifying report comparing
-plugins
+testing.contract testing.family testing.dataset testing.metric testing
+plugins scaffold
 cli.app cli.attend cli.cite cli.compare cli.data cli.evaluate cli.families cli.inspect cli.list
 cli.plugin cli.pull cli.push cli.reference cli.sample cli.search cli.train cli.translate cli.verify
 cli
@@ -50,6 +51,7 @@ TORCHLESS = [
     "data",
 ]
 TORCHLESS += ["store", "hub", "cards", "publishing", "provenance", "metrics.published", "plugins"]
+TORCHLESS += ["scaffold"]
 FAMILIES = re.compile("pixelcnn|pixelrnn|vae|dcgan|wgan|sagan|cgan|cyclegan", re.IGNORECASE)
 # The two longest papers get more lines (design.md, section 3).
 LINES = {"pixelcnn": 250, "cyclegan": 250}
