@@ -15,9 +15,9 @@ from genzoo.files import expanded
 from genzoo.version import VERSION
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-LONGEST = 40
+LONGEST = 32
 SUMMARIES = {
-    "family": "a network whose samples have the statistics of the data",
+    "family": "a network of which some sample is near every picture",
     "metric": "distance between the brightness of samples and of real images",
     "dataset": "3,600 discs, rings and crosses, 28x28 grey",
 }
@@ -84,7 +84,7 @@ def _rendered(name: str, kind: str) -> dict[str, str]:
     """The files of the package: path -> text."""
     sources = files("genzoo") / "templates"
     module, minor = _module(name), [int(part) for part in VERSION.split(".")[:2]]
-    keywords = ["genzoo", f"{name}:implicit/direct:2015"] if kind == "family" else ["genzoo"]
+    keywords = ["genzoo", f"{name}:implicit/direct:2018"] if kind == "family" else ["genzoo"]
     code = (sources / kind / "module.py.tmpl").read_text(encoding="utf-8")
     words = {
         "name": name,

@@ -3,7 +3,9 @@
 import importlib
 import math
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -30,6 +32,28 @@ def pytest_runtest_setup(item):
 def own_home(tmp_path, monkeypatch):
     """Caches go to a folder of the test's own."""
     monkeypatch.setenv("GENZOO_HOME", str(tmp_path / "home"))
+
+
+def built(projects, folder):
+    """The wheels of these projects, built with what is installed here."""
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(folder)]
+    for project in projects:
+        subprocess.run([*command, str(project)], check=True, capture_output=True)
+    return sorted(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def build():
+    """Builds wheels: ``build(projects, folder)``."""
+    return built
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory):
+    """The wheels of genzoo and its plugins."""
+    root = Path(__file__).parents[1]
+    plugins = sorted(p.parent for p in root.glob("plugins/*/pyproject.toml"))
+    return built([root, *plugins], tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.fixture

@@ -8,20 +8,8 @@ import sysconfig
 import zipfile
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent
-PROJECTS = (ROOT, *sorted(p.parent for p in ROOT.glob("plugins/*/pyproject.toml")))
 LARGEST_WHEEL = 40e6
-
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheels")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(folder)]
-    for project in PROJECTS:
-        subprocess.run([*command, str(project)], check=True, capture_output=True)
-    return sorted(folder.glob("*.whl"))
 
 
 def _installed(wheels, folder, without=()):

@@ -19,7 +19,7 @@ from genzoo.errors import BadInput
 from genzoo.evaluating import evaluate
 from genzoo.metrics import kinds
 from genzoo.metrics.references import Real
-from genzoo.metrics.scores import Metric, ModelMetric, SampleMetric, Score
+from genzoo.metrics.scores import ModelMetric, SampleMetric, Score
 from genzoo.metrics.subjects import Drawn
 from genzoo.models import Density, Encoder, Latent
 from genzoo.testing.contract import Contract, require, require_json, require_refused
@@ -61,12 +61,12 @@ class Case:
     """A kind of metric, and a folder of made pictures that it is held against."""
 
     name: str
-    kind: type[Metric]
+    kind: type[SampleMetric | ModelMetric]
     folder: str
     model: Made = field(default_factory=Made)
 
     @cached_property
-    def metric(self) -> Metric:
+    def metric(self) -> SampleMetric | ModelMetric:
         return self.kind(Real(self.folder, "mnist"))
 
     @property
@@ -80,10 +80,9 @@ class Case:
         return self.model.sample(self.n, seed=seed).tensor.mul(255).round().div(255)
 
     def score(self) -> Score:
-        if isinstance(self.metric, SampleMetric):
-            return self.metric(self.samples())
-        assert isinstance(self.metric, ModelMetric)
-        return self.metric.score(Drawn("made", self.model), None, 0)
+        if isinstance(self.metric, ModelMetric):
+            return self.metric.score(Drawn("made", self.model), None, 0)
+        return self.metric(self.samples())
 
     def lacks(self) -> str | None:
         """Why a model's metric cannot be tried on the made model."""
@@ -94,7 +93,8 @@ class Case:
 
 @contextmanager
 def _opened(name: str) -> Iterator[Case]:
-    kind, model = kinds.kind(name), Made()
+    kind: Any = kinds.kind(name)
+    model = Made()
     with tempfile.TemporaryDirectory() as folder:
         for split, start in (("train", 0), ("test", REAL)):
             Path(folder, split).mkdir()
