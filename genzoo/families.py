@@ -3,7 +3,6 @@
 import logging
 import os
 import re
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 import pluggy
 
-from genzoo.errors import BadInput, Failed, GenzooError, UnknownName, unknown
+from genzoo.errors import BadInput, Failed, UnknownName, unknown
 from genzoo.tables import printable
 from genzoo.version import VERSION
 
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 
 API = 1
 GROUPS = {"family": "genzoo.families", "metric": "genzoo.metrics", "dataset": "genzoo.datasets"}
+CALLED = {"family": "family", "metric": "metric", "dataset": "data set"}
+LISTED = {"family": "families", "metric": "metrics", "dataset": "data"}  # the command that does
 BRANCHES = ("explicit/tractable", "explicit/approximate", "implicit/direct")
 
 hookspec = pluggy.HookspecMarker("genzoo")
@@ -105,7 +106,7 @@ class Hooks:
 
     @hookspec(firstresult=True)
     def genzoo_metric(self, name: str) -> Any:
-        """The metric of the entry point ``name``."""
+        """The metric of the entry point ``name``: a `genzoo.metrics.scores.Metric`, as a class."""
 
     @hookspec(firstresult=True)
     def genzoo_dataset(self, name: str) -> Any:
@@ -137,7 +138,7 @@ def plugins(kind: str = "family") -> list[Plugin]:
 
 def names(kind: str = "family") -> list[str]:
     """What can be asked of ``get``, without importing a plugin."""
-    off = _disabled()
+    off = disabled()
     return sorted({p.name for p in plugins(kind) if not {p.name, p.package} & off})
 
 
@@ -145,7 +146,7 @@ def known(name: str) -> bool:
     """Whether a family of this name is installed, enabled or not, or is one that genzoo requires;
     ``get`` says what is wrong with it.
     """
-    return f"genzoo-{name}" in _ours() or name in {p.name for p in plugins()}
+    return f"genzoo-{name}" in required() or name in {p.name for p in plugins()}
 
 
 def get(name: str) -> Family:
@@ -153,25 +154,33 @@ def get(name: str) -> Family:
 
     Raises UnknownName; Failed where the plugin is broken or two have the name.
     """
-    found = load("family", name)
-    assert isinstance(found, Family)
+    return load("family", name, "a genzoo.Family", lambda found: isinstance(found, Family))
+
+
+def load(kind: str, name: str, wanted: str, fits: Callable[[Any], bool]) -> Any:
+    """What the plugin ``name`` of ``kind`` hands over, ``wanted`` in words, if it ``fits``.
+
+    Raises as ``get`` does.
+    """
+    owner, found = _load(kind, name)
+    if not fits(found):
+        got = f"{found!r:.80}" if isinstance(found, type) else f"a {type(found).__name__}"
+        got = "nothing" if found is None else got
+        raise Failed(f"{owner} is broken: genzoo_{kind} must return {wanted}, got {got}")
+    if (api := getattr(found, "api", API)) != API:
+        newer = "upgrade genzoo" if type(api) is int and api > API else "upgrade the plugin"
+        raise Failed(f"{owner} is broken: it speaks plugin API {api}, this is {API}: {newer}")
     return found
 
 
-def load(kind: str, name: str) -> Any:
-    """What the plugin ``name`` of ``kind`` hands over. Raises as ``get`` does."""
-    return _load(kind, name)
-
-
-def inspect() -> list[Plugin]:
-    """Every plugin after trying to load it: ok, broken, disabled or conflict, and why."""
-    found = [p for kind in GROUPS for p in plugins(kind)]
-    return [_tried(p) for p in found]
+def owner(kind: str, name: str) -> str:
+    """Whose plugin ``name`` is, for a message: ``plugin genzoo-x (genzoo_x)``."""
+    return _load(kind, name)[0]
 
 
 def installed_as(name: str) -> tuple[str, str]:
     """(package, version) of the family ``name``, from metadata."""
-    off = _disabled()
+    off = disabled()
     for plugin in plugins():
         if plugin.name == name and not {name, plugin.package} & off:
             return plugin.package, plugin.version
@@ -230,24 +239,8 @@ def _allowed(rule: dict[str, Any]) -> str:
     return f"{'above ' if 'exclusiveMinimum' in rule else ''}{low:g} to {high:g}"
 
 
-def _tried(plugin: Plugin) -> Plugin:
-    if {plugin.name, plugin.package} & _disabled():
-        return _with(plugin, "disabled", "named in GENZOO_DISABLE_PLUGINS")
-    try:
-        load(plugin.kind, plugin.name)
-    except GenzooError as error:
-        state = "conflict" if isinstance(error, _Conflict) else "broken"
-        cause = error.__cause__
-        lines = "".join(traceback.format_exception(cause) if cause else []).split("\n")
-        return _with(plugin, state, str(error), "\n".join(map(printable, lines)))
-    return _with(plugin, "ok", "")
-
-
-def _with(plugin: Plugin, state: Any, error: str, detail: str = "") -> Plugin:
-    return Plugin(**{**vars(plugin), "state": state, "error": error, "detail": detail})
-
-
-class _Conflict(Failed):
+@final
+class Conflict(Failed):
     """Two distributions offer the same name."""
 
 
@@ -267,19 +260,20 @@ def _entry_points(kind: str) -> "list[EntryPoint]":
 
 
 @cache
-def _load(kind: str, name: str) -> Any:
+def _load(kind: str, name: str) -> tuple[str, Any]:
     found = [e for e in _entry_points(kind) if printable(e.name, "") == name]
     if not found:
         raise _missing(kind, name)
-    if not (found := [e for e in found if not {name, _package(e)} & _disabled()]):
-        raise Failed(f"the {kind} {name!r} is disabled: GENZOO_DISABLE_PLUGINS names it")
+    if not (found := [e for e in found if not {name, _package(e)} & disabled()]):
+        raise Failed(f"the {CALLED[kind]} {name!r} is disabled: GENZOO_DISABLE_PLUGINS names it")
     if len(found) > 1:
         owners = " and ".join(f"{_package(e)} ({e.value})" for e in found)
-        raise _Conflict(f"two plugins are called {name!r}: {owners}. Uninstall one of them")
+        raise Conflict(f"two plugins are called {name!r}: {owners}. Uninstall one of them")
     return _hand_over(kind, found[0])
 
 
-def _hand_over(kind: str, entry: "EntryPoint") -> Any:
+def _hand_over(kind: str, entry: "EntryPoint") -> tuple[str, Any]:
+    """(whose it is, what it hands over)."""
     manager = pluggy.PluginManager("genzoo")
     manager.add_hookspecs(Hooks)
     owner = f"plugin {_package(entry)} ({entry.value})"
@@ -291,22 +285,7 @@ def _hand_over(kind: str, entry: "EntryPoint") -> Any:
         said = " ".join(f"{type(error).__name__}: {error}".split())
         reason = _excluded(entry) or said[:300]
         raise Failed(f"{owner} is broken: {reason}. See genzoo plugins --verbose") from error
-    if kind == "family":
-        _check_family(handed, owner)
-    elif handed is None:
-        raise Failed(f"{owner} is broken: it has no hook genzoo_{kind}")
-    return handed
-
-
-def _check_family(handed: Any, owner: str) -> None:
-    if not isinstance(handed, Family):
-        got = "nothing" if handed is None else f"a {type(handed).__name__}"
-        raise Failed(f"{owner} is broken: genzoo_family must return a genzoo.Family, got {got}")
-    if handed.api != API:
-        newer = "upgrade genzoo" if handed.api > API else "upgrade the plugin"
-        raise Failed(
-            f"{owner} is broken: it speaks plugin API {handed.api}, this is {API}: {newer}"
-        )
+    return owner, handed
 
 
 def _excluded(entry: "EntryPoint") -> str:
@@ -326,13 +305,13 @@ def _excluded(entry: "EntryPoint") -> str:
 
 
 def _missing(kind: str, name: str) -> UnknownName:
-    hint = f"type genzoo {'families' if kind == 'family' else 'plugins'} to see all."
-    if kind == "family" and f"genzoo-{name}" in _ours():
+    hint = f"Type genzoo {LISTED[kind]} to see all."
+    if kind == "family" and f"genzoo-{name}" in required():
         return UnknownName(f"the family {name!r} is not installed: pip install genzoo-{name}")
-    return unknown(kind, name, names(kind), hint)
+    return unknown(CALLED[kind], name, names(kind), hint)
 
 
-def _ours() -> set[str]:
+def required() -> set[str]:
     """The packages that genzoo itself requires; any other name might be a squatter's."""
     from importlib.metadata import PackageNotFoundError, requires
 
@@ -358,5 +337,6 @@ def _package(entry: "EntryPoint") -> str:
     return printable(dist.metadata["Name"] or "?", "") if dist else "?"
 
 
-def _disabled() -> set[str]:
+def disabled() -> set[str]:
+    """The plugins and packages that GENZOO_DISABLE_PLUGINS leaves out."""
     return {w.strip() for w in os.environ.get("GENZOO_DISABLE_PLUGINS", "").split(",") if w.strip()}

@@ -1,13 +1,18 @@
 """What all tests share: a home of their own, one thread, and a toy of each ability."""
 
+import importlib
 import math
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 import genzoo
+from genzoo import families
 from genzoo.schemas import Count, Schema
 
 torch.set_num_threads(1)
@@ -27,6 +32,59 @@ def pytest_runtest_setup(item):
 def own_home(tmp_path, monkeypatch):
     """Caches go to a folder of the test's own."""
     monkeypatch.setenv("GENZOO_HOME", str(tmp_path / "home"))
+
+
+def built(projects, folder):
+    """The wheels of these projects, built with what is installed here."""
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(folder)]
+    for project in projects:
+        subprocess.run([*command, str(project)], check=True, capture_output=True)
+    return sorted(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def build():
+    """Builds wheels: ``build(projects, folder)``."""
+    return built
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory):
+    """The wheels of genzoo and its plugins."""
+    root = Path(__file__).parents[1]
+    plugins = sorted(p.parent for p in root.glob("plugins/*/pyproject.toml"))
+    return built([root, *plugins], tmp_path_factory.mktemp("wheels"))
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Installs plugins for one test, as pip leaves them: module, METADATA and entry_points.txt."""
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    for name in ("GENZOO_DISABLE_PLUGINS", "GENZOO_STRICT_PLUGINS"):
+        monkeypatch.delenv(name, raising=False)
+    families._load.cache_clear()
+    before = {*sys.modules}
+
+    def add(kind, name, source, package=None, summary="made for a test", keywords=""):
+        package = package or f"genzoo-{name}"
+        module = package.replace("-", "_")
+        (site / f"{module}.py").write_text(source)
+        info = site / f"{module}-1.0.dist-info"
+        info.mkdir()
+        told = f"Name: {package}\nVersion: 1.0\nSummary: {summary}\nKeywords: {keywords}\n"
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\n{told}")
+        (info / "entry_points.txt").write_text(f"[{families.GROUPS[kind]}]\n{name} = {module}\n")
+        importlib.invalidate_caches()
+        return module
+
+    yield add
+    families._load.cache_clear()
+    for name in {*sys.modules} - before:
+        if str(site) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
 
 
 class ToyConfig(Schema):

@@ -1,9 +1,20 @@
-"""Every installed family keeps the contract; and the contract notices one that does not."""
+"""Every family, data set and metric keeps its contract; a contract notices one that does not."""
 
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
-from genzoo import families, testing
+from genzoo import cli, data, families, testing
+from genzoo.data import Rows
+from genzoo.errors import BadInput, UnknownName
+from genzoo.metrics import kinds
+from genzoo.metrics.scores import Found, SampleMetric
+from genzoo.testing import dataset
 
 
 @pytest.mark.parametrize("check", testing.CHECKS)
@@ -46,5 +57,224 @@ def test_contract_notices(check):
             return getattr(_Rude, check)(super().generate, draws, labels)
 
     bad = testing.Case("vae", families.Family(**{**vars(good), "model": Rude}))
-    with pytest.raises(AssertionError):
+    with pytest.raises(testing.Broken):
         testing.run(check, bad)
+    assert testing.run(check, "vae") is None
+
+
+# --------------------------------------------------------------------------------------- data sets
+
+OFFLINE = ["digits", "ring8", "gaussian1d"]
+FILES = ["mnist", "fashion-mnist", "mnist-binary", "cifar10", "celeba"]
+
+
+@pytest.mark.parametrize(
+    "name", [*OFFLINE, *(pytest.param(name, marks=pytest.mark.data) for name in FILES)]
+)
+def test_data_set_keeps_the_contract(name):
+    outcome = testing.outcome(name, "dataset")
+    assert outcome.broken == {}
+    assert len(outcome.held) == 7 - len(outcome.skipped)
+    assert {*outcome.skipped.values()} <= {"has no labels"}
+
+
+def _split(split, n=40):
+    x = np.random.RandomState(len(split)).randint(256, size=(n, 1, 6, 6)).astype(np.uint8)
+    return x, np.arange(n) % 3
+
+
+def _made(change=lambda x, y, split: (x, y), **more):
+    """A good data set of three classes, but for what ``change`` does to a split."""
+
+    def read(root, split):
+        return Rows.of(*change(*_split(split), split))
+
+    kept = {"summary": "made", "terms": "free", "levels": 256, "classes": ("a", "b", "c")}
+    kept |= {"read": read, "name": "made", "kind": "images", **more}
+    return dataset.Case("made", data.Source(**kept))
+
+
+_unsteady = iter(range(1000))
+WRONG_SETS = {
+    "says_what_it_is": [
+        (_made(terms=""), "terms is empty"),
+        (_made(classes=("a", "a", "c")), "two classes have one name"),
+        (_made(levels=7), r"levels of images are \(2, 256\), got 7"),
+    ],
+    "has_train_and_test": [(_made(splits=("train",)), "no split test")],
+    "splits_share_no_sample": [
+        (_made(lambda x, y, split: _split("train")), "40 of 40 test samples stand in train"),
+    ],
+    "splits_are_alike": [
+        (_made(lambda x, y, split: (x[..., : len(split), : len(split)], y)), "differ in shape"),
+    ],
+    "samples_are_what_the_core_takes": [
+        (_made(lambda x, y, split: (x[..., :4], y)), "images are squares, got"),
+    ],
+    "read_twice_it_is_the_same": [
+        (_made(lambda x, y, split: (x + next(_unsteady), y)), "the key changes"),
+        (
+            _made(read=lambda root, split: Rows("k", lambda: [(_split("x" * next(_unsteady)))])),
+            "two reads give two hashes",
+        ),
+    ],
+    "labels_are_its_classes": [
+        (_made(lambda x, y, split: (x, None)), "names classes and gives no labels"),
+        (_made(lambda x, y, split: (x, y if split == "train" else None)), "test has no labels"),
+    ],
+}
+
+
+@pytest.mark.parametrize("check", testing.checks("dataset"))
+def test_contract_notices_a_wrong_data_set(check):
+    assert testing.run(check, _made(), "dataset") is None
+    for wrong, said in WRONG_SETS[check]:
+        with pytest.raises(testing.Broken, match=said):
+            testing.run(check, wrong, "dataset")
+
+
+# ----------------------------------------------------------------------------------------- metrics
+
+# The checks of each of our own metrics that no made model can be held to: they need classes.
+NEEDY = {"elbo": 3, "iwae": 3, "labels": 3, "variety": 3, "translated": 3, "probe": 3}
+
+
+@pytest.mark.parametrize("name", ["fd", "kd", "precision", "sharpness", "nll", "labels"])
+def test_metric_keeps_the_contract(name):
+    outcome = testing.outcome(name, "metric")
+    assert outcome.broken == {}
+    sees = issubclass(kinds.kind(name), SampleMetric)
+    assert len(outcome.held) == 9 - (0 if sees else 4) - NEEDY.get(name, 0)
+
+
+class Bright(SampleMetric):
+    """The mean pixel; each test makes one thing of it wrong."""
+
+    kind, goal, about, least = "bright", "lower", "the mean pixel", 10
+    told = {"data": "made"}  # noqa: RUF012
+
+    @property
+    def name(self):
+        return "bright-made"
+
+    @property
+    def measure(self):
+        return self.kept
+
+    @staticmethod
+    def kept(x):
+        return x.flatten(1).mean(1).numpy()
+
+    def conditions(self):
+        return self.told
+
+    def judged(self, measured):
+        return Found(measured[:10])
+
+    def floor(self, n):
+        return 0.5
+
+
+def _wrong(**more):
+    return type("Wrong", (Bright,), more)
+
+
+WRONG_METRICS = {
+    "says_what_it_is": (_wrong(goal="up"), "goal is one of"),
+    "conditions_are_json": (_wrong(told={"data": {1, 2}}), "cannot be written as JSON"),
+    "gives_a_finite_score": (_wrong(floor=lambda self, n: float("nan")), "floor is nan|JSON"),
+    "measures_twice_alike": (
+        _wrong(judged=lambda self, m: Found(np.random.rand(10))),
+        "twice the same: ",
+    ),
+    "does_not_see_the_batch": (
+        _wrong(kept=staticmethod(lambda x: (x - x.mean()).flatten(1).mean(1).numpy())),
+        "not that of its images",
+    ),
+    "parts_depend_on_n_alone": (
+        _wrong(judged=lambda self, m: Found(m[: 5 + int(m.sum() * 1e4) % 90])),
+        r"there are \[",
+    ),
+    "refuses_what_is_no_image": (_wrong(__call__=lambda self, x: None), "NaN was taken"),
+    "sees_unlike_images_apart": (
+        _wrong(kept=staticmethod(lambda x: np.ones(len(x)))),
+        "the same of every picture",
+    ),
+    "goes_through_evaluate": (
+        _wrong(name=property(lambda self: f"bright-{next(_unsteady)}")),
+        "evaluate gave",
+    ),
+}
+
+
+@pytest.mark.parametrize("check", testing.checks("metric"))
+def test_contract_notices_a_wrong_metric(check, monkeypatch):
+    wrong, said = WRONG_METRICS[check]
+    monkeypatch.setitem(kinds.OWN, "bright", Bright)
+    assert testing.run(check, "bright", "metric") is None
+    monkeypatch.setitem(kinds.OWN, "bright", wrong)
+    with pytest.raises(testing.Broken, match=said):
+        testing.run(check, "bright", "metric")
+
+
+# -------------------------------------------------------------------------- counts, and the command
+
+
+def test_what_a_contract_says_is_its_own_words():
+    """No bare assert: without pytest it would say nothing, and under -O check nothing."""
+    for path in Path(testing.__file__).parent.glob("*.py"):
+        asserts = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Assert)]
+        assert asserts == [], path.name
+
+
+def test_every_check_is_counted(install, capsys):
+    install("dataset", "odd", ODD)
+    told = testing.outcome("odd", "dataset")
+    assert {*told.held} | {*told.skipped} | {*told.broken} == {*testing.checks("dataset")}
+    assert told.skipped == {"labels_are_its_classes": "has no labels"}
+    assert {*told.broken} == {"splits_share_no_sample"}
+    assert cli.run(["plugin", "check", "odd"]) == 1
+    out = capsys.readouterr().out.splitlines()
+    assert out == [
+        "splits_share_no_sample: 20 of 20 test samples stand in train, too",
+        "data set odd: 5 checks held, 1 broken, 1 do not apply: labels_are_its_classes"
+        " (has no labels)",
+    ]
+    assert cli.run(["plugin", "check", "odd", "--json"]) == 1
+    assert '"splits_share_no_sample": "20 of 20' in capsys.readouterr().out
+
+
+ODD = """
+import numpy as np
+import genzoo
+from genzoo.data import Rows, Source
+
+@genzoo.hookimpl
+def genzoo_dataset():
+    x = np.random.RandomState(0).randint(256, size=(20, 1, 4, 4)).astype(np.uint8)
+    return Source("odd", "images", "odd", "free", 256, (), lambda root, split: Rows.of(x))
+"""
+
+
+def test_a_plugin_that_raises_breaks_its_checks_alone(install):
+    install("dataset", "odd", ODD.replace("Rows.of(x)", "1 / 0"))
+    told = testing.outcome("odd", "dataset")
+    assert told.held == ("says_what_it_is",)
+    assert len(told.broken) == 6
+    assert all("ZeroDivisionError: division by zero" in said for said in told.broken.values())
+
+
+def test_names_that_nobody_has_are_told(capsys):
+    with pytest.raises(UnknownName, match="no check is called 'lerns': did you mean learns"):
+        testing.run("lerns", "vae")
+    with pytest.raises(BadInput, match="kind must be one of family, dataset, metric, got 'model'"):
+        testing.checks("model")
+    assert cli.run(["plugin", "check", "vea"]) == 2
+    assert "no plugin is called 'vea': did you mean vae?" in capsys.readouterr().err
+
+
+def test_a_pytest_run_that_uses_no_genzoo_does_not_meet_it():
+    """No entry point of pytest's: every run in the environment would pay for importing torch."""
+    code = "from importlib.metadata import distribution as d; print(*d('genzoo').entry_points)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pytest11" not in out.stdout

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from genzoo import families
+from genzoo import families, plugins
 from genzoo.errors import BadInput, Failed, UnknownName
 from genzoo.options import Options
 from genzoo.schemas import Count, Schema
@@ -133,7 +133,7 @@ def crowd(good):
 
 
 def state(name):
-    return [(p.package, p.state, p.error) for p in families.inspect() if p.name == name]
+    return [(p.package, p.state, p.error) for p in plugins.inspect() if p.name == name]
 
 
 def test_metadata_alone_make_the_list(crowd):
@@ -175,7 +175,7 @@ def test_a_broken_plugin_is_told_by_name(crowd, name):
 
 
 def test_inspect_tries_all_and_good_ones_keep_working(crowd):
-    found = {(p.name, p.package): p for p in families.inspect()}
+    found = {(p.name, p.package): p for p in plugins.inspect()}
     states = {key: p.state for key, p in found.items()}
     assert states.pop(("claimed", "claim-one")) == states.pop(("claimed", "claim-two"))
     bad = {(name, f"pkg-{name}") for name in [*BAD, "absent", "garbled", "attribute"]}
@@ -277,7 +277,7 @@ def test_metadata_cannot_drive_the_terminal(good):
         Summary=f"nice{evil}",
         Keywords=f"e[31mvil:impl{evil}icit/direct:20{evil}31",
     )
-    mine = next(p for p in families.inspect() if p.package == "evil")
+    mine = next(p for p in plugins.inspect() if p.package == "evil")
     assert (mine.state, bool(mine.branch), bool(mine.year)) == ("ok", True, True)
     for text in vars(mine).values():
         assert text.isprintable()
@@ -330,13 +330,16 @@ def test_kinds_do_not_mix(good):
     importlib.invalidate_caches()
     assert families.names("metric") == ["ruler"]
     assert "ruler" not in families.names()
-    assert families.load("metric", "ruler") == "rulerruler"
-    with pytest.raises(Failed, match="it has no hook genzoo_dataset"):
-        families.load("dataset", "alpha")
+    text = ("a text", lambda found: isinstance(found, str))
+    assert families.load("metric", "ruler", *text) == "rulerruler"
+    said = r"plugin good-package \(good_alpha\) is broken: genzoo_dataset must return a text"
+    with pytest.raises(Failed, match=said):
+        families.load("dataset", "alpha", *text)
     with pytest.raises(UnknownName, match=r"no metric is called 'rule': did you mean ruler\?"):
-        families.load("metric", "rule")
-    kinds = {(p.name, p.kind, p.state) for p in families.inspect()}
-    assert {("ruler", "metric", "ok"), ("alpha", "dataset", "broken")} <= kinds
+        families.load("metric", "rule", *text)
+    kinds = {(p.name, p.kind, p.state) for p in plugins.inspect()}
+    assert {("ruler", "metric", "broken"), ("alpha", "dataset", "broken")} <= kinds
+    assert ("alpha", "family", "ok") in kinds
 
 
 def test_every_plugin_has_one_leaf_in_the_tree(good):

@@ -23,19 +23,19 @@ version tables errors files schemas options draws samples folding devices models
 training.parallel training.losses training.penalties training.tricks training.trainer
 training.stock training.doctor training
 families
-data.sets data.trees data.pictures data.cache data.named data.made data
+data.sets data.trees data.pictures data.cache data.named data.made data.plugged data
 store hub cards publishing provenance sampling walking masks completing strips runs watching
-testing
 metrics.neighbours metrics.distances metrics.features metrics.inception metrics.sharpness
 metrics.references metrics.subjects metrics.likelihoods metrics.spread metrics.probing
 metrics.similarity metrics.scores metrics.standard metrics.densities metrics.diagnostics
 metrics.representation metrics.inpainting
 metrics.kinds metrics.published metrics
 evaluating verifying report comparing directions
-demo.zoo demo.tabs demo
+testing.contract testing.family testing.dataset testing.metric testing
+plugins scaffold demo.zoo demo.tabs demo
 cli.app cli.arithmetic cli.attend cli.cite cli.compare cli.data cli.demo cli.direction cli.evaluate
-cli.families cli.inpaint cli.inspect cli.interpolate cli.list cli.plot cli.pull cli.push
-cli.reference cli.sample cli.search cli.train cli.translate cli.traverse cli.verify cli
+cli.families cli.inpaint cli.inspect cli.interpolate cli.list cli.plot cli.plugin cli.pull
+cli.push cli.reference cli.sample cli.search cli.train cli.translate cli.traverse cli.verify cli
 __main__
 """,
 )
@@ -51,7 +51,8 @@ TORCHLESS = [
     "families",
     "data",
 ]
-TORCHLESS += ["store", "hub", "cards", "publishing", "provenance", "metrics.published"]
+TORCHLESS += ["store", "hub", "cards", "publishing", "provenance", "metrics.published", "plugins"]
+TORCHLESS += ["scaffold"]
 FAMILIES = re.compile(
     "pixelcnn|pixelrnn|autoencoder|vae|dcgan|wgan|sagan|cgan|cyclegan|ae.?gan", re.IGNORECASE
 )

@@ -7,9 +7,11 @@ from genzoo.cli.app import Json, app, as_json, as_table
 def list_data(json: Json = False) -> None:
     """List the data sets that have a name; any folder or zip of images will do, too."""
     from genzoo import data as sets
+    from genzoo import plugins
 
-    found = [sets.describe(name) for name in sets.names()]
+    plugins.refuse_broken("dataset")
+    found = sets.listed()
     if json:
-        as_json([{"name": s.name, "summary": s.summary, "terms": s.terms} for s in found])
+        as_json([s._asdict() for s in found])
     else:
         as_table([(s.name, s.summary) for s in found], ("name", ""))

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from genzoo.cli.app import Device, Json, Root, Ticker, app, as_json
-from genzoo.errors import BadInput
+from genzoo.errors import GenzooError
 from genzoo.tables import printable
 
 
@@ -72,15 +72,17 @@ def evaluate(
 @app.command("metrics")
 def list_metrics(json: Json = False) -> None:
     """List the metrics: what each measures, and of what."""
+    from genzoo import plugins
     from genzoo.cli.app import as_table
     from genzoo.metrics import kinds
     from genzoo.metrics.scores import ModelMetric
 
+    plugins.refuse_broken("metric")
     found = []
     for name in kinds.names():
         try:
             kind = kinds.kind(name)
-        except BadInput as error:
+        except GenzooError as error:  # a broken plugin, or a name taken twice
             found.append((name, "", "", str(error)))
             continue
         of = "a model" if issubclass(kind, ModelMetric) else "images"

@@ -1,4 +1,4 @@
-"""families and plugins: what can be trained, and where it comes from."""
+"""families: what can be trained."""
 
 from typing import Annotated
 
@@ -13,8 +13,9 @@ def list_families(
     json: Json = False,
 ) -> None:
     """Draw the taxonomy of installed families: branch, year, one phrase."""
-    from genzoo import families
+    from genzoo import families, plugins
 
+    plugins.refuse_broken("family")
     found = [p for p in families.plugins() if p.name in families.names()]
     if json:
         keys = ("name", "branch", "year", "summary", "package", "version")
@@ -23,24 +24,3 @@ def list_families(
         as_table([(p.name, p.branch, p.year, p.summary) for p in found])
     else:
         print("\n".join(families.tree(found)))
-
-
-@app.command()
-def plugins(
-    verbose: Annotated[bool, typer.Option("--verbose", help="With tracebacks.")] = False,
-    json: Json = False,
-) -> None:
-    """Load every plugin and say which are ok, broken, disabled or in conflict, whose and why."""
-    from genzoo import families
-
-    found = families.inspect()
-    if json:
-        as_json([vars(p) for p in found])
-    else:
-        rows = [(p.name, p.kind, p.state, f"{p.package} {p.version}", p.error) for p in found]
-        as_table(rows, ("name", "kind", "state", "package", ""))
-        for plugin in found if verbose else []:
-            if plugin.detail:
-                print(f"\n{plugin.name}\n{plugin.detail}")
-    if any(p.state in ("broken", "conflict") for p in found):
-        raise typer.Exit(1)

@@ -15,8 +15,9 @@ def list_models(
     json: Json = False,
 ) -> None:
     """List the models that come along: data, size, score, seconds for sixteen samples."""
-    from genzoo import cards
+    from genzoo import cards, plugins
 
+    plugins.refuse_broken("family")
     if quiet:
         print("\n".join(map(printable, cards.names())))
         return

@@ -3,7 +3,7 @@
 A `Source` says what a set is and how to read it; reading gives `Rows` (arrays, block by block) or
 `Pictures` (image files). Either is written once into the cache, and a `DataSet` is a view of it.
 
-Each file imports only from those before it: sets, trees, pictures, cache, named, made.
+Each file imports only from those before it: sets, trees, pictures, cache, named, made, plugged.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 import functools
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from genzoo.data import cache, made, named, pictures
+from genzoo import families
+from genzoo.data import cache, made, named, pictures, plugged
 from genzoo.data.pictures import photos, picture
 from genzoo.data.sets import (
     Choice,
@@ -35,23 +36,46 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["Choice", "DataSet", "Pictures", "Rows", "Source", "Tree", "attributes", "describe"]
-__all__ += ["check", "having", "names", "open", "open_pair", "paired", "photos", "picture"]
+__all__ += ["check", "having", "listed", "names", "open", "open_pair", "paired", "photos"]
+__all__ += ["picture"]
 FORMAT = 1  # raise it whenever the same source would give other bytes
 LARGEST_SIDE = 4096
 SOURCES = {source.name: source for source in (*made.DIGITS, *named.SOURCES, *made.POINTS)}
 log = logging.getLogger("genzoo")
 
 
+class Listed(NamedTuple):
+    """A data set as a listing shows it. `terms` are None where only its plugin could say them."""
+
+    name: str
+    summary: str
+    terms: str | None
+    package: str
+
+
 def names() -> list[str]:
-    """The built-in data sets."""
-    return list(SOURCES)
+    """The data sets that have a name: the built-in ones, and those of plugins."""
+    return [*SOURCES, *(name for name in families.names("dataset") if name not in SOURCES)]
+
+
+def listed() -> list[Listed]:
+    """What `names` are, those of plugins from their packages' metadata: none is imported."""
+    ours = [Listed(s.name, s.summary, s.terms, "genzoo") for s in SOURCES.values()]
+    found = {p.name: p for p in families.plugins("dataset")}
+    theirs = [found[name] for name in names() if name not in SOURCES]
+    return [*ours, *(Listed(p.name, p.summary, None, p.package) for p in theirs)]
 
 
 def describe(name: str) -> Source:
-    """What the built-in data set `name` is. UnknownName, with near names, if there is none."""
-    if name not in SOURCES:
-        raise unknown("data set", name, SOURCES, f"A folder is written ./{name}.")
-    return SOURCES[name]
+    """What the data set `name` is; a plugin cannot take the name of a built-in one.
+
+    UnknownName, with near names, if there is none; Failed where its plugin is broken.
+    """
+    if name in SOURCES:
+        return SOURCES[name]
+    if name not in {p.name for p in families.plugins("dataset")}:
+        raise unknown("data set", name, names(), f"A folder is written ./{name}.")
+    return plugged.source(name)
 
 
 def check(name: str | Path) -> None:

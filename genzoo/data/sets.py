@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
 
 from genzoo.errors import BadInput
+from genzoo.families import API
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +41,13 @@ class Rows:
 
     key: str
     blocks: Callable[[], Iterable[Block]]
+
+    @classmethod
+    def of(cls, array: np.ndarray, labels: np.ndarray | None = None) -> Rows:
+        """A split that is in memory already; its key is the hash of its bytes."""
+        parts = [array] if labels is None else [array, labels]
+        told = [[a.dtype.name, a.shape, hashlib.sha256(a.tobytes()).hexdigest()] for a in parts]
+        return cls(digest(told), lambda: [(array, labels)])
 
 
 class Tree(NamedTuple):
@@ -88,6 +96,7 @@ class Source:
     `read(root, split)` finds the files (in `root` alone if given) and gives the split's rows.
     `levels`: the values a pixel takes, 256, or 2 (stored as 0 and 255); 0 for points.
     `attributes`: what a sample can have, several of them at once, beside its class.
+    `classes`: what labels 0, 1, ... are called; () without labels. `api`: for which plugins' API.
     """
 
     name: str
@@ -99,6 +108,7 @@ class Source:
     read: Callable[[Path | None, str], Rows | Pictures]
     splits: tuple[str, ...] = ("train", "test")
     attributes: tuple[str, ...] = ()
+    api: int = API
 
 
 @final

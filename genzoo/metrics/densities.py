@@ -160,10 +160,12 @@ class Parzen(ModelMetric):
         samples = torch.cat(list(subject.stream(count, seed))).flatten(1).double().numpy()
         return self._of(samples, {**subject.told(seed), "samples": count})
 
-    def floor(self) -> float:
+    def floor(self) -> float | None:
         """What as many training images get in the samples' place."""
         train = self.real.open("train")
         rows = np.random.RandomState(1).permutation(len(train))[HELD : HELD + PARZEN]
+        if not len(rows):  # all of them chose the width
+            return None
         return float(self._of(_flat(train, rows), {}).parts.mean())
 
     def _of(self, samples: np.ndarray, told: dict[str, Any]) -> Found:

@@ -2,9 +2,10 @@
 
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 from genzoo import families
-from genzoo.errors import BadInput, Failed, unknown
+from genzoo.errors import BadInput, unknown
 from genzoo.metrics import (
     densities,
     diagnostics,
@@ -34,23 +35,25 @@ OWN: dict[str, type[Metric]] = {
     )
 }
 _INCEPTION = {theirs: ours for ours, theirs in standard.INCEPTION.items()}
+TAKEN = {*OWN, *_INCEPTION}  # no plugin's metric can have one of these names
 
 
 def names() -> list[str]:
     """Every kind of metric: ours, and those of plugins."""
-    return [*OWN, *(name for name in families.names("metric") if name not in OWN)]
+    return [*OWN, *(name for name in families.names("metric") if name not in TAKEN)]
 
 
 def kind(name: str) -> type[Metric]:
     """The metric called ``name``. Raises UnknownName; Failed where its plugin is broken."""
     if name in OWN:
         return OWN[name]
-    found = families.load("metric", name)
-    whole = isinstance(found, type) and issubclass(found, SampleMetric | ModelMetric)
-    if not whole or getattr(found, "kind", None) != name:
-        expected = f"a SampleMetric or ModelMetric whose kind is {name!r}"
-        raise Failed(f"the plugin of the metric {name!r} must hand over {expected}, got {found!r}")
-    return found
+
+    def fits(found: Any) -> bool:
+        whole = isinstance(found, type) and issubclass(found, SampleMetric | ModelMetric)
+        return whole and getattr(found, "kind", None) == name
+
+    wanted = f"a SampleMetric or ModelMetric whose kind is {name!r}"
+    return families.load("metric", name, wanted, fits)
 
 
 def named(wanted: Sequence[str], real: Real) -> list[Metric]:

@@ -1,17 +1,12 @@
-"""The contract that every family keeps. Authors of families run it as genzoo's own tests do:
-
-    @pytest.mark.parametrize("check", genzoo.testing.CHECKS)
-    def test_contract(check):
-        genzoo.testing.run(check, "my-family")
-
-Each check is a plain function that asserts. ``run`` returns why a check does not apply, or None.
-"""
+"""What every family promises: a model that its config rebuilds, the seed rule, exact resuming."""
 
 import copy
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial, wraps
 from typing import Any, final
 
 import torch
@@ -23,6 +18,7 @@ from genzoo.errors import BadInput
 from genzoo.families import Family
 from genzoo.models import Density, Encoder, Latent, Model, Sampler, Translator
 from genzoo.schemas import checked
+from genzoo.testing.contract import Broken, Check, Contract, require, require_refused
 from genzoo.training import Averaged, Batch, Settings, Trainer, fit
 
 
@@ -60,124 +56,121 @@ class Case:
             yield Batch(x, labels, other, step=step, progress=step / 1000)
 
 
-CHECKS: dict[str, Callable[[Case], None]] = {}
-_NEEDS: dict[str, type] = {}
+FAMILY = Contract("family", lambda name: nullcontext(Case(name, families.get(name))))
 
 
-def run(check: str, family: str | Case) -> str | None:
-    """Run one of ``CHECKS`` on a family by name; why it does not apply, or None if it holds.
+def _of(ability: type) -> Callable[[Check], Check]:
+    """A check of the models of an ability; of others it says which they lack."""
 
-    Raises AssertionError where the family breaks the contract.
-    """
-    case = family if isinstance(family, Case) else Case(family, families.get(family))
-    needed = _NEEDS.get(check)
-    if needed and not isinstance(case.model(), needed):
-        return f"{case.name} is no {needed.__name__}"
-    CHECKS[check](case)
-    return None
+    def add(check: Check) -> Check:
+        @wraps(check)
+        def applied(case: Case) -> str | None:
+            if not isinstance(case.model(), ability):
+                return f"is no {ability.__name__}"
+            return check(case)
 
-
-def _check(needs: type | None = None) -> Callable[[Callable[[Case], None]], Callable]:
-    def add(check: Callable[[Case], None]) -> Callable[[Case], None]:
-        name = check.__name__.strip("_")
-        CHECKS[name] = check
-        if needs:
-            _NEEDS[name] = needs
-        return check
+        return FAMILY.check(applied)
 
     return add
 
 
-@_check()
+@FAMILY.check
+def _metadata_say_where_it_stands(case: Case) -> str | None:
+    """`genzoo families` reads the package's keywords, and imports nothing."""
+    listed = next((p for p in families.plugins() if p.name == case.name), None)
+    if listed is None:
+        return "is not installed as a package"
+    wanted = f"{case.name}:{case.family.branch}:YEAR"
+    said = f"the package's keywords must hold {wanted!r}, and they say branch {listed.branch!r}"
+    require(listed.branch == case.family.branch, said)
+    require(listed.year.isdigit(), f"the year in the package's keywords is {listed.year!r}")
+    return None
+
+
+@FAMILY.check
 def _config_survives_json(case: Case) -> None:
     values = case.family.tiny.model_dump(mode="json")
     again = checked(case.family.config, values, "config")
-    assert again == case.family.tiny, "tiny does not come back from JSON as it was"
-    try:
-        checked(case.family.config, {**values, "no_such_field": 1}, "config")
-    except BadInput:
-        return
-    raise AssertionError("config takes a field that it does not know")
+    require(again == case.family.tiny, "tiny does not come back from JSON as it was")
+    unknown = {**values, "no_such_field": 1}
+    said = "config takes a field that it does not know"
+    require_refused(lambda: checked(case.family.config, unknown, "config"), BadInput, said)
 
 
-@_check()
+@FAMILY.check
 def _every_number_is_bounded(case: Case) -> None:
     for schema in (case.family.config, case.family.options):
         for name, rule in schema.model_json_schema()["properties"].items():
             if rule.get("type") not in ("integer", "number") or "enum" in rule:
                 continue
-            bounds = (
-                {"minimum", "exclusiveMinimum"} & rule.keys(),
-                {
-                    "maximum",
-                    "exclusiveMaximum",
-                }
-                & rule.keys(),
-            )
-            assert all(bounds), f"{schema.__name__}.{name} has no lower or no upper bound"
+            low = {"minimum", "exclusiveMinimum"} & rule.keys()
+            high = {"maximum", "exclusiveMaximum"} & rule.keys()
+            require(low and high, f"{schema.__name__}.{name} has no lower or no upper bound")
 
 
-@_check()
+@FAMILY.check
 def _builds_on_meta(case: Case) -> None:
     with torch.device("meta"):
         model = case.family.model(case.family.tiny)
     _, hidden = _state(model)
-    assert not hidden, f"not saved with the model: {hidden}"
-    real = case.model().state_dict()
-    assert {k: v.shape for k, v in model.state_dict().items()} == {
-        k: v.shape for k, v in real.items()
-    }
+    require(not hidden, f"buffers that are not saved with the model: {sorted(hidden)}")
+    shapes, real = ({k: v.shape for k, v in m.state_dict().items()} for m in (model, case.model()))
+    unlike = sorted({*shapes.items()} ^ {*real.items()})[:3]
+    require(not unlike, f"built without memory, its tensors are others: {unlike}")
     strays = [k for k, v in vars(model).items() if isinstance(v, Tensor)]
-    assert not strays, f"tensors that are neither parameter nor buffer: {strays}"
+    require(not strays, f"tensors that are neither parameter nor buffer: {strays}")
 
 
-@_check()
+@FAMILY.check
 def _rebuilds_from_its_config(case: Case) -> None:
     model = case.model()
     again = type(model)(model.config)
     again.load_state_dict(model.state_dict())
-    assert tuple(again.shape) == tuple(model.shape)
+    shapes = tuple(model.shape), tuple(again.shape)
+    require(shapes[0] == shapes[1], f"shape was {shapes[0]}, and rebuilt it is {shapes[1]}")
 
 
-@_check()
+@FAMILY.check
 def _saves_and_loads(case: Case) -> None:
     model = case.model()
     with tempfile.TemporaryDirectory() as folder:
         store.save(model, f"{folder}/model", family=case.name)
         loaded: Any = store.load(f"{folder}/model", "cpu")
     for name, tensor in model.state_dict().items():
-        assert torch.equal(tensor, loaded.state_dict()[name]), f"{name} changed on the way"
+        require(torch.equal(tensor, loaded.state_dict()[name]), f"{name} changed on the way")
     if isinstance(model, Sampler):
         pair = (m.sample(2, seed=1).tensor for m in (model, loaded))
-        assert torch.equal(*pair), "the loaded model draws something else"
+        require(torch.equal(*pair), "the loaded model draws something else")
 
 
-@_check(Sampler)
+@_of(Sampler)
 def _samples_in_range(case: Case) -> None:
     model = case.model()
     drawn = model.sample(3, seed=5)
-    assert drawn.tensor.shape == (3, *model.shape), f"drew {tuple(drawn.tensor.shape)}"
-    assert drawn.tensor.dtype == torch.float32
-    assert drawn.tensor.isfinite().all()
+    got = tuple(drawn.tensor.shape)
+    require(got == (3, *model.shape), f"three samples of {tuple(model.shape)} are {got}")
+    require(drawn.tensor.dtype == torch.float32, f"samples are {drawn.tensor.dtype}, not float32")
+    require(drawn.tensor.isfinite().all(), "samples are not finite")
     raw = model.generate(Draws(5, range(3)), model.labels_for(None, 3))
     if model.range:
         low, high = model.range
-        assert raw.min() >= low, f"below the range: {raw.min()}"
-        assert raw.max() <= high, f"above the range: {raw.max()}"
+        require(raw.min() >= low, f"below the range [{low}, {high}]: {raw.min():.4g}")
+        require(raw.max() <= high, f"above the range [{low}, {high}]: {raw.max():.4g}")
 
 
-@_check(Sampler)
+@_of(Sampler)
 def _keeps_the_seed_rule(case: Case) -> None:
     model = case.model()
     whole = model.sample(6, seed=3).tensor
     alone = torch.cat([model.sample(1, seed=3, start=i).tensor for i in range(6)])
     halves = model.sample(6, seed=3, batch_size=4).tensor
-    assert torch.allclose(whole, alone, atol=1e-5), "a sample depends on its batch"
-    assert torch.allclose(whole, halves, atol=1e-5), "a sample depends on the batch size"
-    assert not torch.allclose(whole, model.sample(6, seed=4).tensor), "the seed changes nothing"
+    require(torch.allclose(whole, alone, atol=1e-5), "a sample depends on its batch")
+    require(torch.allclose(whole, halves, atol=1e-5), "a sample depends on the batch size")
+    other = model.sample(6, seed=4).tensor
+    require(not torch.allclose(whole, other), "the seed changes nothing")
 
 
-@_check(Sampler)
+@_of(Sampler)
 def _leaves_no_trace(case: Case) -> None:
     model = case.model().train()
     before, rng = copy.deepcopy(model.state_dict()), torch.get_rng_state()
@@ -187,99 +180,104 @@ def _leaves_no_trace(case: Case) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert model.training, "sampling left evaluation mode behind"
-    assert torch.equal(rng, torch.get_rng_state()), "sampling reads or sets torch's generator"
+    require(model.training, "sampling left evaluation mode behind")
+    untouched = torch.equal(rng, torch.get_rng_state())
+    require(untouched, "sampling reads or sets torch's generator: take all from draws")
     for name, tensor in model.state_dict().items():
-        assert torch.equal(tensor, before[name]), f"sampling changed {name}"
-    assert all(p.requires_grad and p.grad is None for p in model.parameters())
-    assert torch.equal(first, model.sample(4).tensor), "sampling twice gives two answers"
+        require(torch.equal(tensor, before[name]), f"sampling changed {name}")
+    clean = all(p.requires_grad and p.grad is None for p in model.parameters())
+    require(clean, "sampling left gradients behind, or turned them off")
+    require(torch.equal(first, model.sample(4).tensor), "sampling twice gives two answers")
 
 
-@_check(Sampler)
+@_of(Sampler)
 def _labels_are_checked(case: Case) -> None:
     model = case.model()
     for wrong in [model.num_classes, -1] if model.num_classes else [0]:
-        try:
-            model.sample(1, labels=wrong)
-        except BadInput:
-            continue
-        raise AssertionError(f"label {wrong} was taken, of {model.num_classes} classes")
+        said = f"label {wrong} was taken, of {model.num_classes} classes"
+        require_refused(partial(model.sample, 1, labels=wrong), BadInput, said)
 
 
-@_check(Sampler)
+@_of(Sampler)
 def _half_precision_storage_is_invisible(case: Case) -> None:
     model = case.model()
     with tempfile.TemporaryDirectory() as folder:
         store.save(model, f"{folder}/model", family=case.name, dtype="float16")
         stored: Any = store.load(f"{folder}/model", "cpu")
     difference = (model.sample(4).tensor - stored.sample(4).tensor).abs().mean().item()
-    assert difference < 1 / 255, f"stored as float16, samples differ by {difference:.4f}"
+    said = f"stored as float16, samples differ by {difference:.4f}, more than one level in 255"
+    require(difference < 1 / 255, said)
 
 
-@_check(Sampler)
-def _same_picture_on_a_gpu(case: Case) -> None:
+@_of(Sampler)
+def _same_picture_on_a_gpu(case: Case) -> str | None:
     if not torch.cuda.is_available():
-        return
+        return "no GPU is here"
     model = case.model()
     here = model.sample(4, seed=2).tensor
     there = model.to("cuda").sample(4, seed=2).tensor.cpu()
-    assert torch.allclose(here, there, atol=1e-3), "the GPU draws something else"
+    require(torch.allclose(here, there, atol=1e-3), "the GPU draws something else")
+    return None
 
 
-@_check(Latent)
+@_of(Latent)
 def _decodes_with_gradient(case: Case) -> None:
     model = case.model().eval()
     code = torch.randn(2, model.code, requires_grad=True)
     made = model.decode(code, model.labels_for(None, 2), Draws(0, range(2)))
     made.sum().backward()
-    assert code.grad is not None, "no gradient reaches the code"
-    assert code.grad.isfinite().all()
+    if code.grad is None:
+        raise Broken("no gradient reaches the code")
+    require(code.grad.isfinite().all(), "the gradient at the code is not finite")
 
 
-@_check(Encoder)
+@_of(Encoder)
 def _encodes(case: Case) -> None:
     model = case.model()
     code = model.encode(_images(model, 3))
-    assert code.ndim == 2, f"codes are (n, code), got {tuple(code.shape)}"
-    assert len(code) == 3
-    assert torch.allclose(code[:1], model.encode(_images(model, 1)), atol=1e-5)
+    got = tuple(code.shape)
+    require(code.ndim == 2 and len(code) == 3, f"the codes of three are (3, code), got {got}")
+    alone = model.encode(_images(model, 1))
+    require(torch.allclose(code[:1], alone, atol=1e-5), "a code depends on its batch")
 
 
-@_check(Density)
+@_of(Density)
 def _scores(case: Case) -> None:
     model = case.model()
     images = _images(model, 3)
     if model.levels:
         images = (images * (model.levels - 1)).round() / (model.levels - 1)
     nats = model.log_prob(images)
-    assert nats.shape == (3,), f"expected one number each, got {tuple(nats.shape)}"
-    assert nats.isfinite().all()
-    assert torch.equal(nats, model.log_prob(images)), "the same seed gives two scores"
-    assert model.kind in ("exact", "bound")
+    require(nats.shape == (3,), f"expected one number each, got {tuple(nats.shape)}")
+    require(nats.isfinite().all(), "scores are not finite")
+    require(torch.equal(nats, model.log_prob(images)), "the same seed gives two scores")
+    require(model.kind in ("exact", "bound"), f"kind is exact or bound, got {model.kind!r}")
 
 
-@_check(Translator)
+@_of(Translator)
 def _translates(case: Case) -> None:
     model = case.model()
     images = _images(model, 2)
     for domain in model.domains:
-        assert model.translate(images, domain).tensor.shape == images.shape
+        got = tuple(model.translate(images, domain).tensor.shape)
+        require(got == tuple(images.shape), f"to {domain}: {tuple(images.shape)} became {got}")
 
 
-@_check()
+@FAMILY.check
 def _learns(case: Case) -> None:
     trainer = case.trainer()
     before = copy.deepcopy(trainer.model.state_dict())
     for logs in fit(trainer, case.batches(trainer), 2):
         for name, value in logs.items():
-            assert value.ndim == 0, f"{name} is no single number"
-            assert value.isfinite(), f"{name} is {value}"
+            require(value.ndim == 0, f"{name}, which is logged, is no single number")
+            require(value.isfinite(), f"{name}, which is logged, is {value}")
     changed = [k for k, v in trainer.model.state_dict().items() if not torch.equal(v, before[k])]
-    assert changed, "two steps changed nothing"
-    assert all(p.requires_grad for p in trainer.model.parameters()), "left frozen after a step"
+    require(changed, "two steps changed nothing")
+    thawed = all(p.requires_grad for p in trainer.model.parameters())
+    require(thawed, "parameters are left frozen after a step")
 
 
-@_check()
+@FAMILY.check
 def _resumes_bit_for_bit(case: Case) -> None:
     straight = case.trainer(average=0.9)
     list(fit(straight, case.batches(straight), 4))
@@ -291,21 +289,23 @@ def _resumes_bit_for_bit(case: Case) -> None:
         part.load_state_dict(kept[name])
     list(fit(resumed, case.batches(resumed, 2), 4, start=2))
     for name, tensor in straight.model.state_dict().items():
-        assert torch.equal(tensor, resumed.model.state_dict()[name]), f"{name} differs"
+        same = torch.equal(tensor, resumed.model.state_dict()[name])
+        require(same, f"{name} differs after resuming: is all that learns in parts()?")
 
 
-@_check()
-def _discriminator_has_features(case: Case) -> None:
+@FAMILY.check
+def _discriminator_has_features(case: Case) -> str | None:
     if case.family.discriminator is None:
-        return
+        return "has no discriminator"
     network, model = case.family.discriminator(case.family.tiny), case.model()
     x, labels = _spanned(model, _images(model, 2)), None
     if getattr(model, "num_classes", 0):
         labels = torch.zeros(2, dtype=torch.long)
-    assert len(network(x, labels)) == 2, "one logit, or map of logits, for each sample"
+    require(len(network(x, labels)) == 2, "one logit, or map of logits, for each sample")
     maps = network.features(x)
-    assert maps, "no feature maps"
-    assert all(len(m) == 2 for m in maps)
+    require(maps, "features gives no maps")
+    require(all(len(m) == 2 for m in maps), "features gives maps that are not one for each sample")
+    return None
 
 
 def _images(model: Model, n: int) -> Tensor:

@@ -1,0 +1,266 @@
+"""``genzoo plugin new``: what it writes is built, installed, tested, trained, published and used by
+others, in environments of their own; and what it refuses leaves nothing behind.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+from loopback import Loopback
+
+from genzoo import cli, families, plugins, scaffold
+from genzoo.errors import BadInput, Failed
+
+KINDS = ("family", "metric", "dataset")
+# What the project's own code is held to, for somebody to whom genzoo is one package of many.
+RULES = "E,F,W,I,UP,B,C4,SIM,RUF,PTH,N,RET,PT"
+NAMES = ["near", "my-gan2", "tensor", "config", "z" * scaffold.LONGEST]
+
+
+# ----------------------------------------------------------------------------------- what it writes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", NAMES)
+def test_it_writes_clean_code(name, kind, tmp_path):
+    folder = scaffold.create(name, kind, tmp_path / "new")
+    module = f"genzoo_{name.replace('-', '_')}"
+    files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    test = f"tests/test_{module[7:]}.py"
+    assert files == sorted(["README.md", "pyproject.toml", f"{module}.py", test])
+    assert not [p for p in folder.rglob("*") if p.is_file() and "$" in p.read_text()]
+    for command in (["check", "--extend-select", RULES], ["format", "--check"]):
+        line = [sys.executable, "-m", "ruff", *command, "--no-cache", "."]
+        done = subprocess.run(line, cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+
+
+def test_the_commands_say_where_it_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["plugin", "new", "near"]) == 0
+    assert cli.run(["plugin", "new", "far", "--kind", "dataset", "-o", "elsewhere"]) == 0
+    assert capsys.readouterr().out == "genzoo-near\nelsewhere\n"
+    assert (tmp_path / "elsewhere" / "genzoo_far.py").is_file()
+
+
+# ---------------------------------------------------------------------------------- what it refuses
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        *((bad, "family", "small letters, digits and single dashes") for bad in
+          ["", "A", "a b", "a_b", "-a", "a-", "a--b", "2d", "../x", "a/b", "x" * 33, "ä", "a\n"]),
+        ("genzoo-near", "family", "leave genzoo out of the name, the package gets it: 'near'"),
+        ("vae", "family", "taken by the family vae of genzoo-vae"),
+        ("vae", "metric", "taken by the family vae of genzoo-vae"),
+        ("wgan", "family", "taken by the family wgan of genzoo-wgan-gp"),
+        ("dcgan-mnist", "family", "taken by a model of genzoo list"),
+        ("digits", "dataset", "taken by a data set of genzoo's own"),
+        ("fid", "metric", "taken by a metric of genzoo's own"),
+        ("near", "model", "--kind is one of family, metric, dataset, got 'model'"),
+    ],
+)  # fmt: skip
+def test_a_name_that_will_not_do_is_told(name, kind, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["plugin", "new", "--kind", kind, "--", name]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_name_that_was_installed_is_taken(install, tmp_path):
+    install("dataset", "bars", "")
+    install("metric", "other", "", package="genzoo-near")
+    for name, kind in (("bars", "dataset"), ("bars", "family"), ("near", "family")):
+        with pytest.raises(BadInput, match=f"the name '{name}' is taken by the .* of genzoo-"):
+            scaffold.create(name, kind, tmp_path / "new")
+    (tmp_path / "site-packages" / "genzoo_loose.py").write_text("")
+    with pytest.raises(BadInput, match="taken by an installed module, genzoo_loose"):
+        scaffold.create("loose", "family", tmp_path / "new")
+
+
+def test_our_own_packages_keep_their_names_where_they_are_not_installed(monkeypatch, tmp_path):
+    monkeypatch.setattr(families, "required", lambda: {"genzoo-ghost"})
+    with pytest.raises(BadInput, match="taken by genzoo-ghost, which genzoo itself requires"):
+        scaffold.create("ghost", "metric", tmp_path / "new")
+
+
+def test_what_is_there_stays_as_it_is(tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to("nowhere")
+    for name in ("full", "file", "link"):
+        with pytest.raises(BadInput, match=f"{name} is there already: -o names another folder"):
+            scaffold.create("near", "family", tmp_path / name)
+    with pytest.raises(BadInput, match=r"there is no folder .*/none to put new into"):
+        scaffold.create("near", "family", tmp_path / "none" / "new")
+    assert {p.name for p in tmp_path.iterdir()} - {"home"} == {"full", "file", "link"}
+
+
+def test_a_disk_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch):
+    write, calls = Path.write_text, []
+
+    def fail(self, *arguments, **more):
+        calls.append(self)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        return write(self, *arguments, **more)
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    with pytest.raises(Failed, match=r"cannot write .*: No space left on device"):
+        scaffold.create("near", "family", tmp_path / "new")
+    assert [p for p in tmp_path.iterdir() if p.name != "home"] == []
+
+
+# ------------------------------------------------------------------- the journey, as others make it
+
+
+class Environment:
+    """A virtual environment that sees everything that is installed here, but no genzoo."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+        (self.site,) = folder.glob("lib/python*/site-packages")
+        others = folder / "others"
+        others.mkdir()
+        for entry in Path(sysconfig.get_paths()["purelib"]).iterdir():
+            if "genzoo" not in entry.name and entry.suffix != ".pth":
+                (others / entry.name).symlink_to(entry)
+        (self.site / "others.pth").write_text(f"{others}\n")
+
+    def install(self, *wheels):
+        pip = [sys.executable, "-m", "pip", "--python", str(self.folder / "bin" / "python")]
+        line = [*pip, "install", "-q", "--no-index", "--no-deps", "--no-compile"]
+        line += ["--disable-pip-version-check", *map(str, wheels)]
+        subprocess.run(line, check=True, env=self._variables({}))
+
+    def run(self, *line, cwd, code=0, **variables):
+        """(stdout, stderr) of a command of the environment, which must end with ``code``."""
+        program, *rest = line
+        where = self.folder / "bin"
+        words = [str(where / program) if program == "genzoo" else str(where / "python"), *rest]
+        told = {"capture_output": True, "text": True, "cwd": cwd}
+        done = subprocess.run(words, env=self._variables(variables), check=False, **told)
+        assert done.returncode == code, f"{line}\n{done.stdout}\n{done.stderr}"
+        return done.stdout, done.stderr
+
+    def _variables(self, more):
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "HF_"))}
+        return {**kept, "GENZOO_HOME": str(self.folder / "home"), "HF_HUB_OFFLINE": "1", **more}
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory, build):
+    """The folder of a new package of each kind, and their wheels by kind."""
+    folder = tmp_path_factory.mktemp("packages")
+    made = {kind: scaffold.create(f"near-{kind}", kind, folder / kind) for kind in KINDS}
+    wheels = build(made.values(), folder)
+    return folder, {kind: next(w for w in wheels if f"near_{kind}" in w.name) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def author(tmp_path_factory, wheels, packages):
+    environment = Environment(tmp_path_factory.mktemp("author") / "venv")
+    environment.install(*wheels, *packages[1].values())
+    return environment
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory, wheels):
+    """Somebody else, who has genzoo and no plugin of others yet."""
+    environment = Environment(tmp_path_factory.mktemp("reader") / "venv")
+    environment.install(*wheels)
+    return environment
+
+
+@pytest.fixture
+def here(tmp_path):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    return folder
+
+
+def test_each_environment_has_its_own_genzoo(author, reader, here):
+    code = "import genzoo; print(genzoo.__file__)"
+    for environment in (author, reader):
+        out, _ = environment.run("python", "-c", code, cwd=here)
+        assert out.startswith(str(environment.site))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_own_tests_pass(kind, author, packages, here):
+    folder, _ = packages
+    line = (
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "error",
+        str(folder / kind / "tests"),
+    )
+    out, _ = author.run("python", *line, cwd=here)
+    assert re.search(r"^\d passed", out, re.M)
+
+
+def test_a_new_family_goes_from_training_to_somebody_else(author, reader, packages, here):
+    _, plugin = packages
+    small = ["--steps", "60", "--set", "width=64", "--licence", "mit", "--threads", "1"]
+    author.run(
+        "genzoo", "train", "near-family", "--data", "digits", *small, "--out", "mine", cwd=here
+    )
+    author.run("genzoo", "sample", "./mine", "-n", "4", "-o", "mine.npy", cwd=here)
+    compared = ["compare", "./mine", "vae-mnist", "--data", "mnist", "--metrics", "sharpness"]
+    out, _ = author.run("genzoo", *compared, "-n", "400", "-o", "page", "--json", cwd=here)
+    assert {"mine", "vae-mnist"} <= {
+        m["name"].removeprefix("./") for m in json.loads(out)["models"]
+    }
+    evaluated = ["evaluate", "./mine", "--metrics", "near-metric", "-n", "400", "--write"]
+    author.run("genzoo", *evaluated, cwd=here)
+    with Loopback() as web:
+        hub = {"HF_ENDPOINT": web.url, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1",
+               "HF_HUB_DISABLE_TELEMETRY": "1", "HF_TOKEN": "hf_test", "NO_PROXY": "127.0.0.1",
+               "HF_HOME": str(here / "hf")}  # fmt: skip
+        out, _ = author.run("genzoo", "push", "./mine", "zoo/mine", cwd=here, **hub)
+        assert out.startswith(f"{web.url}/zoo/mine")
+        hub["HF_HOME"] = str(here / "other-hf")
+        line = ("genzoo", "sample", "zoo/mine", "-n", "4", "-o", "theirs.npy")
+        _, err = reader.run(*line, cwd=here, code=2, **hub)
+        assert "no family is called 'near-family'" in err
+        assert "pip install" not in err
+        assert err.count("\n") == 1
+        assert not (here / "theirs.npy").exists()
+        reader.install(plugin["family"])
+        reader.run(*line, cwd=here, **hub)
+    assert (here / "theirs.npy").read_bytes() == (here / "mine.npy").read_bytes()
+
+
+def test_a_new_data_set_is_trained_on_and_measured_against(author, here):
+    small = ["--steps", "3", "--set", "width=8", "--set", "batch_size=8", "--out", "mine"]
+    author.run("genzoo", "train", "vae", "--data", "near-dataset", *small, cwd=here)
+    line = ["evaluate", "./mine", "--metrics", "near-metric", "-n", "100", "--json"]
+    out, _ = author.run("genzoo", *line, cwd=here)
+    (score,) = json.loads(out)["scores"]
+    assert score["name"] == "near-metric-near-dataset"
+    assert score["protocol"]["real"] == "3,000 training images"
+    assert 0 <= score["floor"] < score["value"]
+
+
+def test_all_of_them_are_listed_and_checked(author, here):
+    out, _ = author.run("genzoo", "plugins", "--json", cwd=here)
+    found = {p["name"]: (p["kind"], p["state"]) for p in json.loads(out)}
+    for kind in KINDS:
+        assert found[f"near-{kind}"] == (kind, "ok")
+        out, _ = author.run("genzoo", "plugin", "check", f"near-{kind}", cwd=here)
+        assert re.search(r"\d+ checks held", out)
+        assert "broken" not in out
+    assert [p.name for p in plugins.inspect(("dataset",)) if p.name == "near-dataset"] == []
