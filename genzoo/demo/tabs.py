@@ -16,7 +16,6 @@ import torch
 from PIL import Image, ImageOps
 
 from genzoo import cards, completing, directions, walking
-from genzoo import data as sets
 from genzoo.demo.zoo import Zoo
 from genzoo.errors import BadInput, GenzooError
 from genzoo.models import Completer, Latent, Sampler, Translator, fresh_seed
@@ -295,31 +294,12 @@ def beside(gr: Any, zoo: Zoo) -> str | None:
 def quiz(gr: Any, zoo: Zoo) -> str | None:
     if zoo.quiz is None:
         return "Start it with `--data mnist`, or a folder of pictures, to be asked which are real."
-    opened: dict[tuple[int, ...], sets.DataSet] = {}
     name = gr.Dropdown(zoo.names, value=zoo.names[0], label="Against")
     shown = _shown(gr, "Real, or made?")
     truth, score = gr.State(None), gr.State((0, 0))
     said = gr.Markdown("Press a button to begin.")
     with gr.Row():
         buttons = [gr.Button("Real"), gr.Button("Made")]
-
-    def ask(name: str) -> tuple[str, bool]:
-        model, real = zoo.model(name), random.random() < 0.5
-        if not real:
-            one = model.sample(1, seed=fresh_seed(), labels=_any_label(model))
-            assert isinstance(one, Images)
-            return zoo.saved(one, _scale(model, SIDE)), real
-        if model.shape not in opened:
-            channels, size, _ = model.shape
-            opened[model.shape] = sets.open(
-                zoo.quiz or "", "test", size=size, channels=channels, root=zoo.root
-            )
-        rows = opened[model.shape]
-        pixels = (
-            rows.batch([random.randrange(len(rows))])[0].permute(1, 2, 0).mul(255).byte().numpy()
-        )
-        picture = Image.fromarray(pixels.squeeze()).resize((SIDE, SIDE), Image.Resampling.NEAREST)
-        return zoo.saved(_bytes(picture)), real
 
     def answer(
         guess: bool, name: str, truth: bool | None, score: tuple[int, int]
@@ -329,15 +309,27 @@ def quiz(gr: Any, zoo: Zoo) -> str | None:
         if truth is not None:
             right, asked = right + (guess == truth), asked + 1
             was = "real" if truth else f"made by {printable(name)}"
-            told = (
-                f"{'Right' if guess == truth else 'Wrong'}: that one was {was}. {right} of {asked}."
-            )
-        return (*ask(name), (right, asked), told)
+            verdict = "Right" if guess == truth else "Wrong"
+            told = f"{verdict}: that one was {was}. {right} of {asked}."
+        return (*_asked(zoo, name), (right, asked), told)
 
     for button, guess in zip(buttons, (True, False), strict=True):
         call = _told(gr, functools.partial(answer, guess))
         button.click(call, [name, truth, score], [shown, truth, score, said])
     return None
+
+
+def _asked(zoo: Zoo, name: str) -> tuple[str, bool]:
+    """A picture, and whether it is real."""
+    model, real = zoo.model(name), random.random() < 0.5
+    scale = _scale(model, SIDE)
+    if not real:
+        one = model.sample(1, seed=fresh_seed(), labels=_any_label(model))
+        return zoo.saved(one, scale), real
+    rows = zoo.real(tuple(model.shape))
+    x = rows.batch([random.randrange(len(rows))])[0]
+    pixels = x.permute(1, 2, 0).mul(255).byte().numpy().repeat(scale, 0).repeat(scale, 1)
+    return zoo.saved(_bytes(Image.fromarray(pixels.squeeze()))), real
 
 
 def _any_label(model: Sampler) -> int | None:

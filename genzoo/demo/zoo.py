@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, final
 
 from genzoo import cards
+from genzoo import data as sets
 from genzoo.errors import BadInput
 from genzoo.models import Sampler
 from genzoo.samples import Images, Samples
@@ -29,13 +30,18 @@ class Zoo:
         self.folder = tempfile.TemporaryDirectory(prefix="genzoo-demo-")
         atexit.register(self.folder.cleanup)
         self._lock, self._count = threading.Lock(), itertools.count()
-        self.model = cache(self._model)  # each is loaded once
+        self.model, self.real = cache(self._model), cache(self._real)  # each is loaded once
 
     def _model(self, name: str) -> Sampler:
         model = cards.load(name, device=self.device)
         if not isinstance(model, Sampler) or not model.is_images:
             raise BadInput(f"{name} draws no pictures: the page has nothing to show of it")
         return model
+
+    def _real(self, shape: tuple[int, ...]) -> sets.DataSet:
+        """The quiz's pictures, held out from training, in the shape of a model's."""
+        channels, size, _ = shape
+        return sets.open(self.quiz or "", "test", size=size, channels=channels, root=self.root)
 
     def able(self, *abilities: type[Any]) -> list[str]:
         """The models that have one of these abilities."""
