@@ -53,6 +53,7 @@ def demo(
             prevent_thread_lock=True,
             max_file_size=LARGEST,
             theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+            css=".prose td:first-child { white-space: nowrap }",
             footer_links=[],
             ssr_mode=False,
             enable_monitoring=False,

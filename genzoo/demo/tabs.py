@@ -24,6 +24,8 @@ from genzoo.tables import printable
 
 MOST = 64  # pictures that a call draws
 PICKED = 36  # samples to choose from
+# While one picture is made, of all the places that a slider has passed only the last counts.
+DRAGGED = {"show_progress": "hidden", "trigger_mode": "always_last"}
 CELL, SIDE = 112, 280  # pixels: of a picture among others, of one alone
 
 
@@ -117,7 +119,7 @@ def between(gr: Any, zoo: Zoo) -> str | None:
     knobs = [name, first, second, share]
     for knob in (name, first, second):
         knob.change(_told(gr, call), knobs, shown)
-    share.input(_told(gr, call), knobs, shown, show_progress="hidden")
+    share.input(_told(gr, call), knobs, shown, **DRAGGED)
     return None
 
 
@@ -150,7 +152,7 @@ def directed(gr: Any, zoo: Zoo) -> str | None:
             sheet = _shown(gr, "Samples of seed 0", show(names[0]))
     knobs = [name, toward, away, which, alpha]
     name.change(_told(gr, show), name, sheet)
-    alpha.input(_told(gr, move), knobs, moved, show_progress="hidden")
+    alpha.input(_told(gr, move), knobs, moved, **DRAGGED)
     for knob in (toward, away, which):
         knob.submit(_told(gr, move), knobs, moved)
     return None
