@@ -29,9 +29,9 @@ metrics.neighbours metrics.distances metrics.features metrics.inception metrics.
 metrics.references metrics.subjects metrics.likelihoods metrics.spread metrics.probing
 metrics.scores metrics.standard metrics.densities metrics.diagnostics metrics.representation
 metrics.kinds metrics.published metrics
-evaluating verifying report comparing directions
+evaluating verifying report comparing directions truncating
 cli.app cli.attend cli.cite cli.compare cli.data cli.evaluate cli.families cli.inspect
-cli.interpolate cli.traverse cli.arithmetic cli.direction
+cli.interpolate cli.traverse cli.arithmetic cli.direction cli.truncate
 cli.list cli.pull cli.push cli.reference cli.sample cli.search cli.train cli.translate cli.verify
 cli
 __main__
