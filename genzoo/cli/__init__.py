@@ -33,6 +33,7 @@ from genzoo.cli import (  # noqa: F401 (each adds its commands)
     train,
     translate,
     traverse,
+    truncate,
     verify,
 )
 from genzoo.cli.app import Ended, app

@@ -39,10 +39,16 @@ class Subject(ABC):
 
 @final
 class Drawn(Subject):
-    """What a model draws. ``folder``: where it was loaded from, and its discriminator is."""
+    """What a model draws. ``folder``: where it was loaded from, and its discriminator is.
 
-    def __init__(self, name: str, model: Model, folder: Path | None = None):
+    ``truncation``: as ``sample`` takes it.
+    """
+
+    def __init__(
+        self, name: str, model: Model, folder: Path | None = None, truncation: float | None = None
+    ):
         self.name, self.model, self.folder = name, model, folder
+        self.truncation = truncation
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -51,7 +57,8 @@ class Drawn(Subject):
     def stream(self, n: int, seed: int) -> Iterator[Tensor]:
         model = self.sampler
         labels = classes_for(model, n, seed)
-        for samples in model.stream(n, labels=labels, seed=seed, batch_size=BATCH):
+        told: Any = {"seed": seed, "truncation": self.truncation, "batch_size": BATCH}
+        for samples in model.stream(n, labels=labels, **told):
             x = samples.tensor.cpu()
             if not torch.isfinite(x).all():
                 first = samples.seeds[int((~torch.isfinite(x)).flatten(1).any(1).nonzero()[0])]
@@ -59,7 +66,8 @@ class Drawn(Subject):
             yield x.clamp(0, 1).mul(255).round().div(255)
 
     def told(self, seed: int) -> dict[str, Any]:
-        return {"seed": seed, "pixels": "8 bits"}
+        truncated = {"truncation": self.truncation} if self.truncation else {}
+        return {"seed": seed, "pixels": "8 bits", **truncated}
 
     @property
     def sampler(self) -> Sampler:

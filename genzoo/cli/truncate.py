@@ -1,0 +1,60 @@
+"""truncate: fidelity against variety."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json
+from genzoo.errors import BadInput
+from genzoo.tables import printable
+
+
+@app.command()
+def truncate(
+    name: Annotated[str, typer.Argument(help="A model of genzoo list, or a folder like ./mine.")],
+    values: Annotated[
+        str, typer.Option(help="Truncations; none is without.")
+    ] = "0.25,0.5,0.75,1,1.5,2,none",
+    metrics: Annotated[str, typer.Option(help="As in genzoo evaluate.")] = "precision,recall,fd",
+    data: Annotated[str | None, typer.Option(help="Held against. [its own]")] = None,
+    n: Annotated[int, typer.Option("-n", "--n", help="Samples at each.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the samples.")] = 0,
+    features: Annotated[str | None, typer.Option(help="As in genzoo evaluate.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A .png or .json. [NAME-truncation.png]")
+    ] = None,
+    root: Root = None,
+    device: Device = "auto",
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Draw how truncation trades variety for fidelity: genzoo truncate dcgan-celeba."""
+    from genzoo import truncating
+
+    path = output or Path(f"{printable(Path(name).name.partition('@')[0])}-truncation.png")
+    if path.suffix not in (".png", ".json") or not path.parent.is_dir():
+        raise BadInput(f"cannot write {path}: expected .png or .json, in a folder that is there")
+    if path.exists() and not force:
+        raise BadInput(f"{path} exists: choose another -o, or --force")
+    ticker = Ticker()
+    found = truncating.truncate(
+        name,
+        truncating.read(values),
+        data=data,
+        metrics=metrics,
+        n=n,
+        seed=seed,
+        features=features,
+        root=root,
+        device=device,
+        progress=lambda what, done, total: ticker(lambda: f"{what}: {done} of {total}"),
+    )
+    ticker.done()
+    found.save(path)
+    if json:
+        as_json({"path": str(path), **found.record()})
+        return
+    print(printable(f"{found.name} on {found.data}"))
+    print(found)
+    print(printable(str(path)))
