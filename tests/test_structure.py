@@ -30,10 +30,10 @@ metrics.references metrics.subjects metrics.likelihoods metrics.spread metrics.p
 metrics.similarity metrics.scores metrics.standard metrics.densities metrics.diagnostics
 metrics.representation metrics.inpainting
 metrics.kinds metrics.published metrics
-evaluating verifying report comparing
-cli.app cli.attend cli.cite cli.compare cli.data cli.evaluate cli.families cli.inpaint
-cli.inspect cli.list cli.pull cli.push cli.reference cli.sample cli.search cli.train cli.translate
-cli.verify cli
+evaluating verifying report comparing nearest seen novelty
+cli.app cli.attend cli.cite cli.compare cli.data cli.evaluate cli.families cli.features
+cli.inpaint cli.inspect cli.list cli.neighbours cli.outliers cli.pull cli.push cli.reference
+cli.sample cli.search cli.train cli.translate cli.verify cli
 __main__
 """,
 )
