@@ -153,7 +153,6 @@ def test_the_class_is_found_too():
     assert told.labels.tolist() == [4, 4, 4]
 
 
-@pytest.mark.slow
 def test_generated_digits_are_found_to_25_decibels():
     """Of 20 samples, with four restarts, at least 16."""
     model = genzoo.load("dcgan-mnist", device="cpu")
