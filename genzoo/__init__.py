@@ -34,9 +34,12 @@ if TYPE_CHECKING:
         Sampler,
         Translator,
     )
+    from genzoo.nearest import Neighbours, neighbours
+    from genzoo.novelty import Outliers, outliers
     from genzoo.provenance import inspect, reproduce
     from genzoo.publishing import pull, push
     from genzoo.samples import Arrays, Images, Origin, Samples
+    from genzoo.seen import features
     from genzoo.store import save
     from genzoo.training import Adversarial, Averaged, Batch, Descent, Logs, Trainer, fit
     from genzoo.verifying import verify
@@ -69,9 +72,12 @@ _HOMES = {
         "Sampler",
         "Translator",
     ),
+    "nearest": ("Neighbours", "neighbours"),
+    "novelty": ("Outliers", "outliers"),
     "provenance": ("inspect", "reproduce"),
     "publishing": ("pull", "push"),
     "samples": ("Arrays", "Images", "Origin", "Samples"),
+    "seen": ("features",),
     "store": ("save",),
     "training": ("Adversarial", "Averaged", "Batch", "Descent", "Logs", "Trainer", "fit"),
     "verifying": ("verify",),
@@ -100,7 +106,9 @@ __all__ = [
     "Latent",
     "Logs",
     "Model",
+    "Neighbours",
     "Origin",
+    "Outliers",
     "Projection",
     "Sampler",
     "Samples",
@@ -111,12 +119,15 @@ __all__ = [
     "__version__",
     "compare",
     "evaluate",
+    "features",
     "fit",
     "hookimpl",
     "inpaint",
     "inspect",
     "load",
     "names",
+    "neighbours",
+    "outliers",
     "project",
     "pull",
     "push",

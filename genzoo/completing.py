@@ -150,7 +150,7 @@ def project(
     model, how = _opened(model, device, search)
     if not isinstance(model, Latent):
         raise BadInput(f"a {type(model).__name__} has no codes to look for; {able(Latent)}")
-    x = _checked(model, images)
+    x = checked(model, images)
     known = None if mask is None else masks.known(mask, len(x), model.shape, seed).to(x.device)
     return _projected(model, how, x, known, labels, checked_seed(seed), batch_size, progress)
 
@@ -178,7 +178,7 @@ def inpaint(
     if not isinstance(model, Completer | Latent):
         what = f"a {type(model).__name__} does not fill in what is missing"
         raise BadInput(f"{what}; {able(Completer, Latent)}")
-    x = _checked(model, images)
+    x = checked(model, images)
     known = masks.known(mask, len(x), model.shape, seed).to(x.device)
     told: dict[str, Any] = {"method": "inpaint", "mask": mask if isinstance(mask, str) else "given"}
     rest = (labels, checked_seed(seed), batch_size, progress)
@@ -205,6 +205,15 @@ def opponent_of(folder: Path, device: "str | torch.device") -> Opponent | None:
     return Opponent(network, str(game))
 
 
+def with_discriminator(name: str | Path, folder: Path) -> Path:
+    """``folder``, where ``name`` was found; of a model on the Hub one with its discriminator too,
+    if its repository has one. Raises Unreachable.
+    """
+    if hub.commit_of(folder) and store.read_manifest(folder).discriminator_sha256:
+        return hub.fetch(str(name), discriminator=True)
+    return folder
+
+
 def able(*abilities: type[Model]) -> str:
     """``X and Y can``: the models of the list that have one of ``abilities``."""
     return f"{', '.join(cards.able(*abilities)) or 'no installed model'} can"
@@ -225,13 +234,12 @@ def _opened(
         return model, how
     folder, loaded = cards.find(model), cards.load(model, device=device)
     if isinstance(loaded, Latent) and how["weight"] and how["opponent"] is None:
-        if hub.commit_of(folder) and store.read_manifest(folder).discriminator_sha256:
-            folder = hub.fetch(str(model), discriminator=True)
-        how["opponent"] = opponent_of(folder, loaded.device)
+        how["opponent"] = opponent_of(with_discriminator(model, folder), loaded.device)
     return loaded, how
 
 
-def _checked(model: Model, images: Given) -> Tensor:
+def checked(model: Model, images: Given) -> Tensor:
+    """``images`` in the model's range, of its shape, at least one, all finite. Raises BadInput."""
     x = model.fitting(images)
     if not len(x):
         raise BadInput("there are no images")
@@ -330,6 +338,22 @@ def _projected(
     return Projection(path[-1], kept, samples, losses[-1], losses[:, each, best], path, game)
 
 
+class Adam:
+    """Kingma & Ba 2015, algorithm 1: the direction to go down. torch's own takes seconds to import
+    a compiler, as long as the search itself.
+    """
+
+    def __init__(self, at: Tensor):
+        self.mean, self.square, self.steps = torch.zeros_like(at), torch.zeros_like(at), 0
+
+    def __call__(self, slope: Tensor) -> Tensor:
+        self.steps += 1
+        self.mean.lerp_(slope, 1 - 0.9)
+        self.square.lerp_(slope.square(), 1 - 0.999)
+        mean, square = self.mean / (1 - 0.9**self.steps), self.square / (1 - 0.999**self.steps)
+        return mean / (square.sqrt() + 1e-8)
+
+
 class _Job:
     """The search for the codes of a portion of images, all restarts at once."""
 
@@ -359,7 +383,7 @@ class _Job:
         n, restarts, steps = *codes.shape[:2], self.how["steps"]
         rows = torch.arange(n, device=codes.device).repeat_interleave(restarts)
         z, classes = codes.flatten(0, 1), None if labels is None else labels.flatten()
-        adam = torch.optim.Adam([z], lr=RATE)
+        descent = Adam(z)
         losses, path = [], []
         for step in range(steps + 1):
             z.requires_grad_(step < steps)
@@ -367,10 +391,10 @@ class _Job:
             losses.append(loss.detach())
             path.append(z.detach().clone())
             if step < steps:
-                adam.param_groups[0]["lr"] = RATE / 2 * (1 + math.cos(math.pi * step / steps))
-                (z.grad,) = torch.autograd.grad(loss.sum(), z)
-                adam.step()
-                self.bound(z.data)
+                rate = RATE / 2 * (1 + math.cos(math.pi * step / steps))
+                (slope,) = torch.autograd.grad(loss.sum(), z)
+                z = z.detach() - rate * descent(slope)
+                self.bound(z)
         shape = (steps + 1, n, restarts)
         return _Found(torch.stack(losses).view(shape), torch.stack(path).view(*shape, -1), labels)
 

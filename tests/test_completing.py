@@ -68,6 +68,14 @@ def test_a_sample_finds_its_way_home(latent):
     assert (found.history[-1] < found.history[0] / 2).all()
 
 
+def test_adam_is_what_the_paper_has():
+    """Slopes 1 and 3: means 0.1 (0.9 + 3) / 0.19, of squares 0.001 (0.999 + 9) / 0.001999."""
+    down = completing.Adam(torch.zeros(1))
+    assert down(torch.ones(1)).item() == pytest.approx(1, abs=1e-5)
+    second = (0.39 / 0.19) / (0.009999 / 0.001999) ** 0.5
+    assert down(torch.full((1,), 3.0)).item() == pytest.approx(second, abs=1e-4)
+
+
 def test_the_best_restart_is_kept(latent):
     found = genzoo.project(latent, latent.sample(4, seed=3), restarts=3, steps=10)
     assert found.losses.shape == (4, 3)
@@ -145,7 +153,6 @@ def test_the_class_is_found_too():
     assert told.labels.tolist() == [4, 4, 4]
 
 
-@pytest.mark.slow
 def test_generated_digits_are_found_to_25_decibels():
     """Of 20 samples, with four restarts, at least 16."""
     model = genzoo.load("dcgan-mnist", device="cpu")

@@ -30,13 +30,13 @@ metrics.references metrics.subjects metrics.likelihoods metrics.spread metrics.p
 metrics.similarity metrics.scores metrics.standard metrics.densities metrics.diagnostics
 metrics.representation metrics.inpainting
 metrics.kinds metrics.published metrics
-evaluating verifying report comparing directions truncating
+evaluating verifying report comparing directions truncating nearest seen novelty
 testing.contract testing.family testing.dataset testing.metric testing
 plugins scaffold demo.zoo demo.tabs demo
 cli.app cli.interpolate cli.arithmetic cli.attend cli.cite cli.compare cli.data cli.demo
-cli.direction cli.evaluate cli.families cli.inpaint cli.inspect cli.list cli.plot cli.plugin
-cli.pull cli.push cli.reference cli.sample cli.search cli.train cli.translate cli.traverse
-cli.truncate cli.verify cli
+cli.direction cli.evaluate cli.families cli.features cli.inpaint cli.inspect cli.list
+cli.neighbours cli.outliers cli.plot cli.plugin cli.pull cli.push cli.reference cli.sample
+cli.search cli.train cli.translate cli.traverse cli.truncate cli.verify cli
 __main__
 """,
 )

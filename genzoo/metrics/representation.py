@@ -67,8 +67,8 @@ class Probed(ModelMetric):
     def found(self, subject: Drawn, n: int | None, seed: int) -> Found:
         rows = [self._rows(n, seed), np.arange(len(self.real.open("test")))]
         inward = subject.model.inward
-        seers = {"trained": _seer(subject), "random network": _seer(subject, random=True)}
-        found = {name: self._probe(seer, inward, rows, seed) for name, seer in seers.items()}
+        seers = {"trained": seer(subject), "random network": seer(subject, random=True)}
+        found = {name: self._probe(sees, inward, rows, seed) for name, sees in seers.items()}
         whole = self.real.open("train")
         patches = probing.kmeans_features(whole, centroids=CENTROIDS)
         found["k-means"] = self._probe(lambda x: [patches(x)], lambda x: x, rows, seed)
@@ -90,11 +90,11 @@ class Probed(ModelMetric):
         return chosen if each is None else chosen[probing.subset(train.labels[chosen], each, seed)]
 
     def _probe(
-        self, seer: Seer, inward: Callable[[Tensor], Tensor], rows: list[np.ndarray], seed: int
+        self, sees: Seer, inward: Callable[[Tensor], Tensor], rows: list[np.ndarray], seed: int
     ) -> probing.Probe:
         sets: list[DataSet] = [self.real.open(split) for split in ("train", "test")]
         seen = [
-            probing.features_of(seer, dataset, at, inward)
+            probing.features_of(sees, dataset, at, inward)
             for dataset, at in zip(sets, rows, strict=True)
         ]
         labels = [dataset.labels[at] for dataset, at in zip(sets, rows, strict=True)]  # type: ignore[index]
@@ -128,7 +128,7 @@ class Logistic(Probed):
     about = "as probe, by logistic regression"
 
 
-def _seer(subject: Drawn, random: bool = False) -> Seer:
+def seer(subject: Drawn, random: bool = False) -> Seer:
     """What a private copy of the discriminator, or else the encoder, sees; ``random``: of the same
     network with weights that it begins with."""
     model = subject.model

@@ -1,0 +1,114 @@
+"""Similarity inside a mask against other implementations; inpainting through the metrics' door."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+import genzoo
+from genzoo.errors import BadInput
+from genzoo.metrics import inpainting, kinds
+from genzoo.metrics.references import Real
+from genzoo.metrics.similarity import psnr, ssim
+from genzoo.metrics.subjects import Drawn
+
+
+@pytest.fixture
+def pair():
+    source = torch.Generator().manual_seed(0)
+    x = torch.rand(3, 2, 24, 20, generator=source)
+    return x, (x + 0.2 * torch.randn(x.shape, generator=source)).clamp(0, 1)
+
+
+def theirs(x, y):
+    """Wang et al. 2004, equation 13, by scipy's Gaussian filter: the map of one channel."""
+    x, y = x.double().numpy(), y.double().numpy()
+
+    def blur(v):
+        return ndimage.gaussian_filter(v, 1.5, radius=5)
+
+    mx, my = blur(x), blur(y)
+    sx, sy, sxy = blur(x * x) - mx * mx, blur(y * y) - my * my, blur(x * y) - mx * my
+    c1, c2 = 0.01**2, 0.03**2
+    return (2 * mx * my + c1) * (2 * sxy + c2) / ((mx**2 + my**2 + c1) * (sx + sy + c2))
+
+
+def test_ssim_is_what_scipy_makes_of_the_formula(pair):
+    x, y = pair
+    where = torch.zeros_like(x, dtype=torch.bool)
+    where[..., 5:-5, 5:-5] = True  # whole windows: how others fill the rest up differs
+    maps = [[theirs(a, b)[5:-5, 5:-5].mean() for a, b in zip(p, q, strict=True)]
+            for p, q in zip(x, y, strict=True)]  # fmt: skip
+    assert np.allclose(ssim(x, y, where), np.mean(maps, 1), atol=1e-10)
+
+
+def test_psnr_has_its_closed_form(pair):
+    x, y = pair
+    squares = (x.double() - y).square().flatten(1).mean(1)
+    assert torch.allclose(psnr(x, y), 10 * (1 / squares).log10(), atol=1e-6)
+    level = torch.full_like(x, 0.5)
+    assert psnr(level, level + 0.1).tolist() == pytest.approx([20] * 3, abs=1e-5)
+    assert psnr(x, x).tolist() == pytest.approx([58.92] * 3, abs=0.01)
+
+
+def test_equal_images_are_like_and_more_noise_is_less_like(pair):
+    x, y = pair
+    assert torch.allclose(ssim(x, x), torch.ones(3, dtype=torch.float64))
+    assert (ssim(x, y) < 1).all()
+    assert (ssim(x, x.flip(3)) < ssim(x, y)).all()
+    assert torch.allclose(ssim(x, y), ssim(y, x))
+
+
+def test_only_what_is_inside_counts(pair):
+    x, y = pair
+    where = torch.zeros_like(x, dtype=torch.bool)
+    where[..., 8:12, 8:12] = True
+    far = y.clone()
+    far[..., :2, :2] = 0
+    assert torch.equal(psnr(x, y, where), psnr(x, far, where))
+    assert torch.equal(ssim(x, y, where), ssim(x, far, where))
+    with pytest.raises(BadInput, match="no value is looked at"):
+        psnr(x, y, torch.zeros_like(where))
+    with pytest.raises(BadInput, match="alike"):
+        ssim(x, y[:1])
+
+
+def test_images_smaller_than_the_window_have_a_likeness():
+    x = torch.rand(2, 1, 4, 4)
+    assert torch.allclose(ssim(x, x), torch.ones(2, dtype=torch.float64))
+
+
+# ------------------------------------------------------------------------------------- as a metric
+
+
+@pytest.fixture
+def real():
+    return Real("digits", size=28)
+
+
+def test_models_are_filled_in_side_by_side(real, monkeypatch):
+    """One fill serves both metrics; protocols of unlike models agree."""
+    asked, whole = [], inpainting.completing.inpaint
+    monkeypatch.setattr(
+        inpainting.completing, "inpaint",
+        lambda model, *rest, **how: (asked.append(model), whole(model, *rest, steps=2, **how))[1],
+    )  # fmt: skip
+    ratio, structure = kinds.named(["inpainting-psnr", "inpainting-ssim"], real)
+    found = {}
+    for name in ("vae-mnist", "pixelcnn-mnist"):
+        who = Drawn(name, genzoo.load(name, device="cpu"))
+        found[name] = [m.score(who, 4, 0) for m in (ratio, structure)]
+    assert len(asked) == 2
+    (one, _), (other, like) = found.values()
+    assert one.protocol == other.protocol
+    assert (one.details["by"], other.details["by"]) == ("projection", "drawing it given the rest")
+    assert one.metric == "inpainting-psnr-digits"
+    assert len(one.parts) == 4
+    assert 0 < one.value < 40
+    assert -1 <= like.value <= 1
+
+
+def test_a_model_that_does_not_fill_in_is_told(real, density, latent):
+    (metric,) = kinds.named(["inpainting-ssim"], real)
+    assert "does not fill in" in metric.lacks(Drawn("toy", density))
+    assert "fills in 3x8x8, and digits is 1x28x28" in metric.lacks(Drawn("toy", latent))
