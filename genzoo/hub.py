@@ -473,7 +473,8 @@ def _asking(what: str) -> Iterator[Any]:
 @contextlib.contextmanager
 def _still(client: Any) -> Iterator[None]:
     """No progress where nobody watches: the client's uploads do not look."""
-    bars = client.utils
+    from huggingface_hub import utils as bars  # which the client imports when first needed
+
     wanted = client.constants.HF_HUB_DISABLE_PROGRESS_BARS is False
     if wanted or sys.stderr.isatty() or bars.are_progress_bars_disabled():
         yield

@@ -60,7 +60,7 @@ def _sees(who: Drawn) -> probing.Features:
         try:
             who.discriminator()
         except BadInput as error:
-            trained = {n for n in cards.names() if _judged(n)} | {*cards.having(Encoder)}
+            trained = {n for n in cards.names() if _judged(n)} | {*cards.able(Encoder)}
             who_does = f"{', '.join(sorted(trained))} do"
             raise BadInput(f"{error}, and it encodes nothing; {who_does}") from None
     return seer(who)

@@ -1,0 +1,116 @@
+"""docs/new-family.md, done as it says: from an empty folder to a model that others can load."""
+
+import ast
+import importlib
+import re
+import shlex
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import genzoo
+from genzoo import cli, data, families, testing
+
+PAGE = Path(__file__).parents[2] / "docs" / "new-family.md"
+BLOCK = re.compile(r"(<!-- journey: [^>]+-->\n)?^```(bash|python|toml)\n(.*?)^```", re.M | re.S)
+MOST = 60  # lines that the reader writes
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
+
+
+def write(text):
+    """A file as its first line names it; of a .toml, the lines that replace others."""
+    path = Path(text.splitlines()[0].removeprefix("# "))
+    assert path.exists(), f"{path}: genzoo plugin new writes no such file"
+    if path.suffix == ".py":
+        path.write_text(text)
+        return
+    whole = path.read_text()
+    for line in text.splitlines()[1:]:
+        key = line.partition(" = ")[0]
+        whole, count = re.subn(rf"^{key} = .*$", lambda _, line=line: line, whole, flags=re.M)
+        assert count == 1, f"{path} has no line {key}"
+    path.write_text(whole)
+
+
+class Installed:
+    """What ``pip install -e FOLDER`` does: metadata, and the module's folder on the path."""
+
+    def __init__(self, site, monkeypatch):
+        self.site, self.monkeypatch = site, monkeypatch
+        monkeypatch.syspath_prepend(site)
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def __call__(self, folder):
+        project = tomllib.loads(Path(folder, "pyproject.toml").read_text())["project"]
+        meta = self.site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+        meta.mkdir(parents=True, exist_ok=True)
+        told = [f"Name: {project['name']}", f"Version: {project['version']}"]
+        told += [f"Keywords: {','.join(project['keywords'])}"]
+        meta.joinpath("METADATA").write_text("Metadata-Version: 2.1\n" + "\n".join(told) + "\n")
+        ((group, doors),) = project["entry-points"].items()
+        lines = "\n".join(f"{name} = {value}" for name, value in doors.items())
+        meta.joinpath("entry_points.txt").write_text(f"[{group}]\n{lines}\n")
+        self.monkeypatch.syspath_prepend(str(Path(folder).resolve()))
+        importlib.invalidate_caches()
+        families._load.cache_clear()
+
+
+@pytest.fixture
+def pip(tmp_path, monkeypatch):
+    yield Installed(tmp_path / "site", monkeypatch)
+    families._load.cache_clear()
+    sys.modules.pop("genzoo_ppca", None)
+
+
+def run_tests(folder):
+    """What ``pytest FOLDER`` does with tests that are plain functions."""
+    (path,) = Path(folder, "tests").glob("test_*.py")
+    found: dict = {}
+    exec(compile(path.read_text(), str(path), "exec"), found)
+    names = [n.name for n in ast.parse(path.read_text()).body if isinstance(n, ast.FunctionDef)]
+    assert names
+    for name in names:
+        found[name]()
+
+
+def test_the_page_leads_to_a_published_family(web, pip, tmp_path, monkeypatch, capsys):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HF_TOKEN", "hf_test")
+    blocks = BLOCK.findall(PAGE.read_text())
+    assert all(why for why, _, _ in blocks), "a block of the page is not part of its journey"
+    for _, kind, text in blocks:
+        if kind != "bash":
+            write(text)
+            continue
+        for line in text.strip().splitlines():
+            words = shlex.split(line)
+            if words[:3] == ["pip", "install", "-e"]:
+                pip(words[3])
+            elif words[0] == "pytest":
+                run_tests(words[1])
+            else:
+                assert words[0] == "genzoo", line
+                assert cli.run(words[1:]) == 0, f"{line}\n{capsys.readouterr().err}"
+    assert capsys.readouterr().err == ""
+    assert {p.name for p in families.plugins() if p.branch == "explicit/tractable"} >= {"ppca"}
+    (card,) = (web.repos["you/ppca-digits"].commits[web.repos["you/ppca-digits"].head],)
+    assert {"README.md", "config.json", "model.safetensors", "metrics.json"} <= {*card}
+    model = genzoo.load("you/ppca-digits@v1")
+    assert isinstance(model, genzoo.Density)
+    assert Path("theirs.png").read_bytes()
+    ours = genzoo.load("./my-ppca")
+    assert (ours.sample(4).tensor == model.sample(4).tensor).all()
+    digits = data.open("digits", "test").batch(range(200))
+    noise = genzoo.Draws(0, range(200)).uniform(1, 28, 28)
+    assert model.log_prob(digits).mean() > model.log_prob(noise).mean() + 1000
+    assert len(testing.outcome("ppca").held) == 15
+
+
+def test_the_reader_writes_few_lines():
+    written = [text for _, kind, text in BLOCK.findall(PAGE.read_text()) if kind != "bash"]
+    lines = [line for text in written for line in text.splitlines()]
+    own = [line for line in lines if line.strip() and not line.startswith("#")]
+    assert len(own) <= MOST, len(own)
