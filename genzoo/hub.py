@@ -473,8 +473,9 @@ def _asking(what: str) -> Iterator[Any]:
 @contextlib.contextmanager
 def _still(client: Any) -> Iterator[None]:
     """No progress where nobody watches: the client's uploads do not look."""
-    from huggingface_hub import utils as bars  # which the client imports when first needed
+    from huggingface_hub import utils  # which the client imports when first needed
 
+    bars: Any = utils
     wanted = client.constants.HF_HUB_DISABLE_PROGRESS_BARS is False
     if wanted or sys.stderr.isatty() or bars.are_progress_bars_disabled():
         yield

@@ -294,7 +294,7 @@ def test_help_and_version_are_results(call):
     ],
 )
 def test_what_the_machine_refuses_is_one_line(raised, code, said, call, monkeypatch):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise raised
 
     monkeypatch.setattr(sampling, "write", fail)
@@ -304,7 +304,7 @@ def test_what_the_machine_refuses_is_one_line(raised, code, said, call, monkeypa
 
 
 def test_a_bug_is_not_dressed_up(call, monkeypatch):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise AssertionError("a bug")
 
     monkeypatch.setattr(sampling, "write", fail)
@@ -484,7 +484,7 @@ def test_a_folder_takes_any_number(call, models, monkeypatch):
     """A file each, the record of all, and never more than two batches in memory."""
     alive, most, write = weakref.WeakSet(), 0, sampling.write
 
-    def watched(parts, *more):
+    def watched(parts, *more, **options):
         def counted():
             nonlocal most
             for part in parts:
@@ -492,7 +492,7 @@ def test_a_folder_takes_any_number(call, models, monkeypatch):
                 most = max(most, len(alive))
                 yield part
 
-        return write(counted(), *more)
+        return write(counted(), *more, **options)
 
     monkeypatch.setattr(sampling, "write", watched)
     code, out, err = call("sample MODELS/tiny -n 300 --seed 5 --start 10 -o many --json")

@@ -15,7 +15,7 @@ BLOCK = re.compile(
     r"^```(?P<kind>bash|python|toml)\n(?P<text>.*?)^```",
     re.M | re.S,
 )
-EXCUSED = 5
+EXCUSED = 6
 
 
 def _blocks(page, why=""):
