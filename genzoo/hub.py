@@ -379,7 +379,7 @@ def upload(folder: Path, repo: str, *, private: bool = False, tag: str | None = 
     names = sorted(path.name for path in folder.iterdir())
     if offline():
         raise Unreachable(f"cannot push to {repo}: HF_HUB_OFFLINE is set")
-    with _asking(repo) as client, _still(client):
+    with _asking(repo) as client, _still():
         api = client.HfApi(endpoint=_endpoint())
         api.create_repo(repo, private=private or None, exist_ok=True)
         before = api.model_info(repo, timeout=TIMEOUT)
@@ -471,12 +471,13 @@ def _asking(what: str) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _still(client: Any) -> Iterator[None]:
+def _still() -> Iterator[None]:
     """No progress where nobody watches: the client's uploads do not look."""
-    from huggingface_hub import utils  # which the client imports when first needed
+    # By name: as attributes they are there only once something else has imported them.
+    from huggingface_hub import constants, utils
 
     bars: Any = utils
-    wanted = client.constants.HF_HUB_DISABLE_PROGRESS_BARS is False
+    wanted = constants.HF_HUB_DISABLE_PROGRESS_BARS is False
     if wanted or sys.stderr.isatty() or bars.are_progress_bars_disabled():
         yield
         return

@@ -25,6 +25,8 @@ COMMANDS = [
     "families",
     "families --flat",
     "families --json",
+    "plugin --help",
+    "plugin new no-such-/name",
     "data",
     "data --json",
     "info MODEL",

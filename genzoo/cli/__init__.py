@@ -97,7 +97,8 @@ def run(arguments: Sequence[str]) -> int:
         if hasattr(error, "format_message"):  # typer's own, about how it was called
             where = complaint.ctx.command_path if getattr(complaint, "ctx", None) else "genzoo"
             said = complaint.format_message().rstrip(".")
-            return _say(f"{said}. Type {where} --help.", complaint.exit_code, arguments)
+            said += "" if said.endswith("?") else "."
+            return _say(f"{said} Type {where} --help.", complaint.exit_code, arguments)
         if "out of memory" in str(error) or "can't allocate" in str(error):
             return _say(str(error), 1, arguments)
         raise

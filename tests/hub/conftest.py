@@ -9,10 +9,12 @@ import huggingface_hub
 import pytest
 import torch
 from huggingface_hub import constants
+from huggingface_hub.utils import logging as client_logging
 from loopback import Loopback
 
 from genzoo import cards, families, hub, store
 
+client_logging.set_verbosity_error()  # as genzoo.cli.main asks for where no terminal is
 SCORES = [
     {"name": "fd-mnist", "value": 12.5, "goal": "lower", "protocol": {"samples": 1000, "seed": 0}},
     {"name": "kd-mnist", "value": 5e-05, "protocol": {"samples": 1000, "note": 'a "b": c # d'}},

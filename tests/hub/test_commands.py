@@ -141,3 +141,12 @@ def test_a_process_of_its_own_says_one_line(web, published, tmp_path):
         f"genzoo: {NAME}@{published[:7]}: the Hub says you may not: it takes a token with other "
         "rights, or another owner"
     ]
+
+
+def test_the_first_push_of_a_process_finds_its_client():
+    """In a process of its own: here, an earlier test has imported all that the client has."""
+    code = (
+        "from genzoo import hub\nwith hub._asking('x') as client, hub._still(): print(client.HfApi)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
