@@ -1,6 +1,7 @@
 """Writing samples to the disk as they are drawn: a grid, an array, or a folder of any number."""
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from genzoo.devices import memory
 from genzoo.errors import BadInput, Failed
 from genzoo.files import whole
 from genzoo.models import Model
@@ -42,6 +44,8 @@ def check_target(
         raise BadInput(f"cannot write {path}: these samples are no pictures: -o NAME.npy")
     if path.suffix == ".png":
         check_sheet(n, model.shape, scale, columns)
+    if path.suffix == ".gif":
+        _check_film(n, model.shape, scale)
     if not path.parent.is_dir():
         raise BadInput(f"cannot write {path}: there is no folder {path.parent}")
     if path.exists() and path.is_dir() != (path.suffix == ""):
@@ -98,6 +102,16 @@ def film(
         first.save(
             aside, "GIF", save_all=True, append_images=rest, duration=each, loop=0, comment=note
         )
+
+
+def _check_film(n: int, shape: Sequence[int], scale: int | None) -> None:
+    """Whether the frames fit into memory, of bytes, and once more for their palettes."""
+    scale = scale or max(1, round(FRAME / max(shape[-2:])))
+    needed, there = 2 * n * math.prod(shape) * scale**2, memory()
+    if there and needed > there:
+        took = f"a film of {n:,} pictures takes {needed / 1e9:,.1f} GB of {there / 1e9:,.1f} GB"
+        most = there // (needed // n)
+        raise BadInput(f"{took}: {most:,} fit; take fewer steps, a smaller scale, or a folder")
 
 
 def _frames(samples: Images, columns: int, scale: int | None) -> list[Image.Image]:

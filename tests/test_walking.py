@@ -413,6 +413,7 @@ BAD = [
     ("interpolate vae-mnist --seeds 3,4 -o walk.txt", "expected .gif, .png"),
     ("interpolate vae-mnist --seeds 3,4 -o gone/x.gif", "no folder gone"),
     ("interpolate vae-mnist --seeds 3,4 --steps 999999999 -o w.npy", "GB: steps up to"),
+    ("interpolate vae-mnist --seeds 3,4 --steps 99999999 -o w.gif", "GB of"),
     ("interpolate pixelcnn-mnist --seeds 3,4", "these can: cgan-fashion-mnist"),
     ("interpolate cyclegan-hair --seeds 3,4", "has no code"),
     ("traverse vae-mnist --dims 3,20", "0 to 19, got 20"),
