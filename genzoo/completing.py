@@ -4,16 +4,17 @@ A `Latent` is asked for the code whose sample is most like what is known, by gra
 (Yeh et al. 2016, arXiv:1607.07539); a `Completer` draws what is missing given the rest, exactly.
 """
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict, Unpack, final
+from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, final
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genzoo import cards, hub, masks, store
 from genzoo.draws import Draws
@@ -37,6 +38,7 @@ RATE, CANDIDATES = 0.1, 64
 # Codes stay where 99 % of standard normal ones are: the normal law's quantile.
 TYPICAL = 2.3263
 _MEMORY = ("out of memory", "can't allocate", "not enough memory")
+N = TypeVar("N", bound=nn.Module)
 Given = Samples | Tensor | np.ndarray
 
 
@@ -309,6 +311,7 @@ class _Found(NamedTuple):
     labels: Tensor | None  # (n, restarts)
 
 
+@torch.inference_mode(False)  # which would leave no slope to go down, whoever asks
 def _projected(
     model: Latent,
     how: Search,
@@ -368,9 +371,9 @@ class _Job:
         start: int,
     ):
         self.model, self.how, self.x, self.known, self.labels = model, how, x, known, labels
-        self.seed, self.start, self.network = seed, start, folded(model)
+        self.seed, self.start, self.network = seed, start, _still(model)
         opponent = how["opponent"] if how["weight"] else None
-        self.judge = folded(opponent.network) if opponent else None
+        self.judge = _still(opponent.network) if opponent else None
         # The paper's log(1 - D) is what minimax makes small; other scores are no logits.
         games = {"non-saturating": "minimax"}
         game = games.get(opponent.game, opponent.game) if opponent else "minimax"
@@ -446,6 +449,13 @@ class _Job:
             kept.append(codes[r, best])
             classes += [] if own is None else [own[best]]
         return torch.stack(kept), torch.stack(classes) if classes else None
+
+
+def _still(network: N) -> N:
+    """The private copy; where it was made in inference mode, a copy that slopes pass through."""
+    still = folded(network)
+    is_bound = any(tensor.is_inference() for tensor in still.state_dict().values())
+    return copy.deepcopy(still) if is_bound else still
 
 
 def _decoded(model: Latent, codes: Tensor, labels: Tensor | None) -> Tensor:

@@ -1,5 +1,6 @@
 """Completing: codes are found again, what is known stays bit for bit, bad masks are one line."""
 
+import copy
 import json
 import shutil
 
@@ -98,6 +99,18 @@ def test_an_image_is_found_alike_in_any_company(latent, batch_size):
     assert torch.allclose(whole.codes, again.codes, atol=1e-3)
     first = genzoo.project(latent, x[:2], **QUICK)
     assert torch.allclose(whole.codes[:2], first.codes, atol=1e-3)
+
+
+def test_inference_mode_is_no_obstacle(latent):
+    x = latent.sample(2, seed=3).tensor
+    plain = genzoo.project(latent, x, **QUICK)
+    with torch.no_grad():
+        assert torch.equal(genzoo.project(latent, x, **QUICK).codes, plain.codes)
+    model = copy.deepcopy(latent)
+    with torch.inference_mode():
+        model.sample(2)  # makes the private copy
+        found = genzoo.project(model, x, **QUICK)
+    assert torch.allclose(found.codes, plain.codes, atol=1e-4)
 
 
 def test_codes_stay_typical(latent):
