@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 LARGEST_FILE, LARGEST_TEXT, MOST_CHUNKS = 1 << 28, 1 << 22, 100_000
 LARGEST_FRAMES = 1000
 _KEYWORD = "genzoo"  # as in samples.py, which brings torch
-_IPTC = b"digitalsourcetype/trainedAlgorithmicMedia"
+_IPTC = (  # made by a trained model, or in part
+    b"digitalsourcetype/trainedAlgorithmicMedia",
+    b"digitalsourcetype/compositeWithTrainedAlgorithmicMedia",
+)
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 Index = Annotated[int, Field(ge=0, lt=2**63)]
 State = Literal["equal", "rounded", "differs"]
@@ -102,7 +105,9 @@ def inspect(path: str | Path) -> Provenance:
             texts = _texts(file, path)
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
-    synthetic = any(_IPTC in t or t.startswith(b"Synthetic") for t in texts.values())
+    synthetic = any(
+        t.startswith(b"Synthetic") or any(term in t for term in _IPTC) for t in texts.values()
+    )
     if (text := texts.get(_KEYWORD)) is None:
         if not synthetic:
             raise Failed(f"{path} does not say where it comes from: not genzoo's, or washed off")

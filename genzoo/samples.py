@@ -23,7 +23,8 @@ LARGEST_SHEET = 64_000_000  # pixels; Pillow warns of decompression bombs from 8
 BAND = 14  # pixels below a picture, for its number
 # What every picture says of itself, and the name of the PNG text that says whose it is.
 SYNTHETIC, KEYWORD = "Synthetic: drawn by a generative model.", "genzoo"
-# IPTC's term for media that a trained model made, as XMP: what photo software and archives read.
+# IPTC's terms for media that a trained model made, or made part of, as XMP: what photo software
+# and archives read.
 XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
     '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -32,6 +33,7 @@ XMP = (
     '"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"/>'
     "</rdf:RDF></x:xmpmeta>"
 )
+COMPOSITE = XMP.replace("trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia")
 
 
 @final
@@ -208,7 +210,8 @@ class Images(Samples):
         record = self.record()
         if numbers and self.call is not None:
             record["call"] = {**self.call, "numbers": True}
-        return png(picture, record if metadata else None)
+        part = self.call is not None and self.call.get("method") == "inpaint"
+        return png(picture, record if metadata else None, COMPOSITE if part else XMP)
 
     def _repr_png_(self) -> bytes:
         return self.png()
@@ -218,11 +221,11 @@ class Images(Samples):
         return pixels.permute(0, 2, 3, 1).cpu().numpy()
 
 
-def png(picture: Image.Image, record: Mapping[str, Any] | None) -> bytes:
+def png(picture: Image.Image, record: Mapping[str, Any] | None, xmp: str = XMP) -> bytes:
     """A PNG file of ``picture`` that says it is synthetic, and in ``record`` how it was made."""
     about = PngImagePlugin.PngInfo()
     about.add_text("Comment", SYNTHETIC)
-    about.add_itxt("XML:com.adobe.xmp", XMP)
+    about.add_itxt("XML:com.adobe.xmp", xmp)
     if record is not None:
         about.add_text("Software", f"genzoo {VERSION}")
         about.add_text(KEYWORD, json.dumps(record))

@@ -128,6 +128,19 @@ def test_without_metadata_it_says_that_it_is_synthetic_and_no_more(model):
         genzoo.reproduce("x.png")
 
 
+def test_a_completed_photo_is_said_to_be_synthetic_in_part(home):
+    import torch
+
+    from genzoo.samples import Images
+
+    made = Images(torch.zeros(1, 1, 8, 8), None, [(0, 0)], call={"method": "inpaint"})
+    made.save("x.png", metadata=False)
+    xmp = Image.open("x.png").text["XML:com.adobe.xmp"]
+    assert "digitalsourcetype/compositeWithTrainedAlgorithmicMedia" in xmp
+    Path("x.png").write_bytes(Path("x.png").read_bytes().replace(b"Synthetic", b"something"))
+    assert genzoo.inspect("x.png").synthetic, "known by IPTC's term alone"
+
+
 def test_a_folder_and_a_film_without_metadata(model, home, capsys):
     assert call(capsys, "sample", home / "tiny", "-n", 2, "--no-metadata", "-o", "two")[0] == 0
     assert json.loads(Path("two/record.json").read_text()) == {"n": 2}
