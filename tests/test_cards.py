@@ -116,7 +116,7 @@ def test_a_family_that_is_off_or_gone_says_so(home, monkeypatch):
     families._load.cache_clear()
     with pytest.raises(Failed, match="the family 'vae' is disabled"):
         cards.find("vae")
-    monkeypatch.setattr(families, "_ours", lambda: {"genzoo-ghost"})
+    monkeypatch.setattr(families, "required", lambda: {"genzoo-ghost"})
     with pytest.raises(UnknownName, match="pip install genzoo-ghost"):
         cards.find("ghost")
     families._load.cache_clear()

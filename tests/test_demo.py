@@ -24,7 +24,10 @@ in_browser = pytest.mark.skipif(chromium is None, reason="no chromium is install
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """The page as ``genzoo demo`` serves it; its address, and the process."""
-    command = [sys.executable, "-W", "ignore", "-m", "genzoo", "demo", *MODELS, "--data", "digits"]
+    # Ctrl-C reaches it even where the shell that began all this has it ignored.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from genzoo import cli; cli.main()"
+    command = [sys.executable, "-W", "ignore", "-c", code, "demo", *MODELS, "--data", "digits"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     address = process.stdout.readline().strip()
