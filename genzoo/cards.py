@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from genzoo import families, hub, store
-from genzoo.errors import BadInput, GenzooError, InvalidModel, UnknownName, Unreachable, unknown
+from genzoo.errors import (
+    BadInput,
+    GenzooError,
+    InvalidModel,
+    UnknownName,
+    Unreachable,
+    article,
+    unknown,
+)
 from genzoo.files import expanded, is_folder, write_whole
 from genzoo.schemas import checked, read_json
 from genzoo.store import CONFIG, DISCRIMINATOR, WEIGHTS, Manifest, Metrics
@@ -106,7 +114,7 @@ def home() -> Path:
 def find(name: str | Path, *, local_files_only: bool = False) -> Path:
     """The folder that ``name`` means; its form alone says what kind it is. Raises as ``load``."""
     if not isinstance(name, str | Path):
-        raise BadInput(f"a model is a name or a folder, got a {type(name).__name__}")
+        raise BadInput(f"a model is a name or a folder, got {article(name)}")
     if is_folder(name):
         return expanded(name)
     name = str(name)
@@ -172,7 +180,7 @@ def lacking(model: "Model", ability: type, what: str) -> BadInput:
     """The error for a ``model`` without an ability, which names models that have it."""
     name = model.origin.model if model.origin else "this model"
     having = ", ".join(able(ability)) or "none here"
-    return BadInput(f"{name} (a {type(model).__name__}) {what}: these can: {having}")
+    return BadInput(f"{name} ({article(model)}) {what}: these can: {having}")
 
 
 def _makes(family: str, abilities: "tuple[type[Model], ...]") -> bool:
@@ -247,7 +255,9 @@ def add_scores(folder: Path, scores: Iterable[dict[str, Any]]) -> None:
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     """Write ``metrics.json``, and the README.md that shows its numbers."""
     write_whole(folder / "metrics.json", (json.dumps(metrics, indent=2) + "\n").encode())
-    readme = render(store.read_manifest(folder), metrics, (folder / "samples.png").exists())
+    manifest, pictured = store.read_manifest(folder), (folder / "samples.png").exists()
+    at_home = folder.resolve().parent == home().resolve()
+    readme = render(manifest, metrics, pictured, "" if at_home else "./")
     write_whole(folder / "README.md", readme.encode())
 
 
@@ -282,8 +292,11 @@ def _four(model: Any) -> "np.ndarray":
     return x
 
 
-def render(manifest: Manifest, metrics: dict[str, Any], pictured: bool) -> str:
-    """The card's README.md: front matter that the Hub reads, then words for people."""
+def render(manifest: Manifest, metrics: dict[str, Any], pictured: bool, where: str = "") -> str:
+    """The card's README.md: front matter that the Hub reads, then words for people.
+
+    ``where``: what stands before its name for ``load``, ``./`` of a folder.
+    """
     made, whole = manifest.recipe, re.split("[:,]", manifest.data)[0]  # a part's whole
     tags = ["genzoo", manifest.family, *["class-conditional"] * bool(manifest.class_names)]
     front = {
@@ -300,7 +313,7 @@ def render(manifest: Manifest, metrics: dict[str, Any], pictured: bool) -> str:
         front["model-index"] = _index(manifest, front.get("pipeline_tag", "other"), whole, scores)
     lines = [*hub.front_matter(front), "", f"# {manifest.name}", "", _introduced(manifest)]
     lines += ["", "![uncurated samples, seed 0](samples.png)"] if pictured else []
-    lines += ["", *_CODE.format(name=manifest.name).splitlines()]
+    lines += ["", *_CODE.format(name=where + manifest.name).splitlines()]
     lines += ["", "## Made by", "", "| | |", "| --- | --- |"]
     lines += [f"| {k} | {v} |" for k, v in facts(manifest).items()]
     lines += ["", "```", made.command, "```"] if made else []

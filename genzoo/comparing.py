@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from genzoo import cards, devices, families, store
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, article
 from genzoo.evaluating import check_asked, chosen_metrics, measured
 from genzoo.files import is_folder
 from genzoo.metrics import features as features_of
@@ -74,9 +74,9 @@ def compare(
 
 def _check_enough(wanted: Sequence[Metric], n: int) -> None:
     looking = [metric for metric in wanted if isinstance(metric, SampleMetric)]
-    most = max(looking, key=lambda m: m.least, default=None)
-    if most is not None and n < most.least:
-        raise BadInput(f"{most.name} takes at least {most.least:,} samples, got {n:,}")
+    most = max(looking, key=lambda m: m.at_least(), default=None)
+    if most is not None and n < (least := most.at_least()):
+        raise BadInput(f"{most.name} takes at least {least:,} samples, got {n:,}: -n {least}")
 
 
 def _check_able(wanted: Sequence[Metric], loaded: Sequence[Drawn]) -> None:
@@ -146,7 +146,7 @@ def _check_different(folders: dict[str, Path]) -> None:
 def _trained(name: str | Path) -> dict[str, Path]:
     """What ``name`` can stand for: folders, by the data set that they were trained on."""
     if not isinstance(name, str | Path):
-        got = f"a {type(name).__name__}: give its name, or genzoo.save it and give its folder"
+        got = f"{article(name)}: give its name, or genzoo.save it and give its folder"
         raise BadInput(f"a comparison takes names, families and folders, got {got}")
     if not is_folder(name) and name in families.names():
         found = {on: cards.home() / card for on, card in cards.models_of(str(name)).items()}

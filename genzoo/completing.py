@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from genzoo import cards, hub, masks, store
 from genzoo.draws import Draws
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, article
 from genzoo.folding import folded
 from genzoo.models import (
     Completer,
@@ -151,7 +151,7 @@ def project(
     """
     model, how = _opened(model, device, search)
     if not isinstance(model, Latent):
-        raise BadInput(f"a {type(model).__name__} has no codes to look for; {able(Latent)}")
+        raise BadInput(f"{article(model)} has no codes to look for; {able(Latent)}")
     x = checked(model, images)
     known = None if mask is None else masks.known(mask, len(x), model.shape, seed).to(x.device)
     return _projected(model, how, x, known, labels, checked_seed(seed), batch_size, progress)
@@ -178,7 +178,7 @@ def inpaint(
     """
     model, how = _opened(model, device, search)
     if not isinstance(model, Completer | Latent):
-        what = f"a {type(model).__name__} does not fill in what is missing"
+        what = f"{article(model)} does not fill in what is missing"
         raise BadInput(f"{what}; {able(Completer, Latent)}")
     x = checked(model, images)
     known = masks.known(mask, len(x), model.shape, seed).to(x.device)

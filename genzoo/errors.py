@@ -50,6 +50,12 @@ class InvalidModel(GenzooError):
     exit_code = 4
 
 
+def article(thing: object) -> str:
+    """What a value is, for a message: ``an int``, ``a str``."""
+    name = type(thing).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
 def unknown(kind: str, name: str, known: Iterable[str], hint: str) -> UnknownName:
     """The error for a ``kind`` called ``name``, none of ``known``; ``hint``: what to type."""
     known = sorted(known)

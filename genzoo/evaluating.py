@@ -10,17 +10,19 @@ import torch
 from torch import Tensor
 
 from genzoo import cards, devices
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, article
 from genzoo.files import is_folder
 from genzoo.metrics import kinds
 from genzoo.metrics.references import FOLDER_OF, Real, Tell, check_finite, opened_images
 from genzoo.metrics.scores import Metric, ModelMetric, SampleMetric, Score
+from genzoo.metrics.standard import Kernel
 from genzoo.metrics.subjects import Drawn, Pictures, Subject
 from genzoo.models import Model, Translator, check_count, checked_seed, fresh_seed
 from genzoo.tables import columns
 from genzoo.version import VERSION
 
 SAMPLES = 10_000
+KERNEL = Kernel.least
 
 
 @final
@@ -93,7 +95,8 @@ def evaluate(
     that are looked at where no reference ships. ``size``, ``channels``: what the images of folders
     are brought to. Raises BadInput, UnknownName, InvalidModel, Failed, Unreachable.
     """
-    check_asked(n=n, groups=groups, limit=limit, metrics=metrics, features=features)
+    told = {"n": n, "groups": groups, "limit": limit}
+    check_asked(data=data, metrics=metrics, features=features, **told)
     device = devices.device(device)
     where = {"size": size, "channels": channels}
     seed = fresh_seed() if seed is None else checked_seed(seed)
@@ -123,6 +126,7 @@ def check_asked(
     *,
     metrics: Any,
     features: Any,
+    data: Any = None,
     n: Any = None,
     groups: Any = None,
     limit: Any = None,
@@ -131,6 +135,8 @@ def check_asked(
     for name, value, least in (("n", n, 2), ("groups", groups, 1), ("limit", limit, 2)):
         if value is not None:
             check_count(name, value, least)
+    if data is not None and not isinstance(data, str | Path):
+        raise BadInput(f"data is a name or a folder, got {article(data)}")
     if features is not None and not isinstance(features, str):
         got = f"{features!r:.80}"
         raise BadInput(f"features are named: mnist, inception, or module:object; got {got}")
@@ -186,9 +192,9 @@ def measured(
     count = there if n is None else n
     for looker in lookers:
         check_fits(who, looker)
-        if count < looker.least:
-            got = f"takes at least {looker.least:,} samples, got {count:,}"
-            raise BadInput(f"{looker.name} {got}")
+        if count < (least := looker.at_least()):
+            got = f"takes at least {least:,} samples, got {count:,}"
+            raise BadInput(f"{looker.name} {got}: -n {least}, or kd, which takes {KERNEL:,}")
     for metric in wanted:  # what is missing is said before anything is drawn
         if isinstance(metric, ModelMetric) and isinstance(who, Drawn):
             metric.check(who)
@@ -219,7 +225,7 @@ def seen(
     done = 0
     for x in _batches(who, n, seed):
         for measure, metric in owners.items():
-            parts.setdefault(measure, []).append(_kept(metric, metric.asked(measure, x), len(x)))
+            parts.setdefault(measure, []).append(metric.kept(x))
         done += len(x)
         if progress:
             progress(who.name, done, n)
@@ -227,13 +233,6 @@ def seen(
     for values in kept.values():
         check_finite(values, f"what is seen in the images of {who.name}")
     return kept
-
-
-def _kept(metric: SampleMetric, values: Any, n: int) -> np.ndarray:
-    if not isinstance(values, np.ndarray) or values.shape[:1] != (n,):
-        got = values.shape if isinstance(values, np.ndarray) else f"a {type(values).__name__}"
-        raise Failed(f"the metric {metric.name} must keep an array ({n}, ...) of images, got {got}")
-    return values
 
 
 def _batches(who: Subject, n: int, seed: int) -> Iterator[Tensor]:

@@ -1,8 +1,10 @@
 """Families: what a plugin hands over, and how plugins are found, listed and loaded."""
 
+import contextlib
 import logging
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 import pluggy
 
-from genzoo.errors import BadInput, Failed, UnknownName, unknown
+from genzoo.errors import BadInput, Failed, UnknownName, article, unknown
 from genzoo.tables import printable
 from genzoo.version import VERSION
 
@@ -164,7 +166,7 @@ def load(kind: str, name: str, wanted: str, fits: Callable[[Any], bool]) -> Any:
     """
     owner, found = _load(kind, name)
     if not fits(found):
-        got = f"{found!r:.80}" if isinstance(found, type) else f"a {type(found).__name__}"
+        got = f"{found!r:.80}" if isinstance(found, type) else f"{article(found)}"
         got = "nothing" if found is None else got
         raise Failed(f"{owner} is broken: genzoo_{kind} must return {wanted}, got {got}")
     if (api := getattr(found, "api", API)) != API:
@@ -268,7 +270,10 @@ def _load(kind: str, name: str) -> tuple[str, Any]:
         raise Failed(f"the {CALLED[kind]} {name!r} is disabled: GENZOO_DISABLE_PLUGINS names it")
     if len(found) > 1:
         owners = " and ".join(f"{_package(e)} ({e.value})" for e in found)
-        raise Conflict(f"two plugins are called {name!r}: {owners}. Uninstall one of them")
+        raise Conflict(
+            f"two plugins are called {name!r}: {owners}. Uninstall one of them, or name one "
+            "package in GENZOO_DISABLE_PLUGINS"
+        )
     return _hand_over(kind, found[0])
 
 
@@ -277,10 +282,23 @@ def _hand_over(kind: str, entry: "EntryPoint") -> tuple[str, Any]:
     manager = pluggy.PluginManager("genzoo")
     manager.add_hookspecs(Hooks)
     owner = f"plugin {_package(entry)} ({entry.value})"
+    hook = f"genzoo_{kind}"
     try:
-        manager.register(entry.load(), name=f"{_package(entry)}:{entry.name}")
-        manager.check_pending()
-        handed = getattr(manager.hook, f"genzoo_{kind}")(name=entry.name)
+        if not entry.pattern.match(entry.value):
+            raise TypeError(f"its entry point is MODULE or MODULE:OBJECT, got {entry.value}")
+        with contextlib.redirect_stdout(sys.stderr):  # a command's stdout is its result
+            plugin = entry.load()
+            manager.register(plugin, name=f"{_package(entry)}:{entry.name}")
+            manager.check_pending()
+            if not getattr(manager.hook, hook).get_hookimpls():
+                there = (
+                    "is not marked with @genzoo.hookimpl" if hasattr(plugin, hook) else "is missing"
+                )
+                raise TypeError(f"its {hook} {there}")
+            handed = getattr(manager.hook, hook)(name=entry.name)
+    except KeyboardInterrupt:  # Ctrl-C, or a plugin that raises it
+        log.warning("interrupted in %s", owner)
+        raise
     except (Exception, SystemExit) as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())
         reason = _excluded(entry) or said[:300]

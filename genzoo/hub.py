@@ -27,6 +27,7 @@ from genzoo.errors import (
     InvalidModel,
     UnknownName,
     Unreachable,
+    article,
 )
 from genzoo.files import write_whole
 from genzoo.store import CONFIG, DISCRIMINATOR, FILES, LARGEST_JSON, WEIGHTS
@@ -112,7 +113,7 @@ def address(name: str) -> Address:
     Raises BadInput for what cannot be one: the client lets ``..`` in a revision out of its cache.
     """
     if not isinstance(name, str):
-        raise BadInput(f"a model on the Hub is a name, got a {type(name).__name__}")
+        raise BadInput(f"a model on the Hub is a name, got {article(name)}")
     repo, at, revision = name.partition("@")
     repo = repo if "/" in repo else f"{organisation()}/{repo}"
     if not _REPO.fullmatch(repo) or re.search(r"--|\.\.|\.git$", repo):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from genzoo.data import picture
 from genzoo.draws import Draws
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, article
 
 FORMS = "centre, box:x,y,w,h, random:SHARE, or a picture file, white where it is unknown"
 
@@ -48,7 +48,7 @@ def _given(mask: Any, n: int, shape: Sequence[int]) -> Tensor:
         values = torch.as_tensor(mask).cpu()
         found = values.expand(n, *shape)
     except (TypeError, ValueError, RuntimeError):
-        got = tuple(mask.shape) if hasattr(mask, "shape") else f"a {type(mask).__name__}"
+        got = tuple(mask.shape) if hasattr(mask, "shape") else f"{article(mask)}"
         raise BadInput(
             f"a mask of {got} does not fit images {(n, *shape)}: an array, or {FORMS}"
         ) from None

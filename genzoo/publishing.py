@@ -36,12 +36,20 @@ class _Score(Schema, extra="ignore", use_attribute_docstrings=False):
     protocol: Annotated[dict[str, Any], Field(min_length=1)]
 
 
-def push(folder: str | Path, repo: str, *, private: bool = False, tag: str | None = None) -> Pushed:
+def push(
+    folder: str | Path,
+    repo: str,
+    *,
+    private: bool = False,
+    tag: str | None = None,
+    licence: str | None = None,
+) -> Pushed:
     """Send the model in ``folder`` to the Hub as ``repo``, ``owner/name``: one commit, and a tag.
 
     It must load with its hashes, have a licence, scores with protocols, and be no link. Nothing
-    but a model's own files is sent, and README.md with the metadata of what is sent. Raises
-    InvalidModel, BadInput, UnknownName, Unreachable.
+    but a model's own files is sent, and README.md with the metadata of what is sent. ``licence``:
+    of what is sent, in the place of what the folder says. Raises InvalidModel, BadInput,
+    UnknownName, Unreachable.
     """
     at = hub.address(repo)
     if at.revision is not None or "/" not in repo:
@@ -57,6 +65,8 @@ def push(folder: str | Path, repo: str, *, private: bool = False, tag: str | Non
             if os.path.lexists(folder / name):
                 _copy(folder / name, aside / name)
         with hub.shown_as(aside, str(folder)):
+            if licence is not None:
+                _relicense(aside, licence)
             _make_ready(aside, repo)
         return hub.upload(aside, repo, private=private, tag=tag)
 
@@ -108,6 +118,16 @@ def _copy(source: Path, target: Path) -> None:
         raise Failed(f"cannot copy {source}: {error.strerror or error}") from error
 
 
+def _relicense(folder: Path, licence: str) -> None:
+    told = {**store.read_manifest(folder).model_dump(mode="json"), "licence": licence}
+    manifest = checked(Manifest, told, "licence")
+    (folder / CONFIG).write_bytes(store.manifest_bytes(manifest))
+    if (folder / _README).exists():
+        text = store.read_capped(folder / _README, store.LARGEST_JSON).decode(errors="replace")
+        text = re.sub(r"^Weights: .*\.$", f"Weights: {manifest.licence}.", text, flags=re.M)
+        (folder / _README).write_text(text, encoding="utf-8")
+
+
 def _make_ready(folder: Path, repo: str) -> None:
     """Check what would be public, and let README.md say what the other files say."""
     manifest = store.read_manifest(folder)
@@ -131,7 +151,7 @@ def _make_ready(folder: Path, repo: str) -> None:
 def _check_licence(folder: Path, manifest: Manifest) -> None:
     """A licence is somebody's decision; genzoo takes none for them."""
     if manifest.licence in ("", "unknown"):
-        hint = 'genzoo train --licence NAME says it; in Python genzoo.save(..., licence="mit")'
+        hint = "genzoo push --licence NAME says it, in Python licence= (mit, cc-by-4.0, other)"
         raise BadInput(f"{folder} has no licence: {hint}")
     if manifest.licence == cards.RESTRICTED and not manifest.terms:
         raise BadInput(f"{folder}: the licence is {manifest.licence}, and {CONFIG} gives no terms")
@@ -170,8 +190,10 @@ def _readme(folder: Path, manifest: Manifest, rendered: str, repo: str) -> str:
             raise InvalidModel(f"{folder / _README} is not UTF-8: {error}") from None
         front = _FRONT.match(rendered)
         text = (front[0] if front else "") + _FRONT.sub("", own, count=1)
-    if repo != f"{hub.organisation()}/{manifest.name}":
-        text = text.replace(f'genzoo.load("{manifest.name}")', f'genzoo.load("{repo}")')
+    ours = repo == f"{hub.organisation()}/{manifest.name}"
+    called = f'genzoo.load("{manifest.name if ours else repo}")'
+    for written in (f'genzoo.load("./{manifest.name}")', f'genzoo.load("{manifest.name}")'):
+        text = text.replace(written, called)
     return text
 
 

@@ -194,6 +194,14 @@ def rows(comparison: Comparison) -> list[list[str]]:
     return found
 
 
+# What a reader must know of all numbers alike.
+_HOW = (
+    "Intervals hold the mean of the parts at 95 %: Student's t below 30 parts, the bootstrap below "
+    "1,000, then the normal law; real images are taken as given. Better: better than each other "
+    "model, pair by pair, by the differences of parts; nothing is corrected for how many are "
+    "compared. Distances and shares of few samples are biased: compare them at one n, and with what "
+    "held-out real images get at that n."
+)
 FACTS = {
     f"ms a sample, {BATCH} at a time": lambda e: f"{e.milliseconds:.3g}",
     "parameters": lambda e: f"{e.parameters:,}",
@@ -281,7 +289,15 @@ def notes(comparison: Comparison) -> list[str]:
     about = [f"{name}: {text}." for name, text in comparison.abouts.items()]
     terms = dict.fromkeys(e.terms for e in comparison.entrants if e.terms)
     alike = "Numbers in these features compare with no numbers in others."
-    return [*about, alike, "All pictures are synthetic.", *(f"Data: {t}." for t in terms)]
+    fast = f"Speed: the fastest of {len(comparison.entrants[0].seconds)} rounds of {BATCH}: {comparison.machine}."
+    return [
+        *about,
+        alike,
+        _HOW,
+        fast,
+        "All pictures are synthetic.",
+        *(f"Data: {t}." for t in terms),
+    ]
 
 
 def picture(comparison: Comparison) -> bytes:
@@ -316,12 +332,17 @@ def _cell(score: Score | None, verdict: Verdict | None) -> str:
     if score is None:
         return "no such ability"
     low, high = score.interval or (None, None)
-    between = "" if low is None else f"  [{low:.3g}, {high:.3g}]"
-    return f"{score.value:.3g}{between}  {verdict}"
+    between = "" if low is None else f"  [{_three(low)}, {_three(high)}]"
+    return f"{_three(score.value)}{between}  {verdict}"
 
 
 def _floor(score: Score) -> str:
-    return "" if score.floor is None else f"{score.floor:.3g}"
+    return "" if score.floor is None else _three(score.floor)
+
+
+def _three(value: float) -> str:
+    """Three digits, zeros among them: what is beside it has as many."""
+    return f"{value:#.3g}".rstrip(".")
 
 
 def _marked(cell: str) -> str:

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from genzoo.devices import memory
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, Failed, article
 from genzoo.files import whole
 from genzoo.models import Model
 from genzoo.samples import SYNTHETIC, Images, Samples, check_sheet
@@ -128,7 +128,7 @@ def _frames(samples: Images, columns: int, scale: int | None) -> list[Image.Imag
 def watchable(model: Model, parts: Iterator[Samples], n: int, path: Path, force: bool) -> Images:
     """All of ``parts`` at once, to be watched; BadInput where there is nothing to watch."""
     if not getattr(model, "in_raster_order", False):
-        raise BadInput(f"a {type(model).__name__} draws all pixels at once: leave --watch out")
+        raise BadInput(f"{article(model)} draws all pixels at once: leave --watch out")
     if path.suffix != ".gif" or not path.parent.is_dir():
         raise BadInput(f"cannot write {path}: expected a name ending in .gif, in a folder that is")
     if path.exists() and not force:

@@ -1,6 +1,7 @@
 """A new plugin: a small package of its own that works as it stands, for its author to change."""
 
 import importlib.util
+import keyword
 import os
 import re
 import shutil
@@ -54,7 +55,10 @@ def _check_name(name: str, kind: str) -> None:
     if name.startswith(("genzoo-", "genzoo_")):
         raise BadInput(f"leave genzoo out of the name, the package gets it: {name[7:]!r}")
     if not NAME.fullmatch(name) or len(name) > LONGEST:
-        what = f"a name is of small letters, digits and single dashes, up to {LONGEST}, like my-gan"
+        what = (
+            f"a name begins with a letter, of small letters, digits and single dashes, {LONGEST} at"
+        )
+        what += " most, like my-gan"
         raise BadInput(f"{what}; got {name!r:.60}")
     if by := _taken(name, kind):
         raise BadInput(f"the name {name!r} is taken by {by}: choose another")
@@ -111,4 +115,5 @@ def _rendered(name: str, kind: str) -> dict[str, str]:
 def _class(name: str, code: str) -> str:
     """my-gan -> MyGan; where the module uses that word for something else, MyGanPlugin."""
     whole = "".join(part.capitalize() for part in name.split("-"))
-    return f"{whole}Plugin" if re.search(rf"\b{whole}\b", code) else whole
+    taken = keyword.iskeyword(whole) or re.search(rf"\b{whole}\b", code)
+    return f"{whole}Plugin" if taken else whole

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from genzoo import families, schemas
-from genzoo.errors import BadInput, Failed, InvalidModel, UnknownName
+from genzoo.errors import BadInput, Failed, InvalidModel, UnknownName, article
 from genzoo.files import check_free, expanded
 from genzoo.schemas import Count, Name, Names, Schema, checked, read_json
 
@@ -143,7 +143,7 @@ def save(
     from genzoo.models import Model
 
     if not isinstance(model, Model):
-        raise BadInput(f"expected a genzoo.Model to save, got a {type(model).__name__}")
+        raise BadInput(f"expected a genzoo.Model to save, got {article(model)}")
     if dtype not in DTYPES:
         raise BadInput(f"weights are stored as {', '.join(DTYPES)}, not as {dtype!r}")
     folder = expanded(folder)
@@ -311,9 +311,9 @@ def _family(manifest: Manifest, folder: Path) -> families.Family:
     try:
         family = families.get(manifest.family)
     except UnknownName as error:
-        raise UnknownName(
-            f"{folder.name} is a model of a family that is missing: {error}"
-        ) from None
+        missing = f"{folder.name} is a model of a family that is missing: {error}"
+        hint = "A family is a plugin, code that only you can choose to install: docs/plugins.md"
+        raise UnknownName(f"{missing} {hint}") from None
     if manifest.revision > family.revision:
         raise InvalidModel(
             f"{folder}: made by revision {manifest.revision} of {manifest.family}, "

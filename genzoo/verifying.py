@@ -11,11 +11,11 @@ from pydantic import Field
 
 from genzoo import cards, store
 from genzoo.data.cache import home
-from genzoo.errors import Failed, GenzooError, InvalidModel, NotAtHand, Unreachable
+from genzoo.errors import Failed, GenzooError, InvalidModel, NotAtHand, Unreachable, article
 from genzoo.evaluating import evaluate
 from genzoo.files import expanded
 from genzoo.metrics.references import Tell
-from genzoo.metrics.scores import allowed
+from genzoo.metrics.scores import Score
 from genzoo.models import Sampler
 from genzoo.schemas import Count, Name, Schema, checked
 
@@ -79,7 +79,7 @@ def _fingerprint(folder: Path, metrics: dict[str, Any], device: "str | torch.dev
         return Check(what, "skipped", why="the card has none")
     model = store.load(folder, device)
     if not isinstance(model, Sampler):
-        return Check(what, "skipped", why=f"a {type(model).__name__} draws nothing")
+        return Check(what, "skipped", why=f"{article(model)} draws nothing")
     apart, share = cards.distance(model, packed, LEVELS)
     good = apart <= LEVELS or (model.in_raster_order and share <= SHARE)
     why = "" if good else f"{share:.1%} of the values differ by up to {apart} of 256 levels"
@@ -107,21 +107,35 @@ def _again(
         return Check(name, "skipped", kept, tolerance=tolerance, why=str(error))
     except GenzooError as error:
         return Check(name, "differs", kept, tolerance=tolerance, why=str(error))
-    return _compared(score, now.value, now.protocol)
+    return _compared(score, now)
 
 
-def _compared(score: dict[str, Any], found: float, protocol: dict[str, Any]) -> Check:
+def _compared(score: dict[str, Any], now: Score) -> Check:
     name, kept, told = (score[k] for k in ("name", "value", "protocol"))
-    # A card may ask for more care, never for less.
-    tolerance = min(score["tolerance"], allowed(kept, score.get("interval")))
-    unlike = [k for k in {**told, **protocol} if told.get(k) != protocol.get(k)]
-    if unlike:
+    # A card may ask for more care, never for less: what is allowed follows from what is found.
+    tolerance = min(score["tolerance"], now.tolerance)
+    unlike = [k for k in {**told, **now.protocol} if told.get(k) != now.protocol.get(k)]
+    if (name, score.get("goal", now.goal)) != (now.metric, now.goal):
+        why = f"what it asks for is {now.metric}, {now.goal} is better"
+    elif unlike:
         why = f"under another protocol now: {', '.join(unlike)}"
-        return Check(name, "differs", kept, found, tolerance, why)
-    if abs(found - kept) > tolerance:
-        why = f"it is {abs(found - kept):.3g} away, allowed are {tolerance:g}"
-        return Check(name, "differs", kept, found, tolerance, why)
-    return Check(name, "ok", kept, found, tolerance)
+    elif not abs(now.value - kept) <= tolerance:
+        why = f"it is {abs(now.value - kept):.3g} away, allowed are {tolerance:g}"
+    elif not _around(score, now, tolerance):
+        why = f"its interval and floor are another's: {now.interval}, {now.floor}"
+    else:
+        return Check(name, "ok", kept, now.value, tolerance)
+    return Check(name, "differs", kept, now.value, tolerance, why)
+
+
+def _around(score: dict[str, Any], now: Score, tolerance: float) -> bool:
+    """Whether what the card says around the value is what was found, within the tolerance."""
+    kept = [*(score.get("interval") or (None, None)), score.get("floor", now.floor)]
+    found = [*(now.interval or (None, None)), now.floor]
+    return all(
+        a is b is None or (a is not None and b is not None and abs(a - b) <= 2 * tolerance)
+        for a, b in zip(kept, found, strict=True)
+    )
 
 
 def _at_hand(root: str | Path | None) -> str | Path | None:

@@ -107,7 +107,7 @@ def test_a_family_is_its_default(home):
 
 @pytest.mark.parametrize("name", [None, 3, ["vae"], b"vae"])
 def test_what_is_no_name_is_refused(home, name):
-    with pytest.raises(BadInput, match=f"a name or a folder, got a {type(name).__name__}"):
+    with pytest.raises(BadInput, match=f"a name or a folder, got an? {type(name).__name__}"):
         cards.find(name)
 
 

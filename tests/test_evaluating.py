@@ -53,7 +53,8 @@ def wide(monkeypatch):
     """``Wide`` where --features finds it."""
     module = type(sys)("made_features")
     module.Wide, module.number, module.crooked = Wide, 3, lambda x: x
-    module.__file__ = __file__
+    module.__file__, module.quits = __file__, lambda x: sys.exit(5)
+    module.complex = lambda x: x.flatten(1)[:, :4].to(torch.complex64)
     monkeypatch.setitem(sys.modules, "made_features", module)
     references.features.cache_clear()
     return "made_features:Wide"
@@ -296,6 +297,21 @@ def test_missed_classes_are_counted():
 # ------------------------------------------------------------------------------ metrics by name
 
 
+@pytest.mark.parametrize("kind", ["cs", "modes", "precision", "recall"])
+def test_a_floor_is_what_as_many_real_images_get(kind):
+    """Real images in the place of samples, group by group: bias depends on a group's size."""
+    (metric,) = kinds.named([kind], Real("mnist"))
+    test = metric.real.reference.test  # 2,000
+    for n in (2000, 10_000):
+        size = n // min(10, n // 500 if kind == "modes" else 10)
+        groups = [test[i : i + size] for i in range(0, 2000, size)]
+        # Ten times the same group in the place of n samples: every part is that group's.
+        again = [np.tile(g, (n // size, 1)) for g in groups]
+        by_hand = np.mean([metric.judged(g).parts.mean() for g in again])
+        assert metric.floor(n) == pytest.approx(by_hand, rel=1e-6)
+    assert metric.floor(30_000) is None, "3,000 images of each group are not kept"
+
+
 def test_a_name_is_a_kind_with_or_without_what_it_is_of():
     real = Real("digits", "mnist")
     named = kinds.named(["fd", "fd-mnist", "nll", "nll-digits", "sharpness-digits"], real)
@@ -393,6 +409,17 @@ def test_a_plugin_that_hands_over_something_else_is_named(plugin, monkeypatch):
         ("conditions", lambda *_: [][0], "brightness-mnist broke down in .*: IndexError"),
         ("measure", property(lambda _: lambda x: x.sum()), r"must keep an array \(40, ...\)"),
         ("measure", property(lambda _: lambda x: x @ 1), "broke down in .*: TypeError"),
+        ("floor", lambda *_: float("nan"), "floor of .* must be a finite number or None, got nan"),
+        ("floor", lambda *_: "hi", "floor of .* must be a finite number or None, got 'hi'"),
+        ("goal", "best", "goal of .* must be one of lower, higher, one, got 'best'"),
+        ("least", None, "least of .* must be a whole number, got None"),
+        ("conditions", lambda *_: 5, "conditions must be a dict of what JSON can hold, got 5"),
+        ("conditions", lambda *_: {"a": {1}}, "conditions must be a dict of what JSON can hold"),
+        ("conditions", lambda *_: {"samples": 1}, "says what is not its to say: samples"),
+        ("judged", lambda *_: scores.Found(np.ones(4), {"seed": 3}), "not its to say: seed"),
+        ("judged", lambda *_: scores.Found(np.array(["a"])), "must find parts"),
+        ("judged", lambda *_: scores.Found(np.ones(4) * 1j), "must find parts"),
+        ("judged", lambda *_: scores.Found(np.ones(4), {}, {"d": {1}}), "details must be a dict"),
     ],
 )
 def test_a_metric_that_breaks_down_is_named(plugin, monkeypatch, part, broken, said):
@@ -470,8 +497,10 @@ def test_one_real_image_is_no_reference(tmp_path, wide):
     [
         ("no_such_module:net", "No module named 'no_such_module'"),
         ("made_features:nothing", "has no attribute 'nothing'"),
-        ("made_features:number", "are a int, no network"),
+        ("made_features:number", "are an int, no network"),
         ("made_features:crooked", r"must give a tensor \(40, d\) of features"),
+        ("made_features:quits", r"failed on images .*: SystemExit: 5"),
+        ("made_features:complex", r"gave \(40, 4\) of complex64"),
     ],
 )
 def test_features_that_cannot_be_had_are_told_in_a_line(path, said, wide, tmp_path):

@@ -1,6 +1,7 @@
 """Families are found by metadata alone; a broken plugin breaks nothing but itself."""
 
 import importlib
+import json
 import re
 import sys
 from typing import Annotated, Literal
@@ -8,7 +9,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from genzoo import families, plugins
+from genzoo import cli, families, plugins
 from genzoo.errors import BadInput, Failed, UnknownName
 from genzoo.options import Options
 from genzoo.schemas import Count, Schema
@@ -47,7 +48,11 @@ BAD = {
         HOOK.replace("genzoo_family()", "genzoo_famly()") + "family()",
         "unknown hook 'genzoo_famly'",
     ),
-    "no-hook": (GOOD, "must return a genzoo.Family, got nothing"),
+    "no-hook": (GOOD, "its genzoo_family is missing"),
+    "no-mark": (
+        GOOD + "\ndef genzoo_family():\n    return family()",
+        "its genzoo_family is not marked with @genzoo.hookimpl",
+    ),
     "too-new": (HOOK + "family(api=2)", "speaks plugin API 2, this is 1: upgrade genzoo$"),
     "too-old": (HOOK + "family(api=0)", "speaks plugin API 0, this is 1: upgrade the plugin$"),
     "no-number": (HOOK + "family(api='1')", "api must be a whole number, got '1'"),
@@ -332,7 +337,7 @@ def test_kinds_do_not_mix(good):
     assert "ruler" not in families.names()
     text = ("a text", lambda found: isinstance(found, str))
     assert families.load("metric", "ruler", *text) == "rulerruler"
-    said = r"plugin good-package \(good_alpha\) is broken: genzoo_dataset must return a text"
+    said = r"plugin good-package \(good_alpha\) is broken: TypeError: its genzoo_dataset is missing"
     with pytest.raises(Failed, match=said):
         families.load("dataset", "alpha", *text)
     with pytest.raises(UnknownName, match=r"no metric is called 'rule': did you mean ruler\?"):
@@ -397,3 +402,35 @@ def test_what_the_data_set_says_is_not_overruled():
     assert same.shape == digits.shape
     with pytest.raises(BadInput, match=r"shape is .* in digits, got \[1, 9, 9\]"):
         vae.configured(digits, {"shape": [1, 9, 9]})
+
+
+def test_what_a_plugin_prints_is_not_the_commands_result(site, capsys):
+    source = "print('hello')\n" + HOOK + "family()"
+    distribution(site, "loud", {"loud": "loud"}, module="loud", source=source)
+    assert cli.run(["info", "loud", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["name"] == "loud"
+    assert "hello" in err
+
+
+def test_an_interrupted_import_says_whose_it_was(site, caplog):
+    source = "raise KeyboardInterrupt"
+    distribution(site, "slow", {"slow": "slow"}, module="slow", source=source)
+    assert cli.run(["plugins"]) == 130
+    assert "interrupted in plugin slow" in caplog.text
+
+
+def test_of_two_with_one_name_the_disabled_one_is_not_drawn(site, monkeypatch, capsys):
+    for package in ("one", "two"):
+        source = HOOK + f"family({package!r})"
+        distribution(
+            site, package, {"twin": package}, module=package, source=source, Summary=package
+        )
+    assert cli.run(["info", "twin"]) == 1
+    assert "or name one package in GENZOO_DISABLE_PLUGINS" in capsys.readouterr().err
+    monkeypatch.setenv("GENZOO_DISABLE_PLUGINS", "two")
+    families._load.cache_clear()
+    assert cli.run(["families", "--flat"]) == 0
+    drawn = [line for line in capsys.readouterr().out.splitlines() if line.startswith("twin")]
+    assert len(drawn) == 1
+    assert drawn[0].endswith("one")

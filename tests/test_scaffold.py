@@ -2,6 +2,7 @@
 others, in environments of their own; and what it refuses leaves nothing behind.
 """
 
+import ast
 import json
 import os
 import re
@@ -90,6 +91,17 @@ def test_our_own_packages_keep_their_names_where_they_are_not_installed(monkeypa
     monkeypatch.setattr(families, "required", lambda: {"genzoo-ghost"})
     with pytest.raises(BadInput, match="taken by genzoo-ghost, which genzoo itself requires"):
         scaffold.create("ghost", "metric", tmp_path / "new")
+
+
+@pytest.mark.parametrize("word", ["true", "false"])
+def test_a_word_of_the_language_is_no_class(word, tmp_path):
+    made = scaffold.create(word, "family", tmp_path / word)
+    ast.parse((made / f"genzoo_{word}.py").read_text())
+
+
+def test_a_name_begins_with_a_letter(tmp_path):
+    with pytest.raises(BadInput, match="begins with a letter"):
+        scaffold.create("1abc", "family", tmp_path / "digit")
 
 
 def test_what_is_there_stays_as_it_is(tmp_path):

@@ -814,6 +814,6 @@ def test_a_copy_keeps_the_data_the_licence_and_the_terms(tmp_path):
 
 
 def test_what_is_no_model_is_not_saved(tmp_path):
-    with pytest.raises(BadInput, match=r"expected a genzoo\.Model to save, got a int"):
+    with pytest.raises(BadInput, match=r"expected a genzoo\.Model to save, got an int"):
         genzoo.save(3, tmp_path / "x")
     assert not (tmp_path / "x").exists()

@@ -82,6 +82,42 @@ def test_a_card_cannot_allow_itself_more(card):
     assert found["kd-mnist"].state == "differs"
 
 
+def test_an_interval_of_the_cards_own_allows_nothing(card):
+    told = {"value": 1.0, "interval": [-100.0, 100.0], "tolerance": 999.0}
+    spoilt(card, lambda m: named(m, "kd-mnist").update(told))
+    found = {check.what: check for check in verifying.verify(card)}
+    assert found["kd-mnist"].state == "differs"
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"name": "kid"}, "what it asks for is kd-mnist, lower is better"),
+        ({"goal": "higher"}, "what it asks for is kd-mnist, lower is better"),
+        ({"floor": 99.0}, "its interval and floor are another's"),
+        ({"interval": [-9.0, 9.0]}, "its interval and floor are another's"),
+        ({"interval": None}, "its interval and floor are another's"),
+    ],
+)
+def test_what_stands_around_a_number_is_looked_at_too(card, told, said):
+    spoilt(card, lambda m: named(m, "kd-mnist").update(told))
+    found = {check.what: check for check in verifying.verify(card)}
+    check = found[told.get("name", "kd-mnist")]
+    assert check.state == "differs"
+    assert said in check.why
+
+
+def test_where_nothing_could_be_verified_it_does_not_end_well(card, capsys):
+    def strip(metrics):
+        metrics.pop("fingerprint")
+        for score in metrics["scores"]:
+            score.pop("asked", None)
+
+    spoilt(card, strip)
+    assert cli.run(["verify", str(card)]) == 1
+    assert "nothing of it could be verified" in capsys.readouterr().err
+
+
 def test_what_cannot_be_asked_differs(card):
     spoilt(card, lambda m: named(m, "kd-mnist")["asked"].update(n=3))
     found = {check.what: check for check in verifying.verify(card)}

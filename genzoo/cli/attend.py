@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from genzoo.cli.app import Device, Force, app
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, article
 from genzoo.tables import printable
 
 
@@ -31,7 +31,7 @@ def attend(
     places = [_place(text) for text in at]
     model = load(name, device=device)
     if not isinstance(model, Attentive):
-        raise BadInput(f"{name} has no attention: it is a {type(model).__name__}")
+        raise BadInput(f"{name} has no attention: it is {article(model)}")
     path = output or Path(f"{Path(name).name.partition('@')[0]}-attention.png")
     sampling.check_target(path, 2 * len(places), model, None, force)
     samples, maps = model.attention(1, labels=labels, seed=seed, start=start)

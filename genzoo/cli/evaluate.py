@@ -76,6 +76,7 @@ def list_metrics(json: Json = False) -> None:
     from genzoo.cli.app import as_table
     from genzoo.metrics import kinds
     from genzoo.metrics.scores import ModelMetric
+    from genzoo.metrics.standard import INCEPTION
 
     plugins.refuse_broken("metric")
     found = []
@@ -87,6 +88,9 @@ def list_metrics(json: Json = False) -> None:
             continue
         of = "a model" if issubclass(kind, ModelMetric) else "images"
         found.append((name, of, kind.goal, kind.about))
+    known = {name: (of, goal) for name, of, goal, _ in found}
+    for ours, theirs in INCEPTION.items():
+        found.append((theirs, *known[ours], f"{ours} in the features of the original FID"))
     if json:
         as_json([dict(zip(("name", "of", "goal", "about"), row, strict=True)) for row in found])
     else:

@@ -16,7 +16,8 @@ def list_families(
     from genzoo import families, plugins
 
     plugins.refuse_broken("family")
-    found = [p for p in families.plugins() if p.name in families.names()]
+    off = families.disabled()
+    found = [p for p in families.plugins() if not {p.name, p.package} & off]
     if json:
         keys = ("name", "branch", "year", "summary", "package", "version")
         as_json([{k: getattr(p, k) for k in keys} for p in found])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genzoo.cli.app import Device, Force, Json, Ticker, app, as_json
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, article
 from genzoo.tables import printable
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _sampler(name: str, device: str) -> "Sampler":
 
     model = load(name, device=device)
     if not isinstance(model, Sampler):
-        raise BadInput(f"{name} does not sample: it is a {type(model).__name__}")
+        raise BadInput(f"{name} does not sample: it is {article(model)}")
     return model
 
 

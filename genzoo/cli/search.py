@@ -1,5 +1,6 @@
 """search: models on the Hub."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -21,4 +22,6 @@ def search(
         as_json([vars(f) for f in found])
         return
     rows = [(f.name, f.licence, f.downloads, f.changed, " ".join(f.tags)) for f in found]
+    if not rows:
+        print(f"none of the family {family}" if family else "none", file=sys.stderr)
     as_table(rows, ("name", "licence", "downloads", "changed", "tags"))

@@ -56,6 +56,7 @@ def train(
     if resume:
         _threads(threads)
         said = {"family": family, "data": data, "steps": steps, "seed": seed, **values}
+        said |= {} if licence == "unknown" else {"licence": licence}
         _go(*_resumed(out, said, root), board, json)
         return
     if steps is not None and minutes is not None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from genzoo.cli.app import Device, Force, Json, app, as_json
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, article
 from genzoo.tables import printable
 
 
@@ -29,7 +29,7 @@ def translate(
 
     model = load(name, device=device)
     if not isinstance(model, Translator):
-        raise BadInput(f"{name} does not translate: it is a {type(model).__name__}")
+        raise BadInput(f"{name} does not translate: it is {article(model)}")
     wanted = to or model.domains[1]
     path = output or Path(f"{picture.stem}-{wanted}.png")
     if path.suffix != ".png":

@@ -1,11 +1,13 @@
 """verify: whether a card's numbers still hold."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
 
 from genzoo.cli.app import Device, Json, Root, Ticker, app, as_json, as_table
 from genzoo.errors import BadInput
+from genzoo.tables import printable
 
 
 @app.command()
@@ -40,7 +42,11 @@ def verify(
         as_json(found)
     else:
         as_table(rows, ("model", "", "", "card", "now", ""))
-    if any(check["state"] == "differs" for check in found):
+    held = {check["model"] for check in found if check["state"] == "ok"}
+    for name in {check["model"]: None for check in found}:
+        if name not in held:
+            print(printable(f"{name}: nothing of it could be verified"), file=sys.stderr)
+    if any(check["state"] == "differs" or check["model"] not in held for check in found):
         raise typer.Exit(1)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from genzoo.data.sets import DataSet
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, article
 from genzoo.metrics import likelihoods
 from genzoo.metrics.references import rows_of, some_of
 from genzoo.metrics.scores import Found, ModelMetric
@@ -27,7 +27,7 @@ BATCH = 250
 def _density(subject: Drawn, kind: str) -> str:
     """Why ``subject`` is no density of this kind, "" if it is."""
     if not isinstance(subject.model, Density):
-        return f"a {type(subject.model).__name__} gives no likelihood; parzen estimates one"
+        return f"{article(subject.model)} gives no likelihood; parzen estimates one"
     if subject.model.kind != kind:
         other = "elbo or iwae" if subject.model.kind == "bound" else "nll"
         return f"its likelihood is of the kind {subject.model.kind}, which {other} takes"
@@ -153,7 +153,7 @@ class Parzen(ModelMetric):
         model = subject.model
         if isinstance(model, Sampler) and model.is_images:
             return ""
-        return f"a {type(model).__name__} draws no images"
+        return f"{article(model)} draws no images"
 
     def found(self, subject: Drawn, n: int | None, seed: int) -> Found:
         count = n or PARZEN

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genzoo.data.sets import DataSet
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, article
 from genzoo.metrics import distances, spread
 from genzoo.metrics.features import Small
 from genzoo.metrics.references import rows_of, some_of
@@ -214,7 +214,7 @@ class Translated(ModelMetric):
 
     def lacks(self, subject: Drawn) -> str:
         if not isinstance(subject.model, Translator):
-            return f"a {type(subject.model).__name__} does not translate"
+            return f"{article(subject.model)} does not translate"
         return "" if "," in self.real.data else "--data names the two domains, A,B"
 
     def found(self, subject: Drawn, n: int | None, seed: int) -> Found:

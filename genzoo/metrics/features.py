@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, Failed, article
 from genzoo.folding import folded
 
 WIDTH = 128  # of the small classifiers' features
@@ -150,11 +150,14 @@ class Given(Features):
     def _seen(self, x: Tensor) -> np.ndarray:
         try:
             seen = self.network(x)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
             raise Failed(f"{self._path} failed on images {tuple(x.shape)}: {why}") from error
-        if not isinstance(seen, Tensor) or seen.ndim != 2 or len(seen) != len(x):
-            got = tuple(seen.shape) if isinstance(seen, Tensor) else type(seen).__name__
+        fits = isinstance(seen, Tensor) and not seen.is_complex()
+        if not fits or seen.ndim != 2 or len(seen) != len(x):
+            got = type(seen).__name__
+            if isinstance(seen, Tensor):
+                got = f"{tuple(seen.shape)} of {str(seen.dtype).removeprefix('torch.')}"
             raise Failed(f"{self._path} must give a tensor ({len(x)}, d) of features, gave {got}")
         return seen.float().cpu().numpy()
 
@@ -169,11 +172,11 @@ def _imported(path: str) -> Any:
     try:
         found = getattr(importlib.import_module(module), name)
         found = found() if isinstance(found, type) else found
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise BadInput(f"the features {path} cannot be had: {why}") from error
     if not callable(found):
-        raise BadInput(f"the features {path} are a {type(found).__name__}, no network")
+        raise BadInput(f"the features {path} are {article(found)}, no network")
     return found.eval() if isinstance(found, nn.Module) else found
 
 

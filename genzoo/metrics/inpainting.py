@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, final
 from torch import Tensor
 
 from genzoo import completing
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, article
 from genzoo.metrics import similarity
 from genzoo.metrics.references import some_of
 from genzoo.metrics.scores import Found, ModelMetric
@@ -61,7 +61,7 @@ class Inpainted(ModelMetric):
     def lacks(self, subject: Drawn) -> str:
         model = subject.model
         if not isinstance(model, Completer | Latent) or not model.is_images:
-            return f"a {type(model).__name__} does not fill in pictures"
+            return f"{article(model)} does not fill in pictures"
         test = self.real.open("test")
         if tuple(model.shape) != test.shape:
             own, other = ("x".join(map(str, s)) for s in (model.shape, test.shape))

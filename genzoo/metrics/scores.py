@@ -1,14 +1,17 @@
 """Metric and Score: a number, how sure it is, and the protocol without which it means nothing."""
 
+import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, final
+from numbers import Real as Number
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, final, get_args
 
 import numpy as np
 from torch import Tensor
 
-from genzoo.errors import BadInput, Failed, GenzooError
+from genzoo.errors import BadInput, Failed, GenzooError, article
 from genzoo.metrics.references import Real
 from genzoo.metrics.subjects import Drawn
 
@@ -125,14 +128,15 @@ class Metric(ABC):
     @final
     def scored(self, found: Found, floor: float | None, **told: Any) -> Score:
         """The score of what was found; ``told`` goes into its protocol."""
-        if not isinstance(found, Found) or np.ndim(found.parts) != 1 or not len(found.parts):
-            raise Failed(
-                f"the metric {self.name} must find parts (k,), at least one, got {found!r:.80}"
-            )
+        self._check_found(found, floor)
         parts = np.asarray(found.parts, dtype=np.float64)
         if not np.isfinite(parts).all():
             raise BadInput(f"{self.name} is not finite: the samples hold values beyond measure")
-        protocol = {**told, "parts": len(parts), **found.told, **self.asked(self.conditions)}
+        own, kept = self.asked(self.conditions), {**told, "parts": len(parts)}
+        self._check_told({"conditions": own, "told": found.told, "details": found.details})
+        if twice := kept.keys() & {*own, *found.told}:
+            raise Failed(f"the metric {self.name} says what is not its to say: {', '.join(twice)}")
+        protocol = {**kept, **found.told, **own}
         return Score(
             self.name,
             float(parts.mean()),
@@ -144,6 +148,29 @@ class Metric(ABC):
             self.unit,
             found.details,
         )
+
+    def _check_found(self, found: Any, floor: Any) -> None:
+        parts = np.asarray(found.parts) if isinstance(found, Found) else np.array(None)
+        if parts.ndim != 1 or not len(parts) or parts.dtype.kind not in "fiub":
+            got = f"got {found!r:.80}"
+            raise Failed(f"the metric {self.name} must find parts (k,), at least one, {got}")
+        number = isinstance(floor, Number) and not isinstance(floor, bool)
+        if floor is not None and not (number and math.isfinite(floor)):
+            raise Failed(f"the floor of {self.name} must be a finite number or None, got {floor!r}")
+        if self.goal not in get_args(Goal):
+            goals = ", ".join(get_args(Goal))
+            raise Failed(f"the goal of {self.name} must be one of {goals}, got {self.goal!r:.40}")
+
+    def _check_told(self, told: dict[str, Any]) -> None:
+        """Whether a card can hold it."""
+        for what, values in told.items():
+            try:
+                fits = isinstance(values, dict) and json.dumps(values, allow_nan=False)
+            except (TypeError, ValueError):
+                fits = False
+            if not fits:
+                got = f"must be a dict of what JSON can hold, got {values!r:.80}"
+                raise Failed(f"the metric {self.name}: {what} {got}")
 
 
 class SampleMetric(Metric):
@@ -171,11 +198,19 @@ class SampleMetric(Metric):
         """What n held-out real images would get; None if that is not known."""
 
     @final
+    def at_least(self) -> int:
+        """``least``, checked. Raises Failed."""
+        least = self.asked(lambda: self.least)
+        if not isinstance(least, int):
+            raise Failed(f"least of {self.name} must be a whole number, got {least!r:.40}")
+        return least
+
+    @final
     def score(self, measured: np.ndarray, **told: Any) -> Score:
         """The score of what was measured; ``told`` goes into its protocol. Raises BadInput."""
         n = len(measured)
-        if n < self.least:
-            raise BadInput(f"{self.name} takes at least {self.least:,} samples, got {n:,}")
+        if n < (least := self.at_least()):
+            raise BadInput(f"{self.name} takes at least {least:,} samples, got {n:,}")
         found = self.asked(self.judged, measured)
         return self.scored(found, self.asked(self.floor, n), samples=n, **told)
 
@@ -184,7 +219,17 @@ class SampleMetric(Metric):
         """The score of images ``(n, C, H, W)`` in [0, 1]. Raises BadInput."""
         if not (x.numel() and x.min() >= 0 and x.max() <= 1):
             raise BadInput(f"{self.name} takes images in [0, 1], with no NaN among them")
-        return self.score(self.measure(x), **told)
+        return self.score(self.kept(x), **told)
+
+    @final
+    def kept(self, x: Tensor) -> np.ndarray:
+        """What ``measure`` keeps of images, ``(n, ...)``. Raises Failed where it keeps less."""
+        values = self.asked(self.measure, x)
+        if not isinstance(values, np.ndarray) or values.shape[:1] != (len(x),):
+            got = values.shape if isinstance(values, np.ndarray) else article(values)
+            want = f"must keep an array ({len(x)}, ...) of images, got {got}"
+            raise Failed(f"the metric {self.name} {want}")
+        return values
 
 
 class ModelMetric(Metric):

@@ -126,8 +126,9 @@ class ClassScore(Featured):
         return Found(np.array([distances.class_score(logits) for logits in splits]))
 
     def floor(self, n: int) -> float | None:
-        test = self.real.reference.test
-        return float(self.judged(test[:n]).parts.mean()) if len(test) >= self.least else None
+        logits = self.real.features.logits(self.real.reference.test)
+        found = [distances.class_score(part) for part in _alike(logits, n // GROUPS)]
+        return float(np.mean(found)) if found else None
 
 
 @final
@@ -173,10 +174,16 @@ def _neighbourly(metric: Featured, measured: np.ndarray, which: int) -> Found:
 
 def _neighbourly_floor(metric: Featured, n: int, which: int) -> float | None:
     real, test = metric.real.reference.train, metric.real.reference.test
-    count = min(n // metric.groups, len(real))
-    if len(test) < count:
-        return None
-    return distances.precision_recall(real[:count], test[:count])[which]
+    size = n // metric.groups
+    known = real[: min(size, len(real))]
+    found = [distances.precision_recall(known, g)[which] for g in _alike(test, size)]
+    return float(np.mean(found)) if found else None
+
+
+def _alike(test: np.ndarray, size: int) -> list[np.ndarray]:
+    """Groups of held-out images as large as those of the samples: an estimate's bias depends on
+    it."""
+    return [test[i : i + size] for i in range(0, len(test) - size + 1, size)]
 
 
 @final
@@ -198,15 +205,21 @@ class Modes(Featured):
 
     def judged(self, measured: np.ndarray) -> Found:
         classes = self._classes(measured)
-        parts = min(GROUPS, max(1, len(classes) // (50 * self._count)))
-        groups = [spread.class_counts(g, self._count) for g in np.array_split(classes, parts)]
-        counts, real = sum(groups), self._real
-        details = {"classes": self._count, "classes hit": spread.hit(np.asarray(counts))}
-        return Found(np.array([spread.divergence(g, real) for g in groups]), {}, details)
+        groups = np.array_split(classes, self._parts(len(classes)))
+        counts = spread.class_counts(classes, self._count)
+        details = {"classes": self._count, "classes hit": spread.hit(counts)}
+        return Found(np.array([self._divergence(g) for g in groups]), {}, details)
+
+    def _parts(self, n: int) -> int:
+        return min(GROUPS, max(1, n // (50 * self._count)))
+
+    def _divergence(self, classes: np.ndarray) -> float:
+        return spread.divergence(spread.class_counts(classes, self._count), self._real)
 
     def floor(self, n: int) -> float | None:
         test = self.real.reference.test
-        return float(self.judged(test).parts.mean()) if len(test) >= self.least else None
+        found = [self._divergence(g) for g in _alike(self._classes(test), n // self._parts(n))]
+        return float(np.mean(found)) if found else None
 
     @cached_property
     def _real(self) -> np.ndarray:

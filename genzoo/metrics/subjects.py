@@ -11,7 +11,7 @@ from torch import Tensor
 from genzoo import store
 from genzoo.data.sets import DataSet
 from genzoo.draws import Draws
-from genzoo.errors import BadInput, Failed, NotAtHand
+from genzoo.errors import BadInput, Failed, NotAtHand, article
 from genzoo.metrics.references import rows_of
 from genzoo.models import Discriminator, Model, Sampler
 
@@ -73,7 +73,7 @@ class Drawn(Subject):
     def sampler(self) -> Sampler:
         """Raises BadInput."""
         if not isinstance(self.model, Sampler):
-            raise BadInput(f"{self.name} does not sample: it is a {type(self.model).__name__}")
+            raise BadInput(f"{self.name} does not sample: it is {article(self.model)}")
         if not self.model.is_images:
             shape = "x".join(map(str, self.model.shape))
             raise BadInput(f"{self.name} draws {shape}, which are no images")

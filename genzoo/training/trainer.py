@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from genzoo.draws import Draws, digest
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, Failed, article
 from genzoo.folding import channels_last
 from genzoo.models import Model
 from genzoo.options import Options
@@ -226,7 +226,7 @@ def _told(found: Any, which: str) -> tuple[Tensor, Logs]:
         case (Tensor() as value, dict()):
             got = f"a tensor {tuple(value.shape)}, and logs"
         case _:
-            got = f"a {type(found).__name__}"
+            got = f"{article(found)}"
     raise Failed(f"the loss of {which} must return (a single number, logs), got {got}")
 
 

@@ -217,7 +217,18 @@ def test_a_discriminator_that_is_missing_or_unknown(web, folder):
 @pytest.mark.parametrize("licence", ["", "unknown"])
 def test_a_licence_is_needed(web, folder, licence):
     edit(folder, licence=licence)
-    refused(BadInput, web, folder, REPO, says="has no licence: genzoo train --licence NAME")
+    refused(BadInput, web, folder, REPO, says="has no licence: genzoo push --licence NAME says it")
+
+
+def test_a_licence_may_be_said_when_it_is_sent(web, folder):
+    edit(folder, licence="unknown")
+    publishing.push(folder, REPO, licence="mit")
+    sent = web.repos[REPO].commits[web.repos[REPO].head]
+    assert json.loads(sent["config.json"])["licence"] == "mit"
+    assert store.read_manifest(folder).licence == "unknown", "the folder stays as it is"
+    readme = sent["README.md"].decode()
+    assert 'license: "mit"' in readme
+    assert "Weights: mit." in readme
 
 
 def test_a_licence_of_its_own_says_its_terms(web, folder):
