@@ -199,7 +199,7 @@ _HOW = (
     "Intervals hold the mean of the parts at 95 %: Student's t below 30 parts, the bootstrap below "
     "1,000, then the normal law; real images are taken as given. Better: better than each other "
     "model, pair by pair, by the differences of parts; nothing is corrected for how many are "
-    "compared. Distances and shares of few samples are biased: compare them at one n, and with what "
+    "compared. Distances and shares of few samples are biased: compare them at one n, with what "
     "held-out real images get at that n."
 )
 FACTS = {
@@ -289,7 +289,8 @@ def notes(comparison: Comparison) -> list[str]:
     about = [f"{name}: {text}." for name, text in comparison.abouts.items()]
     terms = dict.fromkeys(e.terms for e in comparison.entrants if e.terms)
     alike = "Numbers in these features compare with no numbers in others."
-    fast = f"Speed: the fastest of {len(comparison.entrants[0].seconds)} rounds of {BATCH}: {comparison.machine}."
+    rounds = len(comparison.entrants[0].seconds)
+    fast = f"Speed: the fastest of {rounds} rounds of {BATCH}: {comparison.machine}."
     return [
         *about,
         alike,
@@ -331,8 +332,10 @@ def picture(comparison: Comparison) -> bytes:
 def _cell(score: Score | None, verdict: Verdict | None) -> str:
     if score is None:
         return "no such ability"
-    low, high = score.interval or (None, None)
-    between = "" if low is None else f"  [{_three(low)}, {_three(high)}]"
+    between = ""
+    if score.interval is not None:
+        low, high = score.interval
+        between = f"  [{_three(low)}, {_three(high)}]"
     return f"{_three(score.value)}{between}  {verdict}"
 
 
