@@ -23,6 +23,7 @@ from genzoo.training import (
     Pool,
     Settings,
     augment,
+    batches,
     best,
     fading,
     fit,
@@ -937,6 +938,18 @@ def endless(taken):
     for step in count():
         taken.append(step)
         yield Batch(torch.zeros(1, 3), step=step)
+
+
+def test_batches_depend_on_seed_and_step_alone():
+    x = torch.arange(50.0)[:, None]
+    one, longer = list(batches(x, 8, 3)), list(batches(x, 8, 4))
+    assert [b.x.shape for b in one] == [(8, 1)] * 3
+    assert all(torch.equal(a.x, b.x) for a, b in zip(one, longer, strict=False))
+    assert not torch.equal(one[0].x, one[1].x)
+    assert not torch.equal(one[0].x, next(batches(x, 8, 3, seed=1)).x)
+    assert [(b.step, b.progress, b.seed) for b in longer] == [(k, k / 4, 0) for k in range(4)]
+    seen = torch.cat([b.x for b in batches(x, 8, 100)])
+    assert len(seen.unique()) == len(x)
 
 
 def test_fit_is_lazy():

@@ -12,6 +12,7 @@ from genzoo.training.trainer import (
     Settings,
     Stateful,
     Trainer,
+    batches,
     fit,
     player,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "Stateful",
     "Trainer",
     "augment",
+    "batches",
     "best",
     "fading",
     "fit",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from genzoo.draws import Draws, digest
+from genzoo.draws import Draws, digest, stream
 from genzoo.errors import BadInput, Failed, article
 from genzoo.folding import channels_last
 from genzoo.models import Model
@@ -239,6 +239,15 @@ def _randomness(batch: Batch, which: str) -> Iterator[None]:
             int.from_bytes(digest(batch.seed, batch.step, which, place)[:8], "little")
         )
         yield
+
+
+def batches(x: Tensor, size: int, steps: int, seed: int = 0) -> Iterator[Batch]:
+    """For ``fit``: in each of ``steps`` steps ``size`` samples of ``x``, ``(n, *shape)`` in the
+    model's range, drawn with replacement; which ones depends on the seed and the step alone.
+    """
+    for step in range(steps):
+        rows = torch.from_numpy(stream(seed, "rows", step).integers(len(x), size=size))
+        yield Batch(x[rows], step=step, progress=step / steps, seed=seed)
 
 
 def fit(trainer: Trainer, batches: Iterable[Batch], steps: int, start: int = 0) -> Iterator[Logs]:
