@@ -95,26 +95,18 @@ def evaluate(
     that are looked at where no reference ships. ``size``, ``channels``: what the images of folders
     are brought to. Raises BadInput, UnknownName, InvalidModel, Failed, Unreachable.
     """
-    told = {"n": n, "groups": groups, "limit": limit}
-    check_asked(data=data, metrics=metrics, features=features, **told)
-    device = devices.device(device)
-    where = {"size": size, "channels": channels}
+    where, told = {"size": size, "channels": channels}, {"groups": groups, "limit": limit}
+    check_asked(data=data, metrics=metrics, features=features, n=n, **told)
     seed = fresh_seed() if seed is None else checked_seed(seed)
-    who = subject_of(subject, device, where)
-    against = data or (_trained_on(who) if isinstance(who, Drawn) else None)
-    if against is None:
-        raise BadInput(
-            f"what is {who.name} to be held against? --data names a data set or a folder"
-        )
-    told = {**where, "groups": groups, "limit": limit}
-    real = Real(str(against), features, root=root, progress=progress, **told)
+    who = subject_of(subject, devices.device(device), where)
+    against = str(data or _trained_on(who))
+    real = Real(against, features, root=root, progress=progress, **where, **told)
     wanted = chosen_metrics(real, who, metrics)
-    asked = {"data": str(against), "n": n, "seed": seed, "features": features, **told}
-    scores = measured(who, wanted, n, seed, progress)
+    asked = {"data": against, "n": n, "seed": seed, "features": features, **where, **told}
     return Evaluation(
         who.name,
-        str(against),
-        tuple(scores),
+        against,
+        tuple(measured(who, wanted, n, seed, progress)),
         {metric.name: metric.about for metric in wanted},
         {key: value for key, value in asked.items() if value is not None},
         devices.machine(who.model.device if isinstance(who, Drawn) else torch.device("cpu")),
@@ -276,5 +268,7 @@ def row(score: Score, about: str) -> list[str]:
     return [score.metric, f"{score.value:.4g}{score.unit}", between, floor, more or about]
 
 
-def _trained_on(who: Drawn) -> str | None:
-    return who.model.provenance.get("data") or None
+def _trained_on(who: Subject) -> str:
+    if found := isinstance(who, Drawn) and who.model.provenance.get("data"):
+        return found
+    raise BadInput(f"what is {who.name} to be held against? --data names a data set or a folder")
