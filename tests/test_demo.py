@@ -40,10 +40,14 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import Error, sync_playwright
 
     with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        try:
+            flags = ["--no-sandbox", "--disable-dev-shm-usage"]
+            opened = driver.chromium.launch(executable_path=chromium, args=flags)
+        except Error as error:
+            pytest.skip(f"{chromium} does not start: {str(error).splitlines()[0]}")
         yield opened
         opened.close()
 
