@@ -43,6 +43,8 @@ def test_a_page_runs_and_keeps_its_claims(page, tmp_path, capsys):
     for name, path in ran.figures.items():
         with Image.open(path) as new, Image.open(LECTURE / name) as kept:
             assert new.size == kept.size, f"{name}: {TO_DO}"
+    outputs = [m["output"] for m in make.BLOCK.finditer(text) if m["output"]]
+    assert text.count("```text") == len(outputs), "an output of no block"
     said = printed if page.stem in EXACT else lambda text: masked(printed(text))
     assert said(ran.text) == said(text), TO_DO
 
