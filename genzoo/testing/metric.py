@@ -15,14 +15,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from genzoo.draws import Draws
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, Failed
 from genzoo.evaluating import evaluate
 from genzoo.metrics import kinds
 from genzoo.metrics.references import Real
 from genzoo.metrics.scores import ModelMetric, SampleMetric, Score
 from genzoo.metrics.subjects import Drawn
 from genzoo.models import Density, Encoder, Latent
-from genzoo.testing.contract import Contract, require, require_json, require_refused
+from genzoo.testing.contract import Broken, Contract, require, require_json, require_refused
 
 SHAPE = (1, 28, 28)  # what the features of the package's own classifier of digits take
 REAL, FEW = 60, 200
@@ -131,7 +131,10 @@ def _conditions_are_json(case: Case) -> None:
 def _gives_a_finite_score(case: Case) -> str | None:
     if why := case.lacks():
         return why
-    score = case.score()
+    try:
+        score = case.score()
+    except Failed as error:  # what is no score says best itself what it is
+        raise Broken(str(error)) from error
     require(math.isfinite(score.value), f"the score is {score.value}")
     require(np.isfinite(score.parts).all(), "parts are not finite")
     require(score.metric == case.metric.name, f"the score is called {score.metric!r}")
