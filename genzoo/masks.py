@@ -98,9 +98,9 @@ def _share(text: str, whole: str) -> float:
 
 
 def _read(text: str, n: int, shape: Sequence[int]) -> Tensor:
-    if not Path(text).exists():
+    if not Path(text).is_file():
         raise BadInput(f"{text[:80]!r} is no mask and no file: a mask is {FORMS}")
-    pixels = picture(text, 1)
+    pixels = picture(text, 1, still=True)
     if pixels.shape[1:] != tuple(shape[1:]):
         got, want = ("x".join(map(str, s[::-1])) for s in (pixels.shape[1:], shape[1:]))
         raise BadInput(f"the mask {text} is {got}, expected {want}, the model's own size")

@@ -19,7 +19,7 @@ from genzoo.metrics.neighbours import closest
 from genzoo.metrics.references import Real, Tell, check_finite
 from genzoo.metrics.subjects import Drawn
 from genzoo.models import Model, checked_seed
-from genzoo.samples import Images, check_sheet
+from genzoo.samples import COMPOSITE, Images, check_sheet
 
 CHUNK = 1 << 24  # numbers of training images at a time: 64 MB, and what closest takes for them
 CAPTION, GAP = 14, 6
@@ -102,6 +102,7 @@ class Neighbours:
             raise BadInput(f"cannot write {path.name}: expected a name ending in .png")
         about, buffer = PngImagePlugin.PngInfo(), io.BytesIO()
         about.add_text("Comment", self.note)
+        about.add_itxt("XML:com.adobe.xmp", COMPOSITE)
         self.picture().save(buffer, "PNG", pnginfo=about, optimize=True)
         write_whole(path, buffer.getvalue())
         return path

@@ -421,3 +421,12 @@ def test_having_names_cards_by_what_they_can():
     assert "pixelcnn-mnist" in cards.able(genzoo.Completer)
     assert "cyclegan-hair" not in cards.able(genzoo.Latent, genzoo.Completer)
     assert completing.able(genzoo.Attentive) == "sagan-cifar10 can"
+
+
+def test_an_animation_is_no_mask(tmp_path):
+    frames = [Image.new("L", (8, 8), shade) for shade in (0, 255)]
+    frames[0].save(tmp_path / "m.gif", save_all=True, append_images=frames[1:])
+    with pytest.raises(BadInput, match="an animation of 2 pictures: give one of them"):
+        masks.known(str(tmp_path / "m.gif"), 1, (1, 8, 8))
+    with pytest.raises(BadInput, match="is no mask and no file"):
+        masks.known("", 1, (1, 8, 8))

@@ -205,9 +205,37 @@ def test_it_is_served_to_this_machine_alone(server):
             socket.create_connection((other, port), timeout=2).close()
 
 
+@in_browser
+def test_a_field_that_was_cleared_is_said(page):
+    page.get_by_label("Seed").first.fill("")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    page.get_by_text("a seed is a whole number from 0").first.wait_for()
+
+
+def test_a_page_of_another_name_reads_nothing(server):
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    with urlopen(server, timeout=10) as answer:
+        assert answer.status == 200
+    with pytest.raises(HTTPError, match="400"):
+        urlopen(Request(server, headers={"Host": "evil.example"}), timeout=10)
+
+
 def test_bad_input_is_told_in_a_line(capsys):
+    import socket
+
     assert cli.run(["demo", "nothing-like-this"]) == 2
     assert "no model is called" in capsys.readouterr().err
+    assert cli.run(["demo", "gan-mnist", "--data", "nope"]) == 2
+    assert "no data set is called 'nope'" in capsys.readouterr().err
+    assert cli.run(["demo", "gan-mnist", "--host", "nope.invalid"]) == 2
+    assert "no machine is called 'nope.invalid'" in capsys.readouterr().err
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert cli.run(["demo", "gan-mnist", "--port", str(taken.getsockname()[1])]) == 1
+    assert "cannot be served at: Address already in use" in capsys.readouterr().err
 
 
 def test_without_gradio_it_says_what_to_install(monkeypatch, capsys):

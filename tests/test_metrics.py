@@ -259,3 +259,15 @@ def test_a_thousand_modes_are_counted():
     # The class that is found is that of the labels.
     classes = real.features.logits(metric.measure(x[:500])).argmax(1)
     assert (classes == test.labels[:500]).mean() > 0.97
+
+
+def test_an_interval_ends_where_values_do():
+    """Student's t of two shares near 1 would reach beyond it."""
+    found = scores.Found(np.array([0.97, 1.0]))
+    assert scores.interval(found.parts)[1] > 1
+    for kind in ("precision", "recall"):
+        (metric,) = kinds.named([kind], Real("mnist"))
+        low, high = metric.scored(found, None).interval
+        assert 0 <= low < high == 1
+    (modes,) = kinds.named(["modes"], Real("mnist"))
+    assert modes.scored(scores.Found(np.array([0.0, 0.01])), None).interval[0] == 0

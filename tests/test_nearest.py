@@ -235,3 +235,9 @@ def test_a_model_of_classes_is_asked_for_all(monkeypatch):
 def test_bad_outliers_are_one_line(capsys, words, text):
     code, _, err = call(capsys, "outliers", *words)
     assert (code, text in err, err.count("\n")) == (2, True, 1)
+
+
+def test_its_picture_says_that_it_is_synthetic_in_part(tmp_path):
+    told = ["neighbours", "gan-mnist", "--data", "digits", "-n", "1", "-o", str(tmp_path / "n.png")]
+    assert run(told) == 0
+    assert genzoo.inspect(tmp_path / "n.png").synthetic

@@ -44,7 +44,11 @@ def outliers(
     low, high = found.interval
     as_table(
         [
-            ("AUROC", f"{found.auroc:.4f}", f"[{low:.4f}, {high:.4f}]"),
+            (
+                "AUROC",
+                f"{found.auroc:.4f}",
+                f"[{low:.4f}, {high:.4f}]" if low < high else "no interval: in perfect order",
+            ),
             ("mean log p", f"{found.inside.mean():.1f} nats", found.data),
             ("", f"{found.outside.mean():.1f} nats", found.against),
         ]

@@ -71,18 +71,34 @@ def _decoded(raw: Pictures, size: int | None, channels: int | None, meta: Meta) 
             yield pixels[None], None if labels is None else labels[index : index + 1]
 
 
-def picture(path: str | Path, channels: int) -> np.ndarray:
-    """One image file, upright and of its own size: uint8 (channels, H, W). Raises BadInput."""
+def picture(path: str | Path, channels: int, *, still: bool = False) -> np.ndarray:
+    """One image file, upright and of its own size: uint8 (channels, H, W). Raises BadInput; of an
+    animation, too, where it must be ``still``.
+    """
     try:
         content = expanded(path).read_bytes()
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
     try:
         with _opened(content) as image:
-            return _drawn(image, Frame(channels, None))
+            frames, found = getattr(image, "n_frames", 1), _drawn(image, Frame(channels, None))
     except Exception as error:  # a decoder given hostile bytes raises nearly anything
-        log.debug("%s: %s", path, error)
-        raise BadInput(f"{path} is no picture that can be read ({', '.join(DECODERS)})") from None
+        raise _unreadable(path, error) from None
+    if still and frames > 1:
+        raise BadInput(f"{path} is an animation of {frames} pictures: give one of them")
+    return found
+
+
+def _unreadable(path: str | Path, error: Exception) -> BadInput:
+    from PIL import Image
+
+    log.debug("%s: %s", path, error)
+    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
+        most = f"{(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels"
+        return BadInput(f"{path} has more than {most}, which might be a bomb: make it smaller")
+    return BadInput(
+        f"{path} is no picture that can be read ({', '.join(DECODERS)}, in 8 or 16 bits)"
+    )
 
 
 def photo(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, str]:
@@ -103,8 +119,7 @@ def photo(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, str]:
             found = _drawn(image, Frame(channels, None if same else width))
             sheer = image.has_transparency_data
     except Exception as error:  # a decoder given hostile bytes raises nearly anything
-        log.debug("%s: %s", path, error)
-        raise BadInput(f"{path} is no picture that can be read ({', '.join(DECODERS)})") from None
+        raise _unreadable(path, error) from None
     if frames > 1:
         raise BadInput(f"{path} is an animation of {frames} pictures: give one of them")
     done = [] if same else [f"{own[0]}x{own[1]} to {width}x{height}"]

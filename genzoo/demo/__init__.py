@@ -5,13 +5,14 @@ number of pictures and the size of what is uploaded are bounded.
 """
 
 import os
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genzoo import cards
 from genzoo.demo.zoo import Zoo
-from genzoo.errors import Failed
+from genzoo.errors import BadInput, Failed
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -41,6 +42,10 @@ def demo(
     zoo = Zoo(names or _pictured(), data, root, device)
     for name in names:
         zoo.model(name)  # what is wrong with it is said before anything is served
+    if data is not None:
+        for name in zoo.names:  # pictures of every model's shape
+            zoo.real(tuple(zoo.model(name).shape))
+    _check_place(host, port)
     page = _page(gr, zoo)
     try:
         page.queue(max_size=WAITING, default_concurrency_limit=1)
@@ -57,13 +62,37 @@ def demo(
             footer_links=[],
             ssr_mode=False,
             enable_monitoring=False,
+            app_kwargs={"middleware": _guards(host)},
         )
     except OSError as error:
-        where = f"{host}:{port}" if port else host
-        raise Failed(
-            f"the page cannot be served at {where}: {error}; --port names another"
-        ) from error
+        raise Failed(f"no port from 7860 on is free at {host}: --port names another") from error
     return page
+
+
+def _check_place(host: str, port: int | None) -> None:
+    """Whether the page can be served there. Raises BadInput, Failed."""
+    try:
+        kind, *_, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise BadInput(f"no machine is called {host!r} ({error}): --host 127.0.0.1") from None
+    with socket.socket(kind) as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(address)
+        except OSError as error:
+            why = error.strerror or error
+            raise Failed(f"{host}:{port or 'any port'} cannot be served at: {why}") from None
+
+
+def _guards(host: str) -> list[Any]:
+    """On this machine alone the page answers to this machine's names: a page from elsewhere, whose
+    name was pointed here, would else read what it shows."""
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    if host not in (LOOPBACK, "localhost", "::1"):
+        return []
+    return [Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost", "[::1]"])]
 
 
 def _gradio() -> Any:

@@ -46,6 +46,13 @@ def _seed(gr: Any, label: str = "Seed", value: int = 0) -> Any:
     return gr.Number(value, label=label, precision=0, minimum=0, maximum=2**53)
 
 
+def _whole(value: float | None, what: str) -> int:
+    """A number field's value, which is None where it was cleared. Raises BadInput."""
+    if value is None or value != int(value) or value < 0:
+        raise BadInput(f"{what} is a whole number from 0, got {value}")
+    return int(value)
+
+
 def _class(gr: Any, zoo: Zoo, name: str) -> Any:
     """The classes to choose from, where the model has some."""
     model = zoo.model(name)
@@ -74,7 +81,11 @@ def _shown(gr: Any, label: str, value: str | None = None) -> Any:
 def draw(gr: Any, zoo: Zoo) -> str | None:
     def call(name: str, chosen: str | None, seed: int, n: int) -> tuple[str, str]:
         label, model = _label(chosen), zoo.model(name)
-        picture = model.sample(int(n), seed=int(seed), labels=label)
+        picture = model.sample(
+            min(MOST, _whole(n, "the number of pictures")),
+            seed=_whole(seed, "a seed"),
+            labels=label,
+        )
         asked = f" --label '{label}'" if label else ""
         line = f"genzoo sample {name} -n {n:.0f} --seed {seed:.0f}{asked}"
         return zoo.saved(picture, _scale(model, CELL)), line
@@ -103,7 +114,9 @@ def between(gr: Any, zoo: Zoo) -> str | None:
 
     def call(name: str, first: int, second: int, share: float) -> str:
         model = walking.latent(zoo.model(name))
-        ends, whose, label = walking.places(model, [int(first), int(second)], None)
+        ends, whose, label = walking.places(
+            model, [_whole(first, "a seed"), _whole(second, "a seed")], None
+        )
         code = walking.between(ends[0], ends[1], torch.tensor([share]))
         # What a model draws beside its code is that of the sample last passed.
         one = model.draw(code, labels=label, seeds=[whose[int(share == 1)]])
@@ -136,7 +149,9 @@ def directed(gr: Any, zoo: Zoo) -> str | None:
     def move(name: str, toward: str, away: str, which: int, alpha: float) -> str:
         model, label = zoo.model(name), _one_class(zoo.model(name))
         found = directions.of_picks(model, _numbers(toward), _numbers(away), label=label)
-        walk = directions.along(model, found, [(0, int(which))], alphas=[alpha], label=label)
+        walk = directions.along(
+            model, found, [(0, _whole(which, "a sample"))], alphas=[alpha], label=label
+        )
         return zoo.saved(walk, _scale(model, SIDE))
 
     with gr.Row():
@@ -200,7 +215,7 @@ def complete(gr: Any, zoo: Zoo) -> str | None:
 
     def take(name: str, seed: int) -> Image.Image:
         model = zoo.model(name)
-        cell = model.sample(1, seed=int(seed)).pil()[0]  # type: ignore[attr-defined]
+        cell = model.sample(1, seed=_whole(seed, "a seed")).pil()[0]  # type: ignore[attr-defined]
         return cell.convert("RGB").resize((SIDE, SIDE), Image.Resampling.NEAREST)
 
     def call(name: str, painted: dict[str, Any] | None) -> str:
@@ -285,7 +300,10 @@ def beside(gr: Any, zoo: Zoo) -> str | None:
         shown = [_shown(gr, label) for label in ("The first", "The second")]
 
     def call(one: str, two: str, seed: int) -> list[str]:
-        return [zoo.saved(zoo.model(name).sample(16, seed=int(seed))) for name in (one, two)]
+        return [
+            zoo.saved(zoo.model(name).sample(16, seed=_whole(seed, "a seed")))
+            for name in (one, two)
+        ]
 
     knobs = [*(knob for knob, _ in pairs), seed]
     gr.Button("Draw both", variant="primary").click(_told(gr, call), knobs, shown)

@@ -100,6 +100,8 @@ class Metric(ABC):
     goal: ClassVar[Goal]
     about: ClassVar[str]
     unit: str = ""
+    # What no value can lie beyond: an interval is cut off there.
+    span: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 
     def __init__(self, real: Real):
         self.real = real
@@ -140,7 +142,7 @@ class Metric(ABC):
         return Score(
             self.name,
             float(parts.mean()),
-            interval(parts) if len(parts) > 1 else None,
+            self._within(interval(parts)) if len(parts) > 1 else None,
             floor,
             self.goal,
             protocol,
@@ -148,6 +150,10 @@ class Metric(ABC):
             self.unit,
             found.details,
         )
+
+    def _within(self, between: tuple[float, float]) -> tuple[float, float]:
+        low, high = self.span
+        return max(low, between[0]), min(high, between[1])
 
     def _check_found(self, found: Any, floor: Any) -> None:
         parts = np.asarray(found.parts) if isinstance(found, Found) else np.array(None)

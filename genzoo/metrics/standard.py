@@ -1,6 +1,7 @@
 """Metrics of images by what features see in them: they need no data set where a reference ships."""
 
 import logging
+import math
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, final
@@ -137,7 +138,7 @@ class Precision(Featured):
     of groups of samples, each against as many training images.
     """
 
-    kind, goal, least = "precision", "higher", GROUPS * 50
+    kind, goal, least, span = "precision", "higher", GROUPS * 50, (0.0, 1.0)
     about = "share of samples within the real images' neighbourhoods: fidelity"
 
     def judged(self, measured: np.ndarray) -> Found:
@@ -153,7 +154,7 @@ class Recall(Featured):
     it rises with the number of samples, so only like numbers compare.
     """
 
-    kind, goal, least = "recall", "higher", GROUPS * 50
+    kind, goal, least, span = "recall", "higher", GROUPS * 50, (0.0, 1.0)
     about = "share of real images within the samples' neighbourhoods: variety"
 
     def judged(self, measured: np.ndarray) -> Found:
@@ -192,7 +193,7 @@ class Modes(Featured):
     and how many classes there are at all (Metz et al. 2017, section 3.3.1).
     """
 
-    kind, goal, unit = "modes", "lower", " nats"
+    kind, goal, unit, span = "modes", "lower", " nats", (0.0, math.inf)
     about = "KL of the classes' shares from the real ones': 0 if no class is missed"
 
     @property
@@ -235,7 +236,7 @@ class Modes(Featured):
 class Sure(Featured):
     """How often the classifier is sure of what a sample is."""
 
-    kind, goal, unit = "sure", "higher", " %"
+    kind, goal, unit, span = "sure", "higher", " %", (0.0, 100.0)
     about = f"share of samples that the classifier is at least {SURE:.0%} sure of"
     least = BLOCKS
 
