@@ -186,7 +186,8 @@ def measured(
         check_fits(who, looker)
         if count < (least := looker.at_least()):
             got = f"takes at least {least:,} samples, got {count:,}"
-            raise BadInput(f"{looker.name} {got}: -n {least}, or kd, which takes {KERNEL:,}")
+            instead = f", or kd, which takes {KERNEL:,}" if least > KERNEL else ""
+            raise BadInput(f"{looker.name} {got}: -n {least}{instead}")
     for metric in wanted:  # what is missing is said before anything is drawn
         if isinstance(metric, ModelMetric) and isinstance(who, Drawn):
             metric.check(who)

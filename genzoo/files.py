@@ -30,6 +30,17 @@ def check_free(folder: Path, names: Iterable[str], force: bool) -> None:
         raise BadInput(f"{folder} holds {there[0]} already: {hint}")
 
 
+def check_new(path: Path, endings: Iterable[str], force: bool = False, option: str = "-o") -> None:
+    """Whether a file of one of ``endings`` can be written as ``path``, which ``option`` names, and
+    none is written over unless ``force`` allows it. Raises BadInput.
+    """
+    if path.suffix.lower() not in (known := [*endings]) or not path.parent.is_dir():
+        wanted = f"expected a name ending in {' or '.join(known)}, in a folder that is there"
+        raise BadInput(f"cannot write {path}: {wanted}")
+    if path.exists() and not force:
+        raise BadInput(f"{path} exists: choose another {option}, or --force")
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write ``content`` aside, flush it to the disk, then rename: never half a file."""
     with whole(path) as aside:

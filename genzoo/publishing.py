@@ -122,10 +122,6 @@ def _relicense(folder: Path, licence: str) -> None:
     told = {**store.read_manifest(folder).model_dump(mode="json"), "licence": licence}
     manifest = checked(Manifest, told, "licence")
     (folder / CONFIG).write_bytes(store.manifest_bytes(manifest))
-    if (folder / _README).exists():
-        text = store.read_capped(folder / _README, store.LARGEST_JSON).decode(errors="replace")
-        text = re.sub(r"^Weights: .*\.$", f"Weights: {manifest.licence}.", text, flags=re.M)
-        (folder / _README).write_text(text, encoding="utf-8")
 
 
 def _make_ready(folder: Path, repo: str) -> None:
@@ -190,6 +186,8 @@ def _readme(folder: Path, manifest: Manifest, rendered: str, repo: str) -> str:
             raise InvalidModel(f"{folder / _README} is not UTF-8: {error}") from None
         front = _FRONT.match(rendered)
         text = (front[0] if front else "") + _FRONT.sub("", own, count=1)
+    # What a card says of its weights is what is sent: config.json has the licence.
+    text = re.sub(r"^Weights: unknown\.$", f"Weights: {manifest.licence}.", text, flags=re.M)
     ours = repo == f"{hub.organisation()}/{manifest.name}"
     called = f'genzoo.load("{manifest.name if ours else repo}")'
     for written in (f'genzoo.load("./{manifest.name}")', f'genzoo.load("{manifest.name}")'):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from genzoo.devices import memory
 from genzoo.errors import BadInput, Failed, article
-from genzoo.files import whole
+from genzoo.files import check_new, whole
 from genzoo.models import Model
 from genzoo.samples import SYNTHETIC, Images, Samples, check_sheet
 
@@ -129,10 +129,7 @@ def watchable(model: Model, parts: Iterator[Samples], n: int, path: Path, force:
     """All of ``parts`` at once, to be watched; BadInput where there is nothing to watch."""
     if not getattr(model, "in_raster_order", False):
         raise BadInput(f"{article(model)} draws all pixels at once: leave --watch out")
-    if path.suffix != ".gif" or not path.parent.is_dir():
-        raise BadInput(f"cannot write {path}: expected a name ending in .gif, in a folder that is")
-    if path.exists() and not force:
-        raise BadInput(f"{path} exists: choose another --watch, or --force")
+    check_new(path, [".gif"], force, "--watch")
     check_sheet(n, model.shape)
     drawn = list(parts)
     samples = type(drawn[0]).join(drawn)

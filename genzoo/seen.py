@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genzoo import cards, completing, store
 from genzoo.errors import BadInput
-from genzoo.files import write_whole
+from genzoo.files import check_new, write_whole
 from genzoo.metrics import probing
 from genzoo.metrics.representation import seer
 from genzoo.metrics.subjects import Drawn
@@ -72,11 +72,7 @@ def _judged(name: str) -> bool:
 
 def check_target(path: Path, force: bool = False) -> None:
     """Whether features can be written to ``path``. Raises BadInput."""
-    if path.suffix not in (".safetensors", ".npy") or not path.parent.is_dir():
-        wanted = "expected a name ending in .safetensors or .npy, in a folder that is"
-        raise BadInput(f"cannot write {path}: {wanted}")
-    if path.exists() and not force:
-        raise BadInput(f"{path} exists: choose another -o, or --force")
+    check_new(path, [".safetensors", ".npy"], force)
 
 
 def write(path: Path, found: np.ndarray, files: Sequence[Path], *, force: bool = False) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from genzoo.completing import Completion
 from genzoo.errors import BadInput
+from genzoo.files import check_new
 from genzoo.models import Model
 from genzoo.samples import Images, check_sheet
 from genzoo.sampling import film
@@ -29,11 +30,7 @@ def check_targets(
     for path, ending, option in ((strip, ".png", "--strip"), (gif, ".gif", "--gif")):
         if path is None:
             continue
-        if path.suffix != ending or not path.parent.is_dir():
-            wanted = f"expected a name ending in {ending}, in a folder that is"
-            raise BadInput(f"cannot write {path}: {wanted}")
-        if path.exists() and not force:
-            raise BadInput(f"{path} exists: choose another {option}, or --force")
+        check_new(path, [ending], force, option)
     if strip is not None:
         check_sheet(n * (CELLS + 2), model.shape, columns=CELLS + 2)
     if gif is not None:

@@ -10,7 +10,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from genzoo.errors import BadInput, Failed
-from genzoo.files import expanded, write_whole
+from genzoo.files import check_new, expanded, write_whole
 from genzoo.samples import SYNTHETIC
 from genzoo.tables import printable
 from genzoo.version import VERSION
@@ -39,6 +39,7 @@ PANELS = {
     "gradient norms": r"/gradient$",
 }
 LINE = 0.8
+ENDINGS = (".html", ".svg", ".png", ".gif")  # of what a run is drawn as
 MANY = 100  # values, from which on their moving mean is drawn before them
 Curve = tuple[np.ndarray, np.ndarray]
 
@@ -151,14 +152,9 @@ def plot(folder: str | Path, path: str | Path) -> Path:
     Raises BadInput where there is no run, or nothing in it yet; Failed without matplotlib.
     """
     run, path = watched(folder), expanded(path)
-    kinds: dict[str, Callable[[Watched], bytes]] = {
-        ".svg": lambda run: figure(run, "svg"),
-        ".png": lambda run: figure(run, "png"),
-        ".html": page,
-        ".gif": film,
-    }
-    if (write := kinds.get(path.suffix.lower())) is None:
-        raise BadInput(f"cannot write {path.name}: expected a name ending in {', '.join(kinds)}")
+    check_new(path, ENDINGS, force=True)
+    kind = path.suffix.lower().removeprefix(".")
+    write = {"html": page, "gif": film}.get(kind, lambda run: figure(run, kind))
     write_whole(path, write(run))
     return path
 

@@ -247,7 +247,7 @@ BAD = [
     ("direction vae-mnist --of eight", "no class of mnist is called 'eight'"),
     ("direction vae-mnist --of 7 -n 5", "takes 10 of each at least"),
     ("direction vae-mnist --of 7 -n 0", "n must be"),
-    ("direction vae-mnist --of 7 -o x.png", "expected NAME.safetensors"),
+    ("direction vae-mnist --of 7 -o x.png", "expected a name ending in .safetensors, in a folder"),
     ("direction vae-mnist --of 7 --data celeba", "no attribute of celeba"),
     ("direction dcgan-mnist --of 7 --encode", "does not encode"),
     ("direction pixelcnn-mnist --of 7", "has no code"),

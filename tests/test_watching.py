@@ -121,7 +121,7 @@ def test_bad_input_is_told_in_a_line(run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput, match="there is no run in nowhere"):
         watching.plot("nowhere", "x.svg")
-    with pytest.raises(BadInput, match=r"expected a name ending in .svg, .png, .html, .gif"):
+    with pytest.raises(BadInput, match=r"expected a name ending in .html or .svg or .png or .gif"):
         watching.plot(run, "x.pdf")
     (tmp_path / "new" / "run").mkdir(parents=True)
     for name in ("plan.json", "log.jsonl"):

@@ -80,6 +80,10 @@ class Ticker:
             self.last = now
             print(f"\r\x1b[K{printable(text())}", end="", file=sys.stderr, flush=True)
 
+    def count(self, what: str, done: int, total: int) -> None:
+        """How far ``what`` has come: as measurements tell it."""
+        self(lambda: f"{what}: {done} of {total}")
+
     def done(self) -> None:
         if self.shown and self.last:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)

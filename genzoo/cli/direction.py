@@ -8,6 +8,7 @@ import typer
 from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json
 from genzoo.cli.interpolate import Metadata, Scale
 from genzoo.errors import BadInput
+from genzoo.files import check_new
 from genzoo.tables import printable
 
 if TYPE_CHECKING:
@@ -49,10 +50,7 @@ def direction(
         raise BadInput("a direction is --of Smiling, or --toward 0:3,5 --away 0:1,2")
     path = output or Path(f"{printable(Path(name).name.partition('@')[0])}-{of or 'direction'}")
     path = path if output else path.with_name(f"{path.name}.safetensors")
-    if path.suffix != ".safetensors" or not path.parent.is_dir():
-        raise BadInput(f"cannot write {path}: expected NAME.safetensors, in a folder that is there")
-    if path.exists() and not force:
-        raise BadInput(f"{path} exists: choose another -o, or --force")
+    check_new(path, [".safetensors"], force)
     model = walking.latent(load(name, device=device))
     if of is None:
         found = directions.of_picks(model, toward or "", away or "", label=label)

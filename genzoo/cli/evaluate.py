@@ -55,7 +55,7 @@ def evaluate(
         channels=channels,
         root=root,
         device=device,
-        progress=lambda what, done, total: ticker(lambda: f"{what}: {done} of {total}"),
+        progress=ticker.count,
     )
     ticker.done()
     if write:

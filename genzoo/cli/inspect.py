@@ -7,6 +7,7 @@ import typer
 
 from genzoo.cli.app import Device, Force, Json, app, as_json, as_table
 from genzoo.errors import BadInput
+from genzoo.files import check_new
 from genzoo.tables import printable
 
 if TYPE_CHECKING:
@@ -50,10 +51,7 @@ def inspect_picture(
 def _check_output(output: Path | None, force: bool) -> None:
     if output is None:
         return
-    if output.suffix != ".png" or not output.parent.is_dir():
-        raise BadInput(f"cannot write {output}: expected a name ending in .png, in a folder there")
-    if output.exists() and not force:
-        raise BadInput(f"{output} exists: choose another -o, or --force")
+    check_new(output, [".png"], force)
 
 
 def _record(told: "Provenance") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json
-from genzoo.errors import BadInput
+from genzoo.files import check_new
 from genzoo.tables import printable
 
 
@@ -31,10 +31,7 @@ def neighbours(
     from genzoo import nearest
 
     path = output or Path(f"{Path(name).name.partition('@')[0]}-neighbours.png")
-    if path.suffix != ".png" or not path.parent.is_dir():
-        raise BadInput(f"cannot write {path}: expected a name ending in .png, in a folder that is")
-    if path.exists() and not force:
-        raise BadInput(f"{path} exists: choose another -o, or --force")
+    check_new(path, [".png"], force)
     ticker = Ticker()
     found = nearest.neighbours(
         name,
@@ -46,7 +43,7 @@ def neighbours(
         channels=channels,
         root=root,
         device=device,
-        progress=lambda what, done, total: ticker(lambda: f"{what}: {done} of {total}"),
+        progress=ticker.count,
     )
     ticker.done()
     found.save(path)

@@ -35,7 +35,7 @@ def outliers(
         channels=channels,
         root=root,
         device=device,
-        progress=lambda what, done, total: ticker(lambda: f"{what}: {done} of {total}"),
+        progress=ticker.count,
     )
     ticker.done()
     if json:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from genzoo.cli.app import Force, Json, app, as_json
-from genzoo.errors import BadInput
+from genzoo.files import check_new
 from genzoo.tables import printable
 
 
@@ -24,8 +24,7 @@ def plot(
     from genzoo import watching
 
     path = output or Path(f"{run.resolve().name}.html")
-    if path.exists() and not force:
-        raise BadInput(f"{path} is there already: --force replaces it, -o names another")
+    check_new(path, watching.ENDINGS, force)
     found = watching.plot(run, path)
     if json:
         as_json({"file": str(found), **watching.watched(run).record()})

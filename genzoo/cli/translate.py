@@ -7,6 +7,7 @@ import typer
 
 from genzoo.cli.app import Device, Force, Json, app, as_json
 from genzoo.errors import BadInput, article
+from genzoo.files import check_new
 from genzoo.tables import printable
 
 
@@ -32,10 +33,7 @@ def translate(
         raise BadInput(f"{name} does not translate: it is {article(model)}")
     wanted = to or model.domains[1]
     path = output or Path(f"{picture.stem}-{wanted}.png")
-    if path.suffix != ".png":
-        raise BadInput(f"cannot write {path}: expected a name ending in .png")
-    if path.exists() and not force:
-        raise BadInput(f"{path} exists: choose another -o, or --force")
+    check_new(path, [".png"], force)
     found = model.translate(data.picture(picture, model.shape[0])[None], wanted, seed=seed)
     found.save(path)
     if json:

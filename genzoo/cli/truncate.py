@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json
-from genzoo.errors import BadInput
+from genzoo.files import check_new
 from genzoo.tables import printable
 
 
@@ -33,10 +33,7 @@ def truncate(
     from genzoo import truncating
 
     path = output or Path(f"{printable(Path(name).name.partition('@')[0])}-truncation.png")
-    if path.suffix not in (".png", ".json") or not path.parent.is_dir():
-        raise BadInput(f"cannot write {path}: expected .png or .json, in a folder that is there")
-    if path.exists() and not force:
-        raise BadInput(f"{path} exists: choose another -o, or --force")
+    check_new(path, [".png", ".json"], force)
     ticker = Ticker()
     found = truncating.truncate(
         name,
@@ -48,7 +45,7 @@ def truncate(
         features=features,
         root=root,
         device=device,
-        progress=lambda what, done, total: ticker(lambda: f"{what}: {done} of {total}"),
+        progress=ticker.count,
     )
     ticker.done()
     found.save(path)

@@ -31,7 +31,7 @@ def verify(
             name,
             root=root,
             device=device,
-            progress=lambda what, done, total: ticker(lambda: f"{what}: {done} of {total}"),
+            progress=ticker.count,
         )
         for check in told:
             found.append({"model": name, **vars(check)})

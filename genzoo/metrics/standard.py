@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, final
 
@@ -79,17 +79,15 @@ class Frechet(Featured):
             fewer = f"below {measured.shape[1]:,}, the width of its features"
             better = "kid" if self.name == "fid" else f"kd-{self.real.features_name}"
             log.warning("%s is mostly bias %s: take more, or %s", what, fewer, better)
-        return Found(self._of(measured))
+        return Found(self._of(self.grouped(measured)))
 
     def floor(self, n: int) -> float | None:
-        test, size = self.real.reference.test, n // self.groups
-        count = min(self.groups, len(test) // size)
-        return float(self._of(test[: size * count], count).mean()) if count else None
+        found = _alike(self.real.reference.test, n // self.groups)[: self.groups]
+        return float(self._of(found).mean()) if found else None
 
-    def _of(self, features: np.ndarray, count: int | None = None) -> np.ndarray:
-        parts = np.array_split(features, count) if count else list(self.grouped(features))
+    def _of(self, groups: "Sequence[np.ndarray] | np.ndarray") -> np.ndarray:
         real = self.real.reference.moments
-        return np.array([distances.frechet(distances.moments(g), real) for g in parts])
+        return np.array([distances.frechet(distances.moments(g), real) for g in groups])
 
 
 @final
