@@ -94,8 +94,11 @@ def test_every_name_is_in_the_records():
 
 @pytest.mark.parametrize("card", CARDS)
 def test_samples_of_the_cards(card, images, exact):
-    samples = record.draw(record.load(card))
+    model = record.load(card)
+    samples = record.draw(model)
     check_drawn(samples, f"cards/{card}", CARDS[card], images, exact)
+    for new, old in zip(record.nats(model, samples), CARDS[card]["nats"], strict=True):
+        check_number(new, old, LOSS, exact, f"log-likelihood of a sample of {card}")
 
 
 def test_translations(images, exact):

@@ -117,6 +117,15 @@ def draw(model: Any) -> Any:
     return model.sample(SAMPLES, seed=0)
 
 
+def nats(model: Any, samples: Any) -> list[float]:
+    """The log-likelihoods of a model's own samples, where it is a density."""
+    if not isinstance(model, genzoo.Density):
+        return []
+    top = (model.levels or 256) - 1
+    levels = (samples.tensor * top).round() / top
+    return model.log_prob(levels, samples.labels).tolist()
+
+
 def translate(model: Any) -> Any:
     return model.translate(model.examples[:SAMPLES], model.domains[-1])
 
@@ -277,7 +286,9 @@ def main(past: bool) -> None:
         return drawn(samples)
 
     for card in cards():
-        found["cards"][card] = keep(f"cards/{card}", draw(load(card)))
+        model = load(card)
+        samples = draw(model)
+        found["cards"][card] = {**keep(f"cards/{card}", samples), "nats": nats(model, samples)}
     found["translated"] = keep("translated", translate(load(TRANSLATOR)))
     for family in learners():
         found["families"][family] = _learnt(family, past, keep)
