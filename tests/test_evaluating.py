@@ -403,10 +403,10 @@ def test_a_plugin_that_hands_over_something_else_is_named(plugin, monkeypatch):
 @pytest.mark.parametrize(
     ("part", "broken", "said"),
     [
-        ("judged", lambda *_: 1 / 0, "brightness-mnist broke down in .*: ZeroDivisionError"),
-        ("judged", lambda *_: None, r"brightness-mnist must find parts \(k,\)"),
-        ("floor", lambda *_: {}[0], "brightness-mnist broke down in .*: KeyError: 0"),
-        ("conditions", lambda *_: [][0], "brightness-mnist broke down in .*: IndexError"),
+        ("judged", lambda *_: 1 / 0, "brightness-digits broke down in .*: ZeroDivisionError"),
+        ("judged", lambda *_: None, r"brightness-digits must find parts \(k,\)"),
+        ("floor", lambda *_: {}[0], "brightness-digits broke down in .*: KeyError: 0"),
+        ("conditions", lambda *_: [][0], "brightness-digits broke down in .*: IndexError"),
         ("measure", property(lambda _: lambda x: x.sum()), r"must keep an array \(40, ...\)"),
         ("measure", property(lambda _: lambda x: x @ 1), "broke down in .*: TypeError"),
         ("floor", lambda *_: float("nan"), "floor of .* must be a finite number or None, got nan"),
@@ -425,7 +425,7 @@ def test_a_plugin_that_hands_over_something_else_is_named(plugin, monkeypatch):
 def test_a_metric_that_breaks_down_is_named(plugin, monkeypatch, part, broken, said):
     monkeypatch.setattr(Brightness, part, broken)
     with pytest.raises(Failed, match=said):
-        genzoo.evaluate("gan-mnist", metrics="brightness", n=40, device="cpu")
+        genzoo.evaluate("gan-mnist", data="digits", metrics="brightness", n=40, device="cpu")
 
 
 # ---------------------------------------------------------------------------------- what it refuses

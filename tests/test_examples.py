@@ -107,12 +107,13 @@ def test_flow_is_inverted(config):
 
 @pytest.mark.parametrize("config", [POINTS, PICTURES, {**PICTURES, "scales": 1}])
 def test_log_determinant_is_that_of_the_jacobian(config):
-    model = _model("realnvp", **config).double()
+    model, sizes = _model("realnvp", **config).double(), []
     for x in torch.randn(3, *config["shape"], dtype=torch.float64):
         jacobian = torch.autograd.functional.jacobian(lambda x: model.flow(x[None])[0][0], x)
         _, expected = torch.linalg.slogdet(jacobian.reshape(model.code, model.code))
-        assert abs(expected) > 1e-2
         torch.testing.assert_close(model.flow(x[None])[1][0], expected)
+        sizes.append(abs(expected))
+    assert max(sizes) > 1e-2, "some volume changes"
 
 
 def test_logits_slope_is_their_derivative():
