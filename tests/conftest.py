@@ -1,8 +1,7 @@
-"""What all tests share: a home of their own, one thread, and a toy of each ability."""
+"""What the core's tests share: wheels, plugins for one test, and a toy of each ability."""
 
 import importlib
 import math
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,24 +13,6 @@ from torch import nn
 import genzoo
 from genzoo import families
 from genzoo.schemas import Count, Schema
-
-torch.set_num_threads(1)
-# Subprocesses too: two threads that share one free core wait for each other, many times as long.
-os.environ["OMP_NUM_THREADS"] = "1"
-# No test asks the Hub, but those that start one of their own.
-os.environ["HF_HUB_OFFLINE"] = "1"
-
-
-def pytest_runtest_setup(item):
-    """What is marked ``data`` needs the real data sets, and is skipped where they are not."""
-    if item.get_closest_marker("data") and not os.environ.get("GENZOO_DATA"):
-        pytest.skip("GENZOO_DATA is not set")
-
-
-@pytest.fixture(autouse=True)
-def own_home(tmp_path, monkeypatch):
-    """Caches go to a folder of the test's own."""
-    monkeypatch.setenv("GENZOO_HOME", str(tmp_path / "home"))
 
 
 def built(projects, folder):

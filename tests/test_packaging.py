@@ -8,6 +8,8 @@ import sysconfig
 import zipfile
 from pathlib import Path
 
+import offline
+
 ROOT = Path(__file__).parent.parent
 LARGEST_WHEEL = 40e6
 
@@ -27,14 +29,14 @@ def _installed(wheels, folder, without=()):
 
 
 def _python(code, site, others, cwd):
-    path = os.pathsep.join(map(str, (site, others)))
+    path = os.pathsep.join(map(str, (site, others, offline.FOLDER)))
     env = {
         **os.environ,
         "PYTHONPATH": path,
         "GENZOO_HOME": str(cwd / "home"),
         "HF_HUB_OFFLINE": "1",
     }
-    command = [sys.executable, "-S", "-P", "-W", "error", "-c", code]
+    command = [sys.executable, "-S", "-P", "-W", "error", "-c", f"import sitecustomize\n{code}"]
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -11,6 +11,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import offline
 import pytest
 from loopback import Loopback
 
@@ -166,7 +167,8 @@ class Environment:
 
     def _variables(self, more):
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "HF_"))}
-        return {**kept, "GENZOO_HOME": str(self.folder / "home"), "HF_HUB_OFFLINE": "1", **more}
+        kept |= {"PYTHONPATH": offline.FOLDER, "HF_HUB_OFFLINE": "1"}
+        return {**kept, "GENZOO_HOME": str(self.folder / "home"), **more}
 
 
 @pytest.fixture(scope="module")
