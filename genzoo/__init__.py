@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from genzoo.cards import load, names
     from genzoo.comparing import compare
     from genzoo.completing import Completion, Projection, inpaint, project
+    from genzoo.devices import one_thread
     from genzoo.draws import Draws
     from genzoo.errors import (
         BadInput,
@@ -50,6 +51,7 @@ _HOMES = {
     "cards": ("load", "names"),
     "comparing": ("compare",),
     "completing": ("Completion", "Projection", "inpaint", "project"),
+    "devices": ("one_thread",),
     "draws": ("Draws",),
     "errors": (
         "BadInput",
@@ -127,6 +129,7 @@ __all__ = [
     "load",
     "names",
     "neighbours",
+    "one_thread",
     "outliers",
     "project",
     "pull",

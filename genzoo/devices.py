@@ -1,13 +1,19 @@
 """Devices by name: auto, cpu, cuda, mps."""
 
+import contextlib
 import os
 import platform
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from genzoo.errors import BadInput
 
 if TYPE_CHECKING:
     import torch
+
+_setting_threads = threading.Lock()
 
 
 def device(name: "str | torch.device" = "auto") -> "torch.device":
@@ -43,6 +49,39 @@ def machine(device: "torch.device") -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{os.cpu_count()} {platform.machine()} cores, {torch.get_num_threads()} threads used"
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Within, torch computes on the calling thread alone, on the CPU; no other thread is affected.
+
+    For many small products: threads that share one wait for each other, and longer where a core is
+    busy. May be nested. The earlier number of threads is restored, after an exception too.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    _set_own_threads(1)
+    try:
+        yield
+    finally:
+        _set_own_threads(before)
+
+
+def _set_own_threads(count: int) -> None:
+    """Let torch use ``count`` threads for what the calling thread computes.
+
+    torch keeps a number for each thread, and one with which a thread begins that is new to torch.
+    ``torch.set_num_threads`` sets both: so a new thread reads the latter before, and restores it.
+    """
+    import torch
+
+    if torch.get_num_threads() == count:
+        return
+    with _setting_threads, ThreadPoolExecutor(1) as new_thread:
+        initial = new_thread.submit(torch.get_num_threads).result()
+        torch.set_num_threads(count)
+        new_thread.submit(torch.set_num_threads, initial).result()
 
 
 def _count(kind: str) -> int:
