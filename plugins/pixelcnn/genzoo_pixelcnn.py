@@ -2,13 +2,15 @@
 
 Van den Oord et al. 2016a (arXiv:1601.06759) has the order of channels and the masks (section 3.4);
 2016b (arXiv:1606.05328) the gates, two stacks without blind spot (figure 2) and the classes
-(equation 4): the networks here are its gated ones. Sampling keeps what does not change from pixel
-to pixel, after Ramachandran et al. 2017 (arXiv:1704.06001).
+(equation 4): the networks here are its gated ones. `genzoo_pixelcnn_fast.py` draws what
+`complete_slowly` draws, in less time.
 """
 
+import itertools
 import math
 from typing import Annotated, Literal
 
+import genzoo_pixelcnn_fast
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -30,7 +32,7 @@ class Config(Schema):
     classes: Annotated[int, Field(ge=0, le=10_000)] = 0
     """of the data"""
     conditional: bool = False
-    """whether the model is told the class"""
+    """whether the model takes the class"""
     layers: Annotated[int, Field(ge=1, le=64)] = 7
     width: Annotated[int, Field(ge=1, le=1024)] = 64
     """feature maps of each stack, a multiple of the picture's channels"""
@@ -50,7 +52,7 @@ class TrainOptions(Options):
     average: Decay = 0.998
 
 
-def _gate(x: Tensor) -> Tensor:  # (n, 2 p, ...) -> (n, p, ...)
+def gate(x: Tensor) -> Tensor:  # (n, 2 p, ...) -> (n, p, ...)
     """Equation 2 of 2016b."""
     a, b = x.chunk(2, 1)
     return a.tanh() * b.sigmoid()
@@ -103,20 +105,18 @@ class Gated(nn.Module):
         if config.conditional:
             self.classes = nn.Embedding(config.classes, 4 * p)
 
-    def told(self, labels: Tensor | None) -> tuple[Tensor | float, Tensor | float]:
+    def class_terms(self, labels: Tensor | None) -> tuple[Tensor | float, ...]:
         """What the class adds to each stack, two of (n, 2 p, 1, 1) (equation 4)."""
         if labels is None:
             return 0.0, 0.0
-        down, across = self.classes(labels)[:, :, None, None].chunk(2, 1)
-        return down, across
+        return self.classes(labels)[:, :, None, None].chunk(2, 1)
 
-    def forward(
-        self, v: Tensor, h: Tensor, labels: Tensor | None
-    ) -> tuple[Tensor, Tensor]:  # (n, p, H, W) twice -> as they were
-        down, across = self.told(labels)
+    def forward(self, v: Tensor, h: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(n, p, H, W) twice -> as they were."""
+        down, across = self.class_terms(labels)
         above = self.down(F.pad(v, (self.side, self.side, self.side, 0))) + down
         beside = self.across(h) + self.link(above) + across
-        return _gate(above), h + self.out(_gate(beside))
+        return gate(above), h + self.out(gate(beside))
 
 
 class PixelCNN(genzoo.Completer, genzoo.Density):
@@ -178,106 +178,28 @@ class PixelCNN(genzoo.Completer, genzoo.Density):
         nothing = torch.zeros(len(draws), *self.shape, device=self.device)
         return self.complete(nothing, nothing, draws, labels)
 
-    @torch.no_grad()
     def complete(
         self, x: Tensor, mask: Tensor, draws: genzoo.Draws, labels: Tensor | None = None
     ) -> Tensor:  # (n, C, H, W), and what of it is known as 1 -> (n, C, H, W)
+        """What ``complete_slowly`` gives, in the time of a few forward passes."""
+        return genzoo_pixelcnn_fast.complete(self, x, mask, draws, labels)
+
+    @torch.no_grad()
+    def complete_slowly(
+        self, x: Tensor, mask: Tensor, draws: genzoo.Draws, labels: Tensor | None = None
+    ) -> Tensor:  # (n, C, H, W), and what of it is known as 1 -> (n, C, H, W)
+        """Section 3.1 of 2016a: one value after the other, each by a forward pass of its own.
+
+        The largest of logits plus Gumbel noise is a sample of their softmax.
+        """
         channels, height, width = self.shape
-        drawing = _Drawing(self, len(x), labels)
-        known = mask > 0 if mask.any() else None
-        for row in range(height):
-            noise = draws.gumbel(width, channels, self.levels).unbind(1)
-            drawing.begin(row)
-            for column in range(width):
-                at = (slice(None), slice(None), row, column)
-                drawing.pixel(column, noise[column], x[at], None if known is None else known[at])
-        return drawing.picture()
-
-
-class _Drawing:
-    """A batch of pictures while they are drawn: of the vertical stack a row is computed once, of
-    the horizontal one the pixel in hand, so that all of it is the work of one forward pass.
-    """
-
-    def __init__(self, model: PixelCNN, n: int, labels: Tensor | None):
-        self.model, self.labels, self.reach = model, labels, model.reach
-        self.layers: list[Gated] = list(model.layers)  # type: ignore[arg-type]
-        p, self.side, new = model.config.width, self.layers[0].side, model.above.weight.new_zeros
-        self.channels, height, width = model.shape
-        # Pixel by pixel, so that what lies to the left of one is one piece of memory.
-        self.x = new(n, height + self.reach, width + 2 * self.reach, self.channels)
-        rows = new(len(self.layers), n, self.side + 1, width + 2 * self.side, p)
-        self.rows = rows.permute(0, 1, 4, 2, 3).unbind()  # (n, p, side + 1, W + 2 side) each
-        self.added = new(width, len(self.layers), n, 2 * p)
-        self.left, self.both = new(len(self.layers), n, self.side * p), new(n, 2 * p)
-        self.halves = self.both.chunk(2, 1)
-        self.values = model.value(torch.arange(model.levels, device=self.x.device))
-        across = [_matrix(layer.across) for layer in self.layers]  # ((side + 1) p, 2 p)
-        self.beside = torch.stack([matrix[: self.side * p] for matrix in across])
-        outs = (_matrix(layer.out) for layer in self.layers)
-        self.steps = list(zip((matrix[self.side * p :] for matrix in across), outs, strict=True))
-        self.first, self.head = _matrix(model.left), _matrix(model.head)
-        laws = _matrix(model.law).chunk(self.channels, 1), _bias(model.law).chunk(self.channels)
-        self.laws = list(zip(*laws, strict=True))
-
-    def begin(self, row: int) -> None:
-        """The vertical stack's row: what it adds to each layer of the horizontal one."""
-        model, (n, p) = self.model, self.rows[0].shape[:2]
-        v = model.above(self.x[:, row : row + self.reach].permute(0, 3, 1, 2))  # (n, p, 1, W)
-        if model.config.places:
-            v = v + model.places[0][:, row : row + 1]
-        for i, (layer, rows) in enumerate(zip(self.layers, self.rows, strict=True)):
-            down, across = layer.told(self.labels)
-            rows[:, :, :-1] = rows[:, :, 1:].clone()
-            rows[:, :, -1:, self.side : -self.side] = v
-            above = layer.down(rows) + down
-            flat = above.permute(3, 0, 2, 1).reshape(-1, 2 * p)  # (W n, 2 p)
-            bias = layer.link.bias + _bias(layer.across)
-            added = torch.addmm(bias, flat, layer.link.weight[:, :, 0, 0].T).view(-1, n, 2 * p)
-            self.added[:, i] = added if self.labels is None else added + across[:, :, 0, 0]
-            v = _gate(above)
-        self.before = self.added.unbind()
-        self.left.zero_()
-        self.row = self.x[:, row + self.reach].flatten(1)  # (n, (W + 2 reach) C), the same memory
-        self.firsts = _bias(model.left).expand(model.shape[2], -1)
-        if model.config.places:
-            self.firsts = self.firsts + model.places[1][:, row].T
-
-    def pixel(self, column: int, noise: Tensor, x: Tensor, known: Tensor | None) -> None:
-        """Draw (n, C), but for what is known: the largest of logits plus noise (n, C, levels)."""
-        before = torch.baddbmm(self.before[column], self.left, self.beside).unbind()
-        start, at = column * self.channels, (column + self.reach) * self.channels
-        a, b = self.halves
-        hidden: list[Tensor] = []
-        for channel, (law, bias) in enumerate(self.laws):
-            window = self.row[:, start : at + self.channels]
-            h = torch.addmm(self.firsts[column], window, self.first)
-            hidden.clear()
-            for layer, (own, out) in zip(before, self.steps, strict=True):
-                hidden.append(h)
-                torch.addmm(layer, h, own, out=self.both)
-                h = torch.addmm(h, a.tanh_().mul(b.sigmoid_()), out)
-            h = torch.addmm(self.model.head.bias, h.relu_(), self.head)
-            logits = torch.addmm(bias, h.relu_(), law).add_(noise[:, channel])
-            value = self.values.index_select(0, logits.argmax(1))
-            if known is not None:
-                value = torch.where(known[:, channel], x[:, channel], value)
-            self.row[:, at + channel] = value
-        fresh = torch.stack(hidden)
-        self.left = torch.cat([self.left[:, :, fresh.shape[2] :], fresh], 2)
-
-    def picture(self) -> Tensor:  # (n, C, H, W)
-        reach = self.reach
-        return self.x[:, reach:, reach:-reach].permute(0, 3, 1, 2).contiguous()
-
-
-def _matrix(layer: Across) -> Tensor:  # weights (q, p, 1, taps) -> (taps p, q)
-    return layer.masked()[:, :, 0].permute(2, 1, 0).flatten(0, 1).contiguous()
-
-
-def _bias(layer: Across) -> Tensor:
-    assert layer.bias is not None
-    return layer.bias
+        picture, known = torch.zeros_like(x), mask > 0
+        noise = [draws.gumbel(width, channels, self.levels) for _ in range(height)]
+        for i, j, c in itertools.product(range(height), range(width), range(channels)):
+            logits = self.logits(picture, labels)[:, c, :, i, j] + noise[i][:, j, c]
+            value = self.value(logits.argmax(1))
+            picture[:, c, i, j] = torch.where(known[:, c, i, j], x[:, c, i, j], value)
+        return picture
 
 
 def trainer(model: PixelCNN, options: TrainOptions) -> genzoo.Trainer:

@@ -4,6 +4,7 @@ import itertools
 import math
 
 import genzoo_pixelcnn as pixelcnn
+import genzoo_pixelcnn_fast
 import numpy as np
 import pytest
 import torch
@@ -96,25 +97,52 @@ def test_probabilities_of_all_pictures_sum_to_one(shape, levels, conditional):
     assert nats.std() > 0.1
 
 
-def naive(model, n, seed, labels):
-    """A full pass for each value, with the sampler's own noise."""
-    draws = Draws(seed, range(n))
-    channels, height, width = model.shape
-    x = torch.zeros(n, *model.shape)
-    for i in range(height):
-        noise = draws.gumbel(width, channels, model.levels)
-        for j, c in itertools.product(range(width), range(channels)):
-            logits = model.logits(x, labels)[:, c, :, i, j]
-            x[:, c, i, j] = model.value((logits + noise[:, j, c]).argmax(1))
-    return x
+def test_the_fast_sampler_draws_what_the_plain_one_draws(model):
+    """Bit for bit, of nothing and of pictures whose upper, lower or random part is known."""
+    x, labels = drawn(model, 4), labels_of(model, 4)
+    scattered = (Draws(3, range(4)).uniform(*model.shape) < 0.4).float()
+    upper = torch.zeros_like(x)
+    upper[:, :, :3] = 1
+    for mask in (torch.zeros_like(x), upper, 1 - upper, scattered):
+        expected = model.complete_slowly(x, mask, Draws(7, range(4)), labels)
+        fast = genzoo_pixelcnn_fast.complete(model, x, mask, Draws(7, range(4)), labels)
+        assert torch.equal(fast, expected)
+        assert torch.equal(model.complete(x, mask, Draws(7, range(4)), labels), expected)
+        assert len((expected - x)[mask == 0].unique()) > 1
+    generated = model.generate(Draws(7, range(4)), labels)
+    assert torch.equal(generated, model.complete_slowly(x, 0 * x, Draws(7, range(4)), labels))
 
 
-def test_the_cached_sampler_draws_what_the_naive_one_draws(model):
-    with torch.no_grad():
-        expected = naive(model, 4, 7, labels_of(model, 4))
-    assert torch.equal(
-        model.level(model.generate(Draws(7, range(4)), labels_of(model, 4))), model.level(expected)
-    )
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_it_draws_on_one_thread_and_restores_the_number(two_threads):
+    model, seen = made(), []
+    model.above.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    generated = model.generate(Draws(0, range(2)))
+    assert seen == [1] * model.shape[1]
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    assert torch.equal(made().generate(Draws(0, range(2))), generated)
+
+
+def test_it_restores_the_number_of_threads_after_an_exception(two_threads):
+    model, seen = made(), []
+
+    def fail(*_):
+        seen.append(torch.get_num_threads())
+        raise genzoo.Failed("no more")
+
+    model.above.register_forward_hook(fail)
+    with pytest.raises(genzoo.Failed, match="no more"):
+        model.generate(Draws(0, range(2)))
+    assert seen == [1]
+    assert torch.get_num_threads() == 2
 
 
 def test_a_finished_sample_chooses_itself():
