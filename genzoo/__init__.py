@@ -3,148 +3,70 @@
 Names are imported when first used, so that ``import genzoo`` costs no torch.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from genzoo.version import VERSION
 
-if TYPE_CHECKING:
-    from genzoo.cards import load, names
-    from genzoo.comparing import compare
-    from genzoo.completing import Completion, Projection, inpaint, project
-    from genzoo.devices import one_thread
-    from genzoo.draws import Draws
-    from genzoo.errors import (
-        BadInput,
-        Failed,
-        GenzooError,
-        InvalidModel,
-        UnknownName,
-        Unreachable,
-    )
-    from genzoo.evaluating import evaluate
-    from genzoo.families import Family, hookimpl
-    from genzoo.models import (
-        Attentive,
-        Completer,
-        Density,
-        Discriminator,
-        Encoder,
-        Latent,
-        Model,
-        Sampler,
-        Translator,
-    )
-    from genzoo.nearest import Neighbours, neighbours
-    from genzoo.novelty import Outliers, outliers
-    from genzoo.provenance import inspect, reproduce
-    from genzoo.publishing import pull, push
-    from genzoo.samples import Arrays, Images, Origin, Samples
-    from genzoo.seen import features
-    from genzoo.store import save
-    from genzoo.training import Adversarial, Averaged, Batch, Descent, Logs, Trainer, fit
-    from genzoo.verifying import verify
-
 __version__ = VERSION
 
-_HOMES = {
-    "cards": ("load", "names"),
-    "comparing": ("compare",),
-    "completing": ("Completion", "Projection", "inpaint", "project"),
-    "devices": ("one_thread",),
-    "draws": ("Draws",),
-    "errors": (
-        "BadInput",
-        "Failed",
-        "GenzooError",
-        "InvalidModel",
-        "UnknownName",
-        "Unreachable",
-    ),
-    "evaluating": ("evaluate",),
-    "families": ("Family", "hookimpl"),
-    "models": (
-        "Attentive",
-        "Completer",
-        "Density",
-        "Discriminator",
-        "Encoder",
-        "Latent",
-        "Model",
-        "Sampler",
-        "Translator",
-    ),
-    "nearest": ("Neighbours", "neighbours"),
-    "novelty": ("Outliers", "outliers"),
-    "provenance": ("inspect", "reproduce"),
-    "publishing": ("pull", "push"),
-    "samples": ("Arrays", "Images", "Origin", "Samples"),
-    "seen": ("features",),
-    "store": ("save",),
-    "training": ("Adversarial", "Averaged", "Batch", "Descent", "Logs", "Trainer", "fit"),
-    "verifying": ("verify",),
-}
-_HOME = {name: home for home, names_ in _HOMES.items() for name in names_}
 
-__all__ = [
-    "Adversarial",
-    "Arrays",
-    "Attentive",
-    "Averaged",
-    "BadInput",
-    "Batch",
-    "Completer",
-    "Completion",
-    "Density",
-    "Descent",
-    "Discriminator",
-    "Draws",
-    "Encoder",
-    "Failed",
-    "Family",
-    "GenzooError",
-    "Images",
-    "InvalidModel",
-    "Latent",
-    "Logs",
-    "Model",
-    "Neighbours",
-    "Origin",
-    "Outliers",
-    "Projection",
-    "Sampler",
-    "Samples",
-    "Trainer",
-    "Translator",
-    "UnknownName",
-    "Unreachable",
-    "__version__",
-    "compare",
-    "evaluate",
-    "features",
-    "fit",
-    "hookimpl",
-    "inpaint",
-    "inspect",
-    "load",
-    "names",
-    "neighbours",
-    "one_thread",
-    "outliers",
-    "project",
-    "pull",
-    "push",
-    "reproduce",
-    "save",
-    "verify",
-]
+def lazy(
+    package: str, homes: Mapping[str, Sequence[str]], packages: Sequence[str] = ()
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """``__getattr__``, ``__dir__`` and ``__all__`` of a package whose names load when first used.
+
+    ``homes``: for each module of the package the names that it defines; ``packages``: those below
+    it that are attributes too.
+    """
+    home = {name: module for module, names in homes.items() for name in names}
+
+    def get(name: str) -> Any:
+        if name in home:
+            return getattr(import_module(f"{package}.{home[name]}"), name)
+        if name in packages:
+            return import_module(f"{package}.{name}")
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    public = sorted([*home, *packages])
+    return get, lambda: public, public
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'genzoo' has no attribute {name!r}")
-    return getattr(import_module(f"genzoo.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+# One name a line of the public API, by the module that defines it. `__init__.pyi` repeats it for
+# type checkers; a test holds the two against each other.
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "devices": ("one_thread",),
+        "editing.inpainting": ("Completion", "inpaint"),
+        "editing.projection": ("Projection", "project"),
+        "errors": (
+            "BadInput",
+            "Failed",
+            "GenzooError",
+            "InvalidModel",
+            "UnknownName",
+            "Unreachable",
+        ),
+        "evaluation.compare": ("compare",),
+        "evaluation.evaluate": ("evaluate",),
+        "evaluation.neighbours": ("Neighbours", "neighbours"),
+        "evaluation.outliers": ("Outliers", "outliers"),
+        "evaluation.representations": ("extract_features",),
+        "evaluation.verify": ("verify",),
+        "families.family": ("Family", "hookimpl"),
+        "models.abilities": ("Attentive", "Completer", "Density", "Encoder", "Translator"),
+        "models.model": ("Discriminator", "Model"),
+        "models.randomness": ("Draws",),
+        "models.sampler": ("Latent", "Sampler"),
+        "models.samples": ("Arrays", "Images", "Origin", "Samples"),
+        "training": ("Adversarial", "Averaged", "Batch", "Descent", "Logs", "Trainer", "fit"),
+        "zoo.folder": ("save",),
+        "zoo.names": ("load", "names"),
+        "zoo.provenance": ("inspect", "reproduce"),
+        "zoo.publish": ("pull", "push"),
+    },
+    ("data", "editing", "evaluation", "families", "metrics", "testing", "training"),
+)
+__all__ += ["__version__"]

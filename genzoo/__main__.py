@@ -1,6 +1,6 @@
 """``python -m genzoo``, and torchrun's way in: ``torchrun ... -m genzoo train``."""
 
-from genzoo.cli import main
+from genzoo.cli.entry import main
 
 if __name__ == "__main__":
     main()

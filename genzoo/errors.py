@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-from genzoo.tables import printable
+from genzoo.text import printable
 
 
 class GenzooError(Exception):

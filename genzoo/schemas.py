@@ -2,14 +2,39 @@
 
 import json
 import math
-import re
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from genzoo.errors import BadInput, GenzooError, unknown
-from genzoo.tables import printable
+from genzoo.errors import BadInput, GenzooError
+from genzoo.text import printable
+
+
+def fields(schema: "type[Schema]") -> list[dict[str, Any]]:
+    """A schema's fields for people: name, default, what is allowed, what it is."""
+    properties = schema.model_json_schema()["properties"]
+    return [
+        {
+            "name": name,
+            "default": "required" if field.is_required() else field.get_default(),
+            "allowed": _allowed(properties[name]),
+            "about": (field.description or "").replace("\n", " "),
+        }
+        for name, field in schema.model_fields.items()
+    ]
+
+
+def _allowed(rule: dict[str, Any]) -> str:
+    if "anyOf" in rule:
+        return " or ".join(map(_allowed, rule["anyOf"]))
+    if "enum" in rule or "const" in rule:
+        return ", ".join(map(str, rule.get("enum", [rule.get("const")])))
+    low = rule.get("minimum", rule.get("exclusiveMinimum"))
+    high = rule.get("maximum", rule.get("exclusiveMaximum"))
+    if low is None or high is None:
+        kind = rule.get("type", "")
+        return {"boolean": "true, false", "array": "a list"}.get(kind, kind)
+    return f"{'above ' if 'exclusiveMinimum' in rule else ''}{low:g} to {high:g}"
 
 
 def _plain(text: str) -> str:
@@ -77,63 +102,6 @@ def read_json(text: str | bytes, where: str, error: type[GenzooError] = BadInput
     except (ValueError, RecursionError) as failure:
         reason = str(failure).splitlines()[0][:200] or type(failure).__name__
         raise error(f"{where} is not valid JSON: {reason}") from None
-
-
-def pyramid(shape: tuple[int, ...], width: int) -> tuple[list[int], int]:
-    """Feature maps from a picture of this ``shape`` inwards, and the side of the smallest.
-
-    At each level the maps double and their sides halve, down to 4 to 7. Raises BadInput where the
-    picture is not square, or its side not 4 to 7 times a power of two.
-    """
-    side, levels = shape[-1], 0
-    while side % 2 == 0 and side > 7:
-        side, levels = side // 2, levels + 1
-    square = len(shape) == 3 and shape[1] == shape[2]
-    if not (square and 4 <= side <= 7 and 1 <= levels <= 5):
-        sizes = "x".join(map(str, shape))
-        raise BadInput(f"convolutions take squares, 4 to 7 times a power of two, got {sizes}")
-    return [width * 2**i for i in range(levels)], side
-
-
-def assignments(pairs: Iterable[str]) -> dict[str, Any]:
-    """``["width=64", "loss=hinge"]`` as ``{"width": 64, "loss": "hinge"}``."""
-    values = {}
-    for pair in pairs:
-        key, sign, text = pair.partition("=")
-        if not sign or not key.strip():
-            raise BadInput(f"--set takes key=value, got {pair!r}")
-        if key.strip() in values:
-            raise BadInput(f"--set gives {key.strip()} twice")
-        values[key.strip()] = _value(text.strip())
-    return values
-
-
-def divide(
-    values: dict[str, Any], schemas: dict[str, type[Schema]], hint: str
-) -> dict[str, dict[str, Any]]:
-    """Each of ``values`` to the first of ``schemas`` that has a field of that name."""
-    parts: dict[str, dict[str, Any]] = {name: {} for name in schemas}
-    fields = {f: name for name, s in reversed(schemas.items()) for f in s.model_fields}
-    for key, value in values.items():
-        if key not in fields:
-            raise unknown("field", key, fields, hint)
-        parts[fields[key]][key] = value
-    return parts
-
-
-# Numbers as people write them and JSON does not: .5 and 2.
-_SHORT = re.compile(r"^[+-]?(\d+\.|\.\d+)$")
-
-
-def _value(text: str) -> Any:
-    if text in ("True", "False"):
-        return text == "True"
-    if _SHORT.match(text):
-        return float(text)
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import nn
 
 import genzoo
 from genzoo import families
+from genzoo.families import registry
 from genzoo.schemas import Count, Schema
 
 
@@ -46,7 +47,7 @@ def install(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     for name in ("GENZOO_DISABLE_PLUGINS", "GENZOO_STRICT_PLUGINS"):
         monkeypatch.delenv(name, raising=False)
-    families._load.cache_clear()
+    registry._load.cache_clear()
     before = {*sys.modules}
 
     def add(kind, name, source, package=None, summary="made for a test", keywords=""):
@@ -62,7 +63,7 @@ def install(tmp_path, monkeypatch):
         return module
 
     yield add
-    families._load.cache_clear()
+    registry._load.cache_clear()
     for name in {*sys.modules} - before:
         if str(site) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]

@@ -13,9 +13,13 @@ import yaml
 from PIL import Image
 
 import genzoo
-from genzoo import cards, families, store
+from genzoo import families
 from genzoo.errors import BadInput, Failed, InvalidModel, UnknownName, Unreachable
-from genzoo.models import Latent
+from genzoo.families import registry
+from genzoo.models.sampler import Latent
+from genzoo.zoo import card as cards
+from genzoo.zoo import folder as folders
+from genzoo.zoo import manifest, names
 
 SCORE = {"name": "fd-mnist", "value": 12.5, "protocol": {"n": 1000, "seed": 0}}
 
@@ -24,7 +28,7 @@ SCORE = {"name": "fd-mnist", "value": 12.5, "protocol": {"n": 1000, "seed": 0}}
 def home(tmp_path, monkeypatch):
     """A shelf of cards, empty."""
     (tmp_path / "cards").mkdir()
-    monkeypatch.setattr(cards, "home", lambda: tmp_path / "cards")
+    monkeypatch.setattr(names, "home", lambda: tmp_path / "cards")
     return tmp_path / "cards"
 
 
@@ -40,7 +44,7 @@ def shelve(home, card, /, **changes):
         "weights_sha256": "0" * 64,
     }
     (home / card).mkdir()
-    (home / card / store.CONFIG).write_text(json.dumps(values | changes))
+    (home / card / manifest.CONFIG).write_text(json.dumps(values | changes))
 
 
 def tiny(family="vae"):
@@ -51,7 +55,7 @@ def tiny(family="vae"):
 
 @pytest.fixture
 def folder(tmp_path):
-    return store.save(tiny(), tmp_path / "mine", data="digits", licence="mit")
+    return folders.save(tiny(), tmp_path / "mine", data="digits", licence="mit")
 
 
 # ---------------------------------------------------------------------------------------- find
@@ -63,28 +67,28 @@ def folder(tmp_path):
 )
 def test_text_that_looks_like_a_folder_is_one(home, name):
     shelve(home, "vae")
-    assert cards.find(name) == Path(name)
+    assert names.find(name) == Path(name)
 
 
 @pytest.mark.parametrize("name", ["vae", "owner/name", "my cards", "~x"])
 def test_a_path_is_a_folder(home, name):
     shelve(home, "vae")
-    assert cards.find(Path("x") / name) == Path("x") / name
+    assert names.find(Path("x") / name) == Path("x") / name
 
 
 def test_a_bare_path_is_a_folder(home):
     shelve(home, "vae")
-    assert cards.find(Path("vae")) == Path("vae")
+    assert names.find(Path("vae")) == Path("vae")
 
 
 def test_a_tilde_is_home(home, monkeypatch):
     monkeypatch.setenv("HOME", "/somebody")
-    assert cards.find("~/vae") == Path("/somebody/vae")
+    assert names.find("~/vae") == Path("/somebody/vae")
 
 
 def test_nobodys_home_is_refused(home):
     with pytest.raises(BadInput, match="no-such-user"):
-        cards.find("~no-such-user/vae")
+        names.find("~no-such-user/vae")
 
 
 @pytest.mark.parametrize(
@@ -92,51 +96,51 @@ def test_nobodys_home_is_refused(home):
 )
 def test_owner_and_name_are_on_the_hub(home, name):
     with pytest.raises(Unreachable, match=f"{name.partition('@')[0]}.*the Hub is not asked"):
-        cards.find(name)
+        names.find(name)
 
 
 def test_a_card_is_found_by_its_name(home):
     shelve(home, "vae-digits")
-    assert cards.find("vae-digits") == home / "vae-digits"
+    assert names.find("vae-digits") == home / "vae-digits"
 
 
 def test_a_family_is_its_default(home):
     shelve(home, "vae-digits")
-    assert cards.find("vae") == home / "vae-digits"
+    assert names.find("vae") == home / "vae-digits"
 
 
 @pytest.mark.parametrize("name", [None, 3, ["vae"], b"vae"])
 def test_what_is_no_name_is_refused(home, name):
     with pytest.raises(BadInput, match=f"a name or a folder, got an? {type(name).__name__}"):
-        cards.find(name)
+        names.find(name)
 
 
 def test_a_family_that_is_off_or_gone_says_so(home, monkeypatch):
     monkeypatch.setenv("GENZOO_DISABLE_PLUGINS", "genzoo-vae")
-    families._load.cache_clear()
+    registry._load.cache_clear()
     with pytest.raises(Failed, match="the family 'vae' is disabled"):
-        cards.find("vae")
+        names.find("vae")
     monkeypatch.setattr(families, "required", lambda: {"genzoo-ghost"})
     with pytest.raises(UnknownName, match="pip install genzoo-ghost"):
-        cards.find("ghost")
-    families._load.cache_clear()
+        names.find("ghost")
+    registry._load.cache_clear()
 
 
 def test_a_card_is_preferred_to_a_family(home):
     shelve(home, "vae-mnist", data="mnist")
     shelve(home, "vae", data="celeba")
-    assert cards.find("vae") == home / "vae"
+    assert names.find("vae") == home / "vae"
 
 
 def test_the_disk_does_not_decide(home, monkeypatch, tmp_path):
     """A folder of the same name beside you is no card, and hides none."""
-    store.save(tiny(), tmp_path / "near" / "mine")
+    folders.save(tiny(), tmp_path / "near" / "mine")
     (tmp_path / "near" / "vae-digits").mkdir()
     monkeypatch.chdir(tmp_path / "near")
     shelve(home, "vae-digits")
-    assert cards.find("vae-digits") == home / "vae-digits"
+    assert names.find("vae-digits") == home / "vae-digits"
     with pytest.raises(UnknownName, match=r"a folder is written \./mine"):
-        cards.find("mine")
+        names.find("mine")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +149,7 @@ def test_the_disk_does_not_decide(home, monkeypatch, tmp_path):
 def test_unknown_names(home, name):
     shelve(home, "vae-digits")
     with pytest.raises(UnknownName, match="no model is called") as caught:
-        cards.find(name)
+        names.find(name)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 500
 
@@ -154,21 +158,21 @@ def test_unknown_names_show_near_ones(home):
     shelve(home, "vae-digits")
     shelve(home, "dcgan-digits")
     with pytest.raises(UnknownName, match="did you mean vae-digits or dcgan-digits"):
-        cards.find("vea-digits")
+        names.find("vea-digits")
     with pytest.raises(UnknownName, match="did you mean dcgan"):
-        cards.find("dcgam")
+        names.find("dcgam")
 
 
 def test_what_is_no_card_is_not_listed(home):
     shelve(home, "vae-digits")
     (home / "empty").mkdir()
     (home / "notes.txt").write_text("")
-    assert cards.names() == ["vae-digits"]
+    assert names.names() == ["vae-digits"]
 
 
 def test_in_a_checkout_cards_are_beside_pyproject():
     root = Path(__file__).parents[1]
-    assert cards.home() == root / "model_cards"
+    assert names.home() == root / "model_cards"
 
 
 # ------------------------------------------------------------------------------------- default
@@ -190,31 +194,31 @@ def test_in_a_checkout_cards_are_beside_pyproject():
 def test_the_default_of_a_family(home, shelf, first):
     for name, facts in shelf.items():
         shelve(home, name, **facts)
-    assert cards.default("vae") == first
+    assert names.default("vae") == first
 
 
 def test_a_family_without_a_model(home):
     shelve(home, "dcgan-mnist", family="dcgan")
     with pytest.raises(UnknownName, match="vae has no model yet; train one: genzoo train vae"):
-        cards.find("vae")
+        names.find("vae")
 
 
 # ---------------------------------------------------------------------------------------- load
 
 
 def test_load_by_name_and_by_folder(home, folder):
-    store.save(tiny(), home / "vae-digits")
-    by_name, by_folder = cards.load("vae-digits", device="cpu"), cards.load(folder, device="cpu")
+    folders.save(tiny(), home / "vae-digits")
+    by_name, by_folder = names.load("vae-digits", device="cpu"), names.load(folder, device="cpu")
     assert torch.equal(by_name.sample(2).tensor, by_folder.sample(2).tensor)
     assert by_name.origin.model == "vae-digits"
 
 
 def test_load_passes_verify_on(folder):
-    values = json.loads((folder / store.CONFIG).read_text())
-    (folder / store.CONFIG).write_text(json.dumps(values | {"weights_sha256": "0" * 64}))
+    values = json.loads((folder / manifest.CONFIG).read_text())
+    (folder / manifest.CONFIG).write_text(json.dumps(values | {"weights_sha256": "0" * 64}))
     with pytest.raises(InvalidModel, match="hash"):
-        cards.load(folder, device="cpu")
-    cards.load(folder, device="cpu", verify=False)
+        names.load(folder, device="cpu")
+    names.load(folder, device="cpu", verify=False)
 
 
 # ------------------------------------------------------------------------------------- metrics
@@ -248,7 +252,7 @@ def test_broken_metrics(folder, content, says):
 
 
 def test_metrics_are_read_from_a_small_regular_file_alone(folder):
-    (folder / "metrics.json").write_bytes(b" " * (store.LARGEST_JSON + 1))
+    (folder / "metrics.json").write_bytes(b" " * (manifest.LARGEST_JSON + 1))
     with pytest.raises(InvalidModel, match="is larger than 1048576 bytes"):
         cards.read_metrics(folder)
     (folder / "metrics.json").unlink()
@@ -268,12 +272,12 @@ def test_a_line_of_the_list(folder):
     line = cards.card(folder)
     assert (line.name, line.family, line.data, line.licence) == ("mine", "vae", "digits", "mit")
     assert line.score == "fd-mnist 12.5 bits"
-    assert line.bytes == (folder / store.WEIGHTS).stat().st_size
+    assert line.bytes == (folder / manifest.WEIGHTS).stat().st_size
 
 
 def test_the_list_has_all(home):
-    store.save(tiny(), home / "b")
-    store.save(tiny("dcgan"), home / "a")
+    folders.save(tiny(), home / "b")
+    folders.save(tiny("dcgan"), home / "a")
     assert [(c.name, c.family) for c in cards.table()] == [("a", "dcgan"), ("b", "vae")]
 
 
@@ -340,7 +344,7 @@ def test_a_fingerprint_that_would_fill_the_memory_is_not_unpacked():
 def test_complete_writes_what_stands_beside_the_weights(folder):
     cards.complete(folder)
     metrics = cards.read_metrics(folder)
-    model = store.load(folder, "cpu")
+    model = folders.load(folder, "cpu")
     assert cards.distance(model, metrics["fingerprint"]) == (0, 0)
     assert metrics["scores"] == []
     assert metrics["speed"]["seconds_for_16"] > 0
@@ -350,16 +354,16 @@ def test_complete_writes_what_stands_beside_the_weights(folder):
     readme = (folder / "README.md").read_text()
     assert "![uncurated samples, seed 0](samples.png)" in readme
     assert "seconds for 16 samples" in readme
-    assert {p.name for p in folder.iterdir()} <= set(store.FILES)
+    assert {p.name for p in folder.iterdir()} <= set(manifest.FILES)
 
 
 # --------------------------------------------------------------------------------------- README
 
 
 def rendered(folder, **changes):
-    values = json.loads((folder / store.CONFIG).read_text()) | changes
-    (folder / store.CONFIG).write_text(json.dumps(values))
-    return cards.render(store.read_manifest(folder), {"scores": [SCORE]}, False)
+    values = json.loads((folder / manifest.CONFIG).read_text()) | changes
+    (folder / manifest.CONFIG).write_text(json.dumps(values))
+    return cards.render(manifest.read_manifest(folder), {"scores": [SCORE]}, False)
 
 
 def front(readme):
@@ -415,9 +419,9 @@ def test_an_unknown_licence_is_another(folder):
 
 def test_terms_of_restricted_data_are_on_the_card_and_said_once(folder, home, caplog):
     shelve(home, "x")
-    named = store.read_manifest(folder)
-    terms = {"licence": cards.RESTRICTED, "terms": "non-commercial research only", "data": "celeba"}
-    (folder / store.CONFIG).write_bytes(store.manifest_bytes(named.model_copy(update=terms)))
+    named = manifest.read_manifest(folder)
+    terms = {"licence": names.RESTRICTED, "terms": "non-commercial research only", "data": "celeba"}
+    (folder / manifest.CONFIG).write_bytes(manifest.manifest_bytes(named.model_copy(update=terms)))
     for _ in range(2):
         genzoo.load(folder, device="cpu")
     assert caplog.messages == ["mine was trained on data with terms: non-commercial research only"]
@@ -478,6 +482,6 @@ def test_the_readme_says_how_it_was_made(folder):
 
 
 def test_no_scores_are_said_to_be_missing(folder):
-    readme = cards.render(store.read_manifest(folder), {}, True)
+    readme = cards.render(manifest.read_manifest(folder), {}, True)
     assert "Not measured yet." in readme
     assert "![uncurated samples, seed 0](samples.png)" in readme

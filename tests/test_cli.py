@@ -21,10 +21,13 @@ import torch
 from PIL import Image
 
 import genzoo
-from genzoo import cards, families, sampling
+from genzoo import families
 from genzoo.cli import run
 from genzoo.cli.app import Ticker
-from genzoo.samples import Samples
+from genzoo.families import registry
+from genzoo.models import writing
+from genzoo.models.samples import Samples
+from genzoo.zoo import names as model_names
 
 COMMAND = [sys.executable, "-c", "import genzoo.cli; genzoo.cli.main()"]
 # A conditional family of points, and one that cannot be loaded.
@@ -79,7 +82,7 @@ def models(tmp_path_factory):
         (folder / "no-weights").mkdir()
         (folder / "no-weights/config.json").write_bytes((folder / "tiny/config.json").read_bytes())
         yield folder
-    families._load.cache_clear()
+    registry._load.cache_clear()
 
 
 @pytest.fixture
@@ -297,7 +300,7 @@ def test_what_the_machine_refuses_is_one_line(raised, code, said, call, monkeypa
     def fail(*arguments, **options):
         raise raised
 
-    monkeypatch.setattr(sampling, "write", fail)
+    monkeypatch.setattr(writing, "write", fail)
     got, out, err = call("sample MODELS/tiny")
     assert (got, out, err.count("\n")) == (code, "", 1)
     assert said in err
@@ -307,7 +310,7 @@ def test_a_bug_is_not_dressed_up(call, monkeypatch):
     def fail(*arguments, **options):
         raise AssertionError("a bug")
 
-    monkeypatch.setattr(sampling, "write", fail)
+    monkeypatch.setattr(writing, "write", fail)
     with pytest.raises(AssertionError, match="a bug"):
         call("sample MODELS/tiny")
 
@@ -334,7 +337,7 @@ def strict(text):
 @pytest.fixture
 def published(call, models, monkeypatch):
     """``call``, where the models of the test are those that come along."""
-    monkeypatch.setattr(cards, "home", lambda: models)
+    monkeypatch.setattr(model_names, "home", lambda: models)
     (models / "no-weights/config.json").rename(models / "no-weights/config.old")
     yield call
     (models / "no-weights/config.old").rename(models / "no-weights/config.json")
@@ -482,7 +485,7 @@ def test_points_have_a_default_of_their_own(call):
 
 def test_a_folder_takes_any_number(call, models, monkeypatch):
     """A file each, the record of all, and never more than two batches in memory."""
-    alive, most, write = weakref.WeakSet(), 0, sampling.write
+    alive, most, write = weakref.WeakSet(), 0, writing.write
 
     def watched(parts, *more, **options):
         def counted():
@@ -494,7 +497,7 @@ def test_a_folder_takes_any_number(call, models, monkeypatch):
 
         return write(counted(), *more, **options)
 
-    monkeypatch.setattr(sampling, "write", watched)
+    monkeypatch.setattr(writing, "write", watched)
     code, out, err = call("sample MODELS/tiny -n 300 --seed 5 --start 10 -o many --json")
     assert (code, err) == (0, "")
     assert most <= 2

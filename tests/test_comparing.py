@@ -12,11 +12,17 @@ import torch
 from PIL import Image
 
 import genzoo
-from genzoo import cards, cli, comparing, families, report, runs, store
+from genzoo import cli, families
+from genzoo.data import catalogue
 from genzoo.errors import BadInput, UnknownName
-from genzoo.metrics import scores as scored
+from genzoo.evaluation import compare, comparison
+from genzoo.metrics import score as scoring
 from genzoo.metrics import subjects
-from genzoo.metrics.references import Real
+from genzoo.metrics.real_data import Real
+from genzoo.runs import launch
+from genzoo.zoo import folder as store
+from genzoo.zoo import manifest as manifests
+from genzoo.zoo import names as model_names
 
 LEAST = 1280
 USUAL = ("fd", "kd", "precision", "recall", "cs", "modes", "sharpness")
@@ -74,8 +80,10 @@ def test_it_says_the_same_again_whatever_the_order(found):
 def test_more_training_wins(tmp_path):
     """The same model after 30 steps and after 600."""
     for name, steps in (("early", 30), ("late", 600)):
-        dataset = runs.open_data("digits", {})
-        runs.start("vae", dataset, tmp_path / name, named="digits", steps=steps, device="cpu").go()
+        dataset = catalogue.open_data("digits", {})
+        launch.start(
+            "vae", dataset, tmp_path / name, named="digits", steps=steps, device="cpu"
+        ).go()
     names = [tmp_path / name for name in ("early", "late")]
     found = genzoo.compare(*names, data="mnist", n=LEAST, device="cpu")
     assert found.verdicts["fd-mnist"] == found.verdicts["kd-mnist"] == ("worse", "better")
@@ -91,7 +99,7 @@ def test_it_prints_as_a_table_and_shows_as_one_line(found):
 
 def test_the_speed_of_each_is_told(found):
     for entrant in found.entrants:
-        assert len(entrant.seconds) == comparing.ROUNDS
+        assert len(entrant.seconds) == compare.ROUNDS
         assert 0 < entrant.milliseconds < 1000
 
 
@@ -120,14 +128,14 @@ def test_a_model_without_the_ability_has_no_score(unlike):
 
 
 def test_the_page_shows_every_protocol_and_what_the_cards_say(unlike, found):
-    page = report.page(unlike)
+    page = comparison.page(unlike)
     assert "data digits" in page
     assert html.escape("features genzoo's classifier of mnist") in page
     for entrant in found.entrants:
         for score in entrant.carded:
             if score["name"] not in found.scores:
-                assert score["name"] in report.page(found)
-    assert report.picture(unlike).startswith(b"\x89PNG")
+                assert score["name"] in comparison.page(found)
+    assert comparison.picture(unlike).startswith(b"\x89PNG")
 
 
 def test_what_none_of_them_can_be_measured_by_says_why():
@@ -142,7 +150,7 @@ def test_unlike_protocols_are_said_and_not_ranked(found):
     one, other = found.scores["fd-mnist"]
     other = replace(other, protocol={**other.protocol, "features_sha256": "0" * 64})
     scores = {**found.scores, "fd-mnist": (one, other)}
-    verdicts = {**found.verdicts, "fd-mnist": tuple(scored.verdicts([one, other]))}
+    verdicts = {**found.verdicts, "fd-mnist": tuple(scoring.verdicts([one, other]))}
     told = replace(found, scores=scores, verdicts=verdicts)
     assert told.verdicts["fd-mnist"] == ("not ranked", "not ranked")
     assert "fd-mnist: not ranked, as the protocols differ: features_sha256" in str(told)
@@ -155,7 +163,7 @@ def test_unlike_protocols_are_said_and_not_ranked(found):
 def shelf(tmp_path, monkeypatch):
     """Cards of two families on two data sets, one of which has no features."""
     home = tmp_path / "cards"
-    monkeypatch.setattr(cards, "home", lambda: home)
+    monkeypatch.setattr(model_names, "home", lambda: home)
     for seed, (name, data) in enumerate(
         [("vae-celeba", "celeba"), ("vae-mnist", "mnist"), ("vae-digits", "digits")]
     ):
@@ -165,18 +173,18 @@ def shelf(tmp_path, monkeypatch):
         told = {**values, "name": f"dcgan-{data}", "data": data, "weights_sha256": f"{i}" * 64}
         (home / f"dcgan-{data}").mkdir()
         manifest = {"format": 1, "plugin_version": "0.1.0", **told}
-        (home / f"dcgan-{data}" / store.CONFIG).write_text(json.dumps(manifest))
+        (home / f"dcgan-{data}" / manifests.CONFIG).write_text(json.dumps(manifest))
     return home
 
 
 def test_the_preferred_data_set_is_taken_and_the_others_are_named(shelf):
-    folders, data, why = comparing.chosen(["vae", "dcgan"])
+    folders, data, why = compare.chosen(["vae", "dcgan"])
     assert (list(folders), data) == (["vae-mnist", "dcgan-mnist"], "mnist")
     assert "--data celeba" in why
 
 
 def test_data_chooses(shelf):
-    folders, data, why = comparing.chosen(["vae", "dcgan"], "celeba")
+    folders, data, why = compare.chosen(["vae", "dcgan"], "celeba")
     assert (list(folders), data, why) == (
         ["vae-celeba", "dcgan-celeba"],
         "celeba",
@@ -185,32 +193,32 @@ def test_data_chooses(shelf):
 
 
 def test_a_card_decides_for_the_family_beside_it(shelf):
-    folders, data, _ = comparing.chosen(["vae", "dcgan-celeba"])
+    folders, data, _ = compare.chosen(["vae", "dcgan-celeba"])
     assert (list(folders), data) == (["vae-celeba", "dcgan-celeba"], "celeba")
 
 
 def test_nothing_in_common_names_what_each_was_trained_on(shelf):
     with pytest.raises(BadInput, match=r"vae-celeba on celeba, dcgan-mnist on mnist; --data"):
-        comparing.chosen(["vae-celeba", "dcgan-mnist"])
+        compare.chosen(["vae-celeba", "dcgan-mnist"])
 
 
 def test_a_family_without_a_model_on_the_data_says_what_it_has(shelf):
     for card in ("dcgan-mnist", "dcgan-digits"):
-        (shelf / card / store.CONFIG).unlink()
+        (shelf / card / manifests.CONFIG).unlink()
     with pytest.raises(BadInput, match="dcgan has no model trained on mnist, only on celeba"):
-        comparing.chosen(["vae", "dcgan"], "mnist")
+        compare.chosen(["vae", "dcgan"], "mnist")
 
 
 def test_a_family_without_any_model_says_how_to_get_one(shelf):
     for card in shelf.glob("dcgan-*"):
-        (card / store.CONFIG).unlink()
+        (card / manifests.CONFIG).unlink()
     with pytest.raises(UnknownName, match="genzoo train dcgan"):
-        comparing.chosen(["vae", "dcgan"])
+        compare.chosen(["vae", "dcgan"])
 
 
 def test_folders_of_one_name_are_told_apart(tmp_path):
     folders = [tiny(tmp_path / str(i) / "mine", i) for i in range(2)]
-    chosen, _, _ = comparing.chosen(folders)
+    chosen, _, _ = compare.chosen(folders)
     assert list(chosen) == ["mine", str(folders[1])]
 
 
@@ -268,7 +276,7 @@ def test_samples_of_another_shape_are_refused(tmp_path):
 
 def test_what_does_not_sample_is_refused(density, tmp_path, monkeypatch):
     one, two = tiny(tmp_path / "one"), tiny(tmp_path / "two", 1)
-    monkeypatch.setattr(cards, "load", lambda *_, **__: density)
+    monkeypatch.setattr(model_names, "load", lambda *_, **__: density)
     with pytest.raises(BadInput, match="one does not sample: it is a ToyDensity"):
         genzoo.compare(one, two)
 
@@ -292,7 +300,7 @@ class Page(HTMLParser):
 
 def test_the_folder_holds_a_page_a_picture_and_the_record(found, tmp_path):
     folder = found.save(tmp_path / "deep" / "down")
-    assert sorted(p.name for p in folder.iterdir()) == sorted(report.FILES)
+    assert sorted(p.name for p in folder.iterdir()) == sorted(comparison.FILES)
     assert json.loads((folder / "compare.json").read_text()) == json.loads(
         json.dumps(found.record())
     )
@@ -319,7 +327,7 @@ def test_the_page_is_one_file_and_holds_every_number(found, tmp_path):
 def test_names_cannot_write_into_the_page(tmp_path):
     folders = [tiny(tmp_path / name, i) for i, name in enumerate(["<b>bold", "mine"])]
     found = genzoo.compare(*folders, n=LEAST, device="cpu")
-    text = report.page(found)
+    text = comparison.page(found)
     assert "<b>" not in text
     assert html.escape("<b>bold") in text
 

@@ -10,11 +10,13 @@ import torch
 from PIL import Image
 
 import genzoo
-from genzoo import cards, completing, data, masks, store
+from genzoo import data
 from genzoo.cli import run
-from genzoo.completing import Opponent
+from genzoo.editing import masks, projection
+from genzoo.editing.projection import Opponent
 from genzoo.errors import BadInput
-from genzoo.metrics import similarity
+from genzoo.metrics.statistics import similarity
+from genzoo.zoo import folder, names
 
 QUICK = {"steps": 20, "restarts": 2}
 
@@ -71,7 +73,7 @@ def test_a_sample_finds_its_way_home(latent):
 
 def test_adam_is_what_the_paper_has():
     """Slopes 1 and 3: means 0.1 (0.9 + 3) / 0.19, of squares 0.001 (0.999 + 9) / 0.001999."""
-    down = completing.Adam(torch.zeros(1))
+    down = projection.Adam(torch.zeros(1))
     assert down(torch.ones(1)).item() == pytest.approx(1, abs=1e-5)
     second = (0.39 / 0.19) / (0.009999 / 0.001999) ** 0.5
     assert down(torch.full((1,), 3.0)).item() == pytest.approx(second, abs=1e-4)
@@ -145,8 +147,8 @@ def test_the_discriminator_has_its_say(latent):
 
 def test_a_discriminator_is_read_only_where_it_has_a_say(tmp_path, monkeypatch):
     read = []
-    real = store.load_discriminator
-    monkeypatch.setattr(store, "load_discriminator", lambda *a: read.append(a) or real(*a))
+    real = folder.load_discriminator
+    monkeypatch.setattr(folder, "load_discriminator", lambda *a: read.append(a) or real(*a))
     x = torch.zeros(1, 1, 28, 28)
     assert genzoo.project("dcgan-mnist", x, steps=0, weight=0).game == ""
     assert read == []
@@ -418,9 +420,9 @@ def test_bad_commands_are_one_line(here, capsys, words, text):
 
 
 def test_having_names_cards_by_what_they_can():
-    assert "pixelcnn-mnist" in cards.able(genzoo.Completer)
-    assert "cyclegan-hair" not in cards.able(genzoo.Latent, genzoo.Completer)
-    assert completing.able(genzoo.Attentive) == "sagan-cifar10 can"
+    assert "pixelcnn-mnist" in names.able(genzoo.Completer)
+    assert "cyclegan-hair" not in names.able(genzoo.Latent, genzoo.Completer)
+    assert projection.able(genzoo.Attentive) == "sagan-cifar10 can"
 
 
 def test_an_animation_is_no_mask(tmp_path):

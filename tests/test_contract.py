@@ -12,8 +12,9 @@ import torch
 from genzoo import cli, data, families, testing
 from genzoo.data import Rows
 from genzoo.errors import BadInput, UnknownName
-from genzoo.metrics import kinds
-from genzoo.metrics.scores import Found, SampleMetric
+from genzoo.metrics import registry
+from genzoo.metrics.metric import SampleMetric
+from genzoo.metrics.score import Found
 from genzoo.testing import dataset
 
 
@@ -143,7 +144,7 @@ NEEDY = {"elbo": 3, "iwae": 3, "labels": 3, "variety": 3, "translated": 3, "prob
 def test_metric_keeps_the_contract(name):
     outcome = testing.outcome(name, "metric")
     assert outcome.broken == {}
-    sees = issubclass(kinds.kind(name), SampleMetric)
+    sees = issubclass(registry.kind(name), SampleMetric)
     assert len(outcome.held) == 9 - (0 if sees else 4) - NEEDY.get(name, 0)
 
 
@@ -213,9 +214,9 @@ WRONG_METRICS = {
 @pytest.mark.parametrize("check", testing.checks("metric"))
 def test_contract_notices_a_wrong_metric(check, monkeypatch):
     wrong, said = WRONG_METRICS[check]
-    monkeypatch.setitem(kinds.OWN, "bright", Bright)
+    monkeypatch.setitem(registry.OWN, "bright", Bright)
     assert testing.run(check, "bright", "metric") is None
-    monkeypatch.setitem(kinds.OWN, "bright", wrong)
+    monkeypatch.setitem(registry.OWN, "bright", wrong)
     with pytest.raises(testing.Broken, match=said):
         testing.run(check, "bright", "metric")
 

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genzoo import data
-from genzoo.metrics import standard
-from genzoo.metrics.references import Real
+from genzoo.metrics import sample_metrics
+from genzoo.metrics.real_data import Real
 
 IMAGES = 2560
 FOREIGN = {"mnist": "fashion-mnist", "fashion-mnist": "mnist"}
@@ -56,7 +56,7 @@ def damaged(name: str, x: Tensor, other: Tensor, level: float) -> Tensor:
 def experiment(name: str) -> dict[str, list[tuple[float, float, float]]]:
     """(level, Frechet distance, class score) of undamaged and damaged test images, by damage."""
     real = Real(name, groups=1)
-    fd, score = standard.Frechet(real), standard.ClassScore(real)
+    fd, score = sample_metrics.Frechet(real), sample_metrics.ClassScore(real)
     rows = np.random.RandomState(0).permutation(10_000)[:IMAGES]
     x = data.open(name, "test").batch(rows)
     other = data.open(FOREIGN[name], "test").batch(rows)

@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 from genzoo import data
+from genzoo.data import cache, celeba, decoding, standard
 from genzoo.errors import BadInput, Failed, UnknownName, Unreachable
 from genzoo.files import locked
 
@@ -182,7 +183,7 @@ def test_a_zip_is_split_as_its_folder_is(tmp_path):
 
 def test_an_empty_split_is_refused(tmp_path):
     fill(tmp_path / "set", ["1.png"], 4, 4)
-    full = data.pictures.part_of((tmp_path / "set" / "1.png").read_bytes())
+    full = decoding.part_of((tmp_path / "set" / "1.png").read_bytes())
     empty = "test" if full == "train" else "train"
     with pytest.raises(BadInput, match=f"falls into its {empty} split"):
         data.open(tmp_path / "set", empty)
@@ -429,7 +430,7 @@ def forbid_decoding(monkeypatch):
     def never(*_):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(data.cache, "_make", never)
+    monkeypatch.setattr(cache, "_make", never)
 
 
 def test_a_set_is_decoded_once(tmp_path, monkeypatch):
@@ -801,7 +802,7 @@ def test_mnist_binarized_from_either_of_its_files(tmp_path):
 
 
 def test_cifar_from_zips_folders_and_binaries(tmp_path):
-    names = [f"{c}/{n}.png" for c in data.named.THINGS for n in "12"]
+    names = [f"{c}/{n}.png" for c in standard.THINGS for n in "12"]
     fill(tmp_path / "f" / "cifar10" / "train", names, 4, 4, 3)
     (tmp_path / "z" / "cifar10_lossless").mkdir(parents=True)
     for part in (0, 1):
@@ -848,7 +849,7 @@ def test_celeba_crops_the_aligned_faces_and_keeps_its_attributes(tmp_path):
 
 def test_the_official_partition_of_the_whole_celeba():
     names = [f"{n:06}.jpg" for n in range(1, 202_600)]
-    train, test = (data.named.face_choice(split, names).names for split in ("train", "test"))
+    train, test = (celeba.face_choice(split, names).names for split in ("train", "test"))
     assert (len(train), train[-1]) == (162_770, "162770.jpg")
     assert (len(test), test[0]) == (19_962, "182638.jpg")
 
@@ -885,7 +886,7 @@ def test_a_download_that_fails_says_how_to_give_the_files(monkeypatch, error):
 
 
 def test_with_a_root_nothing_is_downloaded(tmp_path, monkeypatch):
-    monkeypatch.setattr(data.named, "_fetch", lambda *_: pytest.fail("downloaded"))
+    monkeypatch.setattr(standard, "_fetch", lambda *_: pytest.fail("downloaded"))
     with pytest.raises(BadInput, match=r"no files of mnist in .*expected mnist/MNIST/raw"):
         data.open("mnist", root=tmp_path)
 

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genzoo import cli, demo, provenance
+from genzoo import cli
+from genzoo.demo import page as demo_page
 from genzoo.errors import BadInput
+from genzoo.zoo import provenance
 
 MODELS = ["gan-mnist", "vae-mnist", "pixelcnn-mnist", "cgan-mnist", "cyclegan-hair"]
 chromium = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -280,4 +282,4 @@ def test_what_is_painted_is_unknown():
     assert known[:, 14:].all()
     with pytest.raises(BadInput, match="nothing is painted over"):
         _painted({"background": ground, "layers": []}, (3, 28, 28))
-    assert demo.LOOPBACK == "127.0.0.1"
+    assert demo_page.LOOPBACK == "127.0.0.1"

@@ -9,10 +9,11 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import genzoo
-from genzoo import data, directions, families, walking
+from genzoo import data, families
 from genzoo.cli import run
+from genzoo.editing import directions, walks
 from genzoo.errors import BadInput, UnknownName
-from genzoo.metrics import features
+from genzoo.features import classifiers
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_a_direction_of_picks_is_the_difference_of_their_means(latent):
 def test_a_direction_of_samples_is_that_of_the_judges_two_halves(digits):
     found = directions.of_samples(digits, "7", n=300, seed=2)
     judge, drawn = directions.Judge("mnist", "7"), digits.sample(300, seed=2)
-    seen = features.Small("mnist")
+    seen = classifiers.Small("mnist")
     is_seven = seen.logits(seen(drawn.tensor)).argmax(1) == 7
     codes = digits.codes(300, seed=2)
     expected = codes[is_seven].mean(0) - codes[~is_seven].mean(0)
@@ -271,4 +272,4 @@ def test_conditional_models_are_steered_within_a_class():
     found = directions.of_picks(model, "0:3,13", "0:23", label=3)
     moved = directions.along(model, found, "0:3,13", alphas=[0, 1])
     assert moved.labels.tolist() == [3] * 4
-    assert walking.pick(model, "0:3").labels.tolist() == [3]
+    assert walks.pick(model, "0:3").labels.tolist() == [3]

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from genzoo.errors import BadInput
-from genzoo.metrics import neighbours
-from genzoo.metrics.distances import (
+from genzoo.metrics.statistics import nearest as metrics_statistics_nearest
+from genzoo.metrics.statistics.distances import (
     class_score,
     factored,
     frechet,
@@ -36,8 +36,8 @@ def rectified(n, width=64, seed=0, shift=0.0):
 @pytest.fixture
 def thin(monkeypatch):
     """Strips and chunks of a few rows, so that small clouds take many of them."""
-    monkeypatch.setattr(neighbours, "_STRIP", 700)
-    monkeypatch.setattr(neighbours, "_CHUNK", 150)
+    monkeypatch.setattr(metrics_statistics_nearest, "_STRIP", 700)
+    monkeypatch.setattr(metrics_statistics_nearest, "_CHUNK", 150)
 
 
 def by_eigenvalues(x, y):

@@ -62,8 +62,8 @@ JOURNEYS = {
 def test_the_first_training_on_a_page_leads_somewhere(family, tmp_path, monkeypatch):
     import genzoo
     from genzoo import data
-    from genzoo.metrics import distances
-    from genzoo.metrics.references import features
+    from genzoo.metrics.real_data import features
+    from genzoo.metrics.statistics import distances
 
     monkeypatch.chdir(tmp_path)
     ((kind, text),) = _blocks(ROOT / "docs" / "families" / f"{family}.md", "slow")

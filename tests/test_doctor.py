@@ -12,19 +12,13 @@ import pytest
 import torch
 from torch import nn
 
-from genzoo import runs, schemas
-from genzoo.models import Latent
+from genzoo import schemas
+from genzoo.data import catalogue
+from genzoo.models.sampler import Latent
 from genzoo.options import AdversarialOptions, Options
-from genzoo.training import (
-    Adversarial,
-    Averaged,
-    Batch,
-    Descent,
-    Doctor,
-    doctor,
-    fit,
-    parallel,
-)
+from genzoo.runs import launch, plan
+from genzoo.runs import run as run_folder
+from genzoo.training import Adversarial, Averaged, Batch, Descent, Doctor, doctor, fit, parallel
 from genzoo.training.doctor import RULES
 
 POINTS = {"units": 8, "maxout": 8, "lr": 1e-3, "dropout": 0.0, "batch_size": 16}
@@ -41,9 +35,9 @@ def hasty(monkeypatch):
 
 
 def planned(family, named, steps, values):
-    dataset = runs.open_data(named, values, family=family)
+    dataset = catalogue.open_data(named, values, family=family)
     asked = {"named": named, "steps": steps, "values": values, "device": "cpu"}
-    return runs.Run(runs.planned(family, dataset, **asked), dataset, Path())
+    return run_folder.Run(plan.planned(family, dataset, **asked), dataset, Path())
 
 
 def watched(family, named, steps, values, change=lambda run: None, look=True):
@@ -67,7 +61,7 @@ def check_advice(finding, family, options):
     """What a sentence says to type is taken, and changes something."""
     advice = re.findall(r"--set (\S+=\S+?)(?= or |$)", finding.text)
     assert advice, finding.text
-    for name, value in schemas.assignments(advice).items():
+    for name, value in plan.assignments(advice).items():
         assert options[name] != value
         schemas.checked(family.options, {**options, name: value}, "advice")
 
@@ -458,19 +452,19 @@ def test_data_that_are_all_alike_say_nothing(hasty, caplog):
 def test_a_run_writes_down_what_was_found(tmp_path, caplog, hasty):
     """And one that was stopped, before the finding and after it, ends with the same log."""
     asked = {"named": "ring8", "steps": 90, "values": LOST, "device": "cpu"}
-    dataset = runs.open_data("ring8")
-    runs.start("gan", dataset, tmp_path / "straight", **asked).go()
+    dataset = catalogue.open_data("ring8")
+    launch.start("gan", dataset, tmp_path / "straight", **asked).go()
     (said,) = [m for m in caplog.messages if "it has won" in m]
     lines = (tmp_path / "straight/run/log.jsonl").read_text().splitlines()
     (told,) = [row for row in map(json.loads, lines) if row.get("finding", "").startswith("satu")]
     assert told == {"step": 80, "finding": "saturated discriminator", "text": said}
     assert json.loads(lines[lines.index(json.dumps(told)) - 1])["step"] == 80
 
-    run, start = runs.start("gan", dataset, tmp_path / "stopped", checkpoint_every=5, **asked), 0
+    run, start = launch.start("gan", dataset, tmp_path / "stopped", checkpoint_every=5, **asked), 0
     for stop in (35, 85):
         with pytest.raises(RuntimeError, match="stop"):
             run.go(lambda p, stop=stop: _stop(p.step > stop), start)
-        run, start = runs.resume(tmp_path / "stopped")
+        run, start = launch.resume(tmp_path / "stopped")
         assert start == stop
     run.go(start=start)
     assert (tmp_path / "stopped/run/log.jsonl").read_text().splitlines() == lines
@@ -485,14 +479,14 @@ def test_a_checkpoint_without_a_doctor_goes_on(tmp_path, hasty):
     """As earlier versions wrote them: what the lost part of a window held is not guessed."""
     values = {**POINTS, "penalty": "r1", "penalty_interval": 14}
     asked = {"named": "ring8", "steps": 30, "values": values, "checkpoint_every": 15}
-    run = runs.start("gan", runs.open_data("ring8"), tmp_path / "r", device="cpu", **asked)
+    run = launch.start("gan", catalogue.open_data("ring8"), tmp_path / "r", device="cpu", **asked)
     run.go()
     path = tmp_path / "r/run/checkpoints/00000015.pt"
     state = torch.load(path, weights_only=True)
     del state["doctor"]
     torch.save(state, path)
     path.with_name("00000030.pt").unlink()
-    run, start = runs.resume(tmp_path / "r")
+    run, start = launch.resume(tmp_path / "r")
     assert start == 15
     run.go(start=start)
     assert "finding" not in (tmp_path / "r/run/log.jsonl").read_text()

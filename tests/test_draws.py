@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from genzoo.draws import Draws, digest, stream
+from genzoo.models.randomness import Draws, digest, stream
 
 MANY = 20_000
 LAWS = ["normal", "uniform", "gumbel"]

@@ -11,10 +11,17 @@ from PIL import Image
 from torch import nn
 
 import genzoo
-from genzoo import cards, cli, data, evaluating, families, store
+from genzoo import cli, data, families
 from genzoo.errors import BadInput, Failed, UnknownName
-from genzoo.metrics import features, kinds, references, scores, standard, subjects
-from genzoo.metrics.references import Real
+from genzoo.evaluation import evaluate
+from genzoo.families import registry as plugin_registry
+from genzoo.features import classifiers
+from genzoo.metrics import metric as metric_interface
+from genzoo.metrics import real_data, registry, sample_metrics, subjects
+from genzoo.metrics import score as scoring
+from genzoo.metrics.real_data import Real
+from genzoo.zoo import card
+from genzoo.zoo import folder as folders
 
 USUAL = ["fd", "kd", "precision", "recall", "cs", "modes", "sharpness"]
 
@@ -56,7 +63,7 @@ def wide(monkeypatch):
     module.__file__, module.quits = __file__, lambda x: sys.exit(5)
     module.complex = lambda x: x.flatten(1)[:, :4].to(torch.complex64)
     monkeypatch.setitem(sys.modules, "made_features", module)
-    references.features.cache_clear()
+    real_data.features.cache_clear()
     return "made_features:Wide"
 
 
@@ -101,10 +108,10 @@ def test_a_model_in_memory_is_measured_too(found):
 
 
 def test_scores_are_written_into_the_card(tmp_path):
-    folder = store.save(genzoo.load("dcgan-mnist", device="cpu"), tmp_path / "mine")
+    folder = folders.save(genzoo.load("dcgan-mnist", device="cpu"), tmp_path / "mine")
     found = genzoo.evaluate(folder, metrics=["sharpness"], n=40, device="cpu")
     assert found.write() == folder
-    (kept,) = cards.read_metrics(folder)["scores"]
+    (kept,) = card.read_metrics(folder)["scores"]
     assert kept["name"] == "sharpness-mnist"
     assert kept["asked"] == {"data": "mnist", "n": 40, "seed": 0, "metrics": "sharpness-mnist"}
     assert f"| sharpness-mnist | {kept['value']:g} [" in (folder / "README.md").read_text()
@@ -198,7 +205,7 @@ def test_digits_against_another_set_through_the_same_eyes():
 def test_likelihoods_stand_under_names_of_their_own(tmp_path):
     vae = families.get("vae")
     model = vae.model(vae.config(shape=(1, 28, 28), code=2, width=8, likelihood="logistic"))
-    store.save(model, tmp_path / "mine", data="digits")
+    folders.save(model, tmp_path / "mine", data="digits")
     told = {"n": 40, "device": "cpu"}
     elbo, iwae = genzoo.evaluate(tmp_path / "mine", metrics="elbo,iwae", **told).scores
     assert (elbo.metric, iwae.metric) == ("elbo-digits", "iwae-digits")
@@ -209,7 +216,7 @@ def test_likelihoods_stand_under_names_of_their_own(tmp_path):
         assert score.protocol["images"] == "40 of the test split"
     assert len(elbo.parts) == 40
     with pytest.raises(BadInput, match="cannot be ranked"):
-        scores.verdict(elbo, iwae)
+        scoring.verdict(elbo, iwae)
 
 
 def test_a_bound_is_what_the_model_says(tmp_path):
@@ -277,15 +284,15 @@ def test_what_was_learnt_by_heart_is_found():
     for split, near in (("train", True), ("test", False)):
         shown = subjects.Pictures("shown", data.open("digits", split))
         real = Real("digits", "mnist")
-        wanted = kinds.named(["memorised", "copied"], real)
-        for score in evaluating.measured(shown, wanted, 200, 0):
+        wanted = registry.named(["memorised", "copied"], real)
+        for score in evaluate.measured(shown, wanted, 200, 0):
             assert (score.value < 0.1) == near
             assert (score.details["p-value"] < 1e-6) == near
 
 
 def test_missed_classes_are_counted():
     """Of the classes' shares half are missing: KL is the logarithm of two."""
-    metric = standard.Modes(Real("mnist"))
+    metric = sample_metrics.Modes(Real("mnist"))
     test = metric.real.reference.test
     even = test[metric.real.features.logits(test).argmax(1) % 2 == 0]
     found = metric.judged(even)
@@ -300,7 +307,7 @@ def test_missed_classes_are_counted():
 @pytest.mark.parametrize("kind", ["cs", "modes", "precision", "recall"])
 def test_a_floor_is_what_as_many_real_images_get(kind):
     """Real images in the place of samples, group by group: bias depends on a group's size."""
-    (metric,) = kinds.named([kind], Real("mnist"))
+    (metric,) = registry.named([kind], Real("mnist"))
     test = metric.real.reference.test  # 2,000
     for n in (2000, 10_000):
         size = n // min(10, n // 500 if kind == "modes" else 10)
@@ -314,23 +321,23 @@ def test_a_floor_is_what_as_many_real_images_get(kind):
 
 def test_a_name_is_a_kind_with_or_without_what_it_is_of():
     real = Real("digits", "mnist")
-    named = kinds.named(["fd", "fd-mnist", "nll", "nll-digits", "sharpness-digits"], real)
+    named = registry.named(["fd", "fd-mnist", "nll", "nll-digits", "sharpness-digits"], real)
     assert [metric.name for metric in named] == ["fd-mnist", "nll-digits", "sharpness-digits"]
-    assert kinds.named(["fd-fashion-mnist"], real)[0].name == "fd-fashion-mnist"
+    assert registry.named(["fd-fashion-mnist"], real)[0].name == "fd-fashion-mnist"
     with pytest.raises(UnknownName, match="did you mean fd-mnist"):
-        kinds.named(["fd-minst"], real)
+        registry.named(["fd-minst"], real)
     with pytest.raises(BadInput, match="no metric is named"):
-        kinds.named([""], real)
+        registry.named([""], real)
 
 
 def test_what_the_field_calls_them_is_in_the_features_of_the_field():
     names = [
-        m.name for m in kinds.named(["fid", "kid", "is", "precision-inception"], Real("mnist"))
+        m.name for m in registry.named(["fid", "kid", "is", "precision-inception"], Real("mnist"))
     ]
     assert names == ["fid", "kid", "is", "precision-inception"]
 
 
-class Brightness(scores.SampleMetric):
+class Brightness(metric_interface.SampleMetric):
     """A third party's metric: how bright, as a share of the real images' brightness."""
 
     kind, goal, about, least = "brightness", "one", "mean of the pixels, real images = 1", 4
@@ -348,7 +355,7 @@ class Brightness(scores.SampleMetric):
 
     def judged(self, measured):
         real = self.real.open("train").array.mean() / 255
-        return scores.Found(np.array([part.mean() / real for part in np.array_split(measured, 4)]))
+        return scoring.Found(np.array([part.mean() / real for part in np.array_split(measured, 4)]))
 
     def floor(self, n):
         return None
@@ -373,14 +380,14 @@ def plugin(tmp_path, monkeypatch):
     module.Brightness = Brightness
     monkeypatch.setitem(sys.modules, "test_evaluating_metric", module)
     monkeypatch.syspath_prepend(home)
-    families._load.cache_clear()
+    plugin_registry._load.cache_clear()
     yield
-    families._load.cache_clear()
+    plugin_registry._load.cache_clear()
     sys.modules.pop("made_metric", None)
 
 
 def test_a_plugins_metric_goes_everywhere_ours_go(plugin, capsys, tmp_path):
-    assert "brightness" in kinds.names()
+    assert "brightness" in registry.names()
     told = {"data": "digits", "features": "mnist", "n": 1280, "device": "cpu"}
     (score,) = genzoo.evaluate("dcgan-mnist", metrics="brightness", **told).scores
     assert score.metric == "brightness-digits"
@@ -397,7 +404,7 @@ def test_a_plugins_metric_goes_everywhere_ours_go(plugin, capsys, tmp_path):
 def test_a_plugin_that_hands_over_something_else_is_named(plugin, monkeypatch):
     monkeypatch.setattr(sys.modules["test_evaluating_metric"], "Brightness", int)
     with pytest.raises(Failed, match=r"plugin made-metric .* must return a SampleMetric"):
-        kinds.named(["brightness"], Real("mnist"))
+        registry.named(["brightness"], Real("mnist"))
 
 
 @pytest.mark.parametrize(
@@ -416,10 +423,10 @@ def test_a_plugin_that_hands_over_something_else_is_named(plugin, monkeypatch):
         ("conditions", lambda *_: 5, "conditions must be a dict of what JSON can hold, got 5"),
         ("conditions", lambda *_: {"a": {1}}, "conditions must be a dict of what JSON can hold"),
         ("conditions", lambda *_: {"samples": 1}, "says what is not its to say: samples"),
-        ("judged", lambda *_: scores.Found(np.ones(4), {"seed": 3}), "not its to say: seed"),
-        ("judged", lambda *_: scores.Found(np.array(["a"])), "must find parts"),
-        ("judged", lambda *_: scores.Found(np.ones(4) * 1j), "must find parts"),
-        ("judged", lambda *_: scores.Found(np.ones(4), {}, {"d": {1}}), "details must be a dict"),
+        ("judged", lambda *_: scoring.Found(np.ones(4), {"seed": 3}), "not its to say: seed"),
+        ("judged", lambda *_: scoring.Found(np.array(["a"])), "must find parts"),
+        ("judged", lambda *_: scoring.Found(np.ones(4) * 1j), "must find parts"),
+        ("judged", lambda *_: scoring.Found(np.ones(4), {}, {"d": {1}}), "details must be a dict"),
     ],
 )
 def test_a_metric_that_breaks_down_is_named(plugin, monkeypatch, part, broken, said):
@@ -521,7 +528,7 @@ def test_a_model_that_draws_no_numbers_is_named():
     with pytest.raises(Failed, match=r"Broken drew values that are not finite: .* \(0, 3\)"):
         genzoo.evaluate(Broken(None), data="mnist", metrics="sharpness", n=40)
     with pytest.raises(BadInput, match="no NaN"):
-        standard.Sharpness(Real("mnist"))(torch.full((40, 1, 28, 28), torch.nan))
+        sample_metrics.Sharpness(Real("mnist"))(torch.full((40, 1, 28, 28), torch.nan))
 
 
 def test_points_are_no_images(conditional):
@@ -530,7 +537,7 @@ def test_points_are_no_images(conditional):
 
 
 def test_few_samples_of_wide_features_warn(tmp_path, wide, monkeypatch, caplog):
-    monkeypatch.setattr(standard, "NARROW", 2)
+    monkeypatch.setattr(sample_metrics, "NARROW", 2)
     folder = pictures(tmp_path / "made", 10)
     told = {"data": f"images:{folder}", "features": wide}
     genzoo.evaluate(f"images:{folder}", metrics="fd", n=5, **told)
@@ -568,7 +575,7 @@ def test_interrupted_half_way_it_leaves_nothing(tmp_path, monkeypatch, capsys, w
             raise KeyboardInterrupt
         return x.mean((2, 3)).numpy()
 
-    monkeypatch.setattr(features.Given, "__call__", stop)
+    monkeypatch.setattr(classifiers.Given, "__call__", stop)
     told = [f"images:{folder}", "--data", f"images:{folder}", "--metrics", "fd", "--features", wide]
     assert cli.run(["evaluate", *told]) == 130
     assert not [*(tmp_path / "home").glob("references/*")]
@@ -578,9 +585,9 @@ def test_interrupted_half_way_it_leaves_nothing(tmp_path, monkeypatch, capsys, w
 def test_nothing_is_measured_twice(monkeypatch):
     """One pass over the samples, and one look at each, serve all metrics of the same features."""
     looks = []
-    seen = features.Small.__call__
+    seen = classifiers.Small.__call__
     monkeypatch.setattr(
-        features.Small, "__call__", lambda self, x: looks.append(len(x)) or seen(self, x)
+        classifiers.Small, "__call__", lambda self, x: looks.append(len(x)) or seen(self, x)
     )
     genzoo.evaluate("dcgan-mnist", metrics="fd,kd,recall,cs", n=1280, device="cpu")
     assert sum(looks) == 1280

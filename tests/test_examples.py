@@ -12,7 +12,7 @@ from torch import nn
 
 import genzoo
 from genzoo import cli, families, testing
-from genzoo.draws import Draws
+from genzoo.models.randomness import Draws
 from genzoo.schemas import checked
 
 FOLDER = Path(__file__).parent.parent / "docs" / "examples"

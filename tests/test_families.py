@@ -9,10 +9,13 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from genzoo import cli, families, plugins
+from genzoo import cli, families, schemas
+from genzoo.cli import families as families_command
 from genzoo.errors import BadInput, Failed, UnknownName
+from genzoo.families import registry
 from genzoo.options import Options
 from genzoo.schemas import Count, Schema
+from genzoo.testing import status
 
 GOOD = """
 import genzoo
@@ -98,9 +101,9 @@ def site(tmp_path, monkeypatch):
     monkeypatch.delenv("GENZOO_DISABLE_PLUGINS", raising=False)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     before = {*sys.modules}
-    families._load.cache_clear()
+    registry._load.cache_clear()
     yield folder
-    families._load.cache_clear()
+    registry._load.cache_clear()
     for name in {*sys.modules} - before:
         if str(folder) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
@@ -138,7 +141,7 @@ def crowd(good):
 
 
 def state(name):
-    return [(p.package, p.state, p.error) for p in plugins.inspect() if p.name == name]
+    return [(p.package, p.state, p.error) for p in status.inspect() if p.name == name]
 
 
 def test_metadata_alone_make_the_list(crowd):
@@ -151,7 +154,7 @@ def test_metadata_alone_make_the_list(crowd):
     assert (alpha.branch, alpha.year) == ("implicit/direct", "2031")
     assert (alpha.summary, alpha.state, alpha.error) == ("A fine one", "listed", "")
     assert families.installed_as("alpha") == ("good-package", "1.0")
-    assert families.tree(families.plugins())
+    assert families_command.tree(families.plugins())
     assert {*sys.modules} == before
 
 
@@ -180,7 +183,7 @@ def test_a_broken_plugin_is_told_by_name(crowd, name):
 
 
 def test_inspect_tries_all_and_good_ones_keep_working(crowd):
-    found = {(p.name, p.package): p for p in plugins.inspect()}
+    found = {(p.name, p.package): p for p in status.inspect()}
     states = {key: p.state for key, p in found.items()}
     assert states.pop(("claimed", "claim-one")) == states.pop(("claimed", "claim-two"))
     bad = {(name, f"pkg-{name}") for name in [*BAD, "absent", "garbled", "attribute"]}
@@ -282,11 +285,11 @@ def test_metadata_cannot_drive_the_terminal(good):
         Summary=f"nice{evil}",
         Keywords=f"e[31mvil:impl{evil}icit/direct:20{evil}31",
     )
-    mine = next(p for p in plugins.inspect() if p.package == "evil")
+    mine = next(p for p in status.inspect() if p.package == "evil")
     assert (mine.state, bool(mine.branch), bool(mine.year)) == ("ok", True, True)
     for text in vars(mine).values():
         assert text.isprintable()
-    (line,) = [line for line in families.tree([mine]) if "nice" in line]
+    (line,) = [line for line in families_command.tree([mine]) if "nice" in line]
     assert line.isprintable()
     assert families.get(mine.name).summary == "fine"
     with pytest.raises(UnknownName) as caught:
@@ -342,7 +345,7 @@ def test_kinds_do_not_mix(good):
         families.load("dataset", "alpha", *text)
     with pytest.raises(UnknownName, match=r"no metric is called 'rule': did you mean ruler\?"):
         families.load("metric", "rule", *text)
-    kinds = {(p.name, p.kind, p.state) for p in plugins.inspect()}
+    kinds = {(p.name, p.kind, p.state) for p in status.inspect()}
     assert {("ruler", "metric", "broken"), ("alpha", "dataset", "broken")} <= kinds
     assert ("alpha", "family", "ok") in kinds
 
@@ -351,7 +354,7 @@ def test_every_plugin_has_one_leaf_in_the_tree(good):
     odd = {"loner": "", "stranger": "loner:explicit:2030,stranger:quantum/foam:2040"}
     for name, words in odd.items():
         distribution(good, f"pkg-{name}", {name: name}, Keywords=words)
-    lines = families.tree(families.plugins())
+    lines = families_command.tree(families.plugins())
     for name in ("alpha", "loner", "stranger", "vae", "dcgan"):
         (line,) = [i for i, line in enumerate(lines) if re.search(rf"── {name}  ", line)]
         above = [lines[i] for i in range(line) if "──" in lines[i]]
@@ -377,7 +380,7 @@ class Odd(Schema):
 
 
 def test_fields_are_told_to_people():
-    rows = {r["name"]: r for r in families.fields(Odd)}
+    rows = {r["name"]: r for r in schemas.fields(Odd)}
     assert [*rows] == [*Odd.model_fields]
     assert rows["size"]["allowed"] == "1 to 65536"
     assert rows["size"]["default"] == 4
@@ -388,7 +391,7 @@ def test_fields_are_told_to_people():
     assert (rows["maybe"]["allowed"], rows["maybe"]["default"]) == ("1 to 65536 or null", None)
     assert (rows["only"]["allowed"], rows["rate"]["allowed"]) == ("x", "number")
     assert rows["least"]["allowed"] == "integer"
-    lr = next(r for r in families.fields(Options) if r["name"] == "lr")
+    lr = next(r for r in schemas.fields(Options) if r["name"] == "lr")
     assert lr["allowed"] == "above 0 to 10"
 
 
@@ -429,7 +432,7 @@ def test_of_two_with_one_name_the_disabled_one_is_not_drawn(site, monkeypatch, c
     assert cli.run(["info", "twin"]) == 1
     assert "or name one package in GENZOO_DISABLE_PLUGINS" in capsys.readouterr().err
     monkeypatch.setenv("GENZOO_DISABLE_PLUGINS", "two")
-    families._load.cache_clear()
+    registry._load.cache_clear()
     assert cli.run(["families", "--flat"]) == 0
     drawn = [line for line in capsys.readouterr().out.splitlines() if line.startswith("twin")]
     assert len(drawn) == 1

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from genzoo.folding import folded
+from genzoo.models.inference import folded
 
 
 def lived(model, *shape):

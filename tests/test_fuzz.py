@@ -15,10 +15,13 @@ from safetensors.torch import save as pack
 from torch import nn
 
 import genzoo
-from genzoo import families, store
+from genzoo import families
 from genzoo.errors import GenzooError
 from genzoo.options import Options
 from genzoo.schemas import Count, Rate, Schema
+from genzoo.zoo import folder as folders
+from genzoo.zoo import manifest as manifests
+from genzoo.zoo import weights as weight_files
 
 CASES = 10_000
 WEIRD = [
@@ -73,11 +76,11 @@ def folder(tmp_path, monkeypatch):
         model = Toy(Config())
         for parameter in model.parameters():
             parameter.data.uniform_(-1, 1)
-    recipe = store.Recipe(
+    recipe = manifests.Recipe(
         command="genzoo train", data_sha256="1" * 64, config={"width": 3}, options={"lr": 0.1},
         seed=7, steps=3, seconds=1.5, machine="a", versions={"torch": "2"},
     )  # fmt: skip
-    store.save(model, tmp_path / "toy", family="toy", data="digits", recipe=recipe)
+    folders.save(model, tmp_path / "toy", family="toy", data="digits", recipe=recipe)
     # An entry point that is not there is what families.get raises for every other name.
     monkeypatch.setattr(families, "get", lambda name: known(name) if name == "toy" else lost(name))
     return tmp_path / "toy"
@@ -306,7 +309,7 @@ def is_what_they_say(model, config, weights):
 def loaded(folder):
     """The model, or None where an error of genzoo's, in one line, says why not."""
     try:
-        return store.load(folder, "cpu")
+        return folders.load(folder, "cpu")
     except GenzooError as error:
         if not (str(error).isprintable() and len(str(error)) < 1000):
             raise
@@ -315,7 +318,7 @@ def loaded(folder):
 
 def test_configs(folder):
     """Every case goes through the whole of load."""
-    path, weights = folder / store.CONFIG, (folder / store.WEIGHTS).read_bytes()
+    path, weights = folder / manifests.CONFIG, (folder / manifests.WEIGHTS).read_bytes()
     good = path.read_bytes()
     counts = {"accepted": 0, "refused": 0, "the same": 0, "manifests": 0}
     for case in range(CASES):
@@ -332,7 +335,7 @@ def test_configs(folder):
             content = damage(good, r)
         path.write_bytes(content)
         try:
-            manifest = store.read_manifest(folder)
+            manifest = manifests.read_manifest(folder)
             counts["manifests"] += 1
             assert alike(said_by(content), manifest.model_dump(mode="json")), case
         except GenzooError:
@@ -385,18 +388,18 @@ def mutant(good, r):
 
 def test_weights(folder):
     """Every case has the hash that belongs to it, so that nothing but the format is in its way."""
-    path, config = folder / store.WEIGHTS, json.loads((folder / store.CONFIG).read_text())
+    path, config = folder / manifests.WEIGHTS, json.loads((folder / manifests.CONFIG).read_text())
     good = path.read_bytes()
-    same = held_by(store.load(folder, "cpu"))
+    same = held_by(folders.load(folder, "cpu"))
     counts = {"accepted": 0, "refused": 0, "the same": 0, "headers": 0}
     for case in range(CASES):
         content, is_same = mutant(good, random.Random(case))
         path.write_bytes(content)
         config["weights_sha256"] = hashlib.sha256(content).hexdigest()
         said = json.dumps(config).encode()
-        (folder / store.CONFIG).write_bytes(said)
+        (folder / manifests.CONFIG).write_bytes(said)
         try:
-            header = store.read_header(path)
+            header = weight_files.read_header(path)
             counts["headers"] += 1
             assert header == {n: (d, s) for n, (d, s, _) in tensors_or_more(content).items()}, case
         except GenzooError:

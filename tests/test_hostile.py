@@ -21,8 +21,11 @@ from PIL import Image
 from safetensors.torch import load_file
 from safetensors.torch import save as pack
 
-from genzoo import cards, cli, families, store
-from genzoo.store import CONFIG, WEIGHTS
+from genzoo import cli, families
+from genzoo.cli import entry
+from genzoo.zoo import folder as store
+from genzoo.zoo import names
+from genzoo.zoo.manifest import CONFIG, WEIGHTS
 
 PAGE = b"<!DOCTYPE html><html><body>404</body></html>"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
@@ -457,7 +460,7 @@ def test_a_picture_without_end_is_refused_before_it_is_drawn(tmp_path, capsys, m
 @pytest.fixture
 def named(tmp_path, monkeypatch):
     """The only card there is has a name, a score and a unit that drive terminals."""
-    monkeypatch.setattr(cards, "home", lambda: tmp_path / "cards")
+    monkeypatch.setattr(names, "home", lambda: tmp_path / "cards")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cards").mkdir()
     family = families.get("vae")
@@ -510,7 +513,7 @@ def test_data_with_names_that_drive_a_terminal(tmp_path, capsys, monkeypatch, ca
         code, out, err = call(capsys, "train", family, *words, "--device", "cpu")
         assert harmless(out + err)
         assert code in (0, 2)
-    line = cli._Line("genzoo: %(message)s")
+    line = entry._Line("genzoo: %(message)s")
     said = [line.format(r) for r in caplog.records]
     assert any("broken files" in s for s in said)
     assert all(s.isprintable() for s in said)

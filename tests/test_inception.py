@@ -15,9 +15,9 @@ import torch
 from torch import nn
 
 from genzoo.errors import BadInput, Failed, Unreachable
-from genzoo.metrics import inception
-from genzoo.metrics.distances import class_score, frechet, kernel, moments
-from genzoo.metrics.inception import VARIABLE, Inception
+from genzoo.features import inception
+from genzoo.features.inception import VARIABLE, Inception
+from genzoo.metrics.statistics.distances import class_score, frechet, kernel, moments
 
 fidelity = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
 NAME = fidelity.URL_INCEPTION_V3.rpartition("/")[2]

@@ -14,7 +14,7 @@ from torch import nn
 
 import genzoo
 from genzoo import data, families
-from genzoo.data.made import RING
+from genzoo.data.synthetic import RING
 from genzoo.training import LOSSES, Settings
 
 LINE = GANConfig(shape=(1,), code=2, noise="normal", units=32, maxout=16, pieces=3, dropout=0)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from genzoo.errors import BadInput
-from genzoo.metrics import likelihoods
-from genzoo.metrics.likelihoods import bandwidth, parzen
+from genzoo.metrics.statistics import parzen as metrics_statistics_parzen
+from genzoo.metrics.statistics.parzen import bandwidth, parzen
 
 
 def looped(samples, points, sigma):
@@ -72,7 +72,7 @@ def test_chunks_change_nothing(monkeypatch):
     random = np.random.default_rng(0)
     samples, points = random.random((80, 50)), random.random((71, 50))
     whole = parzen(samples, points, 0.2)
-    monkeypatch.setattr(likelihoods, "CHUNK", 7)
+    monkeypatch.setattr(metrics_statistics_parzen, "CHUNK", 7)
     assert np.allclose(parzen(samples, points, 0.2), whole, rtol=1e-13)
 
 

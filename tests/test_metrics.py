@@ -8,12 +8,14 @@ import torch.nn.functional as F
 import genzoo
 from genzoo import data
 from genzoo.errors import BadInput, UnknownName
-from genzoo.metrics import features, kinds, references, scores, standard
-from genzoo.metrics.references import Real
-from genzoo.metrics.scores import Score, interval, verdict, verdicts
-from genzoo.metrics.sharpness import sharpness
+from genzoo.features import classifiers
+from genzoo.metrics import real_data, registry, sample_metrics
+from genzoo.metrics import score as scoring
+from genzoo.metrics.real_data import Real
+from genzoo.metrics.score import Score, interval, verdict, verdicts
+from genzoo.metrics.statistics.sharpness import sharpness
 
-NAMES = features.names()
+NAMES = classifiers.names()
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +104,12 @@ def test_unlike_protocols_are_not_ranked():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_reference_says_what_it_is_and_is_small(name):
-    found, seen_by = Real(name).reference, references.features(name)
-    assert found.train.shape[1] == found.test.shape[1] == features.WIDTH
+    found, seen_by = Real(name).reference, real_data.features(name)
+    assert found.train.shape[1] == found.test.shape[1] == classifiers.WIDTH
     assert found.moments.n > len(found.train)
     assert seen_by.facts["accuracy"] > (0.99 if name == "mnist" else 0.85)
     assert sum(p.numel() for p in seen_by.network.parameters()) * 2 < 1e6
-    assert (features.FOLDER / f"{name}.safetensors").stat().st_size < 2.5e6
+    assert (classifiers.FOLDER / f"{name}.safetensors").stat().st_size < 2.5e6
 
 
 def test_digits_are_what_the_classifier_takes_them_for(real, digits):
@@ -132,14 +134,14 @@ def test_there_are_no_features_of_an_unknown_data_set():
     with pytest.raises(BadInput, match=r"no classifier of digits, .*mnist.*--features"):
         _ = Real("digits").features
     with pytest.raises(UnknownName, match="module:object"):
-        references.features("imagenet")
+        real_data.features("imagenet")
 
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", NAMES)
 def test_a_reference_is_of_the_real_images(name):
     found, test = Real(name).reference, data.open(name, "test")
-    seen_by = references.features(name)
+    seen_by = real_data.features(name)
     assert seen_by.facts["data_sha256"]["test"] == test.sha256
     seen = seen_by(test.batch(range(500)))
     rows = np.random.RandomState(0).permutation(len(test))[: len(found.test)]
@@ -164,7 +166,7 @@ def damaged(x, how, level):
 
 
 @pytest.mark.parametrize(("how", "levels"), [("noise", (0.1, 0.2, 0.4)), ("blur", (0.7, 1.2, 2))])
-@pytest.mark.parametrize("kind", [standard.Frechet, standard.Kernel])
+@pytest.mark.parametrize("kind", [sample_metrics.Frechet, sample_metrics.Kernel])
 def test_distances_rise_with_damage(real, digits, kind, how, levels):
     metric = kind(real)
     found = [metric(x) for x in (digits, *(damaged(digits, how, v) for v in levels))]
@@ -177,13 +179,17 @@ def test_one_model_under_two_seeds_is_seldom_told_apart(real):
     """One pair in twenty may be, as its intervals hold 95 %: of eight pairs, hardly three."""
     model = genzoo.load("vae-mnist", device="cpu")
     drawn = [model.sample(1280, seed=seed, batch_size=640).tensor for seed in range(16)]
-    for metric in (standard.Frechet(real), standard.Kernel(real), standard.Sharpness(real)):
+    for metric in (
+        sample_metrics.Frechet(real),
+        sample_metrics.Kernel(real),
+        sample_metrics.Sharpness(real),
+    ):
         found = [metric(x) for x in drawn]
         told = [verdict(*pair) for pair in zip(found[::2], found[1::2], strict=True)]
         assert told.count("can't tell") >= 6, metric.name
 
 
-@pytest.mark.parametrize("kind", [standard.Frechet, standard.Kernel])
+@pytest.mark.parametrize("kind", [sample_metrics.Frechet, sample_metrics.Kernel])
 def test_the_floor_is_what_real_images_get(real, kind):
     """Below any model's value, and the distance of the test images themselves."""
     metric = kind(real)
@@ -192,10 +198,12 @@ def test_the_floor_is_what_real_images_get(real, kind):
 
 
 def test_there_is_no_floor_where_a_group_needs_more_real_images_than_there_are(real):
-    assert standard.Frechet(real).floor(10 * len(real.reference.test) + 10) is None
+    assert sample_metrics.Frechet(real).floor(10 * len(real.reference.test) + 10) is None
 
 
-@pytest.mark.parametrize("kind", [standard.Frechet, standard.Kernel, standard.Sharpness])
+@pytest.mark.parametrize(
+    "kind", [sample_metrics.Frechet, sample_metrics.Kernel, sample_metrics.Sharpness]
+)
 def test_too_few_samples_are_refused_with_the_least(real, kind):
     metric = kind(real)
     few = torch.zeros(metric.least - 1, 1, 28, 28)
@@ -204,7 +212,7 @@ def test_too_few_samples_are_refused_with_the_least(real, kind):
 
 
 def test_a_score_says_under_which_protocol(real, digits):
-    score = standard.Frechet(real)(digits, seed=0)
+    score = sample_metrics.Frechet(real)(digits, seed=0)
     assert score.metric == "fd-mnist"
     told = score.protocol
     assert (told["samples"], told["parts"], told["seed"]) == (1280, 10, 0)
@@ -214,7 +222,7 @@ def test_a_score_says_under_which_protocol(real, digits):
 
 def test_an_unknown_metric_is_answered_with_the_nearest(real):
     with pytest.raises(UnknownName, match="fd-mnist"):
-        kinds.named(["fd-minst"], real)
+        registry.named(["fd-minst"], real)
 
 
 def test_sharpness_of_a_grating_in_closed_form():
@@ -227,7 +235,7 @@ def test_sharpness_of_a_grating_in_closed_form():
 
 
 def test_blur_lowers_and_noise_raises_sharpness(real, digits):
-    metric = standard.Sharpness(real)
+    metric = sample_metrics.Sharpness(real)
     clear = metric(digits).value
     assert metric(damaged(digits, "blur", 1.0)).value < 0.7 * clear
     assert metric(damaged(digits, "noise", 0.2)).value > 1.2 * clear
@@ -238,14 +246,14 @@ def test_the_table_of_students_t_is_right():
     random = np.random.default_rng(0)
     x = random.normal(size=(200_000, 10))
     t = x.mean(1) / (x.std(1, ddof=1) / 10**0.5)
-    assert (np.abs(t) < scores._T[8]).mean() == pytest.approx(0.95, abs=0.003)
+    assert (np.abs(t) < scoring._T[8]).mean() == pytest.approx(0.95, abs=0.003)
 
 
 @pytest.mark.data
 def test_a_thousand_modes_are_counted():
     """Real stacks of three digits hit nearly all; stacks of one digit hit few."""
     real, test = Real("stacked-mnist"), data.open("stacked-mnist", "test")
-    (metric,) = kinds.named(["modes"], real)
+    (metric,) = registry.named(["modes"], real)
     assert metric.name == "modes-stacked-mnist"
     x = torch.cat([test.batch(range(i, i + 1000)) for i in range(0, 10_000, 1000)])
     metric_of = metric.judged(metric.measure(x))
@@ -263,11 +271,11 @@ def test_a_thousand_modes_are_counted():
 
 def test_an_interval_ends_where_values_do():
     """Student's t of two shares near 1 would reach beyond it."""
-    found = scores.Found(np.array([0.97, 1.0]))
-    assert scores.interval(found.parts)[1] > 1
+    found = scoring.Found(np.array([0.97, 1.0]))
+    assert scoring.interval(found.parts)[1] > 1
     for kind in ("precision", "recall"):
-        (metric,) = kinds.named([kind], Real("mnist"))
+        (metric,) = registry.named([kind], Real("mnist"))
         low, high = metric.scored(found, None).interval
         assert 0 <= low < high == 1
-    (modes,) = kinds.named(["modes"], Real("mnist"))
-    assert modes.scored(scores.Found(np.array([0.0, 0.01])), None).interval[0] == 0
+    (modes,) = registry.named(["modes"], Real("mnist"))
+    assert modes.scored(scoring.Found(np.array([0.0, 0.01])), None).interval[0] == 0

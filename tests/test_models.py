@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from genzoo.draws import Draws
 from genzoo.errors import BadInput, Failed, UnknownName
-from genzoo.models import Latent, Sampler
-from genzoo.samples import Arrays, Images, Origin
+from genzoo.models.randomness import Draws
+from genzoo.models.sampler import Latent, Sampler
+from genzoo.models.samples import Arrays, Images, Origin
 
 
 def alike(one, other):
@@ -54,7 +54,7 @@ def test_what_does_not_fit_the_memory_is_refused_with_a_way_out(latent, monkeypa
     with pytest.raises(BadInput, match=r"1,000,000,000 samples take .* GB .*: use stream"):
         latent.sample(10**9)
     assert len(next(latent.stream(10**9, batch_size=2))) == 2
-    monkeypatch.setattr("genzoo.models.memory", lambda: 0)  # where a system does not tell
+    monkeypatch.setattr("genzoo.models.model.memory", lambda: 0)  # where a system does not tell
     assert len(latent.sample(3)) == 3
 
 

@@ -9,11 +9,14 @@ from PIL import Image
 from safetensors import safe_open
 
 import genzoo
-from genzoo import data, nearest, novelty
+from genzoo import data
 from genzoo.cli import run
 from genzoo.errors import BadInput
-from genzoo.metrics.references import features as seen_by
-from genzoo.metrics.spread import auroc
+from genzoo.evaluation import neighbours, outliers
+from genzoo.metrics.real_data import features as seen_by
+from genzoo.metrics.statistics.ranks import auroc
+from genzoo.zoo.folder import load_discriminator
+from genzoo.zoo.names import find
 
 
 def call(capsys, *words):
@@ -26,7 +29,7 @@ def call(capsys, *words):
 
 @pytest.mark.parametrize("chunk", [784 * 3, 784 * 100, 1 << 24])
 def test_the_nearest_are_the_nearest(monkeypatch, chunk):
-    monkeypatch.setattr(nearest, "CHUNK", chunk)
+    monkeypatch.setattr(neighbours, "CHUNK", chunk)
     found = genzoo.neighbours("vae-mnist", data="digits", n=3, k=5)
     train = data.open("digits", "train")
     x, y = found.samples.tensor.flatten(1).double(), train.batch(range(len(train))).flatten(1)
@@ -51,7 +54,7 @@ def test_a_training_image_is_its_own_nearest(latent, tmp_path):
 
 def test_features_of_the_classifier_are_asked_where_there_is_one(monkeypatch):
     digits = data.open("digits", "train")
-    monkeypatch.setattr(nearest.Real, "open", lambda self, split: digits)
+    monkeypatch.setattr(neighbours.Real, "open", lambda self, split: digits)
     found = genzoo.neighbours("dcgan-mnist", n=2, k=3)
     assert [near.by for near in found.near] == ["pixels", "features of mnist"]
     see = seen_by("mnist")
@@ -96,8 +99,8 @@ def test_bad_neighbours_are_one_line(tmp_path, monkeypatch, capsys, words, text)
 
 def test_features_are_the_discriminators_maps_pooled():
     x = genzoo.load("dcgan-mnist", device="cpu").sample(5, seed=0)
-    found = genzoo.features("dcgan-mnist", x, device="cpu", batch_size=2)
-    network = genzoo.store.load_discriminator(genzoo.cards.find("dcgan-mnist"), "cpu")
+    found = genzoo.extract_features("dcgan-mnist", x, device="cpu", batch_size=2)
+    network = load_discriminator(find("dcgan-mnist"), "cpu")
     with torch.no_grad():
         maps = network.features(x.tensor * 2 - 1)
     pooled = [torch.nn.functional.adaptive_max_pool2d(m, [min(4, s) for s in m.shape[2:]])
@@ -109,7 +112,7 @@ def test_features_are_the_discriminators_maps_pooled():
 
 def test_an_encoder_sees_codes(latent):
     x = latent.sample(3, seed=0)
-    assert np.allclose(genzoo.features(latent, x), latent.encode(x).numpy())
+    assert np.allclose(genzoo.extract_features(latent, x), latent.encode(x).numpy())
 
 
 def test_features_are_written(tmp_path, monkeypatch, capsys):
@@ -213,7 +216,7 @@ def test_a_model_of_classes_is_asked_for_all(monkeypatch):
         def log_weight(self, x, labels, draws):
             return labels.float() + x.mean((1, 2, 3))
 
-    found = novelty._log_prob(
+    found = outliers._log_prob(
         Fair(None), torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 1, 2, 2), 0
     )
     want = np.log(np.exp([0, 1, 2]).mean())

@@ -58,8 +58,8 @@ def test_wheel_holds_what_compare_knows_of_real_images_and_its_terms(wheels):
     archive = zipfile.ZipFile(core)
     names = archive.namelist()
     for path in (ROOT / "genzoo" / "metrics" / "references").glob("*.safetensors"):
-        assert f"genzoo/metrics/references/{path.name}" in names
-    assert "genzoo/metrics/published.json" in names
+        assert f"genzoo/features/{path.name}" in names
+    assert "genzoo/evaluation/published.json" in names
     (metadata,) = [n for n in names if n.endswith(".dist-info/METADATA")]
     text = archive.read(metadata).decode()
     assert "License-Expression: Apache-2.0 AND LicenseRef-CelebA" in text

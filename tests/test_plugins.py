@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import genzoo
-from genzoo import cli, data, families, plugins
-from genzoo.data.sets import Rows
+from genzoo import cli, data
+from genzoo.data.dataset import Rows
 from genzoo.errors import BadInput, Failed, UnknownName
+from genzoo.families import registry
+from genzoo.testing import status
 
 BARS = """
 import numpy as np
@@ -97,7 +99,7 @@ def test_a_broken_data_set_is_told_by_its_plugin(install, source):
     install("dataset", "bars", source)
     with pytest.raises(Failed, match=rf"^plugin genzoo-bars \(genzoo_bars\).*{BROKEN[source]}"):
         data.open("bars")
-    (told,) = plugins.inspect(("dataset",))
+    (told,) = status.inspect(("dataset",))
     assert told.state == "broken"
     assert len(data.open("digits")) == 1500
 
@@ -136,7 +138,7 @@ def test_train_and_evaluate_take_it_by_name(install, tmp_path, monkeypatch, caps
     (score,) = json.loads(capsys.readouterr().out.partition("\n")[2])["scores"]
     assert score["protocol"]["data"] == "bars"
     monkeypatch.setenv("GENZOO_DISABLE_PLUGINS", "bars")
-    families._load.cache_clear()
+    registry._load.cache_clear()
     assert cli.run(line) == 1
     assert "the data set 'bars' is disabled" in capsys.readouterr().err
 
@@ -160,7 +162,7 @@ def test_two_with_one_name_are_a_conflict(install):
     install("dataset", "bars", bars(), package="other-bars")
     with pytest.raises(Failed, match=r"called 'bars': genzoo-bars .* and other-bars"):
         data.open("bars")
-    assert {p.state for p in plugins.inspect(("dataset",))} == {"conflict"}
+    assert {p.state for p in status.inspect(("dataset",))} == {"conflict"}
 
 
 # ---------------------------------------------------------------------------------------- strictly
@@ -190,13 +192,13 @@ def test_a_listing_passes_a_broken_plugin_over_unless_told_not_to(
 
 def test_strictly_a_conflict_is_an_error_and_a_disabled_plugin_is_none(install, monkeypatch):
     monkeypatch.setenv("GENZOO_STRICT_PLUGINS", "1")
-    plugins.refuse_broken()
+    status.refuse_broken()
     install("dataset", "digits", bars(give="source('digits')"), package="thief")
     with pytest.raises(Failed, match="GENZOO_STRICT_PLUGINS is set: plugin thief"):
-        plugins.refuse_broken()
-    plugins.refuse_broken("family")
+        status.refuse_broken()
+    status.refuse_broken("family")
     monkeypatch.setenv("GENZOO_DISABLE_PLUGINS", "thief")
-    plugins.refuse_broken()
+    status.refuse_broken()
 
 
 def test_strict_listings_of_light_kinds_import_no_torch():

@@ -8,10 +8,16 @@ from torch import nn
 
 import genzoo
 from genzoo import data
-from genzoo.draws import stream
 from genzoo.errors import BadInput, Failed
-from genzoo.metrics import probing
-from genzoo.metrics.probing import features_of, kmeans_features, pooled, probe, subset
+from genzoo.metrics.statistics import linear_probe
+from genzoo.metrics.statistics.linear_probe import (
+    features_of,
+    kmeans_features,
+    pooled,
+    probe,
+    subset,
+)
+from genzoo.models.randomness import stream
 
 linear = pytest.importorskip("sklearn.linear_model")
 svm = pytest.importorskip("sklearn.svm")
@@ -75,7 +81,7 @@ def by_lbfgs(x, y, penalty):
 @pytest.mark.parametrize("penalty", [0.3, 0.01])
 @pytest.mark.parametrize(
     ("ours", "theirs", "cost"),
-    [(probing.linear_svm, by_liblinear, hinge), (probing.logistic, by_lbfgs, entropy)],
+    [(linear_probe.linear_svm, by_liblinear, hinge), (linear_probe.logistic, by_lbfgs, entropy)],
     ids=["svm", "logistic"],
 )
 def test_classifiers_reach_the_optimum_that_scikit_learn_finds(
@@ -89,14 +95,14 @@ def test_classifiers_reach_the_optimum_that_scikit_learn_finds(
     assert weights.dtype == x.dtype
     assert cost(weights, x, y, penalty) == pytest.approx(cost(other, x, y, penalty), rel=1e-3)
     rest = standardised(digits[0])
-    right = (probing.predicted(weights, rest).numpy() == digits[1]).mean()
+    right = (linear_probe.predicted(weights, rest).numpy() == digits[1]).mean()
     assert right == pytest.approx((model.predict(rest) == digits[1]).mean(), abs=2e-3)
 
 
 def test_what_does_not_settle_is_told(digits, monkeypatch):
-    monkeypatch.setattr(probing, "ROUNDS", 1)
+    monkeypatch.setattr(linear_probe, "ROUNDS", 1)
     with pytest.raises(Failed, match="196 features did not settle"):
-        probing.logistic(standardised(digits[0]), torch.from_numpy(digits[1]), 10, 1e-5)
+        linear_probe.logistic(standardised(digits[0]), torch.from_numpy(digits[1]), 10, 1e-5)
 
 
 # ----------------------------------------------------------------------------------------- probing
@@ -111,8 +117,10 @@ def test_the_penalty_is_the_best_on_a_held_out_tenth(digits):
     every, labels = standardised(x), torch.from_numpy(y)
     right = {}
     for penalty in grid:
-        weights = probing.linear_svm(every[kept], labels[kept], 10, penalty)
-        right[penalty] = float((probing.predicted(weights, every[held]) == labels[held]).sum()) / 50
+        weights = linear_probe.linear_svm(every[kept], labels[kept], 10, penalty)
+        right[penalty] = (
+            float((linear_probe.predicted(weights, every[held]) == labels[held]).sum()) / 50
+        )
     assert len({*right.values()}) > 1
     assert found.penalty == max(right, key=right.get)
     assert found.held == pytest.approx(right[found.penalty])
@@ -234,7 +242,7 @@ def test_features_of_a_data_set_leave_no_trace():
     judge(digits.batch(range(100)))  # the norm has seen something
     before = {k: v.clone() for k, v in judge.state_dict().items()}
     state, rows = torch.get_rng_state(), np.arange(700, 0, -1)
-    found = features_of(probing.still(judge), digits, rows, lambda x: 2 * x - 1)
+    found = features_of(linear_probe.still(judge), digits, rows, lambda x: 2 * x - 1)
     assert judge.training
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(v, before[k]) for k, v in judge.state_dict().items())
@@ -255,20 +263,20 @@ def test_kmeans_is_what_scikit_learn_finds_from_the_same_start():
     x = torch.from_numpy(np.random.default_rng(0).normal(size=(3000, 8)))
     start = x[:20].clone()
     theirs = cluster.KMeans(20, init=start.numpy(), n_init=1, max_iter=7, tol=0).fit(x.numpy())
-    found = probing._kmeans(x, start.clone(), 7)
+    found = linear_probe._kmeans(x, start.clone(), 7)
     assert np.allclose(found, theirs.cluster_centers_)
     apart = torch.full((1, 8), 1e6, dtype=x.dtype)
-    assert torch.equal(probing._kmeans(x, torch.cat([start, apart]), 3)[20:], apart)
+    assert torch.equal(linear_probe._kmeans(x, torch.cat([start, apart]), 3)[20:], apart)
 
 
 def test_patches_are_cut_from_the_pictures_by_the_seed():
     train = data.open("digits", size=8, channels=3)
-    found = probing._patches(train, 40, 0)
+    found = linear_probe._patches(train, 40, 0)
     views = train.batch(range(len(train))).unfold(2, 6, 1).unfold(3, 6, 1)
     every = {p.numpy().tobytes() for p in views.permute(0, 2, 3, 1, 4, 5).reshape(-1, 108)}
     assert all(p.numpy().tobytes() in every for p in found)
-    assert torch.equal(found, probing._patches(train, 40, 0))
-    assert not torch.equal(found, probing._patches(train, 40, 1))
+    assert torch.equal(found, linear_probe._patches(train, 40, 0))
+    assert not torch.equal(found, linear_probe._patches(train, 40, 1))
 
 
 def test_triangles_are_what_the_loop_over_patches_gives():
@@ -282,7 +290,7 @@ def test_triangles_are_what_the_loop_over_patches_gives():
             apart = (centres - (z - mean) @ whitening).norm(dim=1)
             near[:, i, j] = (apart.mean() - apart).clamp(min=0)
     quadrants = [near[:, a, b].mean(1) for a in ([0, 1], [1, 2]) for b in (0, 1)]
-    found = probing._triangle(mean, whitening, centres, image[None])
+    found = linear_probe._triangle(mean, whitening, centres, image[None])
     assert near.max() > 0.1
     assert torch.allclose(found.view(5, 4), torch.stack(quadrants, 1), rtol=1e-3, atol=1e-4)
 

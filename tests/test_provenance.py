@@ -15,10 +15,13 @@ import torch
 from PIL import Image, PngImagePlugin
 
 import genzoo
-from genzoo import cards, families, provenance, report, sampling, store
+from genzoo import families
 from genzoo.cli import run
 from genzoo.errors import BadInput, Failed, GenzooError, UnknownName
-from genzoo.samples import Images
+from genzoo.evaluation import comparison
+from genzoo.models import film
+from genzoo.models.samples import Images
+from genzoo.zoo import folder, names, provenance
 
 
 def shelved(home, name, family, seed=0):
@@ -27,7 +30,7 @@ def shelved(home, name, family, seed=0):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = parts.model(parts.tiny)
-    store.save(model, home / name, family=family)
+    folder.save(model, home / name, family=family)
     return genzoo.load(home / name, device="cpu")
 
 
@@ -36,7 +39,7 @@ def home(tmp_path, monkeypatch):
     """The only cards there are; tests run in a folder beside them."""
     for name in ("cards", "here"):
         (tmp_path / name).mkdir()
-    monkeypatch.setattr(cards, "home", lambda: tmp_path / "cards")
+    monkeypatch.setattr(names, "home", lambda: tmp_path / "cards")
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "cards"
 
@@ -131,7 +134,7 @@ def test_without_metadata_it_says_that_it_is_synthetic_and_no_more(model):
 def test_a_completed_photo_is_said_to_be_synthetic_in_part(home):
     import torch
 
-    from genzoo.samples import Images
+    from genzoo.models.samples import Images
 
     made = Images(torch.zeros(1, 1, 8, 8), None, [(0, 0)], call={"method": "inpaint"})
     made.save("x.png", metadata=False)
@@ -145,12 +148,12 @@ def test_a_folder_and_a_film_without_metadata(model, home, capsys):
     assert call(capsys, "sample", home / "tiny", "-n", 2, "--no-metadata", "-o", "two")[0] == 0
     assert json.loads(Path("two/record.json").read_text()) == {"n": 2}
     assert genzoo.inspect("two/00000001.png").record is None
-    sampling.watch(model.sample(2), Path("x.gif"), 3, metadata=False)
+    film.watch(model.sample(2), Path("x.gif"), 3, metadata=False)
     assert genzoo.inspect("x.gif") == provenance.Provenance(True, None)
 
 
 def test_a_film_says_what_drew_it(model):
-    sampling.watch(model.sample(2, seed=4), Path("x.gif"), 5)
+    film.watch(model.sample(2, seed=4), Path("x.gif"), 5)
     told = genzoo.inspect("x.gif")
     assert told.synthetic
     assert (told.record.seeds, told.record.origin.model) == (((4, 0), (4, 1)), "tiny")
@@ -159,7 +162,7 @@ def test_a_film_says_what_drew_it(model):
 
 
 def test_a_comparisons_picture_says_that_it_is_synthetic(home):
-    Path("x.png").write_bytes(report._png(Image.new("RGB", (4, 4))))
+    Path("x.png").write_bytes(comparison._png(Image.new("RGB", (4, 4))))
     assert "trainedAlgorithmicMedia" in Image.open("x.png").text["XML:com.adobe.xmp"]
     assert genzoo.inspect("x.png") == provenance.Provenance(True, None)
 
@@ -255,7 +258,7 @@ def test_a_model_with_other_weights_does_not_stand_in(model, home):
 
 def test_a_picture_cannot_send_for_a_model(home, monkeypatch):
     """Its words are compared with names, and never looked up: no path, no owner on the Hub."""
-    monkeypatch.setattr(cards, "find", None)
+    monkeypatch.setattr(names, "find", None)
     for name in ("owner/name@main", "../../etc", "./evil", "https://evil.example"):
         origin = {"model": name, "family": "vae", "weights_sha256": "1" * 64}
         Path("x.png").write_bytes(recorded(origin=origin))
@@ -269,7 +272,7 @@ def test_what_seeds_alone_do_not_draw(model, translator, home):
     with pytest.raises(BadInput, match=r"made by genzoo translate, which takes more"):
         genzoo.reproduce("a.png")
     maps = torch.ones(1, 2, 2, 2, 2)
-    sampling.overlay(model.sample(1), maps, [(1, 1)]).save("b.png")
+    film.overlay(model.sample(1), maps, [(1, 1)]).save("b.png")
     with pytest.raises(BadInput, match=r"made by genzoo attention, which takes more"):
         genzoo.reproduce("b.png")
     Images(torch.zeros(1, 1, 4, 4)).save("c.png")

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from genzoo import cards, data
+from genzoo import data
 from genzoo.cli import run
 from genzoo.errors import InvalidModel, UnknownName
-from genzoo.metrics import published
+from genzoo.evaluation import published
+from genzoo.zoo import names
 
 EVERY = [record for name in published.names() for record in published.published(name)]
 # Goodfellow et al. 2014, Table 1.
@@ -49,7 +50,7 @@ def card(tmp_path, monkeypatch):
         (tmp_path / name / "config.json").write_text("{}")
         (tmp_path / name / "metrics.json").write_text(json.dumps({"scores": scores}))
 
-    monkeypatch.setattr(cards, "home", lambda: tmp_path)
+    monkeypatch.setattr(names, "home", lambda: tmp_path)
     return written
 
 

@@ -17,11 +17,19 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import genzoo
-from genzoo import cards, data, families, runs, store
+from genzoo import data, families
 from genzoo.cli import run as command
+from genzoo.data import catalogue
 from genzoo.errors import BadInput, Failed, UnknownName
-from genzoo.schemas import assignments
+from genzoo.families import registry
+from genzoo.runs import launch
+from genzoo.runs import plan as plans
+from genzoo.runs import run as run_folder
+from genzoo.runs.plan import assignments
 from genzoo.training import Diverged, Player, parallel
+from genzoo.zoo import card
+from genzoo.zoo import folder as folders
+from genzoo.zoo import manifest as manifests
 
 # Families of linear layers: one with dropout, and a game that several processes can share.
 TOYS = """
@@ -135,7 +143,7 @@ def toys(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(site))
         yield site
-    families._load.cache_clear()
+    registry._load.cache_clear()
     sys.modules.pop("runs_toys", None)
 
 
@@ -218,7 +226,9 @@ def begun(family, made, out="out", **more):
     asked = {"steps": STEPS, "seed": 3, "checkpoint_every": 7, "grid_every": 20, "device": "cpu"}
     asked |= more
     named = str(made)
-    return runs.start(family, runs.open_data(named), Path(out), named=named, values=values, **asked)
+    return launch.start(
+        family, catalogue.open_data(named), Path(out), named=named, values=values, **asked
+    )
 
 
 def flat(state, name=""):
@@ -250,8 +260,8 @@ def assert_same_run(one, two):
             assert torch.equal(value, other), name
         elif name != "/seconds":
             assert value == other, name
-    files = [store.WEIGHTS, "samples.png", "run/log.jsonl"]
-    files += [store.DISCRIMINATOR] * (Path(one) / store.DISCRIMINATOR).exists()
+    files = [manifests.WEIGHTS, "samples.png", "run/log.jsonl"]
+    files += [manifests.DISCRIMINATOR] * (Path(one) / manifests.DISCRIMINATOR).exists()
     grids = [{p.name for p in (Path(out) / "run/grids").iterdir()} for out in (one, two)]
     assert {"00000000.png", "00000020.png", "00000040.png"} <= grids[0] & grids[1]
     files += [f"run/grids/{name}" for name in grids[0] & grids[1]]
@@ -318,7 +328,7 @@ def test_ctrl_c_stops_between_two_steps(here, made, straight):
             signal.raise_signal(signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(runs.Interrupted, match="stopped after step 17; --resume"):
+    with pytest.raises(run_folder.Interrupted, match="stopped after step 17; --resume"):
         run.go(press)
     assert signal.getsignal(signal.SIGINT) is before
     assert checkpoints("out")[-1] == "00000017.pt"
@@ -377,7 +387,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(damage, here, made, s
     else:
         parts = {"half": content[: len(content) // 2], "empty": b"", "text": b"checkpoint"}
         newest.write_bytes(parts[damage])
-    run, start = runs.resume(out)
+    run, start = launch.resume(out)
     assert start == 21
     assert "00000028.pt" in caplog.text
     assert not Path("boom").exists(), "a checkpoint ran code"
@@ -425,11 +435,11 @@ def test_a_log_with_a_hole_of_zeros_is_mended(here, made, straight):
 
 def test_resuming_a_finished_run_harms_nothing(here, made, straight):
     out = shutil.copytree(straight("vae"), here / "vae")
-    cards.add_scores(out, [{"name": "fd", "value": 1.5, "protocol": {"n": 10}}])
+    card.add_scores(out, [{"name": "fd", "value": 1.5, "protocol": {"n": 10}}])
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
     assert resume(out) == 0
     assert_same_run(straight("vae"), out)
-    assert cards.read_metrics(out)["scores"][0]["value"] == 1.5
+    assert card.read_metrics(out)["scores"][0]["value"] == 1.5
     manifest = json.loads(before[out / "config.json"])
     again = json.loads((out / "config.json").read_text())
     for kept in (manifest, again):
@@ -457,11 +467,11 @@ def test_changed_data_end_a_run(here, made):
     shutil.copytree(made, "made")
     run = begun("drop", here / "made")
     first = next(p for p in Path("made").iterdir())
-    runs.resume(Path("out"))
+    launch.resume(Path("out"))
     with Image.open(first) as picture:
         picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(first)
     with pytest.raises(BadInput, match=r"made has changed since out began"):
-        runs.resume(Path("out"))
+        launch.resume(Path("out"))
     assert run.plan.data_sha256 == data.open(made).sha256
 
 
@@ -483,7 +493,7 @@ def test_a_plan_is_read_strictly(text, told, here, made):
     changed = {"more": {"more": 1}, "steps": {"steps": 10**12}, "family": {"family": "gone"}}
     path.write_text(json.dumps({**plan, **changed[text]}) if text in changed else text)
     with pytest.raises((BadInput, UnknownName), match=told):
-        runs.resume(Path("out"))
+        launch.resume(Path("out"))
 
 
 def test_a_folder_is_used_once(here, made):
@@ -501,7 +511,7 @@ def test_a_folder_is_used_once(here, made):
             begun("drop", made, name)
     assert Path("README/README.md").read_text() == "mine"
     with pytest.raises(BadInput, match="no run in"):
-        runs.resume(here / "model")
+        launch.resume(here / "model")
 
 
 def test_a_run_that_has_no_checkpoint_is_begun_anew(here, made):
@@ -525,8 +535,8 @@ def test_force_spares_what_is_not_the_runs(here, made):
 def test_two_processes_do_not_train_in_one_folder(here, made):
     """Each would take the other's newer checkpoints for broken ones."""
     run = begun("drop", made)
-    second, _ = runs.resume(Path("out"))
-    with runs.locked(Path("out/run/lock")) as held:
+    second, _ = launch.resume(Path("out"))
+    with run_folder.locked(Path("out/run/lock")) as held:
         assert held
         for attempt in (run.go, second.go, lambda: begun("drop", made, force=True)):
             with pytest.raises(BadInput, match="another process is training in out"):
@@ -695,7 +705,7 @@ def test_shares_of_processes_make_up_the_whole(here, made, monkeypatch):
 # ------------------------------------------------------------------------------- several processes
 
 
-def weights(out, name=store.WEIGHTS):
+def weights(out, name=manifests.WEIGHTS):
     return load_file(Path(out) / name)
 
 
@@ -709,7 +719,7 @@ def test_two_processes_are_one(family, here, made, workshop):
         words(family, made, here / "two", **recipe), here, processes=2, MASTER_PORT=_port()
     )
     assert codes == [0, 0], said
-    names = [store.WEIGHTS] + [store.DISCRIMINATOR] * (family == "duel")
+    names = [manifests.WEIGHTS] + [manifests.DISCRIMINATOR] * (family == "duel")
     for file in names:
         one, two = weights("one", file), weights("two", file)
         assert one.keys() == two.keys()
@@ -756,20 +766,22 @@ def test_torchrun(here, made):
 
 def test_minutes_become_steps(here, made, monkeypatch):
     def estimate(plan, dataset):
-        return runs.Estimate({}, 0, 50.0, plan.steps, 0)
+        return launch.Estimate({}, 0, 50.0, plan.steps, 0)
 
-    monkeypatch.setattr(runs, "estimate", estimate)
+    monkeypatch.setattr(launch, "estimate", estimate)
     plan = begun("drop", made, steps=None, minutes=2, checkpoint_every=300).plan
     assert plan.steps == 6000
-    dataset, named = runs.open_data(str(made)), str(made)
-    plan = runs.start("drop", dataset, here / "b", named=named, minutes=2, device="cpu").plan
+    dataset, named = catalogue.open_data(str(made)), str(made)
+    plan = launch.start("drop", dataset, here / "b", named=named, minutes=2, device="cpu").plan
     assert (plan.steps, plan.checkpoint_every, plan.grid_every) == (6000, 300, 300)
 
 
 def test_an_estimate_trains_nothing_that_is_kept(here, made):
-    dataset = runs.open_data(str(made))
-    plan = runs.planned("vae", dataset, named=str(made), steps=7, values={"width": 8}, device="cpu")
-    found = runs.estimate(plan, dataset)
+    dataset = catalogue.open_data(str(made))
+    plan = plans.planned(
+        "vae", dataset, named=str(made), steps=7, values={"width": 8}, device="cpu"
+    )
+    found = launch.estimate(plan, dataset)
     parts = families.get("vae")
     model = parts.model(parts.config(shape=(1, 16, 16), width=8))
     assert found.parameters == {"model": sum(p.numel() for p in model.parameters())}
@@ -788,10 +800,10 @@ def test_an_estimate_goes_no_further_than_the_run(here, made, monkeypatch):
         rates.append(self.optimizer.param_groups[0]["lr"])
 
     monkeypatch.setattr(Player, "schedule", watched)
-    dataset = runs.open_data(str(made))
+    dataset = catalogue.open_data(str(made))
     values = {"optimizer": "sgd", "lr": 0.01, "decay_from": 0.5}
-    plan = runs.planned("drop", dataset, named=str(made), steps=1, values=values, device="cpu")
-    assert runs.estimate(plan, dataset).rate > 0
+    plan = plans.planned("drop", dataset, named=str(made), steps=1, values=values, device="cpu")
+    assert launch.estimate(plan, dataset).rate > 0
     assert len(rates) > 3
     assert min(rates) >= 0
 
@@ -824,7 +836,7 @@ def test_what_a_finished_run_leaves(here, made):
     out = begun("dcgan", made, steps=20, checkpoint_every=6, grid_every=10).go()
     model = genzoo.load(out)
     assert not model.training
-    manifest = store.read_manifest(out)
+    manifest = manifests.read_manifest(out)
     recipe = manifest.recipe
     assert (manifest.family, manifest.data, manifest.name) == ("dcgan", "made", "out")
     assert (recipe.steps, recipe.seed) == (20, 3)
@@ -835,7 +847,7 @@ def test_what_a_finished_run_leaves(here, made):
     assert checkpoints(out) == ["00000018.pt", "00000020.pt"]
     grids = sorted(p.name for p in (out / "run/grids").iterdir())
     assert grids == ["00000000.png", "00000010.png", "00000020.png"]
-    assert sum(p.numel() for p in store.load_discriminator(out).parameters()) > 0
+    assert sum(p.numel() for p in folders.load_discriminator(out).parameters()) > 0
     state = torch.load(out / "run/checkpoints/00000020.pt", weights_only=True)["parts"]
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, state["average"][name]), "not the averaged weights"
@@ -847,7 +859,7 @@ def test_a_recipe_makes_the_same_model_again(family, here, made, straight):
     out = straight(family)
     again = ["train", "--recipe", str(out), "--data", str(made), "--out", "again", "--device"]
     assert command([*again, "cpu"]) == 0
-    one, other = store.read_manifest(out), store.read_manifest(Path("again"))
+    one, other = manifests.read_manifest(out), manifests.read_manifest(Path("again"))
     assert one.weights_sha256 == other.weights_sha256
     assert one.discriminator_sha256 == other.discriminator_sha256
     told = [m.recipe.model_dump(exclude={"seconds", "command"}) for m in (one, other)]
@@ -858,7 +870,7 @@ def test_a_recipe_can_be_changed(here, made, straight):
     out = straight("vae")
     words = ["train", "--recipe", str(out), "--data", str(made), "--out", "changed"]
     assert command([*words, "--steps", "3", "--seed", "9", "--set", "width=4"]) == 0
-    recipe = store.read_manifest(Path("changed")).recipe
+    recipe = manifests.read_manifest(Path("changed")).recipe
     assert (recipe.steps, recipe.seed, recipe.config["width"]) == (3, 9, 4)
     assert recipe.options["warmup"] == 0.5
 

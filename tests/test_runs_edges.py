@@ -9,9 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from genzoo import runs
+from genzoo.data import catalogue
 from genzoo.errors import BadInput, UnknownName
-from genzoo.models import Sampler
+from genzoo.models.sampler import Sampler
+from genzoo.runs import launch, plan
+from genzoo.runs import run as run_folder
 from genzoo.training import parallel
 
 VALUES = {"shape": [1, 16, 16], "width": 8, "code": 2, "batch_size": 4}
@@ -28,21 +30,21 @@ def photos(tmp_path_factory):
 
 
 def begin(folder, photos, family="vae", values=VALUES, steps=12, **more):
-    dataset = runs.open_data(str(photos), values)
+    dataset = catalogue.open_data(str(photos), values)
     asked = {"device": "cpu", "checkpoint_every": 4, "grid_every": 6, "log_every": 1, **more}
     named = str(photos)
-    return runs.start(family, dataset, folder, named=named, steps=steps, values=values, **asked)
+    return launch.start(family, dataset, folder, named=named, steps=steps, values=values, **asked)
 
 
 def pressed(run, at, start=0):
     """Ctrl-C after step ``at``."""
-    with pytest.raises(runs.Interrupted):
+    with pytest.raises(run_folder.Interrupted):
         run.go(lambda p: signal.raise_signal(signal.SIGINT) if p.step == at else None, start)
     return run.folder
 
 
 def go_on(folder):
-    run, start = runs.resume(folder)
+    run, start = launch.resume(folder)
     return run.go(start=start)
 
 
@@ -68,10 +70,10 @@ def test_broken_checkpoints_do_not_push_out_a_whole_one(whole, photos, tmp_path)
     folder = pressed(begin(tmp_path / "torn", photos), 10)
     for path in (folder / "run" / "checkpoints").iterdir():
         path.write_bytes(b"")
-    run, start = runs.resume(folder)
+    run, start = launch.resume(folder)
     assert start == 0
     pressed(run, 3, start)
-    assert runs.resume(folder)[1] == 3
+    assert launch.resume(folder)[1] == 3
     go_on(folder)
     assert_same(whole, folder)
 
@@ -85,9 +87,9 @@ def test_ctrl_c_while_a_grid_is_drawn_keeps_the_step_it_names(photos, tmp_path, 
         return draw(model, *args, **kwargs)
 
     monkeypatch.setattr(Sampler, "sample", slow)
-    with pytest.raises(runs.Interrupted) as ended:
+    with pytest.raises(run_folder.Interrupted) as ended:
         run.go()
-    step = runs.resume(run.folder)[1]
+    step = launch.resume(run.folder)[1]
     assert step in (3, 4)
     assert f"after step {step};" in str(ended.value)
 
@@ -100,22 +102,24 @@ def test_one_changed_bit_of_one_picture_ends_a_run(photos, tmp_path):
     pixels[3, 3] ^= 1
     Image.fromarray(pixels).save(picture)
     with pytest.raises(BadInput, match=r"mine has changed since .*run began"):
-        runs.resume(folder)
+        launch.resume(folder)
     shutil.copy2(photos / "train" / "07.png", picture)
-    assert runs.resume(folder)[1] == 5
+    assert launch.resume(folder)[1] == 5
     for number in range(5, 15):  # some of them are held out for testing
         (mine / "train" / f"{number:02}.png").unlink()
     with pytest.raises(BadInput, match="has changed"):
-        runs.resume(folder)
+        launch.resume(folder)
 
 
 def test_a_run_on_resized_data_goes_on(photos, tmp_path):
     """size and channels are the config's: a resumed run finds the same pixels."""
     values = {"size": 8, "channels": 3, "width": 4, "batch_size": 4}
-    run, start = runs.resume(pressed(begin(tmp_path / "run", photos, "dcgan", values, 3), 2))
+    run, start = launch.resume(pressed(begin(tmp_path / "run", photos, "dcgan", values, 3), 2))
     assert (run.dataset.shape, start) == ((3, 8, 8), 2)
     with pytest.raises(BadInput, match=r"size is 16 in .*got 8"):
-        runs.planned("dcgan", runs.open_data(str(photos)), named="x", steps=1, values={"size": 8})
+        plan.planned(
+            "dcgan", catalogue.open_data(str(photos)), named="x", steps=1, values={"size": 8}
+        )
 
 
 def test_minutes_are_for_one_process(photos, tmp_path, monkeypatch):
@@ -129,7 +133,7 @@ def test_another_count_of_processes_is_told(photos, tmp_path, caplog):
     folder = pressed(begin(tmp_path / "run", photos), 5)
     path = folder / "run" / "plan.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "processes": 2}))
-    assert runs.resume(folder)[1] == 5
+    assert launch.resume(folder)[1] == 5
     assert "bit for bit" in caplog.text
 
 
@@ -148,40 +152,40 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch, name, chosen):
 def test_size_and_channels_are_of_the_pictures_for_every_family(tmp_path):
     """The VAE's config has a shape, and no field of either name."""
     values = {"size": 16, "channels": 3, "width": 8}
-    dataset = runs.open_data("digits", values)
-    run = runs.start("vae", dataset, tmp_path / "r", named="digits", steps=1, values=values)
+    dataset = catalogue.open_data("digits", values)
+    run = launch.start("vae", dataset, tmp_path / "r", named="digits", steps=1, values=values)
     assert run.plan.config["shape"] == [3, 16, 16]
     run.go()
-    assert runs.resume(tmp_path / "r")[0].plan == run.plan
+    assert launch.resume(tmp_path / "r")[0].plan == run.plan
     with pytest.raises(UnknownName, match="no field is called 'size'"):
-        runs.planned("vae", dataset, named="digits", steps=1, values={"size": 17})
+        plan.planned("vae", dataset, named="digits", steps=1, values={"size": 17})
 
 
 def test_a_family_of_images_refuses_points_before_anything_is_written(tmp_path):
-    dataset = runs.open_data("ring8", {})
+    dataset = catalogue.open_data("ring8", {})
     with pytest.raises(BadInput, match="ring8 holds points"):
-        runs.start("dcgan", dataset, tmp_path / "r", named="ring8", steps=1)
+        launch.start("dcgan", dataset, tmp_path / "r", named="ring8", steps=1)
     assert not (tmp_path / "r").exists()
 
 
 def test_a_folder_with_other_things_is_not_trained_into(tmp_path):
-    mine, dataset = tmp_path / "mine", runs.open_data("digits", {})
+    mine, dataset = tmp_path / "mine", catalogue.open_data("digits", {})
     mine.mkdir()
     (mine / "thesis.txt").write_text("mine")
     asked = {"named": "digits", "steps": 1, "values": {"width": 8}}
     with pytest.raises(BadInput, match=r"holds thesis\.txt, which is no part of a run"):
-        runs.start("vae", dataset, mine, **asked)
-    runs.start("vae", dataset, mine, force=True, **asked).go()
+        launch.start("vae", dataset, mine, **asked)
+    launch.start("vae", dataset, mine, force=True, **asked).go()
     assert (mine / "thesis.txt").read_text() == "mine"
 
 
 def test_without_a_readable_checkpoint_a_run_says_that_it_begins_anew(tmp_path, caplog):
-    dataset = runs.open_data("digits", {})
+    dataset = catalogue.open_data("digits", {})
     asked = {"named": "digits", "steps": 4, "values": {"width": 8}, "checkpoint_every": 2}
-    runs.start("vae", dataset, tmp_path / "r", **asked).go()
+    launch.start("vae", dataset, tmp_path / "r", **asked).go()
     for path in (tmp_path / "r" / "run" / "checkpoints").glob("*.pt"):
         path.write_bytes(path.read_bytes()[:1000])
-    assert runs.resume(tmp_path / "r")[1] == 0
+    assert launch.resume(tmp_path / "r")[1] == 0
     first, second = caplog.messages
     assert first.endswith("taking the one before")
     assert second.endswith("beginning anew")

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from genzoo.errors import BadInput, Failed
-from genzoo.samples import Arrays, Images, Origin
+from genzoo.models.samples import Arrays, Images, Origin
 
 ORIGIN = Origin("toy-digits", "toy", "ab" * 32, "c0ffee")
 

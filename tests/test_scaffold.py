@@ -15,8 +15,9 @@ import offline
 import pytest
 from loopback import Loopback
 
-from genzoo import cli, families, plugins, scaffold
+from genzoo import cli, families
 from genzoo.errors import BadInput, Failed
+from genzoo.testing import scaffold, status
 
 KINDS = ("family", "metric", "dataset")
 # What the project's own code is held to, for somebody to whom genzoo is one package of many.
@@ -277,4 +278,4 @@ def test_all_of_them_are_listed_and_checked(author, here):
         out, _ = author.run("genzoo", "plugin", "check", f"near-{kind}", cwd=here)
         assert re.search(r"\d+ checks held", out)
         assert "broken" not in out
-    assert [p.name for p in plugins.inspect(("dataset",)) if p.name == "near-dataset"] == []
+    assert [p.name for p in status.inspect(("dataset",)) if p.name == "near-dataset"] == []

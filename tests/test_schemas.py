@@ -16,19 +16,10 @@ from genzoo.errors import (
     Unreachable,
     unknown,
 )
+from genzoo.models.networks import pyramid
 from genzoo.options import AdversarialOptions, Options
-from genzoo.schemas import (
-    Count,
-    Names,
-    Rate,
-    Schema,
-    Shape,
-    assignments,
-    checked,
-    divide,
-    pyramid,
-    read_json,
-)
+from genzoo.runs.plan import assignments, divide
+from genzoo.schemas import Count, Names, Rate, Schema, Shape, checked, read_json
 
 
 class Sizes(Schema):

@@ -7,9 +7,9 @@ from scipy import ndimage
 
 import genzoo
 from genzoo.errors import BadInput
-from genzoo.metrics import inpainting, kinds
-from genzoo.metrics.references import Real
-from genzoo.metrics.similarity import psnr, ssim
+from genzoo.metrics import inpainting_metrics, registry
+from genzoo.metrics.real_data import Real
+from genzoo.metrics.statistics.similarity import psnr, ssim
 from genzoo.metrics.subjects import Drawn
 
 
@@ -88,12 +88,12 @@ def real():
 
 def test_models_are_filled_in_side_by_side(real, monkeypatch):
     """One fill serves both metrics; protocols of unlike models agree."""
-    asked, whole = [], inpainting.completing.inpaint
+    asked, whole = [], inpainting_metrics.completing.inpaint
     monkeypatch.setattr(
-        inpainting.completing, "inpaint",
+        inpainting_metrics.completing, "inpaint",
         lambda model, *rest, **how: (asked.append(model), whole(model, *rest, steps=2, **how))[1],
     )  # fmt: skip
-    ratio, structure = kinds.named(["inpainting-psnr", "inpainting-ssim"], real)
+    ratio, structure = registry.named(["inpainting-psnr", "inpainting-ssim"], real)
     found = {}
     for name in ("vae-mnist", "pixelcnn-mnist"):
         who = Drawn(name, genzoo.load(name, device="cpu"))
@@ -109,6 +109,6 @@ def test_models_are_filled_in_side_by_side(real, monkeypatch):
 
 
 def test_a_model_that_does_not_fill_in_is_told(real, density, latent):
-    (metric,) = kinds.named(["inpainting-ssim"], real)
+    (metric,) = registry.named(["inpainting-ssim"], real)
     assert "does not fill in" in metric.lacks(Drawn("toy", density))
     assert "fills in 3x8x8, and digits is 1x28x28" in metric.lacks(Drawn("toy", latent))

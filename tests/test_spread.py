@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from genzoo.errors import BadInput
-from genzoo.metrics.spread import class_counts, divergence, hit, rank_test
+from genzoo.metrics.statistics.ranks import class_counts, divergence, hit, rank_test
 
 stats = pytest.importorskip("scipy.stats")
 

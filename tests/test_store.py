@@ -19,10 +19,13 @@ from safetensors.torch import save as pack
 from torch import nn
 
 import genzoo
-from genzoo import families, store
+from genzoo import families
 from genzoo.errors import BadInput, Failed, GenzooError, InvalidModel, UnknownName
+from genzoo.zoo import folder as store
+from genzoo.zoo import manifest as manifests
+from genzoo.zoo import weights
 
-WEIGHTS, CONFIG = store.WEIGHTS, store.CONFIG
+WEIGHTS, CONFIG = manifests.WEIGHTS, manifests.CONFIG
 
 
 def made(family="vae"):
@@ -129,7 +132,7 @@ def test_manifest_says_what_it_is(tmp_path):
     folder = store.save(
         model, tmp_path / "m", name="mine", data="mnist", licence="mit", terms="Be kind."
     )
-    found = store.read_manifest(folder)
+    found = manifests.read_manifest(folder)
     assert (found.name, found.family, found.plugin) == ("mine", "vae", "genzoo-vae")
     assert (found.data, found.licence, found.terms) == ("mnist", "mit", "Be kind.")
     assert found.config == json.loads(model.config.model_dump_json())
@@ -144,7 +147,7 @@ def test_manifest_says_what_it_is(tmp_path):
 
 
 def test_recipe_round_trip(tmp_path):
-    recipe = store.Recipe(
+    recipe = manifests.Recipe(
         command="genzoo train",
         data_sha256="0" * 64,
         config={"shape": [1, 2]},
@@ -156,11 +159,11 @@ def test_recipe_round_trip(tmp_path):
         versions={"torch": "2"},
     )
     folder = store.save(made(), tmp_path / "m", recipe=recipe)
-    assert store.read_manifest(folder).recipe == recipe
+    assert manifests.read_manifest(folder).recipe == recipe
 
 
 def test_name_is_the_folders(tmp_path):
-    assert store.read_manifest(store.save(made(), tmp_path / "abc")).name == "abc"
+    assert manifests.read_manifest(store.save(made(), tmp_path / "abc")).name == "abc"
 
 
 def test_discriminator_beside(tmp_path):
@@ -171,9 +174,9 @@ def test_discriminator_beside(tmp_path):
     for name, value in network.state_dict().items():
         assert torch.equal(found.state_dict()[name], value), name
     assert not found.training
-    content = bytearray((folder / store.DISCRIMINATOR).read_bytes())
+    content = bytearray((folder / manifests.DISCRIMINATOR).read_bytes())
     content[-1] ^= 1
-    (folder / store.DISCRIMINATOR).write_bytes(content)
+    (folder / manifests.DISCRIMINATOR).write_bytes(content)
     with pytest.raises(InvalidModel, match="hash"):
         store.load_discriminator(folder, "cpu")
     store.load(folder, "cpu")  # the model alone is sound
@@ -212,7 +215,7 @@ def test_save_takes_three_dtypes(tmp_path):
 
 def test_a_name_too_long_for_a_card_is_cut(tmp_path):
     store.save(made(), tmp_path / "model", name="x" * 300, data="a\tb")
-    manifest = store.read_manifest(tmp_path / "model")
+    manifest = manifests.read_manifest(tmp_path / "model")
     assert (manifest.name, manifest.data) == ("x" * 200, "a b")
 
 
@@ -272,7 +275,7 @@ def test_save_only_finite(value, tmp_path):
 
 def test_save_where_you_are(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert store.read_manifest(store.save(made(), ".")).name == tmp_path.name
+    assert manifests.read_manifest(store.save(made(), ".")).name == tmp_path.name
     store.load(".", "cpu")
     assert {p.name for p in tmp_path.iterdir()} == {CONFIG, WEIGHTS}
 
@@ -291,10 +294,10 @@ class Masked(nn.Module):
 
 def test_buffers_of_any_dtype(tmp_path):
     model = Masked()
-    (tmp_path / "x").write_bytes(store._packed(model, "float16"))
+    (tmp_path / "x").write_bytes(weights._packed(model, "float16"))
     with torch.device("meta"):
         found = Masked()
-    store._fill(found, tmp_path / "x", None)
+    weights._fill(found, tmp_path / "x", None)
     for name, value in model.named_buffers():
         assert found.get_buffer(name).dtype == value.dtype
         assert torch.equal(found.get_buffer(name), value), name
@@ -806,10 +809,10 @@ def test_a_copy_keeps_the_data_the_licence_and_the_terms(tmp_path):
     whose = {"data": "celeba", "licence": "other", "terms": "research only"}
     first = store.save(made(), tmp_path / "a", **whose)
     copy = store.save(genzoo.load(first, device="cpu"), tmp_path / "b")
-    told = store.read_manifest(copy)
+    told = manifests.read_manifest(copy)
     assert (told.data, told.licence, told.terms) == ("celeba", "other", "research only")
     mine = store.save(genzoo.load(copy, device="cpu"), tmp_path / "c", data="mine", licence="mit")
-    told = store.read_manifest(mine)
+    told = manifests.read_manifest(mine)
     assert (told.data, told.licence, told.terms) == ("mine", "mit", "research only")
 
 

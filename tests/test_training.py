@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from genzoo import families
-from genzoo.draws import Draws
 from genzoo.errors import Failed
-from genzoo.models import Discriminator, Latent, Model
+from genzoo.models.model import Discriminator, Model
+from genzoo.models.randomness import Draws
+from genzoo.models.sampler import Latent
 from genzoo.options import AdversarialOptions, Options
 from genzoo.training import (
     LOSSES,

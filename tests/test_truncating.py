@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 import genzoo
-from genzoo import truncating
 from genzoo.cli import run
 from genzoo.errors import BadInput
-from genzoo.metrics.kinds import named
-from genzoo.metrics.references import Real
+from genzoo.evaluation import truncation
+from genzoo.metrics.real_data import Real
+from genzoo.metrics.registry import named
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def call(capsys, line):
 @pytest.fixture(scope="module")
 def curve():
     metrics = ["precision", "recall", "sharpness"]
-    return truncating.truncate("vae-mnist", (0.3, None), metrics=metrics, n=500, device="cpu")
+    return truncation.truncate("vae-mnist", (0.3, None), metrics=metrics, n=500, device="cpu")
 
 
 def test_each_value_is_measured_on_the_samples_that_it_draws(curve):
@@ -62,7 +62,7 @@ def test_the_curve_is_a_table_a_picture_and_a_record(curve, here):
     curve.save("c.json")
     with Image.open("c.png") as sheet:
         pixels = np.asarray(sheet)
-        assert sheet.width > 2 * truncating.WIDE, "shares and sharpness have a panel each"
+        assert sheet.width > 2 * truncation.WIDE, "shares and sharpness have a panel each"
     for colour in ((0x1F, 0x6F, 0xB4), (0xC2, 0x57, 0x1A)):
         assert (pixels == colour).all(-1).sum() > 500, "no line"
     told = json.loads(Path("c.json").read_text())
@@ -74,14 +74,14 @@ def test_the_curve_is_a_table_a_picture_and_a_record(curve, here):
 
 def test_a_point_stands_at_its_value(curve):
     """The height of a mark is the score, of 1 at the top and 0 at the bottom."""
-    one = truncating.Curve("m", "d", (None,), {"recall": (curve.scores["recall-mnist"][1],)}, "")
-    pixels = np.asarray(truncating.picture(one))
+    one = truncation.Curve("m", "d", (None,), {"recall": (curve.scores["recall-mnist"][1],)}, "")
+    pixels = np.asarray(truncation.picture(one))
     blue = (pixels == (0x1F, 0x6F, 0xB4)).all(-1)
-    middle = truncating.MARGIN + truncating.LEFT + truncating.WIDE // 2
+    middle = truncation.MARGIN + truncation.LEFT + truncation.WIDE // 2
     rows = np.flatnonzero(blue[:, middle - 4])  # beside the bar, within the mark
-    top = 3 * truncating.MARGIN
-    rows = rows[(rows >= top) & (rows <= top + truncating.HIGH)]
-    shown = 1 - (rows.mean() - top) / truncating.HIGH
+    top = 3 * truncation.MARGIN
+    rows = rows[(rows >= top) & (rows <= top + truncation.HIGH)]
+    shown = 1 - (rows.mean() - top) / truncation.HIGH
     assert shown == pytest.approx(one.scores["recall"][0].value, abs=0.01)
 
 
@@ -90,7 +90,7 @@ def test_a_point_stands_at_its_value(curve):
     [([0.0, 271.0], [0, 100, 200, 300]), ([3.0], [0, 1, 2, 3]), ([-4.0, 4], [-4, -2, 0, 2, 4])],
 )
 def test_axes_have_round_numbers(ends, ticks):
-    assert truncating._ticks(ends) == ticks
+    assert truncation._ticks(ends) == ticks
 
 
 BAD = [

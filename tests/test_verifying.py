@@ -8,16 +8,21 @@ import numpy as np
 import pytest
 
 import genzoo
-from genzoo import cards, cli, data, store, verifying
+from genzoo import cli
+from genzoo.data import standard
 from genzoo.errors import UnknownName
-from genzoo.verifying import Check
+from genzoo.evaluation import verify
+from genzoo.evaluation.verify import Check
+from genzoo.zoo import card as cards
+from genzoo.zoo import folder as folders
+from genzoo.zoo import names
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """A card with two scores of few samples, and one that its own script measured."""
     folder = tmp_path_factory.mktemp("cards") / "mine"
-    store.save(genzoo.load("dcgan-mnist", device="cpu"), folder)
+    folders.save(genzoo.load("dcgan-mnist", device="cpu"), folder)
     cards.complete(folder)
     told = {"n": 1000, "device": "cpu"}
     genzoo.evaluate(folder, metrics="sharpness,kd", **told).write()
@@ -51,7 +56,7 @@ def states(checks):
 
 
 def test_what_was_measured_is_found_again(card):
-    found = [*verifying.verify(card)]
+    found = [*verify.verify(card)]
     assert states(found) == {
         "fingerprint": "ok",
         "grace": "skipped",
@@ -70,7 +75,7 @@ def test_a_number_beyond_its_tolerance_differs(card):
         score["value"] += 1.5 * score["tolerance"]
 
     spoilt(card, change)
-    found = {check.what: check for check in verifying.verify(card)}
+    found = {check.what: check for check in verify.verify(card)}
     assert found["sharpness-mnist"].state == "differs"
     assert "away, allowed are" in found["sharpness-mnist"].why
     assert found["kd-mnist"].state == "ok"
@@ -78,14 +83,14 @@ def test_a_number_beyond_its_tolerance_differs(card):
 
 def test_a_card_cannot_allow_itself_more(card):
     spoilt(card, lambda m: named(m, "kd-mnist").update(value=123.0, tolerance=1e6))
-    found = {check.what: check for check in verifying.verify(card)}
+    found = {check.what: check for check in verify.verify(card)}
     assert found["kd-mnist"].state == "differs"
 
 
 def test_an_interval_of_the_cards_own_allows_nothing(card):
     told = {"value": 1.0, "interval": [-100.0, 100.0], "tolerance": 999.0}
     spoilt(card, lambda m: named(m, "kd-mnist").update(told))
-    found = {check.what: check for check in verifying.verify(card)}
+    found = {check.what: check for check in verify.verify(card)}
     assert found["kd-mnist"].state == "differs"
 
 
@@ -101,7 +106,7 @@ def test_an_interval_of_the_cards_own_allows_nothing(card):
 )
 def test_what_stands_around_a_number_is_looked_at_too(card, told, said):
     spoilt(card, lambda m: named(m, "kd-mnist").update(told))
-    found = {check.what: check for check in verifying.verify(card)}
+    found = {check.what: check for check in verify.verify(card)}
     check = found[told.get("name", "kd-mnist")]
     assert check.state == "differs"
     assert said in check.why
@@ -120,33 +125,33 @@ def test_where_nothing_could_be_verified_it_does_not_end_well(card, capsys):
 
 def test_what_cannot_be_asked_differs(card):
     spoilt(card, lambda m: named(m, "kd-mnist")["asked"].update(n=3))
-    found = {check.what: check for check in verifying.verify(card)}
+    found = {check.what: check for check in verify.verify(card)}
     assert found["kd-mnist"].state == "differs"
     assert "at least 1,000 samples" in found["kd-mnist"].why
 
 
 def test_a_folder_without_a_model_is_no_model(tmp_path):
     with pytest.raises(UnknownName, match="there is no folder"):
-        next(verifying.verify(tmp_path / "none"))
+        next(verify.verify(tmp_path / "none"))
 
 
 def test_another_protocol_differs_whatever_the_value(card):
     spoilt(card, lambda m: named(m, "kd-mnist")["protocol"].update(features_sha256="0" * 64))
-    found = {check.what: check for check in verifying.verify(card)}
+    found = {check.what: check for check in verify.verify(card)}
     assert found["kd-mnist"].state == "differs"
     assert "another protocol now: features_sha256" in found["kd-mnist"].why
 
 
 def test_a_card_that_asks_for_nonsense_differs(card):
     spoilt(card, lambda m: named(m, "kd-mnist")["asked"].update(colour="blue"))
-    found = {check.what: check for check in verifying.verify(card)}
+    found = {check.what: check for check in verify.verify(card)}
     assert (found["kd-mnist"].state, "colour" in found["kd-mnist"].why) == ("differs", True)
 
 
 def test_another_models_fingerprint_differs(card):
     other = cards.fingerprint(genzoo.load("gan-mnist", device="cpu"))
     spoilt(card, lambda m: m.update(fingerprint=other))
-    first = next(verifying.verify(card))
+    first = next(verify.verify(card))
     assert (first.what, first.state) == ("fingerprint", "differs")
     assert "of 256 levels" in first.why
 
@@ -155,37 +160,37 @@ def test_a_level_more_or_less_is_another_machines_rounding(card):
     def change(metrics):
         content = zlib.decompress(base64.b64decode(metrics["fingerprint"]))
         kept = np.frombuffer(content, np.uint8).astype(int)
-        kept += np.where(kept > 128, -verifying.LEVELS, verifying.LEVELS)
+        kept += np.where(kept > 128, -verify.LEVELS, verify.LEVELS)
         packed = zlib.compress(kept.astype(np.uint8).tobytes())
         metrics["fingerprint"] = base64.b64encode(packed).decode()
 
     spoilt(card, change)
-    first = next(verifying.verify(card))
-    assert (first.state, first.found) == ("ok", verifying.LEVELS)
+    first = next(verify.verify(card))
+    assert (first.state, first.found) == ("ok", verify.LEVELS)
 
 
 def test_what_needs_data_is_skipped_without_them(card, monkeypatch):
     """And nothing is downloaded for it."""
     monkeypatch.delenv("GENZOO_DATA", raising=False)
-    monkeypatch.setattr(data.named, "_download", lambda *_: pytest.fail("downloads"))
+    monkeypatch.setattr(standard, "_download", lambda *_: pytest.fail("downloads"))
     asked = {"metrics": "copied-mnist", "data": "mnist", "seed": 0}
     told = {"name": "copied-mnist", "value": 1.0, "tolerance": 0.1, "protocol": {}, "asked": asked}
     spoilt(card, lambda m: m.update(scores=[told]))
-    (_, check) = verifying.verify(card)
+    (_, check) = verify.verify(card)
     assert check.state == "skipped"
     assert "mnist" in check.why
 
 
 def test_a_card_without_numbers_has_nothing_to_verify(card):
     (card / "metrics.json").unlink()
-    assert [*verifying.verify(card)] == [
+    assert [*verify.verify(card)] == [
         Check("fingerprint", "skipped", why="the card has none"),
     ]
 
 
 def test_an_unknown_model_is_named():
     with pytest.raises(UnknownName, match="did you mean vae-mnist"):
-        next(verifying.verify("vae-minst"))
+        next(verify.verify("vae-minst"))
 
 
 # ------------------------------------------------------------------------------------ command line
@@ -213,18 +218,18 @@ def test_the_command_takes_names_or_all(capsys):
 @pytest.mark.parametrize("name", ["dcgan-mnist", "vae-mnist"])
 def test_cards_that_come_along_hold_without_any_data(name, monkeypatch):
     monkeypatch.delenv("GENZOO_DATA", raising=False)
-    metrics = cards.read_metrics(cards.home() / name)
+    metrics = cards.read_metrics(names.home() / name)
     metrics["scores"] = [s for s in metrics["scores"] if s["name"] in ("kd-mnist", "cs-mnist")]
     assert len(metrics["scores"]) == 2
     monkeypatch.setattr(cards, "read_metrics", lambda folder: metrics)
-    assert set(states(verifying.verify(name)).values()) == {"ok"}
+    assert set(states(verify.verify(name)).values()) == {"ok"}
 
 
 @pytest.mark.slow
 @pytest.mark.data
 def test_every_number_of_every_card_holds():
     """What ``genzoo verify --all`` says: it takes a while."""
-    found = {name: [*verifying.verify(name)] for name in cards.names()}
+    found = {name: [*verify.verify(name)] for name in names.names()}
     wrong = {k: [c for c in v if c.state != "ok"] for k, v in found.items()}
     assert {k: v for k, v in wrong.items() if v} == {}
     assert all(len(checks) > 1 for checks in found.values()), "a card without a score"

@@ -11,12 +11,15 @@ from PIL import Image
 from torch import nn
 
 import genzoo
-from genzoo import cards, families, sampling, walking
+from genzoo import families
 from genzoo.cli import run
+from genzoo.editing import arithmetic, walks
 from genzoo.errors import BadInput
+from genzoo.models import writing
 from genzoo.schemas import Count, Schema
+from genzoo.zoo import names as model_names
 
-LATENTS = [n for n in cards.names() if n in cards.able(genzoo.Latent)]
+LATENTS = [n for n in model_names.names() if n in model_names.able(genzoo.Latent)]
 SMALL = "vae-mnist"
 
 
@@ -76,7 +79,7 @@ def one(model, seed, index=0, **told):
     ],
 )
 def test_samples_are_picked_by_seed_or_by_seed_and_index(text, pairs):
-    assert walking.picks(text) == pairs
+    assert walks.picks(text) == pairs
 
 
 @pytest.mark.parametrize(
@@ -84,9 +87,9 @@ def test_samples_are_picked_by_seed_or_by_seed_and_index(text, pairs):
 )
 def test_what_is_no_seed_is_told(text):
     with pytest.raises(BadInput, match="seed"):
-        walking.picks(text)
+        walks.picks(text)
     with pytest.raises(BadInput):
-        walking.picks([-1])
+        walks.picks([-1])
 
 
 # ------------------------------------------------------------------------------------------- codes
@@ -128,8 +131,8 @@ def test_a_walk_passes_through_the_samples_of_its_seeds(name):
     model = genzoo.load(name, device="cpu")
     label = 1 if model.num_classes else None
     through = "3:0,0:17,42:0"
-    walk = walking.interpolate(model, through, steps=2, label=label, batch_size=1)
-    batched = walking.interpolate(model, through, steps=2, label=label)
+    walk = walks.interpolate(model, through, steps=2, label=label, batch_size=1)
+    batched = walks.interpolate(model, through, steps=2, label=label)
     assert len(walk) == len(batched) == 5
     for row, pair in ((0, (3, 0)), (2, (0, 17)), (4, (42, 0))):
         assert torch.equal(walk[row].tensor, one(model, *pair, labels=label))
@@ -147,24 +150,24 @@ def test_so_does_one_of_every_family_that_is_installed(name):
         with pytest.raises(
             BadInput, match=f"has no code to walk through: these can: {LATENTS[0]}, "
         ):
-            walking.interpolate(model, "3,17")
+            walks.interpolate(model, "3,17")
         return
     label = 0 if model.num_classes else None
-    walk = walking.interpolate(model, [3, 17], steps=2, label=label, batch_size=1)
+    walk = walks.interpolate(model, [3, 17], steps=2, label=label, batch_size=1)
     assert torch.equal(walk[0].tensor, one(model, 3, labels=label))
     assert torch.equal(walk[2].tensor, one(model, 17, labels=label))
 
 
 def test_a_loop_comes_back_and_does_not_stand_still_there(latent):
-    walk = walking.interpolate(latent, [3, 17, 42], steps=4, loop=True)
+    walk = walks.interpolate(latent, [3, 17, 42], steps=4, loop=True)
     assert len(walk) == 12
-    back = walking.interpolate(latent, [42, 3], steps=4)
+    back = walks.interpolate(latent, [42, 3], steps=4)
     assert torch.allclose(walk.tensor[8:], back.tensor[:4], atol=1e-6)
     assert torch.allclose(one(latent, 3), back.tensor[4:], atol=1e-6)
 
 
 def test_what_is_drawn_beside_the_code_stays_that_of_the_sample_last_passed(noisy):
-    walk = walking.interpolate(noisy, "3,17", steps=2, how="lerp", label="bee")
+    walk = walks.interpolate(noisy, "3,17", steps=2, how="lerp", label="bee")
     (a, b), beside = (noisy.codes(1, seed=s) for s in (3, 17)), one(noisy, 3, labels=1)
     assert torch.equal(walk[0].tensor, beside)
     halfway = beside + ((b - a) / 2).view(1, 1, 2, 2)
@@ -176,7 +179,7 @@ def test_what_is_drawn_beside_the_code_stays_that_of_the_sample_last_passed(nois
 def test_slerp_keeps_to_the_shell_of_normal_codes_and_lerp_does_not():
     a, b = torch.randn(2, 1000, generator=torch.Generator().manual_seed(0))
     t = torch.linspace(0, 1, 11)
-    round_, straight = (walking.between(a, b, t, how) for how in ("slerp", "lerp"))
+    round_, straight = (walks.between(a, b, t, how) for how in ("slerp", "lerp"))
     assert (round_.norm(dim=1) / 1000**0.5 - 1).abs().max() < 0.04
     assert straight[5].norm() / 1000**0.5 < 0.75
     for path in (round_, straight):
@@ -188,26 +191,26 @@ def test_slerp_keeps_to_the_shell_of_normal_codes_and_lerp_does_not():
 
 def test_slerp_where_there_is_no_plane_to_turn_in():
     a, t = torch.tensor([1.0, 2.0]), torch.tensor([0.0, 0.25, 1.0])
-    assert torch.allclose(walking.between(a, 3 * a, t), torch.outer(1 + 2 * t, a))
-    assert torch.allclose(walking.between(a, -a, t), torch.outer(1 - 2 * t, a))
-    assert torch.equal(walking.between(a, torch.zeros(2), t)[0], a)
-    assert torch.isfinite(walking.between(torch.tensor([2.0]), torch.tensor([-1.0]), t)).all()
+    assert torch.allclose(walks.between(a, 3 * a, t), torch.outer(1 + 2 * t, a))
+    assert torch.allclose(walks.between(a, -a, t), torch.outer(1 - 2 * t, a))
+    assert torch.equal(walks.between(a, torch.zeros(2), t)[0], a)
+    assert torch.isfinite(walks.between(torch.tensor([2.0]), torch.tensor([-1.0]), t)).all()
 
 
 def test_a_walk_through_codes(latent):
     codes = latent.encode(latent.sample(3))
-    walk = walking.interpolate(latent, codes, steps=2)
+    walk = walks.interpolate(latent, codes, steps=2)
     assert torch.allclose(walk.tensor[::2], latent.draw(codes).tensor, atol=1e-6)
     assert walk.call["through"] == "codes"
 
 
 def test_labels_are_fixed_along_a_walk(noisy):
-    assert walking.interpolate(noisy, "0:1,4", steps=1).labels.tolist() == [1, 1]
-    assert walking.interpolate(noisy, "3,17", steps=1, label="cat").labels.tolist() == [2, 2]
+    assert walks.interpolate(noisy, "0:1,4", steps=1).labels.tolist() == [1, 1]
+    assert walks.interpolate(noisy, "3,17", steps=1, label="cat").labels.tolist() == [2, 2]
     with pytest.raises(BadInput, match="of classes bee and cat: a label holds for all"):
-        walking.interpolate(noisy, "0:1,2", steps=1)
+        walks.interpolate(noisy, "0:1,2", steps=1)
     with pytest.raises(genzoo.UnknownName, match="did you mean cat"):
-        walking.interpolate(noisy, "0:1,2", label="catt")
+        walks.interpolate(noisy, "0:1,2", label="catt")
 
 
 @pytest.mark.parametrize(
@@ -223,16 +226,16 @@ def test_labels_are_fixed_along_a_walk(noisy):
 )
 def test_a_walk_that_cannot_be_is_told(latent, told, said):
     with pytest.raises(BadInput, match=said):
-        walking.interpolate(latent, **told)
+        walks.interpolate(latent, **told)
 
 
 def test_a_walk_beyond_the_memory_says_how_long_one_may_be(latent, monkeypatch):
-    monkeypatch.setattr(walking, "memory", lambda: 10**6)
+    monkeypatch.setattr(walks, "memory", lambda: 10**6)
     with pytest.raises(BadInput, match=r"2,001 samples .* of 0.0 GB: steps up to 162 fit"):
-        walking.interpolate(latent, "3,4,5", steps=1000)
-    assert len(walking.interpolate(latent, "3,4,5", steps=162)) == 325
+        walks.interpolate(latent, "3,4,5", steps=1000)
+    assert len(walks.interpolate(latent, "3,4,5", steps=162)) == 325
     with pytest.raises(BadInput, match="rows up to 81 fit"):
-        walking.traverse(latent, grid=(100, 4))
+        walks.traverse(latent, grid=(100, 4))
 
 
 # -------------------------------------------------------------------------------------- traversals
@@ -242,7 +245,7 @@ def test_a_traversal_changes_two_numbers_by_the_normals_quantiles(latent, monkey
     seen = []
     decode = latent.draw
     monkeypatch.setattr(type(latent), "draw", lambda _, c, **t: seen.append(c) or decode(c, **t))
-    found = walking.traverse(latent, (3, 1), grid=(2, 3), of="0:5")
+    found = walks.traverse(latent, (3, 1), grid=(2, 3), of="0:5")
     (codes,) = seen
     deviates = [-0.67449, 0.67449], [-0.96742, 0, 0.96742]  # at 1/4, 3/4; at 1/6, 1/2, 5/6
     assert codes[:, 3].tolist() == pytest.approx(np.repeat(deviates[0], 3), abs=1e-4)
@@ -265,14 +268,14 @@ def test_a_traversal_changes_two_numbers_by_the_normals_quantiles(latent, monkey
 )
 def test_a_traversal_that_cannot_be_is_told(latent, told, said):
     with pytest.raises(BadInput, match=said):
-        walking.traverse(latent, **told)
+        walks.traverse(latent, **told)
 
 
 # -------------------------------------------------------------------------------------- arithmetic
 
 
 def test_a_sum_of_means_and_what_is_around_it(latent):
-    found = walking.arithmetic(latent, "0:3,5 - 0:1 + 0:7,8,11")
+    found = arithmetic.arithmetic(latent, "0:3,5 - 0:1 + 0:7,8,11")
     mean = {k: latent.codes(12)[rows].mean(0) for k, rows in {"a": [3, 5], "c": [7, 8, 11]}.items()}
     total = mean["a"] - latent.codes(12)[1] + mean["c"]
     assert torch.allclose(found.code[0], total, atol=1e-6)
@@ -289,8 +292,8 @@ def test_the_eight_around_a_sum_differ_by_uniform_noise(latent, monkeypatch):
     seen = []
     draw = latent.draw
     monkeypatch.setattr(type(latent), "draw", lambda _, c, **t: seen.append(c) or draw(c, **t))
-    found = walking.arithmetic(latent, [(1, [3])])
-    again = walking.arithmetic(latent, [(1, [3])], seed=1)
+    found = arithmetic.arithmetic(latent, [(1, [3])])
+    again = arithmetic.arithmetic(latent, [(1, [3])], seed=1)
     noise = torch.cat([seen[1][:4], seen[1][5:]]) - found.code
     assert noise.abs().max() <= 0.25
     assert noise.abs().max() > 0.2
@@ -302,20 +305,20 @@ def test_the_eight_around_a_sum_differ_by_uniform_noise(latent, monkeypatch):
 @pytest.mark.parametrize("text", ["", "+", "3 +", "3 - - 4", "3 + x", "3 4", "3 * 4"])
 def test_what_is_no_sum_is_told(latent, text):
     with pytest.raises(BadInput):
-        walking.arithmetic(latent, text)
+        arithmetic.arithmetic(latent, text)
 
 
 def test_a_sum_may_begin_with_a_minus(latent):
-    found = walking.arithmetic(latent, "-3 + 4")
+    found = arithmetic.arithmetic(latent, "-3 + 4")
     codes = [latent.codes(1, seed=s) for s in (3, 4)]
     assert torch.allclose(found.code, codes[1] - codes[0])
     assert found.picture(1).size == found.picture(1).size
 
 
 def test_the_figure_of_a_sum_has_columns_means_and_nine(latent):
-    found = walking.arithmetic(latent, "0:3,5,9 - 0:1,2 + 0:7")
+    found = arithmetic.arithmetic(latent, "0:3,5,9 - 0:1,2 + 0:7")
     sheet = np.asarray(found.picture(2)).astype(float) / 255
-    gap, sign, side = walking.GAP, walking.SIGN, 16
+    gap, sign, side = walks.GAP, walks.SIGN, 16
     foot = gap + 3 * (side + gap) + sign
 
     def cell(left, top):
@@ -387,7 +390,7 @@ def test_a_numbered_sheet_is_what_sample_draws_and_is_drawn_again(here, capsys):
     assert (sheets[0][58:72] > 128).sum() > 50, "no numbers"
     assert sheets[0].shape[0] == sheets[1].shape[0] + 2 * 14
     assert genzoo.reproduce("n.png", device="cpu").state == "equal"
-    walk = walking.interpolate(genzoo.load(SMALL, device="cpu"), "4:11,12", steps=1)
+    walk = walks.interpolate(genzoo.load(SMALL, device="cpu"), "4:11,12", steps=1)
     cells = genzoo.load(SMALL, device="cpu").sample(5, seed=4, start=10)
     assert torch.allclose(walk.tensor, cells.tensor[1:3], atol=1e-6)
 
@@ -457,8 +460,8 @@ def test_points_have_walks_too(here, capsys):
 
 
 def test_a_film_is_written_whole_or_not_at_all(here, latent, monkeypatch):
-    walk = walking.interpolate(latent, "3,4", steps=2)
-    monkeypatch.setattr(sampling, "json", None)
+    walk = walks.interpolate(latent, "3,4", steps=2)
+    monkeypatch.setattr(writing, "json", None)
     with pytest.raises(AttributeError):
-        sampling.write(iter([walk]), 3, Path("w.gif"))
+        writing.write(iter([walk]), 3, Path("w.gif"))
     assert [*here.iterdir()] == []

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genzoo import cli, runs, watching
+from genzoo import cli
+from genzoo.data import catalogue
 from genzoo.errors import BadInput
-from genzoo.samples import SYNTHETIC
+from genzoo.models.pictures import SYNTHETIC
+from genzoo.runs import launch, plots
 
 SIZES = {"units": 16, "maxout": 8, "batch_size": 16}
 
@@ -22,12 +24,12 @@ SIZES = {"units": 16, "maxout": 8, "batch_size": 16}
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("watched") / "run"
     asked = {"named": "digits", "values": SIZES, "device": "cpu", "grid_every": 10, "log_every": 1}
-    runs.start("gan", runs.open_data("digits"), folder, steps=30, **asked).go()
+    launch.start("gan", catalogue.open_data("digits"), folder, steps=30, **asked).go()
     return folder
 
 
 def test_curves_are_what_was_logged(run):
-    found = watching.watched(run)
+    found = plots.watched(run)
     lines = [json.loads(s) for s in (run / "run" / "log.jsonl").read_text().splitlines()]
     losses = [line["generator/loss"] for line in lines if "generator/loss" in line]
     steps, values = found.curves["generator/loss"]
@@ -40,7 +42,7 @@ def test_cells_are_the_samples_of_the_grids(run):
     """The last grid's cells are what the model draws from seed 0, at twice the size."""
     import genzoo
 
-    found = watching.watched(run)
+    found = plots.watched(run)
     assert found.steps == (0, 10, 20, 30)
     drawn = genzoo.load(run).sample(16, seed=0).tensor.numpy()  # (16, 1, 28, 28)
     big = drawn.repeat(2, 2).repeat(2, 3).transpose(0, 2, 3, 1)
@@ -48,7 +50,7 @@ def test_cells_are_the_samples_of_the_grids(run):
 
 
 def test_both_curves_by_hand(run):
-    found = watching.watched(run)
+    found = plots.watched(run)
     cells = found.cells.reshape(4, 16, -1).astype(np.float64)
     pairs = [(i, j) for i in range(16) for j in range(i)]
     apart = [np.sqrt(np.mean([np.square(c[i] - c[j]).mean() for i, j in pairs])) for c in cells]
@@ -59,22 +61,22 @@ def test_both_curves_by_hand(run):
 
 
 def test_a_figure_draws_every_curve(run, tmp_path):
-    svg = watching.plot(run, tmp_path / "run.svg").read_text()
+    svg = plots.plot(run, tmp_path / "run.svg").read_text()
     root = ET.fromstring(svg)
     assert root.tag.endswith("svg")
     panels = [g for g in root.iter() if re.fullmatch(r"axes_\d+", g.get("id", ""))]
     lines = [g for g in root.iter() if g.get("id", "").startswith("line2d")]
-    found = watching.watched(run)
+    found = plots.watched(run)
     assert len(panels) >= 6  # losses, accuracy, D, gradients, and two of the grids
     assert len(lines) > len(found.curves)
-    assert svg == watching.plot(run, tmp_path / "again.svg").read_text()
-    with Image.open(watching.plot(run, tmp_path / "run.png")) as image:
+    assert svg == plots.plot(run, tmp_path / "again.svg").read_text()
+    with Image.open(plots.plot(run, tmp_path / "run.png")) as image:
         assert image.width > 1000
         assert len(np.unique(np.array(image.convert("RGB")).reshape(-1, 3), axis=0)) > 50
 
 
 def test_the_film_shows_the_grids(run, tmp_path):
-    with Image.open(watching.plot(run, tmp_path / "run.gif")) as film:
+    with Image.open(plots.plot(run, tmp_path / "run.gif")) as film:
         assert film.n_frames == 4
         assert SYNTHETIC.encode() in film.info["comment"]
         film.seek(3)
@@ -84,7 +86,7 @@ def test_the_film_shows_the_grids(run, tmp_path):
 
 
 def test_the_page_needs_nothing_beside_it(run, tmp_path):
-    page = watching.plot(run, tmp_path / "run.html").read_text()
+    page = plots.plot(run, tmp_path / "run.html").read_text()
     links = re.findall(r'(?:src|href)="([^"#]+)"', page)
     assert links
     assert all(link.startswith("data:") for link in links)
@@ -100,7 +102,7 @@ def test_what_others_named_is_harmless_on_the_page(run, tmp_path):
     said = {"step": 1, "finding": "rule", "text": "<b>loud</b>"}
     numbers = {"step": 1, "model/<i>": 2.0}
     (copy / "log.jsonl").write_text(f"{json.dumps(said)}\n{json.dumps(numbers)}\n" + '{"step": 2')
-    page = watching.plot(copy.parent, tmp_path / "run.html").read_text()
+    page = plots.plot(copy.parent, tmp_path / "run.html").read_text()
     assert "<script>" not in page
     assert "<b>" not in page
     assert "<i>" not in page
@@ -110,24 +112,24 @@ def test_what_others_named_is_harmless_on_the_page(run, tmp_path):
 
 def test_points_have_curves_and_no_film(tmp_path):
     asked = {"named": "ring8", "values": SIZES, "device": "cpu", "log_every": 1}
-    runs.start("gan", runs.open_data("ring8"), tmp_path / "run", steps=3, **asked).go()
-    assert watching.watched(tmp_path / "run").spread is None
-    assert watching.plot(tmp_path / "run", tmp_path / "run.svg").exists()
+    launch.start("gan", catalogue.open_data("ring8"), tmp_path / "run", steps=3, **asked).go()
+    assert plots.watched(tmp_path / "run").spread is None
+    assert plots.plot(tmp_path / "run", tmp_path / "run.svg").exists()
     with pytest.raises(BadInput, match="holds no grids"):
-        watching.plot(tmp_path / "run", tmp_path / "run.gif")
+        plots.plot(tmp_path / "run", tmp_path / "run.gif")
 
 
 def test_bad_input_is_told_in_a_line(run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput, match="there is no run in nowhere"):
-        watching.plot("nowhere", "x.svg")
+        plots.plot("nowhere", "x.svg")
     with pytest.raises(BadInput, match=r"expected a name ending in .html or .svg or .png or .gif"):
-        watching.plot(run, "x.pdf")
+        plots.plot(run, "x.pdf")
     (tmp_path / "new" / "run").mkdir(parents=True)
     for name in ("plan.json", "log.jsonl"):
         (tmp_path / "new" / "run" / name).write_text("{}" if name == "plan.json" else "")
     with pytest.raises(BadInput, match="has logged nothing yet"):
-        watching.plot("new", "x.svg")
+        plots.plot("new", "x.svg")
     assert cli.run(["plot", str(run)]) == 0
     assert capsys.readouterr().out == "run.html\n"
     assert cli.run(["plot", str(run)]) == 2

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from genzoo.tables import columns, printable
+from genzoo.text import columns, printable
 from genzoo.version import VERSION
 
 

@@ -7,7 +7,7 @@ import typer
 
 from genzoo.cli.app import Device, Force, Json, app, as_json
 from genzoo.cli.interpolate import Metadata, Scale
-from genzoo.tables import printable
+from genzoo.text import printable
 
 
 @app.command()
@@ -28,12 +28,15 @@ def arithmetic(
     json: Json = False,
 ) -> None:
     """Add and subtract codes: genzoo arithmetic dcgan-celeba 0:3,5,9 - 0:1,2,4 + 0:7,8,11."""
-    from genzoo import load, sampling, walking
+    from genzoo import load
+    from genzoo.editing import arithmetic as editing_arithmetic
+    from genzoo.editing import walks
+    from genzoo.models import writing
 
-    model = walking.latent(load(name, device=device))
+    model = walks.latent(load(name, device=device))
     path = output or Path(f"{printable(Path(name).name.partition('@')[0])}-sum.png")
-    sampling.check_target(path, 9, model, scale, force, kinds=(".png",))
-    found = walking.arithmetic(model, " ".join(terms), label=label, seed=seed)
+    writing.check_target(path, 9, model, scale, force, kinds=(".png",))
+    found = editing_arithmetic.arithmetic(model, " ".join(terms), label=label, seed=seed)
     found.save(path, scale, metadata=metadata)
     if json:
         as_json({"path": str(path), "code": found.code[0].tolist(), **found.around.record()})

@@ -7,7 +7,7 @@ import typer
 
 from genzoo.cli.app import Device, Force, app
 from genzoo.errors import BadInput, article
-from genzoo.tables import printable
+from genzoo.text import printable
 
 
 @app.command()
@@ -24,19 +24,20 @@ def attend(
     force: Force = False,
 ) -> None:
     """Show where places of a picture look while it is drawn: genzoo attend NAME --at 16,16."""
-    from genzoo import load, sampling
-    from genzoo.models import Attentive
-    from genzoo.samples import Images
+    from genzoo import load
+    from genzoo.models import film, writing
+    from genzoo.models.abilities import Attentive
+    from genzoo.models.samples import Images
 
     places = [_place(text) for text in at]
     model = load(name, device=device)
     if not isinstance(model, Attentive):
         raise BadInput(f"{name} has no attention: it is {article(model)}")
     path = output or Path(f"{Path(name).name.partition('@')[0]}-attention.png")
-    sampling.check_target(path, 2 * len(places), model, None, force)
+    writing.check_target(path, 2 * len(places), model, None, force)
     samples, maps = model.attention(1, labels=labels, seed=seed, start=start)
     assert isinstance(samples, Images)
-    sampling.overlay(samples, maps, places).save(path, scale=4)
+    film.overlay(samples, maps, places).save(path, scale=4)
     print(printable(str(path)))
 
 

@@ -12,9 +12,9 @@ def cite(
     name: Annotated[str, typer.Argument(help="A model, a folder or a family.")], json: Json = False
 ) -> None:
     """Print BibTeX for a model and for its family's paper."""
-    from genzoo import publishing
+    from genzoo.zoo import citation
 
-    entries = publishing.cite(name)
+    entries = citation.cite(name)
     if json:
         as_json({"name": name, "bibtex": entries})
     else:

@@ -7,7 +7,7 @@ import typer
 
 from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json
 from genzoo.files import expanded
-from genzoo.tables import printable
+from genzoo.text import printable
 
 
 @app.command()
@@ -34,12 +34,13 @@ def compare(
     json: Json = False,
 ) -> None:
     """Say which model is better, at what, and how sure that is: genzoo compare vae dcgan."""
-    from genzoo import comparing, report
+    from genzoo.evaluation import compare as comparing
+    from genzoo.evaluation import comparison
 
     free = metrics is not None or features is not None
     folders, _, _ = comparing.chosen(models, data, free=free)
     folder = expanded(output or Path("-vs-".join(Path(name).name for name in folders)))
-    report.check(folder, force)
+    comparison.check(folder, force)
     ticker = Ticker()
     found = comparing.compare(
         *models,
@@ -59,4 +60,4 @@ def compare(
         as_json({"folder": str(folder), **found.record()})
         return
     print("\n".join(map(printable, str(found).split("\n"))))
-    print(printable(str(folder / report.FILES[0])))
+    print(printable(str(folder / comparison.FILES[0])))

@@ -7,9 +7,9 @@ from genzoo.cli.app import Json, app, as_json, as_table
 def list_data(json: Json = False) -> None:
     """List the data sets that have a name; any folder or zip of images will do, too."""
     from genzoo import data as sets
-    from genzoo import plugins
+    from genzoo.testing import status
 
-    plugins.refuse_broken("dataset")
+    status.refuse_broken("dataset")
     found = sets.listed()
     if json:
         as_json([s._asdict() for s in found])

@@ -9,11 +9,11 @@ from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json
 from genzoo.cli.interpolate import Metadata, Scale
 from genzoo.errors import BadInput
 from genzoo.files import check_new
-from genzoo.tables import printable
+from genzoo.text import printable
 
 if TYPE_CHECKING:
-    from genzoo.directions import Direction
-    from genzoo.models import Model
+    from genzoo.editing.directions import Direction
+    from genzoo.models.model import Model
 
 
 @app.command()
@@ -44,14 +44,15 @@ def direction(
     json: Json = False,
 ) -> None:
     """Find what moves codes: genzoo direction dcgan-celeba --of Smiling."""
-    from genzoo import directions, load, walking
+    from genzoo import load
+    from genzoo.editing import directions, walks
 
     if (of is None) == (toward is None) or (toward is None) != (away is None):
         raise BadInput("a direction is --of Smiling, or --toward 0:3,5 --away 0:1,2")
     path = output or Path(f"{printable(Path(name).name.partition('@')[0])}-{of or 'direction'}")
     path = path if output else path.with_name(f"{path.name}.safetensors")
     check_new(path, [".safetensors"], force)
-    model = walking.latent(load(name, device=device))
+    model = walks.latent(load(name, device=device))
     if of is None:
         found = directions.of_picks(model, toward or "", away or "", label=label)
     else:
@@ -74,7 +75,7 @@ def _learnt(
     label: str | None,
     root: str | None,
 ) -> "Direction":
-    from genzoo import directions
+    from genzoo.editing import directions
 
     ticker = Ticker()
 
@@ -126,19 +127,21 @@ def steer(
     json: Json = False,
 ) -> None:
     """Move samples along a direction: genzoo steer dcgan-celeba smile.safetensors --seeds 3,17."""
-    from genzoo import directions, load, sampling, walking
+    from genzoo import load
+    from genzoo.editing import directions, walks
+    from genzoo.models import writing
 
-    model = walking.latent(load(name, device=device))
+    model = walks.latent(load(name, device=device))
     ending = "png" if model.is_images else "npy"
     path = output or Path(f"{printable(Path(name).name.partition('@')[0])}-steered.{ending}")
     along = directions.spread(alphas, steps or (30 if path.suffix == ".gif" else 7))
-    n = len(along) * len(walking.picks(seeds))
+    n = len(along) * len(walks.picks(seeds))
     kinds = (".png", ".gif", ".npy")
-    sampling.check_target(path, n, model, scale, force, kinds=kinds, columns=len(along))
+    writing.check_target(path, n, model, scale, force, kinds=kinds, columns=len(along))
     way = directions.read(direction)
     found = directions.along(model, way, seeds, alphas=along, label=label)
     columns = len(along)
-    record = sampling.write(iter([found]), n, path, scale, metadata, columns=columns)
+    record = writing.write(iter([found]), n, path, scale, metadata, columns=columns)
     if json:
         as_json({"path": str(path), "n": n, "alphas": along, **record})
     else:

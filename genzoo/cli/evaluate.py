@@ -6,7 +6,7 @@ import typer
 
 from genzoo.cli.app import Device, Json, Root, Ticker, app, as_json
 from genzoo.errors import GenzooError
-from genzoo.tables import printable
+from genzoo.text import printable
 
 
 @app.command()
@@ -39,10 +39,10 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure a model by any metric: genzoo evaluate vae-mnist --metrics fd,recall."""
-    from genzoo import evaluating
+    from genzoo.evaluation import evaluate as evaluation
 
     ticker = Ticker()
-    found = evaluating.evaluate(
+    found = evaluation.evaluate(
         subject,
         data=data,
         metrics=metrics,
@@ -66,23 +66,23 @@ def evaluate(
     print(printable(f"{found.name} on {found.data}"))
     print(found)
     for score in found.scores:
-        print(printable(f"{score.metric}: {evaluating.protocol_line(score.protocol)}"))
+        print(printable(f"{score.metric}: {evaluation.protocol_line(score.protocol)}"))
 
 
 @app.command("metrics")
 def list_metrics(json: Json = False) -> None:
     """List the metrics: what each measures, and of what."""
-    from genzoo import plugins
     from genzoo.cli.app import as_table
-    from genzoo.metrics import kinds
-    from genzoo.metrics.scores import ModelMetric
-    from genzoo.metrics.standard import INCEPTION
+    from genzoo.metrics import registry
+    from genzoo.metrics.metric import ModelMetric
+    from genzoo.metrics.sample_metrics import INCEPTION
+    from genzoo.testing import status
 
-    plugins.refuse_broken("metric")
+    status.refuse_broken("metric")
     found = []
-    for name in kinds.names():
+    for name in registry.names():
         try:
-            kind = kinds.kind(name)
+            kind = registry.kind(name)
         except GenzooError as error:  # a broken plugin, or a name taken twice
             found.append((name, "", "", str(error)))
             continue

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from genzoo.cli.app import Device, Force, Json, app, as_json
-from genzoo.tables import printable
+from genzoo.text import printable
 
 
 @app.command("features")
@@ -22,13 +22,14 @@ def write_features(
     json: Json = False,
 ) -> None:
     """Write what its discriminator, or encoder, sees: genzoo features dcgan-mnist photos/."""
-    from genzoo import data, seen
+    from genzoo import data
+    from genzoo.evaluation import representations
 
     path = output or Path(f"{Path(name).name.partition('@')[0]}-features.safetensors")
-    seen.check_target(path, force)
-    pixels, files = data.photos(photos, seen.seen_by(name, device))
-    found = seen.features(name, pixels, device=device)
-    seen.write(path, found, files, force=force)
+    representations.check_target(path, force)
+    pixels, files = data.photos(photos, representations.seen_by(name, device))
+    found = representations.extract_features(name, pixels, device=device)
+    representations.write(path, found, files, force=force)
     told = {"path": str(path), "n": len(found), "width": found.shape[1]}
     if json:
         as_json({**told, "files": [str(file) for file in files]})

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genzoo.cli.app import Device, Force, Json, Ticker, app, as_json
-from genzoo.tables import printable
+from genzoo.text import printable
 
 if TYPE_CHECKING:
-    from genzoo.completing import Completion
+    from genzoo.editing.inpainting import Completion
 
 
 @app.command()
@@ -46,15 +46,17 @@ def inpaint(
     """Fill in what is missing: genzoo inpaint dcgan-celeba photo.png --mask centre -o whole.png."""
     import torch
 
-    from genzoo import completing, data, load, sampling, strips
+    from genzoo import data, load
+    from genzoo.editing import inpainting, strips
+    from genzoo.models import writing
 
     model = load(name, device=device)
     path = output or Path(f"{photos[0].stem}-filled.png")
     pixels, _ = data.photos(photos, strips.picture_shape(model, name))
-    sampling.check_target(path, len(pixels), model, scale, force)
+    writing.check_target(path, len(pixels), model, scale, force)
     strips.check_targets(strip, gif, len(pixels), model, force)
     ticker = Ticker()
-    found = completing.inpaint(
+    found = inpainting.inpaint(
         name,
         pixels,
         mask,
@@ -68,7 +70,7 @@ def inpaint(
         progress=lambda done, total: ticker(lambda: f"{done} of {total} photos"),
     )
     ticker.done()
-    record = sampling.write(iter([found.samples]), len(pixels), path, scale)
+    record = writing.write(iter([found.samples]), len(pixels), path, scale)
     strips.show(found, torch.from_numpy(pixels) / 255, strip, gif, scale)
     told = {"by": _by(found), "unknown": round(1 - found.known.float().mean().item(), 4)}
     if json:

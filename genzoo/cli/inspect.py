@@ -8,10 +8,10 @@ import typer
 from genzoo.cli.app import Device, Force, Json, app, as_json, as_table
 from genzoo.errors import BadInput
 from genzoo.files import check_new
-from genzoo.tables import printable
+from genzoo.text import printable
 
 if TYPE_CHECKING:
-    from genzoo.provenance import Provenance, Reproduction
+    from genzoo.zoo.provenance import Provenance, Reproduction
 
 
 @app.command("inspect")
@@ -31,7 +31,7 @@ def inspect_picture(
     json: Json = False,
 ) -> None:
     """Say which model drew a picture, from which seeds: genzoo inspect dcgan-mnist.png."""
-    from genzoo import provenance
+    from genzoo.zoo import provenance
 
     if not again and (model or output):
         raise BadInput("--model and -o are for what is drawn again: add --reproduce")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from genzoo.cli.app import Device, Force, Json, Ticker, app, as_json
-from genzoo.tables import printable
+from genzoo.text import printable
 
 Scale = Annotated[int | None, typer.Option(min=1, max=64, help="Pixels a pixel.")]
 Metadata = Annotated[
@@ -41,16 +41,18 @@ def interpolate(
     json: Json = False,
 ) -> None:
     """Walk from sample to sample: genzoo interpolate dcgan-celeba --seeds 3,17,42 --loop."""
-    from genzoo import load, sampling, walking
+    from genzoo import load
+    from genzoo.editing import walks
+    from genzoo.models import writing
 
-    model = walking.latent(load(name, device=device))
+    model = walks.latent(load(name, device=device))
     ending = "gif" if model.is_images else "npy"
     path = output or Path(f"{printable(Path(name).name.partition('@')[0])}-walk.{ending}")
     steps = steps if steps is not None else 8 if path.suffix == ".png" else 30
-    n = walking.length(walking.picks(seeds), steps, loop)
-    sampling.check_target(path, n, model, scale, force, kinds=sampling.FILMS, columns=n)
+    n = walks.length(walks.picks(seeds), steps, loop)
+    writing.check_target(path, n, model, scale, force, kinds=writing.FILMS, columns=n)
     ticker = Ticker()
-    found = walking.interpolate(
+    found = walks.interpolate(
         model,
         seeds,
         steps=steps,
@@ -59,7 +61,7 @@ def interpolate(
         label=label,
         progress=lambda done, total: ticker(lambda: f"{done} of {total} samples"),
     )
-    record = sampling.write(iter([found]), len(found), path, scale, metadata, columns=len(found))
+    record = writing.write(iter([found]), len(found), path, scale, metadata, columns=len(found))
     ticker.done()
     if json:
         as_json({"path": str(path), "n": len(found), **record})

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from genzoo.cli.app import Json, app, as_json, as_table, size
-from genzoo.tables import printable
+from genzoo.text import printable
 
 
 @app.command("list")
@@ -15,13 +15,14 @@ def list_models(
     json: Json = False,
 ) -> None:
     """List the models that come along: data, size, score, seconds for sixteen samples."""
-    from genzoo import cards, plugins
+    from genzoo.testing import status
+    from genzoo.zoo import card, names
 
-    plugins.refuse_broken("family")
+    status.refuse_broken("family")
     if quiet:
-        print("\n".join(map(printable, cards.names())))
+        print("\n".join(map(printable, names.names())))
         return
-    table = cards.table()
+    table = card.table()
     if json:
         as_json([vars(c) for c in table])
         return
@@ -34,14 +35,17 @@ def info(
     name: Annotated[str, typer.Argument(help="A model, a folder or a family.")], json: Json = False
 ) -> None:
     """Show what a model is and how it was made, or what a family can be told."""
-    from genzoo import cards, families, store
+    from genzoo import families
+    from genzoo.zoo import card, names
+    from genzoo.zoo import manifest as manifests
+    from genzoo.zoo import weights as weight_files
 
     if name in families.names():
         _family(name, json)
         return
-    folder = cards.find(name)
-    manifest, metrics = store.read_manifest(folder), cards.read_metrics(folder)
-    tensors = store.read_header(folder / store.WEIGHTS)
+    folder = names.find(name)
+    manifest, metrics = manifests.read_manifest(folder), card.read_metrics(folder)
+    tensors = weight_files.read_header(folder / manifests.WEIGHTS)
     if json:
         as_json({**manifest.model_dump(mode="json"), "scores": metrics.get("scores", [])})
         return
@@ -51,15 +55,16 @@ def info(
     print(printable(f"{manifest.name}  ({folder})"))
     numbers = sum(math.prod(shape) for _, shape in tensors.values())
     weights = ("weights", f"{numbers:,} numbers in {len(tensors)} tensors")
-    as_table([*cards.facts(manifest).items(), weights, *found, ("terms", terms), *made])
+    as_table([*card.facts(manifest).items(), weights, *found, ("terms", terms), *made])
 
 
 def _family(name: str, json: bool) -> None:
     from genzoo import families
+    from genzoo.schemas import fields as fields_of
 
     found = families.get(name)
     schemas = {"config": found.config, "options": found.options}
-    fields = {kind: families.fields(schema) for kind, schema in schemas.items()}
+    fields = {kind: fields_of(schema) for kind, schema in schemas.items()}
     package, version = families.installed_as(name)
     facts = {"branch": found.branch, "paper": found.paper, "package": f"{package} {version}"}
     if json:

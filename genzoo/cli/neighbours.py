@@ -7,7 +7,7 @@ import typer
 
 from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json
 from genzoo.files import check_new
-from genzoo.tables import printable
+from genzoo.text import printable
 
 
 @app.command()
@@ -28,12 +28,12 @@ def neighbours(
     json: Json = False,
 ) -> None:
     """Show the training images nearest to samples: genzoo neighbours dcgan-mnist -n 8."""
-    from genzoo import nearest
+    from genzoo.evaluation import neighbours as evaluation_neighbours
 
     path = output or Path(f"{Path(name).name.partition('@')[0]}-neighbours.png")
     check_new(path, [".png"], force)
     ticker = Ticker()
-    found = nearest.neighbours(
+    found = evaluation_neighbours.neighbours(
         name,
         data=data,
         n=n,

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from genzoo.cli.app import Device, Json, Root, Ticker, app, as_json, as_table
-from genzoo.tables import printable
+from genzoo.text import printable
 
 
 @app.command()
@@ -22,10 +22,11 @@ def outliers(
     json: Json = False,
 ) -> None:
     """Tell two kinds of images apart by log p: genzoo outliers NAME --against fashion-mnist."""
-    from genzoo import evaluating, novelty
+    from genzoo.evaluation import evaluate
+    from genzoo.evaluation import outliers as outlier
 
     ticker = Ticker()
-    found = novelty.outliers(
+    found = outlier.outliers(
         name,
         data=data,
         against=against,
@@ -55,4 +56,4 @@ def outliers(
     )
     if high < 0.5:
         print(printable(f"{found.name} finds {found.against} the more likely: no outlier to it"))
-    print(printable(evaluating.protocol_line(found.protocol)))
+    print(printable(evaluate.protocol_line(found.protocol)))

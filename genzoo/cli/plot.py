@@ -7,7 +7,7 @@ import typer
 
 from genzoo.cli.app import Force, Json, app, as_json
 from genzoo.files import check_new
-from genzoo.tables import printable
+from genzoo.text import printable
 
 
 @app.command()
@@ -21,12 +21,12 @@ def plot(
     json: Json = False,
 ) -> None:
     """Draw a run's losses, accuracies, gradients and samples: genzoo plot my-vae -o my-vae.html."""
-    from genzoo import watching
+    from genzoo.runs import plots
 
     path = output or Path(f"{run.resolve().name}.html")
-    check_new(path, watching.ENDINGS, force)
-    found = watching.plot(run, path)
+    check_new(path, plots.ENDINGS, force)
+    found = plots.plot(run, path)
     if json:
-        as_json({"file": str(found), **watching.watched(run).record()})
+        as_json({"file": str(found), **plots.watched(run).record()})
     else:
         print(printable(str(found)))

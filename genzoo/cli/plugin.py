@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from genzoo.cli.app import Json, app, as_json, as_table
-from genzoo.tables import printable
+from genzoo.text import printable
 
 
 @app.command()
@@ -15,9 +15,9 @@ def plugins(
     json: Json = False,
 ) -> None:
     """Load every plugin and say which are ok, broken, disabled or in conflict, whose and why."""
-    from genzoo import plugins
+    from genzoo.testing import status
 
-    found = plugins.inspect()
+    found = status.inspect()
     if json:
         as_json([vars(p) for p in found])
     else:
@@ -60,6 +60,6 @@ def new(
     ] = None,
 ) -> None:
     """Write a small package that adds a family, a metric or a data set, and works as it stands."""
-    from genzoo import scaffold
+    from genzoo.testing import scaffold
 
     print(printable(str(scaffold.create(name, kind, out))))

@@ -21,9 +21,9 @@ def pull(
     json: Json = False,
 ) -> None:
     """Fetch a model of the Hugging Face Hub into a folder of your own."""
-    from genzoo import publishing
+    from genzoo.zoo import publish
 
-    folder = publishing.pull(name, output, discriminator=discriminator, force=force)
+    folder = publish.pull(name, output, discriminator=discriminator, force=force)
     if json:
         as_json({"path": str(folder), "files": sorted(path.name for path in folder.iterdir())})
     else:

@@ -18,9 +18,9 @@ def push(
     json: Json = False,
 ) -> None:
     """Send a model to the Hugging Face Hub, after a look at what would be public."""
-    from genzoo import publishing
+    from genzoo.zoo import publish
 
-    pushed = publishing.push(folder, repo, private=private, tag=tag, licence=licence)
+    pushed = publish.push(folder, repo, private=private, tag=tag, licence=licence)
     if json:
         as_json(vars(pushed))
     else:

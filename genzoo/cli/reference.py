@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genzoo.cli.app import Json, app, as_json, as_table
-from genzoo.tables import printable
+from genzoo.text import printable
 
 if TYPE_CHECKING:
-    from genzoo.metrics.published import Published, Table
+    from genzoo.evaluation.published import Published, Table
 
 
 @app.command()
@@ -19,7 +19,7 @@ def reference(
 ) -> None:
     """Show published numbers with their protocols and sources, and ours where they are alike."""
     from genzoo.errors import BadInput
-    from genzoo.metrics import published
+    from genzoo.evaluation import published
 
     if data is not None:
         found = published.tables(data, metric)

@@ -7,10 +7,10 @@ import typer
 
 from genzoo.cli.app import Device, Force, Json, Ticker, app, as_json
 from genzoo.errors import BadInput, article
-from genzoo.tables import printable
+from genzoo.text import printable
 
 if TYPE_CHECKING:
-    from genzoo.models import Sampler
+    from genzoo.models.sampler import Sampler
 
 
 @app.command()
@@ -42,7 +42,7 @@ def sample(
     json: Json = False,
 ) -> None:
     """Draw samples and write them down: genzoo sample dcgan-mnist."""
-    from genzoo import sampling
+    from genzoo.models import film, writing
 
     model = _sampler(name, device)
     ending = ".png" if model.is_images else ".npy"
@@ -59,13 +59,13 @@ def sample(
     )
     if numbers and path.suffix != ".png":
         raise BadInput(f"--numbers are for a grid: expected -o NAME.png, got {path}")
-    sampling.check_target(path, n, model, scale, force)
+    writing.check_target(path, n, model, scale, force)
     if watch is not None:
-        drawn = sampling.watchable(model, parts, n, watch, force)
+        drawn = film.watchable(model, parts, n, watch, force)
         parts = iter([drawn])
-    record = sampling.write(parts, n, path, scale, metadata, numbers=numbers)
+    record = writing.write(parts, n, path, scale, metadata, numbers=numbers)
     if watch is not None:
-        sampling.watch(drawn, watch, metadata=metadata)
+        film.watch(drawn, watch, metadata=metadata)
     ticker.done()
     if json:
         as_json({"path": str(path), "n": n, **record})
@@ -75,7 +75,7 @@ def sample(
 
 def _sampler(name: str, device: str) -> "Sampler":
     from genzoo import load
-    from genzoo.models import Sampler
+    from genzoo.models.sampler import Sampler
 
     model = load(name, device=device)
     if not isinstance(model, Sampler):

@@ -15,7 +15,7 @@ def search(
     json: Json = False,
 ) -> None:
     """List the models on the Hugging Face Hub that genzoo loads."""
-    from genzoo import hub
+    from genzoo.zoo import hub
 
     found = hub.search(family, limit)
     if json:

@@ -9,10 +9,11 @@ import typer
 
 from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json, as_table, clock, size
 from genzoo.errors import BadInput
-from genzoo.tables import printable
+from genzoo.text import printable
 
 if TYPE_CHECKING:
-    from genzoo.runs import Estimate, Progress, Run
+    from genzoo.runs.launch import Estimate
+    from genzoo.runs.run import Progress, Run
 
 
 @app.command()
@@ -50,9 +51,9 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a model: genzoo train vae --data digits --minutes 1 --out my-vae."""
-    from genzoo import schemas
+    from genzoo.runs import plan as plans
 
-    values = schemas.assignments(settings or [])
+    values = plans.assignments(settings or [])
     if resume:
         _threads(threads)
         said = {"family": family, "data": data, "steps": steps, "seed": seed, **values}
@@ -94,9 +95,10 @@ def _recipe(
     minutes: float | None,
 ) -> tuple[str, int | None, dict[str, Any]]:
     """The family, the steps and all else that ``name`` was made with; what was said goes before."""
-    from genzoo import cards, store
+    from genzoo.zoo import manifest as manifests
+    from genzoo.zoo import names
 
-    manifest = store.read_manifest(cards.find(name))
+    manifest = manifests.read_manifest(names.find(name))
     made = manifest.recipe
     if made is None:
         raise BadInput(f"{name} has no recipe: it was not made by genzoo train")
@@ -128,29 +130,32 @@ def _begin(
     from genzoo import families
 
     families.get(family)  # a name that nobody has is said before torch is imported
-    from genzoo import runs
+    from genzoo.data import catalogue
+    from genzoo.runs import launch
+    from genzoo.runs import plan as plans
 
     place = Path(root) if root else None
-    dataset = runs.open_data(asked["named"], asked["values"], place, family=family)
+    dataset = catalogue.open_data(asked["named"], asked["values"], place, family=family)
     if dry_run:
-        plan = runs.planned(family, dataset, **{**asked, "steps": budget["steps"] or 1})
-        _estimated(runs.estimate(plan, dataset), budget["minutes"], json)
+        plan = plans.planned(family, dataset, **{**asked, "steps": budget["steps"] or 1})
+        _estimated(launch.estimate(plan, dataset), budget["minutes"], json)
         return
     folder = out or Path(f"{family}-{Path(asked['named']).name}")
-    _go(runs.start(family, dataset, folder, force=force, **budget, **asked), 0, board, json)
+    _go(launch.start(family, dataset, folder, force=force, **budget, **asked), 0, board, json)
 
 
 def _resumed(out: Path | None, said: dict[str, Any], root: str | None) -> "tuple[Run, int]":
     """The run in ``out`` and its next step; whatever else was ``said`` must be what it is."""
-    from genzoo import runs
+    from genzoo.data import catalogue
+    from genzoo.runs import launch
 
     if out is None:
         raise BadInput("--resume needs --out: the folder of the run")
-    run, start = runs.resume(out, Path(root) if root else None)
+    run, start = launch.resume(out, Path(root) if root else None)
     plan = {**run.plan.config, **run.plan.options, **run.plan.model_dump(mode="json")}
     for key, value in said.items():
         if key == "data" and value is not None:
-            value = runs.absolute(value)
+            value = catalogue.absolute(value)
         if value is not None and value != plan.get(key):
             was = f"{out} was begun with {key} {plan.get(key)!r}, got {value!r}"
             raise BadInput(f"{was}: leave it out, or begin another folder")
@@ -158,8 +163,8 @@ def _resumed(out: Path | None, said: dict[str, Any], root: str | None) -> "tuple
 
 
 def _go(run: "Run", start: int, board: bool, json: bool) -> None:
+    from genzoo.runs.plots import Board
     from genzoo.training import parallel
-    from genzoo.watching import Board
 
     ticker = Ticker()
     kept = Board(run.folder, start, run.plan.log_every) if board and not parallel.rank() else None

@@ -8,7 +8,7 @@ import typer
 from genzoo.cli.app import Device, Force, Json, app, as_json
 from genzoo.errors import BadInput, article
 from genzoo.files import check_new
-from genzoo.tables import printable
+from genzoo.text import printable
 
 
 @app.command()
@@ -26,7 +26,7 @@ def translate(
 ) -> None:
     """Turn a photo into another domain: genzoo translate ./horses photo.jpg -o zebra.png."""
     from genzoo import data, load
-    from genzoo.models import Translator
+    from genzoo.models.abilities import Translator
 
     model = load(name, device=device)
     if not isinstance(model, Translator):

@@ -8,7 +8,7 @@ import typer
 from genzoo.cli.app import Device, Force, Json, app, as_json
 from genzoo.cli.interpolate import Metadata, Scale
 from genzoo.errors import BadInput
-from genzoo.tables import printable
+from genzoo.text import printable
 
 
 @app.command()
@@ -28,18 +28,20 @@ def traverse(
     json: Json = False,
 ) -> None:
     """Change two numbers of a sample's code: genzoo traverse vae-celeba --dims 3,7."""
-    from genzoo import load, sampling, walking
+    from genzoo import load
+    from genzoo.editing import walks
+    from genzoo.models import writing
 
     wanted, size = _two(dims, ",", "--dims", "3,7"), _two(grid, "x", "--grid", "9x9")
-    model = walking.latent(load(name, device=device))
+    model = walks.latent(load(name, device=device))
     ending = "png" if model.is_images else "npy"
     path = output or Path(f"{printable(Path(name).name.partition('@')[0])}-traversal.{ending}")
-    walking.check_grid(model, wanted, size)
+    walks.check_grid(model, wanted, size)
     n = size[0] * size[1]
     kinds = (".png", ".npy")
-    sampling.check_target(path, n, model, scale, force, kinds=kinds, columns=size[1])
-    found = walking.traverse(model, wanted, grid=size, of=seed, label=label)
-    record = sampling.write(iter([found]), n, path, scale, metadata, columns=size[1])
+    writing.check_target(path, n, model, scale, force, kinds=kinds, columns=size[1])
+    found = walks.traverse(model, wanted, grid=size, of=seed, label=label)
+    record = writing.write(iter([found]), n, path, scale, metadata, columns=size[1])
     if json:
         as_json({"path": str(path), "n": n, **record})
     else:

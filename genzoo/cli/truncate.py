@@ -7,7 +7,7 @@ import typer
 
 from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json
 from genzoo.files import check_new
-from genzoo.tables import printable
+from genzoo.text import printable
 
 
 @app.command()
@@ -30,14 +30,14 @@ def truncate(
     json: Json = False,
 ) -> None:
     """Draw how truncation trades variety for fidelity: genzoo truncate dcgan-celeba."""
-    from genzoo import truncating
+    from genzoo.evaluation import truncation
 
     path = output or Path(f"{printable(Path(name).name.partition('@')[0])}-truncation.png")
     check_new(path, [".png", ".json"], force)
     ticker = Ticker()
-    found = truncating.truncate(
+    found = truncation.truncate(
         name,
-        truncating.read(values),
+        truncation.read(values),
         data=data,
         metrics=metrics,
         n=n,

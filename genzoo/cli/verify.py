@@ -7,7 +7,7 @@ import typer
 
 from genzoo.cli.app import Device, Json, Root, Ticker, app, as_json, as_table
 from genzoo.errors import BadInput
-from genzoo.tables import printable
+from genzoo.text import printable
 
 
 @app.command()
@@ -21,13 +21,14 @@ def verify(
     json: Json = False,
 ) -> None:
     """Measure again what a card says, each number under its protocol: genzoo verify vae-mnist."""
-    from genzoo import cards, verifying
+    from genzoo.evaluation import verify as verification
+    from genzoo.zoo import names as model_names
 
     if every == bool(names):
         raise BadInput("verify takes the names of models, or --all")
     ticker, rows, found = Ticker(), [], []
-    for name in cards.names() if every else names or []:
-        told = verifying.verify(
+    for name in model_names.names() if every else names or []:
+        told = verification.verify(
             name,
             root=root,
             device=device,

@@ -13,25 +13,19 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from genzoo.data.sets import Meta
+from genzoo.data.dataset import Meta
 from genzoo.errors import BadInput, Failed
-from genzoo.files import expanded, locked
+from genzoo.files import home, locked
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from genzoo.data.sets import Block, Blocks
+    from genzoo.data.dataset import Block, Blocks
 
     Entry = tuple[np.ndarray, np.ndarray | None, Meta]
 
+
 log = logging.getLogger("genzoo")
-
-
-def home() -> Path:
-    """$GENZOO_HOME, else $XDG_CACHE_HOME/genzoo, else ~/.cache/genzoo."""
-    if given := os.environ.get("GENZOO_HOME"):
-        return expanded(given)
-    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "genzoo"
 
 
 def opened(key: str, meta: Meta, blocks: Callable[[Meta], Blocks]) -> Entry:

@@ -15,12 +15,15 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from genzoo import cards, completing, directions, walking
-from genzoo.demo.zoo import Zoo
+from genzoo.demo.models import Zoo
+from genzoo.editing import directions, inpainting, walks
 from genzoo.errors import BadInput, GenzooError
-from genzoo.models import Completer, Latent, Sampler, Translator, fresh_seed
-from genzoo.samples import Images
-from genzoo.tables import printable
+from genzoo.models.abilities import Completer, Translator
+from genzoo.models.checks import fresh_seed
+from genzoo.models.sampler import Latent, Sampler
+from genzoo.models.samples import Images
+from genzoo.text import printable
+from genzoo.zoo import names as model_names
 
 MOST = 64  # pictures that a call draws
 PICKED = 36  # samples to choose from
@@ -113,11 +116,11 @@ def between(gr: Any, zoo: Zoo) -> str | None:
         return "None of these models has a code to walk through."
 
     def call(name: str, first: int, second: int, share: float) -> str:
-        model = walking.latent(zoo.model(name))
-        ends, whose, label = walking.places(
+        model = walks.latent(zoo.model(name))
+        ends, whose, label = walks.places(
             model, [_whole(first, "a seed"), _whole(second, "a seed")], None
         )
-        code = walking.between(ends[0], ends[1], torch.tensor([share]))
+        code = walks.between(ends[0], ends[1], torch.tensor([share]))
         # What a model draws beside its code is that of the sample last passed.
         one = model.draw(code, labels=label, seeds=[whose[int(share == 1)]])
         return zoo.saved(one, _scale(model, SIDE))
@@ -221,7 +224,7 @@ def complete(gr: Any, zoo: Zoo) -> str | None:
     def call(name: str, painted: dict[str, Any] | None) -> str:
         model = zoo.model(name)
         x, known = _painted(painted, model.shape)
-        made = completing.inpaint(name, x, known, device=zoo.device, steps=60).samples
+        made = inpainting.inpaint(name, x, known, device=zoo.device, steps=60).samples
         assert isinstance(made, Images)
         return zoo.saved(made, _scale(model, SIDE))
 
@@ -366,7 +369,7 @@ def card(gr: Any, zoo: Zoo) -> str | None:
     name = gr.Dropdown(zoo.names, value=zoo.names[0], label="Model")
 
     def call(name: str) -> str:
-        text = (cards.find(name) / "README.md").read_text(encoding="utf-8", errors="replace")
+        text = (model_names.find(name) / "README.md").read_text(encoding="utf-8", errors="replace")
         body = text.split("\n---\n", 1)[-1] if text.startswith("---\n") else text
         # A card is somebody's text: no pictures from elsewhere, no markup.
         lines = [line for line in body.splitlines() if not line.startswith("![")]

@@ -8,12 +8,14 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from genzoo import store
-from genzoo.data.sets import DataSet
-from genzoo.draws import Draws
+from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput, Failed, NotAtHand, article
-from genzoo.metrics.references import rows_of
-from genzoo.models import Discriminator, Model, Sampler
+from genzoo.metrics.real_data import rows_of
+from genzoo.models.model import Discriminator, Model
+from genzoo.models.randomness import Draws
+from genzoo.models.sampler import Sampler
+from genzoo.zoo import folder as folders
+from genzoo.zoo import manifest
 
 BATCH = 250
 
@@ -85,11 +87,11 @@ class Drawn(Subject):
             raise BadInput(
                 f"{self.name} was not loaded from a folder: its discriminator is unknown"
             )
-        told = store.read_manifest(self.folder).discriminator_sha256
-        if told and not (self.folder / store.DISCRIMINATOR).exists():
+        told = manifest.read_manifest(self.folder).discriminator_sha256
+        if told and not (self.folder / manifest.DISCRIMINATOR).exists():
             where = "it is in the model's repository, not in the package"
             raise NotAtHand(f"{self.name}'s discriminator is not here: {where}")
-        network = store.load_discriminator(self.folder, self.model.device)
+        network = folders.load_discriminator(self.folder, self.model.device)
         assert isinstance(network, Discriminator)
         return network
 

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from genzoo.families import CALLED
+from genzoo.families.registry import CALLED
 
 Check = Callable[[Any], str | None]
 

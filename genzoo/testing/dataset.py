@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from genzoo import data
-from genzoo.data import DataSet, Source, pictures
+from genzoo.data import decoding
+from genzoo.data.dataset import DataSet, Source
 from genzoo.testing.contract import Contract, require
 
 SHARED = 0.01  # of the test samples that may stand in train, too: real sets hold copies
@@ -126,7 +127,7 @@ def _sha256(source: Source, split: str) -> str:
     raw = source.read(None, split)
     meta = {"name": source.name, "split": split, "classes": source.classes, "skipped": []}
     sha256, told = hashlib.sha256(), []
-    for block, labels in pictures.blocks(source, raw, None, None, meta):
+    for block, labels in decoding.blocks(source, raw, None, None, meta):
         sha256.update(np.ascontiguousarray(block).data)
         told += [] if labels is None else [labels.tobytes()]
     sha256.update(b"".join(told))

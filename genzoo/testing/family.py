@@ -12,14 +12,17 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from genzoo import families, store
-from genzoo.draws import Draws
+from genzoo import families
 from genzoo.errors import BadInput
-from genzoo.families import Family
-from genzoo.models import Density, Encoder, Latent, Model, Sampler, Translator
+from genzoo.families.family import Family
+from genzoo.models.abilities import Density, Encoder, Translator
+from genzoo.models.model import Model
+from genzoo.models.randomness import Draws
+from genzoo.models.sampler import Latent, Sampler
 from genzoo.schemas import checked
 from genzoo.testing.contract import Broken, Check, Contract, require, require_refused
 from genzoo.training import Averaged, Batch, Settings, Trainer, fit
+from genzoo.zoo import folder as folders
 
 
 @final
@@ -134,8 +137,8 @@ def _rebuilds_from_its_config(case: Case) -> None:
 def _saves_and_loads(case: Case) -> None:
     model = case.model()
     with tempfile.TemporaryDirectory() as folder:
-        store.save(model, f"{folder}/model", family=case.name)
-        loaded: Any = store.load(f"{folder}/model", "cpu")
+        folders.save(model, f"{folder}/model", family=case.name)
+        loaded: Any = folders.load(f"{folder}/model", "cpu")
     for name, tensor in model.state_dict().items():
         require(torch.equal(tensor, loaded.state_dict()[name]), f"{name} changed on the way")
     if isinstance(model, Sampler):
@@ -202,8 +205,8 @@ def _labels_are_checked(case: Case) -> None:
 def _half_precision_storage_is_invisible(case: Case) -> None:
     model = case.model()
     with tempfile.TemporaryDirectory() as folder:
-        store.save(model, f"{folder}/model", family=case.name, dtype="float16")
-        stored: Any = store.load(f"{folder}/model", "cpu")
+        folders.save(model, f"{folder}/model", family=case.name, dtype="float16")
+        stored: Any = folders.load(f"{folder}/model", "cpu")
     difference = (model.sample(4).tensor - stored.sample(4).tensor).abs().mean().item()
     said = f"stored as float16, samples differ by {difference:.4f}, more than one level in 255"
     require(difference < 1 / 255, said)

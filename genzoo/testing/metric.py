@@ -14,14 +14,16 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from genzoo.draws import Draws
 from genzoo.errors import BadInput, Failed
-from genzoo.evaluating import evaluate
-from genzoo.metrics import kinds
-from genzoo.metrics.references import Real
-from genzoo.metrics.scores import ModelMetric, SampleMetric, Score
+from genzoo.evaluation.evaluate import evaluate
+from genzoo.metrics import registry
+from genzoo.metrics.metric import ModelMetric, SampleMetric
+from genzoo.metrics.real_data import Real
+from genzoo.metrics.score import Score
 from genzoo.metrics.subjects import Drawn
-from genzoo.models import Density, Encoder, Latent
+from genzoo.models.abilities import Density, Encoder
+from genzoo.models.randomness import Draws
+from genzoo.models.sampler import Latent
 from genzoo.testing.contract import Broken, Contract, require, require_json, require_refused
 
 SHAPE = (1, 28, 28)  # what the features of the package's own classifier of digits take
@@ -93,7 +95,7 @@ class Case:
 
 @contextmanager
 def _opened(name: str) -> Iterator[Case]:
-    kind: Any = kinds.kind(name)
+    kind: Any = registry.kind(name)
     model = Made()
     with tempfile.TemporaryDirectory() as folder:
         for split, start in (("train", 0), ("test", REAL)):

@@ -3,7 +3,6 @@
 from genzoo.training.doctor import Doctor, Finding
 from genzoo.training.losses import LOSSES, GanLoss
 from genzoo.training.penalties import PENALTIES, gradient_penalty, orthogonal_penalty, r1_penalty
-from genzoo.training.stock import Adversarial, Averaged, Descent
 from genzoo.training.trainer import (
     Batch,
     Diverged,
@@ -16,6 +15,7 @@ from genzoo.training.trainer import (
     fit,
     player,
 )
+from genzoo.training.trainers import Adversarial, Averaged, Descent
 from genzoo.training.tricks import Pool, augment, best, fading, instance_noise, swapped
 
 __all__ = [

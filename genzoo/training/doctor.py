@@ -16,12 +16,13 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from genzoo.draws import Draws
-from genzoo.models import Latent, Sampler, Translator
+from genzoo.models.abilities import Translator
+from genzoo.models.randomness import Draws
+from genzoo.models.sampler import Latent, Sampler
 from genzoo.options import AdversarialOptions, Options
 from genzoo.training import parallel
-from genzoo.training.stock import Adversarial, Averaged
 from genzoo.training.trainer import Batch, Logs, Trainer
+from genzoo.training.trainers import Adversarial, Averaged
 
 log = logging.getLogger("genzoo")
 T = TypeVar("T")

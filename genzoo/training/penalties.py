@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from genzoo.draws import Draws
-from genzoo.models import Discriminator
+from genzoo.models.model import Discriminator
+from genzoo.models.randomness import Draws
 
 
 def gradient_penalty(

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from genzoo.draws import Draws, digest, stream
 from genzoo.errors import BadInput, Failed, article
-from genzoo.folding import channels_last
-from genzoo.models import Model
+from genzoo.models.inference import channels_last
+from genzoo.models.model import Model
+from genzoo.models.randomness import Draws, digest, stream
 from genzoo.options import Options
 from genzoo.training import parallel
 

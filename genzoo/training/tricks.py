@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genzoo.draws import Draws
+from genzoo.models.randomness import Draws
 
 
 def instance_noise(x: Tensor, deviation: float, draws: Draws) -> Tensor:

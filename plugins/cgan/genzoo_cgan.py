@@ -15,8 +15,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
+from genzoo.models.networks import pyramid
 from genzoo.options import AdversarialOptions
-from genzoo.schemas import Count, Decay, Rate, Schema, Shape, pyramid
+from genzoo.schemas import Count, Decay, Rate, Schema, Shape
 
 
 class Config(Schema):

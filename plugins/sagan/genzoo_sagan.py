@@ -17,8 +17,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized
 
 import genzoo
+from genzoo.models.networks import pyramid
 from genzoo.options import AdversarialOptions
-from genzoo.schemas import Count, Decay, Rate, Schema, Shape, pyramid
+from genzoo.schemas import Count, Decay, Rate, Schema, Shape
 
 Labels = Tensor | None
 

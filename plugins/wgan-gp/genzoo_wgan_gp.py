@@ -13,8 +13,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
+from genzoo.models.networks import pyramid
 from genzoo.options import AdversarialOptions
-from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Weight, pyramid
+from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Weight
 
 
 class Config(Schema):

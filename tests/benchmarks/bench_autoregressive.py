@@ -9,8 +9,8 @@ import time
 import torch
 
 from genzoo import families
-from genzoo.draws import Draws
-from genzoo.folding import folded
+from genzoo.models.inference import folded
+from genzoo.models.randomness import Draws
 
 ROUNDS = {1: 9, 16: 5, 64: 5}
 

@@ -5,7 +5,9 @@ from pathlib import Path
 import torch
 from paired import ratio
 
-from genzoo import runs
+from genzoo.data import catalogue
+from genzoo.runs import plan as plans
+from genzoo.runs import run as run_folder
 from genzoo.training.doctor import EVERY
 
 CASES = {
@@ -19,9 +21,9 @@ CASES = {
 
 def main() -> None:
     for family, (named, values) in CASES.items():
-        dataset = runs.open_data(named, values, family=family)
-        plan = runs.planned(family, dataset, named=named, steps=10**6, values=values, device="cpu")
-        run = runs.Run(plan, dataset, Path())
+        dataset = catalogue.open_data(named, values, family=family)
+        plan = plans.planned(family, dataset, named=named, steps=10**6, values=values, device="cpu")
+        run = run_folder.Run(plan, dataset, Path())
         batches = run.batches()
         batch = next(batches)
         logs = run.trainer.step(batch)

@@ -16,8 +16,8 @@ from paired import ratio
 from pytorch_fid.fid_score import calculate_frechet_distance
 from torch import nn
 
-from genzoo.metrics.distances import Moments, factored, frechet, moments
-from genzoo.metrics.inception import Inception
+from genzoo.features.inception import Inception
+from genzoo.metrics.statistics.distances import Moments, factored, frechet, moments
 
 WIDTH = 2048
 

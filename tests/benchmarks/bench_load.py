@@ -5,7 +5,8 @@ import tempfile
 import torch
 from paired import ratio
 
-from genzoo import families, store
+from genzoo import families
+from genzoo.zoo import folder as folders
 
 
 def main() -> None:
@@ -16,7 +17,7 @@ def main() -> None:
     ):
         with tempfile.TemporaryDirectory() as folder:
             model = family.model(config)
-            store.save(model, f"{folder}/model", family="dcgan")
+            folders.save(model, f"{folder}/model", family="dcgan")
             torch.save(model.state_dict(), f"{folder}/model.pt")
 
             def plain(config=config, folder=folder):
@@ -25,7 +26,7 @@ def main() -> None:
                 return made.eval()
 
             def ours(verify, folder=folder):
-                return store.load(f"{folder}/model", "cpu", verify)
+                return folders.load(f"{folder}/model", "cpu", verify)
 
             mb = sum(t.numel() * 4 for t in model.state_dict().values()) / 1e6
             ratio(f"{name}, {mb:.0f} MB, not verified", lambda f=ours: f(False), plain)

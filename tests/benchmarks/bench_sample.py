@@ -4,7 +4,7 @@ import torch
 from paired import ratio
 
 from genzoo import families
-from genzoo.draws import Draws
+from genzoo.models.randomness import Draws
 
 
 def main() -> None:

@@ -21,7 +21,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import genzoo
-from genzoo import cli, directions, families, runs, walking
+from genzoo import cli, families
+from genzoo.data import catalogue
+from genzoo.editing import directions, walks
+from genzoo.families import family as families_family
+from genzoo.runs import launch
 
 HERE = Path(__file__).parent
 RECORDS, PIXELS = HERE / "records.json", HERE / "samples.npz"
@@ -136,7 +140,7 @@ def steer(path: Path) -> Any:
 
 
 def walk() -> Any:
-    return walking.interpolate(load(WALKER), "0:0,1", steps=4)
+    return walks.interpolate(load(WALKER), "0:0,1", steps=4)
 
 
 def score(card: str) -> dict[str, dict[str, Any]]:
@@ -158,8 +162,10 @@ def train(
 ) -> list[dict[str, float]]:
     """Train into ``folder``; the logs of each step. Interrupted after step ``stop``, if given."""
     channels, size, _ = asked["shape"]
-    dataset = runs.open_data(asked["data"], {"size": size, "channels": channels}, family=family)
-    run = runs.start(
+    dataset = catalogue.open_data(
+        asked["data"], {"size": size, "channels": channels}, family=family
+    )
+    run = launch.start(
         family,
         dataset,
         folder,
@@ -189,7 +195,7 @@ def train(
 
 def resume(folder: Path) -> int:
     """Go on with the run in ``folder`` to its end; the step that it went on from."""
-    run, start = runs.resume(folder)
+    run, start = launch.resume(folder)
     run.go(start=start)
     return start
 
@@ -228,8 +234,8 @@ def smallest(family: str) -> dict[str, Any]:
     found = families.get(family)
     values = found.tiny.model_dump(mode="json")
     data = "digits:0,digits:1" if found.data == "unpaired" else "digits"
-    dataset = runs.open_data(data, values, family=family)
-    config = {k: v for k, v in values.items() if k not in families.facts(dataset)}
+    dataset = catalogue.open_data(data, values, family=family)
+    config = {k: v for k, v in values.items() if k not in families_family.facts(dataset)}
     return {"data": data, "shape": [*dataset.shape], "config": config}
 
 

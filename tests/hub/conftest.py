@@ -11,7 +11,9 @@ from huggingface_hub import constants
 from huggingface_hub.utils import logging as client_logging
 from loopback import Loopback
 
-from genzoo import cards, families, hub, store
+from genzoo import families
+from genzoo.zoo import card, client
+from genzoo.zoo import folder as folders
 
 client_logging.set_verbosity_error()  # as genzoo.cli.main asks for where no terminal is
 SCORES = [
@@ -31,7 +33,7 @@ def waits(monkeypatch):
 @pytest.fixture
 def impatient(monkeypatch):
     """Half a second is too long for an answer."""
-    monkeypatch.setattr(hub, "TIMEOUT", 0.5)
+    monkeypatch.setattr(client, "TIMEOUT", 0.5)
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
 
 
@@ -68,9 +70,9 @@ def template(tmp_path_factory):
         torch.manual_seed(0)
         model, other = family.model(family.tiny), family.discriminator(family.tiny)
     folder = tmp_path_factory.mktemp("model") / "dcgan-tiny"
-    store.save(model, folder, data="mnist", licence="mit", discriminator=other)
-    cards.complete(folder)
-    cards.add_scores(folder, SCORES)
+    folders.save(model, folder, data="mnist", licence="mit", discriminator=other)
+    card.complete(folder)
+    card.add_scores(folder, SCORES)
     return folder
 
 

@@ -8,7 +8,8 @@ import sys
 import pytest
 from loopback import status
 
-from genzoo import cli, store
+from genzoo import cli
+from genzoo.zoo import manifest
 
 NAME = "zoo/dcgan-tiny"
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
@@ -42,10 +43,10 @@ def test_push(web, folder, run, monkeypatch):
 
 def test_pull(web, published, run, tmp_path):
     assert run("pull", f"{NAME}@{published}") == (0, "dcgan-tiny\n", "")
-    assert (tmp_path / "here" / "dcgan-tiny" / store.CONFIG).is_file()
+    assert (tmp_path / "here" / "dcgan-tiny" / manifest.CONFIG).is_file()
     code, out, err = run("pull", NAME, "-o", "other", "--discriminator", "--json")
     assert (code, err) == (0, "")
-    files = sorted({*store.FILES} - {"samples.png"})
+    files = sorted({*manifest.FILES} - {"samples.png"})
     assert json.loads(out) == {"path": "other", "files": files}
     code, out, err = run("pull", NAME, "-o", "other")
     assert (code, out) == (2, "")

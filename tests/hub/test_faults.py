@@ -9,8 +9,8 @@ import pytest
 from loopback import git_name, sha256, silence, status
 
 import genzoo
-from genzoo import hub, store
 from genzoo.errors import Failed, InvalidModel, UnknownName, Unreachable
+from genzoo.zoo import hub, manifest
 
 NAME = "zoo/dcgan-tiny"
 WEIGHTS = r"GET /zoo/.*/resolve/.*model\.safetensors"
@@ -87,7 +87,7 @@ def test_a_repository_that_is_no_genzoo_model(web, files):
 
 @pytest.mark.parametrize("name", ["config.json", "README.md", "metrics.json"])
 def test_what_is_far_too_large_is_not_downloaded(web, files, name):
-    web.add(NAME, {**files, name: b" " * (store.LARGEST_JSON + 1)})
+    web.add(NAME, {**files, name: b" " * (manifest.LARGEST_JSON + 1)})
     assert f"{name} has 1048577 bytes, allowed are 1048576" in refusal(InvalidModel)
     assert not [line for line in web.asked if "/resolve/" in line]
 
@@ -99,7 +99,7 @@ def test_weights_that_are_far_too_large_are_not_downloaded(web, published, files
 
 
 def test_weights_that_their_config_does_not_know(web, files, tmp_path):
-    web.add(NAME, {**files, store.WEIGHTS: files[store.WEIGHTS][:-1] + b"\1"})
+    web.add(NAME, {**files, manifest.WEIGHTS: files[manifest.WEIGHTS][:-1] + b"\1"})
     line = refusal(InvalidModel)
     assert "the hash of model.safetensors is not the one in its config.json" in line
     assert nothing_is_left(tmp_path)
@@ -218,13 +218,13 @@ def test_files_on_another_host(web, published, files):
 
     def elsewhere(request):
         there = web.url.replace("127.0.0.1", "localhost")
-        headers = {"X-Repo-Commit": published, "ETag": f'"{sha256(files[store.WEIGHTS])}"'}
-        headers["X-Linked-Size"] = str(len(files[store.WEIGHTS]))
+        headers = {"X-Repo-Commit": published, "ETag": f'"{sha256(files[manifest.WEIGHTS])}"'}
+        headers["X-Linked-Size"] = str(len(files[manifest.WEIGHTS]))
         request.answer(302, b"", {**headers, "Location": f"{there}/elsewhere"})
 
     web.on(r"/resolve/.*safetensors", elsewhere)
-    web.on("GET /elsewhere", lambda r: r.answer(200, files[store.WEIGHTS]))
-    assert (hub.fetch(NAME) / store.WEIGHTS).read_bytes() == files[store.WEIGHTS]
+    web.on("GET /elsewhere", lambda r: r.answer(200, files[manifest.WEIGHTS]))
+    assert (hub.fetch(NAME) / manifest.WEIGHTS).read_bytes() == files[manifest.WEIGHTS]
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"id": 3}', b"\xff\xfe", b"null"])
@@ -250,7 +250,7 @@ def test_an_answer_that_lies(web, published, lie, tmp_path):
 def cut(request):
     """Half of the file, then nothing: the connection dies."""
     repo = request.hub.repos[NAME]
-    content = repo.commits[repo.head][store.WEIGHTS]
+    content = repo.commits[repo.head][manifest.WEIGHTS]
     request.send_response(200)
     request.send_header("Content-Length", str(len(content)))
     request.end_headers()
@@ -261,7 +261,7 @@ def cut(request):
 
 def test_a_connection_that_dies_once_is_taken_up_again(web, published, files):
     web.on(WEIGHTS, cut, times=1)
-    assert (hub.fetch(NAME) / store.WEIGHTS).read_bytes() == files[store.WEIGHTS]
+    assert (hub.fetch(NAME) / manifest.WEIGHTS).read_bytes() == files[manifest.WEIGHTS]
 
 
 def test_a_connection_that_always_dies(web, published, waits, tmp_path):
@@ -296,7 +296,7 @@ def test_a_damaged_file_of_the_right_size(web, published, files, name, tmp_path)
 
 
 def test_a_file_that_is_damaged_once_is_fetched_again(web, published, files):
-    name = store.WEIGHTS
+    name = manifest.WEIGHTS
     damaged = files[name][:-1] + bytes([files[name][-1] ^ 1])
     web.on(WEIGHTS, lambda r: r.send_file(files[name], name, published, damaged), times=1)
     assert (hub.fetch(NAME) / name).read_bytes() == files[name]
@@ -359,7 +359,7 @@ def test_a_disk_that_knows_no_links(web, published, files, monkeypatch):
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", unknown)
-    assert (hub.fetch(NAME) / store.WEIGHTS).read_bytes() == files[store.WEIGHTS]
+    assert (hub.fetch(NAME) / manifest.WEIGHTS).read_bytes() == files[manifest.WEIGHTS]
 
 
 def test_a_cache_that_may_not_be_written_serves_what_it_has(web, published, monkeypatch):

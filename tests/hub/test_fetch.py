@@ -12,8 +12,10 @@ from huggingface_hub import constants
 from loopback import silence, status
 
 import genzoo
-from genzoo import cards, hub, store
 from genzoo.errors import BadInput, InvalidModel, UnknownName, Unreachable
+from genzoo.zoo import folder as folders
+from genzoo.zoo import hub, manifest
+from genzoo.zoo import names as model_names
 
 NAME = "zoo/dcgan-tiny"
 PLAIN = {"config.json", "model.safetensors", "README.md", "metrics.json"}
@@ -63,8 +65,8 @@ def test_the_discriminator_comes_where_it_is_asked_for(web, published, files):
     first = hub.fetch(NAME)
     again = hub.fetch(f"{NAME}@{published}", discriminator=True)
     assert again == first
-    assert (again / store.DISCRIMINATOR).read_bytes() == files[store.DISCRIMINATOR]
-    store.load_discriminator(again, "cpu")
+    assert (again / manifest.DISCRIMINATOR).read_bytes() == files[manifest.DISCRIMINATOR]
+    folders.load_discriminator(again, "cpu")
     web.asked.clear()
     hub.fetch(f"{NAME}@{published}", discriminator=True)
     assert web.asked == []
@@ -78,8 +80,8 @@ def test_a_discriminator_that_there_is_not(web, files):
 
 
 def test_what_stands_beside_a_model_may_be_missing(web, files):
-    web.add(NAME, {name: files[name] for name in store.FILES[:2]})
-    assert {path.name for path in hub.fetch(NAME).iterdir()} == {*store.FILES[:2]}
+    web.add(NAME, {name: files[name] for name in manifest.FILES[:2]})
+    assert {path.name for path in hub.fetch(NAME).iterdir()} == {*manifest.FILES[:2]}
 
 
 # ----------------------------------------------------------------------------------- revisions
@@ -107,8 +109,8 @@ def test_a_new_commit_is_seen_and_an_old_one_stays(web, published, files):
     newer = web.repos[NAME].commit(changed(files, licence="apache-2.0"))
     second = hub.fetch(NAME)
     assert [p.parent.name for p in (first, second)] == [published, newer]
-    assert store.read_manifest(second).licence == "apache-2.0"
-    assert store.read_manifest(hub.fetch(f"{NAME}@{published}")).licence == "mit"
+    assert manifest.read_manifest(second).licence == "apache-2.0"
+    assert manifest.read_manifest(hub.fetch(f"{NAME}@{published}")).licence == "mit"
 
 
 def test_what_did_not_change_is_not_sent_again(web, published, files):
@@ -158,27 +160,27 @@ def test_a_bare_name_is_the_organisations(web, files, monkeypatch):
     assert genzoo.load("dcgan-tiny", device="cpu").origin.model == "dcgan-tiny"
     web.add("club/dcgan-tiny", changed(files, licence="bsd"))
     monkeypatch.setenv("GENZOO_HUB_ORG", "club")
-    assert store.read_manifest(cards.find("dcgan-tiny")).licence == "bsd"
+    assert manifest.read_manifest(model_names.find("dcgan-tiny")).licence == "bsd"
     commit = web.repos["club/dcgan-tiny"].head
-    assert cards.find(f"dcgan-tiny@{commit}").parent.name == commit
+    assert model_names.find(f"dcgan-tiny@{commit}").parent.name == commit
 
 
 @pytest.mark.parametrize("name", ["vae-mnist", "vae", "dcgan", "./nothing", "/nothing"])
 def test_what_is_here_asks_nobody(web, name):
-    cards.find(name)
+    model_names.find(name)
     assert web.asked == []
 
 
 def test_an_unknown_name_is_looked_for_and_near_ones_are_said(web):
     with pytest.raises(UnknownName, match=r"mean vae-mnist.* genzoo has none of that name on the"):
-        cards.find("vae-mnit")
+        model_names.find("vae-mnit")
     assert web.asked == ["GET /api/models/genzoo/vae-mnit"]
 
 
 def test_a_hub_that_is_gone_hides_no_hint(web):
     web.die()
     with pytest.raises(UnknownName, match=r"mean vae-mnist.* the Hub cannot be reached"):
-        cards.find("vae-mnit")
+        model_names.find("vae-mnit")
 
 
 # -------------------------------------------------------------------------------------- offline

@@ -12,6 +12,7 @@ import pytest
 
 import genzoo
 from genzoo import cli, data, families, testing
+from genzoo.families import registry
 
 PAGE = Path(__file__).parents[2] / "docs" / "new-family.md"
 BLOCK = re.compile(r"(<!-- journey: [^>]+-->\n)?^```(bash|python|toml)\n(.*?)^```", re.M | re.S)
@@ -54,13 +55,13 @@ class Installed:
         meta.joinpath("entry_points.txt").write_text(f"[{group}]\n{lines}\n")
         self.monkeypatch.syspath_prepend(str(Path(folder).resolve()))
         importlib.invalidate_caches()
-        families._load.cache_clear()
+        registry._load.cache_clear()
 
 
 @pytest.fixture
 def pip(tmp_path, monkeypatch):
     yield Installed(tmp_path / "site", monkeypatch)
-    families._load.cache_clear()
+    registry._load.cache_clear()
     sys.modules.pop("genzoo_ppca", None)
 
 

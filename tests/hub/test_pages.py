@@ -6,20 +6,23 @@ import re
 import pytest
 from huggingface_hub import ModelCard
 
-from genzoo import cards, families, hub, store
+from genzoo import families
+from genzoo.zoo import card as cards
+from genzoo.zoo import manifest as manifests
+from genzoo.zoo import names
 
-CARDS = cards.names()
+CARDS = names.names()
 
 
 def rendered(name):
-    folder = cards.home() / name
-    manifest, metrics = store.read_manifest(folder), cards.read_metrics(folder)
+    folder = names.home() / name
+    manifest, metrics = manifests.read_manifest(folder), cards.read_metrics(folder)
     return manifest, metrics, cards.render(manifest, metrics, (folder / "samples.png").exists())
 
 
 def test_there_are_cards_and_most_were_measured():
     assert len(CARDS) >= 13
-    assert sum(bool(cards.read_metrics(cards.home() / n)["scores"]) for n in CARDS) >= 8
+    assert sum(bool(cards.read_metrics(names.home() / n)["scores"]) for n in CARDS) >= 8
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -33,7 +36,7 @@ def test_the_page_of_every_card_is_valid(name):
     assert data.license == manifest.licence
     whole = re.split("[:,]", manifest.data)[0]
     assert data.license != "other" or data.license_name == f"{whole}-terms"
-    assert data.datasets == ([whole] if whole in cards.PREFERRED else None)
+    assert data.datasets == ([whole] if whole in names.PREFERRED else None)
     assert data.pipeline_tag in (None, "unconditional-image-generation", "image-to-image")
     assert (data.pipeline_tag is None) == bool(manifest.class_names)
 
@@ -75,7 +78,7 @@ def test_the_page_of_every_card_says_what_people_ask(name):
 @pytest.mark.parametrize("name", CARDS)
 def test_the_page_on_the_disk_is_the_page(name):
     _, _, text = rendered(name)
-    assert (cards.home() / name / "README.md").read_text() == text
+    assert (names.home() / name / "README.md").read_text() == text
 
 
 VALUES = [0.5, 5e-05, 1e22, -1.5e-300, 1e16, 3, 0, -7, 10**20, True, False, None, [], {}]
@@ -102,7 +105,7 @@ VALUES += [{"a: b": [{"c": 1e-09}, None]}]
 
 @pytest.mark.parametrize("value", VALUES)
 def test_what_the_front_matter_says_is_what_is_read(value):
-    lines = hub.front_matter({"license": "mit", "value": value})
+    lines = cards.front_matter({"license": "mit", "value": value})
     assert len(lines) == 4
     card = ModelCard("\n".join([*lines, "", "Words."]), ignore_metadata_errors=False)
     read = card.data.to_dict().get("value")
@@ -111,7 +114,7 @@ def test_what_the_front_matter_says_is_what_is_read(value):
 
 @pytest.mark.parametrize("text", ["\x7f", "\x85", "\u2028", "\ud800", "\ufffe", "\u202e"])
 def test_what_yaml_cannot_read_is_left_out(text):
-    lines = hub.front_matter({"license": f"m{text}t", "x": {text: 1}})
+    lines = cards.front_matter({"license": f"m{text}t", "x": {text: 1}})
     told = ModelCard("\n".join([*lines, "", "Words."])).data.to_dict()
     assert told["license"] == "m t"
 

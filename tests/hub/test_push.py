@@ -10,8 +10,8 @@ from huggingface_hub import ModelCard
 from loopback import status
 
 import genzoo
-from genzoo import cards, hub, publishing, store
 from genzoo.errors import BadInput, InvalidModel, UnknownName, Unreachable
+from genzoo.zoo import card, citation, hub, manifest, publish
 
 REPO = "zoo/dcgan-tiny"
 # The client's own, of how it hands bytes to httpx.
@@ -54,10 +54,10 @@ def test_there_and_back(web, folder, tmp_path, files):
     assert pushed.commit == web.repos[REPO].head
     assert pushed.url == f"{web.url}/{REPO}/tree/{pushed.commit}"
     back = genzoo.pull(REPO, tmp_path / "back", discriminator=True)
-    for name in (store.CONFIG, store.WEIGHTS, store.DISCRIMINATOR, "metrics.json"):
+    for name in (manifest.CONFIG, manifest.WEIGHTS, manifest.DISCRIMINATOR, "metrics.json"):
         assert (back / name).read_bytes() == files[name]
     assert "samples.png" in sent(web)
-    assert sorted(p.name for p in back.iterdir()) == sorted({*store.FILES} - {"samples.png"})
+    assert sorted(p.name for p in back.iterdir()) == sorted({*manifest.FILES} - {"samples.png"})
     ours, theirs = (genzoo.load(f, device="cpu").sample(2, seed=0) for f in (folder, back))
     assert ours.tensor.equal(theirs.tensor)
 
@@ -87,12 +87,12 @@ def test_a_push_of_the_same_makes_no_commit(web, folder):
 
 def test_an_update_sends_what_changed_and_takes_away_what_went(web, folder):
     first = genzoo.push(folder, REPO)
-    (folder / store.DISCRIMINATOR).unlink()
+    (folder / manifest.DISCRIMINATOR).unlink()
     edit(folder, discriminator_sha256=None, licence="bsd")
     web.asked.clear()
     second = genzoo.push(folder, REPO)
     assert second.commit != first.commit
-    assert {*sent(web)} == {*store.FILES} - {store.DISCRIMINATOR}
+    assert {*sent(web)} == {*manifest.FILES} - {manifest.DISCRIMINATOR}
     assert not [line for line in web.asked if line.startswith("PUT")]
     assert hub.fetch(REPO).parent.name == second.commit
 
@@ -140,10 +140,10 @@ def test_only_a_models_own_files_are_sent(web, folder):
     (folder / "run").mkdir()
     (folder / "run" / "config.json").write_text("{}")
     genzoo.push(folder, REPO)
-    assert {*sent(web)} == {*store.FILES}
+    assert {*sent(web)} == {*manifest.FILES}
 
 
-@pytest.mark.parametrize("name", store.FILES)
+@pytest.mark.parametrize("name", manifest.FILES)
 def test_no_link_is_followed(web, folder, tmp_path, name):
     (folder / name).rename(tmp_path / "secret")
     (folder / name).symlink_to(tmp_path / "secret")
@@ -165,7 +165,7 @@ def test_a_pipe_is_not_read(web, folder):
 def test_a_link_to_the_folder_is_the_folder(web, folder, tmp_path):
     (tmp_path / "latest").symlink_to(folder)
     genzoo.push(tmp_path / "latest", REPO)
-    assert {*sent(web)} == {*store.FILES}
+    assert {*sent(web)} == {*manifest.FILES}
 
 
 # --------------------------------------------------------------------------------- what is checked
@@ -195,14 +195,14 @@ def test_a_folder_that_is_not_there(web, tmp_path):
 
 
 def test_weights_that_are_not_what_they_were(web, folder):
-    content = (folder / store.WEIGHTS).read_bytes()
-    (folder / store.WEIGHTS).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    content = (folder / manifest.WEIGHTS).read_bytes()
+    (folder / manifest.WEIGHTS).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     refused(InvalidModel, web, folder, REPO, says=f"{folder}.*: its hash is not the one in config")
 
 
 def test_a_discriminator_that_is_not_what_it_was(web, folder):
-    content = (folder / store.DISCRIMINATOR).read_bytes()
-    (folder / store.DISCRIMINATOR).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    content = (folder / manifest.DISCRIMINATOR).read_bytes()
+    (folder / manifest.DISCRIMINATOR).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     refused(InvalidModel, web, folder, REPO, says=r"discriminator\.safetensors: its hash is not")
 
 
@@ -210,7 +210,7 @@ def test_a_discriminator_that_is_missing_or_unknown(web, folder):
     edit(folder, discriminator_sha256=None)
     refused(InvalidModel, web, folder, REPO, says="that its config.json does not know")
     edit(folder, discriminator_sha256="0" * 64)
-    (folder / store.DISCRIMINATOR).unlink()
+    (folder / manifest.DISCRIMINATOR).unlink()
     refused(InvalidModel, web, folder, REPO, says=r"has no discriminator\.safetensors, which its")
 
 
@@ -222,10 +222,10 @@ def test_a_licence_is_needed(web, folder, licence):
 
 def test_a_licence_may_be_said_when_it_is_sent(web, folder):
     edit(folder, licence="unknown")
-    publishing.push(folder, REPO, licence="mit")
+    publish.push(folder, REPO, licence="mit")
     sent = web.repos[REPO].commits[web.repos[REPO].head]
     assert json.loads(sent["config.json"])["licence"] == "mit"
-    assert store.read_manifest(folder).licence == "unknown", "the folder stays as it is"
+    assert manifest.read_manifest(folder).licence == "unknown", "the folder stays as it is"
     readme = sent["README.md"].decode()
     assert 'license: "mit"' in readme
     assert "Weights: mit." in readme
@@ -265,7 +265,7 @@ def test_scores_that_are_no_list(web, folder):
 
 
 def test_no_scores_are_a_warning(web, folder, caplog):
-    cards.write_metrics(folder, {**cards.read_metrics(folder), "scores": []})
+    card.write_metrics(folder, {**card.read_metrics(folder), "scores": []})
     genzoo.push(folder, REPO)
     assert f"{REPO} has no scores" in caplog.text
     assert "model-index" not in ModelCard(sent(web)["README.md"].decode()).data.to_dict()
@@ -391,7 +391,7 @@ def test_pull_takes_the_models_name(web, folder, tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert str(genzoo.pull(f"{REPO}@v1")) == "dcgan-tiny"
-    assert not (tmp_path / "elsewhere" / "dcgan-tiny" / store.DISCRIMINATOR).exists()
+    assert not (tmp_path / "elsewhere" / "dcgan-tiny" / manifest.DISCRIMINATOR).exists()
 
 
 def test_pull_writes_over_nothing(web, folder, published):
@@ -400,7 +400,7 @@ def test_pull_writes_over_nothing(web, folder, published):
         genzoo.pull(REPO, folder)
     assert web.asked == []
     genzoo.pull(REPO, folder, force=True)
-    assert not (folder / store.DISCRIMINATOR).exists()
+    assert not (folder / manifest.DISCRIMINATOR).exists()
 
 
 def test_a_pulled_folder_is_ones_own(web, published, tmp_path):
@@ -416,7 +416,7 @@ def test_a_pulled_model_can_be_pushed_again(web, published, tmp_path):
     back = genzoo.pull(REPO, tmp_path / "back", discriminator=True)
     genzoo.load(back, device="cpu").sample(16, seed=0).save(back / "samples.png")
     genzoo.push(back, "club/fork")
-    assert {*web.repos["club/fork"].commits[web.repos["club/fork"].head]} == {*store.FILES}
+    assert {*web.repos["club/fork"].commits[web.repos["club/fork"].head]} == {*manifest.FILES}
 
 
 # ----------------------------------------------------------------------------------------- search
@@ -466,7 +466,7 @@ def test_a_dead_hub_is_not_searched_for_long(web, waits):
 
 
 def test_how_to_cite_a_card():
-    assert publishing.cite("dcgan-mnist").splitlines()[:6] == [
+    assert citation.cite("dcgan-mnist").splitlines()[:6] == [
         "@misc{genzoo-dcgan-paper,",
         "  note = {The paper of the family dcgan in genzoo},",
         "  eprint = {1511.06434},",
@@ -477,15 +477,15 @@ def test_how_to_cite_a_card():
 
 
 def test_how_to_cite_a_commit(web, published, template):
-    said = publishing.cite(REPO)
+    said = citation.cite(REPO)
     assert f"  url = {{https://huggingface.co/{REPO}/tree/{published}}}," in said
     assert "  author = {zoo}," in said
-    assert f"SHA-256 {store.read_manifest(template).weights_sha256}" in said
+    assert f"SHA-256 {manifest.read_manifest(template).weights_sha256}" in said
     assert said.count("{") == said.count("}")
 
 
 def test_names_are_made_harmless_for_tex(folder):
     edit(folder, name=r"50% of {a}_b & \c", data="x,y")
-    said = publishing.cite(folder)
+    said = citation.cite(folder)
     assert r"title = {50\% of \{a\}\_b \& \textbackslash{}c: dcgan trained on x,y}" in said
     assert "@misc{genzoo-50--of--a-_b----c," in said

@@ -2,7 +2,7 @@
 
     GENZOO_DATA=FOLDER python tests/quality/features.py mnist [--threads 1]
 
-Writes ``genzoo/metrics/references/DATA.safetensors``: the network in 16 bits, the moments of all
+Writes ``genzoo/features/DATA.safetensors``: the network in 16 bits, the moments of all
 training images in its features, those features of some images of each split, and how good it is.
 """
 
@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from genzoo import data
-from genzoo.metrics import features
-from genzoo.metrics.sharpness import sharpness
+from genzoo.features import classifiers
+from genzoo.metrics.statistics.sharpness import sharpness
 
 # What each data set gets: the network's widths, the passes over the data.
 PLANS = {
@@ -57,13 +57,13 @@ def targets(name: str, split: str, dataset: data.DataSet) -> Tensor:
     return labels
 
 
-def train(name: str, seed: int = 0) -> features.Classifier:
+def train(name: str, seed: int = 0) -> classifiers.Classifier:
     torch.manual_seed(seed)
     source, dataset = torch.Generator().manual_seed(seed), data.open(name)
     wanted, (widths, passes) = targets(name, "train", dataset), PLANS[name]
     channels, size, _ = dataset.shape
     outputs = wanted.shape[1] if wanted.ndim == 2 else len(dataset.classes)
-    network = features.Classifier(channels, size, widths, outputs)
+    network = classifiers.Classifier(channels, size, widths, outputs)
     network.to(memory_format=torch.channels_last)
     batches = len(dataset) // BATCH
     optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.05)
@@ -86,7 +86,7 @@ def train(name: str, seed: int = 0) -> features.Classifier:
     return network.eval()
 
 
-def rounded(network: features.Classifier) -> dict[str, Tensor]:
+def rounded(network: classifiers.Classifier) -> dict[str, Tensor]:
     """Its state in 16 bits, which the network then has too: what is measured is what is kept."""
     state = {k: v.detach().clone().contiguous() for k, v in network.state_dict().items()}
     kept = {k: v.half() if k in dict(network.named_parameters()) else v for k, v in state.items()}
@@ -95,7 +95,7 @@ def rounded(network: features.Classifier) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def seen(network: features.Classifier, dataset: data.DataSet) -> tuple[Tensor, Tensor, float]:
+def seen(network: classifiers.Classifier, dataset: data.DataSet) -> tuple[Tensor, Tensor, float]:
     """Features (n, 128), logits (n, outputs) and mean sharpness of a whole split."""
     parts, sharp = [], []
     for start in range(0, len(dataset), 500):
@@ -140,7 +140,7 @@ def main() -> None:
     for split, found in (("train", real), ("test", test)):
         chosen = np.random.RandomState(0).permutation(len(found))[:KEPT]
         tensors[split] = found[chosen].half()
-    path = features.FOLDER / f"{given.name}.safetensors"
+    path = classifiers.FOLDER / f"{given.name}.safetensors"
     path.parent.mkdir(exist_ok=True)
     save_file(tensors, path, {"facts": json.dumps(facts)})
     print(f"{path}: accuracy {accuracy:.4f} on {len(test)} test images")

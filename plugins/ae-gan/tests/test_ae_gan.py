@@ -6,7 +6,7 @@ from genzoo_ae_gan import AEGAN, Config, Discriminator, Reconstructing, TrainOpt
 
 import genzoo
 from genzoo import data
-from genzoo.data.made import RING
+from genzoo.data.synthetic import RING
 from genzoo.options import AdversarialOptions
 from genzoo.training import Settings
 

@@ -8,11 +8,14 @@ from PIL import Image
 from torch import nn
 
 import genzoo
-from genzoo import families, runs
+from genzoo import families
 from genzoo.cli import run
-from genzoo.draws import Draws
+from genzoo.data import catalogue
+from genzoo.models.randomness import Draws
+from genzoo.runs import launch
 from genzoo.schemas import checked
 from genzoo.training import Settings
+from genzoo.zoo.manifest import read_manifest
 
 TINY = families.get("cyclegan").tiny
 
@@ -179,7 +182,7 @@ def test_trained_and_used_from_the_command_line(domains, capsys):
     assert run(train.split()) == 0
     model = genzoo.load("./m")
     assert model.domains == ("dark", "light")
-    assert genzoo.store.read_manifest(domains / "m").data == "dark,light"
+    assert read_manifest(domains / "m").data == "dark,light"
     Image.new("RGB", (21, 30), "navy").save("photo.jpg")
     assert run(["translate", "./m", "photo.jpg"]) == 0
     with Image.open("photo-light.png") as picture:
@@ -203,10 +206,10 @@ def test_trained_and_used_from_the_command_line(domains, capsys):
 
 
 def test_the_second_domain_has_its_own_order(domains):
-    pair = runs.open_data("./dark,./light", family="cyclegan")
+    pair = catalogue.open_data("./dark,./light", family="cyclegan")
     plan = {"named": "./dark,./light", "steps": 40, "device": "cpu"}
     values = {"width": 4, "blocks": 1, "layers": 1, "examples": 1}
-    made = runs.start("cyclegan", pair, domains / "run", values=values, **plan)
+    made = launch.start("cyclegan", pair, domains / "run", values=values, **plan)
     batches = [batch for batch, _ in zip(made.batches(), range(24), strict=False)]
     for side, dataset in (("x", pair), ("other", pair.other)):
         n = len(dataset)

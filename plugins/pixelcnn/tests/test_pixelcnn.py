@@ -13,7 +13,7 @@ from PIL import Image
 import genzoo
 from genzoo import families
 from genzoo.cli import run
-from genzoo.draws import Draws
+from genzoo.models.randomness import Draws
 from genzoo.schemas import checked
 
 GREY, COLOUR = (1, 6, 5), (3, 5, 4)

@@ -1,0 +1,129 @@
+"""The command line: one command per verb, each only calling the public functions."""
+
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, final
+
+from genzoo.cli import (  # noqa: F401 (each adds its commands)
+    arithmetic,
+    attend,
+    cite,
+    compare,
+    data,
+    demo,
+    direction,
+    evaluate,
+    families,
+    features,
+    inpaint,
+    inspect,
+    interpolate,
+    list,
+    neighbours,
+    outliers,
+    plot,
+    plugin,
+    pull,
+    push,
+    reference,
+    sample,
+    search,
+    train,
+    translate,
+    traverse,
+    truncate,
+    verify,
+)
+from genzoo.cli.app import Ended, app
+from genzoo.errors import GenzooError, unknown
+from genzoo.text import printable
+
+
+@final
+class _Line(logging.Formatter):
+    """What is logged names files and models that others have named."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # of a Ticker's line, which stands there
+        return clear + printable(super().format(record))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code."""
+    given = [*sys.argv[1:]] if arguments is None else [*arguments]
+    for name in ("stdout", "stderr"):  # closed by the caller, as in genzoo list >&-
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (until the process ends)
+    # pydantic would look through every installed package for its own plugins: 20 ms of 200.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    if not sys.stderr.isatty():  # what the Hub's client says of its tries is progress
+        os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Line("genzoo: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    code = run(given)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _closed_pipe()
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; whatever goes wrong becomes one line and an exit code."""
+    try:
+        _check_command(arguments)
+        return app([*arguments], prog_name="genzoo", standalone_mode=False) or 0
+    except Ended as end:
+        if isinstance(end.__cause__, BrokenPipeError):
+            return _closed_pipe()
+        return _say(str(end.__cause__) or "interrupted", 130, arguments)
+    except SystemExit:  # how typer ends where nobody reads its help
+        return _closed_pipe()
+    except GenzooError as error:
+        return _say(str(error), error.exit_code, arguments)
+    except (MemoryError, OSError) as error:
+        return _say(f"{type(error).__name__}: {error}", 1, arguments)
+    except Exception as error:
+        complaint: Any = error
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(complaint.format_message(), file=sys.stderr)
+            return complaint.exit_code
+        if hasattr(error, "format_message"):  # typer's own, about how it was called
+            where = complaint.ctx.command_path if getattr(complaint, "ctx", None) else "genzoo"
+            said = complaint.format_message().rstrip(".")
+            said += "" if said.endswith("?") else "."
+            return _say(f"{said} Type {where} --help.", complaint.exit_code, arguments)
+        if "out of memory" in str(error) or "can't allocate" in str(error):
+            return _say(str(error), 1, arguments)
+        raise
+
+
+def _check_command(arguments: Sequence[str]) -> None:
+    first = next((a for a in arguments if not a.startswith("-")), None)
+    known = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    known |= {group.name or "" for group in app.registered_groups}
+    if first is not None and arguments[0] == first and first not in known:
+        raise unknown("command", first, known, "Type genzoo --help to see all.")
+
+
+def _say(message: str, code: int, arguments: Sequence[str]) -> int:
+    if os.environ.get("GENZOO_DEBUG"):
+        traceback.print_exc()
+    line = " ".join(printable(message).split())
+    if "--json" in arguments:
+        print(json.dumps({"error": {"code": code, "message": line}}), file=sys.stderr)
+    else:
+        print(f"genzoo: {line}", file=sys.stderr)
+    return code
+
+
+def _closed_pipe() -> int:
+    """Nobody reads on: stop quietly, as other tools do (128 + SIGPIPE)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141

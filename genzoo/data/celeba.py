@@ -1,0 +1,73 @@
+"""CelebA: its faces, its official split and its 40 attributes."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genzoo.data.dataset import Choice, Pictures, Tree
+from genzoo.data.downloads import _located
+from genzoo.data.folders import folder, zips
+from genzoo.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+# Of a face, in the order of CelebA's table (Liu et al. 2015).
+ATTRIBUTES = (
+    "5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs",
+    "Big_Lips", "Big_Nose", "Black_Hair", "Blond_Hair", "Blurry", "Brown_Hair", "Bushy_Eyebrows",
+    "Chubby", "Double_Chin", "Eyeglasses", "Goatee", "Gray_Hair", "Heavy_Makeup",
+    "High_Cheekbones", "Male", "Mouth_Slightly_Open", "Mustache", "Narrow_Eyes", "No_Beard",
+    "Oval_Face", "Pale_Skin", "Pointy_Nose", "Receding_Hairline", "Rosy_Cheeks", "Sideburns",
+    "Smiling", "Straight_Hair", "Wavy_Hair", "Wearing_Earrings", "Wearing_Hat",
+    "Wearing_Lipstick", "Wearing_Necklace", "Wearing_Necktie", "Young",
+)  # fmt: skip
+
+
+def _read_celeba(root: Path | None, split: str) -> Pictures:
+    def find(root: Path) -> tuple[Tree, int | None, int | None] | None:
+        for small in (root / "celeba64" / "celeba64_aligned.zip", root / "celeba64_aligned.zip"):
+            if small.is_file():
+                return zips([small]), None, None
+        if (place := root / "celeba" / "img_align_celeba").is_dir():
+            return folder(place), 148, 64
+        packed = place.with_suffix(".zip")
+        return (zips([packed]), 148, 64) if packed.is_file() else None
+
+    tree, crop, size = _located("celeba", root, find)
+    return Pictures(tree, f"celeba {split}", partial(face_choice, split), crop, size)
+
+
+def face_choice(split: str, names: list[str]) -> Choice:
+    """The official partition (by number) of the whole set; of a part, its last tenth is test."""
+    train = test = len(names) - len(names) // 10
+    if len(names) == 202_599:
+        train, test = 162_770, 182_637
+    return Choice(tuple(names[:train] if split == "train" else names[test:]))
+
+
+def face_attributes(
+    faces: Pictures, skipped: tuple[str, ...]
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """The attributes' names, and their values (n, 40) for all `faces` that are not `skipped`."""
+    import numpy as np
+
+    place = Path(faces.tree.origin).parent
+    tables = (place / "celeba64_aligned_attr.csv", place / "list_attr_celeba.txt")
+    if not (path := next(filter(Path.is_file, tables), None)):
+        raise BadInput(f"no attributes in {place}: expected list_attr_celeba.txt there")
+    text = path.read_text(encoding="utf-8", errors="replace").replace(",", " ")
+    table = [line.split() for line in text.splitlines()]
+    rows = {row[0]: row[1:] for row in table if row}
+    names = faces.choose(faces.tree.names()).names
+    try:
+        # The .csv begins with the names and "file"; the .txt with the count, then the names.
+        header = table[0][1:] if path.suffix == ".csv" else table[1]
+        kept = [rows[name.split("/")[-1]] for name in names if name not in skipped]
+        values = np.array(kept, dtype=np.int8).reshape(len(kept), len(header))
+    except (LookupError, ValueError, OverflowError) as error:
+        raise BadInput(f"{path} does not fit the images: {error}") from None
+    return tuple(header), values

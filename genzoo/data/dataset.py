@@ -1,0 +1,205 @@
+"""What a data set is: where its samples come from, and what they are once opened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Generator, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
+
+from genzoo.errors import BadInput
+from genzoo.families.family import API
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import ArrayLike
+
+    Block = tuple[np.ndarray, np.ndarray | None]
+    Blocks = Generator[Block, None, None]
+    Device = str | torch.device
+
+
+Kind = Literal["images", "points"]
+Meta = dict[str, Any]  # what meta.json says of a set in the cache
+
+
+def digest(thing: object) -> str:
+    """A key that changes whenever `thing`, of what JSON can hold, does."""
+    return hashlib.sha256(json.dumps(thing, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@final
+@dataclass(frozen=True)
+class Rows:
+    """One split as arrays. `key` changes whenever the rows would; `blocks` yields them in order:
+    uint8 (k, C, H, W) or float32 (k, d), each with int64 labels (k,) or None.
+    """
+
+    key: str
+    blocks: Callable[[], Iterable[Block]]
+
+    @classmethod
+    def of(cls, array: np.ndarray, labels: np.ndarray | None = None) -> Rows:
+        """A split that is in memory already; its key is the hash of its bytes."""
+        parts = [array] if labels is None else [array, labels]
+        told = [[a.dtype.name, a.shape, hashlib.sha256(a.tobytes()).hexdigest()] for a in parts]
+        return cls(digest(told), lambda: [(array, labels)])
+
+
+class Tree(NamedTuple):
+    """Image files below a folder or inside zips. `key` changes whenever a file does; `names`
+    lists them, sorted, with `/`; `opened` gives, while it is entered, a function name -> bytes.
+    """
+
+    origin: str
+    key: str
+    names: Callable[[], list[str]]
+    opened: Callable[[], AbstractContextManager[Callable[[str], bytes]]]
+
+
+class Choice(NamedTuple):
+    """The files of a split, in order. `part`: only those whose content falls into that split."""
+
+    names: tuple[str, ...]
+    labels: tuple[int, ...] | None = None
+    classes: tuple[str, ...] = ()
+    part: str | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Pictures:
+    """One split as image files: `choose` picks them from the tree's names, by a rule that the text
+    `rule` names. `crop`: the centre square used, in pixels; `size`: the default side.
+    """
+
+    tree: Tree
+    rule: str
+    choose: Callable[[list[str]], Choice]
+    crop: int | None = None
+    size: int | None = None
+
+    @property
+    def key(self) -> str:
+        return digest([self.tree.key, self.rule, self.crop, self.size])
+
+
+@final
+@dataclass(frozen=True)
+class Source:
+    """A data set that can be opened; what a plugin hands over too.
+
+    `read(root, split)` finds the files (in `root` alone if given) and gives the split's rows.
+    `levels`: the values a pixel takes, 256, or 2 (stored as 0 and 255); 0 for points.
+    `attributes`: what a sample can have, several of them at once, beside its class.
+    `classes`: what labels 0, 1, ... are called; () without labels. `api`: for which plugins' API.
+    """
+
+    name: str
+    kind: Kind
+    summary: str
+    terms: str
+    levels: int
+    classes: tuple[str, ...]
+    read: Callable[[Path | None, str], Rows | Pictures]
+    splits: tuple[str, ...] = ("train", "test")
+    attributes: tuple[str, ...] = ()
+    api: int = API
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """One split, memory-mapped and read-only.
+
+    `array`: uint8 (n, C, H, W) or, for points, float32 (n, d). `labels`: int64 (n,) or None.
+    `levels`: as in `Source`. `sha256`: of the array's bytes and then the labels'. `skipped`:
+    broken files, by name. `terms`: "" where unknown. `other`: the second of two unpaired domains.
+    """
+
+    name: str
+    split: str
+    kind: Kind
+    array: np.ndarray = field(repr=False)
+    labels: np.ndarray | None = field(repr=False)
+    classes: tuple[str, ...]
+    levels: int
+    sha256: str
+    skipped: tuple[str, ...]
+    terms: str
+    other: DataSet | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample: (C, H, W) or (d,)."""
+        return tuple(self.array.shape[1:])
+
+    @property
+    def domains(self) -> tuple[str, str]:
+        """What two domains are called: the last part of their names, or A and B if those agree."""
+        both = (self, self.other or self)
+        a, b = (re.split(r"[/\\:]|train(?=[AB]$)", s.name.rstrip("/"))[-1] for s in both)
+        return (a, b) if a != b and a and b else ("A", "B")
+
+    def batch(
+        self, indices: ArrayLike, device: Device = "cpu", flip: ArrayLike | None = None
+    ) -> torch.Tensor:
+        """The samples at `indices` (n,): float32 (n, C, H, W) in [0, 1]; points as they are.
+
+        Images are mirrored left-right where `flip`, bool (n,), is true. IndexError beyond the end.
+        """
+        import numpy as np
+        import torch
+
+        rows = self.array.take(_indices(indices), axis=0)
+        if self.kind == "points":
+            return torch.from_numpy(rows).to(device)
+        if flip is not None:
+            flip = np.asarray(flip)
+            if flip.shape != (len(rows),) or flip.dtype != bool:
+                got = f"{flip.dtype} {flip.shape}"
+                raise BadInput(f"flip must be bool of shape ({len(rows)},), got {got}")
+            rows[flip] = rows[flip][..., ::-1]
+        # Bytes travel to the device, floats are made there.
+        return torch.from_numpy(rows).to(device).to(torch.float32).div_(255)
+
+    def labels_of(self, indices: ArrayLike, device: Device = "cpu") -> torch.Tensor | None:
+        """The labels at `indices`: int64 (n,); None where the set has none."""
+        import torch
+
+        if self.labels is None:
+            return None
+        return torch.from_numpy(self.labels.take(_indices(indices))).to(device)
+
+
+def part_of(whole: DataSet, name: str, rows: np.ndarray) -> DataSet:
+    """The samples of `whole` where `rows`, bool (n,), is true; they have no labels any more."""
+    array = whole.array[rows]
+    array.setflags(write=False)
+    sha256 = hashlib.sha256(array.tobytes()).hexdigest()
+    return replace(whole, name=name, array=array, labels=None, classes=(), sha256=sha256)
+
+
+def paired(one: DataSet, two: DataSet) -> DataSet:
+    """Two domains as one set: the first, with the second as its `other`; neither is labelled."""
+    sha256 = hashlib.sha256((one.sha256 + two.sha256).encode()).hexdigest()
+    terms = "; ".join(dict.fromkeys(t for t in (one.terms, two.terms) if t))
+    return replace(one, other=two, labels=None, classes=(), sha256=sha256, terms=terms)
+
+
+def _indices(indices: ArrayLike) -> np.ndarray:
+    import numpy as np
+
+    indices = np.asarray(indices)
+    if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
+        got = f"{indices.dtype} {indices.shape}"
+        raise BadInput(f"indices must be integers of shape (n,), got {got}")
+    return indices.astype(np.int64, copy=False)

@@ -1,0 +1,293 @@
+"""Image files and arrays of pixels, checked and brought to one size and number of channels."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from genzoo.data.dataset import Meta, Pictures, Rows, Source
+from genzoo.errors import BadInput, Failed, GenzooError
+from genzoo.files import expanded
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+
+    from genzoo.data.dataset import Blocks
+
+
+# Not every format that Pillow knows: EPS, for one, would start Ghostscript.
+DECODERS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+NEEDS_SIZE = "give size=, they are cropped to the centre and resized"
+log = logging.getLogger("genzoo")
+
+
+class Frame(NamedTuple):
+    """What every image is brought to: `channels`, and the side `size`, from the centre square of
+    at most `crop` pixels; without a size, images must already be `own` (width, height).
+    """
+
+    channels: int
+    size: int | None
+    crop: int | None = None
+    own: tuple[int, int] | None = None
+
+
+def blocks(
+    source: Source, raw: Rows | Pictures, size: int | None, channels: int | None, meta: Meta
+) -> Blocks:
+    """The split's rows; `meta` is told their `classes`, and in `skipped` the broken files."""
+    if isinstance(raw, Rows):
+        return _redrawn(source, raw, size, channels)
+    return _decoded(raw, size or raw.size, channels, meta)
+
+
+def _decoded(raw: Pictures, size: int | None, channels: int | None, meta: Meta) -> Blocks:
+    import numpy as np
+
+    names, origin = raw.tree.names(), raw.tree.origin
+    choice = raw.choose(names)
+    meta["classes"] = choice.classes
+    labels = None if choice.labels is None else np.array(choice.labels, dtype=np.int64)
+    with raw.tree.opened() as read:
+        frame = _frame(raw, names, read, size, channels)
+        for index, name in enumerate(choice.names):
+            try:
+                data = read(name)
+                if choice.part and part_of(data) != choice.part:
+                    continue
+                with _opened(data) as image:
+                    pixels = _drawn(image, frame, f"{origin}: {name}")
+            except GenzooError:
+                raise
+            except Exception as error:  # a decoder given hostile bytes raises nearly anything
+                log.debug("%s: %s: %s", origin, name, error)
+                meta["skipped"].append(name)
+                continue
+            yield pixels[None], None if labels is None else labels[index : index + 1]
+
+
+def picture(path: str | Path, channels: int, *, still: bool = False) -> np.ndarray:
+    """One image file, upright and of its own size: uint8 (channels, H, W). Raises BadInput; of an
+    animation, too, where it must be ``still``.
+    """
+    try:
+        content = expanded(path).read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
+    try:
+        with _opened(content) as image:
+            frames, found = getattr(image, "n_frames", 1), _drawn(image, Frame(channels, None))
+    except Exception as error:  # a decoder given hostile bytes raises nearly anything
+        raise _unreadable(path, error) from None
+    if still and frames > 1:
+        raise BadInput(f"{path} is an animation of {frames} pictures: give one of them")
+    return found
+
+
+def _unreadable(path: str | Path, error: Exception) -> BadInput:
+    from PIL import Image
+
+    log.debug("%s: %s", path, error)
+    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
+        most = f"{(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels"
+        return BadInput(f"{path} has more than {most}, which might be a bomb: make it smaller")
+    return BadInput(
+        f"{path} is no picture that can be read ({', '.join(DECODERS)}, in 8 or 16 bits)"
+    )
+
+
+def photo(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, str]:
+    """One image file as uint8 of `shape` (C, H, H), its centre square, and what was done to it: ""
+    where it had that size and as many channels. Raises BadInput; of an animation, too.
+    """
+    try:
+        content = expanded(path).read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
+    channels, height, width = shape
+    if height != width:
+        raise BadInput(f"{path}: photos are made square, and {height}x{width} pixels are asked for")
+    try:
+        with _opened(content) as image:
+            frames, own, mode = getattr(image, "n_frames", 1), image.size, image.mode
+            same = own == (width, height)
+            found = _drawn(image, Frame(channels, None if same else width))
+            sheer = image.has_transparency_data
+    except Exception as error:  # a decoder given hostile bytes raises nearly anything
+        raise _unreadable(path, error) from None
+    if frames > 1:
+        raise BadInput(f"{path} is an animation of {frames} pictures: give one of them")
+    done = [] if same else [f"{own[0]}x{own[1]} to {width}x{height}"]
+    done += [] if own[0] == own[1] else ["its centre square"]
+    done += ["white behind what is transparent"] if sheer else []
+    want = "L" if channels == 1 else "RGB"
+    plain = mode == want or (mode == "1" and channels == 1)
+    done += [] if plain or (sheer and mode == "RGBA" and channels == 3) else [f"{mode} to {want}"]
+    return found, ", ".join(done)
+
+
+def photos(paths: Sequence[str | Path], shape: Sequence[int]) -> tuple[np.ndarray, list[Path]]:
+    """Image files, and those in folders, as uint8 (n, C, H, H), and their paths. What is done to a
+    file is logged. Raises BadInput as `photo`, and where there is none.
+    """
+    import numpy as np
+
+    found: list[Path] = []
+    for path in map(expanded, paths):
+        inside = sorted(p for p in path.iterdir() if _is_picture(p)) if path.is_dir() else [path]
+        if not inside:
+            raise BadInput(f"there is no picture in {path} ({', '.join(DECODERS)})")
+        found += inside
+    if not found:
+        raise BadInput("no picture is named")
+    pixels = []
+    for path in found:
+        one, done = photo(path, shape)
+        if done:
+            log.warning("%s: %s", path, done)
+        pixels.append(one)
+    return np.stack(pixels), found
+
+
+def _is_picture(path: Path) -> bool:
+    known = {f".{name.lower()}" for name in DECODERS} | {".jpg", ".tif", ".pgm", ".pbm", ".pnm"}
+    return path.is_file() and path.suffix.lower() in known
+
+
+def part_of(data: bytes) -> str:
+    """The split of a file, by its content: adding files moves no other, copies stay together."""
+    start = hashlib.sha256(data).digest()[:8]
+    return "test" if int.from_bytes(start, "big") < 2**64 // 10 else "train"
+
+
+def _frame(
+    raw: Pictures,
+    names: list[str],
+    read: Callable[[str], bytes],
+    size: int | None,
+    channels: int | None,
+) -> Frame:
+    """From the first image of the whole tree that decodes, so that all splits agree."""
+    from PIL import UnidentifiedImageError
+
+    first, origin = "", raw.tree.origin
+    for name in names:
+        try:
+            with _opened(read(name)) as image:
+                own, mode = image.size, image.mode
+        except Exception as error:  # as in _decoded; counted when its turn comes
+            # Pillow would show the object that it was given.
+            why = "no picture" if isinstance(error, UnidentifiedImageError) else error
+            first = first or f"{name}: {why}"
+            continue
+        if size is None and own[0] != own[1]:
+            what = f"the images of {origin} are not square ({name}: {own[0]}x{own[1]})"
+            raise BadInput(f"{what}: {NEEDS_SIZE}")
+        found = 1 if mode in ("1", "L", "LA", "La") or mode.startswith("I") else 3
+        return Frame(channels or found, size, raw.crop, own)
+    raise BadInput(f"none of the {len(names)} images of {origin} can be read ({first})")
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image]:
+    """The image, upright and decoded; whatever Pillow raises where it is broken."""
+    import warnings
+
+    from PIL import Image, ImageOps
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd metadata
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(io.BytesIO(data), formats=DECODERS) as image:
+            ImageOps.exif_transpose(image, in_place=True)
+            image.load()
+            yield image
+
+
+def _drawn(image: Image, frame: Frame, name: str = "") -> np.ndarray:
+    """The image as uint8 (C, H, W). BadInput if it is not resized and unlike the first."""
+    import numpy as np
+    from PIL import Image
+
+    if frame.size is None and frame.own not in (None, image.size):
+        own, other = ("{}x{}".format(*size) for size in (frame.own or (), image.size))
+        raise BadInput(f"images of unlike sizes, {own} and {other} ({name}): {NEEDS_SIZE}")
+    image = _converted(image, frame.channels)
+    if frame.size:
+        side = min(*image.size, frame.crop or max(image.size))
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        # Not resize(box=...): that lets pixels beyond the box shine in.
+        image = image.crop((left, top, left + side, top + side))
+        image = image.resize((frame.size, frame.size), Image.Resampling.LANCZOS)
+    pixels = np.asarray(image)
+    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _converted(image: Image, channels: int) -> Image:
+    import numpy as np
+    from PIL import Image
+
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no known range")
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255
+        deep = np.asarray(image).astype(np.int64).clip(0, 65535)
+        image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+def _redrawn(source: Source, raw: Rows, size: int | None, channels: int | None) -> Blocks:
+    import numpy as np
+
+    try:
+        for block, labels in raw.blocks():
+            _check(source, block, labels)
+            if source.kind == "images":
+                block = _resized(source, block, size, channels)
+            yield np.ascontiguousarray(block), labels
+    except OSError as error:  # else it would pass for a full disk
+        raise BadInput(f"cannot read {source.name}: {error}") from error
+
+
+def _resized(
+    source: Source, block: np.ndarray, size: int | None, channels: int | None
+) -> np.ndarray:
+    import numpy as np
+    from PIL import Image
+
+    own, side = block.shape[1], block.shape[2]
+    size = None if (size, size) == block.shape[2:] else size
+    if size is None and channels in (None, own):
+        return block
+    if source.levels == 2 and size:
+        raise BadInput(f"{source.name} is black and white: it cannot be resized from {side} pixels")
+    whole = np.ascontiguousarray(block[:, 0] if own == 1 else np.moveaxis(block, 1, -1))
+    frame = Frame(channels or own, size)
+    return np.stack([_drawn(Image.fromarray(image), frame) for image in whole])
+
+
+def _check(source: Source, block: np.ndarray, labels: np.ndarray | None) -> None:
+    """Failed, if a source does not give what it says."""
+    if source.kind == "images":
+        want = "uint8 (n, C, H, W)"
+        good = block.dtype == "uint8" and block.ndim == 4 and block.shape[1] in (1, 3)
+        good = good and (source.levels != 2 or bool(((block == 0) | (block == 255)).all()))
+    else:
+        want = "float32 (n, d)"
+        good = block.dtype == "float32" and block.ndim == 2
+    if labels is not None:
+        good = good and labels.dtype == "int64" and labels.shape == block.shape[:1]
+        top = len(source.classes)
+        good = good and not (len(labels) and not 0 <= labels.min() <= labels.max() < top)
+    if not good:
+        got = f"{block.dtype} {block.shape}"
+        got += "" if labels is None else f", {labels.dtype} labels"
+        raise Failed(f"the data set {source.name} gave {got} or values out of range, not {want}")

@@ -1,0 +1,69 @@
+"""Where the files of standard data sets lie, and their download."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from genzoo.errors import BadInput, Failed, NotAtHand, Unreachable
+from genzoo.files import expanded, home, locked
+
+log = logging.getLogger("genzoo")
+LAYOUTS = {
+    "mnist": "mnist/MNIST/raw or MNIST/raw, four *-ubyte(.gz)",
+    "fashion-mnist": "fashion-mnist/FashionMNIST/raw or FashionMNIST/raw, four *-ubyte(.gz)",
+    "cifar10": "cifar-10-batches-bin (the binary version; cifar-10-batches-py is a pickle and is "
+    "not read), cifar10/train/CLASS/*.png or cifar10_lossless/cifar10_*.zip",
+    "celeba": "celeba/img_align_celeba(.zip) or celeba64/celeba64_aligned.zip",
+    "mnist-binarized": "mnist_binarized/binarized_mnist.npz or .../binarized_mnist_SPLIT.amat",
+}
+# Classes of torchvision.datasets. Not its CIFAR10: that would download, and open, a pickle.
+TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "celeba": "CelebA"}
+CIFAR = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+
+
+def _located(name: str, root: Path | None, find: Callable[[Path], Any]) -> Any:
+    """What `find` sees below `root`; without one, below $GENZOO_DATA, then among the downloads."""
+    downloads, given = home() / "downloads", os.environ.get("GENZOO_DATA")
+    if given and not root and not expanded(given).is_dir():
+        raise BadInput(f"GENZOO_DATA names {given}, which is no folder")
+    for place in [root] if root else [*([expanded(given)] if given else []), downloads]:
+        if (found := find(place)) is not None:
+            return found
+    if root or name not in (*TORCHVISION, "cifar10"):
+        where = root or given or "GENZOO_DATA, which is not set"
+        raise NotAtHand(f"no files of {name} in {where}: expected {LAYOUTS[name]}")
+    _download(name, downloads)
+    if (found := find(downloads)) is not None:
+        return found
+    raise Failed(f"the download of {name} left nothing usable in {downloads}")
+
+
+def _download(name: str, place: Path) -> None:
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with locked(place / f"{name}.lock"), contextlib.redirect_stdout(sys.stderr):
+            log.info("downloading %s into %s", name, place)
+            _fetch(name, str(place))
+    except Exception as error:  # a download fails in as many ways as the parts it goes through
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EACCES, errno.EROFS):
+            raise Failed(f"cannot write {place}: {error}; set GENZOO_HOME") from error
+        why = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        todo = f"give its files by root= or GENZOO_DATA: {LAYOUTS[name]}"
+        raise Unreachable(f"could not download {name} ({why[0]}); {todo}") from error
+
+
+def _fetch(name: str, place: str) -> None:
+    from torchvision import datasets
+
+    if name == "cifar10":
+        md5 = "c32a1d4ab5d03f1284b67883e8d87530"
+        datasets.utils.download_and_extract_archive(CIFAR, place, md5=md5)
+    else:
+        getattr(datasets, TORCHVISION[name])(place, download=True)

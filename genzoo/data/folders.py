@@ -1,0 +1,184 @@
+"""Images in folders and zips: listed, read, and sorted into splits and classes."""
+
+from __future__ import annotations
+
+import functools
+import os
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from io import BufferedIOBase
+from pathlib import Path
+from typing import IO
+
+from genzoo.data.dataset import Choice, Pictures, Source, Tree, digest
+from genzoo.errors import BadInput
+from genzoo.files import expanded
+
+SUFFIXES = ".png .jpg .jpeg .webp .bmp .gif .tif .tiff .ppm .pgm .pbm .pnm"
+LARGEST_FILE = 1 << 28
+
+
+def pictures_below(path: str | Path, domain: str = "") -> Source:
+    """The images of a folder or .zip; of its `domain` A or B, if it holds trainA and trainB."""
+
+    def read(root: Path | None, split: str) -> Pictures:
+        tree = _tree(path)
+        choose = functools.partial(_chosen, tree.origin, split, domain)
+        return Pictures(tree, f"folder {split} {domain}", choose)
+
+    name = f"{path}/train{domain}" if domain else str(path)
+    splits = ("train", "test") if domain else ("train", "test", "all")
+    return Source(name, "images", "images of a folder", "", 256, (), read, splits)
+
+
+def _tree(path: str | Path) -> Tree:
+    place = expanded(path)
+    if place.is_dir():
+        return folder(place)
+    if place.is_file() and place.suffix.lower() == ".zip":
+        return zips([place])
+    if place.exists():
+        raise BadInput(f"{path} is neither a folder nor a .zip of images")
+    raise BadInput(f"there is no folder or .zip {path}")
+
+
+def folder(path: Path) -> Tree:
+    """The images below `path`, links followed."""
+    try:
+        found = dict(_walk(path))
+    except OSError as error:
+        raise BadInput(f"cannot list {error.filename or path}: {error.strerror}") from None
+    # Two unpacked archives may agree in names, sizes and times, but not in their place.
+    key = digest([str(path.resolve()), found])
+    reading = nullcontext(lambda name: content(path / name))
+    return Tree(str(path), key, lambda: _some(path, found), lambda: reading)
+
+
+def zips(paths: list[Path]) -> Tree:
+    """The images in all of `paths`."""
+
+    @contextmanager
+    def holders() -> Iterator[dict[str, zipfile.ZipFile]]:
+        with ExitStack() as stack:
+            try:
+                archives = [stack.enter_context(zipfile.ZipFile(path)) for path in paths]
+            except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+                raise BadInput(f"cannot read the zip {paths[0]}: {error}") from None
+            yield {n: archive for archive in archives for n in archive.namelist() if _is_wanted(n)}
+
+    def names() -> list[str]:
+        with holders() as found:
+            return _some(paths[0], found)
+
+    @contextmanager
+    def opened() -> Iterator[Callable[[str], bytes]]:
+        with holders() as found:
+
+            def read(name: str) -> bytes:
+                with found[name].open(name) as file:
+                    return limited(file, name)
+
+            yield read
+
+    # Not the list of check sums: reading 50,000 takes half a second.
+    return Tree(str(paths[0]), digest(stamps(*paths)), names, opened)
+
+
+def content(path: Path) -> bytes:
+    """The bytes of a file. OSError if it is no regular file, or too large to be meant."""
+    if not path.is_file():  # a pipe would wait for ever
+        raise OSError(f"{path} is no regular file")
+    with path.open("rb") as file:
+        return limited(file, str(path))
+
+
+def limited(file: IO[bytes] | BufferedIOBase, name: str) -> bytes:
+    """All that `file` holds; what says how long it is may lie."""
+    data = file.read(LARGEST_FILE + 1)
+    if len(data) > LARGEST_FILE:
+        raise OSError(f"{name} is larger than {LARGEST_FILE} bytes")
+    return data
+
+
+def stamps(*paths: Path) -> list[list[object]]:
+    """What changes whenever one of the files does."""
+    return [[str(path.resolve()), *_stamp(path)] for path in paths]
+
+
+def _stamp(file: os.DirEntry[str] | Path) -> list[int]:
+    try:
+        stat = file.stat()
+    except OSError:  # a dangling link: reading it will fail and name it
+        return [-1, -1]
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _walk(
+    path: Path, prefix: str = "", above: tuple[Path, ...] = ()
+) -> Iterator[tuple[str, list[int]]]:
+    real = path.resolve()
+    if real in above:  # a link back to a folder that holds it
+        return
+    for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
+        name = prefix + entry.name
+        if entry.is_dir() and not entry.name.startswith("."):
+            yield from _walk(Path(entry.path), f"{name}/", (*above, real))
+        elif not entry.is_dir() and _is_wanted(name):
+            yield name, _stamp(entry)
+
+
+def _is_wanted(name: str) -> bool:
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+    return not hidden and name.lower().endswith(tuple(SUFFIXES.split()))
+
+
+def _some(path: Path, names: Iterable[str]) -> list[str]:
+    if not (names := sorted(names)):
+        raise BadInput(f"no images in {path}: looked for {SUFFIXES}")
+    return names
+
+
+def _chosen(origin: str, split: str, domain: str, names: list[str]) -> Choice:
+    """The split's files: by the folders `train` and `test` if both are there, else by content.
+
+    The split "all" is every file, whatever folder it is in, without classes.
+    """
+    if split == "all":
+        return Choice(tuple(names))
+    within = _unwrapped(names)
+    train, test = (
+        {name.removeprefix(top): whole for name, whole in within.items() if name.startswith(top)}
+        for top in (f"train{domain}/", f"test{domain}/")
+    )
+    if domain and not train:
+        raise BadInput(f"no trainA and trainB in {origin}; two folders are written A,B")
+    if train and test:
+        return _labelled(origin, test if split == "test" else train, {**train, **test}, None)
+    chosen = train if domain else within
+    return _labelled(origin, chosen, chosen, split)
+
+
+def _unwrapped(names: list[str]) -> dict[str, str]:
+    """Names without the folders that they all share -> whole names."""
+    first, last = (name.split("/")[:-1] for name in (min(names), max(names)))
+    same = [one == two for one, two in zip(first, last, strict=False)]
+    depth = [*same, False].index(False)
+    return {name.split("/", depth)[-1]: name for name in names}
+
+
+def _labelled(
+    origin: str, chosen: dict[str, str], every: Iterable[str], part: str | None
+) -> Choice:
+    """The files `chosen` (name within the split -> whole name). The classes are the subfolders in
+    `every`; with none or one, there are no labels.
+    """
+    wholes = tuple(chosen.values())
+    classes = tuple(sorted({name.split("/")[0] for name in every if "/" in name}))
+    if len(classes) < 2:
+        return Choice(wholes, part=part)
+    if loose := [name for name in every if "/" not in name]:
+        what = f"{len(loose)} images ({loose[0]}, ...) beside the class folders"
+        raise BadInput(f"{origin} holds {what} {', '.join(classes)}: move them into a class")
+    number = {name: index for index, name in enumerate(classes)}
+    return Choice(wholes, tuple(number[name.split("/")[0]] for name in chosen), classes, part)

@@ -1,0 +1,26 @@
+"""Families of models, metrics and data sets as plugins: the hooks, and how plugins are found."""
+
+from genzoo import lazy
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "family": ("API", "BRANCHES", "Family", "Hooks", "hookimpl", "hookspec"),
+        "registry": (
+            "CALLED",
+            "GROUPS",
+            "LISTED",
+            "Conflict",
+            "Plugin",
+            "disabled",
+            "get",
+            "installed_as",
+            "known",
+            "load",
+            "names",
+            "owner",
+            "plugins",
+            "required",
+        ),
+    },
+)

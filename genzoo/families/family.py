@@ -1,0 +1,101 @@
+"""What a plugin provides: a `Family`, and the hooks that return it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, final
+
+import pluggy
+
+from genzoo.errors import BadInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from genzoo.data.dataset import DataSet
+    from genzoo.models.model import Discriminator, Model
+    from genzoo.options import Options
+    from genzoo.schemas import Schema
+    from genzoo.training import Trainer
+
+
+API = 1
+BRANCHES = ("explicit/tractable", "explicit/approximate", "implicit/direct")
+hookspec = pluggy.HookspecMarker("genzoo")
+hookimpl = pluggy.HookimplMarker("genzoo")
+
+
+@final
+@dataclass(frozen=True)
+class Family:
+    """A kind of model. Its name is the entry point's.
+
+    ``config`` and ``options`` are schemas; ``tiny`` is the smallest config that runs. ``finish`` is
+    called once after training with the model, its options and some batches of training data.
+    """
+
+    config: "type[Schema]"
+    options: "type[Options]"
+    model: "Callable[[Any], Model]"
+    trainer: "Callable[[Any, Any], Trainer]"
+    tiny: "Schema"
+    branch: str
+    paper: str
+    summary: str
+    discriminator: "Callable[[Any], Discriminator] | None" = None
+    finish: "Callable[[Any, Any, Iterable[Tensor]], None] | None" = None
+    data: Literal["images", "labelled", "unpaired", "paired", "points"] = "images"
+    revision: int = 1
+    api: int = API
+
+    def __post_init__(self) -> None:
+        if self.branch not in BRANCHES:
+            raise BadInput(f"branch must be one of {', '.join(BRANCHES)}, got {self.branch!r}")
+        if type(self.api) is not int:
+            raise BadInput(f"api must be a whole number, got {self.api!r}")
+        if not isinstance(self.tiny, self.config):
+            raise BadInput(f"tiny must be a {self.config.__name__}, got {type(self.tiny).__name__}")
+
+    def configured(self, data: "DataSet", values: dict[str, Any]) -> "Schema":
+        """The config for ``data``, with ``values`` set by hand; a contradiction is BadInput."""
+        from genzoo.schemas import checked  # brings pydantic, for which a listing need not wait
+
+        found = facts(data)
+        wanted = {"size", "channels"} & set(self.config.model_fields)
+        if wanted and len(data.shape) != 3:
+            raise BadInput(f"{data.name} holds points, and this family learns from images")
+        filled = {k: v for k, v in found.items() if k in self.config.model_fields}
+        for key in filled.keys() & values.keys():
+            given = tuple(values[key]) if isinstance(values[key], list) else values[key]
+            if given != filled[key]:
+                raise BadInput(f"{key} is {filled[key]!r} in {data.name}, got {values[key]!r}")
+        return checked(self.config, {**filled, **values}, f"config for {data.name}")
+
+
+def facts(data: "DataSet") -> dict[str, Any]:
+    """What a data set says about a config's fields."""
+    found: dict[str, Any] = {
+        "shape": tuple(data.shape),
+        "classes": len(data.classes),
+        "class_names": tuple(data.classes),
+    }
+    if len(data.shape) == 3:
+        found |= {"channels": data.shape[0], "size": data.shape[1], "levels": data.levels}
+    if data.other is not None:
+        found["domains"] = data.domains
+    return found
+
+
+class Hooks:
+    """What a plugin module (or object) may define, each marked with ``@genzoo.hookimpl``."""
+
+    @hookspec(firstresult=True)
+    def genzoo_family(self, name: str) -> Family:  # type: ignore[empty-body]
+        """The family of the entry point ``name``; leave the argument out if there is only one."""
+
+    @hookspec(firstresult=True)
+    def genzoo_metric(self, name: str) -> Any:
+        """The metric of the entry point ``name``: a `genzoo.metrics.scores.Metric`, as a class."""
+
+    @hookspec(firstresult=True)
+    def genzoo_dataset(self, name: str) -> Any:
+        """The data set of the entry point ``name``: a ``genzoo.data.Source``."""

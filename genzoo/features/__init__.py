@@ -1,0 +1,1 @@
+"""Networks that distances between images look through, and their statistics of real data."""

@@ -1,0 +1,1 @@
+"""What a model is and what it can do: sample, encode, score, translate, complete."""

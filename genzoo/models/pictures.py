@@ -1,0 +1,82 @@
+"""PNG files that say they are synthetic, and sheets of pictures."""
+
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+
+from genzoo.errors import BadInput
+from genzoo.version import VERSION
+
+LARGEST_SHEET = 64_000_000  # pixels; Pillow warns of decompression bombs from 89 million on
+BAND = 14  # pixels below a picture, for its number
+# What every picture says of itself, and the name of the PNG text that says whose it is.
+SYNTHETIC, KEYWORD = "Synthetic: drawn by a generative model.", "genzoo"
+# IPTC's terms for media that a trained model made, or made part of, as XMP: what photo software
+# and archives read.
+XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+    "Iptc4xmpExt:DigitalSourceType="
+    '"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"/>'
+    "</rdf:RDF></x:xmpmeta>"
+)
+COMPOSITE = XMP.replace("trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia")
+
+
+def png(picture: Image.Image, record: Mapping[str, Any] | None, xmp: str = XMP) -> bytes:
+    """A PNG file of ``picture`` that says it is synthetic, and in ``record`` how it was made."""
+    about = PngImagePlugin.PngInfo()
+    about.add_text("Comment", SYNTHETIC)
+    about.add_itxt("XML:com.adobe.xmp", xmp)
+    if record is not None:
+        about.add_text("Software", f"genzoo {VERSION}")
+        about.add_text(KEYWORD, json.dumps(record))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", pnginfo=about, optimize=True)
+    return buffer.getvalue()
+
+
+def check_sheet(
+    n: int,
+    shape: Sequence[int],
+    scale: int | None = None,
+    columns: int | None = None,
+    gap: int = 2,
+    band: int = 0,
+) -> tuple[int, int, tuple[int, int]]:
+    """The scale, the columns, and the (height, width) of a grid of ``n`` pictures ``(C, H, W)``.
+
+    ``band``: pixels below each picture, for its number. Raises BadInput where it would be larger
+    than what picture software opens without a warning.
+    """
+    _, height, width = shape
+    scale = scale or max(1, round(64 / max(height, width)))
+    columns = min(n, columns or math.ceil(math.sqrt(n)))
+    rows = math.ceil(n / columns)
+    size = rows * (height * scale + gap + band) + gap, columns * (width * scale + gap) + gap
+    if math.prod(size) > LARGEST_SHEET:
+        wanted = f"a grid of {n:,} has {math.prod(size) / 1e6:,.0f} million pixels"
+        hint = "take fewer, a smaller scale, or write a folder (-o FOLDER)"
+        raise BadInput(f"{wanted}, at most {LARGEST_SHEET / 1e6:.0f}: {hint}")
+    return scale, columns, size
+
+
+def _picture(pixels: np.ndarray) -> Image.Image:  # (H, W, C)
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def _number(
+    picture: Image.Image, pair: tuple[int, int], below: tuple[float, float], width: int
+) -> None:
+    """Write seed:index above the point ``below``, or what of it has a place."""
+    font = ImageFont.load_default(BAND - 4)
+    texts = [f"{pair[0]}:{pair[1]}", str(pair[1])]
+    text = next((t for t in texts if font.getlength(t) <= width), texts[-1])
+    white = 255 if picture.mode == "L" else (255, 255, 255)
+    ImageDraw.Draw(picture).text(below, text, white, font, anchor="mb")

@@ -1,0 +1,212 @@
+"""Samples: what a model drew, and from which seeds; images can be laid out, saved and shown."""
+
+import io
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, final
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from genzoo.errors import BadInput
+from genzoo.files import expanded, write_whole
+from genzoo.models.pictures import BAND, COMPOSITE, XMP, _number, _picture, check_sheet, png
+from genzoo.version import VERSION
+
+
+@final
+@dataclass(frozen=True)
+class Origin:
+    """Where a model came from; ``load`` sets it, pictures carry it."""
+
+    model: str
+    family: str
+    weights_sha256: str
+    revision: str | None = None
+
+
+class Samples(ABC):
+    """What one call to ``sample`` drew: ``tensor`` is ``(n, *shape)``, ``labels`` ``(n,)`` or None.
+
+    ``seeds`` holds each sample's (seed, index): ``model.sample(1, seed=seed, start=index)`` draws
+    it again, if that is the ``call`` that drew it: its ``method``, and what it was told beside.
+    Behaves as a sequence, and as an array for ``torch.as_tensor`` and ``np.asarray``.
+    """
+
+    def __init__(
+        self,
+        tensor: Tensor,
+        labels: Tensor | None = None,
+        seeds: Sequence[tuple[int, int]] = (),
+        origin: Origin | None = None,
+        class_names: Sequence[str] = (),
+        call: Mapping[str, Any] | None = None,
+    ):
+        self.tensor, self.labels, self.seeds = tensor, labels, tuple(seeds)
+        self.origin, self.class_names, self.call = origin, tuple(class_names), call
+
+    @abstractmethod
+    def save(self, path: str | Path) -> Path:
+        """Write to ``path``, whole or not at all."""
+
+    @final
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+    @final
+    def __getitem__(self, key: int | slice) -> Self:
+        if isinstance(key, slice):
+            rows = key
+        else:
+            i = operator.index(key)
+            if not -len(self) <= i < len(self):
+                raise IndexError(f"sample {i} of {len(self)}")
+            rows = slice(i, i + 1 or None)
+        labels = None if self.labels is None else self.labels[rows]
+        return type(self)(
+            self.tensor[rows], labels, self.seeds[rows], self.origin, self.class_names, self.call
+        )
+
+    @final
+    def __iter__(self) -> Iterator[Self]:
+        return (self[i] for i in range(len(self)))
+
+    @final
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.tensor.detach().cpu().numpy(), dtype, copy=copy)
+
+    @final
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.tensor.detach().__dlpack__(**options)
+
+    @final
+    def __dlpack_device__(self) -> Any:
+        return self.tensor.__dlpack_device__()
+
+    @final
+    def __repr__(self) -> str:
+        low, high = (f"{v:.3g}" for v in torch.aminmax(self.tensor)) if len(self) else ("-", "-")
+        seed = ", ".join(dict.fromkeys(str(seed) for seed, _ in self.seeds)) or "none"
+        shape = "x".join(map(str, self.tensor.shape))
+        return f"<{type(self).__name__} {shape} in [{low}, {high}], seed {seed}>"
+
+    @final
+    @classmethod
+    def join(cls, parts: "Sequence[Samples]") -> Self:
+        """One after the other, as if drawn in one call."""
+        first = parts[0]
+        labelled = [p.labels for p in parts if p.labels is not None]
+        labels = torch.cat(labelled) if labelled else None
+        seeds = [seed for part in parts for seed in part.seeds]
+        tensor = torch.cat([p.tensor for p in parts])
+        return cls(tensor, labels, seeds, first.origin, first.class_names, first.call)
+
+    @final
+    def record(self) -> dict[str, Any]:
+        """What it takes to draw these again, for JSON."""
+        made = None if self.origin is None else vars(self.origin)
+        labels = None if self.labels is None else self.labels.tolist()
+        call = None if self.call is None else dict(self.call)
+        told = {"genzoo": VERSION, "origin": made, "call": call}
+        return {**told, "seeds": self.seeds, "labels": labels}
+
+
+@final
+class Arrays(Samples):
+    """Samples that are no pictures: points in the plane, sound."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write a ``.npy`` file of ``(n, *shape)`` float32."""
+        buffer = io.BytesIO()
+        np.save(buffer, np.asarray(self), allow_pickle=False)
+        return _write(path, ".npy", buffer.getvalue())
+
+
+@final
+class Images(Samples):
+    """Pictures: ``tensor`` is ``(n, C, H, W)`` in [0, 1], C is 1 or 3."""
+
+    def pil(self) -> list[Image.Image]:
+        """Each picture as a Pillow image of its own size."""
+        return [_picture(cell) for cell in self._bytes()]
+
+    def grid(
+        self,
+        columns: int | None = None,
+        scale: int | None = None,
+        gap: int = 2,
+        numbers: bool = False,
+    ) -> Image.Image:
+        """All of them in rows, each pixel ``scale`` pixels wide (default: cells of about 64).
+
+        With ``numbers`` each has its seed:index below it, as other functions take it.
+        """
+        if not len(self):
+            raise BadInput("a grid needs at least one picture: there is none")
+        shape, band = self.tensor.shape[1:], BAND if numbers else 0
+        scale, columns, size = check_sheet(len(self), shape, scale, columns, gap, band)
+        cells = self._bytes()
+        _, height, width, channels = cells.shape
+        high, wide = height * scale + gap + band, width * scale + gap
+        sheet = np.zeros((*size, channels), np.uint8)
+        for i, cell in enumerate(cells.repeat(scale, 1).repeat(scale, 2)):
+            top, left = gap + i // columns * high, gap + i % columns * wide
+            sheet[top : top + height * scale, left : left + width * scale] = cell
+        picture = _picture(sheet)
+        for i, pair in enumerate(self.seeds if numbers else ()):
+            middle = gap + i % columns * wide + width * scale / 2
+            _number(picture, pair, (middle, gap + (i // columns + 1) * high - gap), width * scale)
+        return picture
+
+    def save(
+        self,
+        path: str | Path,
+        scale: int | None = None,
+        *,
+        metadata: bool = True,
+        columns: int | None = None,
+        numbers: bool = False,
+    ) -> Path:
+        """Write the grid as a PNG that says it is synthetic, by which model, from which seeds.
+
+        Without ``metadata`` it says that it is synthetic, and no more.
+        """
+        content = self.png(scale, metadata=metadata, columns=columns, numbers=numbers)
+        return _write(path, ".png", content)
+
+    def png(
+        self,
+        scale: int | None = None,
+        *,
+        metadata: bool = True,
+        columns: int | None = None,
+        numbers: bool = False,
+    ) -> bytes:
+        """The grid as the bytes of a PNG file."""
+        alone = len(self) == 1 and not numbers
+        picture = self.grid(columns, (scale or 1) if alone else scale, 0 if alone else 2, numbers)
+        record = self.record()
+        if numbers and self.call is not None:
+            record["call"] = {**self.call, "numbers": True}
+        part = self.call is not None and self.call.get("method") == "inpaint"
+        return png(picture, record if metadata else None, COMPOSITE if part else XMP)
+
+    def _repr_png_(self) -> bytes:
+        return self.png()
+
+    def _bytes(self) -> np.ndarray:  # (n, C, H, W) -> (n, H, W, C) uint8
+        pixels = self.tensor.detach().clamp(0, 1).mul(255).round().to(torch.uint8)
+        return pixels.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _write(path: str | Path, ending: str, content: bytes) -> Path:
+    path = expanded(path)
+    if path.suffix.lower() != ending:
+        raise BadInput(f"cannot write {path.name}: expected a name ending in {ending}")
+    write_whole(path, content)
+    return path

@@ -1,0 +1,1 @@
+"""A training run on the disk: its plan, batches, checkpoints and plots."""

@@ -1,0 +1,143 @@
+"""Start a run, resume it, or estimate what it would take."""
+
+import logging
+import os
+import shutil
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+
+from genzoo import data, devices
+from genzoo.data.catalogue import open_data
+from genzoo.errors import BadInput, Failed
+from genzoo.files import check_free, write_whole
+from genzoo.runs.checkpoints import _checkpoints
+from genzoo.runs.plan import Plan, _versions, planned
+from genzoo.runs.run import Run, _alone
+from genzoo.schemas import checked, read_json
+from genzoo.training import fit, parallel
+from genzoo.zoo import manifest
+
+log = logging.getLogger("genzoo")
+
+
+@final
+@dataclass(frozen=True)
+class Estimate:
+    """What ``--dry-run`` found: counts, bytes, steps a second, seconds to the end."""
+
+    parameters: dict[str, int]
+    memory: int
+    rate: float
+    steps: int
+    seconds: float
+
+
+def start(
+    family: str,
+    dataset: data.DataSet,
+    folder: Path,
+    *,
+    named: str,
+    steps: int | None = None,
+    minutes: float | None = None,
+    values: dict[str, Any] | None = None,
+    force: bool = False,
+    **settings: Any,
+) -> Run:
+    """A new run of ``family`` on ``dataset`` (called ``named``): a folder, nothing learnt yet.
+
+    ``values`` go to the family's config and options; ``minutes`` are turned into steps by the rate
+    measured on this machine. Raises BadInput, UnknownName, Failed.
+    """
+    parallel.start(devices.device(settings.get("device", "auto")))
+    if parallel.rank() == 0 and not force:
+        _check_free(folder)
+    asked = {"named": named, "values": values, **settings}
+    if minutes is not None:
+        if parallel.size() > 1:
+            raise BadInput("several processes need --steps: each would measure another rate")
+        rate = estimate(planned(family, dataset, steps=1, **asked), dataset).rate
+        steps = max(1, round(minutes * 60 * rate))
+    plan = planned(family, dataset, steps=1 if steps is None else steps, **asked)
+    run = Run(plan, dataset, folder)
+    if parallel.rank() == 0:
+        with _alone(folder) if (folder / "run").is_dir() else nullcontext():
+            _clear(folder)
+        try:
+            (folder / "run").mkdir(parents=True)
+        except OSError as error:
+            raise Failed(f"cannot make {folder}: {error.strerror}") from error
+        write_whole(folder / "run" / "plan.json", plan.model_dump_json(indent=2).encode())
+    parallel.wait()
+    return run
+
+
+def resume(folder: Path, root: Path | None = None) -> tuple[Run, int]:
+    """The run in ``folder`` as its last checkpoint left it, and the step to go on from.
+
+    Raises BadInput where there is no run, or its data have changed.
+    """
+    path = folder / "run" / "plan.json"
+    if not path.is_file():
+        raise BadInput(f"there is no run in {folder} to resume: leave --resume out to begin one")
+    plan = checked(Plan, read_json(path.read_bytes(), str(path)), str(path))
+    dataset = open_data(plan.data, plan.config, root, family=plan.family)
+    if dataset.sha256 != plan.data_sha256:
+        raise BadInput(f"{plan.data} has changed since {folder} began: the run cannot go on")
+    torch.set_num_threads(plan.threads)  # sums depend on how they are shared out
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if (plan.versions, plan.processes) != (_versions(plan.family), processes):
+        what = "processes" if plan.processes != processes else "versions"
+        log.warning("%s differ from the run's: it goes on, but not bit for bit", what)
+    parallel.start(devices.device(plan.device))
+    run = Run(plan, dataset, folder)
+    return run, run.restore()
+
+
+def estimate(plan: Plan, dataset: data.DataSet) -> Estimate:
+    """Try a few steps of ``plan`` and throw them away: what the whole of it would take."""
+    run = Run(plan, dataset, Path())
+    steps = fit(run.trainer, run.batches(), 1000)
+    next(steps)  # the first one sets things up
+    began, done = time.monotonic(), 0
+    while done < 20 and (done < 3 or time.monotonic() - began < 5):
+        next(steps)
+        done += 1
+    rate = done / (time.monotonic() - began)
+    counts = {
+        name: sum(p.numel() for p in network.parameters())
+        for name, network in run.trainer.networks().items()
+    }
+    return Estimate(counts, _memory(run.device), rate, plan.steps, plan.steps / rate)
+
+
+def _memory(device: torch.device) -> int:
+    """The most bytes that this process, or its accelerator, has held."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _check_free(folder: Path) -> None:
+    """Whether a new run would write over nothing; of one without a checkpoint, nothing is lost."""
+    if _checkpoints(folder):
+        raise BadInput(f"{folder} holds a run already: --resume it, or --force to begin anew")
+    check_free(folder, manifest.FILES, force=False)
+    strange = sorted(p.name for p in folder.glob("[!.]*") if p.name != "run")
+    if strange:
+        hint = "choose another --out, or --force to train beside it"
+        raise BadInput(f"{folder} holds {strange[0]}, which is no part of a run: {hint}")
+
+
+def _clear(folder: Path) -> None:
+    """Make room for a new run; what else is in the folder stays."""
+    shutil.rmtree(folder / "run", ignore_errors=True)
+    for name in manifest.FILES:
+        (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,178 @@
+"""The trainers that families share: descent on a loss, a game of two, an average over steps."""
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from typing import final
+
+import torch
+from torch import Tensor
+
+from genzoo.models.model import Discriminator, Model
+from genzoo.models.sampler import Sampler
+from genzoo.options import AdversarialOptions, Options
+from genzoo.training.losses import LOSSES
+from genzoo.training.penalties import PENALTIES, orthogonal_penalty
+from genzoo.training.trainer import Batch, Logs, Trainer, player
+from genzoo.training.tricks import (
+    NOISY_LABELS,
+    augment,
+    best,
+    clip_weights,
+    fading,
+    instance_noise,
+    swapped,
+)
+
+
+@final
+class Descent(Trainer):
+    """One model, one loss; ``loss(batch)`` returns it with what to log."""
+
+    def __init__(
+        self, model: Model, loss: Callable[[Batch], tuple[Tensor, Logs]], options: Options
+    ):
+        super().__init__(model, {"model": player(model, options)})
+        self.loss = loss
+
+    def step(self, batch: Batch) -> Logs:
+        return self.update("model", self.loss, batch)
+
+
+@final
+class Adversarial(Trainer):
+    """A generator against a discriminator (Goodfellow et al. 2014, algorithm 1).
+
+    Data and fakes go through the discriminator in separate batches, so that batch norm there sees
+    one kind at a time. Where each moves once a step, the generator answers on the same fakes, which
+    are made once, as the paper's authors and pytorch/examples do; else on new ones.
+    """
+
+    def __init__(self, model: Sampler, discriminator: Discriminator, options: AdversarialOptions):
+        rate = options.discriminator_lr or options.lr
+        players = {
+            "generator": player(model, options),
+            "discriminator": player(discriminator, options, rate),
+        }
+        players["discriminator"].decay = options.discriminator_decay or options.decay
+        super().__init__(model, players)
+        self.sampler, self.discriminator, self.options = model, discriminator, options
+        self.loss = LOSSES[options.loss]
+        self.batches_per_step = options.discriminator_steps
+
+    def step(self, batch: Batch) -> Logs:
+        logs: Logs = {}
+        parts = batch.split(self.options.discriminator_steps)
+        shared = self._shared(batch)
+        for part in parts:
+            logs = self.update("discriminator", partial(self._discriminate, shared), part)
+            if self.options.weight_clip:
+                clip_weights(self.discriminator, self.options.weight_clip)
+        for turn in range(self.options.generator_steps):
+            logs |= self.update("generator", partial(self._generate, shared, turn), parts[-1])
+        return logs
+
+    @property
+    def _codes(self) -> str:
+        """The purpose of the discriminator's codes: the generator's own where each moves once."""
+        o = self.options
+        return "code 0" if o.discriminator_steps == o.generator_steps == 1 else "code"
+
+    def _shared(self, batch: Batch) -> Tensor | None:
+        """The fakes of both players, with their graph; None where each makes its own."""
+        if self._codes != "code 0" or self.settings.micro_batches > 1:
+            return None
+        with self.computing(batch, "fakes"):
+            return self._fakes(batch, "code 0")
+
+    def _discriminate(self, shared: Tensor | None, batch: Batch) -> tuple[Tensor, Logs]:
+        with torch.no_grad():
+            fake = self._fakes(batch, self._codes) if shared is None else shared.detach()
+        real_logits = self.discriminator(self._seen(batch, batch.x, "real"), batch.labels).float()
+        fake_logits = self.discriminator(self._seen(batch, fake, "fake"), batch.labels).float()
+        loss = self._against(batch, real_logits, 1 - self.options.smoothing, "real")
+        loss = loss + self._against(batch, fake_logits, 0.0, "fake")
+        border = 0.5 if self.options.loss == "least-squares" else 0.0  # half-way between targets
+        correct = (real_logits > border).float().mean() + (fake_logits < border).float().mean()
+        logs = {
+            "accuracy": correct / 2,
+            "D(x)": real_logits.sigmoid().mean(),
+            "D(G(z))": fake_logits.sigmoid().mean(),
+        }
+        if self.options.loss == "wasserstein":  # the dual's value, equation 2 of WGAN
+            logs["wasserstein"] = real_logits.mean() - fake_logits.mean()
+        return self._penalised(loss, logs, batch, fake)
+
+    def _generate(self, shared: Tensor | None, turn: int, batch: Batch) -> tuple[Tensor, Logs]:
+        fake = self._fakes(batch, f"code {turn}") if shared is None else shared
+        seen = self._seen(batch, fake, f"generated {turn}")
+        logits = self.discriminator(seen, batch.labels).float()
+        loss = self.loss.generator(best(logits, self.options.top_k, batch.progress))
+        if self.options.orthogonal:
+            loss = loss + self.options.orthogonal * orthogonal_penalty(self.sampler)
+        return loss, {}
+
+    def _fakes(self, batch: Batch, purpose: str) -> Tensor:
+        return self.sampler.generate(batch.draws(purpose), batch.labels)
+
+    def _seen(self, batch: Batch, x: Tensor, purpose: str) -> Tensor:
+        """``x`` as the discriminator sees it: augmented, under noise."""
+        o = self.options
+        noise = fading(o.instance_noise, batch.progress, o.instance_noise_until)
+        if o.augment != "none":
+            x = augment(x, o.augment, batch.draws(f"augment {purpose}"))
+        return instance_noise(x, noise, batch.draws(f"noise {purpose}"))
+
+    def _against(self, batch: Batch, logits: Tensor, target: float, purpose: str) -> Tensor:
+        targets = torch.full((len(logits),), target, device=logits.device)
+        if self.options.noisy_labels:
+            low, high = NOISY_LABELS[purpose]
+            targets = low + (high - low) * batch.draws(f"labels {purpose}").uniform()
+        if self.options.label_noise:
+            swap = swapped(len(logits), self.options.label_noise, batch.draws(f"swap {purpose}"))
+            targets = torch.where(swap, 1 - targets, targets)
+        return self.loss.discriminator(logits, targets.view(-1, *[1] * (logits.ndim - 1)))
+
+    def _penalised(
+        self, loss: Tensor, logs: Logs, batch: Batch, fake: Tensor
+    ) -> tuple[Tensor, Logs]:
+        o = self.options
+        if o.penalty == "none" or batch.step % o.penalty_interval:
+            return loss, logs
+        slope = PENALTIES[o.penalty](
+            self.discriminator, batch.x, fake, batch.labels, batch.draws("penalty")
+        )
+        return loss + o.penalty_weight * o.penalty_interval * slope, {**logs, "penalty": slope}
+
+
+@final
+class Averaged(Trainer):
+    """Another trainer; the model kept is the moving average of the one it trains.
+
+    The decay starts low, as in min(decay, (1 + step) / (10 + step)), and covers the buffers: an
+    average of weights under the last batch's statistics is another network.
+    """
+
+    def __init__(self, inner: Trainer, decay: float):
+        average = copy.deepcopy(inner.model).requires_grad_(False)
+        super().__init__(average, inner.players, {**inner.extras, "average": average})
+        self.inner, self.decay, self.average = inner, decay, average
+        self.batches_per_step = inner.batches_per_step
+
+    def step(self, batch: Batch) -> Logs:
+        self.inner.settings = self.settings
+        logs = self.inner.step(batch)
+        self._follow(self.decay_at(batch.step))
+        return logs
+
+    def decay_at(self, step: int) -> float:
+        return min(self.decay, (1 + step) / (10 + step))
+
+    @torch.no_grad()
+    def _follow(self, decay: float) -> None:
+        mine, theirs = self.average.state_dict(), self.inner.model.state_dict()
+        for name, kept in mine.items():
+            if kept.is_floating_point():
+                kept.lerp_(theirs[name], 1 - decay)
+            else:
+                kept.copy_(theirs[name])

@@ -1,0 +1,59 @@
+"""How to cite a model and its paper, as BibTeX."""
+
+import re
+from pathlib import Path
+
+from genzoo import families
+from genzoo.zoo import hub, names
+from genzoo.zoo import manifest as manifests
+from genzoo.zoo.manifest import Manifest
+
+_ARXIV = re.compile(r"arxiv:(?P<id>(?P<year>\d\d)(?P<month>\d\d)\.\d{4,5})", re.IGNORECASE)
+_TEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "_%&#$"},
+}  # fmt: skip
+
+
+def cite(name: str | Path) -> str:
+    """BibTeX for the paper of a model's family and for the model itself. Raises as ``load``."""
+    folder = names.find(name)
+    manifest = manifests.read_manifest(folder)
+    entries = [_paper(manifest.family), _model(manifest, str(name), hub.commit_of(folder))]
+    return "\n\n".join(entries)
+
+
+# ---------------------------------------------------------------------------------------- cite
+def _paper(family: str) -> str:
+    paper = families.get(family).paper
+    facts = {"note": f"The paper of the family {family} in genzoo"}
+    if found := _ARXIV.fullmatch(paper):
+        facts |= {"eprint": found["id"], "archivePrefix": "arXiv", "year": f"20{found['year']}"}
+        facts["url"] = f"https://arxiv.org/abs/{found['id']}"
+    else:
+        facts["howpublished"] = paper
+    return _entry(f"{family}-paper", facts)
+
+
+def _model(manifest: Manifest, name: str, commit: str | None) -> str:
+    facts = {
+        "title": f"{manifest.name}: {manifest.family} trained on {manifest.data or 'own data'}"
+    }
+    if commit is not None:
+        at = hub.address(name)
+        facts["author"] = at.repo.partition("/")[0]
+        facts["url"] = f"https://huggingface.co/{at.repo}/tree/{commit}"
+    weights = f"weights with SHA-256 {manifest.weights_sha256}"
+    plugin = f"{manifest.plugin} {manifest.plugin_version}"
+    facts["note"] = f"Made with genzoo ({plugin}), {weights}, licence {manifest.licence}"
+    return _entry(manifest.name, facts)
+
+
+def _entry(key: str, facts: dict[str, str]) -> str:
+    key = re.sub(r"[^\w.:-]", "-", key, flags=re.ASCII)
+    lines = [f"  {k} = {{{v if k == 'url' else _tex(v)}}}," for k, v in facts.items()]
+    return "\n".join([f"@misc{{genzoo-{key},", *lines, "}"])
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(c, c) for c in text)
