@@ -18,7 +18,7 @@ class GenzooError(Exception):
         super().__init__(printable(message))
 
 
-class Failed(GenzooError):
+class OperationFailed(GenzooError):
     """A sound request that did not work out: a broken plugin, a full disk, a diverged run."""
 
 
@@ -28,7 +28,7 @@ class BadInput(GenzooError, ValueError):
     exit_code = 2
 
 
-class NotAtHand(BadInput):
+class DataMissing(BadInput):
     """What would be needed is not here: a data set's files, a network that is kept elsewhere."""
 
 
@@ -38,7 +38,7 @@ class UnknownName(GenzooError, LookupError):
     exit_code = 2
 
 
-class Unreachable(GenzooError):
+class NetworkError(GenzooError):
     """The network or the Hub did not answer as it should."""
 
     exit_code = 3

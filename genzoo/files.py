@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, OperationFailed
 
 
 def home() -> Path:
@@ -65,7 +65,7 @@ def write_whole(path: Path, content: bytes) -> None:
 def whole(path: Path) -> Iterator[Path]:
     """Where to write what becomes ``path`` when the block ends well, and nothing when it does not.
 
-    Raises Failed where the disk refuses.
+    Raises OperationFailed where the disk refuses.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -74,7 +74,7 @@ def whole(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         aside.replace(path)
     except OSError as error:
-        raise Failed(f"cannot write {path}: {error.strerror or error}") from error
+        raise OperationFailed(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         with contextlib.suppress(OSError):
             aside.unlink()

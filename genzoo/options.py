@@ -23,15 +23,15 @@ class Options(Schema):
     """of rmsprop and sgd"""
     warmup: Share = 0.0
     """share of the run in which the rates rise linearly from 0"""
-    decay_from: Share = 1.0
+    lr_decay_start: Share = 1.0
     """share of the run after which the rates fall linearly to 0"""
-    decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    lr_inverse_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     """after k steps the rates are divided by 1 + k times this (Keras calls it decay)"""
-    clip: Weight = 0.0
+    gradient_clip: Weight = 0.0
     """largest gradient norm; 0 leaves gradients as they are"""
-    average: Decay = 0.0
+    ema_decay: Decay = 0.0
     """decay of the moving average of the weights that is kept; 0 keeps the last weights"""
-    flip: bool = False
+    horizontal_flip: bool = False
     """mirror half of the images"""
 
 
@@ -43,7 +43,7 @@ class AdversarialOptions(Options):
     )
     discriminator_lr: Annotated[float, Field(ge=0, le=10)] = 0.0
     """of the discriminator; 0 takes the model's (two time-scales: Heusel et al. 2017)"""
-    discriminator_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    discriminator_lr_inverse_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     """of the discriminator's rate; 0 takes the model's decay"""
     discriminator_steps: Annotated[int, Field(ge=1, le=100)] = 1
     """discriminator updates in a step, each on a batch of its own"""
@@ -56,13 +56,13 @@ class AdversarialOptions(Options):
     """steps from one penalty to the next; its weight is multiplied by as many"""
     weight_clip: Weight = 0.0
     """bound on each of the discriminator's weights (Arjovsky et al. 2017, algorithm 1); 0: none"""
-    orthogonal: Weight = 0.0
+    orthogonal_weight: Weight = 0.0
     """weight of the penalty on products of the generator's weights (Brock et al. 2019, eq. 3)"""
     top_k: Annotated[float, Field(ge=0.05, le=1)] = 1.0
     """share of the fakes, the best, that the generator learns from (Sinha et al. 2020)"""
-    smoothing: Share = 0.0
+    label_smoothing: Share = 0.0
     """one-sided: the real target is 1 minus this (Salimans et al. 2016, section 3.4)"""
-    noisy_labels: bool = False
+    soft_labels: bool = False
     """real targets from U(0.7, 1.2), fake from U(0, 0.3), in place of 1 and 0"""
     label_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """share of the discriminator's targets that are swapped"""

@@ -76,20 +76,20 @@ class ToyConfig(Schema):
 class ToyLatent(genzoo.Latent, genzoo.Encoder):
     """Five numbers to an image of (3, 8, 8), through a batch norm that has seen something."""
 
-    shape, code = (3, 8, 8), 5
+    shape, latent_dim = (3, 8, 8), 5
 
     def __init__(self, config):
         super().__init__(config)
         self.layers = nn.Sequential(
-            nn.ConvTranspose2d(self.code, config.width, 4, bias=False),
+            nn.ConvTranspose2d(self.latent_dim, config.width, 4, bias=False),
             nn.BatchNorm2d(config.width),
             nn.ReLU(),
             nn.ConvTranspose2d(config.width, 3, 4, 2, 1),
             nn.Tanh(),
         )
-        self.reader = nn.Linear(3 * 8 * 8, self.code)
+        self.reader = nn.Linear(3 * 8 * 8, self.latent_dim)
 
-    def decode(self, code, labels=None, draws=None):  # (n, code) -> (n, 3, 8, 8)
+    def decode(self, code, labels=None, noise=None):  # (n, code) -> (n, 3, 8, 8)
         return self.layers(code[:, :, None, None])
 
     def embed(self, x):  # (n, 3, 8, 8) -> (n, code)
@@ -99,15 +99,15 @@ class ToyLatent(genzoo.Latent, genzoo.Encoder):
 class ToyConditional(genzoo.Sampler):
     """Points in the plane: the class's centre, and a tenth of a normal draw."""
 
-    shape, range = (2,), None
+    shape, value_range = (2,), None
     num_classes, class_names = 3, ("ant", "bee", "cat")
 
     def __init__(self, config):
         super().__init__(config)
         self.centres = nn.Parameter(torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]]))
 
-    def generate(self, draws, labels=None):  # -> (n, 2)
-        return self.centres[labels] + draws.normal(2) / 10
+    def generate(self, noise, labels=None):  # -> (n, 2)
+        return self.centres[labels] + noise.normal(2) / 10
 
 
 class ToyTranslator(genzoo.Translator):
@@ -120,14 +120,14 @@ class ToyTranslator(genzoo.Translator):
         self.turn = nn.Parameter(torch.tensor(-1.0))
         self.register_buffer("examples", torch.randint(256, (5, *self.shape), dtype=torch.uint8))
 
-    def convert(self, x, to, draws):  # (n, 3, H, W) -> (n, 3, H, W)
-        return self.turn * x + 0.01 * draws.normal(1, 1, 1) if to == "light" else x
+    def convert(self, x, to, noise):  # (n, 3, H, W) -> (n, 3, H, W)
+        return self.turn * x + 0.01 * noise.normal(1, 1, 1) if to == "light" else x
 
 
 class ToyDensity(genzoo.Density):
     """x = w z + noise with z ~ N(0, 1), scored by a proposal for z that is a little off."""
 
-    shape, range, kind = (2,), None, "bound"
+    shape, value_range, likelihood_kind = (2,), None, "bound"
     noise = 0.5
 
     def __init__(self, config):
@@ -142,13 +142,13 @@ class ToyDensity(genzoo.Density):
         mean, deviation = self.posterior(x)
         return mean + 0.5 * deviation, 1.3 * deviation
 
-    def log_weight(self, x, labels, draws):  # (n, 2) -> (n,)
+    def log_weight(self, x, labels, noise):  # (n, 2) -> (n,)
         mean, deviation = self.proposal(x)
-        noise = draws.normal()
-        z = mean + deviation * noise
+        epsilon = noise.normal()
+        z = mean + deviation * epsilon
         likelihood = -((x - z[:, None] * self.w) / self.noise).square().sum(1) / 2
         likelihood = likelihood - math.log(2 * math.pi * self.noise**2)
-        return likelihood - z.square() / 2 + noise.square() / 2 + deviation.log()
+        return likelihood - z.square() / 2 + epsilon.square() / 2 + deviation.log()
 
 
 def seeded(kind):

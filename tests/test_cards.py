@@ -14,7 +14,7 @@ from PIL import Image
 
 import genzoo
 from genzoo import families
-from genzoo.errors import BadInput, Failed, InvalidModel, UnknownName, Unreachable
+from genzoo.errors import BadInput, InvalidModel, NetworkError, OperationFailed, UnknownName
 from genzoo.families import registry
 from genzoo.models.sampler import Latent
 from genzoo.zoo import card as cards
@@ -55,7 +55,7 @@ def tiny(family="vae"):
 
 @pytest.fixture
 def folder(tmp_path):
-    return folders.save(tiny(), tmp_path / "mine", data="digits", licence="mit")
+    return folders.save(tiny(), tmp_path / "mine", data="digits", license="mit")
 
 
 # ---------------------------------------------------------------------------------------- find
@@ -95,7 +95,7 @@ def test_nobodys_home_is_refused(home):
     "name", ["owner/name", "owner/name@main", "a.b/c-d_e@v1.0", "o/n@refs/pr/1", "o/n@" + "a" * 40]
 )
 def test_owner_and_name_are_on_the_hub(home, name):
-    with pytest.raises(Unreachable, match=f"{name.partition('@')[0]}.*the Hub is not asked"):
+    with pytest.raises(NetworkError, match=f"{name.partition('@')[0]}.*the Hub is not asked"):
         names.find(name)
 
 
@@ -118,7 +118,7 @@ def test_what_is_no_name_is_refused(home, name):
 def test_a_family_that_is_off_or_gone_says_so(home, monkeypatch):
     monkeypatch.setenv("GENZOO_DISABLE_PLUGINS", "genzoo-vae")
     registry._load.cache_clear()
-    with pytest.raises(Failed, match="the family 'vae' is disabled"):
+    with pytest.raises(OperationFailed, match="the family 'vae' is disabled"):
         names.find("vae")
     monkeypatch.setattr(families, "required", lambda: {"genzoo-ghost"})
     with pytest.raises(UnknownName, match="pip install genzoo-ghost"):
@@ -167,7 +167,7 @@ def test_what_is_no_card_is_not_listed(home):
     shelve(home, "vae-digits")
     (home / "empty").mkdir()
     (home / "notes.txt").write_text("")
-    assert names.names() == ["vae-digits"]
+    assert names.model_names() == ["vae-digits"]
 
 
 def test_in_a_checkout_cards_are_beside_pyproject():
@@ -270,7 +270,7 @@ def test_a_line_of_the_list(folder):
     assert cards.card(folder).score == "not measured"
     cards.add_scores(folder, [{**SCORE, "unit": " bits"}])
     line = cards.card(folder)
-    assert (line.name, line.family, line.data, line.licence) == ("mine", "vae", "digits", "mit")
+    assert (line.name, line.family, line.data, line.license) == ("mine", "vae", "digits", "mit")
     assert line.score == "fd-mnist 12.5 bits"
     assert line.bytes == (folder / manifest.WEIGHTS).stat().st_size
 
@@ -304,7 +304,7 @@ def test_the_distance_is_counted_in_256ths(latent):
     class Flat(Latent):
         shape, code, range = (1, 2, 2), 1, (0.0, 1.0)
 
-        def decode(self, code, labels=None, draws=None):
+        def decode(self, code, labels=None, noise=None):
             return torch.full((len(code), 1, 2, 2), self.level / 255)
 
     model = Flat(None)
@@ -404,7 +404,7 @@ def test_models_of_classes_and_of_two_domains_have_their_own_tasks(folder):
     told = front(rendered(folder, data="mnist", class_names=["3", "5"]))
     assert "pipeline_tag" not in told
     assert told["tags"] == ["genzoo", "vae", "class-conditional"]
-    two = front(rendered(folder, data="celeba:Male,celeba:Bald", class_names=[], licence="other"))
+    two = front(rendered(folder, data="celeba:Male,celeba:Bald", class_names=[], license="other"))
     assert two["pipeline_tag"] == "image-to-image"
     assert (two["datasets"], two["license_name"]) == (["celeba"], "celeba-terms")
 
@@ -413,14 +413,14 @@ def test_a_data_set_that_the_hub_does_not_know_is_left_out(folder):
     assert "datasets" not in front(rendered(folder, data="my digits"))
 
 
-def test_an_unknown_licence_is_another(folder):
-    assert front(rendered(folder, licence="unknown"))["license"] == "other"
+def test_an_unknown_license_is_another(folder):
+    assert front(rendered(folder, license="unknown"))["license"] == "other"
 
 
 def test_terms_of_restricted_data_are_on_the_card_and_said_once(folder, home, caplog):
     shelve(home, "x")
     named = manifest.read_manifest(folder)
-    terms = {"licence": names.RESTRICTED, "terms": "non-commercial research only", "data": "celeba"}
+    terms = {"license": names.RESTRICTED, "terms": "non-commercial research only", "data": "celeba"}
     (folder / manifest.CONFIG).write_bytes(manifest.manifest_bytes(named.model_copy(update=terms)))
     for _ in range(2):
         genzoo.load(folder, device="cpu")
@@ -435,15 +435,15 @@ def test_terms_of_open_data_are_not_said(folder, caplog):
 
 
 @pytest.mark.parametrize(
-    "licence", ["a: b", "no", "1.0", '"', "mit --- x: y", "{x}", "# x", "ü", "!!python"]
+    "license", ["a: b", "no", "1.0", '"', "mit --- x: y", "{x}", "# x", "ü", "!!python"]
 )
-def test_no_name_breaks_out_of_its_line(folder, licence):
-    found = front(rendered(folder, licence=licence))
-    assert found["license"] == licence
+def test_no_name_breaks_out_of_its_line(folder, license):
+    found = front(rendered(folder, license=license))
+    assert found["license"] == license
     assert found["library_name"] == "genzoo"
 
 
-@pytest.mark.parametrize("key", ["name", "licence", "data", "terms"])
+@pytest.mark.parametrize("key", ["name", "license", "data", "terms"])
 @pytest.mark.parametrize("text", ["mit\n---\nx: y", "\x1b[2J", "\u202egpj.exe"])
 def test_a_manifest_does_not_drive_a_terminal(folder, key, text):
     with pytest.raises(genzoo.InvalidModel, match=f"{key}: must have no control characters"):
@@ -455,7 +455,7 @@ def test_the_readme_says_how_it_was_made(folder):
         "command": "genzoo train vae --data digits",
         "data_sha256": "d" * 64,
         "config": {},
-        "options": {"lr": 0.001, "clip": 0.0},
+        "options": {"lr": 0.001, "gradient_clip": 0.0},
         "seed": 3,
         "steps": 500,
         "seconds": 90.0,

@@ -41,7 +41,7 @@ class Config(Schema):
     pass
 
 class Toy(genzoo.Sampler):
-    shape, range, num_classes, class_names = (2,), None, 3, ("ant", "bee", "cat")
+    shape, value_range, num_classes, class_names = (2,), None, 3, ("ant", "bee", "cat")
 
     def __init__(self, config):
         super().__init__(config)
@@ -116,7 +116,7 @@ def contents(folder="."):
     return sorted(str(p.relative_to(folder)) for p in Path(folder).rglob("*"))
 
 
-TRAIN = "--set width=8 --set code=2 --set batch_size=8 --threads 1 --device cpu"
+TRAIN = "--set width=8 --set latent_dim=2 --set batch_size=8 --threads 1 --device cpu"
 
 
 # -------------------------------------------------------------------------------------- bad input
@@ -148,7 +148,7 @@ ONE_LINE = [
     ("train vae --set lr=NaN", 2, ["lr"]),
     ("train vae --set lr=1e999", 2, ["lr"]),
     ("train vae --set lr=-0.1", 2, ["lr", "greater than 0"]),
-    ("train vae --set flip=1", 2, ["flip", "boolean"]),
+    ("train vae --set horizontal_flip=1", 2, ["flip", "boolean"]),
     ("train vae --set network=resnet", 2, ["network", "'mlp' or 'conv'"]),
     ("train vae --set width", 2, ["key=value", "'width'"]),
     ("train vae --set =8", 2, ["key=value"]),
@@ -632,7 +632,7 @@ def test_train_tells_what_it_would_take(call):
     ]
     found = strict(call(f"train vae --data ./made --minutes 1 --dry-run --json {TRAIN}")[1])
     model = families.get("vae").model(
-        families.get("vae").config(shape=(1, 16, 16), width=8, code=2)
+        families.get("vae").config(shape=(1, 16, 16), width=8, latent_dim=2)
     )
     assert found["parameters"] == {"model": sum(p.numel() for p in model.parameters())}
     assert found["seconds"] == 60

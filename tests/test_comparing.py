@@ -18,7 +18,7 @@ from genzoo.errors import BadInput, UnknownName
 from genzoo.evaluation import compare, comparison
 from genzoo.metrics import score as scoring
 from genzoo.metrics import subjects
-from genzoo.metrics.real_data import Real
+from genzoo.metrics.real_data import RealData
 from genzoo.runs import launch
 from genzoo.zoo import folder as store
 from genzoo.zoo import manifest as manifests
@@ -43,7 +43,7 @@ def tiny(folder, seed=0, shape=(1, 28, 28), data="mnist", **told):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         vae = families.get("vae")
-        model = vae.model(vae.config(shape=shape, code=2, width=8))
+        model = vae.model(vae.config(shape=shape, latent_dim=2, width=8))
     return store.save(model, folder, data=data, **told)
 
 
@@ -63,7 +63,7 @@ def test_every_number_has_its_protocol(found):
             assert score["interval"][0] < score["value"] < score["interval"][1]
             assert score["protocol"]["samples"] == LEAST
             if score["name"] != "sharpness-mnist":
-                assert score["protocol"]["features_sha256"] == Real("mnist").features.sha256
+                assert score["protocol"]["features_sha256"] == RealData("mnist").features.sha256
         assert model["origin"]["weights_sha256"]
 
 
@@ -385,7 +385,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(words, said, tmp_path, capsys,
 
 def test_a_folder_that_cannot_be_made_is_one_line(found, tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "mkdir", _full)
-    with pytest.raises(genzoo.Failed, match="No space"):
+    with pytest.raises(genzoo.OperationFailed, match="No space"):
         found.save(tmp_path / "x")
 
 
@@ -400,11 +400,11 @@ def test_models_of_classes_are_judged_on_classes_at_random():
     class Named(genzoo.Sampler):
         shape, num_classes, range = (1, 2, 2), 4, None
 
-        def generate(self, draws, labels=None):
+        def generate(self, noise, labels=None):
             return labels.view(-1, 1, 1, 1).expand(-1, 1, 2, 2) / 5
 
     model = Named(SimpleNamespace())
-    drawn = torch.cat(list(subjects.Drawn("x", model).stream(1000, 3)))[:, 0, 0, 0]
+    drawn = torch.cat(list(subjects.ModelSubject("x", model).stream(1000, 3)))[:, 0, 0, 0]
     found = (drawn.numpy() * 5).round().astype(int)
     assert np.array_equal(found, subjects.classes_for(model, 1000, 3))
     assert np.array_equal(found[:40], subjects.classes_for(model, 40, 3))

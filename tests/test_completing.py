@@ -13,7 +13,7 @@ import genzoo
 from genzoo import data
 from genzoo.cli import run
 from genzoo.editing import masks, projection
-from genzoo.editing.projection import Opponent
+from genzoo.editing.projection import Adversary
 from genzoo.errors import BadInput
 from genzoo.metrics.statistics import similarity
 from genzoo.zoo import folder, names
@@ -43,18 +43,18 @@ class Judge(genzoo.Discriminator):
 class Reader(genzoo.Completer):
     """Draws a 0 or a 1 for every pixel; says what it was given."""
 
-    shape, range, levels = (1, 4, 4), (0.0, 1.0), 2
+    shape, value_range, levels = (1, 4, 4), (0.0, 1.0), 2
 
     def __init__(self, config=None):
         super().__init__(config)
         self.seen = []
 
-    def generate(self, draws, labels=None):
-        return (draws.uniform(*self.shape) > 0.5).float()
+    def generate(self, noise, labels=None):
+        return (noise.uniform(*self.shape) > 0.5).float()
 
-    def complete(self, x, mask, draws, labels=None):
+    def complete(self, x, mask, noise, labels=None):
         self.seen.append(x)
-        return torch.where(mask > 0, x, self.generate(draws))
+        return torch.where(mask > 0, x, self.generate(noise))
 
 
 # --------------------------------------------------------------------------------------- projection
@@ -83,7 +83,7 @@ def test_the_best_restart_is_kept(latent):
     found = genzoo.project(latent, latent.sample(4, seed=3), restarts=3, steps=10)
     assert found.losses.shape == (4, 3)
     assert torch.equal(found.losses.amin(1), found.history[-1])
-    apart = (latent.inward(found.samples) - latent.inward(latent.sample(4, seed=3))).abs()
+    apart = (latent.from_unit(found.samples) - latent.from_unit(latent.sample(4, seed=3))).abs()
     assert torch.allclose(apart.flatten(1).sum(1), found.history[-1], rtol=1e-3)
 
 
@@ -133,14 +133,14 @@ def test_the_discriminator_has_its_say(latent):
     half[:, 4:] = 0
     for game, score in (("non-saturating", lambda s: -torch.nn.functional.softplus(s)),
                         ("wasserstein", lambda s: -s)):  # fmt: skip
-        judge = Opponent(Judge(), game)
+        judge = Adversary(Judge(), game)
         how = {"mask": half, "opponent": judge, "steps": 40, "restarts": 1}
         free, bound = (genzoo.project(latent, x, weight=w, **how) for w in (0, 50))
         assert (free.game, bound.game) == ("", game)
         corners = (v.samples.tensor[:, 0, -1, -1] for v in (bound, free))
         assert (next(corners) > next(corners)).all()
-        made = latent.inward(bound.samples)
-        known = ((made - latent.inward(x)).abs() * half).flatten(1).sum(1)
+        made = latent.from_unit(bound.samples)
+        known = ((made - latent.from_unit(x)).abs() * half).flatten(1).sum(1)
         term = score(Judge()(made))
         assert torch.allclose(bound.history[-1], known + 50 * term, atol=0.05)
 
@@ -179,10 +179,10 @@ def test_generated_digits_are_found_to_25_decibels():
 def test_memory_that_runs_out_says_what_fits(latent, monkeypatch):
     decode = type(latent).decode
 
-    def small(self, code, labels=None, draws=None):
+    def small(self, code, labels=None, noise=None):
         if code.requires_grad and len(code) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return decode(self, code, labels, draws)
+        return decode(self, code, labels, noise)
 
     monkeypatch.setattr(type(latent), "decode", small)
     x = latent.sample(8, seed=3)

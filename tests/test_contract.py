@@ -14,7 +14,7 @@ from genzoo.data import Rows
 from genzoo.errors import BadInput, UnknownName
 from genzoo.metrics import registry
 from genzoo.metrics.metric import SampleMetric
-from genzoo.metrics.score import Found
+from genzoo.metrics.score import Estimates
 from genzoo.testing import dataset
 
 
@@ -36,17 +36,17 @@ class _Rude:
     """What a model may do wrong in ``generate``, by name of the check that must notice."""
 
     @staticmethod
-    def keeps_the_seed_rule(generate, draws, labels):
-        made = generate(draws, labels)
+    def keeps_the_seed_rule(generate, noise, labels):
+        made = generate(noise, labels)
         return made * 0 + made.mean(0, keepdim=True)
 
     @staticmethod
-    def leaves_no_trace(generate, draws, labels):
-        return generate(draws, labels) * torch.rand(())
+    def leaves_no_trace(generate, noise, labels):
+        return generate(noise, labels) * torch.rand(())
 
     @staticmethod
-    def samples_in_range(generate, draws, labels):
-        return generate(draws, labels) + 2
+    def samples_in_range(generate, noise, labels):
+        return generate(noise, labels) + 2
 
 
 @pytest.mark.parametrize("check", ["keeps_the_seed_rule", "leaves_no_trace", "samples_in_range"])
@@ -54,8 +54,8 @@ def test_contract_notices(check):
     good = families.get("vae")
 
     class Rude(good.model):
-        def generate(self, draws, labels=None):
-            return getattr(_Rude, check)(super().generate, draws, labels)
+        def generate(self, noise, labels=None):
+            return getattr(_Rude, check)(super().generate, noise, labels)
 
     bad = testing.Case("vae", families.Family(**{**vars(good), "model": Rude}))
     with pytest.raises(testing.Broken):
@@ -144,14 +144,14 @@ NEEDY = {"elbo": 3, "iwae": 3, "labels": 3, "variety": 3, "translated": 3, "prob
 def test_metric_keeps_the_contract(name):
     outcome = testing.outcome(name, "metric")
     assert outcome.broken == {}
-    sees = issubclass(registry.kind(name), SampleMetric)
+    sees = issubclass(registry.metric_class(name), SampleMetric)
     assert len(outcome.held) == 9 - (0 if sees else 4) - NEEDY.get(name, 0)
 
 
 class Bright(SampleMetric):
     """The mean pixel; each test makes one thing of it wrong."""
 
-    kind, goal, about, least = "bright", "lower", "the mean pixel", 10
+    id, goal, about, least = "bright", "lower", "the mean pixel", 10
     told = {"data": "made"}  # noqa: RUF012
 
     @property
@@ -170,7 +170,7 @@ class Bright(SampleMetric):
         return self.told
 
     def judged(self, measured):
-        return Found(measured[:10])
+        return Estimates(measured[:10])
 
     def floor(self, n):
         return 0.5
@@ -188,7 +188,7 @@ WRONG_METRICS = {
         "floor of .* must be a finite number or None, got nan",
     ),
     "measures_twice_alike": (
-        _wrong(judged=lambda self, m: Found(np.random.rand(10))),
+        _wrong(judged=lambda self, m: Estimates(np.random.rand(10))),
         "twice the same: ",
     ),
     "does_not_see_the_batch": (
@@ -196,7 +196,7 @@ WRONG_METRICS = {
         "not that of its images",
     ),
     "parts_depend_on_n_alone": (
-        _wrong(judged=lambda self, m: Found(m[: 5 + int(m.sum() * 1e4) % 90])),
+        _wrong(judged=lambda self, m: Estimates(m[: 5 + int(m.sum() * 1e4) % 90])),
         r"there are \[",
     ),
     "refuses_what_is_no_image": (_wrong(__call__=lambda self, x: None), "NaN was taken"),

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from genzoo import data
 from genzoo.metrics import sample_metrics
-from genzoo.metrics.real_data import Real
+from genzoo.metrics.real_data import RealData
 
 IMAGES = 2560
 FOREIGN = {"mnist": "fashion-mnist", "fashion-mnist": "mnist"}
@@ -55,7 +55,7 @@ def damaged(name: str, x: Tensor, other: Tensor, level: float) -> Tensor:
 
 def experiment(name: str) -> dict[str, list[tuple[float, float, float]]]:
     """(level, Frechet distance, class score) of undamaged and damaged test images, by damage."""
-    real = Real(name, groups=1)
+    real = RealData(name, groups=1)
     fd, score = sample_metrics.Frechet(real), sample_metrics.ClassScore(real)
     rows = np.random.RandomState(0).permutation(10_000)[:IMAGES]
     x = data.open(name, "test").batch(rows)

@@ -21,7 +21,7 @@ from PIL import Image
 
 from genzoo import data
 from genzoo.data import cache, celeba, decoding, standard
-from genzoo.errors import BadInput, Failed, UnknownName, Unreachable
+from genzoo.errors import BadInput, NetworkError, OperationFailed, UnknownName
 from genzoo.files import locked
 
 
@@ -514,7 +514,9 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(home, monkeypatch, c
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(Failed, match=r"cannot write the cache .* set GENZOO_HOME") as caught:
+        with pytest.raises(
+            OperationFailed, match=r"cannot write the cache .* set GENZOO_HOME"
+        ) as caught:
             data.open("ring8", "test")
     assert ("free some space" in str(caught.value)) == (code == errno.ENOSPC)
     assert entries(home) == []
@@ -529,7 +531,7 @@ def test_a_real_write_that_fails_is_an_error_not_a_crash(home):
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 1
-    assert "Failed: cannot write the cache" in ran.stderr
+    assert "OperationFailed: cannot write the cache" in ran.stderr
     assert entries(home) == []
 
 
@@ -543,7 +545,7 @@ def test_the_cache_lies_where_the_environment_says(tmp_path, monkeypatch):
 def test_a_cache_that_cannot_be_made_is_refused(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("x")
     monkeypatch.setenv("GENZOO_HOME", str(tmp_path / "file"))
-    with pytest.raises(Failed, match="cannot write the cache"):
+    with pytest.raises(OperationFailed, match="cannot write the cache"):
         data.open("ring8", "test")
 
 
@@ -676,7 +678,7 @@ def test_inverted_digits_are_the_negatives_of_the_digits():
 
 def test_digits_without_scikit_learn_say_what_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(Failed, match=r'pip install "genzoo\[digits\]"'):
+    with pytest.raises(OperationFailed, match=r'pip install "genzoo\[digits\]"'):
         data.open("digits")
 
 
@@ -748,7 +750,7 @@ def test_a_cut_gzip_and_unlike_counts_are_refused(tmp_path):
     with pytest.raises(BadInput, match=r"30 images, .* 29 labels"):
         data.open("mnist", root=tmp_path)
     labels.write_bytes(gzip.compress(idx(np.full(30, 10, dtype=np.uint8))))
-    with pytest.raises(Failed, match="out of range"):
+    with pytest.raises(OperationFailed, match="out of range"):
         data.open("mnist", root=tmp_path)
 
 
@@ -881,7 +883,7 @@ def test_a_download_that_fails_says_how_to_give_the_files(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(torchvision.datasets, "MNIST", fetch)
-    with pytest.raises(Unreachable, match=r"could not download mnist .*root= or GENZOO_DATA"):
+    with pytest.raises(NetworkError, match=r"could not download mnist .*root= or GENZOO_DATA"):
         data.open("mnist")
 
 
@@ -924,7 +926,7 @@ def test_a_source_can_be_handed_over():
     ],
 )
 def test_a_source_that_breaks_its_word_is_refused(blocks, options, home):
-    with pytest.raises(Failed):
+    with pytest.raises(OperationFailed):
         data.open(handed(*blocks, **options))
     assert entries(home) == []
 

@@ -78,7 +78,7 @@ def test_a_learnt_direction_moves_what_the_classifier_sees(name, kind, turned):
     assert found.made.raised == (own > 0).mean() >= 0.8
     assert found.made.turned >= turned
     assert (moved(found.vector, -1) < 0).mean() >= 0.8
-    across = torch.randn(4, model.code, generator=torch.Generator().manual_seed(0))
+    across = torch.randn(4, model.latent_dim, generator=torch.Generator().manual_seed(0))
     unit = found.vector / found.vector.norm()
     across -= torch.outer(across @ unit, unit)
     across *= found.vector.norm() / across.norm(dim=1, keepdim=True)
@@ -97,7 +97,7 @@ def test_so_does_one_of_real_faces_that_an_encoder_read(kind):
 
 
 def test_a_direction_of_labelled_data(latent, monkeypatch):
-    model = families.get("vae").model(families.get("vae").config(code=3, width=8))
+    model = families.get("vae").model(families.get("vae").config(latent_dim=3, width=8))
     digits, seen = data.open("digits"), []
     monkeypatch.setattr(type(model), "encode", lambda _, x: seen.append(x) or x[:, 0, 10:13, 14])
     found = directions.of_data(model, "3", data="digits", n=500)
@@ -209,7 +209,7 @@ def test_samples_are_moved_by_alpha_steps(latent):
     codes = latent.codes(2, start=4)
     steps = torch.tensor([-1.0, 0, 2])[:, None] * found.vector
     for row, code in enumerate(codes):
-        expected = latent.draw(code + steps).tensor
+        expected = latent.decode_codes(code + steps).tensor
         assert torch.allclose(moved.tensor[3 * row : 3 * row + 3], expected, atol=1e-6)
     assert torch.allclose(moved[1].tensor, latent.sample(1, start=4).tensor, atol=1e-6)
     for alphas in ([], [float("nan")]):

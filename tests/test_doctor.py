@@ -18,8 +18,17 @@ from genzoo.models.sampler import Latent
 from genzoo.options import AdversarialOptions, Options
 from genzoo.runs import launch, plan
 from genzoo.runs import run as run_folder
-from genzoo.training import Adversarial, Averaged, Batch, Descent, Doctor, doctor, fit, parallel
-from genzoo.training.doctor import RULES
+from genzoo.training import (
+    EMA,
+    Adversarial,
+    Batch,
+    LossTrainer,
+    TrainingMonitor,
+    fit,
+    monitor,
+    parallel,
+)
+from genzoo.training.monitor import RULES
 
 POINTS = {"units": 8, "maxout": 8, "lr": 1e-3, "dropout": 0.0, "batch_size": 16}
 CRITIC = {"width": 8, "batch_size": 16, "discriminator_steps": 1}
@@ -31,7 +40,7 @@ LOST = {**POINTS, "lr": 1e-6, "discriminator_lr": 0.05}
 @pytest.fixture
 def hasty(monkeypatch):
     """A doctor that looks at every twentieth step: what is ill is so soon enough."""
-    monkeypatch.setattr(doctor, "EVERY", 20)
+    monkeypatch.setattr(monitor, "EVERY", 20)
 
 
 def planned(family, named, steps, values):
@@ -80,7 +89,7 @@ def course(run, rule):
 
 def test_a_healthy_run_of_pictures():
     """Every rule has something to say of it, and says that all is well."""
-    values = {**PICTURES, "average": 0.9, "penalty": "r1", "penalty_interval": 10}
+    values = {**PICTURES, "ema_decay": 0.9, "penalty": "r1", "penalty_interval": 10}
     run, said = watched("dcgan", "digits", 200, values)
     assert said == []
     assert {rule: course(run, rule) for rule in RULES} == dict.fromkeys(RULES, (0, 2, False))
@@ -152,13 +161,13 @@ def test_a_generator_that_ignores_its_code(hasty):
 class Points(Latent):
     """Codes in the plane, turned a little."""
 
-    code, shape, range = 2, (2,), None
+    code, shape, value_range = 2, (2,), None
 
     def __init__(self, config=None):
         super().__init__(config)
         self.layer = nn.Linear(2, 2)
 
-    def decode(self, code, labels=None, draws=None):
+    def decode(self, code, labels=None, noise=None):
         return self.layer(code)
 
 
@@ -166,7 +175,7 @@ def test_few_things_drawn_over_and_over(attended):
     """They lie as far apart as data do: but each has its like."""
 
     class Corners(Points):
-        def decode(self, code, labels=None, draws=None):
+        def decode(self, code, labels=None, noise=None):
             return self.layer(code.sign())
 
     assert attended(Corners()) == [("collapsed variety", 500)]
@@ -178,7 +187,7 @@ def test_classes_that_differ_are_no_variety(attended, width, apart):
     class Classes(Points):
         num_classes = 14
 
-        def decode(self, code, labels=None, draws=None):
+        def decode(self, code, labels=None, noise=None):
             return apart * labels[:, None] + width * self.layer(code)
 
     collapsed = [("collapsed variety", 500)]
@@ -225,11 +234,11 @@ def test_a_penalty_that_is_there(hasty, interval, well):
 
 
 def test_an_average_that_stands_still(monkeypatch, hasty):
-    monkeypatch.setattr(Averaged, "_follow", lambda self, decay: None)
-    _, said = watched("gan", "ring8", 60, {**POINTS, "average": 0.99})
+    monkeypatch.setattr(EMA, "_follow", lambda self, decay: None)
+    _, said = watched("gan", "ring8", 60, {**POINTS, "ema_decay": 0.99})
     assert [(f.rule, f.step) for f in said] == [("stale average", 40)]
     assert "at step 40 6 of the 6 tensors" in said[0].text
-    assert said[0].text.endswith("try --set average=0")
+    assert said[0].text.endswith("try --set ema_decay=0")
 
 
 def test_an_average_without_its_buffers(monkeypatch, hasty):
@@ -241,15 +250,15 @@ def test_an_average_without_its_buffers(monkeypatch, hasty):
             for kept, now in pairs:
                 kept.lerp_(now, 1 - decay)
 
-    monkeypatch.setattr(Averaged, "_follow", follow)
-    _, said = watched("dcgan", "digits", 60, {**PICTURES, "average": 0.9})
+    monkeypatch.setattr(EMA, "_follow", follow)
+    _, said = watched("dcgan", "digits", 60, {**PICTURES, "ema_decay": 0.9})
     assert rules(said) == ["stale average", "train-eval gap"]
     assert "(layers.1.running_mean the first)" in said[0].text
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.99999])
 def test_an_average_that_follows(hasty, decay):
-    run, said = watched("gan", "ring8", 60, {**POINTS, "average": decay})
+    run, said = watched("gan", "ring8", 60, {**POINTS, "ema_decay": decay})
     assert said == []
     assert course(run, "stale average") == (0, 3, False)
 
@@ -283,7 +292,7 @@ def test_statistics_are_the_gap_and_nothing_else(attended, shift):
             self.norm, self.last = nn.BatchNorm1d(2), Otherwise()
             self.norm.running_mean += shift
 
-        def decode(self, code, labels=None, draws=None):
+        def decode(self, code, labels=None, noise=None):
             return self.last(self.norm(code))
 
     assert attended(Normed()) == [("train-eval gap", 200)] * bool(shift)
@@ -296,7 +305,7 @@ def test_a_gap_that_nobody_sees_is_none(attended):
             self.norm = nn.BatchNorm1d(2)
             self.norm.running_mean += 3
 
-        def decode(self, code, labels=None, draws=None):
+        def decode(self, code, labels=None, noise=None):
             return self.norm(code) / 500
 
     assert attended(Faint()) == [("collapsed variety", 500)]
@@ -308,7 +317,7 @@ def test_a_gap_that_nobody_sees_is_none(attended):
 @pytest.mark.parametrize(
     ("family", "values"),
     [
-        ("dcgan", {**PICTURES, "average": 0.9}),
+        ("dcgan", {**PICTURES, "ema_decay": 0.9}),
         ("cgan", {**PICTURES, "network": "conv"}),
         ("sagan", {"size": 16, "channels": 1, "width": 4, "batch_size": 8}),
         ("gan", {"units": 8, "maxout": 8, "batch_size": 16}),
@@ -356,9 +365,9 @@ def flat(parts):
 
 def idle(model, options, labels=None, n=16):
     """A doctor whose trainer learns nothing here, and a batch."""
-    trainer = Descent(model, lambda batch: (batch.x.mean(), {}), options)
+    trainer = LossTrainer(model, lambda batch: (batch.x.mean(), {}), options)
     x = torch.randn(n, 2, generator=torch.Generator().manual_seed(0))
-    return Doctor(trainer, options), Batch(x, None if labels is None else labels[:n])
+    return TrainingMonitor(trainer, options), Batch(x, None if labels is None else labels[:n])
 
 
 @pytest.fixture
@@ -413,10 +422,10 @@ def test_no_rule_ends_a_run(caplog, hasty):
     """Logs and models that nobody expects: a rule that fails says so once, and is left out."""
 
     class Odd(Points):
-        def decode(self, code, labels=None, draws=None):
+        def decode(self, code, labels=None, noise=None):
             raise RuntimeError("not today\nnor tomorrow")
 
-    watch, batch = idle(Odd(), AdversarialOptions(penalty="r1", average=0.5))
+    watch, batch = idle(Odd(), AdversarialOptions(penalty="r1", ema_decay=0.5))
     odd = {"discriminator/accuracy": "high", "discriminator/D(x)": torch.ones(3), 7: None}
     odd |= {"discriminator/D(G(z))": torch.tensor(True), "penalty": 3.0}
     found = [f for step in range(1, 101) for f in watch.look(step, odd, batch)]
@@ -496,7 +505,7 @@ def test_a_checkpoint_without_a_doctor_goes_on(tmp_path, hasty):
 def test_the_sentence_is_on_the_terminal(tmp_path):
     """On a line of its own, where the ticker's stood."""
     values = [f"--set={name}={value}" for name, value in LOST.items()]
-    hasty = "import genzoo.cli; from genzoo.training import doctor; doctor.EVERY = 20"
+    hasty = "import genzoo.cli; from genzoo.training import monitor; monitor.EVERY = 20"
     command = [sys.executable, "-c", f"{hasty}; genzoo.cli.main()", "train", "gan"]
     mine, theirs = os.openpty()
     with subprocess.Popen(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from genzoo.models.randomness import Draws, digest, stream
+from genzoo.models.randomness import Noise, digest, stream
 
 MANY = 20_000
 LAWS = ["normal", "uniform", "gumbel"]
@@ -30,19 +30,19 @@ def furthest(values, law):
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("indices", [[4], [0, 1], [5, 3, 1], range(2, 6), [1, 1]])
 def test_a_stream_does_not_depend_on_its_company(law, indices):
-    whole, some = Draws(3, range(6)), Draws(3, indices)
+    whole, some = Noise(3, range(6)), Noise(3, indices)
     assert torch.equal(getattr(some, law)(2, 3), getattr(whole, law)(2, 3)[list(indices)])
 
 
 def test_next_draws_continue_the_stream():
-    one, two = Draws(0, range(3)), Draws(0, range(3))
+    one, two = Noise(0, range(3)), Noise(0, range(3))
     assert torch.equal(torch.cat([one.normal(4), one.normal(2)], 1), two.normal(6))
 
 
 def test_a_stream_is_read_on_across_laws():
-    drawn = Draws(0, [7])
+    drawn = Noise(0, [7])
     drawn.uniform(3)
-    assert not torch.equal(drawn.normal(2), Draws(0, [7]).normal(2))
+    assert not torch.equal(drawn.normal(2), Noise(0, [7]).normal(2))
 
 
 @pytest.mark.parametrize(
@@ -58,37 +58,37 @@ def test_a_stream_is_read_on_across_laws():
     ],
 )
 def test_seed_index_and_purpose_each_count(one, other):
-    first, second = (Draws(s, [i], p).normal(8) for s, i, p in (one, other))
+    first, second = (Noise(s, [i], p).normal(8) for s, i, p in (one, other))
     assert not torch.isclose(first, second).any()
 
 
 def test_no_two_of_many_streams_agree():
-    first = torch.cat([Draws(seed, range(100)).uniform(2) for seed in range(20)])
+    first = torch.cat([Noise(seed, range(100)).uniform(2) for seed in range(20)])
     assert len(first.unique(dim=0)) == 2000
 
 
 def test_numpy_numbers_are_numbers():
-    plain, numpy = Draws(5, [2]), Draws(np.int64(5), np.array([2]))
+    plain, numpy = Noise(5, [2]), Noise(np.int64(5), np.array([2]))
     assert torch.equal(plain.normal(3), numpy.normal(3))
 
 
 def test_torch_and_numpy_generators_are_left_alone():
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
-    Draws(0, range(3)).normal(5)
+    Noise(0, range(3)).normal(5)
     assert torch.equal(torch_state, torch.get_rng_state())
     assert (numpy_state == np.random.get_state()[1]).all()
 
 
 def test_pinned_values():
     """A change of the algorithm would change every published sample."""
-    draws = Draws(0, [0, 1])
+    noise = Noise(0, [0, 1])
     expected = {
         "normal": [[0.7059768, 0.0914461], [-0.5136131, 0.1817682]],
         "uniform": [[0.5448141, 0.0875943], [0.1210698, 0.2739285]],
         "gumbel": [[-0.0053625, 1.8873267], [1.3422685, -0.3787017]],
     }
     for law, values in expected.items():
-        assert torch.allclose(getattr(draws, law)(2), torch.tensor(values), atol=1e-6), law
+        assert torch.allclose(getattr(noise, law)(2), torch.tensor(values), atol=1e-6), law
 
 
 def test_pinned_digest():
@@ -101,8 +101,8 @@ def test_pinned_digest():
 
 @pytest.mark.parametrize("law", LAWS)
 def test_law_within_a_stream_and_across_streams(law):
-    within = getattr(Draws(1, [0]), law)(MANY)
-    across = getattr(Draws(1, range(MANY)), law)()
+    within = getattr(Noise(1, [0]), law)(MANY)
+    across = getattr(Noise(1, range(MANY)), law)()
     # Beyond 1.95 / sqrt(n), one in a thousand of such statistics.
     assert furthest(within, law) < 1.95 / math.sqrt(MANY)
     assert furthest(across, law) < 1.95 / math.sqrt(MANY)
@@ -113,26 +113,26 @@ def test_law_within_a_stream_and_across_streams(law):
     [("normal", 0, 1), ("uniform", 1 / 2, 1 / 12), ("gumbel", 0.5772, math.pi**2 / 6)],
 )
 def test_mean_and_variance(law, mean, variance):
-    values = getattr(Draws(2, range(100)), law)(MANY // 100)
+    values = getattr(Noise(2, range(100)), law)(MANY // 100)
     assert values.mean().item() == pytest.approx(mean, abs=4 * math.sqrt(variance / MANY))
     assert values.var().item() == pytest.approx(variance, rel=0.06)
 
 
 def test_neighbours_are_not_correlated():
-    values = Draws(0, range(200)).normal(200)
+    values = Noise(0, range(200)).normal(200)
     assert abs((values[1:] * values[:-1]).mean().item()) < 4 / 200
     assert abs((values[:, 1:] * values[:, :-1]).mean().item()) < 4 / 200
 
 
 def test_uniform_is_below_1():
-    values = Draws(0, range(10)).uniform(MANY)
+    values = Noise(0, range(10)).uniform(MANY)
     assert values.min() >= 0
     assert values.max() < 1
 
 
 def test_gumbel_draws_categories():
     logits = torch.tensor([0.1, 0.2, 0.7]).log()
-    picked = (logits + Draws(0, range(MANY)).gumbel(3)).argmax(1)
+    picked = (logits + Noise(0, range(MANY)).gumbel(3)).argmax(1)
     shares = picked.bincount() / MANY
     assert torch.allclose(shares, logits.exp(), atol=4 * 0.5 / math.sqrt(MANY))
 
@@ -142,22 +142,22 @@ def test_gumbel_draws_categories():
 
 @pytest.mark.parametrize("limit", [0.05, 0.7, 2.0])
 def test_limit_is_kept(limit):
-    assert Draws(0, range(50)).normal(100, limit=limit).abs().max() <= limit
+    assert Noise(0, range(50)).normal(100, limit=limit).abs().max() <= limit
 
 
 def test_values_within_the_limit_stay():
-    free, bounded = Draws(0, range(20)).normal(50), Draws(0, range(20)).normal(50, limit=1.0)
+    free, bounded = Noise(0, range(20)).normal(50), Noise(0, range(20)).normal(50, limit=1.0)
     inside = free.abs() <= 1
     assert torch.equal(free[inside], bounded[inside])
 
 
 def test_redrawing_does_not_depend_on_the_company():
-    whole = Draws(4, range(6)).normal(30, limit=0.3)
-    assert torch.equal(Draws(4, [5, 2]).normal(30, limit=0.3), whole[[5, 2]])
+    whole = Noise(4, range(6)).normal(30, limit=0.3)
+    assert torch.equal(Noise(4, [5, 2]).normal(30, limit=0.3), whole[[5, 2]])
 
 
 def test_redrawn_values_are_truncated_normal():
-    values = Draws(0, [0]).normal(MANY, limit=1.0)
+    values = Noise(0, [0]).normal(MANY, limit=1.0)
     edge = CUMULATIVE["normal"](torch.tensor(1.0))
     spread = (CUMULATIVE["normal"](values) - (1 - edge)) / (2 * edge - 1)
     assert furthest(spread, "uniform") < 1.95 / math.sqrt(MANY)
@@ -169,19 +169,19 @@ def test_redrawn_values_are_truncated_normal():
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("shape", [(), (3,), (2, 1, 4)])
 def test_shape_and_dtype(law, shape):
-    drawn = getattr(Draws(0, range(5)), law)(*shape)
+    drawn = getattr(Noise(0, range(5)), law)(*shape)
     assert drawn.shape == (5, *shape)
     assert drawn.dtype == torch.float32
 
 
 def test_no_streams_draw_nothing():
-    assert Draws(0, []).normal(3).shape == (0, 3)
+    assert Noise(0, []).normal(3).shape == (0, 3)
 
 
 def test_draws_land_on_the_device():
-    assert Draws(0, [1], device="meta").normal(2).device.type == "meta"
+    assert Noise(0, [1], device="meta").normal(2).device.type == "meta"
 
 
 def test_repr_and_length():
-    assert repr(Draws(7, range(3), "code")) == "Draws(seed=7, n=3, purpose='code')"
-    assert len(Draws(7, range(3))) == 3
+    assert repr(Noise(7, range(3), "code")) == "Draws(seed=7, n=3, purpose='code')"
+    assert len(Noise(7, range(3))) == 3

@@ -12,14 +12,14 @@ from torch import nn
 
 import genzoo
 from genzoo import cli, data, families
-from genzoo.errors import BadInput, Failed, UnknownName
+from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.evaluation import evaluate
 from genzoo.families import registry as plugin_registry
 from genzoo.features import classifiers
 from genzoo.metrics import metric as metric_interface
 from genzoo.metrics import real_data, registry, sample_metrics, subjects
 from genzoo.metrics import score as scoring
-from genzoo.metrics.real_data import Real
+from genzoo.metrics.real_data import RealData
 from genzoo.zoo import card
 from genzoo.zoo import folder as folders
 
@@ -154,34 +154,34 @@ def _seen(folder):
 def test_a_reference_is_computed_once(tmp_path, wide, monkeypatch):
     folder = pictures(tmp_path / "real", 40)
     looked = []
-    real = Real(f"images:{folder}", wide, progress=lambda *told: looked.append(told))
+    real = RealData(f"images:{folder}", wide, progress=lambda *told: looked.append(told))
     first = real.reference
     assert looked
-    again = Real(f"images:{folder}", wide, progress=lambda *_: pytest.fail("looked again"))
+    again = RealData(f"images:{folder}", wide, progress=lambda *_: pytest.fail("looked again"))
     assert np.array_equal(again.reference.train, first.train)
     assert np.allclose(again.reference.moments.factor, first.moments.factor)
     pictures(tmp_path / "real", 41)
-    assert len(Real(f"images:{folder}", wide).reference.train) == 41
+    assert len(RealData(f"images:{folder}", wide).reference.train) == 41
 
 
 def test_a_damaged_cache_is_made_anew(tmp_path, wide):
     folder = pictures(tmp_path / "real", 40)
-    first = Real(f"images:{folder}", wide).reference
+    first = RealData(f"images:{folder}", wide).reference
     ((kept),) = (tmp_path / "home" / "references").glob("*.safetensors")
     kept.write_bytes(kept.read_bytes()[:100])
-    assert np.array_equal(Real(f"images:{folder}", wide).reference.train, first.train)
+    assert np.array_equal(RealData(f"images:{folder}", wide).reference.train, first.train)
     whole = bytearray(kept.read_bytes())
     whole[-9] ^= 64  # of the right size, and readable
     kept.write_bytes(whole)
-    assert np.array_equal(Real(f"images:{folder}", wide).reference.train, first.train)
+    assert np.array_equal(RealData(f"images:{folder}", wide).reference.train, first.train)
 
 
 def test_sharpness_needs_no_classifier():
     told = {"metrics": "sharpness", "n": 40, "device": "cpu"}
     (score,) = genzoo.evaluate("gan-mnist", data="digits", **told).scores
     assert score.protocol["real"] == "1,500 training images"
-    real = Real("digits", "mnist")
-    assert real.sharpness == Real("digits").sharpness
+    real = RealData("digits", "mnist")
+    assert real.sharpness == RealData("digits").sharpness
     x = real.open("train").array[:, 0].astype(np.float64) / 255
     around = x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:]
     by_hand = (around - 4 * x[:, 1:-1, 1:-1]).reshape(len(x), -1).var(1, ddof=1).mean()
@@ -204,7 +204,7 @@ def test_digits_against_another_set_through_the_same_eyes():
 
 def test_likelihoods_stand_under_names_of_their_own(tmp_path):
     vae = families.get("vae")
-    model = vae.model(vae.config(shape=(1, 28, 28), code=2, width=8, likelihood="logistic"))
+    model = vae.model(vae.config(shape=(1, 28, 28), latent_dim=2, width=8, likelihood="logistic"))
     folders.save(model, tmp_path / "mine", data="digits")
     told = {"n": 40, "device": "cpu"}
     elbo, iwae = genzoo.evaluate(tmp_path / "mine", metrics="elbo,iwae", **told).scores
@@ -221,7 +221,7 @@ def test_likelihoods_stand_under_names_of_their_own(tmp_path):
 
 def test_a_bound_is_what_the_model_says(tmp_path):
     vae = families.get("vae")
-    model = vae.model(vae.config(shape=(1, 28, 28), code=2, width=8))
+    model = vae.model(vae.config(shape=(1, 28, 28), latent_dim=2, width=8))
     test = data.open("digits", "test")
     found = genzoo.evaluate(model, data="digits", metrics="elbo", seed=5).scores[0]
     (x,) = (test.batch(range(len(test))),)
@@ -269,7 +269,7 @@ def test_one_picture_for_each_class_has_no_variety():
             first = [int((test.labels == k).argmax()) for k in range(10)]
             self.register_buffer("shown", test.batch(first))
 
-        def generate(self, draws, labels=None):
+        def generate(self, noise, labels=None):
             return self.shown[labels]
 
     variety, memorised = genzoo.evaluate(
@@ -282,8 +282,8 @@ def test_one_picture_for_each_class_has_no_variety():
 def test_what_was_learnt_by_heart_is_found():
     """Training images themselves, and held-out ones in their place."""
     for split, near in (("train", True), ("test", False)):
-        shown = subjects.Pictures("shown", data.open("digits", split))
-        real = Real("digits", "mnist")
+        shown = subjects.DatasetSubject("shown", data.open("digits", split))
+        real = RealData("digits", "mnist")
         wanted = registry.named(["memorised", "copied"], real)
         for score in evaluate.measured(shown, wanted, 200, 0):
             assert (score.value < 0.1) == near
@@ -292,7 +292,7 @@ def test_what_was_learnt_by_heart_is_found():
 
 def test_missed_classes_are_counted():
     """Of the classes' shares half are missing: KL is the logarithm of two."""
-    metric = sample_metrics.Modes(Real("mnist"))
+    metric = sample_metrics.Modes(RealData("mnist"))
     test = metric.real.reference.test
     even = test[metric.real.features.logits(test).argmax(1) % 2 == 0]
     found = metric.judged(even)
@@ -307,7 +307,7 @@ def test_missed_classes_are_counted():
 @pytest.mark.parametrize("kind", ["cs", "modes", "precision", "recall"])
 def test_a_floor_is_what_as_many_real_images_get(kind):
     """Real images in the place of samples, group by group: bias depends on a group's size."""
-    (metric,) = registry.named([kind], Real("mnist"))
+    (metric,) = registry.named([kind], RealData("mnist"))
     test = metric.real.reference.test  # 2,000
     for n in (2000, 10_000):
         size = n // min(10, n // 500 if kind == "modes" else 10)
@@ -320,7 +320,7 @@ def test_a_floor_is_what_as_many_real_images_get(kind):
 
 
 def test_a_name_is_a_kind_with_or_without_what_it_is_of():
-    real = Real("digits", "mnist")
+    real = RealData("digits", "mnist")
     named = registry.named(["fd", "fd-mnist", "nll", "nll-digits", "sharpness-digits"], real)
     assert [metric.name for metric in named] == ["fd-mnist", "nll-digits", "sharpness-digits"]
     assert registry.named(["fd-fashion-mnist"], real)[0].name == "fd-fashion-mnist"
@@ -332,7 +332,8 @@ def test_a_name_is_a_kind_with_or_without_what_it_is_of():
 
 def test_what_the_field_calls_them_is_in_the_features_of_the_field():
     names = [
-        m.name for m in registry.named(["fid", "kid", "is", "precision-inception"], Real("mnist"))
+        m.name
+        for m in registry.named(["fid", "kid", "is", "precision-inception"], RealData("mnist"))
     ]
     assert names == ["fid", "kid", "is", "precision-inception"]
 
@@ -340,7 +341,7 @@ def test_what_the_field_calls_them_is_in_the_features_of_the_field():
 class Brightness(metric_interface.SampleMetric):
     """A third party's metric: how bright, as a share of the real images' brightness."""
 
-    kind, goal, about, least = "brightness", "one", "mean of the pixels, real images = 1", 4
+    id, goal, about, least = "brightness", "one", "mean of the pixels, real images = 1", 4
 
     @property
     def name(self):
@@ -355,7 +356,9 @@ class Brightness(metric_interface.SampleMetric):
 
     def judged(self, measured):
         real = self.real.open("train").array.mean() / 255
-        return scoring.Found(np.array([part.mean() / real for part in np.array_split(measured, 4)]))
+        return scoring.Estimates(
+            np.array([part.mean() / real for part in np.array_split(measured, 4)])
+        )
 
     def floor(self, n):
         return None
@@ -403,8 +406,8 @@ def test_a_plugins_metric_goes_everywhere_ours_go(plugin, capsys, tmp_path):
 
 def test_a_plugin_that_hands_over_something_else_is_named(plugin, monkeypatch):
     monkeypatch.setattr(sys.modules["test_evaluating_metric"], "Brightness", int)
-    with pytest.raises(Failed, match=r"plugin made-metric .* must return a SampleMetric"):
-        registry.named(["brightness"], Real("mnist"))
+    with pytest.raises(OperationFailed, match=r"plugin made-metric .* must return a SampleMetric"):
+        registry.named(["brightness"], RealData("mnist"))
 
 
 @pytest.mark.parametrize(
@@ -423,15 +426,19 @@ def test_a_plugin_that_hands_over_something_else_is_named(plugin, monkeypatch):
         ("conditions", lambda *_: 5, "conditions must be a dict of what JSON can hold, got 5"),
         ("conditions", lambda *_: {"a": {1}}, "conditions must be a dict of what JSON can hold"),
         ("conditions", lambda *_: {"samples": 1}, "says what is not its to say: samples"),
-        ("judged", lambda *_: scoring.Found(np.ones(4), {"seed": 3}), "not its to say: seed"),
-        ("judged", lambda *_: scoring.Found(np.array(["a"])), "must find parts"),
-        ("judged", lambda *_: scoring.Found(np.ones(4) * 1j), "must find parts"),
-        ("judged", lambda *_: scoring.Found(np.ones(4), {}, {"d": {1}}), "details must be a dict"),
+        ("judged", lambda *_: scoring.Estimates(np.ones(4), {"seed": 3}), "not its to say: seed"),
+        ("judged", lambda *_: scoring.Estimates(np.array(["a"])), "must find parts"),
+        ("judged", lambda *_: scoring.Estimates(np.ones(4) * 1j), "must find parts"),
+        (
+            "judged",
+            lambda *_: scoring.Estimates(np.ones(4), {}, {"d": {1}}),
+            "details must be a dict",
+        ),
     ],
 )
 def test_a_metric_that_breaks_down_is_named(plugin, monkeypatch, part, broken, said):
     monkeypatch.setattr(Brightness, part, broken)
-    with pytest.raises(Failed, match=said):
+    with pytest.raises(OperationFailed, match=said):
         genzoo.evaluate("gan-mnist", data="digits", metrics="brightness", n=40, device="cpu")
 
 
@@ -512,23 +519,25 @@ def test_one_real_image_is_no_reference(tmp_path, wide):
 )
 def test_features_that_cannot_be_had_are_told_in_a_line(path, said, wide, tmp_path):
     folder = pictures(tmp_path / "made", 40)
-    with pytest.raises((BadInput, Failed), match=said):
+    with pytest.raises((BadInput, OperationFailed), match=said):
         genzoo.evaluate(f"images:{folder}", data=f"images:{folder}", metrics="fd", features=path)
 
 
 def test_a_model_that_draws_no_numbers_is_named():
     class Broken(genzoo.Sampler):
-        shape, range = (1, 28, 28), None
+        shape, value_range = (1, 28, 28), None
 
-        def generate(self, draws, labels=None):
-            x = draws.uniform(*self.shape)
+        def generate(self, noise, labels=None):
+            x = noise.uniform(*self.shape)
             x[3, 0, 5, 5] = float("nan")
             return x
 
-    with pytest.raises(Failed, match=r"Broken drew values that are not finite: .* \(0, 3\)"):
+    with pytest.raises(
+        OperationFailed, match=r"Broken drew values that are not finite: .* \(0, 3\)"
+    ):
         genzoo.evaluate(Broken(None), data="mnist", metrics="sharpness", n=40)
     with pytest.raises(BadInput, match="no NaN"):
-        sample_metrics.Sharpness(Real("mnist"))(torch.full((40, 1, 28, 28), torch.nan))
+        sample_metrics.Sharpness(RealData("mnist"))(torch.full((40, 1, 28, 28), torch.nan))
 
 
 def test_points_are_no_images(conditional):
@@ -575,7 +584,7 @@ def test_interrupted_half_way_it_leaves_nothing(tmp_path, monkeypatch, capsys, w
             raise KeyboardInterrupt
         return x.mean((2, 3)).numpy()
 
-    monkeypatch.setattr(classifiers.Given, "__call__", stop)
+    monkeypatch.setattr(classifiers.CustomFeatures, "__call__", stop)
     told = [f"images:{folder}", "--data", f"images:{folder}", "--metrics", "fd", "--features", wide]
     assert cli.run(["evaluate", *told]) == 130
     assert not [*(tmp_path / "home").glob("references/*")]

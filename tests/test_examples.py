@@ -12,7 +12,7 @@ from torch import nn
 
 import genzoo
 from genzoo import cli, families, testing
-from genzoo.models.randomness import Draws
+from genzoo.models.randomness import Noise
 from genzoo.schemas import checked
 
 FOLDER = Path(__file__).parent.parent / "docs" / "examples"
@@ -110,7 +110,7 @@ def test_log_determinant_is_that_of_the_jacobian(config):
     model, sizes = _model("realnvp", **config).double(), []
     for x in torch.randn(3, *config["shape"], dtype=torch.float64):
         jacobian = torch.autograd.functional.jacobian(lambda x: model.flow(x[None])[0][0], x)
-        _, expected = torch.linalg.slogdet(jacobian.reshape(model.code, model.code))
+        _, expected = torch.linalg.slogdet(jacobian.reshape(model.latent_dim, model.latent_dim))
         torch.testing.assert_close(model.flow(x[None])[1][0], expected)
         sizes.append(abs(expected))
     assert max(sizes) > 1e-2, "some volume changes"
@@ -138,7 +138,7 @@ def test_probabilities_of_pictures_sum_to_what_is_drawn_inside():
     pictures = torch.tensor([*itertools.product([0.0, 1.0], repeat=4)]).view(-1, 1, 2, 2)
     total = model.log_prob(pictures, samples=4000).exp().sum().item()
     with torch.no_grad():
-        pixels = model.inverse(Draws(0, range(40_000)).normal(4)).flatten(1).sigmoid()
+        pixels = model.inverse(Noise(0, range(40_000)).normal(4)).flatten(1).sigmoid()
     margin = _module("realnvp").MARGIN
     inside = ((pixels > margin) & (pixels < 1 - margin)).all(1).float().mean().item()
     assert 0.2 < inside < 0.99
@@ -147,8 +147,8 @@ def test_probabilities_of_pictures_sum_to_what_is_drawn_inside():
 
 def test_likelihood_says_what_it_is():
     pictures, points = _model("realnvp", **PICTURES), _model("realnvp", **POINTS)
-    assert (pictures.kind, pictures.levels) == ("bound", 256)
-    assert (points.kind, points.levels) == ("exact", None)
+    assert (pictures.likelihood_kind, pictures.levels) == ("bound", 256)
+    assert (points.likelihood_kind, points.levels) == ("exact", None)
 
 
 def test_a_picture_comes_back_from_its_code():
@@ -250,7 +250,7 @@ def test_the_true_noise_leads_back_to_the_picture(monkeypatch):
         return (noisy - kept.sqrt() * x) / (1 - kept).sqrt()
 
     monkeypatch.setattr(model.network, "forward", true_noise)
-    made = model.generate(Draws(0, range(2)))
+    made = model.generate(Noise(0, range(2)))
     torch.testing.assert_close(made, x.expand(2, -1, -1, -1), atol=1e-3, rtol=0)
     assert asked == [99, 82, 66, 50, 33, 16, 0]  # evenly spaced, from the first to the last
 
@@ -265,7 +265,7 @@ def test_loss_is_the_error_of_the_noise(monkeypatch):
 
 def test_samples_are_differentiable():
     model = _model("ddpm", **{**SMALL, "steps": 3})
-    model.generate(Draws(0, range(2))).sum().backward()
+    model.generate(Noise(0, range(2))).sum().backward()
     given = [p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters()]
     assert all(given)
 

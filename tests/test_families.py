@@ -11,7 +11,7 @@ from pydantic import Field
 
 from genzoo import cli, families, schemas
 from genzoo.cli import families as families_command
-from genzoo.errors import BadInput, Failed, UnknownName
+from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.families import registry
 from genzoo.options import Options
 from genzoo.schemas import Count, Schema
@@ -169,7 +169,7 @@ def test_get_imports_one_plugin(crowd):
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_broken_plugin_is_told_by_name(crowd, name):
-    with pytest.raises(Failed) as caught:
+    with pytest.raises(OperationFailed) as caught:
         families.get(name)
     told = str(caught.value)
     reason = BAD[name][1].removesuffix("$")
@@ -201,7 +201,7 @@ def test_inspect_tries_all_and_good_ones_keep_working(crowd):
 
 
 def test_a_name_taken_twice_goes_to_nobody(crowd):
-    with pytest.raises(Failed, match="two plugins are called 'claimed'") as caught:
+    with pytest.raises(OperationFailed, match="two plugins are called 'claimed'") as caught:
         families.get("claimed")
     for owner in ("claim-one (good_alpha)", "claim-two (claim_two)"):
         assert owner in str(caught.value)
@@ -214,7 +214,7 @@ def test_a_name_taken_twice_goes_to_nobody(crowd):
 
 def test_nobody_replaces_a_family_that_is_there(good):
     distribution(good, "aaa-thief", {"vae": "thief"}, module="thief", source=HOOK + "family()")
-    with pytest.raises(Failed, match=r"aaa-thief \(thief\) and genzoo-vae \(genzoo_vae\)"):
+    with pytest.raises(OperationFailed, match=r"aaa-thief \(thief\) and genzoo-vae \(genzoo_vae\)"):
         families.get("vae")
     assert "thief" not in sys.modules
     assert {s for _, s, _ in state("vae")} == {"conflict"}
@@ -236,7 +236,7 @@ def test_a_disabled_plugin_is_left_alone(good, monkeypatch, word):
     monkeypatch.setenv("GENZOO_DISABLE_PLUGINS", word)
     assert "alpha" not in families.names()
     assert "vae" in families.names()
-    with pytest.raises(Failed, match="'alpha' is disabled: GENZOO_DISABLE_PLUGINS"):
+    with pytest.raises(OperationFailed, match="'alpha' is disabled: GENZOO_DISABLE_PLUGINS"):
         families.get("alpha")
     assert state("alpha") == [("good-package", "disabled", "named in GENZOO_DISABLE_PLUGINS")]
     assert "good_alpha" not in sys.modules
@@ -259,7 +259,7 @@ def test_a_plugin_for_another_genzoo_says_so(good, requirement, told):
     distribution(
         good, "later", {"later": "later"}, module="later", source=source, Requires_Dist=requirements
     )
-    with pytest.raises(Failed, match=told):
+    with pytest.raises(OperationFailed, match=told):
         families.get("later")
     assert state("later")[0][1] == "broken"
 
@@ -341,7 +341,7 @@ def test_kinds_do_not_mix(good):
     text = ("a text", lambda found: isinstance(found, str))
     assert families.load("metric", "ruler", *text) == "rulerruler"
     said = r"plugin good-package \(good_alpha\) is broken: TypeError: its genzoo_dataset is missing"
-    with pytest.raises(Failed, match=said):
+    with pytest.raises(OperationFailed, match=said):
         families.load("dataset", "alpha", *text)
     with pytest.raises(UnknownName, match=r"no metric is called 'rule': did you mean ruler\?"):
         families.load("metric", "rule", *text)

@@ -47,7 +47,7 @@ class Config(Schema):
 class Toy(genzoo.Sampler):
     """A tensor of each kind that a file may hold."""
 
-    shape, range = (2,), None
+    shape, value_range = (2,), None
 
     def __init__(self, config):
         super().__init__(config)
@@ -57,8 +57,8 @@ class Toy(genzoo.Sampler):
         self.register_buffer("count", torch.zeros(2, dtype=torch.int64))
         self.register_buffer("mask", torch.zeros(4, dtype=torch.bool))
 
-    def generate(self, draws, labels=None):
-        return self.scale * draws.normal(2)
+    def generate(self, noise, labels=None):
+        return self.scale * noise.normal(2)
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ def alike(said, held):
 
 MANIFEST = {
     "revision": 1, "class_names": [], "data": "", "dtype": "float32", "discriminator_sha256": None,
-    "licence": "unknown", "terms": "", "default": False, "recipe": None,
+    "license": "unknown", "terms": "", "default": False, "recipe": None,
 }  # fmt: skip
 RECIPE = {"precision": "fp32", "micro_batches": 1, "threads": 1, "processes": 1}
 CONFIG = {"width": 3, "rate": 0.5, "loss": "hinge", "shape": [2], "flip": False}

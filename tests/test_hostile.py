@@ -212,8 +212,8 @@ FOLDERS = {
     "17 a terabyte": (configured(shape=[65_536, 65_536, 4]), 4, 0),
     "17 a negative size": (configured(code=-2), 4, 0),
     "17 no size": (configured(width=0), 4, 0),
-    "17 a size of 10^12": (configured(code=10**12), 4, 0),
-    "17 a size of 4,000 digits": (configured(code=10**3999), 4, 0),
+    "17 a size of 10^12": (configured(latent_dim=10**12), 4, 0),
+    "17 a size of 4,000 digits": (configured(latent_dim=10**3999), 4, 0),
     "17 a billion layers": (manifest(family="pixelcnn", config={"layers": 10**9}), 4, 0),
     "18 no such family": (manifest(family="vea"), 2, 0),
     "18 a family that is a module": (manifest(family="os:system"), 2, 0),
@@ -231,7 +231,7 @@ FOLDERS = {
     "22 a pipe for a config": (instead(CONFIG, os.mkfifo), 4, 4),
     "22 a folder for weights": (instead(WEIGHTS, Path.mkdir), 4, 4),
     "25 escapes in the name": (manifest(name=ESCAPES), 4, 4),
-    "25 escapes in the terms": (manifest(terms=ESCAPES, licence="other"), 4, 4),
+    "25 escapes in the terms": (manifest(terms=ESCAPES, license="other"), 4, 4),
     "25 escapes in a key": (manifest(**{ESCAPES: 1}), 4, 4),
     "25 escapes in a class": (manifest(class_names=[ESCAPES]), 4, 4),
     "25 escapes in the family": (manifest(family=ESCAPES), 4, 4),
@@ -464,7 +464,7 @@ def named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cards").mkdir()
     family = families.get("vae")
-    model = family.model(family.config(shape=(1, 28, 28), code=2, width=8))
+    model = family.model(family.config(shape=(1, 28, 28), latent_dim=2, width=8))
     folder = store.save(model, tmp_path / "cards" / ESCAPES, data="mnist")
     score = {"name": ESCAPES, "value": 1.0, "unit": ESCAPES, "protocol": {ESCAPES: ESCAPES}}
     metrics({"scores": [score]})(folder)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from genzoo.errors import BadInput, Failed, Unreachable
+from genzoo.errors import BadInput, NetworkError, OperationFailed
 from genzoo.features import inception
 from genzoo.features.inception import VARIABLE, Inception
 from genzoo.metrics.statistics.distances import class_score, frechet, kernel, moments
@@ -211,7 +211,7 @@ def test_what_is_not_there_is_downloaded(weights, ours, hub, monkeypatch):
 
 
 def test_without_a_network_one_line_says_what_to_fetch(hub):
-    with pytest.raises(Unreachable) as told:
+    with pytest.raises(NetworkError) as told:
         Inception()
     said = str(told.value)
     assert "\n" not in said
@@ -222,7 +222,7 @@ def test_without_a_network_one_line_says_what_to_fetch(hub):
 
 def test_without_torch_fidelity_the_command_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
-    with pytest.raises(Failed, match=r'pip install "genzoo\[metrics\]"'):
+    with pytest.raises(OperationFailed, match=r'pip install "genzoo\[metrics\]"'):
         Inception()
 
 

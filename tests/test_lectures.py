@@ -15,10 +15,12 @@ from torch import nn
 import genzoo
 from genzoo import data, families
 from genzoo.data.synthetic import RING
-from genzoo.training import LOSSES, Settings
+from genzoo.training import LOSSES, RunSettings
 
-LINE = GANConfig(shape=(1,), code=2, noise="normal", units=32, maxout=16, pieces=3, dropout=0)
-PLANE = GANConfig(shape=(2,), code=2, noise="normal", units=64, maxout=32, pieces=3, dropout=0)
+LINE = GANConfig(shape=(1,), latent_dim=2, noise="normal", units=32, maxout=16, pieces=3, dropout=0)
+PLANE = GANConfig(
+    shape=(2,), latent_dim=2, noise="normal", units=64, maxout=32, pieces=3, dropout=0
+)
 
 
 def normal(x, mean, deviation):
@@ -28,7 +30,7 @@ def normal(x, mean, deviation):
 def play(trainer, points, steps, batch, seed=0):
     """So many steps of a trainer on ``points``, a fresh batch each."""
     source = torch.Generator().manual_seed(seed)
-    trainer.prepare(Settings())
+    trainer.prepare(RunSettings())
     for step in range(steps):
         rows = torch.randint(len(points), (batch * trainer.batches_per_step,), generator=source)
         trainer.step(genzoo.Batch(points[rows], step=step, progress=step / steps, seed=seed))
@@ -43,9 +45,9 @@ def test_the_best_discriminator_is_p_over_p_plus_q():
     """Goodfellow et al. 2014, proposition 1: G stands still, two Gaussians of unlike spread."""
     torch.manual_seed(0)
     model, critic = Generator(LINE), Discriminator(LINE)
-    trainer = genzoo.Adversarial(model, critic, GANOptions(lr=1e-2, decay_from=0.3))
-    trainer.prepare(Settings())
-    model.generate = lambda draws, labels=None: 3.2 + 0.8 * draws.normal(1)
+    trainer = genzoo.Adversarial(model, critic, GANOptions(lr=1e-2, lr_decay_start=0.3))
+    trainer.prepare(RunSettings())
+    model.generate = lambda noise, labels=None: 3.2 + 0.8 * noise.normal(1)
     source, real = torch.Generator().manual_seed(0), points("gaussian1d")
     for step in range(400):
         x = real[torch.randint(len(real), (256,), generator=source)]
@@ -64,7 +66,7 @@ def test_at_the_end_the_discriminator_says_one_half():
     """Theorem 1: p_G is p_data, D is 1/2 everywhere, V is -log 4."""
     torch.manual_seed(0)
     model, critic = Generator(LINE), Discriminator(LINE)
-    options = GANOptions(lr=1e-3, discriminator_lr=4e-3, discriminator_steps=3, decay_from=0.3)
+    options = GANOptions(lr=1e-3, discriminator_lr=4e-3, discriminator_steps=3, lr_decay_start=0.3)
     play(genzoo.Adversarial(model, critic, options), points("gaussian1d"), 400, 128)
     drawn, real = model.sample(10_000, seed=1).tensor, points("gaussian1d")
     assert drawn.mean().item() == pytest.approx(4, abs=0.15)
@@ -104,8 +106,8 @@ class Number(genzoo.Sampler):
         super().__init__(GANConfig(shape=(1,)))
         self.x = nn.Parameter(torch.tensor([start]))
 
-    def generate(self, draws, labels=None):
-        return self.x.expand(len(draws), 1)
+    def generate(self, noise, labels=None):
+        return self.x.expand(len(noise), 1)
 
 
 class Slope(genzoo.Discriminator):
@@ -127,7 +129,7 @@ def test_alternating_steps_orbit_where_simultaneous_ones_spiral_out():
     rate, steps, x, y = 0.1, 500, Number(1.0), Slope(0.0)
     options = GANOptions(loss="wasserstein", optimizer="sgd", lr=rate)
     trainer = genzoo.Adversarial(x, y, options)
-    trainer.prepare(Settings())
+    trainer.prepare(RunSettings())
     together, radii = (1.0, 0.0), []
     for step in range(steps):
         trainer.step(genzoo.Batch(torch.zeros(1, 1), step=step))
@@ -157,7 +159,7 @@ def test_minimax_collapses_on_the_ring(seed):
 def test_the_gradient_penalty_finds_all_of_the_ring():
     family = families.get("wgan-gp")
     torch.manual_seed(0)
-    model = family.model(family.config(shape=(2,), width=64, code=2))
+    model = family.model(family.config(shape=(2,), width=64, latent_dim=2))
     options = family.options(lr=2e-3, penalty_weight=1, beta1=0.5)
     play(family.trainer(model, options), points("ring8"), 250, 64)
     assert modes(model.sample(1000, seed=0).tensor) == 8

@@ -11,7 +11,7 @@ from genzoo.errors import BadInput, UnknownName
 from genzoo.features import classifiers
 from genzoo.metrics import real_data, registry, sample_metrics
 from genzoo.metrics import score as scoring
-from genzoo.metrics.real_data import Real
+from genzoo.metrics.real_data import RealData
 from genzoo.metrics.score import Score, interval, verdict, verdicts
 from genzoo.metrics.statistics.sharpness import sharpness
 
@@ -20,7 +20,7 @@ NAMES = classifiers.names()
 
 @pytest.fixture(scope="module")
 def real():
-    return Real("mnist")
+    return RealData("mnist")
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_unlike_protocols_are_not_ranked():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_reference_says_what_it_is_and_is_small(name):
-    found, seen_by = Real(name).reference, real_data.features(name)
+    found, seen_by = RealData(name).reference, real_data.features(name)
     assert found.train.shape[1] == found.test.shape[1] == classifiers.WIDTH
     assert found.moments.n > len(found.train)
     assert seen_by.facts["accuracy"] > (0.99 if name == "mnist" else 0.85)
@@ -132,7 +132,7 @@ def test_images_of_another_shape_are_refused(real):
 
 def test_there_are_no_features_of_an_unknown_data_set():
     with pytest.raises(BadInput, match=r"no classifier of digits, .*mnist.*--features"):
-        _ = Real("digits").features
+        _ = RealData("digits").features
     with pytest.raises(UnknownName, match="module:object"):
         real_data.features("imagenet")
 
@@ -140,7 +140,7 @@ def test_there_are_no_features_of_an_unknown_data_set():
 @pytest.mark.data
 @pytest.mark.parametrize("name", NAMES)
 def test_a_reference_is_of_the_real_images(name):
-    found, test = Real(name).reference, data.open(name, "test")
+    found, test = RealData(name).reference, data.open(name, "test")
     seen_by = real_data.features(name)
     assert seen_by.facts["data_sha256"]["test"] == test.sha256
     seen = seen_by(test.batch(range(500)))
@@ -252,7 +252,7 @@ def test_the_table_of_students_t_is_right():
 @pytest.mark.data
 def test_a_thousand_modes_are_counted():
     """Real stacks of three digits hit nearly all; stacks of one digit hit few."""
-    real, test = Real("stacked-mnist"), data.open("stacked-mnist", "test")
+    real, test = RealData("stacked-mnist"), data.open("stacked-mnist", "test")
     (metric,) = registry.named(["modes"], real)
     assert metric.name == "modes-stacked-mnist"
     x = torch.cat([test.batch(range(i, i + 1000)) for i in range(0, 10_000, 1000)])
@@ -271,11 +271,11 @@ def test_a_thousand_modes_are_counted():
 
 def test_an_interval_ends_where_values_do():
     """Student's t of two shares near 1 would reach beyond it."""
-    found = scoring.Found(np.array([0.97, 1.0]))
+    found = scoring.Estimates(np.array([0.97, 1.0]))
     assert scoring.interval(found.parts)[1] > 1
     for kind in ("precision", "recall"):
-        (metric,) = registry.named([kind], Real("mnist"))
+        (metric,) = registry.named([kind], RealData("mnist"))
         low, high = metric.scored(found, None).interval
         assert 0 <= low < high == 1
-    (modes,) = registry.named(["modes"], Real("mnist"))
-    assert modes.scored(scoring.Found(np.array([0.0, 0.01])), None).interval[0] == 0
+    (modes,) = registry.named(["modes"], RealData("mnist"))
+    assert modes.scored(scoring.Estimates(np.array([0.0, 0.01])), None).interval[0] == 0

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from genzoo.errors import BadInput, Failed, UnknownName
-from genzoo.models.randomness import Draws
+from genzoo.errors import BadInput, OperationFailed, UnknownName
+from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent, Sampler
 from genzoo.models.samples import Arrays, Images, Origin
 
@@ -68,13 +68,13 @@ def test_what_does_not_fit_the_memory_is_refused_with_a_way_out(latent, monkeypa
 )
 def test_a_family_that_returns_something_else_is_told(latent, monkeypatch, made, said):
     monkeypatch.setattr(type(latent), "decode", lambda *_: made)
-    with pytest.raises(Failed, match=said):
+    with pytest.raises(OperationFailed, match=said):
         latent.sample(3)
 
 
 def test_a_score_that_is_not_one_a_sample_is_told(density, monkeypatch):
     monkeypatch.setattr(type(density), "log_weight", lambda *_: torch.zeros(()))
-    with pytest.raises(Failed, match=r"scored \(\), expected a tensor \(2\)"):
+    with pytest.raises(OperationFailed, match=r"scored \(\), expected a tensor \(2\)"):
         density.log_prob(torch.zeros(2, *density.shape))
 
 
@@ -86,9 +86,9 @@ def test_a_model_of_any_precision_samples_in_float32(latent, dtype):
 
 
 def test_any_order_gives_the_same(latent):
-    model_draws = Draws(3, [5, 0, 2])
+    model_draws = Noise(3, [5, 0, 2])
     with torch.no_grad():
-        picked = latent.outward(latent.eval().generate(model_draws))
+        picked = latent.to_unit(latent.eval().generate(model_draws))
     assert alike(picked, latent.sample(6, seed=3).tensor[[5, 0, 2]])
 
 
@@ -197,7 +197,7 @@ def test_no_gradient_is_kept(latent, density):
 
 
 def test_generate_is_differentiable(latent):
-    latent.generate(Draws(0, range(2))).square().sum().backward()
+    latent.generate(Noise(0, range(2))).square().sum().backward()
     assert all(p.grad.abs().sum() > 0 for p in latent.layers.parameters())
 
 
@@ -373,9 +373,9 @@ def codes(model, **how):
     seen = []
     original = type(model).decode
 
-    def decode(self, code, labels=None, draws=None):
+    def decode(self, code, labels=None, noise=None):
         seen.append(code)
-        return original(self, code, labels, draws)
+        return original(self, code, labels, noise)
 
     kind = type("Spy", (type(model),), {"decode": decode})
     spy = kind(model.config)
@@ -420,30 +420,30 @@ def test_truncation_needs_a_code(conditional):
     ],
 )
 def test_outward(latent, span, inner, outer):
-    latent.range = span
-    out = latent.outward(torch.tensor(inner, dtype=torch.float64))
+    latent.value_range = span
+    out = latent.to_unit(torch.tensor(inner, dtype=torch.float64))
     assert out.dtype == torch.float32
     assert alike(out, torch.tensor(outer).float())
 
 
 @pytest.mark.parametrize("span", [(-1.0, 1.0), (0.0, 1.0), (-2.0, 5.0)])
 def test_inward_undoes_outward(latent, span):
-    latent.range = span
+    latent.value_range = span
     x = torch.rand(2, 3, 8, 8) * (span[1] - span[0]) + span[0]
-    assert torch.allclose(latent.inward(latent.outward(x)), x, atol=1e-5)
-    assert (latent.inward(torch.zeros(1, 3, 8, 8)) == span[0]).all()
-    assert (latent.inward(torch.ones(1, 3, 8, 8)) == span[1]).all()
+    assert torch.allclose(latent.from_unit(latent.to_unit(x)), x, atol=1e-5)
+    assert (latent.from_unit(torch.zeros(1, 3, 8, 8)) == span[0]).all()
+    assert (latent.from_unit(torch.ones(1, 3, 8, 8)) == span[1]).all()
 
 
 @pytest.mark.parametrize("kind", [torch.as_tensor, np.asarray, Images])
 def test_inward_takes_samples_tensors_and_arrays(latent, kind):
     x = torch.rand(2, 3, 8, 8)
-    assert torch.equal(latent.inward(kind(x)), x * 2 - 1)
+    assert torch.equal(latent.from_unit(kind(x)), x * 2 - 1)
 
 
 def test_bytes_are_256ths(latent):
     x = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
-    assert torch.equal(latent.inward(x), latent.inward(x / 255))
+    assert torch.equal(latent.from_unit(x), latent.from_unit(x / 255))
 
 
 def test_samples_are_in_range_and_of_their_kind(latent, conditional):
@@ -474,7 +474,7 @@ def test_batches_change_nothing(latent, density, translator, size):
     """Nor do they hold more than so many at once; none at all are none."""
     x = torch.rand(5, 3, 8, 8)
     assert alike(latent.encode(x, batch_size=size), latent.encode(x))
-    assert latent.encode(x[:0], batch_size=size).shape == (0, latent.code)
+    assert latent.encode(x[:0], batch_size=size).shape == (0, latent.latent_dim)
     whole = density.log_prob(POINTS, samples=3)
     assert alike(density.log_prob(POINTS, samples=3, batch_size=size), whole)
     parts = translator.translate(x, "light", batch_size=size)
@@ -555,7 +555,7 @@ def test_scores_depend_on_seed_and_place_alone(density):
 
 
 def test_an_exact_density_is_asked_once(density):
-    density.kind = "exact"
+    density.likelihood_kind = "exact"
     assert torch.equal(density.log_prob(POINTS, samples=50), density.log_prob(POINTS))
 
 
@@ -590,7 +590,7 @@ def test_wrong_shapes_are_not_scored(density):
     ],
 )
 def test_values_must_be_levels(density, levels, value, taken):
-    density.range, density.levels = (-1.0, 1.0), levels
+    density.value_range, density.levels = (-1.0, 1.0), levels
     x = torch.tensor([[0.0, value]])
     if taken:
         assert density.log_prob(x).isfinite().all()

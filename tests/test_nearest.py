@@ -30,7 +30,7 @@ def call(capsys, *words):
 @pytest.mark.parametrize("chunk", [784 * 3, 784 * 100, 1 << 24])
 def test_the_nearest_are_the_nearest(monkeypatch, chunk):
     monkeypatch.setattr(neighbours, "CHUNK", chunk)
-    found = genzoo.neighbours("vae-mnist", data="digits", n=3, k=5)
+    found = genzoo.find_neighbours("vae-mnist", data="digits", n=3, k=5)
     train = data.open("digits", "train")
     x, y = found.samples.tensor.flatten(1).double(), train.batch(range(len(train))).flatten(1)
     apart = torch.cdist(x, y.double(), compute_mode="donot_use_mm_for_euclid_dist")
@@ -46,7 +46,7 @@ def test_a_training_image_is_its_own_nearest(latent, tmp_path):
     for i, one in enumerate(latent.sample(30, seed=1)):
         one.save(folder / f"{i:02}.png")
     latent.provenance = {"data": f"./{folder}"}
-    found = genzoo.neighbours(latent, data=str(folder), n=4, k=2, seed=1)
+    found = genzoo.find_neighbours(latent, data=str(folder), n=4, k=2, seed=1)
     # One file in ten is kept for the test; the samples are in float, the files in 256 levels.
     near = found.near[0].distances[:, 0] < 0.03
     assert near.sum() >= 3
@@ -54,8 +54,8 @@ def test_a_training_image_is_its_own_nearest(latent, tmp_path):
 
 def test_features_of_the_classifier_are_asked_where_there_is_one(monkeypatch):
     digits = data.open("digits", "train")
-    monkeypatch.setattr(neighbours.Real, "open", lambda self, split: digits)
-    found = genzoo.neighbours("dcgan-mnist", n=2, k=3)
+    monkeypatch.setattr(neighbours.RealData, "open", lambda self, split: digits)
+    found = genzoo.find_neighbours("dcgan-mnist", n=2, k=3)
     assert [near.by for near in found.near] == ["pixels", "features of mnist"]
     see = seen_by("mnist")
     x, y = (torch.from_numpy(see(v)).double() for v in
@@ -199,7 +199,7 @@ def test_a_density_tells_its_own_kind_from_another(capsys):
     told = json.loads(out)
     assert told["auroc"] > 0.9
     assert told["mean nats"]["inside"] > told["mean nats"]["outside"]
-    other = genzoo.outliers("vae-mnist", data="digits-inverted", against="digits", n=40)
+    other = genzoo.find_outliers("vae-mnist", data="digits-inverted", against="digits", n=40)
     assert other.auroc == pytest.approx(1 - told["auroc"], abs=1e-9)
     code, out, _ = call(capsys, *words[:3], "digits-inverted", "--against", "digits",
                         "-n", 40)  # fmt: skip
@@ -210,10 +210,10 @@ def test_a_model_of_classes_is_asked_for_all(monkeypatch):
     class Fair(genzoo.Density, genzoo.Sampler):
         shape, num_classes, kind, range = (1, 2, 2), 3, "exact", (0.0, 1.0)
 
-        def generate(self, draws, labels=None):
-            return draws.uniform(*self.shape)
+        def generate(self, noise, labels=None):
+            return noise.uniform(*self.shape)
 
-        def log_weight(self, x, labels, draws):
+        def log_weight(self, x, labels, noise):
             return labels.float() + x.mean((1, 2, 3))
 
     found = outliers._log_prob(

@@ -79,7 +79,7 @@ def test_models_load_and_sample_from_wheels(wheels, tmp_path):
     empty.mkdir()
     code = """
 import json, genzoo
-names = genzoo.names()
+names = genzoo.model_names()
 for name in names:
     genzoo.load(name).sample(4).save(f"{name}.png")
 print(json.dumps({"file": genzoo.__file__, "names": names}))

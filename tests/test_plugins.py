@@ -10,7 +10,7 @@ import pytest
 import genzoo
 from genzoo import cli, data
 from genzoo.data.dataset import Rows
-from genzoo.errors import BadInput, Failed, UnknownName
+from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.families import registry
 from genzoo.testing import status
 
@@ -97,7 +97,9 @@ def test_the_listing_imports_no_plugin(install, capsys):
 @pytest.mark.parametrize("source", BROKEN)
 def test_a_broken_data_set_is_told_by_its_plugin(install, source):
     install("dataset", "bars", source)
-    with pytest.raises(Failed, match=rf"^plugin genzoo-bars \(genzoo_bars\).*{BROKEN[source]}"):
+    with pytest.raises(
+        OperationFailed, match=rf"^plugin genzoo-bars \(genzoo_bars\).*{BROKEN[source]}"
+    ):
         data.open("bars")
     (told,) = status.inspect(("dataset",))
     assert told.state == "broken"
@@ -107,7 +109,7 @@ def test_a_broken_data_set_is_told_by_its_plugin(install, source):
 @pytest.mark.parametrize("source", LATER)
 def test_what_breaks_while_reading_is_told_in_a_line(install, source):
     install("dataset", "bars", source)
-    with pytest.raises(Failed, match=LATER[source]):
+    with pytest.raises(OperationFailed, match=LATER[source]):
         data.open("bars")
 
 
@@ -160,7 +162,7 @@ def test_no_plugin_takes_a_built_in_name(install, capsys):
 def test_two_with_one_name_are_a_conflict(install):
     install("dataset", "bars", bars())
     install("dataset", "bars", bars(), package="other-bars")
-    with pytest.raises(Failed, match=r"called 'bars': genzoo-bars .* and other-bars"):
+    with pytest.raises(OperationFailed, match=r"called 'bars': genzoo-bars .* and other-bars"):
         data.open("bars")
     assert {p.state for p in status.inspect(("dataset",))} == {"conflict"}
 
@@ -194,7 +196,7 @@ def test_strictly_a_conflict_is_an_error_and_a_disabled_plugin_is_none(install, 
     monkeypatch.setenv("GENZOO_STRICT_PLUGINS", "1")
     status.refuse_broken()
     install("dataset", "digits", bars(give="source('digits')"), package="thief")
-    with pytest.raises(Failed, match="GENZOO_STRICT_PLUGINS is set: plugin thief"):
+    with pytest.raises(OperationFailed, match="GENZOO_STRICT_PLUGINS is set: plugin thief"):
         status.refuse_broken()
     status.refuse_broken("family")
     monkeypatch.setenv("GENZOO_DISABLE_PLUGINS", "thief")

@@ -8,7 +8,7 @@ from torch import nn
 
 import genzoo
 from genzoo import data
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, OperationFailed
 from genzoo.metrics.statistics import linear_probe
 from genzoo.metrics.statistics.linear_probe import (
     features_of,
@@ -101,7 +101,7 @@ def test_classifiers_reach_the_optimum_that_scikit_learn_finds(
 
 def test_what_does_not_settle_is_told(digits, monkeypatch):
     monkeypatch.setattr(linear_probe, "ROUNDS", 1)
-    with pytest.raises(Failed, match="196 features did not settle"):
+    with pytest.raises(OperationFailed, match="196 features did not settle"):
         linear_probe.logistic(standardised(digits[0]), torch.from_numpy(digits[1]), 10, 1e-5)
 
 

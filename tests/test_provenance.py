@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin
 import genzoo
 from genzoo import families
 from genzoo.cli import run
-from genzoo.errors import BadInput, Failed, GenzooError, UnknownName
+from genzoo.errors import BadInput, GenzooError, OperationFailed, UnknownName
 from genzoo.evaluation import comparison
 from genzoo.models import film
 from genzoo.models.samples import Images
@@ -171,7 +171,7 @@ def test_the_mark_alone_says_synthetic(home):
     for name, mark in (("a.png", b"Comment\0Synthetic: yes"), ("b.png", b"Comment\0a holiday")):
         Path(name).write_bytes(png(chunk(b"tEXt", mark)))
     assert genzoo.inspect("a.png") == provenance.Provenance(True, None)
-    with pytest.raises(Failed, match=r"b\.png does not say where it comes from"):
+    with pytest.raises(OperationFailed, match=r"b\.png does not say where it comes from"):
         genzoo.inspect("b.png")
 
 

@@ -20,7 +20,7 @@ import genzoo
 from genzoo import data, families
 from genzoo.cli import run as command
 from genzoo.data import catalogue
-from genzoo.errors import BadInput, Failed, UnknownName
+from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.families import registry
 from genzoo.runs import launch
 from genzoo.runs import plan as plans
@@ -196,10 +196,11 @@ def here(tmp_path, monkeypatch, toys):
 
 # Each with what could go wrong when it goes on: averages, fading noise, dropout, flips, schedules.
 RECIPES = {
-    "dcgan": "width=4 code=4 batch_size=4 average=0.9 flip=true instance_noise=0.1 "
-    "discriminator_steps=2 decay_from=0.5",
-    "vae": "width=8 code=2 batch_size=8 average=0.9 flip=true warmup=0.5",
-    "drop": "batch_size=8 lr=0.01 optimizer=sgd momentum=0.9 decay_from=0.2",
+    "dcgan": "width=4 latent_dim=4 batch_size=4 ema_decay=0.9 horizontal_flip=true "
+    "instance_noise=0.1 "
+    "discriminator_steps=2 lr_decay_start=0.5",
+    "vae": "width=8 latent_dim=2 batch_size=8 ema_decay=0.9 horizontal_flip=true warmup=0.5",
+    "drop": "batch_size=8 lr=0.01 optimizer=sgd momentum=0.9 lr_decay_start=0.2",
     "duel": "batch_size=4 penalty=gradient penalty_interval=3 generator_steps=2 "
     "augment=translation",
 }
@@ -559,7 +560,7 @@ def test_a_full_disk_keeps_the_earlier_checkpoints(here, made, straight):
 
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        with pytest.raises(Failed, match="cannot write the checkpoint of step 21"):
+        with pytest.raises(OperationFailed, match="cannot write the checkpoint of step 21"):
             run.go(fill)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -570,7 +571,7 @@ def test_a_full_disk_keeps_the_earlier_checkpoints(here, made, straight):
 
 
 def test_a_run_that_diverges_says_where_and_what_is_left(here, made):
-    values = {"lr": 10.0, "optimizer": "sgd", "average": 0.0, "warmup": 0.0}
+    values = {"lr": 10.0, "optimizer": "sgd", "ema_decay": 0.0, "warmup": 0.0}
     run = begun("vae", made, values=values, steps=300, checkpoint_every=1)
     with pytest.raises(Diverged) as caught:
         run.go()
@@ -595,7 +596,7 @@ def test_a_run_that_diverges_says_where_and_what_is_left(here, made):
 
 def test_no_checkpoint_holds_what_is_not_finite(here, made):
     """A statistic can overflow while the loss is a number."""
-    run = begun("dcgan", made, values={"average": 0.0})
+    run = begun("dcgan", made, values={"ema_decay": 0.0})
 
     def overflow(progress):
         if progress.step == 10:
@@ -620,7 +621,7 @@ def test_divergence_before_any_checkpoint(here, made):
 def rows(run, steps, start=0):
     """Which pictures the steps' batches hold, and which of them are mirrored."""
     whole = run.dataset.batch(np.arange(len(run.dataset)))
-    low, high = run.trainer.model.range
+    low, high = run.trainer.model.value_range
     known = {}
     for mirrored, x in ((False, whole), (True, whole.flip(-1))):
         known |= {(row * (high - low) + low).numpy().tobytes(): i for i, row in enumerate(x)}
@@ -646,7 +647,7 @@ def test_every_picture_comes_once_an_epoch(size, here, made):
 
 
 def test_order_is_a_function_of_seed_and_step(here, made):
-    settings = {"batch_size": 7, "flip": True}
+    settings = {"batch_size": 7, "horizontal_flip": True}
     run = begun("drop", made, "a", values=settings)
     whole = rows(run, 20)
     assert rows(begun("drop", made, "b", values=settings), 20) == whole
@@ -659,14 +660,14 @@ def test_order_is_a_function_of_seed_and_step(here, made):
 
 
 def test_about_half_are_mirrored(here, made):
-    run = begun("drop", made, values={"flip": True, "batch_size": 36})
+    run = begun("drop", made, values={"horizontal_flip": True, "batch_size": 36})
     n = len(run.dataset)
     found = [pair for batch in rows(run, 10 * n // 36) for pair in batch]
     share = sum(mirrored for _, mirrored in found) / len(found)
     assert 0.4 < share < 0.6
     turns = {i: {m for j, m in found if j == i} for i in range(n)}
     assert sum(len(t) == 2 for t in turns.values()) > 0.9 * n, "a picture is always turned alike"
-    still = begun("drop", made, "still", values={"flip": False})
+    still = begun("drop", made, "still", values={"horizontal_flip": False})
     assert not any(m for batch in rows(still, 10) for _, m in batch)
 
 
@@ -801,7 +802,7 @@ def test_an_estimate_goes_no_further_than_the_run(here, made, monkeypatch):
 
     monkeypatch.setattr(Player, "schedule", watched)
     dataset = catalogue.open_data(str(made))
-    values = {"optimizer": "sgd", "lr": 0.01, "decay_from": 0.5}
+    values = {"optimizer": "sgd", "lr": 0.01, "lr_decay_start": 0.5}
     plan = plans.planned("drop", dataset, named=str(made), steps=1, values=values, device="cpu")
     assert launch.estimate(plan, dataset).rate > 0
     assert len(rates) > 3

@@ -16,7 +16,7 @@ from genzoo.runs import launch, plan
 from genzoo.runs import run as run_folder
 from genzoo.training import parallel
 
-VALUES = {"shape": [1, 16, 16], "width": 8, "code": 2, "batch_size": 4}
+VALUES = {"shape": [1, 16, 16], "width": 8, "latent_dim": 2, "batch_size": 4}
 
 
 @pytest.fixture(scope="module")

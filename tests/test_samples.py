@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, OperationFailed
 from genzoo.models.samples import Arrays, Images, Origin
 
 ORIGIN = Origin("toy-digits", "toy", "ab" * 32, "c0ffee")
@@ -264,7 +264,7 @@ def test_endings_in_capitals_are_endings(tmp_path):
 @pytest.mark.parametrize("name", ["no/such/x.png", "file/x.png", "x" * 300 + ".png"])
 def test_what_cannot_be_written_fails_and_leaves_nothing(name, tmp_path):
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(Failed, match="cannot write"):
+    with pytest.raises(OperationFailed, match="cannot write"):
         images().save(tmp_path / name)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
@@ -276,7 +276,7 @@ def test_a_failed_write_keeps_what_was_there(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(Failed, match="No space left on device"):
+    with pytest.raises(OperationFailed, match="No space left on device"):
         images().save(tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 1

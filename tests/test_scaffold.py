@@ -16,7 +16,7 @@ import pytest
 from loopback import Loopback
 
 from genzoo import cli, families
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, OperationFailed
 from genzoo.testing import scaffold, status
 
 KINDS = ("family", "metric", "dataset")
@@ -128,7 +128,7 @@ def test_a_disk_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch):
         return write(self, *arguments, **more)
 
     monkeypatch.setattr(Path, "write_text", fail)
-    with pytest.raises(Failed, match=r"cannot write .*: No space left on device"):
+    with pytest.raises(OperationFailed, match=r"cannot write .*: No space left on device"):
         scaffold.create("near", "family", tmp_path / "new")
     assert [p for p in tmp_path.iterdir() if p.name != "home"] == []
 
@@ -229,7 +229,7 @@ def test_its_own_tests_pass(kind, author, packages, here):
 
 def test_a_new_family_goes_from_training_to_somebody_else(author, reader, packages, here):
     _, plugin = packages
-    small = ["--steps", "60", "--set", "width=64", "--licence", "mit", "--threads", "1"]
+    small = ["--steps", "60", "--set", "width=64", "--license", "mit", "--threads", "1"]
     author.run(
         "genzoo", "train", "near-family", "--data", "digits", *small, "--out", "mine", cwd=here
     )

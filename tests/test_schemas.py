@@ -9,11 +9,11 @@ from pydantic import Field, ValidationError
 
 from genzoo.errors import (
     BadInput,
-    Failed,
     GenzooError,
     InvalidModel,
+    NetworkError,
+    OperationFailed,
     UnknownName,
-    Unreachable,
     unknown,
 )
 from genzoo.models.networks import pyramid
@@ -233,10 +233,10 @@ def test_an_unknown_field_is_named_with_near_ones():
 @pytest.mark.parametrize(
     ("error", "code", "also"),
     [
-        (Failed, 1, Exception),
+        (OperationFailed, 1, Exception),
         (BadInput, 2, ValueError),
         (UnknownName, 2, LookupError),
-        (Unreachable, 3, Exception),
+        (NetworkError, 3, Exception),
         (InvalidModel, 4, Exception),
     ],
 )

@@ -8,9 +8,9 @@ from scipy import ndimage
 import genzoo
 from genzoo.errors import BadInput
 from genzoo.metrics import inpainting_metrics, registry
-from genzoo.metrics.real_data import Real
+from genzoo.metrics.real_data import RealData
 from genzoo.metrics.statistics.similarity import psnr, ssim
-from genzoo.metrics.subjects import Drawn
+from genzoo.metrics.subjects import ModelSubject
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_images_smaller_than_the_window_have_a_likeness():
 
 @pytest.fixture
 def real():
-    return Real("digits", size=28)
+    return RealData("digits", size=28)
 
 
 def test_models_are_filled_in_side_by_side(real, monkeypatch):
@@ -96,7 +96,7 @@ def test_models_are_filled_in_side_by_side(real, monkeypatch):
     ratio, structure = registry.named(["inpainting-psnr", "inpainting-ssim"], real)
     found = {}
     for name in ("vae-mnist", "pixelcnn-mnist"):
-        who = Drawn(name, genzoo.load(name, device="cpu"))
+        who = ModelSubject(name, genzoo.load(name, device="cpu"))
         found[name] = [m.score(who, 4, 0) for m in (ratio, structure)]
     assert len(asked) == 2
     (one, _), (other, like) = found.values()
@@ -110,5 +110,5 @@ def test_models_are_filled_in_side_by_side(real, monkeypatch):
 
 def test_a_model_that_does_not_fill_in_is_told(real, density, latent):
     (metric,) = registry.named(["inpainting-ssim"], real)
-    assert "does not fill in" in metric.lacks(Drawn("toy", density))
-    assert "fills in 3x8x8, and digits is 1x28x28" in metric.lacks(Drawn("toy", latent))
+    assert "does not fill in" in metric.lacks(ModelSubject("toy", density))
+    assert "fills in 3x8x8, and digits is 1x28x28" in metric.lacks(ModelSubject("toy", latent))

@@ -20,7 +20,7 @@ from torch import nn
 
 import genzoo
 from genzoo import families
-from genzoo.errors import BadInput, Failed, GenzooError, InvalidModel, UnknownName
+from genzoo.errors import BadInput, GenzooError, InvalidModel, OperationFailed, UnknownName
 from genzoo.zoo import folder as store
 from genzoo.zoo import manifest as manifests
 from genzoo.zoo import weights
@@ -130,11 +130,11 @@ def test_loaded_models_learn(folder):
 def test_manifest_says_what_it_is(tmp_path):
     model = made()
     folder = store.save(
-        model, tmp_path / "m", name="mine", data="mnist", licence="mit", terms="Be kind."
+        model, tmp_path / "m", name="mine", data="mnist", license="mit", terms="Be kind."
     )
     found = manifests.read_manifest(folder)
     assert (found.name, found.family, found.plugin) == ("mine", "vae", "genzoo-vae")
-    assert (found.data, found.licence, found.terms) == ("mnist", "mit", "Be kind.")
+    assert (found.data, found.license, found.terms) == ("mnist", "mit", "Be kind.")
     assert found.config == json.loads(model.config.model_dump_json())
     content = (folder / WEIGHTS).read_bytes()
     assert found.weights_sha256 == hashlib.sha256(content).hexdigest()
@@ -235,7 +235,7 @@ def test_full_disk_leaves_nothing_half_written(exists, tmp_path, monkeypatch):
         store.save(made(), target)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(Failed, match=r"cannot write .*: No space left on device"):
+    with pytest.raises(OperationFailed, match=r"cannot write .*: No space left on device"):
         store.save(made("dcgan"), target, force=True)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
     assert [p.name for p in tmp_path.iterdir()] == ["model"] * exists
@@ -250,7 +250,7 @@ def test_full_disk_at_the_last_file(folder, monkeypatch):
         return real(descriptor) if len(calls) == 1 else full()
 
     monkeypatch.setattr(os, "fsync", late)
-    with pytest.raises(Failed):
+    with pytest.raises(OperationFailed):
         store.save(made("dcgan"), folder, force=True)
     assert len(calls) == 2
     assert type(store.load(folder, "cpu")) is families.get("vae").model
@@ -268,7 +268,7 @@ def test_save_only_finite(value, tmp_path):
     """A million is finite, and infinite in float16."""
     model = made()
     model.spread.data.fill_(value)
-    with pytest.raises(Failed, match="spread holds values that float16 cannot"):
+    with pytest.raises(OperationFailed, match="spread holds values that float16 cannot"):
         store.save(model, tmp_path / "m", dtype="float16")
     assert not any(tmp_path.iterdir())
 
@@ -623,7 +623,7 @@ def test_misshaped_tensors(folder):
 
 def test_config_of_another_size(folder):
     """A config that was exchanged is found out before anything is read."""
-    edit(folder, config=lambda c: {**c, "code": 3})
+    edit(folder, config=lambda c: {**c, "latent_dim": 3})
     assert "does not fit config.json" in refused(folder, verify=False)
 
 
@@ -805,15 +805,15 @@ def test_link_to_the_folder(folder, tmp_path):
     store.load(tmp_path / "link", "cpu")
 
 
-def test_a_copy_keeps_the_data_the_licence_and_the_terms(tmp_path):
-    whose = {"data": "celeba", "licence": "other", "terms": "research only"}
+def test_a_copy_keeps_the_data_the_license_and_the_terms(tmp_path):
+    whose = {"data": "celeba", "license": "other", "terms": "research only"}
     first = store.save(made(), tmp_path / "a", **whose)
     copy = store.save(genzoo.load(first, device="cpu"), tmp_path / "b")
     told = manifests.read_manifest(copy)
-    assert (told.data, told.licence, told.terms) == ("celeba", "other", "research only")
-    mine = store.save(genzoo.load(copy, device="cpu"), tmp_path / "c", data="mine", licence="mit")
+    assert (told.data, told.license, told.terms) == ("celeba", "other", "research only")
+    mine = store.save(genzoo.load(copy, device="cpu"), tmp_path / "c", data="mine", license="mit")
     told = manifests.read_manifest(mine)
-    assert (told.data, told.licence, told.terms) == ("mine", "mit", "research only")
+    assert (told.data, told.license, told.terms) == ("mine", "mit", "research only")
 
 
 def test_what_is_no_model_is_not_saved(tmp_path):

@@ -9,31 +9,31 @@ import torch.nn.functional as F
 from torch import nn
 
 from genzoo import families
-from genzoo.errors import Failed
+from genzoo.errors import OperationFailed
 from genzoo.models.model import Discriminator, Model
-from genzoo.models.randomness import Draws
+from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent
 from genzoo.options import AdversarialOptions, Options
 from genzoo.training import (
+    EMA,
     LOSSES,
     Adversarial,
-    Averaged,
     Batch,
-    Descent,
     Diverged,
-    Pool,
-    Settings,
+    ImageBuffer,
+    LossTrainer,
+    RunSettings,
     augment,
     batches,
-    best,
-    fading,
     fit,
     gradient_penalty,
     instance_noise,
+    label_flips,
+    linear_fade,
+    make_player,
     orthogonal_penalty,
-    player,
     r1_penalty,
-    swapped,
+    top_k,
 )
 
 
@@ -61,7 +61,7 @@ class Maker(Latent):
         super().__init__(config)
         self.layer = nn.Linear(3, 64)
 
-    def decode(self, code, labels=None, draws=None):
+    def decode(self, code, labels=None, noise=None):
         return self.layer(code).tanh().view(-1, 1, 8, 8)
 
 
@@ -87,7 +87,7 @@ class Judge(Discriminator):
 def descent(model, loss, **options):
     """A trainer by plain gradient descent at rate 1, where nothing else is said."""
     values = {"optimizer": "sgd", "lr": 1.0, **options}
-    return Descent(model, lambda batch: (loss(batch), {}), Options(**values))
+    return LossTrainer(model, lambda batch: (loss(batch), {}), Options(**values))
 
 
 def game(**options):
@@ -96,7 +96,7 @@ def game(**options):
 
 
 def batch_of(n=8, shape=(1, 8, 8), **facts):
-    x = Draws(5, range(n), "data").uniform(*shape)
+    x = Noise(5, range(n), "data").uniform(*shape)
     return Batch(x, indices=tuple(range(n)), **facts)
 
 
@@ -181,7 +181,7 @@ def test_losses_stay_finite(name):
 
 def test_gradient_penalty_closed_form():
     judge, real, fake = Judge(), torch.rand(5, 1, 8, 8), torch.rand(5, 1, 8, 8)
-    found = gradient_penalty(judge, real, fake, None, Draws(0, range(5)))
+    found = gradient_penalty(judge, real, fake, None, Noise(0, range(5)))
     norm = judge.w.norm()
     assert torch.isclose(found, (norm - 1) ** 2, rtol=1e-5)
     (gradient,) = torch.autograd.grad(found, judge.w)
@@ -191,7 +191,7 @@ def test_gradient_penalty_closed_form():
 def test_gradient_penalty_between():
     """It looks on the lines from each real image to its fake, at the same share of all pixels."""
     judge, real, fake = Judge(), torch.zeros(40, 1, 8, 8), torch.ones(40, 1, 8, 8)
-    gradient_penalty(judge, real, fake, None, Draws(0, range(40)))
+    gradient_penalty(judge, real, fake, None, Noise(0, range(40)))
     (seen,) = judge.seen
     shares = seen[:, 0, 0, 0]
     assert torch.equal(seen, shares.view(-1, 1, 1, 1).expand_as(seen))
@@ -203,7 +203,7 @@ def test_gradient_penalty_between():
 
 def test_r1_closed_form():
     judge, real = Judge(), torch.rand(5, 1, 8, 8)
-    found = r1_penalty(judge, real, torch.zeros(1), None, Draws(0, range(5)))
+    found = r1_penalty(judge, real, torch.zeros(1), None, Noise(0, range(5)))
     assert torch.isclose(found, judge.w.square().sum() / 2, rtol=1e-5)
     assert torch.equal(judge.seen[0], real)
     (gradient,) = torch.autograd.grad(found, judge.w)
@@ -215,7 +215,7 @@ def test_zero_slope_is_finite(penalty):
     judge = Judge()
     nn.init.zeros_(judge.w)
     real, fake = torch.rand(4, 1, 8, 8), torch.rand(4, 1, 8, 8)
-    penalty(judge, real, fake, None, Draws(0, range(4))).backward()
+    penalty(judge, real, fake, None, Noise(0, range(4))).backward()
     assert torch.isfinite(judge.w.grad).all()
 
 
@@ -232,9 +232,9 @@ class Deep(Judge):
 def test_penalties_are_float32(penalty):
     torch.manual_seed(0)
     judge, real, fake = Deep(), torch.rand(4, 1, 8, 8), torch.rand(4, 1, 8, 8)
-    exact = penalty(judge, real, fake, None, Draws(0, range(4)))
+    exact = penalty(judge, real, fake, None, Noise(0, range(4)))
     with torch.autocast("cpu", torch.bfloat16):
-        found = penalty(judge, real, fake.bfloat16().float(), None, Draws(0, range(4)))
+        found = penalty(judge, real, fake.bfloat16().float(), None, Noise(0, range(4)))
     assert found.dtype == torch.float32
     assert judge.said[-1].dtype == torch.float32
     torch.testing.assert_close(found, exact, rtol=1e-3, atol=0)
@@ -259,8 +259,8 @@ def test_orthogonal_penalty_by_hand():
 def test_orthogonal_penalty_is_the_generators():
     moved = {}
     for weight in (0.0, 1.0):
-        trainer = game(orthogonal=weight, lr=0.01, discriminator_lr=0.01)
-        trainer.prepare(Settings())
+        trainer = game(orthogonal_weight=weight, lr=0.01, discriminator_lr=0.01)
+        trainer.prepare(RunSettings())
         before = orthogonal_penalty(trainer.model).item()
         for step in range(20):
             trainer.step(batch_of(step=step))
@@ -287,7 +287,7 @@ def shift(image, down, right):
 def test_translation_only_shifts():
     x = 1 + torch.arange(40 * 2 * 16 * 24.0).view(40, 2, 16, 24)
     found = set()
-    for image, after in zip(x, augment(x, "translation", Draws(0, range(40))), strict=True):
+    for image, after in zip(x, augment(x, "translation", Noise(0, range(40))), strict=True):
         # Where the first row that is not all zeros came from, and likewise the column.
         [first, *_] = after[0].nonzero().tolist()
         value = int(after[0, first[0], first[1]] - image[0, 0, 0])
@@ -302,16 +302,16 @@ def test_translation_only_shifts():
 def test_augment_repeats(policy):
     """The same draws give the same; each image's depend on its own alone."""
     x = torch.rand(6, 3, 16, 16)
-    first = augment(x, policy, Draws(3, range(6)))
-    assert torch.equal(first, augment(x, policy, Draws(3, range(6))))
-    torch.testing.assert_close(first[4:], augment(x[4:], policy, Draws(3, range(4, 6))))
-    assert not torch.equal(first, augment(x, policy, Draws(4, range(6))))
+    first = augment(x, policy, Noise(3, range(6)))
+    assert torch.equal(first, augment(x, policy, Noise(3, range(6))))
+    torch.testing.assert_close(first[4:], augment(x[4:], policy, Noise(3, range(4, 6))))
+    assert not torch.equal(first, augment(x, policy, Noise(4, range(6))))
 
 
 @pytest.mark.parametrize("policy", ["translation", "color"])
 def test_augment_is_differentiable(policy):
     x = torch.rand(6, 3, 16, 16, requires_grad=True)
-    augment(x, policy, Draws(3, range(6))).sum().backward()
+    augment(x, policy, Noise(3, range(6))).sum().backward()
     if policy == "translation":
         assert set(x.grad.unique().tolist()) == {0.0, 1.0}
     else:
@@ -321,7 +321,7 @@ def test_augment_is_differentiable(policy):
 def test_color_of_grey():
     """One channel: brightness moves the mean, contrast stretches around it, no more."""
     x = torch.rand(50, 1, 8, 8)
-    found = augment(x, "color", Draws(0, range(50)))
+    found = augment(x, "color", Noise(0, range(50)))
     moved = (found.mean((1, 2, 3)) - x.mean((1, 2, 3))).abs()
     ratio = (found - found.mean((1, 2, 3), keepdim=True)) / (x - x.mean((1, 2, 3), keepdim=True))
     contrast = ratio.flatten(1).median(1).values
@@ -336,7 +336,7 @@ def test_color_of_grey():
 def test_color_saturates():
     """Channels keep their differences from grey up to a factor in (0, 2) times the contrast's."""
     x = torch.rand(50, 3, 8, 8)
-    found = augment(x, "color", Draws(0, range(50)))
+    found = augment(x, "color", Noise(0, range(50)))
     grey, after = x.mean(1, keepdim=True), found.mean(1, keepdim=True)
     both = ((found - after) / (x - grey)).flatten(1).median(1).values
     contrast = after.flatten(1).std(1) / grey.flatten(1).std(1)
@@ -347,7 +347,7 @@ def test_color_saturates():
 
 def test_no_augmentation():
     x = torch.rand(2, 3, 8, 8)
-    assert augment(x, "none", Draws(0, range(2))) is x
+    assert augment(x, "none", Noise(0, range(2))) is x
 
 
 @pytest.mark.parametrize(
@@ -362,39 +362,39 @@ def test_no_augmentation():
     ],
 )
 def test_fading(start, progress, until, value):
-    assert fading(start, progress, until) == value
+    assert linear_fade(start, progress, until) == value
 
 
 def test_instance_noise():
     x = torch.rand(4, 3, 32, 32)
-    noise = instance_noise(x, 0.5, Draws(0, range(4))) - x
+    noise = instance_noise(x, 0.5, Noise(0, range(4))) - x
     assert noise.std().item() == pytest.approx(0.5, rel=0.05)
     assert noise.mean().item() == pytest.approx(0, abs=0.03)
-    assert instance_noise(x, 0.0, Draws(0, range(4))) is x
+    assert instance_noise(x, 0.0, Noise(0, range(4))) is x
 
 
 @pytest.mark.parametrize(("progress", "chosen"), [(0, 8), (0.25, 6), (0.5, 4), (0.75, 4), (1, 4)])
 def test_best_narrows(progress, chosen):
     logits = torch.tensor([3.0, -1, 7, 0, 5, -6, 2, 1])
-    found = best(logits, 0.5, progress)
+    found = top_k(logits, 0.5, progress)
     assert sorted(found.tolist()) == sorted(logits.tolist())[-chosen:]
 
 
 def test_best_keeps_one():
-    assert best(torch.tensor([1.0, 3, 2]), 0.05, 1).tolist() == [3]
+    assert top_k(torch.tensor([1.0, 3, 2]), 0.05, 1).tolist() == [3]
 
 
 def test_best_of_maps():
     maps = torch.tensor([[9.0, -9], [1, 1], [2, 1], [0, 0]]).view(4, 1, 1, 2)
-    assert best(maps, 0.5, 1).tolist() == [maps[2].tolist(), maps[1].tolist()]
+    assert top_k(maps, 0.5, 1).tolist() == [maps[2].tolist(), maps[1].tolist()]
 
 
 def test_swapped_share():
-    found = swapped(4000, 0.2, Draws(0, range(4000)))
+    found = label_flips(4000, 0.2, Noise(0, range(4000)))
     assert found.dtype == torch.bool
     assert found.shape == (4000,)
     assert abs(found.float().mean().item() - 0.2) < 0.03
-    assert not swapped(100, 0.0, Draws(0, range(100))).any()
+    assert not label_flips(100, 0.0, Noise(0, range(100))).any()
 
 
 # ------------------------------------------------------------------------------------------- batch
@@ -416,14 +416,14 @@ def test_split_in_order():
 @pytest.mark.parametrize("indices", [(), tuple(range(20, 32))])
 def test_draws_survive_splitting(indices):
     whole = Batch(torch.zeros(12, 1), seed=4, step=2, indices=indices)
-    expected = whole.draws("code").normal(5)
+    expected = whole.noise("code").normal(5)
     parts = [b for part in whole.split(2) for b in part.split(3)]
-    assert torch.equal(torch.cat([b.draws("code").normal(5) for b in parts]), expected)
+    assert torch.equal(torch.cat([b.noise("code").normal(5) for b in parts]), expected)
 
 
 def test_draws_depend_on_all():
     def drawn(purpose="code", **facts):
-        return Batch(torch.zeros(3, 1), **facts).draws(purpose).normal(4)
+        return Batch(torch.zeros(3, 1), **facts).noise(purpose).normal(4)
 
     others = [drawn("noise"), drawn(step=1), drawn(seed=1), drawn(indices=(3, 4, 5))]
     assert torch.equal(drawn(), drawn(progress=0.5))
@@ -461,13 +461,15 @@ def test_optimizers_by_name(options, kind, first, second):
     [(0, 0), (0.1, 0.5), (0.2, 1), (0.4, 1), (0.6, 1), (0.8, 0.5), (0.9, 0.25), (1, 0)],
 )
 def test_schedule(progress, share):
-    found = player(Weights(), Options(lr=0.5, warmup=0.2, decay_from=0.6))
+    found = make_player(Weights(), Options(lr=0.5, warmup=0.2, lr_decay_start=0.6))
     found.schedule(progress)
     assert found.optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * share)
 
 
 def test_rates_decay_by_the_step_as_in_keras():
-    trainer = game(lr=1e-4, discriminator_lr=2e-4, decay=3e-8, discriminator_decay=6e-8)
+    trainer = game(
+        lr=1e-4, discriminator_lr=2e-4, lr_inverse_decay=3e-8, discriminator_lr_inverse_decay=6e-8
+    )
     for step in (0, 1, 10_000_000):
         rates = []
         for name in ("generator", "discriminator"):
@@ -478,7 +480,7 @@ def test_rates_decay_by_the_step_as_in_keras():
 
 
 def test_no_schedule():
-    found = player(Weights(), Options(lr=0.5))
+    found = make_player(Weights(), Options(lr=0.5))
     for progress in (0.0, 0.5, 1.0):
         found.schedule(progress)
         assert found.optimizer.param_groups[0]["lr"] == 0.5
@@ -503,7 +505,7 @@ def test_only_the_learner_learns(which):
     batch = Batch(torch.rand(8, 1, 16, 16))
 
     def loss(part):
-        made = trainer.sampler.generate(part.draws("code"))
+        made = trainer.sampler.generate(part.noise("code"))
         return trainer.discriminator(made).sum() + trainer.discriminator(part.x).sum(), {}
 
     trainer.update(which, loss, batch)
@@ -520,7 +522,7 @@ def test_others_get_no_gradient():
 
     def loss(part):
         frozen.append(not judge.w.requires_grad)
-        return judge(maker.generate(part.draws("code"))).sum(), {}
+        return judge(maker.generate(part.noise("code"))).sum(), {}
 
     trainer.update("generator", loss, batch_of())
     assert frozen == [True]
@@ -557,13 +559,15 @@ def test_frozen_stays_frozen():
 )
 def test_a_loss_that_returns_something_else_is_told(returned, said):
     trainer = descent(Weights(), None)
-    with pytest.raises(Failed, match=f"the loss of model must return .*{said}"):
+    with pytest.raises(OperationFailed, match=f"the loss of model must return .*{said}"):
         trainer.update("model", lambda batch: returned(trainer.model.w.sum()), batch_of())
 
 
 def test_a_step_that_logs_nothing_is_told(monkeypatch):
-    monkeypatch.setattr(Descent, "step", lambda *_: None)
-    with pytest.raises(Failed, match=r"Descent\.step must return its logs, got a NoneType"):
+    monkeypatch.setattr(LossTrainer, "step", lambda *_: None)
+    with pytest.raises(
+        OperationFailed, match=r"Descent\.step must return its logs, got a NoneType"
+    ):
         next(fit(descent(Weights(), None), [batch_of()], 1))
 
 
@@ -579,7 +583,9 @@ def test_stale_gradients_are_dropped():
 def test_clip(clip, length):
     model = Weights(0.0, 0.0, 0.0)
     slope = torch.tensor([3.0, 4.0, 12.0])
-    logs = descent(model, lambda batch: model.w @ slope, clip=clip).step(Batch(torch.zeros(1, 3)))
+    logs = descent(model, lambda batch: model.w @ slope, gradient_clip=clip).step(
+        Batch(torch.zeros(1, 3))
+    )
     torch.testing.assert_close(model.w.detach(), -slope * length / 13, rtol=1e-5, atol=0)
     assert logs["model/gradient"].item() == pytest.approx(13)
 
@@ -595,7 +601,7 @@ def test_clip(clip, length):
 )
 def test_diverged_changes_nothing(loss):
     model = Weights()
-    trainer = descent(model, lambda batch: loss(model.w), optimizer="adam", clip=1.0)
+    trainer = descent(model, lambda batch: loss(model.w), optimizer="adam", gradient_clip=1.0)
     before = kept(model)
     with pytest.raises(Diverged, match=r"^model at step 7: loss .*, gradient norm .*$"):
         trainer.step(Batch(torch.zeros(2, 3), step=7))
@@ -611,9 +617,9 @@ def test_micro_batches_equal_one():
     for parts in (1, 2, 4):
         torch.manual_seed(0)
         model = family.model(family.tiny)
-        options = family.options(optimizer="sgd", lr=1e-4, average=0.0)
+        options = family.options(optimizer="sgd", lr=1e-4, ema_decay=0.0)
         trainer = family.trainer(model, options)
-        trainer.prepare(Settings(micro_batches=parts))
+        trainer.prepare(RunSettings(micro_batches=parts))
         logs.append(trainer.step(batch_of(8, (1, 16, 16), seed=1)))
         results.append(kept(model))
     for other, log in zip(results[1:], logs[1:], strict=True):
@@ -627,7 +633,7 @@ def test_micro_batches_of_a_game():
     results = []
     for parts in (1, 2, 4):
         trainer = game(optimizer="sgd", lr=0.01, augment="translation", penalty="gradient")
-        trainer.prepare(Settings(micro_batches=parts))
+        trainer.prepare(RunSettings(micro_batches=parts))
         trainer.step(batch_of(seed=2))
         results.append({**kept(trainer.sampler), **kept(trainer.discriminator)})
     for other in results[1:]:
@@ -641,8 +647,8 @@ def test_bf16_runs():
         torch.manual_seed(0)
         model = family.model(family.tiny)
         model.encoder.register_forward_hook(lambda m, x, y: dtypes.append(y.dtype))
-        trainer = family.trainer(model, family.options(average=0.0))
-        trainer.prepare(Settings(precision=precision))
+        trainer = family.trainer(model, family.options(ema_decay=0.0))
+        trainer.prepare(RunSettings(precision=precision))
         before = kept(model)
         logs = trainer.step(batch_of(8, (1, 16, 16)))
         losses[precision] = logs["model/loss"].item()
@@ -669,8 +675,8 @@ class Holes(Model):
 
 def masks(parts=1, **facts):
     model = Holes()
-    trainer = Descent(model, model.loss, Options())
-    trainer.prepare(Settings(micro_batches=parts))
+    trainer = LossTrainer(model, model.loss, Options())
+    trainer.prepare(RunSettings(micro_batches=parts))
     trainer.step(Batch(torch.zeros(4, 64), **facts))
     return model.masks
 
@@ -699,9 +705,9 @@ def test_update_leaves_torchs_generator_alone():
 def test_prepare_trains_all():
     family = families.get("dcgan")
     inner = family.trainer(family.model(family.tiny).eval(), AdversarialOptions())
-    trainer = Averaged(inner, 0.9)
+    trainer = EMA(inner, 0.9)
     trainer.average.eval()
-    trainer.prepare(Settings())
+    trainer.prepare(RunSettings())
     modules = [*trainer.networks().values(), trainer.average]
     assert all(m.training for m in modules)
     weights = [p for m in modules for p in m.parameters() if p.ndim == 4]
@@ -711,7 +717,7 @@ def test_prepare_trains_all():
 
 def test_parts_by_name():
     inner = game()
-    found = Averaged(inner, 0.9).parts()
+    found = EMA(inner, 0.9).parts()
     assert found.keys() == {
         "generator",
         "discriminator",
@@ -744,7 +750,7 @@ def test_discriminator_steps_see_other_data():
 def test_fakes_are_shared():
     """Where each player moves once, on one batch; and the generator learns through them."""
     trainer = game(optimizer="sgd", lr=0.1)
-    expected = trainer.sampler.generate(batch_of().draws("code 0")).detach()
+    expected = trainer.sampler.generate(batch_of().noise("code 0")).detach()
     before = kept(trainer.sampler)
     trainer.step(batch_of())
     _, fake, generated = trainer.discriminator.seen
@@ -770,7 +776,7 @@ def test_both_ways_learn_the_same_law():
     before = maker.layer.bias.detach().clone()
     trainer.step(batch)
     twin = game().sampler
-    logits = twin.generate(batch.draws("code 0")).flatten(1) @ judge.w.detach()
+    logits = twin.generate(batch.noise("code 0")).flatten(1) @ judge.w.detach()
     F.softplus(-logits).mean().backward()
     torch.testing.assert_close(maker.layer.bias.detach(), before - 0.1 * twin.layer.bias.grad)
 
@@ -779,7 +785,7 @@ def test_labels_reach_both():
     """A fake is made for its real neighbour's label, and judged under it."""
     trainer, given = game(discriminator_steps=2, penalty="r1"), []
     decode = Maker.decode
-    trainer.sampler.decode = lambda code, labels=None, draws=None: (
+    trainer.sampler.decode = lambda code, labels=None, noise=None: (
         given.append(labels) or decode(trainer.sampler, code)
     )
     labels = torch.arange(8)
@@ -792,7 +798,7 @@ def test_labels_reach_both():
 
 
 def test_smoothing():
-    trainer = game(smoothing=0.1)
+    trainer = game(label_smoothing=0.1)
     logs = trainer.step(batch_of())
     real, fake = trainer.discriminator.said[:2]
     expected = cross_entropy(real, torch.full((8,), 0.9)) + cross_entropy(fake, torch.zeros(8))
@@ -803,7 +809,7 @@ def test_label_noise():
     trainer, batch = game(label_noise=0.4), batch_of()
     logs = trainer.step(batch)
     real, fake = trainer.discriminator.said[:2]
-    swap = [swapped(8, 0.4, batch.draws(f"swap {kind}")).float() for kind in ("real", "fake")]
+    swap = [label_flips(8, 0.4, batch.noise(f"swap {kind}")).float() for kind in ("real", "fake")]
     assert 0 < sum(swap).sum() < 16
     expected = cross_entropy(real, 1 - swap[0]) + cross_entropy(fake, swap[1])
     torch.testing.assert_close(logs["discriminator/loss"], expected)
@@ -829,7 +835,7 @@ def test_penalty_interval(penalty):
 def test_instance_noise_fades(progress, deviation):
     trainer = game(instance_noise=0.8, instance_noise_until=0.5)
     batch = batch_of(32, progress=progress)
-    clean = trainer.sampler.generate(batch.draws("code 0")).detach()
+    clean = trainer.sampler.generate(batch.noise("code 0")).detach()
     trainer.step(batch)
     real, fake, generated = trainer.discriminator.seen
     noises = [real - batch.x, fake - clean, generated - clean]
@@ -900,7 +906,7 @@ class Counted(Model):
 @pytest.mark.parametrize("decay", [0.9, 0.3, 0.0])
 def test_average_closed_form(decay):
     model = Counted()
-    trainer = Averaged(Descent(model, model.loss, Options(optimizer="sgd", lr=0.1)), decay)
+    trainer = EMA(LossTrainer(model, model.loss, Options(optimizer="sgd", lr=0.1)), decay)
     weight = mean = 0.0
     for step in range(12):
         trainer.step(Batch(torch.zeros(1, 1), step=step))
@@ -915,7 +921,7 @@ def test_average_closed_form(decay):
 
 def test_average_stands_aside():
     inner = game()
-    trainer = Averaged(inner, 0.9)
+    trainer = EMA(inner, 0.9)
     assert trainer.model is not inner.model
     assert same(kept(trainer.model), kept(inner.model))
     assert not any(p.requires_grad for p in trainer.model.parameters())
@@ -925,8 +931,8 @@ def test_average_stands_aside():
 
 def test_average_passes_settings_on():
     inner = game(discriminator_steps=2)
-    trainer = Averaged(inner, 0.9)
-    trainer.prepare(Settings(micro_batches=2))
+    trainer = EMA(inner, 0.9)
+    trainer.prepare(RunSettings(micro_batches=2))
     trainer.step(batch_of(16))
     assert trainer.batches_per_step == 2
     assert [len(x) for x in inner.discriminator.seen[:4]] == [4] * 4
@@ -982,30 +988,30 @@ def test_fit_ends_with_the_data():
 
 
 def test_a_pool_shows_what_comes_until_it_is_full():
-    pool = Pool(4)
+    pool = ImageBuffer(4)
     for step in range(2):
         fakes = torch.full((2, 1), float(step))
-        assert torch.equal(pool.swap(fakes, Draws(0, range(2), f"{step}")), fakes)
+        assert torch.equal(pool.swap(fakes, Noise(0, range(2), f"{step}")), fakes)
     assert sorted(pool.kept.flatten().tolist()) == [0, 0, 1, 1]
 
 
 def test_a_full_pool_exchanges_half_and_loses_none():
-    pool = Pool(10)
-    pool.swap(torch.arange(10.0)[:, None], Draws(0, range(10), "full"))
-    shown = pool.swap(torch.arange(10.0, 410.0)[:, None], Draws(0, range(400), "more")).flatten()
+    pool = ImageBuffer(10)
+    pool.swap(torch.arange(10.0)[:, None], Noise(0, range(10), "full"))
+    shown = pool.swap(torch.arange(10.0, 410.0)[:, None], Noise(0, range(400), "more")).flatten()
     same = (shown == torch.arange(10.0, 410.0)).float().mean().item()
     assert same == pytest.approx(0.5, abs=0.1)
     assert sorted([*shown.tolist(), *pool.kept.flatten().tolist()]) == [*range(410)]
 
 
 def test_a_pool_comes_back_from_a_checkpoint():
-    one, other = Pool(3), Pool(3)
-    one.swap(torch.arange(5.0)[:, None], Draws(0, range(5), "a"))
+    one, other = ImageBuffer(3), ImageBuffer(3)
+    one.swap(torch.arange(5.0)[:, None], Noise(0, range(5), "a"))
     other.load_state_dict(one.state_dict())
-    more = torch.arange(5.0, 9.0)[:, None], Draws(0, range(4), "b")
-    assert torch.equal(other.swap(more[0], Draws(0, range(4), "b")), one.swap(*more))
+    more = torch.arange(5.0, 9.0)[:, None], Noise(0, range(4), "b")
+    assert torch.equal(other.swap(more[0], Noise(0, range(4), "b")), one.swap(*more))
 
 
 def test_no_pool():
     x = torch.arange(3.0)[:, None]
-    assert Pool(0).swap(x, Draws(0, range(3))) is x
+    assert ImageBuffer(0).swap(x, Noise(0, range(3))) is x

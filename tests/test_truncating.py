@@ -11,7 +11,7 @@ import genzoo
 from genzoo.cli import run
 from genzoo.errors import BadInput
 from genzoo.evaluation import truncation
-from genzoo.metrics.real_data import Real
+from genzoo.metrics.real_data import RealData
 from genzoo.metrics.registry import named
 
 
@@ -36,7 +36,7 @@ def curve():
 
 def test_each_value_is_measured_on_the_samples_that_it_draws(curve):
     model = genzoo.load("vae-mnist", device="cpu")
-    (sharpness,) = named(["sharpness"], Real("mnist"))
+    (sharpness,) = named(["sharpness"], RealData("mnist"))
     for value, score in zip(curve.values, curve.scores["sharpness-mnist"], strict=True):
         drawn = model.sample(500, truncation=value, batch_size=250).tensor
         assert score.value == pytest.approx(sharpness(drawn.mul(255).round().div(255)).value)

@@ -229,7 +229,7 @@ def test_cards_that_come_along_hold_without_any_data(name, monkeypatch):
 @pytest.mark.data
 def test_every_number_of_every_card_holds():
     """What ``genzoo verify --all`` says: it takes a while."""
-    found = {name: [*verify.verify(name)] for name in names.names()}
+    found = {name: [*verify.verify(name)] for name in names.model_names()}
     wrong = {k: [c for c in v if c.state != "ok"] for k, v in found.items()}
     assert {k: v for k, v in wrong.items() if v} == {}
     assert all(len(checks) > 1 for checks in found.values()), "a card without a score"

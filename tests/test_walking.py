@@ -19,7 +19,7 @@ from genzoo.models import writing
 from genzoo.schemas import Count, Schema
 from genzoo.zoo import names as model_names
 
-LATENTS = [n for n in model_names.names() if n in model_names.able(genzoo.Latent)]
+LATENTS = [n for n in model_names.model_names() if n in model_names.able(genzoo.Latent)]
 SMALL = "vae-mnist"
 
 
@@ -30,16 +30,16 @@ class Config(Schema):
 class Noisy(genzoo.Latent):
     """Four pixels that are the code's and, beside it, noise of three laws; of three classes."""
 
-    shape, range, code = (1, 2, 2), None, 4
+    shape, value_range, code = (1, 2, 2), None, 4
     num_classes, class_names = 3, ("ant", "bee", "cat")
 
     def __init__(self, config):
         super().__init__(config)
         self.shift = nn.Parameter(torch.tensor([0.0, 10.0, 20.0]))
 
-    def decode(self, code, labels=None, draws=None):  # (n, 4) -> (n, 1, 2, 2)
-        noise = draws.normal(4) + draws.uniform(4) + draws.gumbel(4)
-        return (code + noise + self.shift[labels][:, None]).view(-1, 1, 2, 2)
+    def decode(self, code, labels=None, noise=None):  # (n, 4) -> (n, 1, 2, 2)
+        epsilon = noise.normal(4) + noise.uniform(4) + noise.gumbel(4)
+        return (code + epsilon + self.shift[labels][:, None]).view(-1, 1, 2, 2)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_what_is_no_seed_is_told(text):
 def test_codes_are_those_that_sample_draws(latent):
     for told in ({}, {"truncation": 0.5}):
         codes = latent.codes(70, seed=3, start=2, **told)
-        drawn = latent.draw(codes, seeds=[(3, 2 + i) for i in range(70)])
+        drawn = latent.decode_codes(codes, seeds=[(3, 2 + i) for i in range(70)])
         assert torch.equal(drawn.tensor, latent.sample(70, seed=3, start=2, **told).tensor)
     assert drawn.call == {"method": "draw"}
 
@@ -106,7 +106,7 @@ def test_codes_are_those_that_sample_draws(latent):
 def test_what_is_drawn_beside_a_code_is_its_samples(noisy):
     seeds = [(0, 4), (0, 5), (9, 0), (0, 6)]
     codes = torch.cat([noisy.codes(1, seed=s, start=i) for s, i in seeds])
-    drawn = noisy.draw(codes, labels=[1, 2, 0, 0], seeds=seeds, batch_size=2)
+    drawn = noisy.decode_codes(codes, labels=[1, 2, 0, 0], seeds=seeds, batch_size=2)
     for row, (pair, label) in enumerate(zip(seeds, [1, 2, 0, 0], strict=True)):
         assert torch.equal(drawn[row].tensor, one(noisy, *pair, labels=label))
 
@@ -114,11 +114,11 @@ def test_what_is_drawn_beside_a_code_is_its_samples(noisy):
 def test_codes_that_do_not_fit_are_told(latent):
     for codes in (torch.zeros(2, 4), torch.zeros(5), torch.zeros(0, 5)):
         with pytest.raises(BadInput, match=r"expected codes of shape \(n, 5\)"):
-            latent.draw(codes)
+            latent.decode_codes(codes)
     with pytest.raises(BadInput, match="finite"):
-        latent.draw(torch.full((1, 5), math.nan))
+        latent.decode_codes(torch.full((1, 5), math.nan))
     with pytest.raises(BadInput, match="2 seeds, one for each code, got 1"):
-        latent.draw(torch.zeros(2, 5), seeds=[(0, 0)])
+        latent.decode_codes(torch.zeros(2, 5), seeds=[(0, 0)])
 
 
 # ------------------------------------------------------------------------------------------- walks
@@ -200,7 +200,7 @@ def test_slerp_where_there_is_no_plane_to_turn_in():
 def test_a_walk_through_codes(latent):
     codes = latent.encode(latent.sample(3))
     walk = walks.interpolate(latent, codes, steps=2)
-    assert torch.allclose(walk.tensor[::2], latent.draw(codes).tensor, atol=1e-6)
+    assert torch.allclose(walk.tensor[::2], latent.decode_codes(codes).tensor, atol=1e-6)
     assert walk.call["through"] == "codes"
 
 
@@ -244,7 +244,9 @@ def test_a_walk_beyond_the_memory_says_how_long_one_may_be(latent, monkeypatch):
 def test_a_traversal_changes_two_numbers_by_the_normals_quantiles(latent, monkeypatch):
     seen = []
     decode = latent.draw
-    monkeypatch.setattr(type(latent), "draw", lambda _, c, **t: seen.append(c) or decode(c, **t))
+    monkeypatch.setattr(
+        type(latent), "decode_codes", lambda _, c, **t: seen.append(c) or decode(c, **t)
+    )
     found = walks.traverse(latent, (3, 1), grid=(2, 3), of="0:5")
     (codes,) = seen
     deviates = [-0.67449, 0.67449], [-0.96742, 0, 0.96742]  # at 1/4, 3/4; at 1/6, 1/2, 5/6
@@ -279,19 +281,23 @@ def test_a_sum_of_means_and_what_is_around_it(latent):
     mean = {k: latent.codes(12)[rows].mean(0) for k, rows in {"a": [3, 5], "c": [7, 8, 11]}.items()}
     total = mean["a"] - latent.codes(12)[1] + mean["c"]
     assert torch.allclose(found.code[0], total, atol=1e-6)
-    assert torch.allclose(found.around[4].tensor, latent.draw(total[None]).tensor, atol=1e-6)
+    assert torch.allclose(
+        found.around[4].tensor, latent.decode_codes(total[None]).tensor, atol=1e-6
+    )
     assert [(sign, len(part)) for sign, part in found.terms] == [(1, 3), (-1, 2), (1, 4)]
     drawn = latent.sample(12)
     assert torch.allclose(found.terms[0][1].tensor[:2], drawn.tensor[[3, 5]], atol=1e-6)
     assert torch.allclose(
-        found.terms[2][1].tensor[-1:], latent.draw(mean["c"][None]).tensor, atol=1e-6
+        found.terms[2][1].tensor[-1:], latent.decode_codes(mean["c"][None]).tensor, atol=1e-6
     )
 
 
 def test_the_eight_around_a_sum_differ_by_uniform_noise(latent, monkeypatch):
     seen = []
     draw = latent.draw
-    monkeypatch.setattr(type(latent), "draw", lambda _, c, **t: seen.append(c) or draw(c, **t))
+    monkeypatch.setattr(
+        type(latent), "decode_codes", lambda _, c, **t: seen.append(c) or draw(c, **t)
+    )
     found = arithmetic.arithmetic(latent, [(1, [3])])
     again = arithmetic.arithmetic(latent, [(1, [3])], seed=1)
     noise = torch.cat([seen[1][:4], seen[1][5:]]) - found.code
@@ -446,7 +452,7 @@ def test_points_have_walks_too(here, capsys):
     parts = families.get("wgan-gp")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = parts.model(parts.config(shape=(2,), code=3, width=8))
+        model = parts.model(parts.config(shape=(2,), latent_dim=3, width=8))
     genzoo.save(model, "points", family="wgan-gp")
     assert call(capsys, "interpolate ./points --seeds 3,4 --steps 5")[:2] == (
         0,

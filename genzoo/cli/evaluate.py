@@ -82,7 +82,7 @@ def list_metrics(json: Json = False) -> None:
     found = []
     for name in registry.names():
         try:
-            kind = registry.kind(name)
+            kind = registry.metric_class(name)
         except GenzooError as error:  # a broken plugin, or a name taken twice
             found.append((name, "", "", str(error)))
             continue

@@ -20,7 +20,7 @@ def list_models(
 
     status.refuse_broken("family")
     if quiet:
-        print("\n".join(map(printable, names.names())))
+        print("\n".join(map(printable, names.model_names())))
         return
     table = card.table()
     if json:
@@ -51,7 +51,7 @@ def info(
         return
     made = [("made by", manifest.recipe.command)] if manifest.recipe else []
     found = [(s["name"], f"{s['value']:g}{s.get('unit', '')}") for s in metrics.get("scores", [])]
-    terms = f"{manifest.licence}. {manifest.terms}"
+    terms = f"{manifest.license}. {manifest.terms}"
     print(printable(f"{manifest.name}  ({folder})"))
     numbers = sum(math.prod(shape) for _, shape in tensors.values())
     weights = ("weights", f"{numbers:,} numbers in {len(tensors)} tensors")

@@ -33,7 +33,7 @@ def neighbours(
     path = output or Path(f"{Path(name).name.partition('@')[0]}-neighbours.png")
     check_new(path, [".png"], force)
     ticker = Ticker()
-    found = evaluation_neighbours.neighbours(
+    found = evaluation_neighbours.find_neighbours(
         name,
         data=data,
         n=n,

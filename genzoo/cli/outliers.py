@@ -26,7 +26,7 @@ def outliers(
     from genzoo.evaluation import outliers as outlier
 
     ticker = Ticker()
-    found = outlier.outliers(
+    found = outlier.find_outliers(
         name,
         data=data,
         against=against,

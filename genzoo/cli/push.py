@@ -14,13 +14,13 @@ def push(
     repo: Annotated[str, typer.Argument(help="Where it goes: owner/name.")],
     private: Annotated[bool, typer.Option("--private", help="For you alone.")] = False,
     tag: Annotated[str | None, typer.Option(help="A name for this version: v1.")] = None,
-    licence: Annotated[str | None, typer.Option(help="mit, cc-by-4.0. [its own]")] = None,
+    license: Annotated[str | None, typer.Option(help="mit, cc-by-4.0. [its own]")] = None,
     json: Json = False,
 ) -> None:
     """Send a model to the Hugging Face Hub, after a look at what would be public."""
     from genzoo.zoo import publish
 
-    pushed = publish.push(folder, repo, private=private, tag=tag, licence=licence)
+    pushed = publish.push(folder, repo, private=private, tag=tag, license=license)
     if json:
         as_json(vars(pushed))
     else:

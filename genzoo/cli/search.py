@@ -21,7 +21,7 @@ def search(
     if json:
         as_json([vars(f) for f in found])
         return
-    rows = [(f.name, f.licence, f.downloads, f.changed, " ".join(f.tags)) for f in found]
+    rows = [(f.name, f.license, f.downloads, f.changed, " ".join(f.tags)) for f in found]
     if not rows:
         print(f"none of the family {family}" if family else "none", file=sys.stderr)
-    as_table(rows, ("name", "licence", "downloads", "changed", "tags"))
+    as_table(rows, ("name", "license", "downloads", "changed", "tags"))

@@ -43,7 +43,7 @@ def train(
     grid_every: Annotated[int | None, typer.Option(min=1, help="Steps from grid to grid.")] = None,
     board: Annotated[bool, typer.Option("--board", help="For TensorBoard: OUT/run/board.")] = False,
     store_as: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
-    licence: Annotated[str, typer.Option(help="Of the weights, for the card.")] = "unknown",
+    license: Annotated[str, typer.Option(help="Of the weights, for the card.")] = "unknown",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     root: Root = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take.")] = False,
@@ -57,7 +57,7 @@ def train(
     if resume:
         _threads(threads)
         said = {"family": family, "data": data, "steps": steps, "seed": seed, **values}
-        said |= {} if licence == "unknown" else {"licence": licence}
+        said |= {} if license == "unknown" else {"license": license}
         _go(*_resumed(out, said, root), board, json)
         return
     if steps is not None and minutes is not None:
@@ -70,7 +70,7 @@ def train(
         "micro_batches": micro_batches,
         "compile": compile,
         "dtype": store_as,
-        "licence": licence,
+        "license": license,
     }
     if recipe is not None:
         if family is not None:
@@ -110,7 +110,7 @@ def _recipe(
         "precision": made.precision,
         "micro_batches": made.micro_batches,
         "dtype": manifest.dtype,
-        "licence": manifest.licence,
+        "license": manifest.license,
     }
     steps = made.steps if steps is None and minutes is None else steps
     return manifest.family, steps, {**asked, **kept}
@@ -163,11 +163,15 @@ def _resumed(out: Path | None, said: dict[str, Any], root: str | None) -> "tuple
 
 
 def _go(run: "Run", start: int, board: bool, json: bool) -> None:
-    from genzoo.runs.plots import Board
+    from genzoo.runs.plots import TensorBoardWriter
     from genzoo.training import parallel
 
     ticker = Ticker()
-    kept = Board(run.folder, start, run.plan.log_every) if board and not parallel.rank() else None
+    kept = (
+        TensorBoardWriter(run.folder, start, run.plan.log_every)
+        if board and not parallel.rank()
+        else None
+    )
 
     def report(progress: "Progress") -> None:
         ticker(lambda: _line(progress))

@@ -27,7 +27,7 @@ def verify(
     if every == bool(names):
         raise BadInput("verify takes the names of models, or --all")
     ticker, rows, found = Ticker(), [], []
-    for name in model_names.names() if every else names or []:
+    for name in model_names.model_names() if every else names or []:
         told = verification.verify(
             name,
             root=root,

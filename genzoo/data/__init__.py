@@ -1,7 +1,7 @@
 """Data sets by name or folder: found, split, decoded once, then memory-mapped.
 
 A `Source` says what a set is and how to read it; reading gives `Rows` (arrays, block by block) or
-`Pictures` (image files). Either is written once into the cache, and a `DataSet` is a view of it.
+`ImageFiles` (image files). Either is written once into the cache, and a `DataSet` is a view of it.
 """
 
 from genzoo import lazy
@@ -19,7 +19,15 @@ __getattr__, __dir__, __all__ = lazy(
             "open",
             "open_pair",
         ),
-        "dataset": ("Choice", "DataSet", "Pictures", "Rows", "Source", "Tree", "paired"),
+        "dataset": (
+            "FileSelection",
+            "DataSet",
+            "ImageFiles",
+            "Rows",
+            "Source",
+            "FileTree",
+            "paired",
+        ),
         "decoding": ("photos", "picture"),
     },
 )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from genzoo.data.dataset import Meta
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, OperationFailed
 from genzoo.files import home, locked
 
 if TYPE_CHECKING:
@@ -46,10 +46,12 @@ def opened(key: str, meta: Meta, blocks: Callable[[Meta], Blocks]) -> Entry:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         todo = "free some space or" if full else "make it writable or"
         why = error.strerror or error
-        raise Failed(f"cannot write the cache {folder}: {why}; {todo} set GENZOO_HOME") from error
+        raise OperationFailed(
+            f"cannot write the cache {folder}: {why}; {todo} set GENZOO_HOME"
+        ) from error
     if found := _entry(folder / key):
         return found
-    raise Failed(f"cannot read the cache {folder / key}: remove it or set GENZOO_HOME")
+    raise OperationFailed(f"cannot read the cache {folder / key}: remove it or set GENZOO_HOME")
 
 
 def _entry(folder: Path) -> Entry | None:
@@ -125,14 +127,14 @@ def _write(folder: Path, blocks: Iterable[Block]) -> Meta:
         for block, block_labels in blocks:
             shape, dtype = shape or block.shape[1:], block.dtype.name
             if block.shape[1:] != shape:
-                raise Failed(f"samples of unlike shapes, {shape} and {block.shape[1:]}")
+                raise OperationFailed(f"samples of unlike shapes, {shape} and {block.shape[1:]}")
             file.write(block.data)
             sha256.update(block.data)
             count += len(block)
             told += [] if block_labels is None else [block_labels.tobytes()]
     labels = b"".join(told)
     if told and len(labels) != 8 * count:
-        raise Failed(f"{count} samples with {len(labels) // 8} labels")
+        raise OperationFailed(f"{count} samples with {len(labels) // 8} labels")
     with _synced(folder / "labels") as file:
         file.write(labels)
     sha256.update(labels)

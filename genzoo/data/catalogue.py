@@ -1,7 +1,7 @@
 """Data sets by name or folder: found, split, decoded once, then memory-mapped.
 
 A `Source` says what a set is and how to read it; reading gives `Rows` (arrays, block by block) or
-`Pictures` (image files). Either is written once into the cache, and a `DataSet` is a view of it.
+`ImageFiles` (image files). Either is written once into the cache, and a `DataSet` is a view of it.
 
 Each file imports only from those before it: sets, trees, pictures, cache, named, made, plugged.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genzoo import data, families
 from genzoo.data import cache, celeba, decoding, plugin, standard, synthetic
-from genzoo.data.dataset import DataSet, Meta, Pictures, Source, digest, part_of
+from genzoo.data.dataset import DataSet, ImageFiles, Meta, Source, digest, part_of
 from genzoo.data.folders import pictures_below
 from genzoo.errors import BadInput, unknown
 from genzoo.files import expanded, is_folder
@@ -32,7 +32,7 @@ SOURCES = {
 log = logging.getLogger("genzoo")
 
 
-class Listed(NamedTuple):
+class Listing(NamedTuple):
     """A data set as a listing shows it. `terms` are None where only its plugin could say them."""
 
     name: str
@@ -46,18 +46,18 @@ def names() -> list[str]:
     return [*SOURCES, *(name for name in families.names("dataset") if name not in SOURCES)]
 
 
-def listed() -> list[Listed]:
+def listed() -> list[Listing]:
     """What `names` are, those of plugins from their packages' metadata: none is imported."""
-    ours = [Listed(s.name, s.summary, s.terms, "genzoo") for s in SOURCES.values()]
+    ours = [Listing(s.name, s.summary, s.terms, "genzoo") for s in SOURCES.values()]
     found = {p.name: p for p in families.plugins("dataset")}
     theirs = [found[name] for name in names() if name not in SOURCES]
-    return [*ours, *(Listed(p.name, p.summary, None, p.package) for p in theirs)]
+    return [*ours, *(Listing(p.name, p.summary, None, p.package) for p in theirs)]
 
 
 def describe(name: str) -> Source:
     """What the data set `name` is; a plugin cannot take the name of a built-in one.
 
-    UnknownName, with near names, if there is none; Failed where its plugin is broken.
+    UnknownName, with near names, if there is none; OperationFailed where its plugin is broken.
     """
     if name in SOURCES:
         return SOURCES[name]
@@ -93,7 +93,8 @@ def open(
     size: images are cropped to the centre square and resized to it (Lanczos); left out, they keep
     their own size. channels: 1 or 3; left out, what the first image has. root: where the files of
     named sets are; left out, $GENZOO_DATA, then the download.
-    BadInput, UnknownName, Failed (the cache cannot be written), Unreachable (the download).
+    BadInput, UnknownName, OperationFailed (the cache cannot be written), NetworkError (the
+    download).
     """
     if isinstance(name, str) and ":" in name and not is_folder(name) and "," not in name:
         whole, _, kind = name.partition(":")
@@ -151,7 +152,7 @@ def attributes(
     `open("celeba", split)`. BadInput if the table is not beside the images.
     """
     faces = SOURCES["celeba"].read(_root(root), split)
-    assert isinstance(faces, Pictures)
+    assert isinstance(faces, ImageFiles)
     return celeba.face_attributes(faces, open("celeba", split, root=root).skipped)
 
 

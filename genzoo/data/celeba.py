@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genzoo.data.dataset import Choice, Pictures, Tree
+from genzoo.data.dataset import FileSelection, FileTree, ImageFiles
 from genzoo.data.downloads import _located
 from genzoo.data.folders import folder, zips
 from genzoo.errors import BadInput
@@ -27,8 +27,8 @@ ATTRIBUTES = (
 )  # fmt: skip
 
 
-def _read_celeba(root: Path | None, split: str) -> Pictures:
-    def find(root: Path) -> tuple[Tree, int | None, int | None] | None:
+def _read_celeba(root: Path | None, split: str) -> ImageFiles:
+    def find(root: Path) -> tuple[FileTree, int | None, int | None] | None:
         for small in (root / "celeba64" / "celeba64_aligned.zip", root / "celeba64_aligned.zip"):
             if small.is_file():
                 return zips([small]), None, None
@@ -38,19 +38,19 @@ def _read_celeba(root: Path | None, split: str) -> Pictures:
         return (zips([packed]), 148, 64) if packed.is_file() else None
 
     tree, crop, size = _located("celeba", root, find)
-    return Pictures(tree, f"celeba {split}", partial(face_choice, split), crop, size)
+    return ImageFiles(tree, f"celeba {split}", partial(face_choice, split), crop, size)
 
 
-def face_choice(split: str, names: list[str]) -> Choice:
+def face_choice(split: str, names: list[str]) -> FileSelection:
     """The official partition (by number) of the whole set; of a part, its last tenth is test."""
     train = test = len(names) - len(names) // 10
     if len(names) == 202_599:
         train, test = 162_770, 182_637
-    return Choice(tuple(names[:train] if split == "train" else names[test:]))
+    return FileSelection(tuple(names[:train] if split == "train" else names[test:]))
 
 
 def face_attributes(
-    faces: Pictures, skipped: tuple[str, ...]
+    faces: ImageFiles, skipped: tuple[str, ...]
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """The attributes' names, and their values (n, 40) for all `faces` that are not `skipped`."""
     import numpy as np

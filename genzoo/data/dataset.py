@@ -51,7 +51,7 @@ class Rows:
         return cls(digest(told), lambda: [(array, labels)])
 
 
-class Tree(NamedTuple):
+class FileTree(NamedTuple):
     """Image files below a folder or inside zips. `key` changes whenever a file does; `names`
     lists them, sorted, with `/`; `opened` gives, while it is entered, a function name -> bytes.
     """
@@ -62,7 +62,7 @@ class Tree(NamedTuple):
     opened: Callable[[], AbstractContextManager[Callable[[str], bytes]]]
 
 
-class Choice(NamedTuple):
+class FileSelection(NamedTuple):
     """The files of a split, in order. `part`: only those whose content falls into that split."""
 
     names: tuple[str, ...]
@@ -73,14 +73,14 @@ class Choice(NamedTuple):
 
 @final
 @dataclass(frozen=True)
-class Pictures:
+class ImageFiles:
     """One split as image files: `choose` picks them from the tree's names, by a rule that the text
     `rule` names. `crop`: the centre square used, in pixels; `size`: the default side.
     """
 
-    tree: Tree
+    tree: FileTree
     rule: str
-    choose: Callable[[list[str]], Choice]
+    choose: Callable[[list[str]], FileSelection]
     crop: int | None = None
     size: int | None = None
 
@@ -106,7 +106,7 @@ class Source:
     terms: str
     levels: int
     classes: tuple[str, ...]
-    read: Callable[[Path | None, str], Rows | Pictures]
+    read: Callable[[Path | None, str], Rows | ImageFiles]
     splits: tuple[str, ...] = ("train", "test")
     attributes: tuple[str, ...] = ()
     api: int = API
@@ -132,7 +132,7 @@ class DataSet:
     sha256: str
     skipped: tuple[str, ...]
     terms: str
-    other: DataSet | None = field(default=None, repr=False)
+    second_domain: DataSet | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.array)
@@ -145,7 +145,7 @@ class DataSet:
     @property
     def domains(self) -> tuple[str, str]:
         """What two domains are called: the last part of their names, or A and B if those agree."""
-        both = (self, self.other or self)
+        both = (self, self.second_domain or self)
         a, b = (re.split(r"[/\\:]|train(?=[AB]$)", s.name.rstrip("/"))[-1] for s in both)
         return (a, b) if a != b and a and b else ("A", "B")
 
@@ -192,7 +192,7 @@ def paired(one: DataSet, two: DataSet) -> DataSet:
     """Two domains as one set: the first, with the second as its `other`; neither is labelled."""
     sha256 = hashlib.sha256((one.sha256 + two.sha256).encode()).hexdigest()
     terms = "; ".join(dict.fromkeys(t for t in (one.terms, two.terms) if t))
-    return replace(one, other=two, labels=None, classes=(), sha256=sha256, terms=terms)
+    return replace(one, second_domain=two, labels=None, classes=(), sha256=sha256, terms=terms)
 
 
 def _indices(indices: ArrayLike) -> np.ndarray:

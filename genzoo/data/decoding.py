@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from genzoo.data.dataset import Meta, Pictures, Rows, Source
-from genzoo.errors import BadInput, Failed, GenzooError
+from genzoo.data.dataset import ImageFiles, Meta, Rows, Source
+from genzoo.errors import BadInput, GenzooError, OperationFailed
 from genzoo.files import expanded
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Frame(NamedTuple):
 
 
 def blocks(
-    source: Source, raw: Rows | Pictures, size: int | None, channels: int | None, meta: Meta
+    source: Source, raw: Rows | ImageFiles, size: int | None, channels: int | None, meta: Meta
 ) -> Blocks:
     """The split's rows; `meta` is told their `classes`, and in `skipped` the broken files."""
     if isinstance(raw, Rows):
@@ -47,7 +47,7 @@ def blocks(
     return _decoded(raw, size or raw.size, channels, meta)
 
 
-def _decoded(raw: Pictures, size: int | None, channels: int | None, meta: Meta) -> Blocks:
+def _decoded(raw: ImageFiles, size: int | None, channels: int | None, meta: Meta) -> Blocks:
     import numpy as np
 
     names, origin = raw.tree.names(), raw.tree.origin
@@ -167,7 +167,7 @@ def part_of(data: bytes) -> str:
 
 
 def _frame(
-    raw: Pictures,
+    raw: ImageFiles,
     names: list[str],
     read: Callable[[str], bytes],
     size: int | None,
@@ -275,7 +275,7 @@ def _resized(
 
 
 def _check(source: Source, block: np.ndarray, labels: np.ndarray | None) -> None:
-    """Failed, if a source does not give what it says."""
+    """OperationFailed, if a source does not give what it says."""
     if source.kind == "images":
         want = "uint8 (n, C, H, W)"
         good = block.dtype == "uint8" and block.ndim == 4 and block.shape[1] in (1, 3)
@@ -290,4 +290,6 @@ def _check(source: Source, block: np.ndarray, labels: np.ndarray | None) -> None
     if not good:
         got = f"{block.dtype} {block.shape}"
         got += "" if labels is None else f", {labels.dtype} labels"
-        raise Failed(f"the data set {source.name} gave {got} or values out of range, not {want}")
+        raise OperationFailed(
+            f"the data set {source.name} gave {got} or values out of range, not {want}"
+        )

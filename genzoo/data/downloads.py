@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from genzoo.errors import BadInput, Failed, NotAtHand, Unreachable
+from genzoo.errors import BadInput, DataMissing, NetworkError, OperationFailed
 from genzoo.files import expanded, home, locked
 
 log = logging.getLogger("genzoo")
@@ -38,11 +38,11 @@ def _located(name: str, root: Path | None, find: Callable[[Path], Any]) -> Any:
             return found
     if root or name not in (*TORCHVISION, "cifar10"):
         where = root or given or "GENZOO_DATA, which is not set"
-        raise NotAtHand(f"no files of {name} in {where}: expected {LAYOUTS[name]}")
+        raise DataMissing(f"no files of {name} in {where}: expected {LAYOUTS[name]}")
     _download(name, downloads)
     if (found := find(downloads)) is not None:
         return found
-    raise Failed(f"the download of {name} left nothing usable in {downloads}")
+    raise OperationFailed(f"the download of {name} left nothing usable in {downloads}")
 
 
 def _download(name: str, place: Path) -> None:
@@ -53,10 +53,10 @@ def _download(name: str, place: Path) -> None:
             _fetch(name, str(place))
     except Exception as error:  # a download fails in as many ways as the parts it goes through
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EACCES, errno.EROFS):
-            raise Failed(f"cannot write {place}: {error}; set GENZOO_HOME") from error
+            raise OperationFailed(f"cannot write {place}: {error}; set GENZOO_HOME") from error
         why = str(error).strip().splitlines()[:1] or [type(error).__name__]
         todo = f"give its files by root= or GENZOO_DATA: {LAYOUTS[name]}"
-        raise Unreachable(f"could not download {name} ({why[0]}); {todo}") from error
+        raise NetworkError(f"could not download {name} ({why[0]}); {todo}") from error
 
 
 def _fetch(name: str, place: str) -> None:

@@ -11,7 +11,7 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import IO
 
-from genzoo.data.dataset import Choice, Pictures, Source, Tree, digest
+from genzoo.data.dataset import FileSelection, FileTree, ImageFiles, Source, digest
 from genzoo.errors import BadInput
 from genzoo.files import expanded
 
@@ -22,17 +22,17 @@ LARGEST_FILE = 1 << 28
 def pictures_below(path: str | Path, domain: str = "") -> Source:
     """The images of a folder or .zip; of its `domain` A or B, if it holds trainA and trainB."""
 
-    def read(root: Path | None, split: str) -> Pictures:
+    def read(root: Path | None, split: str) -> ImageFiles:
         tree = _tree(path)
         choose = functools.partial(_chosen, tree.origin, split, domain)
-        return Pictures(tree, f"folder {split} {domain}", choose)
+        return ImageFiles(tree, f"folder {split} {domain}", choose)
 
     name = f"{path}/train{domain}" if domain else str(path)
     splits = ("train", "test") if domain else ("train", "test", "all")
     return Source(name, "images", "images of a folder", "", 256, (), read, splits)
 
 
-def _tree(path: str | Path) -> Tree:
+def _tree(path: str | Path) -> FileTree:
     place = expanded(path)
     if place.is_dir():
         return folder(place)
@@ -43,7 +43,7 @@ def _tree(path: str | Path) -> Tree:
     raise BadInput(f"there is no folder or .zip {path}")
 
 
-def folder(path: Path) -> Tree:
+def folder(path: Path) -> FileTree:
     """The images below `path`, links followed."""
     try:
         found = dict(_walk(path))
@@ -52,10 +52,10 @@ def folder(path: Path) -> Tree:
     # Two unpacked archives may agree in names, sizes and times, but not in their place.
     key = digest([str(path.resolve()), found])
     reading = nullcontext(lambda name: content(path / name))
-    return Tree(str(path), key, lambda: _some(path, found), lambda: reading)
+    return FileTree(str(path), key, lambda: _some(path, found), lambda: reading)
 
 
-def zips(paths: list[Path]) -> Tree:
+def zips(paths: list[Path]) -> FileTree:
     """The images in all of `paths`."""
 
     @contextmanager
@@ -82,7 +82,7 @@ def zips(paths: list[Path]) -> Tree:
             yield read
 
     # Not the list of check sums: reading 50,000 takes half a second.
-    return Tree(str(paths[0]), digest(stamps(*paths)), names, opened)
+    return FileTree(str(paths[0]), digest(stamps(*paths)), names, opened)
 
 
 def content(path: Path) -> bytes:
@@ -139,13 +139,13 @@ def _some(path: Path, names: Iterable[str]) -> list[str]:
     return names
 
 
-def _chosen(origin: str, split: str, domain: str, names: list[str]) -> Choice:
+def _chosen(origin: str, split: str, domain: str, names: list[str]) -> FileSelection:
     """The split's files: by the folders `train` and `test` if both are there, else by content.
 
     The split "all" is every file, whatever folder it is in, without classes.
     """
     if split == "all":
-        return Choice(tuple(names))
+        return FileSelection(tuple(names))
     within = _unwrapped(names)
     train, test = (
         {name.removeprefix(top): whole for name, whole in within.items() if name.startswith(top)}
@@ -169,16 +169,18 @@ def _unwrapped(names: list[str]) -> dict[str, str]:
 
 def _labelled(
     origin: str, chosen: dict[str, str], every: Iterable[str], part: str | None
-) -> Choice:
+) -> FileSelection:
     """The files `chosen` (name within the split -> whole name). The classes are the subfolders in
     `every`; with none or one, there are no labels.
     """
     wholes = tuple(chosen.values())
     classes = tuple(sorted({name.split("/")[0] for name in every if "/" in name}))
     if len(classes) < 2:
-        return Choice(wholes, part=part)
+        return FileSelection(wholes, part=part)
     if loose := [name for name in every if "/" not in name]:
         what = f"{len(loose)} images ({loose[0]}, ...) beside the class folders"
         raise BadInput(f"{origin} holds {what} {', '.join(classes)}: move them into a class")
     number = {name: index for index, name in enumerate(classes)}
-    return Choice(wholes, tuple(number[name.split("/")[0]] for name in chosen), classes, part)
+    return FileSelection(
+        wholes, tuple(number[name.split("/")[0]] for name in chosen), classes, part
+    )

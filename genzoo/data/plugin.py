@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genzoo import families
-from genzoo.data.dataset import Pictures, Rows, Source, digest
-from genzoo.errors import Failed, GenzooError
+from genzoo.data.dataset import ImageFiles, Rows, Source, digest
+from genzoo.errors import GenzooError, OperationFailed
 
 if TYPE_CHECKING:
     from genzoo.data.dataset import Block
 
 
 def source(name: str) -> Source:
-    """The data set of the plugin ``name``. Raises UnknownName; Failed where the plugin is broken.
+    """The data set of the plugin ``name``. Raises UnknownName; OperationFailed where the plugin is
+    broken.
 
-    What goes wrong in the plugin while its files are read is a Failed that names it.
+    What goes wrong in the plugin while its files are read is an OperationFailed that names it.
     """
 
     def fits(found: Any) -> bool:
@@ -27,14 +28,18 @@ def source(name: str) -> Source:
     found: Source = families.load("dataset", name, f"a genzoo.data.Source called {name!r}", fits)
     owner = families.owner("dataset", name)
     if {"train", "test"} - {*found.splits}:
-        raise Failed(f"{owner} is broken: {name} has the splits {found.splits}, not train and test")
+        raise OperationFailed(
+            f"{owner} is broken: {name} has the splits {found.splits}, not train and test"
+        )
 
-    def read(root: Path | None, split: str) -> Rows | Pictures:
+    def read(root: Path | None, split: str) -> Rows | ImageFiles:
         rows = _guarded(lambda: found.read(root, split), owner)
-        if isinstance(rows, Pictures):
+        if isinstance(rows, ImageFiles):
             return rows
         if not isinstance(rows, Rows):
-            raise Failed(f"{owner} is broken: read must return Rows or Pictures, got {rows!r:.80}")
+            raise OperationFailed(
+                f"{owner} is broken: read must return Rows or Pictures, got {rows!r:.80}"
+            )
         # Two plugins may well choose the same key.
         return Rows(digest([owner, name, rows.key]), lambda: _blocks(rows, owner))
 
@@ -49,7 +54,9 @@ def _blocks(rows: Rows, owner: str) -> Iterator[Block]:
         pair = isinstance(block, tuple) and len(block) == 2
         if not pair or not all(b is None or isinstance(b, np.ndarray) for b in block):
             got = f"{block!r:.80}"
-            raise Failed(f"{owner} is broken: blocks must yield (array, labels or None), got {got}")
+            raise OperationFailed(
+                f"{owner} is broken: blocks must yield (array, labels or None), got {got}"
+            )
         yield block
 
 
@@ -60,4 +67,4 @@ def _guarded(call: Callable[[], Any], owner: str) -> Any:
         raise
     except Exception as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise Failed(f"{owner} is broken: {said}. GENZOO_DEBUG=1 shows where") from error
+        raise OperationFailed(f"{owner} is broken: {said}. GENZOO_DEBUG=1 shows where") from error

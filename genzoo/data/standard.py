@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genzoo.data.celeba import ATTRIBUTES, _read_celeba
-from genzoo.data.dataset import Choice, Pictures, Rows, Source, digest
+from genzoo.data.dataset import FileSelection, ImageFiles, Rows, Source, digest
 from genzoo.data.downloads import TORCHVISION, _located
 from genzoo.data.folders import content, folder, limited, stamps, zips
 from genzoo.errors import BadInput
@@ -33,7 +33,7 @@ MNIST_TERMS = "usually given as CC BY-SA 3.0, copyright Y. LeCun and C. Cortes"
 DRAWN = "MNIST drawn to black and white by genzoo's own seed; no match for the literature's"
 STACKED = "three MNIST digits as red, green and blue, 28x28: 1,000 modes, by genzoo's own seed"
 FIXED = "MNIST in the literature's fixed black-and-white draw (Salakhutdinov & Murray 2008)"
-THINGS_TERMS = "no explicit licence; research use, cite Krizhevsky 2009"
+THINGS_TERMS = "no explicit license; research use, cite Krizhevsky 2009"
 FACES_TERMS = "non-commercial research only; no further copying or distribution"
 TOLD = {  # summary, terms
     "mnist": ("70,000 handwritten digits, 28x28 grey", MNIST_TERMS),
@@ -160,10 +160,10 @@ def _text_bits(path: Path) -> np.ndarray:
     return bits
 
 
-def _read_cifar(root: Path | None, split: str) -> Rows | Pictures:
+def _read_cifar(root: Path | None, split: str) -> Rows | ImageFiles:
     parts = ["test_batch"] if split == "test" else [f"data_batch_{i}" for i in range(1, 6)]
 
-    def find(root: Path) -> Rows | Pictures | None:
+    def find(root: Path) -> Rows | ImageFiles | None:
         files = [root / "cifar-10-batches-bin" / f"{part}.bin" for part in parts]
         if all(file.is_file() for file in files):
             return Rows(digest(["cifar", stamps(*files)]), partial(map, _cifar_batch, files))
@@ -173,17 +173,17 @@ def _read_cifar(root: Path | None, split: str) -> Rows | Pictures:
             tree = folder(place)
         else:
             return None
-        return Pictures(tree, "cifar10", partial(_cifar_choice, tree.origin))
+        return ImageFiles(tree, "cifar10", partial(_cifar_choice, tree.origin))
 
-    found: Rows | Pictures = _located("cifar10", root, find)
+    found: Rows | ImageFiles = _located("cifar10", root, find)
     return found
 
 
-def _cifar_choice(origin: str, names: list[str]) -> Choice:
+def _cifar_choice(origin: str, names: list[str]) -> FileSelection:
     folders = [name.split("/")[-2] if "/" in name else "" for name in names]
     if not {*folders} <= {*THINGS}:
         raise BadInput(f"{origin}: expected the folders {', '.join(THINGS)}")
-    return Choice(tuple(names), tuple(map(THINGS.index, folders)), THINGS)
+    return FileSelection(tuple(names), tuple(map(THINGS.index, folders)), THINGS)
 
 
 def _cifar_batch(path: Path) -> Block:
@@ -201,7 +201,7 @@ def _cifar_batch(path: Path) -> Block:
 
 def _images(
     name: str,
-    read: Callable[[Path | None, str], Rows | Pictures],
+    read: Callable[[Path | None, str], Rows | ImageFiles],
     classes: tuple[str, ...] = (),
     levels: int = 256,
     splits: tuple[str, ...] = ("train", "test"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genzoo.data.dataset import Rows, Source, digest
-from genzoo.errors import Failed
+from genzoo.errors import OperationFailed
 
 if TYPE_CHECKING:
     from genzoo.data.dataset import Block
@@ -27,7 +27,9 @@ def _read_digits(negative: bool, root: Path | None, split: str) -> Rows:
             from sklearn.datasets import load_digits
         except ImportError:
             todo = 'pip install "genzoo[digits]"'
-            raise Failed(f"digits come with scikit-learn, which is not installed: {todo}") from None
+            raise OperationFailed(
+                f"digits come with scikit-learn, which is not installed: {todo}"
+            ) from None
         digits = load_digits()
         pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
         chosen = slice(1500) if split == "train" else slice(1500, None)

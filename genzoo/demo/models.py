@@ -19,7 +19,7 @@ KEPT = 64  # pictures on the disk: the last ones
 
 
 @final
-class Zoo:
+class LoadedModels:
     """The models of the page, each loaded when it is first asked for; one at a time works."""
 
     def __init__(

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genzoo.demo.models import Zoo
-from genzoo.errors import BadInput, Failed
+from genzoo.demo.models import LoadedModels
+from genzoo.errors import BadInput, OperationFailed
 from genzoo.zoo import card as cards
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ def demo(
     ``names``: models, left out all of the list that draw pictures. ``data``: a data set for the
     quiz "which is real?". ``host``: whom it is served to; other than 127.0.0.1 only on purpose.
     ``port``: left out, the first free one from 7860. ``browse``: open a browser. Raises BadInput,
-    UnknownName, InvalidModel; Failed without gradio, or where the port is taken.
+    UnknownName, InvalidModel; OperationFailed without gradio, or where the port is taken.
     """
     gr = _gradio()
-    zoo = Zoo(names or _pictured(), data, root, device)
+    zoo = LoadedModels(names or _pictured(), data, root, device)
     for name in names:
         zoo.model(name)  # what is wrong with it is said before anything is served
     if data is not None:
@@ -66,12 +66,14 @@ def demo(
             app_kwargs={"middleware": _guards(host)},
         )
     except OSError as error:
-        raise Failed(f"no port from 7860 on is free at {host}: --port names another") from error
+        raise OperationFailed(
+            f"no port from 7860 on is free at {host}: --port names another"
+        ) from error
     return page
 
 
 def _check_place(host: str, port: int | None) -> None:
-    """Whether the page can be served there. Raises BadInput, Failed."""
+    """Whether the page can be served there. Raises BadInput, OperationFailed."""
     try:
         kind, *_, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
     except OSError as error:
@@ -82,7 +84,9 @@ def _check_place(host: str, port: int | None) -> None:
             one.bind(address)
         except OSError as error:
             why = error.strerror or error
-            raise Failed(f"{host}:{port or 'any port'} cannot be served at: {why}") from None
+            raise OperationFailed(
+                f"{host}:{port or 'any port'} cannot be served at: {why}"
+            ) from None
 
 
 def _guards(host: str) -> list[Any]:
@@ -102,7 +106,7 @@ def _gradio() -> Any:
     try:
         import gradio
     except ImportError:
-        raise Failed('the page needs gradio: pip install "genzoo[demo]"') from None
+        raise OperationFailed('the page needs gradio: pip install "genzoo[demo]"') from None
     return gradio
 
 
@@ -110,7 +114,7 @@ def _pictured() -> list[str]:
     return [card.name for card in cards.table()]
 
 
-def _page(gr: Any, zoo: Zoo) -> "gr.Blocks":
+def _page(gr: Any, zoo: LoadedModels) -> "gr.Blocks":
     from genzoo.demo import tabs
 
     named = {

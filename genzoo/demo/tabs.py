@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from genzoo.demo.models import Zoo
+from genzoo.demo.models import LoadedModels
 from genzoo.editing import directions, inpainting, walks
 from genzoo.errors import BadInput, GenzooError
 from genzoo.models.abilities import Completer, Translator
@@ -56,7 +56,7 @@ def _whole(value: float | None, what: str) -> int:
     return int(value)
 
 
-def _class(gr: Any, zoo: Zoo, name: str) -> Any:
+def _class(gr: Any, zoo: LoadedModels, name: str) -> Any:
     """The classes to choose from, where the model has some."""
     model = zoo.model(name)
     classes = list(model.class_names) or [str(i) for i in range(model.num_classes)]
@@ -81,7 +81,7 @@ def _shown(gr: Any, label: str, value: str | None = None) -> Any:
     return gr.Image(value, label=label, interactive=False, elem_id=place, **told)
 
 
-def draw(gr: Any, zoo: Zoo) -> str | None:
+def draw(gr: Any, zoo: LoadedModels) -> str | None:
     def call(name: str, chosen: str | None, seed: int, n: int) -> tuple[str, str]:
         label, model = _label(chosen), zoo.model(name)
         picture = model.sample(
@@ -111,7 +111,7 @@ def draw(gr: Any, zoo: Zoo) -> str | None:
     return None
 
 
-def between(gr: Any, zoo: Zoo) -> str | None:
+def between(gr: Any, zoo: LoadedModels) -> str | None:
     if not (names := zoo.able(Latent)):
         return "None of these models has a code to walk through."
 
@@ -122,7 +122,7 @@ def between(gr: Any, zoo: Zoo) -> str | None:
         )
         code = walks.between(ends[0], ends[1], torch.tensor([share]))
         # What a model draws beside its code is that of the sample last passed.
-        one = model.draw(code, labels=label, seeds=[whose[int(share == 1)]])
+        one = model.decode_codes(code, labels=label, seeds=[whose[int(share == 1)]])
         return zoo.saved(one, _scale(model, SIDE))
 
     with gr.Row():
@@ -139,7 +139,7 @@ def between(gr: Any, zoo: Zoo) -> str | None:
     return None
 
 
-def directed(gr: Any, zoo: Zoo) -> str | None:
+def directed(gr: Any, zoo: LoadedModels) -> str | None:
     if not (names := zoo.able(Latent)):
         return "None of these models has a code to move."
 
@@ -192,7 +192,7 @@ def _numbers(text: str) -> list[tuple[int, int]]:
     return [(0, index) for index in found]
 
 
-def complete(gr: Any, zoo: Zoo) -> str | None:
+def complete(gr: Any, zoo: LoadedModels) -> str | None:
     if not (names := zoo.able(Latent, Completer)):
         return "None of these models fills in what is missing."
     with gr.Row():
@@ -263,7 +263,7 @@ def _brought(picture: Image.Image, shape: Sequence[int]) -> torch.Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1)[None]
 
 
-def translate(gr: Any, zoo: Zoo) -> str | None:
+def translate(gr: Any, zoo: LoadedModels) -> str | None:
     if not (names := zoo.able(Translator)):
         return "None of these models translates."
     with gr.Row():
@@ -287,13 +287,13 @@ def translate(gr: Any, zoo: Zoo) -> str | None:
     return None
 
 
-def _domains(zoo: Zoo, name: str) -> tuple[str, str]:
+def _domains(zoo: LoadedModels, name: str) -> tuple[str, str]:
     model = zoo.model(name)
     assert isinstance(model, Translator)
     return model.domains
 
 
-def beside(gr: Any, zoo: Zoo) -> str | None:
+def beside(gr: Any, zoo: LoadedModels) -> str | None:
     if len(zoo.names) < 2:
         return "It takes two models."
     seed = _seed(gr)
@@ -314,7 +314,7 @@ def beside(gr: Any, zoo: Zoo) -> str | None:
     return None
 
 
-def quiz(gr: Any, zoo: Zoo) -> str | None:
+def quiz(gr: Any, zoo: LoadedModels) -> str | None:
     if zoo.quiz is None:
         return "Start it with `--data mnist`, or a folder of pictures, to be asked which are real."
     name = gr.Dropdown(zoo.names, value=zoo.names[0], label="Against")
@@ -342,7 +342,7 @@ def quiz(gr: Any, zoo: Zoo) -> str | None:
     return None
 
 
-def _asked(zoo: Zoo, name: str) -> tuple[str, bool]:
+def _asked(zoo: LoadedModels, name: str) -> tuple[str, bool]:
     """A picture, and whether it is real."""
     model, real = zoo.model(name), random.random() < 0.5
     scale = _scale(model, SIDE)
@@ -365,7 +365,7 @@ def _bytes(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def card(gr: Any, zoo: Zoo) -> str | None:
+def card(gr: Any, zoo: LoadedModels) -> str | None:
     name = gr.Dropdown(zoo.names, value=zoo.names[0], label="Model")
 
     def call(name: str) -> str:

@@ -15,7 +15,7 @@ from genzoo.editing.walks import (
     NEIGHBOURS,
     NOISE,
     SIGN,
-    Picks,
+    SampleAddresses,
     _one_label,
     _told,
     latent,
@@ -27,7 +27,7 @@ from genzoo.files import expanded, write_whole
 from genzoo.models.checks import checked_seed
 from genzoo.models.model import Model
 from genzoo.models.pictures import check_sheet, png
-from genzoo.models.randomness import Draws
+from genzoo.models.randomness import Noise
 from genzoo.models.samples import Images, Samples
 
 
@@ -59,7 +59,7 @@ class Arithmetic:
 
 def arithmetic(
     model: Model,
-    terms: str | Sequence[tuple[int, Picks]],
+    terms: str | Sequence[tuple[int, SampleAddresses]],
     *,
     label: int | str | None = None,
     seed: int = 0,
@@ -77,26 +77,26 @@ def arithmetic(
         raise BadInput("a sum takes terms, each with the sign 1 or -1")
     found = [places(model, chosen, label) for _, chosen in read]
     label = _one_label(model, [label for *_, label in found])
-    total = torch.zeros(1, model.code, device=model.device)
+    total = torch.zeros(1, model.latent_dim, device=model.device)
     drawn = []
     for (sign, chosen), (codes, whose, _) in zip(read, found, strict=True):
         mean = codes.mean(0, keepdim=True)
         total = total + sign * mean
         call = {"method": "arithmetic", "term": _told(chosen, whose)}
         seeds = [*whose, whose[0]]
-        part = model.draw(torch.cat([codes, mean]), labels=label, seeds=seeds, call=call)
+        part = model.decode_codes(torch.cat([codes, mean]), labels=label, seeds=seeds, call=call)
         drawn.append((sign, part))
     summed = [[sign, _told(c, w)] for (sign, c), (_, w, _) in zip(read, found, strict=True)]
-    noise = Draws(checked_seed(seed), range(NEIGHBOURS), "arithmetic", model.device)
-    near = total + NOISE * (2 * noise.uniform(model.code) - 1)
+    noise = Noise(checked_seed(seed), range(NEIGHBOURS), "arithmetic", model.device)
+    near = total + NOISE * (2 * noise.uniform(model.latent_dim) - 1)
     codes = torch.cat([near[: NEIGHBOURS // 2], total, near[NEIGHBOURS // 2 :]])
     call = {"method": "arithmetic", "terms": summed, "noise": NOISE, "seed": seed}
     seeds = [found[0][1][0]] * len(codes)
-    around = model.draw(codes, labels=label, seeds=seeds, call=call)
+    around = model.decode_codes(codes, labels=label, seeds=seeds, call=call)
     return Arithmetic(tuple(drawn), total, around)
 
 
-def parse(text: str) -> list[tuple[int, Picks]]:
+def parse(text: str) -> list[tuple[int, SampleAddresses]]:
     """The signs and samples of ``0:3,5,9 - 0:1,2,4 + 0:7,8,11``. Raises BadInput."""
     signs = re.findall(r"[+-]", text)
     first, *rest = re.split(r"[+-]", text)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from genzoo import data as sets
 from genzoo.editing import walks
-from genzoo.editing.walks import Picks
+from genzoo.editing.walks import SampleAddresses
 from genzoo.errors import BadInput, unknown
 from genzoo.features import classifiers
 from genzoo.files import expanded, write_whole
@@ -32,7 +32,7 @@ from genzoo.models.samples import Samples
 from genzoo.schemas import Name, Schema, Share, checked, read_json
 from genzoo.version import VERSION
 from genzoo.zoo import names
-from genzoo.zoo.provenance import Whose
+from genzoo.zoo.provenance import ModelIdentity
 
 LARGEST = 1 << 20  # bytes of a file
 BATCH = 250
@@ -41,11 +41,11 @@ FEW = 10  # samples of each kind below which a mean says little
 Counts = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-class Made(Schema, use_attribute_docstrings=False, extra="ignore"):
+class DirectionInfo(Schema, use_attribute_docstrings=False, extra="ignore"):
     """What a direction was made of."""
 
     genzoo: Name
-    origin: Whose | None
+    origin: ModelIdentity | None
     by: Literal["picks", "samples", "data"]
     of: Name
     data: Name = ""
@@ -68,10 +68,10 @@ class Direction:
     """
 
     vector: Tensor
-    made: Made
+    made: DirectionInfo
 
     def save(self, path: str | Path) -> Path:
-        """Write a ``.safetensors`` file of a few kB. Raises BadInput, Failed."""
+        """Write a ``.safetensors`` file of a few kB. Raises BadInput, OperationFailed."""
         path = expanded(path)
         if path.suffix != ".safetensors":
             raise BadInput(f"cannot write {path.name}: expected a name ending in .safetensors")
@@ -97,7 +97,7 @@ def read(path: str | Path) -> Direction:
     if not torch.isfinite(vector).all():
         raise BadInput(f"{path}: a direction that is not finite")
     where = f"{path}: what it was made of"
-    return Direction(vector, checked(Made, read_json(told, where), where))
+    return Direction(vector, checked(DirectionInfo, read_json(told, where), where))
 
 
 # ------------------------------------------------------------------------------------------ judges
@@ -131,7 +131,7 @@ class Judge:
 
 # ---------------------------------------------------------------------------------------- learning
 def of_picks(
-    model: Model, toward: Picks, away: Picks, *, label: int | str | None = None
+    model: Model, toward: SampleAddresses, away: SampleAddresses, *, label: int | str | None = None
 ) -> Direction:
     """From the mean code of the samples ``away`` to that of ``toward``. Raises BadInput."""
     model = walks.latent(model)
@@ -225,7 +225,7 @@ def effect(
     labels = model.labels_for(label, n, start)
     moved = codes + alpha * vector.to(codes)
     before, after = (
-        judge(model.draw(c, labels=labels, seeds=seeds).tensor) for c in (codes, moved)
+        judge(model.decode_codes(c, labels=labels, seeds=seeds).tensor) for c in (codes, moved)
     )
     return before, after
 
@@ -242,7 +242,7 @@ def _difference(codes: Tensor, has: Tensor, what: str) -> tuple[Tensor, tuple[in
 def _tried(
     model: Latent,
     vector: Tensor,
-    made: Made,
+    made: DirectionInfo,
     judge: Judge | None,
     start: int,
     label: int | str | None,
@@ -256,9 +256,9 @@ def _tried(
     return Direction(vector, made)
 
 
-def _made(model: Model, **told: Any) -> Made:
-    origin = None if model.origin is None else Whose(**vars(model.origin))
-    return Made(genzoo=VERSION, origin=origin, **told)
+def _made(model: Model, **told: Any) -> DirectionInfo:
+    origin = None if model.origin is None else ModelIdentity(**vars(model.origin))
+    return DirectionInfo(genzoo=VERSION, origin=origin, **told)
 
 
 def _trained_on(model: Model, data: str | None) -> str:
@@ -271,7 +271,7 @@ def _trained_on(model: Model, data: str | None) -> str:
 def along(
     model: Model,
     direction: Direction,
-    of: Picks,
+    of: SampleAddresses,
     *,
     alphas: Sequence[float],
     label: int | str | None = None,
@@ -291,7 +291,7 @@ def along(
     moved = (codes[:, None] + steps).flatten(0, 1)
     made = direction.made.model_dump(mode="json", exclude={"genzoo", "origin"})
     call = {"method": "steer", "direction": made, "alphas": [*alphas]}
-    return model.draw(
+    return model.decode_codes(
         moved,
         labels=label,
         seeds=[pair for pair in whose for _ in alphas],
@@ -304,8 +304,8 @@ def along(
 def check_fits(model: Latent, direction: Direction) -> None:
     """Whether the direction is one of this model's codes. Raises BadInput."""
     its, mine = direction.made.origin, model.origin
-    if len(direction.vector) != model.code:
-        got = f"{len(direction.vector)} numbers, and the code has {model.code}"
+    if len(direction.vector) != model.latent_dim:
+        got = f"{len(direction.vector)} numbers, and the code has {model.latent_dim}"
         raise BadInput(f"the direction has {got}: it is another model's")
     if its and mine and its.weights_sha256 != mine.weights_sha256:
         told = f"{its.model} with weights {its.weights_sha256[:12]}"

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from genzoo.editing import masks
 from genzoo.editing.projection import (
-    Given,
+    ImagesLike,
     Projection,
-    Search,
+    SearchOptions,
     _decoded,
     _in_unit,
     _opened,
@@ -30,7 +30,7 @@ from genzoo.models.abilities import Completer
 from genzoo.models.checks import checked_seed
 from genzoo.models.inference import folded
 from genzoo.models.model import Model
-from genzoo.models.randomness import Draws
+from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Labels, Latent, Progress, Sampler
 from genzoo.models.samples import Samples
 
@@ -79,7 +79,7 @@ class Completion:
 
 def inpaint(
     model: Model | str | Path,
-    images: Given,
+    images: ImagesLike,
     mask: Any = "centre",
     *,
     labels: Labels = None,
@@ -87,7 +87,7 @@ def inpaint(
     batch_size: int = 256,
     device: "str | torch.device" = "auto",
     progress: Progress | None = None,
-    **search: Unpack[Search],
+    **search: Unpack[SearchOptions],
 ) -> Completion:
     """``images``, ``(n, *shape)`` in [0, 1], with what ``mask`` leaves unknown filled in.
 
@@ -131,14 +131,14 @@ def _drawn(
         raise BadInput(f"this model is told what it draws: give labels, of {classes}")
     wanted, levels = model.labels_for(labels, len(x)), getattr(model, "levels", None)
     if levels:
-        x = model.inward((model.outward(x) * (levels - 1)).round() / (levels - 1))
+        x = model.from_unit((model.to_unit(x) * (levels - 1)).round() / (levels - 1))
     made = []
     for rows in _portions(len(x), batch_size):
-        draws = Draws(seed, range(rows.start, rows.stop), "complete", x.device)
+        noise = Noise(seed, range(rows.start, rows.stop), "complete", x.device)
         own = None if wanted is None else wanted[rows]
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-            part = folded(model).complete(x[rows], known[rows].float(), draws, own)
-        made.append(model.outward(part))
+            part = folded(model).complete(x[rows], known[rows].float(), noise, own)
+        made.append(model.to_unit(part))
         if progress:
             progress(rows.stop, len(x))
     return torch.cat(made)

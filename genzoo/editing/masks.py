@@ -15,7 +15,7 @@ from torch import Tensor
 
 from genzoo.data.decoding import picture
 from genzoo.errors import BadInput, article
-from genzoo.models.randomness import Draws
+from genzoo.models.randomness import Noise
 
 FORMS = "centre, box:x,y,w,h, random:SHARE, or a picture file, white where it is unknown"
 
@@ -72,7 +72,7 @@ def _described(text: str, n: int, shape: Sequence[int], seed: int) -> Tensor:
             raise BadInput(f"a box is box:x,y,w,h in pixels, like box:7,7,14,14, got {text!r}")
         return _boxed([int(v) for v in rest.split(",")], n, shape)
     if kind == "random":
-        uniform = Draws(seed, range(n), "mask").uniform(1, height, width)
+        uniform = Noise(seed, range(n), "mask").uniform(1, height, width)
         return (uniform >= _share(rest, text)).expand(n, *shape)
     return _read(text, n, shape)
 

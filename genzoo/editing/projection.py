@@ -22,7 +22,7 @@ from genzoo.models.abilities import Encoder
 from genzoo.models.checks import checked_seed
 from genzoo.models.inference import folded
 from genzoo.models.model import Discriminator, Model
-from genzoo.models.randomness import Draws
+from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Labels, Latent, Progress
 from genzoo.models.samples import Arrays, Images, Samples
 from genzoo.training.losses import LOSSES
@@ -35,17 +35,17 @@ RATE, CANDIDATES = 0.1, 64
 TYPICAL = 2.3263
 _MEMORY = ("out of memory", "can't allocate", "not enough memory")
 N = TypeVar("N", bound=nn.Module)
-Given = Samples | Tensor | np.ndarray
+ImagesLike = Samples | Tensor | np.ndarray
 
 
-class Opponent(NamedTuple):
+class Adversary(NamedTuple):
     """A discriminator, and the game (a name of ``LOSSES``) that it was trained in."""
 
     network: Discriminator
     game: str
 
 
-class Search(TypedDict, total=False):
+class SearchOptions(TypedDict, total=False):
     """How codes are looked for. ``weight``: of the discriminator's term; 0 leaves it unread.
     ``opponent``: the discriminator of a model in memory; that of a name or a folder is found.
     """
@@ -53,10 +53,10 @@ class Search(TypedDict, total=False):
     steps: int
     restarts: int
     weight: float
-    opponent: Opponent | None
+    opponent: Adversary | None
 
 
-SEARCH = Search(steps=100, restarts=4, weight=0.003)
+SEARCH = SearchOptions(steps=100, restarts=4, weight=0.003)
 
 
 @final
@@ -81,7 +81,7 @@ class Projection:
 
 def project(
     model: Model | str | Path,
-    images: Given,
+    images: ImagesLike,
     *,
     mask: Any = None,
     labels: Labels = None,
@@ -89,7 +89,7 @@ def project(
     batch_size: int = 256,
     device: "str | torch.device" = "auto",
     progress: Progress | None = None,
-    **search: Unpack[Search],
+    **search: Unpack[SearchOptions],
 ) -> Projection:
     """The codes whose samples are most like ``images``, ``(n, *shape)`` in [0, 1].
 
@@ -111,7 +111,7 @@ def project(
     return _projected(model, how, x, known, labels, checked_seed(seed), batch_size, progress)
 
 
-def opponent_of(folder: Path, device: "str | torch.device") -> Opponent | None:
+def opponent_of(folder: Path, device: "str | torch.device") -> Adversary | None:
     """The discriminator beside the model in ``folder``, and its game; None where there is none."""
     manifest = manifests.read_manifest(folder)
     if manifest.discriminator_sha256 is None or not (folder / manifests.DISCRIMINATOR).exists():
@@ -120,12 +120,12 @@ def opponent_of(folder: Path, device: "str | torch.device") -> Opponent | None:
     game = manifest.recipe.options.get("loss") if manifest.recipe else None
     if not isinstance(network, Discriminator) or game not in LOSSES:
         return None  # what its scores mean is not known
-    return Opponent(network, str(game))
+    return Adversary(network, str(game))
 
 
 def with_discriminator(name: str | Path, folder: Path) -> Path:
     """``folder``, where ``name`` was found; of a model on the Hub one with its discriminator too,
-    if its repository has one. Raises Unreachable.
+    if its repository has one. Raises NetworkError.
     """
     if hub.commit_of(folder) and manifests.read_manifest(folder).discriminator_sha256:
         return hub.fetch(str(name), discriminator=True)
@@ -138,10 +138,10 @@ def able(*abilities: type[Model]) -> str:
 
 
 def _opened(
-    model: Model | str | Path, device: "str | torch.device", given: Search
-) -> tuple[Model, Search]:
+    model: Model | str | Path, device: "str | torch.device", given: SearchOptions
+) -> tuple[Model, SearchOptions]:
     """The model, and how it is searched, its discriminator among that."""
-    how = Search(**{**SEARCH, "opponent": None, **given})
+    how = SearchOptions(**{**SEARCH, "opponent": None, **given})
     for key, least in (("steps", 0), ("restarts", 1)):
         value: Any = how.get(key)
         if type(value) is not int or value < least:
@@ -156,9 +156,9 @@ def _opened(
     return loaded, how
 
 
-def checked(model: Model, images: Given) -> Tensor:
+def checked(model: Model, images: ImagesLike) -> Tensor:
     """``images`` in the model's range, of its shape, at least one, all finite. Raises BadInput."""
-    x = model.fitting(images)
+    x = model.checked_input(images)
     if not len(x):
         raise BadInput("there are no images")
     if not torch.isfinite(x).all():
@@ -166,7 +166,7 @@ def checked(model: Model, images: Given) -> Tensor:
     return x
 
 
-def _in_unit(images: Given, device: torch.device) -> Tensor:
+def _in_unit(images: ImagesLike, device: torch.device) -> Tensor:
     x = torch.as_tensor(images.tensor if isinstance(images, Samples) else images).to(device)
     return x.float() / 255 if x.dtype == torch.uint8 else x.float()
 
@@ -186,7 +186,7 @@ def _portions(n: int, batch_size: Any, each: int = 1) -> list[slice]:
 
 
 # ------------------------------------------------------------------------------------ by projection
-class _Found(NamedTuple):
+class _Search(NamedTuple):
     """Of a portion: each as in `Projection`, but for all restarts."""
 
     losses: Tensor  # (steps + 1, n, restarts)
@@ -197,7 +197,7 @@ class _Found(NamedTuple):
 @torch.inference_mode(False)  # which would leave no slope to go down, whoever asks
 def _projected(
     model: Latent,
-    how: Search,
+    how: SearchOptions,
     x: Tensor,
     known: Tensor | None,
     labels: Labels,
@@ -246,7 +246,7 @@ class _Job:
     def __init__(
         self,
         model: Latent,
-        how: Search,
+        how: SearchOptions,
         x: Tensor,  # (n, *shape) in the model's range
         known: Tensor,  # the same, bool
         labels: Tensor | None,
@@ -261,10 +261,10 @@ class _Job:
         games = {"non-saturating": "minimax"}
         game = games.get(opponent.game, opponent.game) if opponent else "minimax"
         self.term = LOSSES[game].generator
-        code = model.code  # the chi-squared law's quantile (Wilson & Hilferty 1931)
+        code = model.latent_dim  # the chi-squared law's quantile (Wilson & Hilferty 1931)
         self.reach = (code * (1 - 2 / (9 * code) + TYPICAL * (2 / (9 * code)) ** 0.5) ** 3) ** 0.5
 
-    def found(self) -> _Found:
+    def found(self) -> _Search:
         codes, labels = self.begun()  # (n, restarts, code)
         n, restarts, steps = *codes.shape[:2], self.how["steps"]
         rows = torch.arange(n, device=codes.device).repeat_interleave(restarts)
@@ -282,7 +282,7 @@ class _Job:
                 z = z.detach() - rate * descent(slope)
                 self.bound(z)
         shape = (steps + 1, n, restarts)
-        return _Found(torch.stack(losses).view(shape), torch.stack(path).view(*shape, -1), labels)
+        return _Search(torch.stack(losses).view(shape), torch.stack(path).view(*shape, -1), labels)
 
     def loss(self, z: Tensor, rows: Tensor, labels: Tensor | None) -> Tensor:
         """``(k,)`` of codes ``(k, code)``, of the images at ``rows``."""
@@ -318,9 +318,9 @@ class _Job:
         """The best codes of image ``i`` of the portion, ``(restarts, code)``, and their classes."""
         restarts, model = self.how["restarts"], self.model
         purpose = f"project {self.start + i}"
-        draws = Draws(self.seed, range(restarts), purpose, self.x.device)
-        codes, labels = draws.normal(CANDIDATES, model.code), None
-        self.bound(codes.view(-1, model.code))
+        noise = Noise(self.seed, range(restarts), purpose, self.x.device)
+        codes, labels = noise.normal(CANDIDATES, model.latent_dim), None
+        self.bound(codes.view(-1, model.latent_dim))
         if model.num_classes:
             turn = torch.arange(restarts * CANDIDATES, device=self.x.device) % model.num_classes
             labels = turn if self.labels is None else self.labels[i].expand(len(turn))
@@ -344,10 +344,10 @@ def _still(network: N) -> N:
 def _decoded(model: Latent, codes: Tensor, labels: Tensor | None) -> Tensor:
     """``(n, *shape)`` in [0, 1]."""
     with torch.no_grad(), torch.autocast(codes.device.type, enabled=False):
-        return model.outward(folded(model).decode(codes, labels))
+        return model.to_unit(folded(model).decode(codes, labels))
 
 
-def _within_memory(job: _Job, batch_size: int) -> _Found:
+def _within_memory(job: _Job, batch_size: int) -> _Search:
     """What ``job`` finds. Raises BadInput, with the batch size that would fit, if it does not."""
     try:
         return _computed(job, job.found)
@@ -375,7 +375,7 @@ def _is_memory(error: Exception) -> bool:
 def _fits(job: _Job, size: int) -> bool:
     """Whether one step of ``size`` codes fits."""
     model = job.model
-    z = torch.zeros(size, model.code, device=job.x.device, requires_grad=True)
+    z = torch.zeros(size, model.latent_dim, device=job.x.device, requires_grad=True)
     rows = torch.zeros(size, dtype=torch.long, device=z.device)
     labels = torch.zeros_like(rows) if model.num_classes else None
     try:

@@ -21,8 +21,8 @@ from genzoo.models.sampler import Latent, Progress
 from genzoo.models.samples import Samples
 from genzoo.zoo import names as model_names
 
-Pick = tuple[int, int]
-Picks = str | Sequence[int | Pick] | Tensor
+SampleAddress = tuple[int, int]
+SampleAddresses = str | Sequence[int | SampleAddress] | Tensor
 How = Literal["slerp", "lerp"]
 NOISE, NEIGHBOURS = 0.25, 8  # around a sum: Radford et al. 2016, section 6.3.2
 GAP, SIGN = 4, 28  # pixels, of the figure of a sum
@@ -36,7 +36,7 @@ def latent(model: Model) -> Latent:
     return model
 
 
-def picks(chosen: str | Sequence[int | Pick]) -> list[Pick]:
+def picks(chosen: str | Sequence[int | SampleAddress]) -> list[SampleAddress]:
     """The (seed, index) of each sample that ``chosen`` names; a lone number is a seed.
 
     In text, ``3,17`` are the first samples of seeds 3 and 17, and ``0:3,17,5:1`` samples 3 and 17
@@ -47,7 +47,7 @@ def picks(chosen: str | Sequence[int | Pick]) -> list[Pick]:
         if any(len(pair) != 2 for pair in pairs):
             raise BadInput(f"samples are a seed or (seed, index), got {chosen!r:.60}")
         return [(checked_seed(seed), checked_seed(index)) for seed, index in pairs]
-    found: list[Pick] = []
+    found: list[SampleAddress] = []
     seed: int | None = None
     for part in chosen.split(","):
         if not (read := _PICK.fullmatch(part)):
@@ -62,8 +62,8 @@ def picks(chosen: str | Sequence[int | Pick]) -> list[Pick]:
 
 
 def places(
-    model: Latent, chosen: Picks, label: int | str | None
-) -> tuple[Tensor, list[Pick], int | str | None]:
+    model: Latent, chosen: SampleAddresses, label: int | str | None
+) -> tuple[Tensor, list[SampleAddress], int | str | None]:
     """The codes ``(k, code)`` of what was chosen, whose streams go with them, and the label."""
     if isinstance(chosen, Tensor):
         codes = chosen.to(model.device, torch.float32)
@@ -80,15 +80,15 @@ def places(
     return codes, whose, _one_label(model, own)
 
 
-def pick(model: Model, chosen: Picks, *, label: int | str | None = None) -> Samples:
+def pick(model: Model, chosen: SampleAddresses, *, label: int | str | None = None) -> Samples:
     """The samples that ``chosen`` names, in one."""
     codes, whose, label = places(latent(model), chosen, label)
-    return latent(model).draw(codes, labels=label, seeds=whose, call={"method": "pick"})
+    return latent(model).decode_codes(codes, labels=label, seeds=whose, call={"method": "pick"})
 
 
 def interpolate(
     model: Model,
-    through: Picks,
+    through: SampleAddresses,
     *,
     steps: int = 30,
     loop: bool = False,
@@ -119,7 +119,7 @@ def interpolate(
     if not loop:
         parts, starts = [*parts, codes[-1:]], [*starts, whose[-1]]
     call = {"method": "interpolate", "through": _told(through, whose), "steps": steps}
-    return model.draw(
+    return model.decode_codes(
         torch.cat(parts),
         labels=label,
         seeds=starts,
@@ -129,7 +129,7 @@ def interpolate(
     )
 
 
-def length(through: Sequence[Pick], steps: int, loop: bool) -> int:
+def length(through: Sequence[SampleAddress], steps: int, loop: bool) -> int:
     """The samples of a walk. Raises BadInput where it is none."""
     if len(through) < 2:
         given = f"got {len(through)}"
@@ -157,7 +157,7 @@ def traverse(
     dims: tuple[int, int] = (0, 1),
     *,
     grid: tuple[int, int] = (9, 9),
-    of: Picks = (0,),
+    of: SampleAddresses = (0,),
     label: int | str | None = None,
     batch_size: int = 64,
     progress: Progress | None = None,
@@ -178,7 +178,7 @@ def traverse(
     code[:, dims[0]] = quantiles(rows).repeat_interleave(columns).to(code)
     code[:, dims[1]] = quantiles(columns).repeat(rows).to(code)
     call = {"method": "traverse", "of": _told(of, whose), "dims": [*dims], "grid": [*grid]}
-    return model.draw(
+    return model.decode_codes(
         code,
         labels=label,
         seeds=whose * len(code),
@@ -195,11 +195,11 @@ def quantiles(n: int) -> Tensor:
 
 def check_grid(model: Latent, dims: tuple[int, int], grid: tuple[int, int]) -> None:
     """Whether ``dims`` are two numbers of the model's code, and the grid fits. Raises BadInput."""
-    if model.code < 2:
+    if model.latent_dim < 2:
         raise BadInput("a traversal takes a code of two numbers at least: this one has 1")
     for dim in dims:
-        if not 0 <= dim < model.code:
-            raise BadInput(f"dims are numbers of the code, 0 to {model.code - 1}, got {dim}")
+        if not 0 <= dim < model.latent_dim:
+            raise BadInput(f"dims are numbers of the code, 0 to {model.latent_dim - 1}, got {dim}")
     if dims[0] == dims[1]:
         raise BadInput(f"a traversal takes two different dims, got {dims[0]} twice")
     for side, n in zip(("rows", "columns"), grid, strict=True):
@@ -217,7 +217,7 @@ def _one_label(model: Latent, labels: Sequence[int | str | None]) -> int | str |
     )
 
 
-def _told(chosen: Picks, whose: list[Pick]) -> Any:
+def _told(chosen: SampleAddresses, whose: list[SampleAddress]) -> Any:
     return "codes" if isinstance(chosen, Tensor) else [[*pair] for pair in whose]
 
 

@@ -9,14 +9,14 @@ import torch
 
 from genzoo import devices, families
 from genzoo.errors import BadInput, article
-from genzoo.evaluation.comparison import BATCH, Comparison, Entrant
+from genzoo.evaluation.comparison import BATCH, Comparison, ModelEntry
 from genzoo.evaluation.evaluate import check_asked, chosen_metrics, measured
 from genzoo.features import classifiers
 from genzoo.files import is_folder
 from genzoo.metrics.metric import Metric, ModelMetric, SampleMetric
-from genzoo.metrics.real_data import Real, Tell
+from genzoo.metrics.real_data import RealData, Tell
 from genzoo.metrics.score import Score, verdicts
-from genzoo.metrics.subjects import Drawn
+from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.checks import checked_seed
 from genzoo.models.sampler import Sampler
 from genzoo.models.samples import Images
@@ -51,7 +51,7 @@ def compare(
     checked_seed(seed)
     free = metrics is not None or features is not None
     folders, data, why = chosen(models, data, free=free)
-    real = Real(data, features, root=root, groups=groups, progress=progress)
+    real = RealData(data, features, root=root, groups=groups, progress=progress)
     loaded = [_loaded(name, f, device) for name, f in folders.items()]
     wanted = chosen_metrics(real, loaded[0], metrics)
     _check_enough(wanted, n)
@@ -84,7 +84,7 @@ def _check_enough(wanted: Sequence[Metric], n: int) -> None:
         raise BadInput(f"{most.name} takes at least {least:,} samples, got {n:,}: -n {least}")
 
 
-def _check_able(wanted: Sequence[Metric], loaded: Sequence[Drawn]) -> None:
+def _check_able(wanted: Sequence[Metric], loaded: Sequence[ModelSubject]) -> None:
     """Whether every metric can be measured of some model. Raises BadInput."""
     for metric in wanted:
         reasons = [f"{who.name}: {why}" for who in loaded if (why := _lacks(metric, who))]
@@ -92,12 +92,12 @@ def _check_able(wanted: Sequence[Metric], loaded: Sequence[Drawn]) -> None:
             raise BadInput(f"{metric.name} can be measured of none of them: {'; '.join(reasons)}")
 
 
-def _lacks(metric: Metric, who: Drawn) -> str:
+def _lacks(metric: Metric, who: ModelSubject) -> str:
     return metric.lacks(who) if isinstance(metric, ModelMetric) else ""
 
 
 def _measured(
-    who: Drawn, able: Sequence[Metric], n: int, seed: int, progress: Tell | None
+    who: ModelSubject, able: Sequence[Metric], n: int, seed: int, progress: Tell | None
 ) -> list[Score]:
     """Of images, ``n`` samples; of a model, what its metric takes, as ``evaluate`` does."""
     of_images = [metric for metric in able if isinstance(metric, SampleMetric)]
@@ -172,8 +172,8 @@ def _common(options: dict[str, dict[str, Path]], known: list[str]) -> tuple[str,
     return usable[0], f"what all of them were trained on{others}"
 
 
-def _loaded(name: str, folder: Path, device: "str | torch.device") -> Drawn:
-    who = Drawn(name, names.load(folder, device=device), folder)
+def _loaded(name: str, folder: Path, device: "str | torch.device") -> ModelSubject:
+    who = ModelSubject(name, names.load(folder, device=device), folder)
     _ = who.sampler  # says what it is where it is none
     return who
 
@@ -189,13 +189,13 @@ def _timed(models: list[Sampler]) -> list[tuple[float, ...]]:
     return [tuple(spent) for spent in seconds]
 
 
-def _entrant(who: Drawn, seed: int, seconds: tuple[float, ...]) -> Entrant:
+def _entrant(who: ModelSubject, seed: int, seconds: tuple[float, ...]) -> ModelEntry:
     folder, model = who.folder, who.sampler
     assert folder is not None
     manifest = manifests.read_manifest(folder)
     samples = model.sample(SHOWN, seed=seed)
     assert isinstance(samples, Images)
-    return Entrant(
+    return ModelEntry(
         who.name,
         manifest.family,
         manifest.data,

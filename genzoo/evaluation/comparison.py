@@ -12,7 +12,7 @@ from typing import Any, final
 
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, OperationFailed
 from genzoo.evaluation.evaluate import protocol_line
 from genzoo.files import check_free, expanded, write_whole
 from genzoo.metrics.score import Score, Verdict, differences
@@ -68,7 +68,7 @@ pre {{ overflow-x: auto; font-size: .75rem }}
 
 @final
 @dataclass(frozen=True)
-class Entrant:
+class ModelEntry:
     """A model in a comparison: what it is, its first samples, and how long 64 of them take."""
 
     name: str
@@ -100,7 +100,7 @@ class Comparison:
     n: int
     seed: int
     machine: str
-    entrants: tuple[Entrant, ...]
+    entrants: tuple[ModelEntry, ...]
     abouts: dict[str, str]
     scores: dict[str, tuple[Score | None, ...]]
     verdicts: dict[str, tuple[Verdict | None, ...]]
@@ -145,7 +145,8 @@ class Comparison:
     def save(self, folder: str | Path, *, force: bool = False) -> Path:
         """Write compare.html (all in one file), compare.png and compare.json into ``folder``.
 
-        Raises BadInput if they are there already and ``force`` is off, Failed if it cannot.
+        Raises BadInput if they are there already and ``force`` is off, OperationFailed if it
+        cannot.
         """
         folder = expanded(folder)
         check(folder, force)
@@ -157,7 +158,7 @@ class Comparison:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise Failed(f"cannot make {folder}: {error.strerror}") from error
+            raise OperationFailed(f"cannot make {folder}: {error.strerror}") from error
         for name, content in files.items():
             write_whole(folder / name, content)
         return folder
@@ -356,7 +357,7 @@ def _marked(cell: str) -> str:
     return cell
 
 
-def _figure(entrant: Entrant) -> str:
+def _figure(entrant: ModelEntry) -> str:
     scale = max(1, SHARP // max(entrant.samples.tensor.shape[-2:]))
     code = base64.b64encode(entrant.samples.png(scale=scale)).decode()
     name = html.escape(entrant.name)
@@ -365,7 +366,7 @@ def _figure(entrant: Entrant) -> str:
     return f"<figure>{picture}<figcaption>{said}; uncurated</figcaption></figure>"
 
 
-def _grid(entrant: Entrant, side: int) -> Image.Image:
+def _grid(entrant: ModelEntry, side: int) -> Image.Image:
     """Four by four samples, not wider than ``side`` pixels, each pixel of theirs a square."""
     across = GRID * max(entrant.samples.tensor.shape[-2:])
     grid = entrant.samples.grid(columns=GRID, scale=max(1, (side - 10) // across))

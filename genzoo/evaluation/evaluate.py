@@ -14,10 +14,10 @@ from genzoo.errors import BadInput, article
 from genzoo.files import is_folder
 from genzoo.metrics import registry
 from genzoo.metrics.metric import Metric, ModelMetric, SampleMetric
-from genzoo.metrics.real_data import FOLDER_OF, Real, Tell, check_finite, opened_images
+from genzoo.metrics.real_data import FOLDER_OF, RealData, Tell, check_finite, opened_images
 from genzoo.metrics.sample_metrics import Kernel
 from genzoo.metrics.score import Score
-from genzoo.metrics.subjects import Drawn, Pictures, Subject
+from genzoo.metrics.subjects import DatasetSubject, ModelSubject, Subject
 from genzoo.models.abilities import Translator
 from genzoo.models.checks import check_count, checked_seed, fresh_seed
 from genzoo.models.model import Model
@@ -97,14 +97,14 @@ def evaluate(
     samples, or all images. ``features``: as `genzoo.metrics.real_data.features` takes them.
     ``groups``: disjoint groups that feature distances are estimated on. ``limit``: training images
     that are looked at where no reference ships. ``size``, ``channels``: what the images of folders
-    are brought to. Raises BadInput, UnknownName, InvalidModel, Failed, Unreachable.
+    are brought to. Raises BadInput, UnknownName, InvalidModel, OperationFailed, NetworkError.
     """
     where, told = {"size": size, "channels": channels}, {"groups": groups, "limit": limit}
     check_asked(data=data, metrics=metrics, features=features, n=n, **told)
     seed = fresh_seed() if seed is None else checked_seed(seed)
     who = subject_of(subject, devices.device(device), where)
     against = str(data or _trained_on(who))
-    real = Real(against, features, root=root, progress=progress, **where, **told)
+    real = RealData(against, features, root=root, progress=progress, **where, **told)
     wanted = chosen_metrics(real, who, metrics)
     asked = {"data": against, "n": n, "seed": seed, "features": features, **where, **told}
     return Evaluation(
@@ -113,8 +113,8 @@ def evaluate(
         tuple(measured(who, wanted, n, seed, progress)),
         {metric.name: metric.about for metric in wanted},
         {key: value for key, value in asked.items() if value is not None},
-        devices.machine(who.model.device if isinstance(who, Drawn) else torch.device("cpu")),
-        who.folder if isinstance(who, Drawn) else None,
+        devices.machine(who.model.device if isinstance(who, ModelSubject) else torch.device("cpu")),
+        who.folder if isinstance(who, ModelSubject) else None,
     )
 
 
@@ -141,20 +141,22 @@ def check_asked(
         raise BadInput(f"metrics are names, fd,precision or a list of them; got {metrics!r:.80}")
 
 
-def chosen_metrics(real: Real, who: Subject, metrics: str | Sequence[str] | None) -> list[Metric]:
+def chosen_metrics(
+    real: RealData, who: Subject, metrics: str | Sequence[str] | None
+) -> list[Metric]:
     """The metrics that were named, or those that ``who`` can be measured by without a data set."""
     if metrics is not None:
         named = metrics.split(",") if isinstance(metrics, str) else metrics
         return registry.named([name.strip() for name in named], real)
-    if isinstance(who, Drawn) and isinstance(who.model, Translator) and "," in real.data:
+    if isinstance(who, ModelSubject) and isinstance(who.model, Translator) and "," in real.data:
         return registry.named(["translated"], real)
     if found := registry.usual(real):
         return found
-    likely = [registry.kind(name)(real) for name in ("nll", "elbo")]
+    likely = [registry.metric_class(name)(real) for name in ("nll", "elbo")]
     fitting = [
         m
         for m in likely
-        if isinstance(m, ModelMetric) and isinstance(who, Drawn) and not m.lacks(who)
+        if isinstance(m, ModelMetric) and isinstance(who, ModelSubject) and not m.lacks(who)
     ]
     if not fitting:
         _ = real.features  # says what is missing
@@ -167,12 +169,12 @@ def subject_of(
     """What a name, a folder, a model or ``images:FOLDER`` means. Raises as ``evaluate``."""
     if isinstance(subject, Model):
         name = subject.origin.model if subject.origin else type(subject).__name__
-        return Drawn(name, subject)
+        return ModelSubject(name, subject)
     if isinstance(subject, str) and subject.startswith(FOLDER_OF):
-        return Pictures(subject, opened_images(subject, "all", where))
+        return DatasetSubject(subject, opened_images(subject, "all", where))
     folder = names.find(subject)
     name = folder.name if folder.parent == names.home() else str(subject)
-    return Drawn(name, names.load(folder, device=device), folder)
+    return ModelSubject(name, names.load(folder, device=device), folder)
 
 
 def measured(
@@ -184,7 +186,7 @@ def measured(
 ) -> list[Score]:
     """The score of each metric; one pass over the samples serves all that look at them."""
     lookers = [metric for metric in wanted if isinstance(metric, SampleMetric)]
-    there = len(who.dataset) if isinstance(who, Pictures) else SAMPLES
+    there = len(who.dataset) if isinstance(who, DatasetSubject) else SAMPLES
     count = there if n is None else n
     for looker in lookers:
         check_fits(who, looker)
@@ -193,7 +195,7 @@ def measured(
             instead = f", or kd, which takes {KERNEL:,}" if least > KERNEL else ""
             raise BadInput(f"{looker.name} {got}: -n {least}{instead}")
     for metric in wanted:  # what is missing is said before anything is drawn
-        if isinstance(metric, ModelMetric) and isinstance(who, Drawn):
+        if isinstance(metric, ModelMetric) and isinstance(who, ModelSubject):
             metric.check(who)
         metric.asked(metric.conditions)
     kept = seen(who, lookers, count, seed, progress) if lookers else {}
@@ -203,7 +205,7 @@ def measured(
             found.append(metric.score(kept[metric.measure], **who.told(seed)))
             continue
         assert isinstance(metric, ModelMetric)
-        if not isinstance(who, Drawn):
+        if not isinstance(who, ModelSubject):
             raise BadInput(f"{metric.name} is of models, and {who.name} is images")
         found.append(metric.score(who, n, seed))
     return found
@@ -240,18 +242,18 @@ def _batches(who: Subject, n: int, seed: int) -> Iterator[Tensor]:
 
 def check_fits(who: Subject, metric: SampleMetric) -> None:
     """Whether the samples are of the shape that the metric's features take. Raises BadInput."""
-    if isinstance(who, Drawn):
+    if isinstance(who, ModelSubject):
         _ = who.sampler  # says what it is where it is none
     if "," in metric.real.data and not is_folder(metric.real.data):
         drawn = metric.real.data.rpartition(",")[2].strip()
-        two = f"{metric.kind} holds images against one data set, and {metric.real.data} is two"
+        two = f"{metric.id} holds images against one data set, and {metric.real.data} is two"
         raise BadInput(f"{two}: --data {drawn} takes the second")
     want = metric.real.takes
     if want is not None and tuple(who.shape) != tuple(want):
         sizes = ("x".join(map(str, shape)) for shape in (want, who.shape))
         said = "{}: {} is {}, and its samples {}".format(who.name, metric.real.data, *sizes)
         hint = f": --size {want[-1]} --channels {want[0]} bring them to it"
-        raise BadInput(said + (hint if isinstance(who, Pictures) else ""))
+        raise BadInput(said + (hint if isinstance(who, DatasetSubject) else ""))
 
 
 def versions() -> dict[str, str]:
@@ -274,6 +276,6 @@ def row(score: Score, about: str) -> list[str]:
 
 
 def _trained_on(who: Subject) -> str:
-    if found := isinstance(who, Drawn) and who.model.provenance.get("data"):
+    if found := isinstance(who, ModelSubject) and who.model.provenance.get("data"):
         return found
     raise BadInput(f"what is {who.name} to be held against? --data names a data set or a folder")

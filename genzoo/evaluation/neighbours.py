@@ -15,9 +15,9 @@ from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput
 from genzoo.evaluation.evaluate import subject_of
 from genzoo.files import expanded, write_whole
-from genzoo.metrics.real_data import Real, Tell, check_finite
+from genzoo.metrics.real_data import RealData, Tell, check_finite
 from genzoo.metrics.statistics.nearest import closest
-from genzoo.metrics.subjects import Drawn
+from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.checks import checked_seed
 from genzoo.models.model import Model
 from genzoo.models.pictures import COMPOSITE, check_sheet
@@ -110,7 +110,7 @@ class Neighbours:
         return path
 
 
-def neighbours(
+def find_neighbours(
     model: str | Path | Model,
     *,
     data: str | None = None,
@@ -129,12 +129,12 @@ def neighbours(
     Training images pass by in portions of 64 MB. Raises BadInput, and as ``load``.
     """
     who = subject_of(model, device, {"size": size, "channels": channels})
-    if not isinstance(who, Drawn):
+    if not isinstance(who, ModelSubject):
         raise BadInput(f"{who.name} is images, and a model is needed to draw samples")
     against = data or who.model.provenance.get("data")
     if not against:
         raise BadInput(f"what was {who.name} trained on? --data names a data set or a folder")
-    real = Real(str(against), root=root, size=size, channels=channels, progress=progress)
+    real = RealData(str(against), root=root, size=size, channels=channels, progress=progress)
     train = real.open("train")
     if train.shape != tuple(who.sampler.shape):
         own, other = ("x".join(map(str, s)) for s in (who.sampler.shape, train.shape))
@@ -156,7 +156,7 @@ def _pixels(x: Tensor) -> np.ndarray:
 
 
 def _near(
-    by: str, measure: Callable[[Tensor], np.ndarray], samples: Images, real: Real, k: int
+    by: str, measure: Callable[[Tensor], np.ndarray], samples: Images, real: RealData, k: int
 ) -> Near:
     train, mine = real.open("train"), measure(samples.tensor.cpu())
     check_finite(mine, f"{by} of the samples")

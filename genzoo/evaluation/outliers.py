@@ -18,7 +18,7 @@ from genzoo.errors import BadInput
 from genzoo.evaluation.evaluate import subject_of
 from genzoo.metrics.real_data import Tell, opened_images, some_of
 from genzoo.metrics.statistics.ranks import auroc
-from genzoo.metrics.subjects import Drawn
+from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Density
 from genzoo.models.checks import checked_seed
 from genzoo.models.model import Model
@@ -54,7 +54,7 @@ class Outliers:
         return {**told, **found, "protocol": self.protocol}
 
 
-def outliers(
+def find_outliers(
     model: str | Path | Model,
     *,
     against: str,
@@ -75,7 +75,7 @@ def outliers(
     as ``load``.
     """
     who = subject_of(model, device, {"size": size, "channels": channels})
-    if not (isinstance(who, Drawn) and isinstance(who.model, Density)):
+    if not (isinstance(who, ModelSubject) and isinstance(who.model, Density)):
         raise BadInput(f"{who.name} gives no likelihood; {projection.able(Density)}")
     own = data or who.model.provenance.get("data")
     if not own:
@@ -94,7 +94,7 @@ def _protocol(model: Density, sets: list[DataSet], n: int, seed: int) -> dict[st
     hashes = {f"{name}_sha256": s.sha256 for name, s in zip(("data", "against"), sets, strict=True)}
     return {
         "images": f"{n:,} of each test split",
-        "likelihood": model.kind,
+        "likelihood": model.likelihood_kind,
         "levels": model.levels or "the continuum",
         "classes": getattr(model, "num_classes", 0),
         "seed": seed,
@@ -102,7 +102,9 @@ def _protocol(model: Density, sets: list[DataSet], n: int, seed: int) -> dict[st
     }
 
 
-def _scored(who: Drawn, test: DataSet, n: int, seed: int, progress: Tell | None) -> np.ndarray:
+def _scored(
+    who: ModelSubject, test: DataSet, n: int, seed: int, progress: Tell | None
+) -> np.ndarray:
     model = who.model
     assert isinstance(model, Density)
     if tuple(model.shape) != test.shape:

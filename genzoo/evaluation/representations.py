@@ -14,7 +14,7 @@ from genzoo.errors import BadInput
 from genzoo.files import check_new, write_whole
 from genzoo.metrics.probe_metrics import seer
 from genzoo.metrics.statistics import linear_probe
-from genzoo.metrics.subjects import Drawn
+from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Encoder
 from genzoo.models.model import Model
 from genzoo.models.samples import Samples
@@ -50,20 +50,22 @@ def seen_by(model: str | Path | Model, device: "str | torch.device" = "auto") ->
     return tuple(_subject(model, device).model.shape)
 
 
-def _subject(model: str | Path | Model, device: "str | torch.device") -> Drawn:
+def _subject(model: str | Path | Model, device: "str | torch.device") -> ModelSubject:
     if isinstance(model, Model):
         name = model.origin.model if model.origin else type(model).__name__
-        return Drawn(name, model)
+        return ModelSubject(name, model)
     loaded, folder = model_names.load(model, device=device), model_names.find(model)
-    return Drawn(str(model), loaded, projection.with_discriminator(model, folder))
+    return ModelSubject(str(model), loaded, projection.with_discriminator(model, folder))
 
 
-def _sees(who: Drawn) -> linear_probe.Features:
+def _sees(who: ModelSubject) -> linear_probe.Features:
     if not isinstance(who.model, Encoder):
         try:
             who.discriminator()
         except BadInput as error:
-            trained = {n for n in model_names.names() if _judged(n)} | {*model_names.able(Encoder)}
+            trained = {n for n in model_names.model_names() if _judged(n)} | {
+                *model_names.able(Encoder)
+            }
             who_does = f"{', '.join(sorted(trained))} do"
             raise BadInput(f"{error}, and it encodes nothing; {who_does}") from None
     return seer(who)

@@ -19,9 +19,9 @@ from genzoo.errors import BadInput
 from genzoo.evaluation.comparison import BAD, GOALS, GOOD, INK, MARGIN, PALE, PAPER, SMALL
 from genzoo.evaluation.evaluate import chosen_metrics, measured, subject_of
 from genzoo.files import expanded, write_whole
-from genzoo.metrics.real_data import Real, Tell
+from genzoo.metrics.real_data import RealData, Tell
 from genzoo.metrics.score import Score
-from genzoo.metrics.subjects import Drawn
+from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.checks import checked_seed
 from genzoo.models.model import Model
 from genzoo.text import columns
@@ -93,16 +93,16 @@ def truncate(
     """
     check(values)
     who = subject_of(subject, device, {})
-    if not isinstance(who, Drawn):
+    if not isinstance(who, ModelSubject):
         raise BadInput(f"{who.name} is images: a truncation is of a model's codes")
     walks.latent(who.model)
     against = data or who.model.provenance.get("data") or None
     if against is None:
         raise BadInput(f"what is {who.name} to be held against? --data names a data set")
-    wanted = chosen_metrics(Real(against, features, root=root), who, metrics)
+    wanted = chosen_metrics(RealData(against, features, root=root), who, metrics)
     found = []
     for value in values:
-        cut = Drawn(f"{who.name} at {_told(value)}", who.model, who.folder, value)
+        cut = ModelSubject(f"{who.name} at {_told(value)}", who.model, who.folder, value)
         found.append(measured(cut, wanted, n, checked_seed(seed), progress))
     scores = {one[0].metric: tuple(one) for one in zip(*found, strict=True)}
     machine = devices.machine(who.model.device)

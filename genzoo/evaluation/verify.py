@@ -9,7 +9,14 @@ from typing import Annotated, Any, Literal, final
 import torch
 from pydantic import Field
 
-from genzoo.errors import Failed, GenzooError, InvalidModel, NotAtHand, Unreachable, article
+from genzoo.errors import (
+    DataMissing,
+    GenzooError,
+    InvalidModel,
+    NetworkError,
+    OperationFailed,
+    article,
+)
 from genzoo.evaluation.evaluate import evaluate
 from genzoo.files import expanded, home
 from genzoo.metrics.real_data import Tell
@@ -103,7 +110,7 @@ def _again(
             return Check(name, "skipped", kept, why=f"a card may not choose what is run: {hint}")
         told, place = asked.model_dump(exclude_none=True), _at_hand(root)
         (now,) = evaluate(folder, **told, root=place, device=device, progress=progress).scores
-    except (NotAtHand, Unreachable, Failed) as error:
+    except (DataMissing, NetworkError, OperationFailed) as error:
         return Check(name, "skipped", kept, tolerance=tolerance, why=str(error))
     except GenzooError as error:
         return Check(name, "differs", kept, tolerance=tolerance, why=str(error))

@@ -80,7 +80,7 @@ def facts(data: "DataSet") -> dict[str, Any]:
     }
     if len(data.shape) == 3:
         found |= {"channels": data.shape[0], "size": data.shape[1], "levels": data.levels}
-    if data.other is not None:
+    if data.second_domain is not None:
         found["domains"] = data.domains
     return found
 
@@ -94,7 +94,7 @@ class Hooks:
 
     @hookspec(firstresult=True)
     def genzoo_metric(self, name: str) -> Any:
-        """The metric of the entry point ``name``: a `genzoo.metrics.scores.Metric`, as a class."""
+        """The metric of the entry point ``name``: a `genzoo.metrics.Metric`, as a class."""
 
     @hookspec(firstresult=True)
     def genzoo_dataset(self, name: str) -> Any:

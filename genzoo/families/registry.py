@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 import pluggy
 
-from genzoo.errors import Failed, UnknownName, article, unknown
+from genzoo.errors import OperationFailed, UnknownName, article, unknown
 from genzoo.families.family import API, Family, Hooks
 from genzoo.text import printable
 from genzoo.version import VERSION
@@ -66,7 +66,7 @@ def known(name: str) -> bool:
 def get(name: str) -> Family:
     """The family ``name``: imports its plugin, and no other.
 
-    Raises UnknownName; Failed where the plugin is broken or two have the name.
+    Raises UnknownName; OperationFailed where the plugin is broken or two have the name.
     """
     return load("family", name, "a genzoo.Family", lambda found: isinstance(found, Family))
 
@@ -80,10 +80,12 @@ def load(kind: str, name: str, wanted: str, fits: Callable[[Any], bool]) -> Any:
     if not fits(found):
         got = f"{found!r:.80}" if isinstance(found, type) else f"{article(found)}"
         got = "nothing" if found is None else got
-        raise Failed(f"{owner} is broken: genzoo_{kind} must return {wanted}, got {got}")
+        raise OperationFailed(f"{owner} is broken: genzoo_{kind} must return {wanted}, got {got}")
     if (api := getattr(found, "api", API)) != API:
         newer = "upgrade genzoo" if type(api) is int and api > API else "upgrade the plugin"
-        raise Failed(f"{owner} is broken: it speaks plugin API {api}, this is {API}: {newer}")
+        raise OperationFailed(
+            f"{owner} is broken: it speaks plugin API {api}, this is {API}: {newer}"
+        )
     return found
 
 
@@ -102,7 +104,7 @@ def installed_as(name: str) -> tuple[str, str]:
 
 
 @final
-class Conflict(Failed):
+class Conflict(OperationFailed):
     """Two distributions offer the same name."""
 
 
@@ -127,7 +129,9 @@ def _load(kind: str, name: str) -> tuple[str, Any]:
     if not found:
         raise _missing(kind, name)
     if not (found := [e for e in found if not {name, _package(e)} & disabled()]):
-        raise Failed(f"the {CALLED[kind]} {name!r} is disabled: GENZOO_DISABLE_PLUGINS names it")
+        raise OperationFailed(
+            f"the {CALLED[kind]} {name!r} is disabled: GENZOO_DISABLE_PLUGINS names it"
+        )
     if len(found) > 1:
         owners = " and ".join(f"{_package(e)} ({e.value})" for e in found)
         raise Conflict(
@@ -162,7 +166,9 @@ def _hand_over(kind: str, entry: "EntryPoint") -> tuple[str, Any]:
     except (Exception, SystemExit) as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())
         reason = _excluded(entry) or said[:300]
-        raise Failed(f"{owner} is broken: {reason}. See genzoo plugins --verbose") from error
+        raise OperationFailed(
+            f"{owner} is broken: {reason}. See genzoo plugins --verbose"
+        ) from error
     return owner, handed
 
 

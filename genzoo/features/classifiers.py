@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genzoo.errors import BadInput, Failed, article
+from genzoo.errors import BadInput, OperationFailed, article
 from genzoo.models.inference import folded
 
 WIDTH = 128  # of the small classifiers' features
@@ -129,7 +129,7 @@ class Channels(Features):
 
 
 @final
-class Given(Features):
+class CustomFeatures(Features):
     """A network of the user's own, as ``module:object`` names it: their code, at their request.
 
     The object is a module or a function of images, or a class that makes one without arguments.
@@ -152,13 +152,17 @@ class Given(Features):
             seen = self.network(x)
         except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-            raise Failed(f"{self._path} failed on images {tuple(x.shape)}: {why}") from error
+            raise OperationFailed(
+                f"{self._path} failed on images {tuple(x.shape)}: {why}"
+            ) from error
         fits = isinstance(seen, Tensor) and not seen.is_complex()
         if not fits or seen.ndim != 2 or len(seen) != len(x):
             got = type(seen).__name__
             if isinstance(seen, Tensor):
                 got = f"{tuple(seen.shape)} of {str(seen.dtype).removeprefix('torch.')}"
-            raise Failed(f"{self._path} must give a tensor ({len(x)}, d) of features, gave {got}")
+            raise OperationFailed(
+                f"{self._path} must give a tensor ({len(x)}, d) of features, gave {got}"
+            )
         return seen.float().cpu().numpy()
 
     def logits(self, features: np.ndarray) -> np.ndarray:

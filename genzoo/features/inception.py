@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from genzoo.errors import BadInput, Failed, Unreachable
+from genzoo.errors import BadInput, NetworkError, OperationFailed
 from genzoo.features.classifiers import Features
 from genzoo.files import expanded
 from genzoo.models.inference import channels_last
@@ -43,8 +43,9 @@ class Inception(Features):
     """Features of images as FID, KID, precision and recall take them, and the Inception score.
 
     ``path``: the weights, .pth or .safetensors; else the file that $GENZOO_INCEPTION names; else
-    what torch hub keeps, once downloaded. ``sha256``: of that file. Raises BadInput, Failed where
-    torch-fidelity is missing, Unreachable.
+    what torch hub keeps, once downloaded. ``sha256``: of that file. Raises BadInput,
+    OperationFailed where
+    torch-fidelity is missing, NetworkError.
     """
 
     name, about, shape, outputs = "inception", "Inception of the original FID", None, 1008
@@ -54,7 +55,9 @@ class Inception(Features):
         try:
             from torch_fidelity import feature_extractor_inceptionv3 as fidelity
         except ImportError:
-            raise Failed('Inception needs torch-fidelity: pip install "genzoo[metrics]"') from None
+            raise OperationFailed(
+                'Inception needs torch-fidelity: pip install "genzoo[metrics]"'
+            ) from None
         file = _file(path, fidelity.URL_INCEPTION_V3)
         content = _content(file)
         self.sha256 = hashlib.sha256(content).hexdigest()
@@ -137,7 +140,7 @@ def _file(path: str | Path | None, url: str) -> Path:
             torch.hub.download_url_to_file(url, str(file), progress=sys.stderr.isatty())
         except (OSError, HTTPException) as error:
             todo = f"put {file.name} into {folder}, or say where it is by {VARIABLE}"
-            raise Unreachable(f"{url} did not come ({error}): {todo}") from None
+            raise NetworkError(f"{url} did not come ({error}): {todo}") from None
     return file
 
 

@@ -5,10 +5,10 @@ from genzoo import lazy
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "score": ("Score", "Found", "verdict"),
+        "score": ("Score", "Estimates", "verdict"),
         "metric": ("Metric", "ModelMetric", "SampleMetric"),
         "registry": ("names",),
-        "real_data": ("Real",),
-        "subjects": ("Drawn",),
+        "real_data": ("RealData",),
+        "subjects": ("ModelSubject",),
     },
 )

@@ -13,9 +13,9 @@ from genzoo.errors import BadInput, article
 from genzoo.features.classifiers import Small
 from genzoo.metrics.metric import ModelMetric, SampleMetric
 from genzoo.metrics.real_data import rows_of, some_of
-from genzoo.metrics.score import Found
+from genzoo.metrics.score import Estimates
 from genzoo.metrics.statistics import distances, ranks
-from genzoo.metrics.subjects import Drawn
+from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Translator
 from genzoo.models.sampler import Sampler
 
@@ -41,10 +41,10 @@ class Nearness(SampleMetric):
     @property
     @final
     def name(self) -> str:
-        return f"{self.kind}-{self.real.data}"
+        return f"{self.id}-{self.real.data}"
 
     @final
-    def judged(self, measured: np.ndarray) -> Found:
+    def judged(self, measured: np.ndarray) -> Estimates:
         known = self._known
         flat = measured.reshape(len(measured), -1)[:NEAREST]
         apart = distances.nearest(flat, known.train)
@@ -56,7 +56,7 @@ class Nearness(SampleMetric):
         half = np.median(known.held)
         parts = np.array([np.median(block) / half for block in np.array_split(apart, BLOCKS)])
         told = {"samples looked at": len(flat), "held-out images": len(known.held)}
-        return Found(parts, told, details)
+        return Estimates(parts, told, details)
 
     @final
     def floor(self, n: int) -> float | None:
@@ -82,7 +82,7 @@ class Nearness(SampleMetric):
 class Memorised(Nearness):
     """By the features of the data's classifier."""
 
-    kind = "memorised"
+    id = "memorised"
     about = "distance to the nearest training image, that of held-out images = 1, in features"
 
     @property
@@ -98,7 +98,7 @@ class Memorised(Nearness):
 class MemorisedPixels(Nearness):
     """By the pixels themselves."""
 
-    kind = "copied"
+    id = "copied"
     about = "distance to the nearest training image, that of held-out images = 1, in pixels"
 
     @property
@@ -119,14 +119,14 @@ class Classed(ModelMetric):
     @property
     @final
     def name(self) -> str:
-        return f"{self.kind}-{self.real.features_name}"
+        return f"{self.id}-{self.real.features_name}"
 
     @final
     def conditions(self) -> dict[str, Any]:
         return self.real.conditions()
 
     @final
-    def lacks(self, subject: Drawn) -> str:
+    def lacks(self, subject: ModelSubject) -> str:
         model, classes = subject.model, self.real.features.outputs
         have = getattr(model, "num_classes", 0)
         if not isinstance(model, Sampler) or not have:
@@ -136,7 +136,9 @@ class Classed(ModelMetric):
         return ""
 
     @final
-    def seen(self, subject: Drawn, n: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def seen(
+        self, subject: ModelSubject, n: int | None, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Features of samples ``(n, d)``, and the class that was asked for ``(n,)``, in turn."""
         model, count = subject.model, n or LABELLED
         assert isinstance(model, Sampler)
@@ -152,14 +154,14 @@ class LabelAccuracy(Classed):
     for each class gets 100 %: see ``variety`` beside it.
     """
 
-    kind, goal, unit = "labels", "higher", " %"
+    id, goal, unit = "labels", "higher", " %"
     about = "share of samples that the classifier takes for the class that was asked for"
 
-    def found(self, subject: Drawn, n: int | None, seed: int) -> Found:
+    def found(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
         features, asked = self.seen(subject, n, seed)
         right = self.real.features.logits(features).argmax(1) == asked
         told = {"samples": len(asked), "seed": seed, "classes": "in turn"}
-        return Found(100.0 * right, told)
+        return Estimates(100.0 * right, told)
 
     def floor(self) -> float | None:
         facts = getattr(self.real.features, "facts", {})
@@ -170,17 +172,17 @@ class LabelAccuracy(Classed):
 class Variety(Classed):
     """The mean distance of two samples of a class, in features, as a share of two test images'."""
 
-    kind, goal = "variety", "one"
+    id, goal = "variety", "one"
     about = "distance of two samples of a class, that of two real images of a class = 1"
 
-    def found(self, subject: Drawn, n: int | None, seed: int) -> Found:
+    def found(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
         features, asked = self.seen(subject, n, seed)
         test = self.real.reference.test
         if not len(test):
             raise BadInput(f"{self.real.data} has no test split to compare with")
         real = _apart(test, self.real.features.logits(test).argmax(1))
         told = {"samples": len(asked), "seed": seed, "classes": "in turn"}
-        return Found(_apart(features, asked) / real.mean(), told)
+        return Estimates(_apart(features, asked) / real.mean(), told)
 
     def floor(self) -> float | None:
         return 1.0
@@ -200,26 +202,26 @@ class Translated(ModelMetric):
     (``celeba:Black_Hair,celeba:Blond_Hair``).
     """
 
-    kind, goal, unit = "translated", "higher", " %"
+    id, goal, unit = "translated", "higher", " %"
     about = (
         "share of held-out pictures that the classifier takes for the other domain's, translated"
     )
 
     @property
     def name(self) -> str:
-        return f"{self.kind}-{self.real.features_name}"
+        return f"{self.id}-{self.real.features_name}"
 
     def conditions(self) -> dict[str, Any]:
         seen_by = self.real.features
         told = {"features": seen_by.about, "features_sha256": seen_by.sha256}
         return {"data": self.real.data, **told}
 
-    def lacks(self, subject: Drawn) -> str:
+    def lacks(self, subject: ModelSubject) -> str:
         if not isinstance(subject.model, Translator):
             return f"{article(subject.model)} does not translate"
         return "" if "," in self.real.data else "--data names the two domains, A,B"
 
-    def found(self, subject: Drawn, n: int | None, seed: int) -> Found:
+    def found(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
         model, held = subject.model, self._held(0)
         assert isinstance(model, Translator)
         before, after = [], []
@@ -230,7 +232,7 @@ class Translated(ModelMetric):
         share = round(100 * float(np.concatenate(before).mean()), 2)
         told = {"pictures": f"{sum(map(len, after)):,} of the test split", "seed": seed}
         told["data_sha256"] = held.sha256
-        return Found(100.0 * np.concatenate(after), told, {"before translation": share})
+        return Estimates(100.0 * np.concatenate(after), told, {"before translation": share})
 
     def floor(self) -> float:
         second = self._held(1)
@@ -243,7 +245,7 @@ class Translated(ModelMetric):
     def _taken(self, x: Tensor) -> np.ndarray:  # (n, C, H, W) -> (n,), for the second domain's?
         seen_by = self.real.features
         if not isinstance(seen_by, Small):
-            raise BadInput(f"{self.kind} takes a classifier of the data, not {seen_by.about}")
+            raise BadInput(f"{self.id} takes a classifier of the data, not {seen_by.about}")
         found, place = seen_by.outcomes(seen_by(x)), self._place
         return found.argmax(1) == place if seen_by.outputs else found[:, place] > 0
 

@@ -14,9 +14,9 @@ from genzoo.editing import inpainting, projection
 from genzoo.errors import BadInput, article
 from genzoo.metrics.metric import ModelMetric
 from genzoo.metrics.real_data import some_of
-from genzoo.metrics.score import Found
+from genzoo.metrics.score import Estimates
 from genzoo.metrics.statistics import similarity
-from genzoo.metrics.subjects import Drawn
+from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Completer
 from genzoo.models.sampler import Latent, Sampler
 
@@ -33,7 +33,7 @@ class _Filled(NamedTuple):
 
 
 # Both metrics look at the same pictures: by model, and then by what was asked.
-_filled: weakref.WeakKeyDictionary[Drawn, dict[tuple[str, int, int], _Filled]] = (
+_filled: weakref.WeakKeyDictionary[ModelSubject, dict[tuple[str, int, int], _Filled]] = (
     weakref.WeakKeyDictionary()
 )
 
@@ -50,7 +50,7 @@ class Inpainted(ModelMetric):
     @property
     @final
     def name(self) -> str:
-        return f"{self.kind}-{self.real.data}"
+        return f"{self.id}-{self.real.data}"
 
     @final
     def conditions(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class Inpainted(ModelMetric):
         return {"data": self.real.data, "mask": MASK, "codes by": codes}
 
     @final
-    def lacks(self, subject: Drawn) -> str:
+    def lacks(self, subject: ModelSubject) -> str:
         model = subject.model
         if not isinstance(model, Completer | Latent) or not model.is_images:
             return f"{article(model)} does not fill in pictures"
@@ -71,25 +71,25 @@ class Inpainted(ModelMetric):
         return ""
 
     @final
-    def found(self, subject: Drawn, n: int | None, seed: int) -> Found:
+    def found(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
         count, test = n or IMAGES, self.real.open("test")
         filled = self._filled(subject, count, seed)
         told = {"images": f"{count:,} of the test split", "data_sha256": test.sha256, "seed": seed}
         by = "drawing it given the rest" if filled.exact else "projection"
-        return Found(self.likeness(filled).numpy(), told, {"by": by})
+        return Estimates(self.likeness(filled).numpy(), told, {"by": by})
 
     @final
     def floor(self) -> None:
         return None
 
-    def _filled(self, subject: Drawn, count: int, seed: int) -> _Filled:
+    def _filled(self, subject: ModelSubject, count: int, seed: int) -> _Filled:
         test, kept = self.real.open("test"), _filled.setdefault(subject, {})
         key = (test.sha256, count, seed)
         if key not in kept:
             kept[key] = self._fill(subject, some_of(test, count, seed), seed)
         return kept[key]
 
-    def _fill(self, subject: Drawn, rows: Any, seed: int) -> _Filled:
+    def _fill(self, subject: ModelSubject, rows: Any, seed: int) -> _Filled:
         test, model = self.real.open("test"), subject.model
         assert isinstance(model, Sampler)
         truth = test.batch(rows)
@@ -112,10 +112,10 @@ class Inpainted(ModelMetric):
 
 
 @final
-class Ratio(Inpainted):
+class InpaintingPSNR(Inpainted):
     """The peak signal-to-noise ratio inside the mask, of images in 256 levels."""
 
-    kind, unit = "inpainting-psnr", " dB"
+    id, unit = "inpainting-psnr", " dB"
     about = "peak signal-to-noise ratio of the middle of held-out images, filled in"
 
     def likeness(self, filled: _Filled) -> Tensor:
@@ -123,14 +123,14 @@ class Ratio(Inpainted):
 
 
 @final
-class Structure(Inpainted):
+class InpaintingSSIM(Inpainted):
     """The structural similarity of the windows centred inside the mask."""
 
-    kind = "inpainting-ssim"
+    id = "inpainting-ssim"
     about = "structural similarity (SSIM) of the middle of held-out images, filled in"
 
     def likeness(self, filled: _Filled) -> Tensor:
         return similarity.ssim(filled.made, filled.truth, filled.unknown)
 
 
-KINDS = (Ratio, Structure)
+KINDS = (InpaintingPSNR, InpaintingSSIM)

@@ -14,9 +14,9 @@ from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput, article
 from genzoo.metrics.metric import ModelMetric
 from genzoo.metrics.real_data import rows_of, some_of
-from genzoo.metrics.score import Found
+from genzoo.metrics.score import Estimates
 from genzoo.metrics.statistics import parzen
-from genzoo.metrics.subjects import Drawn
+from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Density
 from genzoo.models.sampler import Sampler
 
@@ -26,17 +26,17 @@ PARZEN, HELD = 10_000, 1000
 BATCH = 250
 
 
-def _density(subject: Drawn, kind: str) -> str:
+def _density(subject: ModelSubject, kind: str) -> str:
     """Why ``subject`` is no density of this kind, "" if it is."""
     if not isinstance(subject.model, Density):
         return f"{article(subject.model)} gives no likelihood; parzen estimates one"
-    if subject.model.kind != kind:
-        other = "elbo or iwae" if subject.model.kind == "bound" else "nll"
-        return f"its likelihood is of the kind {subject.model.kind}, which {other} takes"
+    if subject.model.likelihood_kind != kind:
+        other = "elbo or iwae" if subject.model.likelihood_kind == "bound" else "nll"
+        return f"its likelihood is of the kind {subject.model.likelihood_kind}, which {other} takes"
     return ""
 
 
-def _scored(metric: "Likelihood", subject: Drawn, n: int | None, seed: int) -> Found:
+def _scored(metric: "Likelihood", subject: ModelSubject, n: int | None, seed: int) -> Estimates:
     """Each image an own part."""
     model, test = subject.model, metric.real.open("test")
     _, bound, samples = metric.way
@@ -58,7 +58,9 @@ def _scored(metric: "Likelihood", subject: Drawn, n: int | None, seed: int) -> F
     all_nats = np.concatenate(found)
     bits = model.levels == 256
     told = {
-        "likelihood": model.kind if model.levels else f"{model.kind} (a density, or as if one)",
+        "likelihood": model.likelihood_kind
+        if model.levels
+        else f"{model.likelihood_kind} (a density, or as if one)",
         "levels": model.levels or "the continuum",
         "unit": "bits a value" if bits else "nats an image",
         "images": f"{len(rows):,} of the test split",
@@ -66,7 +68,7 @@ def _scored(metric: "Likelihood", subject: Drawn, n: int | None, seed: int) -> F
         "told the class": bool(classes),
         "seed": seed,
     }
-    return Found(all_nats / (np.prod(test.shape) * np.log(2)) if bits else all_nats, told)
+    return Estimates(all_nats / (np.prod(test.shape) * np.log(2)) if bits else all_nats, told)
 
 
 def _on_levels(x: Tensor, levels: int | None) -> Tensor:
@@ -86,18 +88,18 @@ class Likelihood(ModelMetric):
     @property
     @final
     def name(self) -> str:
-        return f"{self.kind}-{self.real.data}"
+        return f"{self.id}-{self.real.data}"
 
     @final
     def conditions(self) -> dict[str, Any]:
         return {"data": self.real.data, "importance samples": self.way[2]}
 
     @final
-    def lacks(self, subject: Drawn) -> str:
+    def lacks(self, subject: ModelSubject) -> str:
         return _density(subject, self.way[0])
 
     @final
-    def found(self, subject: Drawn, n: int | None, seed: int) -> Found:
+    def found(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
         return _scored(self, subject, n, seed)
 
     @final
@@ -109,7 +111,7 @@ class Likelihood(ModelMetric):
 class NegativeLogLikelihood(Likelihood):
     """Exactly: nats an image, or bits a value where pixels have 256 levels."""
 
-    kind, way = "nll", ("exact", "elbo", 1)
+    id, way = "nll", ("exact", "elbo", 1)
     about = "exact negative log-likelihood of the test images"
 
 
@@ -117,7 +119,7 @@ class NegativeLogLikelihood(Likelihood):
 class EvidenceLowerBound(Likelihood):
     """The bound with one code an image (Kingma & Welling 2014, equation 2)."""
 
-    kind, way = "elbo", ("bound", "elbo", 1)
+    id, way = "elbo", ("bound", "elbo", 1)
     about = "bound on the negative log-likelihood of the test images, one code an image"
 
 
@@ -127,7 +129,7 @@ class ImportanceBound(Likelihood):
     only numbers of as many compare.
     """
 
-    kind, way = "iwae", ("bound", "importance", WEIGHTS)
+    id, way = "iwae", ("bound", "importance", WEIGHTS)
     about = f"importance-weighted bound on the negative log-likelihood, {WEIGHTS} codes an image"
 
 
@@ -139,25 +141,25 @@ class Parzen(ModelMetric):
     k-means more. It is here because the papers' tables are.
     """
 
-    kind, goal, unit = "parzen", "higher", " nats"
+    id, goal, unit = "parzen", "higher", " nats"
     about = (
         "Parzen-window estimate of the log-likelihood of the test images: for the papers' tables"
     )
 
     @property
     def name(self) -> str:
-        return f"{self.kind}-{self.real.data}"
+        return f"{self.id}-{self.real.data}"
 
     def conditions(self) -> dict[str, Any]:
         return {"data": self.real.data, "likelihood": "estimate"}
 
-    def lacks(self, subject: Drawn) -> str:
+    def lacks(self, subject: ModelSubject) -> str:
         model = subject.model
         if isinstance(model, Sampler) and model.is_images:
             return ""
         return f"{article(model)} draws no images"
 
-    def found(self, subject: Drawn, n: int | None, seed: int) -> Found:
+    def found(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
         count = n or PARZEN
         samples = torch.cat(list(subject.stream(count, seed))).flatten(1).double().numpy()
         return self._of(samples, {**subject.told(seed), "samples": count})
@@ -170,7 +172,7 @@ class Parzen(ModelMetric):
             return None
         return float(self._of(_flat(train, rows), {}).parts.mean())
 
-    def _of(self, samples: np.ndarray, told: dict[str, Any]) -> Found:
+    def _of(self, samples: np.ndarray, told: dict[str, Any]) -> Estimates:
         train, test = self.real.open("train"), self.real.open("test")
         held = _flat(train, np.random.RandomState(1).permutation(len(train))[:HELD])
         if held.shape[1] != samples.shape[1]:
@@ -183,7 +185,7 @@ class Parzen(ModelMetric):
         chosen = f"of 10 from 0.1 to 1, on {HELD:,} training images"
         details = {"sigma": round(sigma, 4), "standard error": round(error, 3)}
         details |= {"sigma is at the grid's end": True} if at_end else {}
-        return Found(nats, {**told, "sigma": chosen}, details)
+        return Estimates(nats, {**told, "sigma": chosen}, details)
 
 
 def _flat(dataset: DataSet, rows: np.ndarray) -> np.ndarray:  # -> (n, d) float64

@@ -4,16 +4,16 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from numbers import Real as Number
+from numbers import Real
 from typing import Any, ClassVar, TypeVar, final, get_args
 
 import numpy as np
 from torch import Tensor
 
-from genzoo.errors import BadInput, Failed, GenzooError, article
-from genzoo.metrics.real_data import Real
-from genzoo.metrics.score import Found, Goal, Score, interval
-from genzoo.metrics.subjects import Drawn
+from genzoo.errors import BadInput, GenzooError, OperationFailed, article
+from genzoo.metrics.real_data import RealData
+from genzoo.metrics.score import Estimates, Goal, Score, interval
+from genzoo.metrics.subjects import ModelSubject
 
 T = TypeVar("T")
 
@@ -26,14 +26,14 @@ class Metric(ABC):
     `SampleMetric` or `ModelMetric`; it is made with the real data that it holds models against.
     """
 
-    kind: ClassVar[str]
+    id: ClassVar[str]
     goal: ClassVar[Goal]
     about: ClassVar[str]
     unit: str = ""
     # What no value can lie beyond: an interval is cut off there.
     span: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 
-    def __init__(self, real: Real):
+    def __init__(self, real: RealData):
         self.real = real
 
     @property
@@ -55,10 +55,10 @@ class Metric(ABC):
         except Exception as error:
             why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             where = getattr(method, "__name__", "measure")
-            raise Failed(f"the metric {self.name} broke down in {where}: {why}") from error
+            raise OperationFailed(f"the metric {self.name} broke down in {where}: {why}") from error
 
     @final
-    def scored(self, found: Found, floor: float | None, **told: Any) -> Score:
+    def scored(self, found: Estimates, floor: float | None, **told: Any) -> Score:
         """The score of what was found; ``told`` goes into its protocol."""
         self._check_found(found, floor)
         parts = np.asarray(found.parts, dtype=np.float64)
@@ -67,7 +67,9 @@ class Metric(ABC):
         own, kept = self.asked(self.conditions), {**told, "parts": len(parts)}
         self._check_told({"conditions": own, "told": found.told, "details": found.details})
         if twice := kept.keys() & {*own, *found.told}:
-            raise Failed(f"the metric {self.name} says what is not its to say: {', '.join(twice)}")
+            raise OperationFailed(
+                f"the metric {self.name} says what is not its to say: {', '.join(twice)}"
+            )
         protocol = {**kept, **found.told, **own}
         return Score(
             self.name,
@@ -86,16 +88,22 @@ class Metric(ABC):
         return max(low, between[0]), min(high, between[1])
 
     def _check_found(self, found: Any, floor: Any) -> None:
-        parts = np.asarray(found.parts) if isinstance(found, Found) else np.array(None)
+        parts = np.asarray(found.parts) if isinstance(found, Estimates) else np.array(None)
         if parts.ndim != 1 or not len(parts) or parts.dtype.kind not in "fiub":
             got = f"got {found!r:.80}"
-            raise Failed(f"the metric {self.name} must find parts (k,), at least one, {got}")
-        number = isinstance(floor, Number) and not isinstance(floor, bool)
+            raise OperationFailed(
+                f"the metric {self.name} must find parts (k,), at least one, {got}"
+            )
+        number = isinstance(floor, Real) and not isinstance(floor, bool)
         if floor is not None and not (number and math.isfinite(floor)):
-            raise Failed(f"the floor of {self.name} must be a finite number or None, got {floor!r}")
+            raise OperationFailed(
+                f"the floor of {self.name} must be a finite number or None, got {floor!r}"
+            )
         if self.goal not in get_args(Goal):
             goals = ", ".join(get_args(Goal))
-            raise Failed(f"the goal of {self.name} must be one of {goals}, got {self.goal!r:.40}")
+            raise OperationFailed(
+                f"the goal of {self.name} must be one of {goals}, got {self.goal!r:.40}"
+            )
 
     def _check_told(self, told: dict[str, Any]) -> None:
         """Whether a card can hold it."""
@@ -106,7 +114,7 @@ class Metric(ABC):
                 fits = False
             if not fits:
                 got = f"must be a dict of what JSON can hold, got {values!r:.80}"
-                raise Failed(f"the metric {self.name}: {what} {got}")
+                raise OperationFailed(f"the metric {self.name}: {what} {got}")
 
 
 class SampleMetric(Metric):
@@ -126,7 +134,7 @@ class SampleMetric(Metric):
         """
 
     @abstractmethod
-    def judged(self, measured: np.ndarray) -> Found:
+    def judged(self, measured: np.ndarray) -> Estimates:
         """How many parts there are, and which samples make a part, depends on n alone."""
 
     @abstractmethod
@@ -135,10 +143,10 @@ class SampleMetric(Metric):
 
     @final
     def at_least(self) -> int:
-        """``least``, checked. Raises Failed."""
+        """``least``, checked. Raises OperationFailed."""
         least = self.asked(lambda: self.least)
         if not isinstance(least, int):
-            raise Failed(f"least of {self.name} must be a whole number, got {least!r:.40}")
+            raise OperationFailed(f"least of {self.name} must be a whole number, got {least!r:.40}")
         return least
 
     @final
@@ -159,12 +167,15 @@ class SampleMetric(Metric):
 
     @final
     def kept(self, x: Tensor) -> np.ndarray:
-        """What ``measure`` keeps of images, ``(n, ...)``. Raises Failed where it keeps less."""
+        """What ``measure`` keeps of images, ``(n, ...)``.
+
+        Raises OperationFailed where it keeps less.
+        """
         values = self.asked(self.measure, x)
         if not isinstance(values, np.ndarray) or values.shape[:1] != (len(x),):
             got = values.shape if isinstance(values, np.ndarray) else article(values)
             want = f"must keep an array ({len(x)}, ...) of images, got {got}"
-            raise Failed(f"the metric {self.name} {want}")
+            raise OperationFailed(f"the metric {self.name} {want}")
         return values
 
 
@@ -172,11 +183,11 @@ class ModelMetric(Metric):
     """A number about a model of some ability, beyond what it draws."""
 
     @abstractmethod
-    def lacks(self, subject: Drawn) -> str:
+    def lacks(self, subject: ModelSubject) -> str:
         """Why the model cannot be measured so, "" if it can."""
 
     @abstractmethod
-    def found(self, subject: Drawn, n: int | None, seed: int) -> Found:
+    def found(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
         """Measure it, on ``n`` images or on all there are. Raises BadInput."""
 
     @abstractmethod
@@ -184,13 +195,13 @@ class ModelMetric(Metric):
         """What real images would get, where that means something."""
 
     @final
-    def check(self, subject: Drawn) -> None:
+    def check(self, subject: ModelSubject) -> None:
         """Whether the model can be measured so. Raises BadInput."""
         if why := self.lacks(subject):
             raise BadInput(f"{self.name} cannot be measured of {subject.name}: {why}")
 
     @final
-    def score(self, subject: Drawn, n: int | None, seed: int, **told: Any) -> Score:
+    def score(self, subject: ModelSubject, n: int | None, seed: int, **told: Any) -> Score:
         """The score of a model; ``told`` goes into its protocol. Raises BadInput."""
         self.check(subject)
         found = self.asked(self.found, subject, n, seed)

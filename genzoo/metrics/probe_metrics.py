@@ -18,14 +18,14 @@ from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput
 from genzoo.metrics.metric import ModelMetric
 from genzoo.metrics.real_data import some_of
-from genzoo.metrics.score import Found
+from genzoo.metrics.score import Estimates
 from genzoo.metrics.statistics import linear_probe
-from genzoo.metrics.subjects import Drawn
+from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Encoder
 from genzoo.models.inference import folded
 
 CENTROIDS = 400
-Seer = Callable[[Tensor], list[Tensor]]
+FeatureMaps = Callable[[Tensor], list[Tensor]]
 
 
 class Probed(ModelMetric):
@@ -41,7 +41,7 @@ class Probed(ModelMetric):
     @property
     @final
     def name(self) -> str:
-        return f"{self.kind}-{self.real.data}"
+        return f"{self.id}-{self.real.data}"
 
     @final
     def conditions(self) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class Probed(ModelMetric):
         return {"data": self.real.data, **told, "data_sha256": self.real.open("train").sha256}
 
     @final
-    def lacks(self, subject: Drawn) -> str:
+    def lacks(self, subject: ModelSubject) -> str:
         if not isinstance(subject.model, Encoder):
             try:
                 subject.discriminator()
@@ -65,11 +65,11 @@ class Probed(ModelMetric):
         return ""
 
     @final
-    def found(self, subject: Drawn, n: int | None, seed: int) -> Found:
+    def found(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
         rows = [self._rows(n, seed), np.arange(len(self.real.open("test")))]
-        inward = subject.model.inward
+        from_unit = subject.model.from_unit
         seers = {"trained": seer(subject), "random network": seer(subject, random=True)}
-        found = {name: self._probe(sees, inward, rows, seed) for name, sees in seers.items()}
+        found = {name: self._probe(sees, from_unit, rows, seed) for name, sees in seers.items()}
         whole = self.real.open("train")
         patches = linear_probe.kmeans_features(whole, centroids=CENTROIDS)
         found["k-means"] = self._probe(lambda x: [patches(x)], lambda x: x, rows, seed)
@@ -78,7 +78,7 @@ class Probed(ModelMetric):
         details = {name: round(100 * float(p.correct.mean()), 2) for name, p in found.items()}
         details = {f"{name} %": value for name, value in details.items()}
         details["penalty"] = own.penalty
-        return Found(100.0 * own.correct, told, details)
+        return Estimates(100.0 * own.correct, told, details)
 
     @final
     def floor(self) -> None:
@@ -95,11 +95,15 @@ class Probed(ModelMetric):
         )
 
     def _probe(
-        self, sees: Seer, inward: Callable[[Tensor], Tensor], rows: list[np.ndarray], seed: int
+        self,
+        sees: FeatureMaps,
+        from_unit: Callable[[Tensor], Tensor],
+        rows: list[np.ndarray],
+        seed: int,
     ) -> linear_probe.Probe:
         sets: list[DataSet] = [self.real.open(split) for split in ("train", "test")]
         seen = [
-            linear_probe.features_of(sees, dataset, at, inward)
+            linear_probe.features_of(sees, dataset, at, from_unit)
             for dataset, at in zip(sets, rows, strict=True)
         ]
         labels = [dataset.labels[at] for dataset, at in zip(sets, rows, strict=True)]  # type: ignore[index]
@@ -113,7 +117,7 @@ class Probed(ModelMetric):
 class Probe(Probed):
     """By an L2-SVM on all training images."""
 
-    kind, way = "probe", ("svm", None)
+    id, way = "probe", ("svm", None)
     about = "test accuracy of an L2-SVM on what the discriminator, or the encoder, sees"
 
 
@@ -121,7 +125,7 @@ class Probe(Probed):
 class ProbeFew(Probed):
     """By an L2-SVM on 400 training images of each class, the table's second column."""
 
-    kind, way = "probe400", ("svm", 400)
+    id, way = "probe400", ("svm", 400)
     about = "as probe, from 400 training images of each class"
 
 
@@ -129,11 +133,11 @@ class ProbeFew(Probed):
 class Logistic(Probed):
     """By logistic regression on all training images."""
 
-    kind, way = "logistic", ("logistic", None)
+    id, way = "logistic", ("logistic", None)
     about = "as probe, by logistic regression"
 
 
-def seer(subject: Drawn, random: bool = False) -> Seer:
+def seer(subject: ModelSubject, random: bool = False) -> FeatureMaps:
     """What a private copy of the discriminator, or else the encoder, sees; ``random``: of the same
     network with weights that it begins with."""
     model = subject.model

@@ -19,8 +19,8 @@ from torch import Tensor
 from genzoo import data as sets
 from genzoo.data.dataset import DataSet
 from genzoo.data.dataset import digest as key_of
-from genzoo.errors import BadInput, Failed, unknown
-from genzoo.features.classifiers import Channels, Features, Given, Small, names, shipped
+from genzoo.errors import BadInput, OperationFailed, unknown
+from genzoo.features.classifiers import Channels, CustomFeatures, Features, Small, names, shipped
 from genzoo.features.inception import Inception
 from genzoo.files import home, is_folder, write_whole
 from genzoo.metrics.statistics.distances import Moments, factored
@@ -52,7 +52,7 @@ class Reference:
 
 
 @final
-class Real:
+class RealData:
     """The real data that models are held against: opened, and looked at, when first asked.
 
     ``data``: as `genzoo.data.open` takes it, or ``images:FOLDER``, all pictures of a folder.
@@ -78,16 +78,16 @@ class Real:
         whole = is_folder(data) or data.startswith(FOLDER_OF)
         self.whole = data if whole else re.split("[:,]", data)[0]
         self._seen_by, self._progress = seen_by or self.whole, progress
-        self._kin: dict[str, Real] = {self._seen_by: self}
+        self._kin: dict[str, RealData] = {self._seen_by: self}
         self._where: dict[str, Any] = {"root": root, "size": size, "channels": channels}
         self._opened: dict[str, DataSet] = {}
 
-    def seen_by(self, features: str) -> "Real":
+    def seen_by(self, features: str) -> "RealData":
         """The same data, seen by other features."""
         kind = features.partition(":")[0]
         if features not in self._kin and self.features_name != kind:
             where = {**self._where, "groups": self.groups, "limit": self.limit}
-            kin = Real(self.data, features, progress=self._progress, **where)
+            kin = RealData(self.data, features, progress=self._progress, **where)
             kin._kin, kin._opened = self._kin, self._opened
             self._kin[features] = kin
         return self._kin.get(features, self)
@@ -184,7 +184,7 @@ class Real:
 def features(text: str) -> Features:
     """The features that ``text`` names: a data set's (``mnist``), ``inception`` (the network of the
     original FID; ``inception:FILE`` with its weights), or ``module:object``, a network of the
-    user's own. Raises BadInput, UnknownName, Failed, Unreachable.
+    user's own. Raises BadInput, UnknownName, OperationFailed, NetworkError.
     """
     kind, _, rest = text.partition(":")
     if text in names():
@@ -194,7 +194,7 @@ def features(text: str) -> Features:
     if kind == "inception":
         return Inception(rest or None)
     if rest:
-        return Given(text)
+        return CustomFeatures(text)
     hint = "A network of your own is written module:object."
     raise unknown("network", text, [*names(), *BORROWED, "inception"], hint)
 
@@ -240,14 +240,14 @@ def _shipped(data: str) -> Reference:
     )
 
 
-def _splits(real: Real) -> dict[str, DataSet]:
+def _splits(real: RealData) -> dict[str, DataSet]:
     splits = {"train": real.open("train")}
     with suppress(BadInput):  # a folder without a split, or without pictures in it
         splits["test"] = real.open("test")
     return splits
 
 
-def _sharpness_of(real: Real) -> dict[str, float]:
+def _sharpness_of(real: RealData) -> dict[str, float]:
     found = {}
     for name, dataset in _splits(real).items():
         order = _looked_through(real, dataset)
@@ -259,12 +259,12 @@ def _sharp(x: Tensor) -> float:
     return sharpness(x).sum().item() if min(x.shape[2:]) > 2 else 0.0
 
 
-def _looked_through(real: Real, dataset: DataSet) -> np.ndarray:
+def _looked_through(real: RealData, dataset: DataSet) -> np.ndarray:
     count = min(len(dataset), real.limit or len(dataset))
     return np.random.RandomState(0).permutation(len(dataset))[:count]
 
 
-def _computed(real: Real) -> Reference:
+def _computed(real: RealData) -> Reference:
     """From the cache, or from the images, which takes as long as it takes to look at them."""
     splits = _splits(real)
     shape = splits["train"].shape
@@ -283,7 +283,7 @@ def _computed(real: Real) -> Reference:
     return _assembled(kept, real.limit)
 
 
-def _looked_at(real: Real, split: str, dataset: DataSet) -> dict[str, np.ndarray]:
+def _looked_at(real: RealData, split: str, dataset: DataSet) -> dict[str, np.ndarray]:
     order = _looked_through(real, dataset)
     seen, count = [], len(order)
     for x in rows_of(dataset, order):
@@ -345,7 +345,9 @@ def _write(path: Path, kept: dict[str, np.ndarray]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Failed(f"cannot write {path.parent}: {error.strerror}; set GENZOO_HOME") from error
+        raise OperationFailed(
+            f"cannot write {path.parent}: {error.strerror}; set GENZOO_HOME"
+        ) from error
     write_whole(path, save(kept, {"sha256": _sha256(kept)}))
 
 

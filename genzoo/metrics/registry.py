@@ -16,7 +16,7 @@ from genzoo.metrics import (
     sample_metrics,
 )
 from genzoo.metrics.metric import Metric, ModelMetric, SampleMetric
-from genzoo.metrics.real_data import Real
+from genzoo.metrics.real_data import RealData
 
 # What a comparison tells of images where the data's classifier ships, and where it tells classes.
 USUAL = (
@@ -27,8 +27,8 @@ USUAL = (
 )
 CLASSY = (sample_metrics.ClassScore, sample_metrics.Modes)
 OWN: dict[str, type[Metric]] = {
-    kind.kind: kind
-    for kind in (
+    metric.id: metric
+    for metric in (
         *USUAL,
         *CLASSY,
         sample_metrics.Sure,
@@ -48,20 +48,23 @@ def names() -> list[str]:
     return [*OWN, *(name for name in families.names("metric") if name not in TAKEN)]
 
 
-def kind(name: str) -> type[Metric]:
-    """The metric called ``name``. Raises UnknownName; Failed where its plugin is broken."""
+def metric_class(name: str) -> type[Metric]:
+    """The metric called ``name``.
+
+    Raises UnknownName; OperationFailed where its plugin is broken.
+    """
     if name in OWN:
         return OWN[name]
 
     def fits(found: Any) -> bool:
         whole = isinstance(found, type) and issubclass(found, SampleMetric | ModelMetric)
-        return whole and getattr(found, "kind", None) == name
+        return whole and getattr(found, "id", None) == name
 
-    wanted = f"a SampleMetric or ModelMetric whose kind is {name!r}"
+    wanted = f"a SampleMetric or ModelMetric whose id is {name!r}"
     return families.load("metric", name, wanted, fits)
 
 
-def named(wanted: Sequence[str], real: Real) -> list[Metric]:
+def named(wanted: Sequence[str], real: RealData) -> list[Metric]:
     """The metrics of these names against ``real``: a kind (``fd``), with its features or data
     behind it (``fd-mnist``), or what the field calls some of them (``fid``, ``kid``, ``is``).
     Raises BadInput, UnknownName.
@@ -72,28 +75,28 @@ def named(wanted: Sequence[str], real: Real) -> list[Metric]:
     return list({metric.name: metric for metric in found}.values())
 
 
-def usual(real: Real) -> list[Metric]:
+def usual(real: RealData) -> list[Metric]:
     """What can be said of any images where the data's features are at hand."""
     if not real.has_features:
         return []
     kinds = [*USUAL, *(CLASSY if real.features.outputs else ()), sample_metrics.Sharpness]
-    return [kind(real) for kind in kinds]
+    return [metric(real) for metric in kinds]
 
 
-def _named(name: str, real: Real) -> Metric:
+def _named(name: str, real: RealData) -> Metric:
     if name in _INCEPTION:
-        return kind(_INCEPTION[name])(real.seen_by("inception"))
+        return metric_class(_INCEPTION[name])(real.seen_by("inception"))
     known = names()
     if name in known:
-        return kind(name)(real)
+        return metric_class(name)(real)
     for one in known:
         rest = name.removeprefix(f"{one}-")
         if rest == name:
             continue
         if rest in (real.data, real.features_name):
-            return kind(one)(real)
+            return metric_class(one)(real)
         if rest in (*classifiers.names(), *real_data.BORROWED, "inception"):
-            return kind(one)(real.seen_by(rest))
+            return metric_class(one)(real.seen_by(rest))
     full = [f"{one}-{real.features_name}" for one in known]
     near = difflib.get_close_matches(name, full)
     hint = "Type genzoo metrics to see all."

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from genzoo.metrics.metric import SampleMetric
-from genzoo.metrics.score import Found
+from genzoo.metrics.score import Estimates
 from genzoo.metrics.statistics import distances, ranks
 from genzoo.metrics.statistics.sharpness import sharpness
 
@@ -31,9 +31,9 @@ class Featured(SampleMetric):
     @final
     def name(self) -> str:
         seen_by = self.real.features_name
-        if seen_by == "inception" and self.kind in INCEPTION:
-            return INCEPTION[self.kind]
-        return f"{self.kind}-{seen_by}"
+        if seen_by == "inception" and self.id in INCEPTION:
+            return INCEPTION[self.id]
+        return f"{self.id}-{seen_by}"
 
     @property
     @final
@@ -66,7 +66,7 @@ class Frechet(Featured):
     more of them there is one group, as others' numbers have it, and no interval.
     """
 
-    kind, goal = "fd", "lower"
+    id, goal = "fd", "lower"
     about = "Frechet distance of features: fidelity and variety together"
 
     @property
@@ -74,13 +74,13 @@ class Frechet(Featured):
         width = self.real.reference.train.shape[1]
         return self.groups * width if width <= NARROW else 2
 
-    def judged(self, measured: np.ndarray) -> Found:
+    def judged(self, measured: np.ndarray) -> Estimates:
         if len(measured) // self.groups < measured.shape[1]:
             what = f"{self.name} of {len(measured):,} samples in {self.groups} group(s)"
             fewer = f"below {measured.shape[1]:,}, the width of its features"
             better = "kid" if self.name == "fid" else f"kd-{self.real.features_name}"
             log.warning("%s is mostly bias %s: take more, or %s", what, fewer, better)
-        return Found(self._of(self.grouped(measured)))
+        return Estimates(self._of(self.grouped(measured)))
 
     def floor(self, n: int) -> float | None:
         found = _alike(self.real.reference.test, n // self.groups)[: self.groups]
@@ -95,16 +95,16 @@ class Frechet(Featured):
 class Kernel(Featured):
     """Forty blocks of samples against training images (Binkowski et al. 2018, section 4)."""
 
-    kind, goal = "kd", "lower"
+    id, goal = "kd", "lower"
     about = "kernel distance of features: unbiased at any number of samples"
     least = BLOCKS * 25
 
-    def judged(self, measured: np.ndarray) -> Found:
+    def judged(self, measured: np.ndarray) -> Estimates:
         size = len(measured) // BLOCKS
         blocks = measured[: size * BLOCKS].reshape(BLOCKS, size, -1)
         real = self.real.reference.train
         told = {"real features": len(real)}
-        return Found(distances.kernels(blocks, real), told)
+        return Estimates(distances.kernels(blocks, real), told)
 
     def floor(self, n: int) -> float | None:
         test = self.real.reference.test
@@ -117,13 +117,13 @@ class ClassScore(Featured):
     the Inception Score. It sees how sure and how varied, never how like the data.
     """
 
-    kind, goal = "cs", "higher"
+    id, goal = "cs", "higher"
     about = "classes that a classifier finds, sure of each sample and evenly among all"
     least = GROUPS * 50
 
-    def judged(self, measured: np.ndarray) -> Found:
+    def judged(self, measured: np.ndarray) -> Estimates:
         splits = np.array_split(self.real.features.logits(measured), GROUPS)
-        return Found(np.array([distances.class_score(logits) for logits in splits]))
+        return Estimates(np.array([distances.class_score(logits) for logits in splits]))
 
     def floor(self, n: int) -> float | None:
         logits = self.real.features.logits(self.real.reference.test)
@@ -137,10 +137,10 @@ class Precision(Featured):
     of groups of samples, each against as many training images.
     """
 
-    kind, goal, least, span = "precision", "higher", GROUPS * 50, (0.0, 1.0)
+    id, goal, least, span = "precision", "higher", GROUPS * 50, (0.0, 1.0)
     about = "share of samples within the real images' neighbourhoods: fidelity"
 
-    def judged(self, measured: np.ndarray) -> Found:
+    def judged(self, measured: np.ndarray) -> Estimates:
         return _neighbourly(self, measured, 0)
 
     def floor(self, n: int) -> float | None:
@@ -153,23 +153,23 @@ class Recall(Featured):
     it rises with the number of samples, so only like numbers compare.
     """
 
-    kind, goal, least, span = "recall", "higher", GROUPS * 50, (0.0, 1.0)
+    id, goal, least, span = "recall", "higher", GROUPS * 50, (0.0, 1.0)
     about = "share of real images within the samples' neighbourhoods: variety"
 
-    def judged(self, measured: np.ndarray) -> Found:
+    def judged(self, measured: np.ndarray) -> Estimates:
         return _neighbourly(self, measured, 1)
 
     def floor(self, n: int) -> float | None:
         return _neighbourly_floor(self, n, 1)
 
 
-def _neighbourly(metric: Featured, measured: np.ndarray, which: int) -> Found:
+def _neighbourly(metric: Featured, measured: np.ndarray, which: int) -> Estimates:
     """Precision (0) or recall (1) of each group."""
     real = metric.real.reference.train
     count = min(len(measured) // metric.groups, len(real))
     found = [distances.precision_recall(real[:count], g) for g in metric.grouped(measured)]
     told = {"real features": count, "neighbours": NEIGHBOURS}
-    return Found(np.array([pair[which] for pair in found]), told)
+    return Estimates(np.array([pair[which] for pair in found]), told)
 
 
 def _neighbourly_floor(metric: Featured, n: int, which: int) -> float | None:
@@ -192,7 +192,7 @@ class Modes(Featured):
     and how many classes there are at all (Metz et al. 2017, section 3.3.1).
     """
 
-    kind, goal, unit, span = "modes", "lower", " nats", (0.0, math.inf)
+    id, goal, unit, span = "modes", "lower", " nats", (0.0, math.inf)
     about = "KL of the classes' shares from the real ones': 0 if no class is missed"
 
     @property
@@ -203,12 +203,12 @@ class Modes(Featured):
     def _count(self) -> int:
         return self.real.features.outputs
 
-    def judged(self, measured: np.ndarray) -> Found:
+    def judged(self, measured: np.ndarray) -> Estimates:
         classes = self._classes(measured)
         groups = np.array_split(classes, self._parts(len(classes)))
         counts = ranks.class_counts(classes, self._count)
         details = {"classes": self._count, "classes hit": ranks.hit(counts)}
-        return Found(np.array([self._divergence(g) for g in groups]), {}, details)
+        return Estimates(np.array([self._divergence(g) for g in groups]), {}, details)
 
     def _parts(self, n: int) -> int:
         return min(GROUPS, max(1, n // (50 * self._count)))
@@ -235,14 +235,14 @@ class Modes(Featured):
 class Sure(Featured):
     """How often the classifier is sure of what a sample is."""
 
-    kind, goal, unit, span = "sure", "higher", " %", (0.0, 100.0)
+    id, goal, unit, span = "sure", "higher", " %", (0.0, 100.0)
     about = f"share of samples that the classifier is at least {SURE:.0%} sure of"
     least = BLOCKS
 
-    def judged(self, measured: np.ndarray) -> Found:
+    def judged(self, measured: np.ndarray) -> Estimates:
         logits = torch.from_numpy(self.real.features.logits(measured))
         sure = (logits.softmax(1).amax(1) >= SURE).double().numpy()
-        return Found(np.array([100 * part.mean() for part in np.array_split(sure, BLOCKS)]))
+        return Estimates(np.array([100 * part.mean() for part in np.array_split(sure, BLOCKS)]))
 
     def floor(self, n: int) -> float | None:
         test = self.real.reference.test
@@ -253,12 +253,12 @@ class Sure(Featured):
 class Sharpness(SampleMetric):
     """The variance of the Laplacian, as a share of that of the training images."""
 
-    kind, goal, least = "sharpness", "one", BLOCKS
+    id, goal, least = "sharpness", "one", BLOCKS
     about = "variance of the Laplacian, real images = 1: below it blurred, above it noisy"
 
     @property
     def name(self) -> str:
-        return f"{self.kind}-{self.real.data}"
+        return f"{self.id}-{self.real.data}"
 
     @property
     def measure(self) -> Callable[[Tensor], np.ndarray]:
@@ -267,9 +267,9 @@ class Sharpness(SampleMetric):
     def conditions(self) -> dict[str, Any]:
         return {"data": self.real.data, "real": self.real.looked_at}
 
-    def judged(self, measured: np.ndarray) -> Found:
+    def judged(self, measured: np.ndarray) -> Estimates:
         blocks = [block.mean() for block in np.array_split(measured.astype(np.float64), BLOCKS)]
-        return Found(np.array(blocks) / self.real.sharpness["train"])
+        return Estimates(np.array(blocks) / self.real.sharpness["train"])
 
     def floor(self, n: int) -> float | None:
         sharp = self.real.sharpness

@@ -19,7 +19,7 @@ _T = (
 )  # fmt: skip
 
 
-class Found(NamedTuple):
+class Estimates(NamedTuple):
     """What a metric found. ``parts``: independent estimates, ``(k,)`` float64, whose mean is the
     value. ``told``: how, for the protocol. ``details``: what else was seen on the way.
     """

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from genzoo.data.dataset import DataSet
-from genzoo.errors import BadInput, Failed, NotAtHand, article
+from genzoo.errors import BadInput, DataMissing, OperationFailed, article
 from genzoo.metrics.real_data import rows_of
 from genzoo.models.model import Discriminator, Model
-from genzoo.models.randomness import Draws
+from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Sampler
 from genzoo.zoo import folder as folders
 from genzoo.zoo import manifest
@@ -40,7 +40,7 @@ class Subject(ABC):
 
 
 @final
-class Drawn(Subject):
+class ModelSubject(Subject):
     """What a model draws. ``folder``: where it was loaded from, and its discriminator is.
 
     ``truncation``: as ``sample`` takes it.
@@ -64,7 +64,9 @@ class Drawn(Subject):
             x = samples.tensor.cpu()
             if not torch.isfinite(x).all():
                 first = samples.seeds[int((~torch.isfinite(x)).flatten(1).any(1).nonzero()[0])]
-                raise Failed(f"{self.name} drew values that are not finite: (seed, index) {first}")
+                raise OperationFailed(
+                    f"{self.name} drew values that are not finite: (seed, index) {first}"
+                )
             yield x.clamp(0, 1).mul(255).round().div(255)
 
     def told(self, seed: int) -> dict[str, Any]:
@@ -90,14 +92,14 @@ class Drawn(Subject):
         told = manifest.read_manifest(self.folder).discriminator_sha256
         if told and not (self.folder / manifest.DISCRIMINATOR).exists():
             where = "it is in the model's repository, not in the package"
-            raise NotAtHand(f"{self.name}'s discriminator is not here: {where}")
+            raise DataMissing(f"{self.name}'s discriminator is not here: {where}")
         network = folders.load_discriminator(self.folder, self.model.device)
         assert isinstance(network, Discriminator)
         return network
 
 
 @final
-class Pictures(Subject):
+class DatasetSubject(Subject):
     """The images of a data set, in an order that the seed chooses."""
 
     def __init__(self, name: str, dataset: DataSet):
@@ -123,4 +125,4 @@ def classes_for(model: Sampler, n: int, seed: int) -> Tensor | None:
     independent, and distances less than a real sample's."""
     if not model.num_classes:
         return None
-    return (Draws(seed, range(n), "classes").uniform() * model.num_classes).long()
+    return (Noise(seed, range(n), "classes").uniform() * model.num_classes).long()

@@ -10,7 +10,7 @@ from torch import Tensor
 from genzoo.errors import BadInput, unknown
 from genzoo.models.checks import check_count, checked_seed
 from genzoo.models.model import Model, _check_made, _infer, _places, _portions
-from genzoo.models.randomness import Draws, stream
+from genzoo.models.randomness import Noise, stream
 from genzoo.models.sampler import Labels, Sampler
 from genzoo.models.samples import Arrays, Images, Samples
 
@@ -19,7 +19,7 @@ class Attentive(Sampler):
     """A sampler in whose maps every place can look at every other."""
 
     @abstractmethod
-    def attend(self, draws: Draws, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def attend(self, noise: Noise, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """What ``generate`` draws, and where each place of an ``(h, w)`` map looks.
 
         ``(n, *shape)`` and ``(n, h, w, h, w)``; the last two axes sum to 1.
@@ -30,13 +30,13 @@ class Attentive(Sampler):
         self, n: int = 1, *, labels: Labels = None, seed: int = 0, start: int = 0
     ) -> tuple[Samples, Tensor]:
         """The samples that ``sample`` draws, and ``(n, h, w, h, w)``: where each place looks."""
-        draws = Draws(checked_seed(seed), range(start, start + n), device=self.device)
+        noise = Noise(checked_seed(seed), range(start, start + n), device=self.device)
         wanted = self.labels_for(labels, n, start)
-        x, maps = _infer(self, lambda copy: copy.attend(draws, wanted))
+        x, maps = _infer(self, lambda copy: copy.attend(noise, wanted))
         _check_made(self, "drew", x, (n, *self.shape))
-        seeds = [(draws.seed, i) for i in draws.indices]
+        seeds = [(noise.seed, i) for i in noise.indices]
         kind, call = Images if self.is_images else Arrays, {"method": "sample", "truncation": None}
-        return kind(self.outward(x), wanted, seeds, self.origin, self.class_names, call), maps
+        return kind(self.to_unit(x), wanted, seeds, self.origin, self.class_names, call), maps
 
 
 class Encoder(Model):
@@ -49,7 +49,7 @@ class Encoder(Model):
     @final
     def encode(self, images: "Samples | Tensor | np.ndarray", *, batch_size: int = 64) -> Tensor:
         """The codes of ``(n, *shape)`` samples in [0, 1]: ``(n, code)``."""
-        x = self.fitting(images)
+        x = self.checked_input(images)
         return torch.cat([self._codes(x[rows]) for rows in _portions(len(x), batch_size)])
 
     def _codes(self, x: Tensor) -> Tensor:
@@ -59,17 +59,18 @@ class Encoder(Model):
 
 
 class Density(Model):
-    """Scores samples. ``kind`` says whether exactly; ``levels``, over how many values of a pixel.
+    """Scores samples: ``likelihood_kind`` says whether exactly, ``levels`` over how many values a
+    pixel has.
 
     ``levels = None`` marks a density (or a pseudo-likelihood) on the continuum: never bits/dim.
     """
 
-    kind: Literal["exact", "bound"]
+    likelihood_kind: Literal["exact", "bound"]
     levels: int | None = None
 
     @abstractmethod
-    def log_weight(self, x: Tensor, labels: Tensor | None, draws: Draws) -> Tensor:
-        """``(n,)`` nats: log p(x), or log p(x, z) - log q(z | x) with z from ``draws``."""
+    def log_weight(self, x: Tensor, labels: Tensor | None, noise: Noise) -> Tensor:
+        """``(n,)`` nats: log p(x), or log p(x, z) - log q(z | x) with z from ``noise``."""
 
     @final
     def log_prob(
@@ -91,10 +92,10 @@ class Density(Model):
         check_count("samples", samples, 1)
         if bound not in ("elbo", "importance"):
             raise BadInput(f"bound must be elbo or importance, got {bound!r}")
-        x = self.fitting(images)
+        x = self.checked_input(images)
         self._on_levels(x)
         wanted = self.labels_for(labels, len(x)) if isinstance(self, Sampler) else None
-        times = 1 if self.kind == "exact" else samples
+        times = 1 if self.likelihood_kind == "exact" else samples
         weights = torch.cat(
             [
                 self._log_weights(x, wanted, checked_seed(seed), rows, times)
@@ -109,16 +110,16 @@ class Density(Model):
     def _log_weights(
         self, x: Tensor, labels: Tensor | None, seed: int, rows: slice, times: int
     ) -> Tensor:  # (times, len(rows))
-        draws = Draws(seed, _places(rows), "log_prob", self.device)
+        noise = Noise(seed, _places(rows), "log_prob", self.device)
         x, labels = x[rows], None if labels is None else labels[rows]
         found = []
         for _ in range(times):
-            found.append(_infer(self, lambda copy: copy.log_weight(x, labels, draws)))
+            found.append(_infer(self, lambda copy: copy.log_weight(x, labels, noise)))
             _check_made(self, "scored", found[-1], (len(x),))
         return torch.stack(found)
 
     def _on_levels(self, x: Tensor) -> None:
-        steps = self.outward(x) * ((self.levels or 2) - 1)
+        steps = self.to_unit(x) * ((self.levels or 2) - 1)
         if self.levels and (steps - steps.round()).abs().max() > 1e-3:
             raise BadInput(
                 f"this model scores {self.levels} levels a pixel: round the images to them"
@@ -135,14 +136,14 @@ class Translator(Sampler):
     examples: Tensor
 
     @final
-    def generate(self, draws: Draws, labels: Tensor | None = None) -> Tensor:
+    def generate(self, noise: Noise, labels: Tensor | None = None) -> Tensor:
         """The examples as the second domain has them, in an order that the seed chooses."""
-        order = stream(draws.seed, "examples").permutation(len(self.examples))
-        picked = torch.from_numpy(order[np.array(draws.indices) % len(order)])
-        return self.convert(self.inward(self.examples[picked]), self.domains[1], draws)
+        order = stream(noise.seed, "examples").permutation(len(self.examples))
+        picked = torch.from_numpy(order[np.array(noise.indices) % len(order)])
+        return self.convert(self.from_unit(self.examples[picked]), self.domains[1], noise)
 
     @abstractmethod
-    def convert(self, x: Tensor, to: str, draws: Draws) -> Tensor:
+    def convert(self, x: Tensor, to: str, noise: Noise) -> Tensor:
         """``(n, C, H, W)`` in the model's range into the domain ``to``."""
 
     @final
@@ -157,7 +158,7 @@ class Translator(Sampler):
         """Pictures ``(n, C, H, W)`` in [0, 1], of any size, as the domain ``to`` has them."""
         if to not in self.domains:
             raise unknown("domain", to, self.domains, "")
-        x = self.inward(images)
+        x = self.from_unit(images)
         if x.shape[1] != self.shape[0]:
             raise BadInput(f"expected pictures of {self.shape[0]} channels, got {x.shape[1]}")
         seeds = [(checked_seed(seed), i) for i in range(len(x))]
@@ -166,10 +167,10 @@ class Translator(Sampler):
         return Images(torch.cat(made), None, seeds, self.origin, call=call)
 
     def _converted(self, x: Tensor, to: str, seed: int, rows: slice) -> Tensor:
-        draws = Draws(seed, _places(rows), "translate", self.device)
-        made = _infer(self, lambda copy: copy.convert(x[rows], to, draws))
+        noise = Noise(seed, _places(rows), "translate", self.device)
+        made = _infer(self, lambda copy: copy.convert(x[rows], to, noise))
         _check_made(self, "converted", made, (len(x[rows]), None, None, None))
-        return self.outward(made)
+        return self.to_unit(made)
 
 
 class Completer(Sampler):
@@ -177,6 +178,6 @@ class Completer(Sampler):
 
     @abstractmethod
     def complete(
-        self, x: Tensor, mask: Tensor, draws: Draws, labels: Tensor | None = None
+        self, x: Tensor, mask: Tensor, noise: Noise, labels: Tensor | None = None
     ) -> Tensor:
         """``(n, *shape)`` with what ``mask`` (1 = known) leaves open drawn given the rest."""

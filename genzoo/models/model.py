@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, OperationFailed
 from genzoo.models.checks import check_count
 from genzoo.models.inference import folded
 from genzoo.models.samples import Origin, Samples
@@ -21,15 +21,15 @@ T = TypeVar("T")
 class Model(nn.Module, ABC):
     """A network that ``type(model)(model.config)`` rebuilds; ``shape`` is one sample's.
 
-    ``range`` is what the family's own tensors span, or None where they are unbounded.
+    ``value_range`` is what the family's own tensors span, or None where they are unbounded.
     """
 
     shape: tuple[int, ...]
-    range: tuple[float, float] | None = (-1.0, 1.0)
+    value_range: tuple[float, float] | None = (-1.0, 1.0)
     class_names: tuple[str, ...] = ()
     origin: Origin | None = None
     provenance: Mapping[str, str] = MappingProxyType({})
-    """data, licence and terms of the folder that it was loaded from, which save passes on"""
+    """data, license and terms of the folder that it was loaded from, which save passes on"""
 
     def __init__(self, config: Any):
         super().__init__()
@@ -47,15 +47,15 @@ class Model(nn.Module, ABC):
         return len(self.shape) == 3 and self.shape[0] in (1, 3)
 
     @final
-    def outward(self, x: Tensor) -> Tensor:
+    def to_unit(self, x: Tensor) -> Tensor:
         """From the family's range to [0, 1]."""
-        if self.range is None:
+        if self.value_range is None:
             return x.float()
-        low, high = self.range
+        low, high = self.value_range
         return ((x.float() - low) / (high - low)).clamp(0, 1)
 
     @final
-    def inward(self, images: "Samples | Tensor | np.ndarray") -> Tensor:
+    def from_unit(self, images: "Samples | Tensor | np.ndarray") -> Tensor:
         """From ``(n, *shape)`` in [0, 1], or bytes, to the family's range, on its device."""
         try:
             x = torch.as_tensor(images.tensor if isinstance(images, Samples) else images)
@@ -67,18 +67,18 @@ class Model(nn.Module, ABC):
             raise BadInput(
                 f"expected samples of shape (n, {_comma(self.shape)}), got {_comma(x.shape)}"
             )
-        if self.range is None:
+        if self.value_range is None:
             return x
         if x.numel() and not (x.min() >= 0 and x.max() <= 1):
             low, high = x.min().item(), x.max().item()
             raise BadInput(f"expected samples in [0, 1], got [{low:.3g}, {high:.3g}]")
-        low, high = self.range
+        low, high = self.value_range
         return x * (high - low) + low
 
     @final
-    def fitting(self, images: "Samples | Tensor | np.ndarray") -> Tensor:
-        """``inward``, for samples that must have exactly the model's shape."""
-        x = self.inward(images)
+    def checked_input(self, images: "Samples | Tensor | np.ndarray") -> Tensor:
+        """``from_unit``, for samples that must have exactly the model's shape."""
+        x = self.from_unit(images)
         if tuple(x.shape[1:]) != tuple(self.shape):
             raise BadInput(
                 f"expected samples of shape (n, {_comma(self.shape)}), got {_comma(x.shape)}"
@@ -121,7 +121,7 @@ def _check_made(model: Model, did: str, x: Any, shape: tuple[int | None, ...]) -
     fits = isinstance(x, Tensor) and len(got) == len(shape)
     if not fits or any(want not in (None, n) for want, n in zip(shape, got, strict=True)):
         wanted = ", ".join("any" if side is None else str(side) for side in shape)
-        raise Failed(f"{type(model).__name__} {did} {got}, expected a tensor ({wanted})")
+        raise OperationFailed(f"{type(model).__name__} {did} {got}, expected a tensor ({wanted})")
 
 
 def _comma(shape: Sequence[int]) -> str:

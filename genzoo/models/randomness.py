@@ -33,7 +33,7 @@ def stream(*parts: int | str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(_Key(key)))  # type: ignore[arg-type]
 
 
-class Draws:
+class Noise:
     """One random stream per sample.
 
     Sample ``i``'s stream depends on ``seed``, ``purpose`` and ``i``: not on which other samples are

@@ -16,7 +16,7 @@ from genzoo.devices import memory
 from genzoo.errors import BadInput, unknown
 from genzoo.models.checks import check_count, checked_seed, fresh_seed
 from genzoo.models.model import Model, _check_made, _comma, _infer, _portions
-from genzoo.models.randomness import Draws
+from genzoo.models.randomness import Noise
 from genzoo.models.samples import Arrays, Images, Samples
 
 Labels = int | str | Sequence[int | str] | np.ndarray | Tensor | None
@@ -31,7 +31,7 @@ class Sampler(Model):
     in_raster_order: bool = False
 
     @abstractmethod
-    def generate(self, draws: Draws, labels: Tensor | None = None) -> Tensor:
+    def generate(self, noise: Noise, labels: Tensor | None = None) -> Tensor:
         """One sample a stream, ``(n, *shape)`` in the model's range; differentiable if possible."""
 
     @final
@@ -104,17 +104,17 @@ class Sampler(Model):
         progress: Progress | None,
     ) -> Iterator[Samples]:
         for rows in _portions(n, batch_size):
-            draws = Draws(seed, range(start + rows.start, start + rows.stop), device=self.device)
+            noise = Noise(seed, range(start + rows.start, start + rows.stop), device=self.device)
             if isinstance(labels, Tensor):
                 part: Tensor | None = labels[rows]
             else:
-                part = self.labels_for(labels, len(draws), draws.indices[0])
-            x = _infer(self, partial(_drawn, draws, part, truncation))
-            _check_made(self, "drew", x, (len(draws), *self.shape))
+                part = self.labels_for(labels, len(noise), noise.indices[0])
+            x = _infer(self, partial(_drawn, noise, part, truncation))
+            _check_made(self, "drew", x, (len(noise), *self.shape))
             kind = Images if self.is_images else Arrays
-            seeds = [(seed, i) for i in draws.indices]
+            seeds = [(seed, i) for i in noise.indices]
             call = {"method": "sample", "truncation": truncation and float(truncation)}
-            yield kind(self.outward(x), part, seeds, self.origin, self.class_names, call)
+            yield kind(self.to_unit(x), part, seeds, self.origin, self.class_names, call)
             if progress:
                 progress(rows.stop, n)
 
@@ -157,17 +157,17 @@ class Sampler(Model):
 class Latent(Sampler):
     """A sampler that decodes ``code`` independent standard normal numbers."""
 
-    code: int
+    latent_dim: int
 
     @abstractmethod
     def decode(
-        self, code: Tensor, labels: Tensor | None = None, draws: Draws | None = None
+        self, code: Tensor, labels: Tensor | None = None, noise: Noise | None = None
     ) -> Tensor:
         """``(n, code)`` to ``(n, *shape)`` in the model's range, differentiably."""
 
     @final
-    def generate(self, draws: Draws, labels: Tensor | None = None) -> Tensor:
-        return self.decode(draws.normal(self.code), labels, draws)
+    def generate(self, noise: Noise, labels: Tensor | None = None) -> Tensor:
+        return self.decode(noise.normal(self.latent_dim), labels, noise)
 
     @final
     def codes(
@@ -176,11 +176,11 @@ class Latent(Sampler):
         """The codes of samples ``start`` to ``start + n`` of ``seed``: ``(n, code)``."""
         for name, value, least in (("n", n, 1), ("start", start, 0)):
             check_count(name, value, least)
-        draws = Draws(checked_seed(seed), range(start, start + n), device=self.device)
-        return draws.normal(self.code, limit=truncation)
+        noise = Noise(checked_seed(seed), range(start, start + n), device=self.device)
+        return noise.normal(self.latent_dim, limit=truncation)
 
     @final
-    def draw(
+    def decode_codes(
         self,
         codes: Tensor,
         *,
@@ -204,36 +204,38 @@ class Latent(Sampler):
         wanted, done, made = self.labels_for(labels, len(codes)), 0, []
         for rows in _alike(seeds, batch_size):
             seed, places = checked_seed(seeds[rows.start][0]), [i for _, i in seeds[rows]]
-            draws = Draws(seed, places, device=self.device)
+            noise = Noise(seed, places, device=self.device)
             part = None if wanted is None else wanted[rows]
-            made.append(_infer(self, partial(_decoded, codes[rows], part, draws)))
-            _check_made(self, "drew", made[-1], (len(draws), *self.shape))
-            done += len(draws)
+            made.append(_infer(self, partial(_decoded, codes[rows], part, noise)))
+            _check_made(self, "drew", made[-1], (len(noise), *self.shape))
+            done += len(noise)
             if progress:
                 progress(done, len(codes))
         kind = Images if self.is_images else Arrays
-        x = self.outward(torch.cat(made))
+        x = self.to_unit(torch.cat(made))
         told = {"method": "draw"} if call is None else call
         return kind(x, wanted, seeds, self.origin, self.class_names, told)
 
     def _fitting_codes(self, codes: Any) -> Tensor:
         x = torch.as_tensor(codes).to(self.device, torch.float32)
-        if x.ndim != 2 or not len(x) or x.shape[1] != self.code:
-            raise BadInput(f"expected codes of shape (n, {self.code}), got ({_comma(x.shape)})")
+        if x.ndim != 2 or not len(x) or x.shape[1] != self.latent_dim:
+            raise BadInput(
+                f"expected codes of shape (n, {self.latent_dim}), got ({_comma(x.shape)})"
+            )
         if not torch.isfinite(x).all():
             raise BadInput("expected codes of finite numbers")
         return x
 
 
-def _drawn(draws: Draws, labels: Tensor | None, truncation: float | None, model: Sampler) -> Tensor:
+def _drawn(noise: Noise, labels: Tensor | None, truncation: float | None, model: Sampler) -> Tensor:
     if truncation is None or not isinstance(model, Latent):
-        return model.generate(draws, labels)
-    return model.decode(draws.normal(model.code, limit=truncation), labels, draws)
+        return model.generate(noise, labels)
+    return model.decode(noise.normal(model.latent_dim, limit=truncation), labels, noise)
 
 
-def _decoded(codes: Tensor, labels: Tensor | None, draws: Draws, model: Latent) -> Tensor:
-    draws.normal(model.code)  # as the streams stand after the codes that ``sample`` draws
-    return model.decode(codes, labels, draws)
+def _decoded(codes: Tensor, labels: Tensor | None, noise: Noise, model: Latent) -> Tensor:
+    noise.normal(model.latent_dim)  # as the streams stand after the codes that ``sample`` draws
+    return model.decode(codes, labels, noise)
 
 
 def _alike(seeds: Sequence[tuple[int, int]], size: int) -> Iterator[slice]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, OperationFailed
 from genzoo.files import whole
 from genzoo.models.film import _check_film, _frames, film
 from genzoo.models.model import Model
@@ -118,7 +118,7 @@ def _write_folder(parts: Iterator[Samples], path: Path, metadata: bool) -> dict[
         shutil.rmtree(path, ignore_errors=True)
         aside.rename(path)
     except OSError as error:
-        raise Failed(f"cannot write {path}: {error.strerror or error}") from error
+        raise OperationFailed(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return record

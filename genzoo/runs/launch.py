@@ -13,7 +13,7 @@ import torch
 
 from genzoo import data, devices
 from genzoo.data.catalogue import open_data
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, OperationFailed
 from genzoo.files import check_free, write_whole
 from genzoo.runs.checkpoints import _checkpoints
 from genzoo.runs.plan import Plan, _versions, planned
@@ -52,7 +52,7 @@ def start(
     """A new run of ``family`` on ``dataset`` (called ``named``): a folder, nothing learnt yet.
 
     ``values`` go to the family's config and options; ``minutes`` are turned into steps by the rate
-    measured on this machine. Raises BadInput, UnknownName, Failed.
+    measured on this machine. Raises BadInput, UnknownName, OperationFailed.
     """
     parallel.start(devices.device(settings.get("device", "auto")))
     if parallel.rank() == 0 and not force:
@@ -71,7 +71,7 @@ def start(
         try:
             (folder / "run").mkdir(parents=True)
         except OSError as error:
-            raise Failed(f"cannot make {folder}: {error.strerror}") from error
+            raise OperationFailed(f"cannot make {folder}: {error.strerror}") from error
         write_whole(folder / "run" / "plan.json", plan.model_dump_json(indent=2).encode())
     parallel.wait()
     return run

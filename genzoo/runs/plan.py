@@ -39,7 +39,7 @@ class Plan(Schema):
     threads: Count = 1
     processes: Count = 1
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-    licence: Name = "unknown"
+    license: Name = "unknown"
     command: Annotated[str, Field(max_length=4000)] = ""
     versions: dict[str, Name]
 
@@ -56,7 +56,7 @@ def planned(
 ) -> Plan:
     """The plan of a run, every value checked and filled in."""
     found = families.get(family)
-    if (found.data == "unpaired") != (dataset.other is not None):
+    if (found.data == "unpaired") != (dataset.second_domain is not None):
         wants = "two domains, A,B" if found.data == "unpaired" else "one data set"
         raise BadInput(f"{family} learns from {wants}: {named!r} is something else")
     hint = f"type genzoo info {family} to see all."

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from PIL import Image
 
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, OperationFailed
 from genzoo.files import check_new, expanded, write_whole
 from genzoo.models.pictures import SYNTHETIC
 from genzoo.text import printable
@@ -150,7 +150,7 @@ def plot(folder: str | Path, path: str | Path) -> Path:
     """Write what the run in ``folder`` shows to ``path``: a figure (.svg, .png), a page that needs
     nothing beside it (.html), or the grids as a film (.gif).
 
-    Raises BadInput where there is no run, or nothing in it yet; Failed without matplotlib.
+    Raises BadInput where there is no run, or nothing in it yet; OperationFailed without matplotlib.
     """
     run, path = watched(folder), expanded(path)
     check_new(path, ENDINGS, force=True)
@@ -174,12 +174,12 @@ def film(run: Watched) -> bytes:
 
 
 def figure(run: Watched, kind: str) -> bytes:
-    """All panels as the bytes of an SVG or a PNG. Raises Failed without matplotlib."""
+    """All panels as the bytes of an SVG or a PNG. Raises OperationFailed without matplotlib."""
     try:
         import matplotlib
         from matplotlib.figure import Figure
     except ImportError:
-        raise Failed('a figure needs matplotlib: pip install "genzoo[plot]"') from None
+        raise OperationFailed('a figure needs matplotlib: pip install "genzoo[plot]"') from None
     panels = _panels(run)
     rows = math.ceil(len(panels) / 2)
     # One salt and no date: the same run gives the same bytes.
@@ -273,18 +273,20 @@ def _safe(text: Any) -> str:
 
 
 @final
-class Board:
+class TensorBoardWriter:
     """Writes a run's numbers, and its grids, where TensorBoard reads them: ``FOLDER/run/board``.
 
     Called after each step; ``start``: the step that a resumed run goes on from, so that what was
-    written behind it is dropped. Raises Failed without tensorboard.
+    written behind it is dropped. Raises OperationFailed without tensorboard.
     """
 
     def __init__(self, folder: Path, start: int = 0, every: int = 10):
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            raise Failed('--board needs tensorboard: pip install "genzoo[board]"') from None
+            raise OperationFailed(
+                '--board needs tensorboard: pip install "genzoo[board]"'
+            ) from None
         self.folder, self.every, self.drawn = folder / "run", every, start - 1
         self.writer = SummaryWriter(str(self.folder / "board"), purge_step=start + 1)
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from genzoo import data, devices, families
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, OperationFailed
 from genzoo.families.family import Family
 from genzoo.files import _ctrl_c, is_folder, locked, write_whole
 from genzoo.models.model import Model
@@ -34,13 +34,13 @@ from genzoo.runs.loader import _shuffled
 from genzoo.runs.plan import Plan
 from genzoo.schemas import checked
 from genzoo.training import (
-    Averaged,
+    EMA,
     Batch,
     Diverged,
-    Doctor,
-    Finding,
-    Settings,
+    RunSettings,
     Trainer,
+    TrainingMonitor,
+    TrainingWarning,
     fit,
     parallel,
 )
@@ -84,14 +84,14 @@ class Run:
             torch.manual_seed(plan.seed)
             self.trainer = self._trainer(self.family.model(config))
         self.trainer.prepare(
-            Settings(str(self.device), plan.precision, plan.micro_batches, plan.compile)
+            RunSettings(str(self.device), plan.precision, plan.micro_batches, plan.compile)
         )
-        self.doctor = Doctor(self.trainer, self.options)
+        self.doctor = TrainingMonitor(self.trainer, self.options)
 
     def _trainer(self, model: Model) -> Trainer:
         model.class_names = self.dataset.classes if getattr(model, "num_classes", 0) else ()
         trainer = self.family.trainer(model, self.options)
-        return Averaged(trainer, self.options.average) if self.options.average else trainer
+        return EMA(trainer, self.options.ema_decay) if self.options.ema_decay else trainer
 
     def batches(self, start: int = 0) -> Iterator[Batch]:
         """The steps' batches from ``start`` on, this process's share of each."""
@@ -102,7 +102,7 @@ class Run:
         for step in itertools.count(start):
             at = step * size * parts + np.array(places)
             x, labels = self._rows(self.dataset, at, "epoch")
-            second = self.dataset.other
+            second = self.dataset.second_domain
             other = None if second is None else self._rows(second, at, "other epoch")[0]
             conditional = getattr(self.trainer.model, "num_classes", 0)
             progress = min(1.0, step / self.plan.steps)  # an estimate may go on beyond the end
@@ -125,16 +125,17 @@ class Run:
         drawn = [_shuffled(self.plan.seed, purpose, int(epoch), n) for epoch in epochs]
         order, flips = (np.stack(rows) for rows in zip(*drawn, strict=True))
         indices, flip = order[which, at % n], flips[which, at % n]
-        x = dataset.batch(indices, self.device, flip if self.options.flip else None)
+        x = dataset.batch(indices, self.device, flip if self.options.horizontal_flip else None)
         return self._inward(x), dataset.labels_of(indices, self.device)
 
     def _inward(self, x: Tensor) -> Tensor:
-        span = self.trainer.model.range
+        span = self.trainer.model.value_range
         x = x if span is None else x * (span[1] - span[0]) + span[0]
         return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
     def go(self, report: Callable[[Progress], None] | None = None, start: int = 0) -> Path:
-        """Train to the end, and write the model. Raises Diverged, Failed, Interrupted, or BadInput
+        """Train to the end, and write the model. Raises Diverged, OperationFailed, Interrupted, or
+        BadInput
         where another process trains in the same folder.
         """
         if start == self.plan.steps and (self.folder / "README.md").exists():
@@ -218,7 +219,7 @@ class Run:
             aside.unlink(missing_ok=True)
             # torch's writer says of a failed write only where in its file it was.
             why = "the disk is full, or fails" if isinstance(error, RuntimeError) else error
-            raise Failed(f"cannot write the checkpoint of step {step}: {why}") from error
+            raise OperationFailed(f"cannot write the checkpoint of step {step}: {why}") from error
         found = _checkpoints(self.folder)
         good = [p for p in found if int(p.stem) <= step]  # what is newer could not be read
         for old in {*found} - {*good[:2]}:
@@ -283,7 +284,7 @@ class Run:
             self.folder,
             family=plan.family,
             data=",".join(Path(p).name if is_folder(p) else p for p in plan.data.split(",")),
-            licence=plan.licence,
+            license=plan.license,
             terms=self.dataset.terms,
             dtype=plan.dtype,
             discriminator=players.get("discriminator") if self.family.discriminator else None,
@@ -312,7 +313,7 @@ def _noted(batches: Iterator[Batch], taken: deque[Batch]) -> Iterator[Batch]:
         yield batch
 
 
-def _say(finding: Finding, lines: Any) -> None:
+def _say(finding: TrainingWarning, lines: Any) -> None:
     """On the log, and in it."""
     log.warning("%s", finding.text)
     told = {"step": finding.step, "finding": finding.rule, "text": finding.text}

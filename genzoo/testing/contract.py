@@ -89,7 +89,10 @@ class Outcome:
 
 
 def outcome(contract: Contract, name: str) -> Outcome:
-    """Run every check on the plugin ``name``. Raises UnknownName; Failed where it cannot load."""
+    """Run every check on the plugin ``name``.
+
+    Raises UnknownName; OperationFailed where it cannot load.
+    """
     held: list[str] = []
     skipped: dict[str, str] = {}
     broken: dict[str, str] = {}

@@ -38,7 +38,7 @@ DATASET = Contract("dataset", lambda name: nullcontext(Case(name, data.describe(
 def _says_what_it_is(case: Case) -> None:
     source = case.source
     require(source.summary, "summary is empty: a phrase for people")
-    require(source.terms, "terms is empty: whose it is, and under which licence")
+    require(source.terms, "terms is empty: whose it is, and under which license")
     require(source.kind in LEVELS, f"kind is images or points, got {source.kind!r}")
     levels = LEVELS[source.kind]
     require(source.levels in levels, f"levels of {source.kind} are {levels}, got {source.levels}")

@@ -17,11 +17,11 @@ from genzoo.errors import BadInput
 from genzoo.families.family import Family
 from genzoo.models.abilities import Density, Encoder, Translator
 from genzoo.models.model import Model
-from genzoo.models.randomness import Draws
+from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent, Sampler
 from genzoo.schemas import checked
 from genzoo.testing.contract import Broken, Check, Contract, require, require_refused
-from genzoo.training import Averaged, Batch, Settings, Trainer, fit
+from genzoo.training import EMA, Batch, RunSettings, Trainer, fit
 from genzoo.zoo import folder as folders
 
 
@@ -44,16 +44,16 @@ class Case:
             torch.manual_seed(0)
             trainer = self.family.trainer(self.model(), chosen)
         if average:
-            trainer = Averaged(trainer, average)
-        trainer.prepare(Settings())
+            trainer = EMA(trainer, average)
+        trainer.prepare(RunSettings())
         return trainer
 
     def batches(self, trainer: Trainer, start: int = 0) -> Iterator[Batch]:
         """Made data: numbers that depend on the step alone."""
         model, n = trainer.model, 8 * trainer.batches_per_step
         for step in range(start, 1000):
-            draws = Draws(0, range(n), f"made data {step}")
-            x, other = (_spanned(model, draws.uniform(*model.shape)) for _ in range(2))
+            noise = Noise(0, range(n), f"made data {step}")
+            x, other = (_spanned(model, noise.uniform(*model.shape)) for _ in range(2))
             classes = getattr(model, "num_classes", 0)
             labels = torch.arange(n) % classes if classes else None
             yield Batch(x, labels, other, step=step, progress=step / 1000)
@@ -154,9 +154,9 @@ def _samples_in_range(case: Case) -> None:
     require(got == (3, *model.shape), f"three samples of {tuple(model.shape)} are {got}")
     require(drawn.tensor.dtype == torch.float32, f"samples are {drawn.tensor.dtype}, not float32")
     require(drawn.tensor.isfinite().all(), "samples are not finite")
-    raw = model.generate(Draws(5, range(3)), model.labels_for(None, 3))
-    if model.range:
-        low, high = model.range
+    raw = model.generate(Noise(5, range(3)), model.labels_for(None, 3))
+    if model.value_range:
+        low, high = model.value_range
         require(raw.min() >= low, f"below the range [{low}, {high}]: {raw.min():.4g}")
         require(raw.max() <= high, f"above the range [{low}, {high}]: {raw.max():.4g}")
 
@@ -226,8 +226,8 @@ def _same_picture_on_a_gpu(case: Case) -> str | None:
 @_of(Latent)
 def _decodes_with_gradient(case: Case) -> None:
     model = case.model().eval()
-    code = torch.randn(2, model.code, requires_grad=True)
-    made = model.decode(code, model.labels_for(None, 2), Draws(0, range(2)))
+    code = torch.randn(2, model.latent_dim, requires_grad=True)
+    made = model.decode(code, model.labels_for(None, 2), Noise(0, range(2)))
     made.sum().backward()
     if code.grad is None:
         raise Broken("no gradient reaches the code")
@@ -254,7 +254,10 @@ def _scores(case: Case) -> None:
     require(nats.shape == (3,), f"expected one number each, got {tuple(nats.shape)}")
     require(nats.isfinite().all(), "scores are not finite")
     require(torch.equal(nats, model.log_prob(images)), "the same seed gives two scores")
-    require(model.kind in ("exact", "bound"), f"kind is exact or bound, got {model.kind!r}")
+    require(
+        model.likelihood_kind in ("exact", "bound"),
+        f"kind is exact or bound, got {model.likelihood_kind!r}",
+    )
 
 
 @_of(Translator)
@@ -282,12 +285,12 @@ def _learns(case: Case) -> None:
 
 @FAMILY.check
 def _resumes_bit_for_bit(case: Case) -> None:
-    straight = case.trainer(average=0.9)
+    straight = case.trainer(ema_decay=0.9)
     list(fit(straight, case.batches(straight), 4))
-    stopped = case.trainer(average=0.9)
+    stopped = case.trainer(ema_decay=0.9)
     list(fit(stopped, case.batches(stopped), 2))
     kept = {name: copy.deepcopy(part.state_dict()) for name, part in stopped.parts().items()}
-    resumed = case.trainer(average=0.9)
+    resumed = case.trainer(ema_decay=0.9)
     for name, part in resumed.parts().items():
         part.load_state_dict(kept[name])
     list(fit(resumed, case.batches(resumed, 2), 4, start=2))
@@ -312,11 +315,11 @@ def _discriminator_has_features(case: Case) -> str | None:
 
 
 def _images(model: Model, n: int) -> Tensor:
-    return Draws(7, range(n), "test images").uniform(*model.shape)
+    return Noise(7, range(n), "test images").uniform(*model.shape)
 
 
 def _spanned(model: Model, x: Tensor) -> Tensor:
-    low, high = model.range or (0.0, 1.0)
+    low, high = model.value_range or (0.0, 1.0)
     return x * (high - low) + low
 
 

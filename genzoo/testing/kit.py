@@ -28,14 +28,17 @@ def run(check: str, name: str | Any, kind: str = "family") -> str | None:
 
 
 def outcome(name: str, kind: str = "family") -> Outcome:
-    """Run a kind's whole contract. Raises UnknownName; Failed where the plugin cannot load."""
+    """Run a kind's whole contract.
+
+    Raises UnknownName; OperationFailed where the plugin cannot load.
+    """
     return contract.outcome(_contract(kind), name)
 
 
 def outcomes(name: str) -> list[Outcome]:
     """The contracts of every plugin called ``name``: a name may be of several kinds.
 
-    Raises UnknownName; Failed where the plugin cannot load.
+    Raises UnknownName; OperationFailed where the plugin cannot load.
     """
     kinds = [kind for kind in CONTRACTS if name in names(kind)]
     if not kinds:

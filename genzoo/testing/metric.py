@@ -14,15 +14,15 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, OperationFailed
 from genzoo.evaluation.evaluate import evaluate
 from genzoo.metrics import registry
 from genzoo.metrics.metric import ModelMetric, SampleMetric
-from genzoo.metrics.real_data import Real
+from genzoo.metrics.real_data import RealData
 from genzoo.metrics.score import Score
-from genzoo.metrics.subjects import Drawn
+from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Density, Encoder
-from genzoo.models.randomness import Draws
+from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent
 from genzoo.testing.contract import Broken, Contract, require, require_json, require_refused
 
@@ -34,14 +34,14 @@ REAL, FEW = 60, 200
 class Made(Latent, Encoder, Density):
     """A model of made pictures with as many abilities as have one: a bright square on a ground."""
 
-    shape, range, code, kind, levels = SHAPE, (0.0, 1.0), 4, "exact", None
+    shape, value_range, latent_dim, likelihood_kind, levels = SHAPE, (0.0, 1.0), 4, "exact", None
 
     def __init__(self, config: Any = None):
         super().__init__(config)
         self.spread = nn.Parameter(torch.tensor(1.0))
 
     def decode(
-        self, code: Tensor, labels: Tensor | None = None, draws: Draws | None = None
+        self, code: Tensor, labels: Tensor | None = None, noise: Noise | None = None
     ) -> Tensor:  # (n, 4) -> (n, 1, 28, 28)
         at, light = 14 + 4 * self.spread * code[:, :2], code[:, 2:].sigmoid()
         rows = torch.arange(28.0)
@@ -53,7 +53,7 @@ class Made(Latent, Encoder, Density):
         corners = x[:, 0, ::27, ::27].flatten(1)
         return torch.logit(corners, 1e-3)
 
-    def log_weight(self, x: Tensor, labels: Tensor | None, draws: Draws) -> Tensor:  # -> (n,)
+    def log_weight(self, x: Tensor, labels: Tensor | None, noise: Noise) -> Tensor:  # -> (n,)
         return -(x - 0.5).square().flatten(1).sum(1) / 2 - math.prod(SHAPE) * 0.919
 
 
@@ -69,7 +69,7 @@ class Case:
 
     @cached_property
     def metric(self) -> SampleMetric | ModelMetric:
-        return self.kind(Real(self.folder, "mnist"))
+        return self.kind(RealData(self.folder, "mnist"))
 
     @property
     def n(self) -> int:
@@ -83,19 +83,19 @@ class Case:
 
     def score(self) -> Score:
         if isinstance(self.metric, ModelMetric):
-            return self.metric.score(Drawn("made", self.model), None, 0)
+            return self.metric.score(ModelSubject("made", self.model), None, 0)
         return self.metric(self.samples())
 
     def lacks(self) -> str | None:
         """Why a model's metric cannot be tried on the made model."""
-        metric, made = self.metric, Drawn("made", self.model)
+        metric, made = self.metric, ModelSubject("made", self.model)
         why = metric.lacks(made) if isinstance(metric, ModelMetric) else ""
         return f"cannot be tried on a made model: {why}" if why else None
 
 
 @contextmanager
 def _opened(name: str) -> Iterator[Case]:
-    kind: Any = registry.kind(name)
+    kind: Any = registry.metric_class(name)
     model = Made()
     with tempfile.TemporaryDirectory() as folder:
         for split, start in (("train", 0), ("test", REAL)):
@@ -111,7 +111,7 @@ METRIC = Contract("metric", _opened)
 
 @METRIC.check
 def _says_what_it_is(case: Case) -> None:
-    require(case.kind.kind == case.name, f"kind is {case.kind.kind!r}, and its name {case.name!r}")
+    require(case.kind.id == case.name, f"id is {case.kind.id!r}, and its name {case.name!r}")
     goals = ("lower", "higher", "one")
     require(case.kind.goal in goals, f"goal is one of {goals}, got {case.kind.goal!r}")
     require(getattr(case.kind, "about", ""), "about is empty: a phrase for people")
@@ -135,7 +135,7 @@ def _gives_a_finite_score(case: Case) -> str | None:
         return why
     try:
         score = case.score()
-    except Failed as error:  # what is no score says best itself what it is
+    except OperationFailed as error:  # what is no score says best itself what it is
         raise Broken(str(error)) from error
     require(math.isfinite(score.value), f"the score is {score.value}")
     require(np.isfinite(score.parts).all(), "parts are not finite")
@@ -198,7 +198,7 @@ def _sees_unlike_images_apart(case: Case) -> str | None:
     """What keeps the same of all images can tell nothing. (Two sets may well have one score.)"""
     if not isinstance(case.metric, SampleMetric):
         return "is of models"
-    noise = Draws(0, range(20), "noise").uniform(*SHAPE)
+    noise = Noise(0, range(20), "noise").uniform(*SHAPE)
     kept = case.metric.measure(torch.cat([case.samples()[:20], noise]))
     alike = all(np.array_equal(row, kept[0]) for row in kept)
     require(not alike, "measure keeps the same of every picture and of noise")

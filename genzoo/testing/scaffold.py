@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 
 from genzoo import families
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, OperationFailed
 from genzoo.families.registry import CALLED, GROUPS
 from genzoo.files import expanded
 from genzoo.testing import status
@@ -30,7 +30,8 @@ def create(name: str, kind: str = "family", folder: str | Path | None = None) ->
     """Write the package ``genzoo-NAME`` into ``folder`` (which must not be there yet): a
     pyproject.toml, one module, its tests, a README. Returns the folder.
 
-    Raises BadInput where the name or the folder will not do, Failed where the disk refuses.
+    Raises BadInput where the name or the folder will not do, OperationFailed where the disk
+    refuses.
     """
     if kind not in GROUPS:
         raise BadInput(f"--kind is one of {', '.join(GROUPS)}, got {kind!r}")
@@ -47,7 +48,7 @@ def create(name: str, kind: str = "family", folder: str | Path | None = None) ->
             (aside / path).write_text(text, encoding="utf-8")
         aside.rename(place.absolute())
     except OSError as error:
-        raise Failed(f"cannot write {place}: {error.strerror or error}") from error
+        raise OperationFailed(f"cannot write {place}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return place
@@ -77,7 +78,7 @@ def _taken(name: str, kind: str) -> str:
         return f"{package}, which genzoo itself requires"
     if name in status.built_in(kind):
         return f"a {CALLED[kind]} of genzoo's own"
-    if kind == "family" and name in names.names():
+    if kind == "family" and name in names.model_names():
         return "a model of genzoo list"
     return f"an installed module, {module}" if importlib.util.find_spec(module) else ""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from genzoo import data, families
 from genzoo.data import catalogue
-from genzoo.errors import Failed, GenzooError
+from genzoo.errors import GenzooError, OperationFailed
 from genzoo.families.registry import CALLED, GROUPS, Conflict, Plugin
 from genzoo.text import printable
 
@@ -21,25 +21,28 @@ def inspect(kinds: "tuple[str, ...]" = tuple(GROUPS)) -> list[Plugin]:
 def refuse_broken(*kinds: str) -> None:
     """Where GENZOO_STRICT_PLUGINS is set, load the plugins of ``kinds``, all if none is named.
 
-    Raises Failed if one is broken or in conflict: a listing would have passed it over.
+    Raises OperationFailed if one is broken or in conflict: a listing would have passed it over.
     """
     if os.environ.get("GENZOO_STRICT_PLUGINS", "0") in ("", "0"):
         return
     bad = [p for p in inspect(kinds or tuple(GROUPS)) if p.state in ("broken", "conflict")]
     if bad:
         more = f" (and {len(bad) - 1} more: genzoo plugins)" if len(bad) > 1 else ""
-        raise Failed(f"GENZOO_STRICT_PLUGINS is set: {bad[0].error}{more}")
+        raise OperationFailed(f"GENZOO_STRICT_PLUGINS is set: {bad[0].error}{more}")
 
 
 def handed_over(kind: str, name: str) -> Any:
-    """What the plugin ``name`` hands over, if it can be used. Raises UnknownName, Failed."""
+    """What the plugin ``name`` hands over, if it can be used.
+
+    Raises UnknownName, OperationFailed.
+    """
     if kind == "family":
         return families.get(name)
     if kind == "dataset":
         return data.describe(name)
     from genzoo.metrics import registry  # brings torch
 
-    return registry.kind(name)
+    return registry.metric_class(name)
 
 
 def built_in(kind: str) -> set[str]:

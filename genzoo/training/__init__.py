@@ -1,49 +1,56 @@
 """Training: what learns, the loop around it, and the folder that a run leaves."""
 
-from genzoo.training.doctor import Doctor, Finding
 from genzoo.training.losses import LOSSES, GanLoss
+from genzoo.training.monitor import TrainingMonitor, TrainingWarning
 from genzoo.training.penalties import PENALTIES, gradient_penalty, orthogonal_penalty, r1_penalty
 from genzoo.training.trainer import (
     Batch,
     Diverged,
     Logs,
     Player,
-    Settings,
+    RunSettings,
     Stateful,
     Trainer,
     batches,
     fit,
-    player,
+    make_player,
 )
-from genzoo.training.trainers import Adversarial, Averaged, Descent
-from genzoo.training.tricks import Pool, augment, best, fading, instance_noise, swapped
+from genzoo.training.trainers import EMA, Adversarial, LossTrainer
+from genzoo.training.tricks import (
+    ImageBuffer,
+    augment,
+    instance_noise,
+    label_flips,
+    linear_fade,
+    top_k,
+)
 
 __all__ = [
+    "EMA",
     "LOSSES",
     "PENALTIES",
     "Adversarial",
-    "Averaged",
     "Batch",
-    "Descent",
     "Diverged",
-    "Doctor",
-    "Finding",
     "GanLoss",
+    "ImageBuffer",
     "Logs",
+    "LossTrainer",
     "Player",
-    "Pool",
-    "Settings",
+    "RunSettings",
     "Stateful",
     "Trainer",
+    "TrainingMonitor",
+    "TrainingWarning",
     "augment",
     "batches",
-    "best",
-    "fading",
     "fit",
     "gradient_penalty",
     "instance_noise",
+    "label_flips",
+    "linear_fade",
+    "make_player",
     "orthogonal_penalty",
-    "player",
     "r1_penalty",
-    "swapped",
+    "top_k",
 ]

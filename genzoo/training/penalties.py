@@ -4,14 +4,14 @@ import torch
 from torch import Tensor, nn
 
 from genzoo.models.model import Discriminator
-from genzoo.models.randomness import Draws
+from genzoo.models.randomness import Noise
 
 
 def gradient_penalty(
-    discriminator: Discriminator, real: Tensor, fake: Tensor, labels: Tensor | None, draws: Draws
+    discriminator: Discriminator, real: Tensor, fake: Tensor, labels: Tensor | None, noise: Noise
 ) -> Tensor:
     """(||grad D|| - 1)^2 between data and fakes (Gulrajani et al. 2017, equation 3)."""
-    share = draws.uniform(*[1] * (real.ndim - 1))
+    share = noise.uniform(*[1] * (real.ndim - 1))
     between = torch.lerp(real.float(), fake.float(), share)
     slopes = _input_gradient(discriminator, between, labels).flatten(1)
     # The norm's own gradient is infinite at zero.
@@ -19,7 +19,7 @@ def gradient_penalty(
 
 
 def r1_penalty(
-    discriminator: Discriminator, real: Tensor, fake: Tensor, labels: Tensor | None, draws: Draws
+    discriminator: Discriminator, real: Tensor, fake: Tensor, labels: Tensor | None, noise: Noise
 ) -> Tensor:
     """||grad D||^2 / 2 at the data (Mescheder et al. 2018, equation 9)."""
     return _input_gradient(discriminator, real, labels).flatten(1).square().sum(1).mean() / 2

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from genzoo.errors import BadInput, Failed, article
+from genzoo.errors import BadInput, OperationFailed, article
 from genzoo.models.inference import channels_last
 from genzoo.models.model import Model
-from genzoo.models.randomness import Draws, digest, stream
+from genzoo.models.randomness import Noise, digest, stream
 from genzoo.options import Options
 from genzoo.training import parallel
 
 Logs = dict[str, Tensor]
 
 
-class Diverged(Failed):
+class Diverged(OperationFailed):
     """A loss or a gradient is not a finite number; nothing was updated with it."""
 
 
@@ -36,13 +36,13 @@ class Stateful(Protocol):
 class Batch:
     """The data of one step, ``x`` ``(n, *shape)`` in the model's range, and the step's randomness.
 
-    ``indices`` are the samples' places in the step. ``draws`` depend on them, the seed, the step
+    ``indices`` are the samples' places in the step. ``noise`` depend on them, the seed, the step
     and the purpose alone, so that a step can be repeated, split and shared between processes.
     """
 
     x: Tensor
     labels: Tensor | None = None
-    other: Tensor | None = None
+    second_domain: Tensor | None = None
     step: int = 0
     progress: float = 0.0
     seed: int = 0
@@ -51,9 +51,9 @@ class Batch:
     def __len__(self) -> int:
         return len(self.x)
 
-    def draws(self, purpose: str) -> Draws:
+    def noise(self, purpose: str) -> Noise:
         indices = self.indices or range(len(self))
-        return Draws(self.seed, indices, f"step {self.step}: {purpose}", self.x.device)
+        return Noise(self.seed, indices, f"step {self.step}: {purpose}", self.x.device)
 
     def split(self, parts: int) -> "list[Batch]":
         """As many batches of equal length, in order."""
@@ -66,13 +66,13 @@ class Batch:
 
     def _rows(self, rows: slice) -> "Batch":
         indices = (self.indices or tuple(range(len(self))))[rows]
-        labels, other = (None if t is None else t[rows] for t in (self.labels, self.other))
-        return replace(self, x=self.x[rows], labels=labels, other=other, indices=indices)
+        labels, other = (None if t is None else t[rows] for t in (self.labels, self.second_domain))
+        return replace(self, x=self.x[rows], labels=labels, second_domain=other, indices=indices)
 
 
 @final
 @dataclass(frozen=True)
-class Settings:
+class RunSettings:
     """How the loop runs a trainer; none of it changes what is being learnt."""
 
     device: str = "cpu"
@@ -92,11 +92,13 @@ class Player:
 
     def __post_init__(self) -> None:
         self.lr: float = self.optimizer.param_groups[0]["lr"]
-        self.decay = self.options.decay
+        self.decay = self.options.lr_inverse_decay
 
     def schedule(self, progress: float, step: int = 0) -> None:
-        """Set the rate: up in ``warmup``, down after ``decay_from``, and all along by ``decay``."""
-        up, down = self.options.warmup, self.options.decay_from
+        """Set the rate: up in ``warmup``, down after ``lr_decay_start``, and all along by
+        ``lr_inverse_decay``.
+        """
+        up, down = self.options.warmup, self.options.lr_decay_start
         share = min(1.0, progress / up) if up else 1.0
         if down < 1:
             share *= min(1.0, (1 - progress) / (1 - down))
@@ -105,7 +107,7 @@ class Player:
             group["lr"] = self.lr * share
 
 
-def player(network: nn.Module, options: Options, lr: float | None = None) -> Player:
+def make_player(network: nn.Module, options: Options, lr: float | None = None) -> Player:
     """``network`` with the optimiser that ``options`` name."""
     o, rate = options, lr or options.lr
     parameters = list(network.parameters())
@@ -130,7 +132,7 @@ class Trainer(ABC):
         self, model: Model, players: dict[str, Player], extras: dict[str, Stateful] | None = None
     ):
         self.model, self.players, self.extras = model, players, extras or {}
-        self.settings = Settings()
+        self.settings = RunSettings()
 
     @abstractmethod
     def step(self, batch: Batch) -> Logs:
@@ -150,7 +152,7 @@ class Trainer(ABC):
         return {**self.networks(), **optimizers, **self.extras}
 
     @final
-    def prepare(self, settings: Settings) -> None:
+    def prepare(self, settings: RunSettings) -> None:
         """Move everything to the device, channels last (1.2 times as fast on convolutions)."""
         self.settings = settings
         for module in [*self.networks().values(), *self.extras.values()]:
@@ -208,7 +210,7 @@ class Trainer(ABC):
     def _descend(self, learner: Player, loss: Tensor, where: str) -> Tensor:
         with_gradient = [p for p in learner.network.parameters() if p.grad is not None]
         parallel.average(p.grad for p in with_gradient if p.grad is not None)
-        limit = learner.options.clip or float("inf")
+        limit = learner.options.gradient_clip or float("inf")
         norm = nn.utils.clip_grad_norm_(with_gradient, limit)
         if not torch.isfinite(norm + loss):
             learner.optimizer.zero_grad()
@@ -227,7 +229,7 @@ def _told(found: Any, which: str) -> tuple[Tensor, Logs]:
             got = f"a tensor {tuple(value.shape)}, and logs"
         case _:
             got = f"{article(found)}"
-    raise Failed(f"the loss of {which} must return (a single number, logs), got {got}")
+    raise OperationFailed(f"the loss of {which} must return (a single number, logs), got {got}")
 
 
 @contextmanager
@@ -256,5 +258,7 @@ def fit(trainer: Trainer, batches: Iterable[Batch], steps: int, start: int = 0) 
         logs = trainer.step(batch)
         if not isinstance(logs, dict):
             got = type(logs).__name__
-            raise Failed(f"{type(trainer).__name__}.step must return its logs, got a {got}")
+            raise OperationFailed(
+                f"{type(trainer).__name__}.step must return its logs, got a {got}"
+            )
         yield logs

@@ -13,26 +13,26 @@ from genzoo.models.sampler import Sampler
 from genzoo.options import AdversarialOptions, Options
 from genzoo.training.losses import LOSSES
 from genzoo.training.penalties import PENALTIES, orthogonal_penalty
-from genzoo.training.trainer import Batch, Logs, Trainer, player
+from genzoo.training.trainer import Batch, Logs, Trainer, make_player
 from genzoo.training.tricks import (
-    NOISY_LABELS,
+    SOFT_LABELS,
     augment,
-    best,
     clip_weights,
-    fading,
     instance_noise,
-    swapped,
+    label_flips,
+    linear_fade,
+    top_k,
 )
 
 
 @final
-class Descent(Trainer):
+class LossTrainer(Trainer):
     """One model, one loss; ``loss(batch)`` returns it with what to log."""
 
     def __init__(
         self, model: Model, loss: Callable[[Batch], tuple[Tensor, Logs]], options: Options
     ):
-        super().__init__(model, {"model": player(model, options)})
+        super().__init__(model, {"model": make_player(model, options)})
         self.loss = loss
 
     def step(self, batch: Batch) -> Logs:
@@ -51,10 +51,12 @@ class Adversarial(Trainer):
     def __init__(self, model: Sampler, discriminator: Discriminator, options: AdversarialOptions):
         rate = options.discriminator_lr or options.lr
         players = {
-            "generator": player(model, options),
-            "discriminator": player(discriminator, options, rate),
+            "generator": make_player(model, options),
+            "discriminator": make_player(discriminator, options, rate),
         }
-        players["discriminator"].decay = options.discriminator_decay or options.decay
+        players["discriminator"].decay = (
+            options.discriminator_lr_inverse_decay or options.lr_inverse_decay
+        )
         super().__init__(model, players)
         self.sampler, self.discriminator, self.options = model, discriminator, options
         self.loss = LOSSES[options.loss]
@@ -90,7 +92,7 @@ class Adversarial(Trainer):
             fake = self._fakes(batch, self._codes) if shared is None else shared.detach()
         real_logits = self.discriminator(self._seen(batch, batch.x, "real"), batch.labels).float()
         fake_logits = self.discriminator(self._seen(batch, fake, "fake"), batch.labels).float()
-        loss = self._against(batch, real_logits, 1 - self.options.smoothing, "real")
+        loss = self._against(batch, real_logits, 1 - self.options.label_smoothing, "real")
         loss = loss + self._against(batch, fake_logits, 0.0, "fake")
         border = 0.5 if self.options.loss == "least-squares" else 0.0  # half-way between targets
         correct = (real_logits > border).float().mean() + (fake_logits < border).float().mean()
@@ -107,29 +109,31 @@ class Adversarial(Trainer):
         fake = self._fakes(batch, f"code {turn}") if shared is None else shared
         seen = self._seen(batch, fake, f"generated {turn}")
         logits = self.discriminator(seen, batch.labels).float()
-        loss = self.loss.generator(best(logits, self.options.top_k, batch.progress))
-        if self.options.orthogonal:
-            loss = loss + self.options.orthogonal * orthogonal_penalty(self.sampler)
+        loss = self.loss.generator(top_k(logits, self.options.top_k, batch.progress))
+        if self.options.orthogonal_weight:
+            loss = loss + self.options.orthogonal_weight * orthogonal_penalty(self.sampler)
         return loss, {}
 
     def _fakes(self, batch: Batch, purpose: str) -> Tensor:
-        return self.sampler.generate(batch.draws(purpose), batch.labels)
+        return self.sampler.generate(batch.noise(purpose), batch.labels)
 
     def _seen(self, batch: Batch, x: Tensor, purpose: str) -> Tensor:
         """``x`` as the discriminator sees it: augmented, under noise."""
         o = self.options
-        noise = fading(o.instance_noise, batch.progress, o.instance_noise_until)
+        noise = linear_fade(o.instance_noise, batch.progress, o.instance_noise_until)
         if o.augment != "none":
-            x = augment(x, o.augment, batch.draws(f"augment {purpose}"))
-        return instance_noise(x, noise, batch.draws(f"noise {purpose}"))
+            x = augment(x, o.augment, batch.noise(f"augment {purpose}"))
+        return instance_noise(x, noise, batch.noise(f"noise {purpose}"))
 
     def _against(self, batch: Batch, logits: Tensor, target: float, purpose: str) -> Tensor:
         targets = torch.full((len(logits),), target, device=logits.device)
-        if self.options.noisy_labels:
-            low, high = NOISY_LABELS[purpose]
-            targets = low + (high - low) * batch.draws(f"labels {purpose}").uniform()
+        if self.options.soft_labels:
+            low, high = SOFT_LABELS[purpose]
+            targets = low + (high - low) * batch.noise(f"labels {purpose}").uniform()
         if self.options.label_noise:
-            swap = swapped(len(logits), self.options.label_noise, batch.draws(f"swap {purpose}"))
+            swap = label_flips(
+                len(logits), self.options.label_noise, batch.noise(f"swap {purpose}")
+            )
             targets = torch.where(swap, 1 - targets, targets)
         return self.loss.discriminator(logits, targets.view(-1, *[1] * (logits.ndim - 1)))
 
@@ -140,13 +144,13 @@ class Adversarial(Trainer):
         if o.penalty == "none" or batch.step % o.penalty_interval:
             return loss, logs
         slope = PENALTIES[o.penalty](
-            self.discriminator, batch.x, fake, batch.labels, batch.draws("penalty")
+            self.discriminator, batch.x, fake, batch.labels, batch.noise("penalty")
         )
         return loss + o.penalty_weight * o.penalty_interval * slope, {**logs, "penalty": slope}
 
 
 @final
-class Averaged(Trainer):
+class EMA(Trainer):
     """Another trainer; the model kept is the moving average of the one it trains.
 
     The decay starts low, as in min(decay, (1 + step) / (10 + step)), and covers the buffers: an

@@ -6,24 +6,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genzoo.models.randomness import Draws
+from genzoo.models.randomness import Noise
 
 
-def instance_noise(x: Tensor, deviation: float, draws: Draws) -> Tensor:
+def instance_noise(x: Tensor, deviation: float, noise: Noise) -> Tensor:
     """``x`` with Gaussian noise on it (Sonderby et al. 2017, section 3)."""
-    return x + deviation * draws.normal(*x.shape[1:]) if deviation > 0 else x
+    return x + deviation * noise.normal(*x.shape[1:]) if deviation > 0 else x
 
 
-def fading(start: float, progress: float, until: float) -> float:
+def linear_fade(start: float, progress: float, until: float) -> float:
     """A value that falls linearly from ``start`` to 0 as ``progress`` goes from 0 to ``until``."""
     return start * max(0.0, 1 - progress / until) if until > 0 else 0.0
 
 
 # Targets that keep the discriminator from certainty: (low, high) of what is drawn for each kind.
-NOISY_LABELS = {"real": (0.7, 1.2), "fake": (0.0, 0.3)}
+SOFT_LABELS = {"real": (0.7, 1.2), "fake": (0.0, 0.3)}
 
 
-class Pool:
+class ImageBuffer:
     """Fakes of earlier steps, for a discriminator not to forget them (Shrivastava et al. 2017,
     section 2.3): it sees a fake as it comes, or by half a chance an earlier one in its place.
     """
@@ -38,12 +38,12 @@ class Pool:
         self.kept = state["kept"].clone()
 
     @torch.no_grad()
-    def swap(self, fakes: Tensor, draws: Draws) -> Tensor:
+    def swap(self, fakes: Tensor, noise: Noise) -> Tensor:
         """``(n, *shape)``: the fakes, some of them exchanged for kept ones."""
         if not self.size:
             return fakes
         shown = fakes.detach().clone()
-        for i, (chance, place) in enumerate(draws.uniform(2).tolist()):
+        for i, (chance, place) in enumerate(noise.uniform(2).tolist()):
             if len(self.kept) < self.size:
                 kept = self.kept.to(shown.device, shown.dtype) if len(self.kept) else shown[:0]
                 self.kept = torch.cat([kept, shown[i : i + 1]])
@@ -60,12 +60,12 @@ def clip_weights(network: nn.Module, limit: float) -> None:
         parameter.clamp_(-limit, limit)
 
 
-def swapped(n: int, share: float, draws: Draws) -> Tensor:
+def label_flips(n: int, share: float, noise: Noise) -> Tensor:
     """``(n,)`` booleans, true for the ``share`` whose target is to be swapped."""
-    return draws.uniform() < share
+    return noise.uniform() < share
 
 
-def best(logits: Tensor, share: float, progress: float) -> Tensor:
+def top_k(logits: Tensor, share: float, progress: float) -> Tensor:
     """The fakes that convince most: all of them at first, ``share`` of them from half the run on.
 
     Codes between two modes make the worst fakes, and pull in both directions (Sinha et al. 2020,
@@ -78,18 +78,18 @@ def best(logits: Tensor, share: float, progress: float) -> Tensor:
     return logits[order.topk(max(1, round(kept * len(logits)))).indices]
 
 
-def augment(x: Tensor, policy: str, draws: Draws) -> Tensor:
+def augment(x: Tensor, policy: str, noise: Noise) -> Tensor:
     """DiffAugment (Zhao et al. 2020, section 3.3): differentiable, one law for real and fake."""
     for name in policy.split(","):
-        x = AUGMENTATIONS[name](x, draws)
+        x = AUGMENTATIONS[name](x, noise)
     return x
 
 
-def _translate(x: Tensor, draws: Draws) -> Tensor:
+def _translate(x: Tensor, noise: Noise) -> Tensor:
     """Shift each image by up to an eighth of its size, zeros (mid-grey in (-1, 1)) coming in."""
     height, width = x.shape[2:]
     high, wide = height // 8, width // 8
-    share = draws.uniform(2)  # (n, 2)
+    share = noise.uniform(2)  # (n, 2)
     down = (share[:, 0] * (2 * high + 1)).long()
     right = (share[:, 1] * (2 * wide + 1)).long()
     rows = down[:, None] + torch.arange(height, device=x.device)
@@ -101,9 +101,9 @@ def _translate(x: Tensor, draws: Draws) -> Tensor:
     )
 
 
-def _color(x: Tensor, draws: Draws) -> Tensor:
+def _color(x: Tensor, noise: Noise) -> Tensor:
     """Brightness, saturation and contrast, each by a random amount."""
-    share = draws.uniform(3)[:, :, None, None, None]  # (n, 3, 1, 1, 1)
+    share = noise.uniform(3)[:, :, None, None, None]  # (n, 3, 1, 1, 1)
     x = x + share[:, 0] - 0.5
     grey = x.mean(1, keepdim=True)
     x = grey + (x - grey) * (2 * share[:, 1])
@@ -111,4 +111,4 @@ def _color(x: Tensor, draws: Draws) -> Tensor:
     return mean + (x - mean) * (share[:, 2] + 0.5)
 
 
-AUGMENTATIONS = {"none": lambda x, draws: x, "translation": _translate, "color": _color}
+AUGMENTATIONS = {"none": lambda x, noise: x, "translation": _translate, "color": _color}

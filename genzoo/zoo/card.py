@@ -19,7 +19,7 @@ from genzoo.zoo import card as cards
 from genzoo.zoo import folder as folders
 from genzoo.zoo import manifest as manifests
 from genzoo.zoo.manifest import DISCRIMINATOR, WEIGHTS, Manifest, Metrics
-from genzoo.zoo.names import PREFERRED, RESTRICTED, home, names
+from genzoo.zoo.names import PREFERRED, RESTRICTED, home, model_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +49,7 @@ class Card:
     bytes: int
     score: str
     seconds: float | None
-    licence: str
+    license: str
     terms: str
 
 
@@ -73,7 +73,7 @@ def card(folder: Path) -> Card:
         sum(sizes),
         score,
         metrics.get("speed", {}).get("seconds_for_16"),
-        manifest.licence,
+        manifest.license,
         manifest.terms,
     )
 
@@ -163,10 +163,10 @@ def render(manifest: Manifest, metrics: dict[str, Any], pictured: bool, where: s
     front = {
         "library_name": "genzoo",
         **_task(manifest),
-        "license": manifest.licence if manifest.licence != "unknown" else RESTRICTED,
+        "license": manifest.license if manifest.license != "unknown" else RESTRICTED,
         "tags": tags,
     }
-    if manifest.licence == RESTRICTED:
+    if manifest.license == RESTRICTED:
         front["license_name"] = f"{whole or 'its-data'}-terms"
     if whole in PREFERRED:
         front["datasets"] = [whole]
@@ -179,7 +179,7 @@ def render(manifest: Manifest, metrics: dict[str, Any], pictured: bool, where: s
     lines += [f"| {k} | {v} |" for k, v in facts(manifest).items()]
     lines += ["", "```", made.command, "```"] if made else []
     lines += ["", "## Scores", "", *_scores(metrics)]
-    lines += ["", "## Terms and limits", "", f"Weights: {manifest.licence}."]
+    lines += ["", "## Terms and limits", "", f"Weights: {manifest.license}."]
     lines += ["", f"Data: {manifest.terms}."] if manifest.terms else []
     return "\n".join([*lines, "", *_LIMITS.splitlines(), ""])
 

@@ -45,7 +45,7 @@ def _model(manifest: Manifest, name: str, commit: str | None) -> str:
         facts["url"] = f"https://huggingface.co/{at.repo}/tree/{commit}"
     weights = f"weights with SHA-256 {manifest.weights_sha256}"
     plugin = f"{manifest.plugin} {manifest.plugin_version}"
-    facts["note"] = f"Made with genzoo ({plugin}), {weights}, licence {manifest.licence}"
+    facts["note"] = f"Made with genzoo ({plugin}), {weights}, license {manifest.license}"
     return _entry(manifest.name, facts)
 
 

@@ -6,12 +6,19 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from genzoo.errors import BadInput, Failed, GenzooError, InvalidModel, UnknownName, Unreachable
+from genzoo.errors import (
+    BadInput,
+    GenzooError,
+    InvalidModel,
+    NetworkError,
+    OperationFailed,
+    UnknownName,
+)
 
 TIMEOUT = 10.0  # seconds until the first answer, and between two pieces of one
 
 
-class _Silent(Unreachable):
+class _Silent(NetworkError):
     """No answer, or that the Hub is busy: what was fetched before will do instead."""
 
     wait: float | None = None  # seconds until it is worth another try
@@ -62,10 +69,10 @@ _LOG_IN = "log in with hf auth login, or set HF_TOKEN"
 # The client's classes by name, as they moved between its versions; the first that fits is said.
 _KINDS: dict[str, tuple[type[GenzooError], str]] = {
     "GatedRepoError": (
-        Unreachable,
+        NetworkError,
         "{what} is gated: ask for access at {page} and " + _LOG_IN,
     ),
-    "DisabledRepoError": (Unreachable, "{what} was disabled by the Hub"),
+    "DisabledRepoError": (NetworkError, "{what} was disabled by the Hub"),
     "RevisionNotFoundError": (
         UnknownName,
         "{what}: there is no such revision, see {page}/tree/main; without one it is the newest",
@@ -76,7 +83,7 @@ _KINDS: dict[str, tuple[type[GenzooError], str]] = {
     ),
     "EntryNotFoundError": (InvalidModel, "{what} lacks a file that it lists"),
     "HFValidationError": (BadInput, "{what}: {said}"),
-    "TooManyRedirects": (Unreachable, "{what}: the Hub sends from one address to the next"),
+    "TooManyRedirects": (NetworkError, "{what}: the Hub sends from one address to the next"),
 }
 _STATUSES = {
     401: "{what}: the Hub does not accept who you are: " + _LOG_IN,
@@ -109,9 +116,11 @@ def _explained(error: Exception, what: str) -> GenzooError:
     if isinstance(error, OSError):
         if error.errno:
             where = error.filename or "the Hub's cache"
-            return Failed(f"cannot write {where}: {error.strerror}; free some space or set HF_HOME")
-        return Unreachable(f"{what}: the download did not work: {said}")
-    return Unreachable(f"{what}: the Hub answers what its client does not understand: {said}")
+            return OperationFailed(
+                f"cannot write {where}: {error.strerror}; free some space or set HF_HOME"
+            )
+        return NetworkError(f"{what}: the download did not work: {said}")
+    return NetworkError(f"{what}: the Hub answers what its client does not understand: {said}")
 
 
 def _answered(response: Any, facts: dict[str, str]) -> GenzooError:
@@ -119,7 +128,7 @@ def _answered(response: Any, facts: dict[str, str]) -> GenzooError:
     status = response.status_code
     if status != 429 and status < 500:
         text = _STATUSES.get(status, "{what}: {said}")
-        return Unreachable(text.format(**facts))
+        return NetworkError(text.format(**facts))
     given = str(response.headers.get("Retry-After", ""))
     wait = float(given) if given.isdecimal() and len(given) < 9 else 0.0
     late = f"in {wait:g} seconds" if wait else "later"

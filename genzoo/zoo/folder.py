@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from genzoo import families, schemas
-from genzoo.errors import BadInput, Failed, InvalidModel, UnknownName, article
+from genzoo.errors import BadInput, InvalidModel, OperationFailed, UnknownName, article
 from genzoo.files import check_free, expanded
 from genzoo.schemas import checked
 from genzoo.zoo.manifest import (
@@ -42,7 +42,7 @@ def save(
     family: str | None = None,
     name: str | None = None,
     data: str | None = None,
-    licence: str | None = None,
+    license: str | None = None,
     terms: str | None = None,
     dtype: Literal["float32", "float16", "bfloat16"] = "float32",
     discriminator: "nn.Module | None" = None,
@@ -51,9 +51,10 @@ def save(
 ) -> Path:
     """Write ``model`` as a folder that ``load`` reads: all of it or nothing.
 
-    What is not said of its data, licence and terms is what it was loaded with, as for a copy.
+    What is not said of its data, license and terms is what it was loaded with, as for a copy.
     Parameters are stored in ``dtype``; buffers (norm statistics among them) stay float32. Raises
-    BadInput if a model is there already and ``force`` is off, Failed if it cannot be written.
+    BadInput if a model is there already and ``force`` is off, OperationFailed if it cannot be
+    written.
     """
     from genzoo.models.model import Model
 
@@ -65,7 +66,7 @@ def save(
     files = {WEIGHTS: _packed(model, dtype)}
     if discriminator is not None:
         files[DISCRIMINATOR] = _packed(discriminator, dtype)
-    given = {"data": data, "licence": licence, "terms": terms}
+    given = {"data": data, "license": license, "terms": terms}
     told = dict(model.provenance) | {k: v for k, v in given.items() if v is not None}
     said = {
         "name": schemas.name(name or folder.resolve().name),
@@ -96,7 +97,7 @@ def load(folder: str | Path, device: "str | torch.device" = "auto", verify: bool
         raise InvalidModel(f"{folder}: {named} class names, but the model has {classes} classes")
     _fill(model, folder / WEIGHTS, manifest.weights_sha256 if verify else None)
     model.class_names, model.origin = manifest.class_names, _origin(manifest)
-    model.provenance = {k: getattr(manifest, k) for k in ("data", "licence", "terms")}
+    model.provenance = {k: getattr(manifest, k) for k in ("data", "license", "terms")}
     return model.to(wanted).eval()
 
 
@@ -167,7 +168,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = Fals
         for name in sorted(files, key=lambda n: n == CONFIG):
             (aside / name).replace(folder / name)
     except OSError as error:
-        raise Failed(f"cannot write {folder}: {error.strerror or error}") from error
+        raise OperationFailed(f"cannot write {folder}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

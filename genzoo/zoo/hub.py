@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import Any, final
 from urllib.parse import quote
 
-from genzoo.errors import BadInput, Failed, GenzooError, InvalidModel, Unreachable, article
+from genzoo.errors import (
+    BadInput,
+    GenzooError,
+    InvalidModel,
+    NetworkError,
+    OperationFailed,
+    article,
+)
 from genzoo.files import write_whole
 from genzoo.zoo import manifest as manifests
 from genzoo.zoo import weights
@@ -62,11 +69,11 @@ class Pushed:
 
 @final
 @dataclass(frozen=True)
-class Found:
+class SearchHit:
     """A model that a search found."""
 
     name: str
-    licence: str
+    license: str
     downloads: int
     likes: int
     changed: str
@@ -128,7 +135,7 @@ def fetch(name: str, *, discriminator: bool = False, local_files_only: bool = Fa
 
     Asks nothing where ``name`` is pinned to a commit that is here, or where it must not. A Hub that
     does not answer leaves what was fetched of that revision before. Raises UnknownName,
-    Unreachable, InvalidModel, BadInput, Failed.
+    NetworkError, InvalidModel, BadInput, OperationFailed.
     """
     at = address(name)
     wanted = (*NEEDED, *BESIDE, *[DISCRIMINATOR] * discriminator)
@@ -140,7 +147,7 @@ def fetch(name: str, *, discriminator: bool = False, local_files_only: bool = Fa
         if here:
             return here
         why = "HF_HUB_OFFLINE is set" if offline() else "local_files_only"
-        raise Unreachable(f"{at} is not in the cache, and the Hub is not asked: {why}")
+        raise NetworkError(f"{at} is not in the cache, and the Hub is not asked: {why}")
     try:
         return _newest(at, wanted)
     except _Silent as error:
@@ -158,7 +165,7 @@ def _newest(at: Address, wanted: tuple[str, ...]) -> Path:
     if (found := _kept(at.repo, listing.commit, wanted)) is None:
         _check_sizes(at, listing, wanted)
         found = _downloaded(at.repo, listing, wanted)
-    with contextlib.suppress(Failed):  # a cache that cannot be written serves what it has
+    with contextlib.suppress(OperationFailed):  # a cache that cannot be written serves what it has
         _remember(at, listing.commit)
     return found
 
@@ -210,7 +217,7 @@ def _remember(at: Address, commit: str) -> None:
     try:
         _note(at).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Failed(f"cannot write {_note(at)}: {error.strerror}") from error
+        raise OperationFailed(f"cannot write {_note(at)}: {error.strerror}") from error
     write_whole(_note(at), commit.encode())
 
 
@@ -242,7 +249,7 @@ def _hash(sibling: Any) -> str:
 def _checked(at: Address, listing: _Listing) -> _Listing:
     """``listing``, if it is that of a model."""
     if not _COMMIT.fullmatch(listing.commit) or not _REPO.fullmatch(listing.repo):
-        raise Unreachable(f"{at}: the Hub answers with no commit, or with a name that is none")
+        raise NetworkError(f"{at}: the Hub answers with no commit, or with a name that is none")
     if at.revision and _COMMIT.fullmatch(at.revision) and listing.commit != at.revision:
         raise InvalidModel(f"{at}: the Hub answers with commit {short(listing.commit)} instead")
     if missing := [name for name in NEEDED if name not in listing.files]:
@@ -274,7 +281,7 @@ def _downloaded(repo: str, listing: _Listing, wanted: tuple[str, ...]) -> Path:
             _fill(aside, listing, wanted, shown)
             _settle(aside, folder)
     except OSError as error:
-        raise Failed(f"cannot write {folder}: {error.strerror or error}") from error
+        raise OperationFailed(f"cannot write {folder}: {error.strerror or error}") from error
     return folder
 
 
@@ -316,7 +323,7 @@ def _place(listing: _Listing, name: str, aside: Path, shown: str) -> None:
             except OSError:
                 shutil.copyfile(source, aside / name)
             return
-    raise Unreachable(f"{shown}: {name} arrived damaged, twice: try again later")
+    raise NetworkError(f"{shown}: {name} arrived damaged, twice: try again later")
 
 
 def _settle(aside: Path, folder: Path) -> None:
@@ -353,11 +360,11 @@ def shown_as(folder: Path, name: str) -> Iterator[None]:
 def upload(folder: Path, repo: str, *, private: bool = False, tag: str | None = None) -> Pushed:
     """Make the files of ``folder`` the model ``repo``: all of them in one commit.
 
-    ``folder`` holds what shall be public and nothing else. Raises Unreachable, BadInput.
+    ``folder`` holds what shall be public and nothing else. Raises NetworkError, BadInput.
     """
     names = sorted(path.name for path in folder.iterdir())
     if offline():
-        raise Unreachable(f"cannot push to {repo}: HF_HUB_OFFLINE is set")
+        raise NetworkError(f"cannot push to {repo}: HF_HUB_OFFLINE is set")
     with _asking(repo) as client, _still():
         api = client.HfApi(endpoint=_endpoint())
         api.create_repo(repo, private=private or None, exist_ok=True)
@@ -380,14 +387,14 @@ def upload(folder: Path, repo: str, *, private: bool = False, tag: str | None = 
     return Pushed(repo, made.oid, f"{_page(repo)}/tree/{tag or made.oid}", tag)
 
 
-def search(family: str | None = None, limit: int = 100) -> list[Found]:
+def search(family: str | None = None, limit: int = 100) -> list[SearchHit]:
     """Models on the Hub that carry genzoo's tag, and that of ``family``. Raises as ``upload``."""
     if family is not None and not _FAMILY.fullmatch(family):
         raise BadInput(f"{family[:80]!r} cannot be a family")
     if limit < 1:
         raise BadInput(f"limit must be at least 1, got {limit}")
     if offline():
-        raise Unreachable("cannot search: HF_HUB_OFFLINE is set")
+        raise NetworkError("cannot search: HF_HUB_OFFLINE is set")
     with _asking("the search") as client:
         # The listing waits 23 s for a Hub that is not there, and without end for a silent one.
         client.get_session().head(_page(), timeout=TIMEOUT)
@@ -396,9 +403,9 @@ def search(family: str | None = None, limit: int = 100) -> list[Found]:
         return [*map(_found, models)]
 
 
-def _found(model: Any) -> Found:
+def _found(model: Any) -> SearchHit:
     tags = [str(tag) for tag in model.tags or ()]
-    licence = next((t.partition(":")[2] for t in tags if t.startswith("license:")), "unknown")
+    license = next((t.partition(":")[2] for t in tags if t.startswith("license:")), "unknown")
     plain = tuple(dict.fromkeys(t for t in tags if ":" not in t and t != LIBRARY))
     changed = str(model.last_modified or "")[:10]
-    return Found(str(model.id), licence, model.downloads or 0, model.likes or 0, changed, plain)
+    return SearchHit(str(model.id), license, model.downloads or 0, model.likes or 0, changed, plain)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from genzoo.errors import BadInput, Failed, InvalidModel, UnknownName
+from genzoo.errors import BadInput, InvalidModel, OperationFailed, UnknownName
 from genzoo.schemas import Count, Name, Names, Schema, checked, read_json
 
 FORMAT = 1
@@ -52,7 +52,7 @@ class Manifest(Schema, use_attribute_docstrings=False):
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     weights_sha256: Sha256
     discriminator_sha256: Sha256 | None = None
-    licence: Name = "unknown"
+    license: Name = "unknown"
     terms: Name = ""
     default: bool = False
     recipe: Recipe | None = None
@@ -119,7 +119,7 @@ def read_capped(path: Path, largest: int) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Failed(f"cannot read {path}: {error.strerror or error}") from None
+        raise OperationFailed(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def _regular(path: Path) -> int:

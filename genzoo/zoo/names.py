@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genzoo import families
-from genzoo.errors import BadInput, GenzooError, UnknownName, Unreachable, article, unknown
+from genzoo.errors import BadInput, GenzooError, NetworkError, UnknownName, article, unknown
 from genzoo.files import expanded, is_folder
 from genzoo.zoo import folder as folders
 from genzoo.zoo import hub
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # The data set that a bare family's name means, if a model on it is here.
 PREFERRED = ("mnist", "fashion-mnist", "celeba", "cifar10")
-# The Hub's word for terms that are no standard licence; load says them.
+# The Hub's word for terms that are no standard license; load says them.
 RESTRICTED = "other"
 _CARD = re.compile(r"[A-Za-z0-9][\w.-]{0,95}")
 _HUB = re.compile(r"[^/@]+/[^/@]+(@.*)?|[^/@]+@.*", re.DOTALL)
@@ -43,14 +43,14 @@ def load(
     ``name``: a card (``dcgan-mnist``), a family (its default model), a model on the Hub
     (``owner/name``, ``owner/name@revision``), or a folder: a Path, or text that begins with ./ ../
     / or ~. Nothing in a folder is run or unpickled; ``local_files_only`` asks no network. Raises
-    UnknownName, InvalidModel, BadInput, Unreachable.
+    UnknownName, InvalidModel, BadInput, NetworkError.
     """
     folder = find(name, local_files_only=local_files_only)
     model = folders.load(folder, device, verify)
     if model.origin is not None and (commit := hub.commit_of(folder)):
         model.origin = replace(model.origin, revision=commit)
     manifest = manifests.read_manifest(folder)
-    if manifest.licence == RESTRICTED:
+    if manifest.license == RESTRICTED:
         _say(manifest.name, manifest.terms)
     return model
 
@@ -61,7 +61,7 @@ def _say(name: str, terms: str) -> None:
     log.warning("%s was trained on data with terms: %s", name, terms or "ask who made it")
 
 
-def names() -> list[str]:
+def model_names() -> list[str]:
     """The models that come along."""
     return sorted(p.parent.name for p in home().glob(f"*/{CONFIG}"))
 
@@ -102,9 +102,9 @@ def _at_the_organisation(name: str, local_files_only: bool) -> Path:
             return hub.fetch(name, local_files_only=local_files_only)
         except (BadInput, UnknownName):
             hint += f" {hub.organisation()} has none of that name on the Hub."
-        except Unreachable as error:
+        except NetworkError as error:
             hint += f" ({error})"
-    raise unknown("model", name[:80], [*names(), *families.names()], hint)
+    raise unknown("model", name[:80], [*model_names(), *families.names()], hint)
 
 
 def default(family: str) -> str:
@@ -112,13 +112,17 @@ def default(family: str) -> str:
     found = models_of(family)
     if not found:
         hint = f"train one: genzoo train {family} --out my-{family}"
-        raise unknown("model", family, names(), f"The family {family} has no model yet; {hint}")
+        raise unknown(
+            "model", family, model_names(), f"The family {family} has no model yet; {hint}"
+        )
     return next(iter(found.values()))
 
 
 def models_of(family: str) -> dict[str, str]:
     """The family's default model on each data set that it has one for, the preferred ones first."""
-    found = [(m, n) for n in names() if (m := manifests.read_manifest(home() / n)).family == family]
+    found = [
+        (m, n) for n in model_names() if (m := manifests.read_manifest(home() / n)).family == family
+    ]
     rank = {name: i for i, name in enumerate(PREFERRED)}
     found.sort(key=lambda f: (rank.get(f[0].data, len(rank)), not f[0].default, f[1]))
     models: dict[str, str] = {}
@@ -131,7 +135,7 @@ def able(*abilities: "type[Model]") -> list[str]:
     """The models that come along and have one of ``abilities``, like ``genzoo.Latent``."""
     kinds: dict[str, bool] = {}
     found = []
-    for name in names():
+    for name in model_names():
         family = manifests.read_manifest(home() / name).family
         if family not in kinds:
             kinds[family] = _makes(family, abilities)

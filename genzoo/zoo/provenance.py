@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, final
 
 from pydantic import Field
 
-from genzoo.errors import BadInput, Failed, UnknownName
+from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.files import expanded
 from genzoo.schemas import Name, Schema, checked, read_json
 from genzoo.zoo import manifest, names
@@ -39,7 +39,7 @@ Index = Annotated[int, Field(ge=0, lt=2**63)]
 State = Literal["equal", "rounded", "differs"]
 
 
-class Whose(Schema, use_attribute_docstrings=False):
+class ModelIdentity(Schema, use_attribute_docstrings=False):
     """The model that a picture says it is of."""
 
     model: Name
@@ -61,7 +61,7 @@ class Record(Schema, use_attribute_docstrings=False, extra="ignore"):
     """What genzoo writes into a picture; files from before ``call`` was written are samples."""
 
     genzoo: Name
-    origin: Whose | None = None
+    origin: ModelIdentity | None = None
     call: Call | None = Call()
     seeds: Annotated[tuple[tuple[Index, Index], ...], Field(max_length=1_000_000)] = ()
     labels: Annotated[tuple[Index, ...], Field(max_length=1_000_000)] | None = None
@@ -97,7 +97,8 @@ class Reproduction:
 def inspect(path: str | Path) -> Provenance:
     """What the PNG or GIF at ``path`` says of where it comes from; no pixel is decoded.
 
-    Raises BadInput where it is no such file or its record is damaged, Failed where it says nothing.
+    Raises BadInput where it is no such file or its record is damaged, OperationFailed where it
+    says nothing.
     """
     path = expanded(path)
     _check_plain(path)
@@ -111,7 +112,9 @@ def inspect(path: str | Path) -> Provenance:
     )
     if (text := texts.get(_KEYWORD)) is None:
         if not synthetic:
-            raise Failed(f"{path} does not say where it comes from: not genzoo's, or washed off")
+            raise OperationFailed(
+                f"{path} does not say where it comes from: not genzoo's, or washed off"
+            )
         return Provenance(True, None)
     where = f"{path}: its record"
     record = checked(Record, read_json(text, where), where)
@@ -236,7 +239,7 @@ def _drawable(record: Record | None, path: Path) -> Record:
     return record
 
 
-def _source(origin: Whose, model: str | Path | None) -> tuple[str, Path]:
+def _source(origin: ModelIdentity, model: str | Path | None) -> tuple[str, Path]:
     """The name and the folder of the model with the weights that ``origin`` names."""
     told, wanted = f"{origin.model} ({origin.family})", origin.weights_sha256
     if model is not None:
@@ -247,7 +250,7 @@ def _source(origin: Whose, model: str | Path | None) -> tuple[str, Path]:
                 f"{model} has other weights, {has[:12]}, than {told} that drew it, {wanted[:12]}"
             )
         return str(model), folder
-    here = {n: manifest.read_manifest(names.home() / n).weights_sha256 for n in names.names()}
+    here = {n: manifest.read_manifest(names.home() / n).weights_sha256 for n in names.model_names()}
     same = sorted((n for n, has in here.items() if has == wanted), key=lambda n: n != origin.model)
     if same:
         return same[0], names.home() / same[0]

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from genzoo.errors import BadInput, Failed, InvalidModel
+from genzoo.errors import BadInput, InvalidModel, OperationFailed
 from genzoo.files import check_free, expanded
 from genzoo.schemas import Name, Schema, checked
 from genzoo.zoo import card, hub, names
@@ -39,14 +39,14 @@ def push(
     *,
     private: bool = False,
     tag: str | None = None,
-    licence: str | None = None,
+    license: str | None = None,
 ) -> Pushed:
     """Send the model in ``folder`` to the Hub as ``repo``, ``owner/name``: one commit, and a tag.
 
-    It must load with its hashes, have a licence, scores with protocols, and be no link. Nothing
-    but a model's own files is sent, and README.md with the metadata of what is sent. ``licence``:
+    It must load with its hashes, have a license, scores with protocols, and be no link. Nothing
+    but a model's own files is sent, and README.md with the metadata of what is sent. ``license``:
     of what is sent, in the place of what the folder says. Raises InvalidModel, BadInput,
-    UnknownName, Unreachable.
+    UnknownName, NetworkError.
     """
     at = hub.address(repo)
     if at.revision is not None or "/" not in repo:
@@ -62,8 +62,8 @@ def push(
             if os.path.lexists(folder / name):
                 _copy(folder / name, aside / name)
         with hub.shown_as(aside, str(folder)):
-            if licence is not None:
-                _relicense(aside, licence)
+            if license is not None:
+                _relicense(aside, license)
             _make_ready(aside, repo)
         return hub.upload(aside, repo, private=private, tag=tag)
 
@@ -102,12 +102,12 @@ def _copy(source: Path, target: Path) -> None:
             with target.open("wb") as copy:
                 shutil.copyfileobj(file, copy)
     except OSError as error:
-        raise Failed(f"cannot copy {source}: {error.strerror or error}") from error
+        raise OperationFailed(f"cannot copy {source}: {error.strerror or error}") from error
 
 
-def _relicense(folder: Path, licence: str) -> None:
-    told = {**manifests.read_manifest(folder).model_dump(mode="json"), "licence": licence}
-    manifest = checked(Manifest, told, "licence")
+def _relicense(folder: Path, license: str) -> None:
+    told = {**manifests.read_manifest(folder).model_dump(mode="json"), "license": license}
+    manifest = checked(Manifest, told, "license")
     (folder / CONFIG).write_bytes(manifests.manifest_bytes(manifest))
 
 
@@ -115,7 +115,7 @@ def _make_ready(folder: Path, repo: str) -> None:
     """Check what would be public, and let README.md say what the other files say."""
     manifest = manifests.read_manifest(folder)
     model = folders.load(folder, "cpu")
-    _check_licence(folder, manifest)
+    _check_license(folder, manifest)
     if manifest.discriminator_sha256 is not None:
         if not (folder / DISCRIMINATOR).is_file():
             hint = "genzoo pull --discriminator fetches it"
@@ -131,13 +131,13 @@ def _make_ready(folder: Path, repo: str) -> None:
     (folder / _README).write_bytes(_readme(folder, manifest, rendered, repo).encode())
 
 
-def _check_licence(folder: Path, manifest: Manifest) -> None:
-    """A licence is somebody's decision; genzoo takes none for them."""
-    if manifest.licence in ("", "unknown"):
-        hint = "genzoo push --licence NAME says it, in Python licence= (mit, cc-by-4.0, other)"
-        raise BadInput(f"{folder} has no licence: {hint}")
-    if manifest.licence == names.RESTRICTED and not manifest.terms:
-        raise BadInput(f"{folder}: the licence is {manifest.licence}, and {CONFIG} gives no terms")
+def _check_license(folder: Path, manifest: Manifest) -> None:
+    """A license is somebody's decision; genzoo takes none for them."""
+    if manifest.license in ("", "unknown"):
+        hint = "genzoo push --license NAME says it, in Python license= (mit, cc-by-4.0, other)"
+        raise BadInput(f"{folder} has no license: {hint}")
+    if manifest.license == names.RESTRICTED and not manifest.terms:
+        raise BadInput(f"{folder}: the license is {manifest.license}, and {CONFIG} gives no terms")
 
 
 def _scored(folder: Path, repo: str) -> dict[str, Any]:
@@ -173,8 +173,8 @@ def _readme(folder: Path, manifest: Manifest, rendered: str, repo: str) -> str:
             raise InvalidModel(f"{folder / _README} is not UTF-8: {error}") from None
         front = _FRONT.match(rendered)
         text = (front[0] if front else "") + _FRONT.sub("", own, count=1)
-    # What a card says of its weights is what is sent: config.json has the licence.
-    text = re.sub(r"^Weights: unknown\.$", f"Weights: {manifest.licence}.", text, flags=re.M)
+    # What a card says of its weights is what is sent: config.json has the license.
+    text = re.sub(r"^Weights: unknown\.$", f"Weights: {manifest.license}.", text, flags=re.M)
     ours = repo == f"{hub.organisation()}/{manifest.name}"
     called = f'genzoo.load("{manifest.name if ours else repo}")'
     for written in (f'genzoo.load("./{manifest.name}")', f'genzoo.load("{manifest.name}")'):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genzoo.errors import BadInput, Failed, InvalidModel
+from genzoo.errors import BadInput, InvalidModel, OperationFailed
 from genzoo.schemas import read_json
 from genzoo.zoo.manifest import _LARGEST_HEADER, CONFIG, _regular, _sha256
 
@@ -126,7 +126,9 @@ def _fill(network: "nn.Module", path: Path, sha256: str | None) -> None:
                 raise InvalidModel(f"{path}: {name} holds values that are not finite")
     network.load_state_dict(state, assign=True)
     if bare := [n for n, t in _tensors(network) if t.is_meta]:
-        raise Failed(f"{type(network).__name__} keeps {bare[0]} in neither parameter nor buffer")
+        raise OperationFailed(
+            f"{type(network).__name__} keeps {bare[0]} in neither parameter nor buffer"
+        )
 
 
 def _hashed(path: Path, sha256: str) -> bytes:
@@ -197,5 +199,7 @@ def _packed(network: "nn.Module", dtype: str) -> bytes:
         tensor = tensor.detach().cpu().contiguous()
         state[name] = tensor.to(narrow) if name in narrowed else tensor.clone()
         if not torch.isfinite(state[name]).all():
-            raise Failed(f"{name} holds values that {dtype} cannot: infinite or NaN; not saved")
+            raise OperationFailed(
+                f"{name} holds values that {dtype} cannot: infinite or NaN; not saved"
+            )
     return pack(state)

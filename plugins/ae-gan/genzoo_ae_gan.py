@@ -20,14 +20,14 @@ from torch import Tensor, nn
 import genzoo
 from genzoo.options import Options
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Weight
-from genzoo.training import LOSSES, player
+from genzoo.training import LOSSES, make_player
 
 
 class Config(Schema):
     """Sizes of the three networks; any shape will do: points, sound, pictures."""
 
     shape: Shape = (1, 28, 28)
-    code: Annotated[int, Field(ge=1, le=4096)] = 32
+    latent_dim: Annotated[int, Field(ge=1, le=4096)] = 32
     units: Count = 512
     """of each of two hidden layers, in each network"""
 
@@ -56,19 +56,19 @@ class AEGAN(genzoo.Latent, genzoo.Encoder):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.code, self.shape = config.code, config.shape
-        self.range = (0.0, 1.0) if len(self.shape) == 3 else None
+        self.latent_dim, self.shape = config.latent_dim, config.shape
+        self.value_range = (0.0, 1.0) if len(self.shape) == 3 else None
         pixels = math.prod(self.shape)
-        inwards = _layers(pixels, config.units, self.code)
-        outwards = _layers(self.code, config.units, pixels)
+        inwards = _layers(pixels, config.units, self.latent_dim)
+        outwards = _layers(self.latent_dim, config.units, pixels)
         self.encoder = nn.Sequential(nn.Flatten(), *inwards)
         self.generator = nn.Sequential(*outwards, nn.Unflatten(1, self.shape))
 
     def decode(
-        self, code: Tensor, labels: Tensor | None = None, draws: genzoo.Draws | None = None
+        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
     ) -> Tensor:  # (n, code) -> (n, *shape)
         x = self.generator(code)
-        return x if self.range is None else x.sigmoid()
+        return x if self.value_range is None else x.sigmoid()
 
     def embed(self, x: Tensor) -> Tensor:  # (n, *shape) -> (n, code)
         return self.encoder(x)
@@ -97,8 +97,8 @@ class Reconstructing(genzoo.Trainer):
 
     def __init__(self, model: AEGAN, discriminator: Discriminator, options: TrainOptions):
         players = {
-            "generator": player(model, options),
-            "discriminator": player(discriminator, options, options.discriminator_lr or None),
+            "generator": make_player(model, options),
+            "discriminator": make_player(discriminator, options, options.discriminator_lr or None),
         }
         super().__init__(model, players)
         self.discriminator, self.loss = discriminator, LOSSES[options.loss]
@@ -114,7 +114,7 @@ class Reconstructing(genzoo.Trainer):
         """H(x) and G(z), ``(n, *shape)`` each."""
         model = self.players["generator"].network
         back = model.decode(model.embed(batch.x))
-        return back, model.generate(batch.draws("code"))
+        return back, model.generate(batch.noise("code"))
 
     def _discriminate(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
         with torch.no_grad():
@@ -146,7 +146,7 @@ def genzoo_family() -> genzoo.Family:
         model=AEGAN,
         discriminator=Discriminator,
         trainer=trainer,
-        tiny=Config(shape=(1, 8, 8), code=4, units=8),
+        tiny=Config(shape=(1, 8, 8), latent_dim=4, units=8),
         branch="implicit/direct",
         paper="arXiv:1612.02136",
         summary="a GAN that must also give back what its encoder is shown",

@@ -24,7 +24,7 @@ class Config(Schema):
     """Sizes of both networks, which mirror each other."""
 
     shape: Shape = (1, 28, 28)
-    code: Annotated[int, Field(ge=1, le=4096)] = 32
+    latent_dim: Annotated[int, Field(ge=1, le=4096)] = 32
     network: Literal["mlp", "conv"] = "mlp"
     width: Annotated[int, Field(ge=1, le=4096)] = 256
     """units of a hidden layer, or feature maps next to the image"""
@@ -35,7 +35,7 @@ class TrainOptions(Options):
 
     batch_size: Count = 128
     lr: Rate = 1e-3
-    average: Decay = 0.99
+    ema_decay: Decay = 0.99
     error: Literal["squared", "cross-entropy"] = "squared"
     """between a sample and what is given back; cross-entropy for pixels from 0 to 1"""
     fit_prior: bool = False
@@ -44,7 +44,7 @@ class TrainOptions(Options):
 
 def _mlp(config: Config, outwards: bool) -> nn.Sequential:
     pixels, shape, width = math.prod(config.shape), config.shape, config.width
-    ends = (config.code, pixels) if outwards else (pixels, config.code)
+    ends = (config.latent_dim, pixels) if outwards else (pixels, config.latent_dim)
     layers = [nn.Linear(ends[0], width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()]
     layers.append(nn.Linear(width, ends[1]))
     return (
@@ -65,8 +65,8 @@ def _conv(config: Config, outwards: bool) -> nn.Sequential:
     if not outwards:
         for a, b in pairs:
             layers += [nn.Conv2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.SiLU()]
-        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(math.prod(last), config.code))
-    layers = [nn.Linear(config.code, math.prod(last)), nn.Unflatten(1, last)]
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(math.prod(last), config.latent_dim))
+    layers = [nn.Linear(config.latent_dim, math.prod(last)), nn.Unflatten(1, last)]
     for a, b in pairs[::-1]:
         layers += [nn.BatchNorm2d(b), nn.SiLU(), nn.ConvTranspose2d(b, a, 4, 2, 1)]
     return nn.Sequential(*layers)
@@ -77,20 +77,20 @@ class Autoencoder(genzoo.Latent, genzoo.Encoder):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.code, self.shape = config.code, config.shape
-        self.range = (0.0, 1.0) if len(self.shape) == 3 else None
+        self.latent_dim, self.shape = config.latent_dim, config.shape
+        self.value_range = (0.0, 1.0) if len(self.shape) == 3 else None
         network = _conv if config.network == "conv" else _mlp
         self.encoder, self.decoder = network(config, False), network(config, True)
-        self.register_buffer("prior_mean", torch.zeros(self.code))
+        self.register_buffer("prior_mean", torch.zeros(self.latent_dim))
         # torch.eye on the meta device, where load builds, imports torch._dynamo: seconds.
-        identity = torch.zeros(self.code, self.code).fill_diagonal_(1)
+        identity = torch.zeros(self.latent_dim, self.latent_dim).fill_diagonal_(1)
         self.register_buffer("prior_scale", identity)
 
     def decode(
-        self, code: Tensor, labels: Tensor | None = None, draws: genzoo.Draws | None = None
+        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
     ) -> Tensor:  # (n, code) -> (n, *shape)
         x = self.decoder(self.prior_mean + code @ self.prior_scale.T)
-        return x if self.range is None else x.sigmoid()
+        return x if self.value_range is None else x.sigmoid()
 
     def embed(self, x: Tensor) -> Tensor:  # (n, *shape) -> (n, code)
         centred = (self.encoder(x).float() - self.prior_mean).T
@@ -99,15 +99,15 @@ class Autoencoder(genzoo.Latent, genzoo.Encoder):
     def loss(self, batch: genzoo.Batch, options: TrainOptions) -> tuple[Tensor, genzoo.Logs]:
         """The error of a sample, summed over its values."""
         back = self.decoder(self.encoder(batch.x)).float()
-        if options.error == "cross-entropy" and self.range:
+        if options.error == "cross-entropy" and self.value_range:
             each = F.binary_cross_entropy_with_logits(back, batch.x, reduction="none")
         else:
-            each = (back.sigmoid() if self.range else back).sub(batch.x).square()
+            each = (back.sigmoid() if self.value_range else back).sub(batch.x).square()
         return each.flatten(1).sum(1).mean(), {}
 
 
 def trainer(model: Autoencoder, options: TrainOptions) -> genzoo.Trainer:
-    return genzoo.Descent(model, lambda batch: model.loss(batch, options), options)
+    return genzoo.LossTrainer(model, lambda batch: model.loss(batch, options), options)
 
 
 @torch.no_grad()
@@ -130,7 +130,7 @@ def genzoo_family() -> genzoo.Family:
         model=Autoencoder,
         trainer=trainer,
         finish=finish,
-        tiny=Config(shape=(1, 16, 16), code=2, width=8),
+        tiny=Config(shape=(1, 16, 16), latent_dim=2, width=8),
         branch="implicit/direct",
         paper="doi:10.1126/science.1127647",
         summary="squeezed through a code and back; its decoder is fed random codes",

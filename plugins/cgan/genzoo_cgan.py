@@ -26,7 +26,7 @@ class Config(Schema):
     shape: Shape = (1, 28, 28)
     """of a sample; for convolutions square, 4 to 7 times a power of two"""
     classes: Annotated[int, Field(ge=2, le=10_000)] = 10
-    code: Count = 100
+    latent_dim: Count = 100
     network: Literal["mlp", "conv"] = "mlp"
     """the paper's perceptrons, or convolutions"""
     units: tuple[Count, Count, Count] = (200, 1000, 1200)
@@ -65,21 +65,25 @@ class Generator(genzoo.Latent):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.code, self.shape, self.num_classes = config.code, config.shape, config.classes
-        self.range = (0.0, 1.0) if config.network == "mlp" else (-1.0, 1.0)
+        self.latent_dim, self.shape, self.num_classes = (
+            config.latent_dim,
+            config.shape,
+            config.classes,
+        )
+        self.value_range = (0.0, 1.0) if config.network == "mlp" else (-1.0, 1.0)
         if config.network == "conv":
             self.layers = self._convolutions(config)
             return
         a, b, c = config.units
         drop = nn.Dropout(config.dropout)
-        self.from_code = nn.Sequential(nn.Linear(config.code, a), nn.ReLU(), drop)
+        self.from_code = nn.Sequential(nn.Linear(config.latent_dim, a), nn.ReLU(), drop)
         self.from_class = nn.Sequential(nn.Linear(config.classes, b), nn.ReLU(), drop)
         joint = [nn.Linear(a + b, c), nn.ReLU(), drop, nn.Linear(c, math.prod(self.shape))]
         self.layers = nn.Sequential(*joint, nn.Sigmoid(), nn.Unflatten(1, self.shape))
 
     def _convolutions(self, config: Config) -> nn.Sequential:
         widths, size = pyramid(config.shape, config.width)
-        units, widths = [config.code + config.classes, *config.hidden], widths[::-1]
+        units, widths = [config.latent_dim + config.classes, *config.hidden], widths[::-1]
         layers: list[nn.Module] = []
         for a, b in pairwise(units):
             layers += [nn.Linear(a, b, bias=False), nn.BatchNorm1d(b), nn.ReLU()]
@@ -92,7 +96,7 @@ class Generator(genzoo.Latent):
         return nn.Sequential(*layers)
 
     def decode(
-        self, code: Tensor, labels: Tensor | None = None, draws: genzoo.Draws | None = None
+        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
     ) -> Tensor:  # (n, code), (n,) -> (n, *shape)
         assert labels is not None
         y = F.one_hot(labels, self.num_classes).to(code.dtype)
@@ -153,7 +157,7 @@ def genzoo_family() -> genzoo.Family:
         trainer=trainer,
         data="labelled",
         tiny=Config(
-            shape=(1, 8, 8), classes=3, code=4, units=(4, 4, 8), maxout=(4, 3, 4), hidden=(4,)
+            shape=(1, 8, 8), classes=3, latent_dim=4, units=(4, 4, 8), maxout=(4, 3, 4), hidden=(4,)
         ),
         branch="implicit/direct",
         paper="arXiv:1411.1784",

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import genzoo
 from genzoo.options import Options
 from genzoo.schemas import Count, Decay, Name, Rate, Schema, Shape, Share, Weight
-from genzoo.training import Pool, player
+from genzoo.training import ImageBuffer, make_player
 
 Domains = tuple[Name, Name]
 
@@ -44,7 +44,7 @@ class TrainOptions(Options):
     batch_size: Count = 1
     lr: Rate = 2e-4
     beta1: Decay = 0.5
-    decay_from: Share = 0.5
+    lr_decay_start: Share = 0.5
     cycle: Weight = 10.0
     """weight of the cycle loss, lambda"""
     identity: Weight = 0.5
@@ -103,7 +103,7 @@ class CycleGAN(genzoo.Translator):
         kept = torch.randint(256, (config.examples, *self.shape), dtype=torch.uint8)
         self.register_buffer("examples", kept)
 
-    def convert(self, x: Tensor, to: str, draws: genzoo.Draws) -> Tensor:
+    def convert(self, x: Tensor, to: str, noise: genzoo.Noise) -> Tensor:
         """(n, C, H, W) of any size: the sides are made up to multiples of 4, and cut again."""
         height, width = x.shape[2:]
         whole = F.pad(x, (0, -width % 4, 0, -height % 4), mode="replicate")
@@ -111,7 +111,7 @@ class CycleGAN(genzoo.Translator):
         return generator(whole)[:, :, :height, :width]
 
 
-class Critic(nn.Module):
+class PatchDiscriminator(nn.Module):
     """PatchGAN (Isola et al. 2017, section 3.2.2): every patch of the picture is judged alone."""
 
     def __init__(self, config: Config):
@@ -137,7 +137,7 @@ class Discriminator(genzoo.Discriminator):
 
     def __init__(self, config: Config):
         super().__init__()
-        self.critics = nn.ModuleList(Critic(config) for _ in config.domains)
+        self.critics = nn.ModuleList(PatchDiscriminator(config) for _ in config.domains)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:  # -> (n, 1, H', W')
         return self.critics[1](x)[-1]
@@ -151,10 +151,10 @@ class Cycle(genzoo.Trainer):
 
     def __init__(self, model: CycleGAN, discriminator: Discriminator, options: TrainOptions):
         players = {
-            "generators": player(model, options),
-            "discriminator": player(discriminator, options),
+            "generators": make_player(model, options),
+            "discriminator": make_player(discriminator, options),
         }
-        self.pools = (Pool(options.pool), Pool(options.pool))
+        self.pools = (ImageBuffer(options.pool), ImageBuffer(options.pool))
         super().__init__(model, players, dict(zip(("pool A", "pool B"), self.pools, strict=True)))
         self.pair, self.critics, self.options = model, discriminator.critics, options
 
@@ -185,7 +185,7 @@ class Cycle(genzoo.Trainer):
         total: Any = 0.0
         reals = (batch.x, _other(batch))
         for i, (critic, real) in enumerate(zip(self.critics, reals, strict=True)):
-            shown = self.pools[i].swap(fakes[batch.indices][i], batch.draws(f"pool {i}"))
+            shown = self.pools[i].swap(fakes[batch.indices][i], batch.noise(f"pool {i}"))
             loss = _least_squares(critic(real)[-1], 1) + _least_squares(critic(shown)[-1], 0)
             total = total + loss / 2  # the paper's way to slow the discriminators down
         return total, {}
@@ -196,8 +196,8 @@ def _least_squares(logits: Tensor, target: float) -> Tensor:
 
 
 def _other(batch: genzoo.Batch) -> Tensor:
-    assert batch.other is not None
-    return batch.other
+    assert batch.second_domain is not None
+    return batch.second_domain
 
 
 def trainer(model: CycleGAN, options: TrainOptions) -> genzoo.Trainer:

@@ -22,7 +22,7 @@ class Config(Schema):
     channels: Channels = 3
     size: Annotated[int, Field(ge=8, le=128)] = 64
     """pixels: 4 to 7 times a power of two"""
-    code: Count = 100
+    latent_dim: Count = 100
     width: Annotated[int, Field(ge=1, le=1024)] = 64
     """feature maps next to the image; they double towards the code"""
     hidden: Annotated[tuple[Count, ...], Field(max_length=8)] = ()
@@ -77,7 +77,7 @@ def _upsampling(config: Config) -> list[nn.Module]:
     widths = [2 * w for w in config.widths(side)][::-1]
     widths = [2 * widths[0], *widths]
     units = widths[0] * side**2
-    layers = [nn.Linear(config.code, units), nn.BatchNorm1d(units), nn.ReLU()]
+    layers = [nn.Linear(config.latent_dim, units), nn.BatchNorm1d(units), nn.ReLU()]
     layers += [nn.Unflatten(1, (widths[0], side, side)), nn.Dropout(config.dropout)]
     for i, (a, b) in enumerate(pairwise([*widths, config.width])):
         layers += [nn.Upsample(scale_factor=2)] if i < len(widths) - 1 else []
@@ -100,13 +100,13 @@ class Generator(genzoo.Latent):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.code = config.code
+        self.latent_dim = config.latent_dim
         self.shape = (config.channels, config.size, config.size)
         if config.network == "upsampling":
-            self.range, self.layers = (0.0, 1.0), nn.Sequential(*_upsampling(config))
+            self.value_range, self.layers = (0.0, 1.0), nn.Sequential(*_upsampling(config))
             return
         widths = config.widths(_seed(config.size))[::-1]
-        units, layers = [config.code, *config.hidden], list[nn.Module]()
+        units, layers = [config.latent_dim, *config.hidden], list[nn.Module]()
         for inputs, outputs in pairwise(units):
             layers += [nn.ConvTranspose2d(inputs, outputs, 1, bias=False)]
             layers += [nn.BatchNorm2d(outputs), nn.ReLU()]
@@ -119,7 +119,7 @@ class Generator(genzoo.Latent):
         self.layers = nn.Sequential(*layers).apply(_initialise)
 
     def decode(
-        self, code: Tensor, labels: Tensor | None = None, draws: genzoo.Draws | None = None
+        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
     ) -> Tensor:  # (n, code) -> (n, C, H, W)
         if self.config.noise == "uniform":
             code = 2 * torch.special.ndtr(code) - 1
@@ -168,7 +168,7 @@ def genzoo_family() -> genzoo.Family:
         model=Generator,
         discriminator=Discriminator,
         trainer=trainer,
-        tiny=Config(channels=1, size=16, code=4, width=4),
+        tiny=Config(channels=1, size=16, latent_dim=4, width=4),
         branch="implicit/direct",
         paper="arXiv:1511.06434",
         summary="an all-convolutional generator against an all-convolutional discriminator",

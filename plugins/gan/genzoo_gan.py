@@ -20,7 +20,7 @@ class Config(Schema):
     """Sizes of both networks; any shape will do: points, sound, pictures."""
 
     shape: Shape = (1, 28, 28)
-    code: Count = 100
+    latent_dim: Count = 100
     noise: Literal["uniform", "normal"] = "uniform"
     """law of the code: uniform on (-1, 1) as the authors' code has it"""
     units: Count = 1200
@@ -57,20 +57,20 @@ class Generator(genzoo.Latent):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.code, self.shape = config.code, config.shape
-        self.range = (0.0, 1.0) if len(self.shape) == 3 else None
-        hidden = [nn.Linear(self.code, config.units), nn.ReLU()]
+        self.latent_dim, self.shape = config.latent_dim, config.shape
+        self.value_range = (0.0, 1.0) if len(self.shape) == 3 else None
+        hidden = [nn.Linear(self.latent_dim, config.units), nn.ReLU()]
         hidden += [nn.Linear(config.units, config.units), nn.ReLU()]
         last = nn.Linear(config.units, math.prod(self.shape))
         self.layers = nn.Sequential(*hidden, last, nn.Unflatten(1, self.shape))
 
     def decode(
-        self, code: Tensor, labels: Tensor | None = None, draws: genzoo.Draws | None = None
+        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
     ) -> Tensor:  # (n, code) -> (n, *shape)
         if self.config.noise == "uniform":  # a normal number's rank is uniform
             code = 2 * torch.special.ndtr(code) - 1
         x = self.layers(code)
-        return x if self.range is None else x.sigmoid()
+        return x if self.value_range is None else x.sigmoid()
 
 
 class Discriminator(genzoo.Discriminator):
@@ -107,7 +107,7 @@ def genzoo_family() -> genzoo.Family:
         model=Generator,
         discriminator=Discriminator,
         trainer=trainer,
-        tiny=Config(shape=(1, 8, 8), code=4, units=8, maxout=6, pieces=2),
+        tiny=Config(shape=(1, 8, 8), latent_dim=4, units=8, maxout=6, pieces=2),
         branch="implicit/direct",
         paper="arXiv:1406.2661",
         summary="two perceptrons, one drawing, one telling drawings from data",

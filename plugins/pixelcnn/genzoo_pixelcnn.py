@@ -49,7 +49,7 @@ class TrainOptions(Options):
 
     batch_size: Count = 16
     lr: Rate = 1e-3
-    average: Decay = 0.998
+    ema_decay: Decay = 0.998
 
 
 def gate(x: Tensor) -> Tensor:  # (n, 2 p, ...) -> (n, p, ...)
@@ -122,7 +122,7 @@ class Gated(nn.Module):
 class PixelCNN(genzoo.Completer, genzoo.Density):
     """p(x) as a product over pixels and channels (equation 1 of 2016a)."""
 
-    kind = "exact"
+    likelihood_kind = "exact"
     in_raster_order = True
 
     def __init__(self, config: Config):
@@ -160,7 +160,7 @@ class PixelCNN(genzoo.Completer, genzoo.Density):
     def value(self, level: Tensor) -> Tensor:  # and back
         return level * (2 / (self.levels - 1)) - 1
 
-    def log_weight(self, x: Tensor, labels: Tensor | None, draws: genzoo.Draws) -> Tensor:
+    def log_weight(self, x: Tensor, labels: Tensor | None, noise: genzoo.Noise) -> Tensor:
         each = self.logits(x, labels).float().log_softmax(2)  # (n, C, levels, H, W)
         return each.gather(2, self.level(x)[:, :, None]).sum((1, 2, 3, 4))
 
@@ -169,41 +169,41 @@ class PixelCNN(genzoo.Completer, genzoo.Density):
         x = batch.x
         if self.config.coarse:
             steps = (x + 1) / 2 * (self.levels - 1)
-            x = self.value((steps + batch.draws("coarse").uniform(*self.shape)).floor())
+            x = self.value((steps + batch.noise("coarse").uniform(*self.shape)).floor())
         loss = F.cross_entropy(self.logits(x, batch.labels).transpose(1, 2), self.level(x))
         each = loss.detach()
         return loss, {"nats": each * math.prod(self.shape), "bits/dim": each / math.log(2)}
 
-    def generate(self, draws: genzoo.Draws, labels: Tensor | None = None) -> Tensor:
-        nothing = torch.zeros(len(draws), *self.shape, device=self.device)
-        return self.complete(nothing, nothing, draws, labels)
+    def generate(self, noise: genzoo.Noise, labels: Tensor | None = None) -> Tensor:
+        nothing = torch.zeros(len(noise), *self.shape, device=self.device)
+        return self.complete(nothing, nothing, noise, labels)
 
     def complete(
-        self, x: Tensor, mask: Tensor, draws: genzoo.Draws, labels: Tensor | None = None
+        self, x: Tensor, mask: Tensor, noise: genzoo.Noise, labels: Tensor | None = None
     ) -> Tensor:  # (n, C, H, W), and what of it is known as 1 -> (n, C, H, W)
         """What ``complete_slowly`` gives, in the time of a few forward passes."""
-        return genzoo_pixelcnn_fast.complete(self, x, mask, draws, labels)
+        return genzoo_pixelcnn_fast.complete(self, x, mask, noise, labels)
 
     @torch.no_grad()
     def complete_slowly(
-        self, x: Tensor, mask: Tensor, draws: genzoo.Draws, labels: Tensor | None = None
+        self, x: Tensor, mask: Tensor, noise: genzoo.Noise, labels: Tensor | None = None
     ) -> Tensor:  # (n, C, H, W), and what of it is known as 1 -> (n, C, H, W)
         """Section 3.1 of 2016a: one value after the other, each by a forward pass of its own.
 
-        The largest of logits plus Gumbel noise is a sample of their softmax.
+        The largest of logits plus Gumbel epsilon is a sample of their softmax.
         """
         channels, height, width = self.shape
         picture, known = torch.zeros_like(x), mask > 0
-        noise = [draws.gumbel(width, channels, self.levels) for _ in range(height)]
+        epsilon = [noise.gumbel(width, channels, self.levels) for _ in range(height)]
         for i, j, c in itertools.product(range(height), range(width), range(channels)):
-            logits = self.logits(picture, labels)[:, c, :, i, j] + noise[i][:, j, c]
+            logits = self.logits(picture, labels)[:, c, :, i, j] + epsilon[i][:, j, c]
             value = self.value(logits.argmax(1))
             picture[:, c, i, j] = torch.where(known[:, c, i, j], x[:, c, i, j], value)
         return picture
 
 
 def trainer(model: PixelCNN, options: TrainOptions) -> genzoo.Trainer:
-    return genzoo.Descent(model, model.loss, options)
+    return genzoo.LossTrainer(model, model.loss, options)
 
 
 @genzoo.hookimpl

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def complete(
-    model: "PixelCNN", x: Tensor, mask: Tensor, draws: genzoo.Draws, labels: Tensor | None
+    model: "PixelCNN", x: Tensor, mask: Tensor, noise: genzoo.Noise, labels: Tensor | None
 ) -> Tensor:  # (n, C, H, W), and what of it is known as 1 -> (n, C, H, W)
     """``model.complete_slowly``, bit for bit, but where two levels of a pixel are equally likely
     to within a rounding error of the logits.
@@ -26,11 +26,11 @@ def complete(
     with genzoo.one_thread():
         drawing = _Drawing(model, len(x), labels)
         for row in range(height):
-            noise = draws.gumbel(width, channels, model.levels).unbind(1)
+            epsilon = noise.gumbel(width, channels, model.levels).unbind(1)
             drawing.begin(row)
             for column in range(width):
                 at = (slice(None), slice(None), row, column)
-                drawing.pixel(column, noise[column], x[at], None if known is None else known[at])
+                drawing.pixel(column, epsilon[column], x[at], None if known is None else known[at])
         return drawing.picture()
 
 

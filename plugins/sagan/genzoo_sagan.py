@@ -31,7 +31,7 @@ class Config(Schema):
     """of a picture: square, 4 to 7 times a power of two"""
     classes: Annotated[int, Field(ge=0, le=10_000)] = 0
     """0: nobody is told the class"""
-    code: Count = 128
+    latent_dim: Count = 128
     width: Annotated[int, Field(ge=1, le=1024)] = 64
     """feature maps next to the image, which double towards the code up to sixteenfold"""
     attention: Annotated[int, Field(ge=0, le=256)] = 16
@@ -129,10 +129,14 @@ class Generator(genzoo.Latent, genzoo.Attentive):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.code, self.shape, self.num_classes = config.code, config.shape, config.classes
+        self.latent_dim, self.shape, self.num_classes = (
+            config.latent_dim,
+            config.shape,
+            config.classes,
+        )
         outwards, self.least, self.attends = levels(config)
         maps = outwards[::-1]
-        self.first = spectral_norm(nn.Linear(self.code, maps[0] * self.least**2))
+        self.first = spectral_norm(nn.Linear(self.latent_dim, maps[0] * self.least**2))
         self.blocks, self.attentions = nn.ModuleList(), nn.ModuleDict()
         for i, (a, b) in enumerate(pairwise(maps)):
             self.blocks.append(Up(a, b, config.classes))
@@ -141,12 +145,12 @@ class Generator(genzoo.Latent, genzoo.Attentive):
         self.norm, self.last = nn.BatchNorm2d(maps[-1]), conv(maps[-1], self.shape[0])
 
     # (n, code), (n,) -> (n, *shape)
-    def decode(self, code: Tensor, labels: Labels = None, draws: Any = None) -> Tensor:
+    def decode(self, code: Tensor, labels: Labels = None, noise: Any = None) -> Tensor:
         return self._drawn(code, labels)[0]
 
     # -> (n, *shape), (n, H, W, H, W)
-    def attend(self, draws: genzoo.Draws, labels: Labels = None) -> tuple[Tensor, Tensor]:
-        x, maps = self._drawn(draws.normal(self.code), labels)
+    def attend(self, noise: genzoo.Noise, labels: Labels = None) -> tuple[Tensor, Tensor]:
+        x, maps = self._drawn(noise.normal(self.latent_dim), labels)
         if maps is None:
             raise genzoo.BadInput("this model was built without attention")
         (attention,) = self.attentions.values()
@@ -217,7 +221,7 @@ def genzoo_family() -> genzoo.Family:
         discriminator=Discriminator,
         trainer=trainer,
         finish=finish,
-        tiny=Config(shape=(3, 16, 16), classes=3, code=4, width=8, attention=8),
+        tiny=Config(shape=(3, 16, 16), classes=3, latent_dim=4, width=8, attention=8),
         branch="implicit/direct",
         paper="arXiv:1805.08318",
         summary="a GAN whose maps attend to themselves; spectral norm in both networks",

@@ -28,7 +28,7 @@ class Config(Schema):
     shape: Shape = (1, 28, 28)
     levels: Annotated[int, Field(ge=0, le=256)] = 256
     """values that a pixel of the data takes"""
-    code: Annotated[int, Field(ge=1, le=4096)] = 40
+    latent_dim: Annotated[int, Field(ge=1, le=4096)] = 40
     network: Literal["mlp", "conv"] = "mlp"
     width: Annotated[int, Field(ge=1, le=4096)] = 320
     """units of a hidden layer, or feature maps next to the image"""
@@ -41,7 +41,7 @@ class TrainOptions(Options):
 
     batch_size: Count = 128
     lr: Rate = 1e-3
-    average: Decay = 0.999
+    ema_decay: Decay = 0.999
     beta: Weight = 1.0
     """weight of the divergence from the prior"""
     beta_warmup: Share = 0.1
@@ -77,34 +77,36 @@ def _conv(config: Config, outwards: bool, codes: int) -> nn.Sequential:
 class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
     """q(z | x) and p(x | z); the prior is N(mean, scale scale^T), N(0, 1) until it is fitted."""
 
-    kind = "bound"
+    likelihood_kind = "bound"
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.code, self.shape = config.code, config.shape
-        self.range = (0.0, 1.0) if len(self.shape) == 3 else None
+        self.latent_dim, self.shape = config.latent_dim, config.shape
+        self.value_range = (0.0, 1.0) if len(self.shape) == 3 else None
         # Only where the law is one over the data's own values is the bound one on a probability.
         discrete = {"bernoulli": 2, "logistic": 256}.get(config.likelihood)
         self.levels = discrete if discrete == config.levels else None
         pixels = math.prod(self.shape)
         if config.network == "conv":
-            self.encoder = _conv(config, False, 2 * self.code)
-            self.decoder = _conv(config, True, self.code)
+            self.encoder = _conv(config, False, 2 * self.latent_dim)
+            self.decoder = _conv(config, True, self.latent_dim)
         else:
-            self.encoder = nn.Sequential(nn.Flatten(), *_mlp(pixels, config.width, 2 * self.code))
+            self.encoder = nn.Sequential(
+                nn.Flatten(), *_mlp(pixels, config.width, 2 * self.latent_dim)
+            )
             unflatten = nn.Unflatten(1, self.shape)
-            self.decoder = nn.Sequential(*_mlp(self.code, config.width, pixels), unflatten)
+            self.decoder = nn.Sequential(*_mlp(self.latent_dim, config.width, pixels), unflatten)
         self.spread = nn.Parameter(torch.full((), -2 / STRIDE))
-        self.register_buffer("prior_mean", torch.zeros(self.code))
+        self.register_buffer("prior_mean", torch.zeros(self.latent_dim))
         # torch.eye on the meta device, where load builds, imports torch._dynamo: seconds.
-        identity = torch.zeros(self.code, self.code).fill_diagonal_(1)
+        identity = torch.zeros(self.latent_dim, self.latent_dim).fill_diagonal_(1)
         self.register_buffer("prior_scale", identity)
 
     def decode(
-        self, code: Tensor, labels: Tensor | None = None, draws: genzoo.Draws | None = None
+        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
     ) -> Tensor:  # (n, code) -> (n, *shape), the mean
         mean = self.decoder(self.prior_mean + code @ self.prior_scale.T)
-        return mean if self.range is None else mean.sigmoid()
+        return mean if self.value_range is None else mean.sigmoid()
 
     def embed(self, x: Tensor) -> Tensor:  # (n, *shape) -> (n, code)
         centred = (self.posterior(x)[0] - self.prior_mean).T
@@ -119,27 +121,27 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
         if self.config.likelihood == "bernoulli":
             each = -F.binary_cross_entropy_with_logits(logits, x, reduction="none")
             return each.flatten(1).sum(1)
-        mean = logits if self.range is None else logits.sigmoid()
+        mean = logits if self.value_range is None else logits.sigmoid()
         if self.config.likelihood == "gaussian":
             each = -((x - mean) / spread.exp()).square() / 2 - spread - math.log(2 * math.pi) / 2
             return each.flatten(1).sum(1)
         return _discretised_logistic(x, mean, spread).flatten(1).sum(1)
 
-    def log_weight(self, x: Tensor, labels: Tensor | None, draws: genzoo.Draws) -> Tensor:
+    def log_weight(self, x: Tensor, labels: Tensor | None, noise: genzoo.Noise) -> Tensor:
         mean, log_variance = self.posterior(x)
-        noise = draws.normal(self.code)
-        z = mean + (log_variance / 2).exp() * noise
+        epsilon = noise.normal(self.latent_dim)
+        z = mean + (log_variance / 2).exp() * epsilon
         standard = torch.linalg.solve_triangular(
             self.prior_scale, (z - self.prior_mean).T, upper=False
         )
         prior = -standard.square().sum(0) / 2 - self.prior_scale.diagonal().log().sum()
-        posterior = -(noise.square() + log_variance).sum(1) / 2  # the 2 pi cancel
+        posterior = -(epsilon.square() + log_variance).sum(1) / 2  # the 2 pi cancel
         return self.log_likelihood(x, z) + prior - posterior
 
     def loss(self, batch: genzoo.Batch, options: TrainOptions) -> tuple[Tensor, genzoo.Logs]:
         """Equation 10: minus the bound, its divergence in closed form (appendix B)."""
         mean, log_variance = self.posterior(batch.x)
-        z = mean + (log_variance / 2).exp() * batch.draws("code").normal(self.code)
+        z = mean + (log_variance / 2).exp() * batch.noise("code").normal(self.latent_dim)
         likelihood = self.log_likelihood(batch.x, z).mean()
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean() / 2
         rise = min(1.0, 0.1 + 0.9 * batch.progress / max(options.beta_warmup, 1e-9))
@@ -157,7 +159,7 @@ def _discretised_logistic(x: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
 
 
 def trainer(model: VAE, options: TrainOptions) -> genzoo.Trainer:
-    return genzoo.Descent(model, lambda batch: model.loss(batch, options), options)
+    return genzoo.LossTrainer(model, lambda batch: model.loss(batch, options), options)
 
 
 @torch.no_grad()
@@ -182,7 +184,7 @@ def genzoo_family() -> genzoo.Family:
         model=VAE,
         trainer=trainer,
         finish=finish,
-        tiny=Config(shape=(1, 16, 16), code=2, width=8),
+        tiny=Config(shape=(1, 16, 16), latent_dim=2, width=8),
         branch="explicit/approximate",
         paper="arXiv:1312.6114",
         summary="an encoder and a decoder, trained together on the evidence lower bound",

@@ -23,7 +23,7 @@ class Config(Schema):
 
     shape: Shape = (1, 28, 28)
     """pictures are square, 4 to 7 times a power of two, at most 128 pixels"""
-    code: Count = 128
+    latent_dim: Count = 128
     width: Annotated[int, Field(ge=1, le=1024)] = 64
     """feature maps next to the image, which double towards the code; units, of points"""
 
@@ -59,17 +59,17 @@ class Generator(genzoo.Latent):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.code, self.shape = config.code, config.shape
+        self.latent_dim, self.shape = config.latent_dim, config.shape
         if len(self.shape) != 3:
-            self.range, sizes = None, [self.code, *[config.width] * 3]
+            self.value_range, sizes = None, [self.latent_dim, *[config.width] * 3]
             hidden = [m for a, b in pairwise(sizes) for m in (nn.Linear(a, b), nn.ReLU())]
             last = nn.Linear(config.width, math.prod(self.shape))
             self.layers = nn.Sequential(*hidden, last, nn.Unflatten(1, self.shape))
             return
         widths, size = pyramid(config.shape, config.width)
         widths = widths[::-1]
-        layers: list[nn.Module] = [nn.Unflatten(1, (self.code, 1, 1))]
-        layers += [nn.ConvTranspose2d(self.code, widths[0], size, bias=False)]
+        layers: list[nn.Module] = [nn.Unflatten(1, (self.latent_dim, 1, 1))]
+        layers += [nn.ConvTranspose2d(self.latent_dim, widths[0], size, bias=False)]
         for width, narrower in pairwise(widths):
             layers += [nn.BatchNorm2d(width), nn.ReLU()]
             layers += [nn.ConvTranspose2d(width, narrower, 4, 2, 1, bias=False)]
@@ -78,12 +78,12 @@ class Generator(genzoo.Latent):
         self.layers = nn.Sequential(*layers).apply(_initialise)
 
     def decode(
-        self, code: Tensor, labels: Tensor | None = None, draws: genzoo.Draws | None = None
+        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
     ) -> Tensor:  # (n, code) -> (n, *shape)
         return self.layers(code)
 
 
-class Critic(genzoo.Discriminator):
+class Discriminator(genzoo.Discriminator):
     """No batch norm: the penalty is on each sample's gradient by itself (section 4)."""
 
     def __init__(self, config: Config):
@@ -111,7 +111,7 @@ class Critic(genzoo.Discriminator):
 
 
 def trainer(model: Generator, options: AdversarialOptions) -> genzoo.Trainer:
-    return genzoo.Adversarial(model, Critic(model.config), options)
+    return genzoo.Adversarial(model, Discriminator(model.config), options)
 
 
 @genzoo.hookimpl
@@ -121,9 +121,9 @@ def genzoo_family(name: str) -> genzoo.Family:
         config=Config,
         options=ClippedOptions if clipped else Options,
         model=Generator,
-        discriminator=Critic,
+        discriminator=Discriminator,
         trainer=trainer,
-        tiny=Config(shape=(1, 8, 8), code=4, width=4),
+        tiny=Config(shape=(1, 8, 8), latent_dim=4, width=4),
         branch="implicit/direct",
         paper="arXiv:1701.07875" if clipped else "arXiv:1704.00028",
         summary="a critic that estimates Wasserstein's distance, its weights clipped"

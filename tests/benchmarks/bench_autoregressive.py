@@ -10,7 +10,7 @@ import torch
 
 from genzoo import families
 from genzoo.models.inference import folded
-from genzoo.models.randomness import Draws
+from genzoo.models.randomness import Noise
 
 ROUNDS = {1: 9, 16: 5, 64: 5}
 
@@ -20,13 +20,13 @@ def main() -> None:
     family = families.get("pixelcnn")
     model = folded(family.model(family.config()).eval())
     for n, rounds in ROUNDS.items():
-        x = Draws(0, range(n)).uniform(*model.shape) * 2 - 1
+        x = Noise(0, range(n)).uniform(*model.shape) * 2 - 1
         found = []
         for _ in range(rounds):
             # Several passes, as one of them is too short to time.
             passes = max(1, 16 // n)
             forward = _cpu(lambda x=x, k=passes: [model.logits(x, None) for _ in range(k)]) / passes
-            found.append(_cpu(lambda n=n: model.generate(Draws(0, range(n)))) / forward)
+            found.append(_cpu(lambda n=n: model.generate(Noise(0, range(n)))) / forward)
         low, high = min(found), max(found)
         median = statistics.median(found)
         print(f"batch {n}: {median:.2f} [{low:.2f}, {high:.2f}] forward passes, naive 784")

@@ -8,7 +8,7 @@ import torch
 from paired import ratio
 
 from genzoo import families
-from genzoo.training import Batch, Settings
+from genzoo.training import Batch, RunSettings
 
 BATCH = 32
 SHAPE = (3, 64, 64)
@@ -36,12 +36,12 @@ class Plain:
     def __call__(self, parts):
         for real in parts:
             self.steps[0].zero_grad()
-            fake = self.generator.decode(torch.randn(len(real), self.generator.code))
+            fake = self.generator.decode(torch.randn(len(real), self.generator.latent_dim))
             loss = self.critic(fake).mean() - self.critic(real).mean()
             (loss + 10 * self.penalty(real.data, fake.data)).backward()
             self.steps[0].step()
         self.steps[1].zero_grad()
-        fake = self.generator.decode(torch.randn(len(real), self.generator.code))
+        fake = self.generator.decode(torch.randn(len(real), self.generator.latent_dim))
         (-self.critic(fake).mean()).backward()
         self.steps[1].step()
 
@@ -52,7 +52,7 @@ def main() -> None:
     plain = Plain(family, config)
     for precision in ("fp32", "bf16"):
         trainer = family.trainer(family.model(config), family.options(batch_size=BATCH))
-        trainer.prepare(Settings(precision=precision))
+        trainer.prepare(RunSettings(precision=precision))
         real = torch.rand(BATCH * trainer.batches_per_step, *SHAPE) * 2 - 1
         parts = real.split(BATCH)
         batch = Batch(real.contiguous(memory_format=torch.channels_last))

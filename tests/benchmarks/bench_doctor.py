@@ -8,11 +8,11 @@ from paired import ratio
 from genzoo.data import catalogue
 from genzoo.runs import plan as plans
 from genzoo.runs import run as run_folder
-from genzoo.training.doctor import EVERY
+from genzoo.training.monitor import EVERY
 
 CASES = {
     "gan": ("digits", {}),
-    "dcgan": ("digits", {"width": 16, "average": 0.99}),
+    "dcgan": ("digits", {"width": 16, "ema_decay": 0.99}),
     "wgan-gp": ("ring8", {}),
     "cgan": ("digits", {"network": "conv", "width": 16, "batch_size": 32}),
     "vae": ("digits", {}),

@@ -4,7 +4,7 @@ import torch
 from paired import ratio
 
 from genzoo import families
-from genzoo.models.randomness import Draws
+from genzoo.models.randomness import Noise
 
 
 def main() -> None:
@@ -12,10 +12,10 @@ def main() -> None:
     for size, channels in ((64, 3), (28, 1)):
         model = family.model(family.config(size=size, channels=channels)).eval()
         for n in (64, 1):
-            draws = Draws(0, range(n)).normal(model.code)
+            noise = Noise(0, range(n)).normal(model.latent_dim)
 
-            def plain(model=model, draws=draws):
-                return model.decode(draws)
+            def plain(model=model, noise=noise):
+                return model.decode(noise)
 
             def ours(model=model, n=n):
                 return model.sample(n)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from paired import ratio
 
 from genzoo import families
-from genzoo.training import Batch, Settings
+from genzoo.training import Batch, RunSettings
 
 BATCH = 64
 
@@ -30,7 +30,7 @@ class Plain:
         ones, zeros = torch.ones(len(real)), torch.zeros(len(real))
         self.critic.zero_grad()
         F.binary_cross_entropy_with_logits(self.critic(real), ones).backward()
-        fake = self.generator.decode(torch.randn(len(real), self.generator.code))
+        fake = self.generator.decode(torch.randn(len(real), self.generator.latent_dim))
         F.binary_cross_entropy_with_logits(self.critic(fake.detach()), zeros).backward()
         self.steps[0].step()
         self.generator.zero_grad()
@@ -46,7 +46,7 @@ def main() -> None:
     plain = Plain(family, config)
     for precision in ("fp32", "bf16"):
         trainer = family.trainer(family.model(config), family.options(batch_size=BATCH))
-        trainer.prepare(Settings(precision=precision))
+        trainer.prepare(RunSettings(precision=precision))
         batch = Batch(real.contiguous(memory_format=torch.channels_last))
         name = f"dcgan {size} px, batch {BATCH}, {precision}, a step against pytorch/examples'"
         ratio(name, lambda t=trainer, b=batch: t.step(b), lambda: plain(real), rounds=5)

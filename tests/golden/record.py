@@ -69,7 +69,7 @@ NAMES = {
     "attention": "attention",
     "blocks": "blocks",
     "coarse": "coarse",
-    "code": "code",
+    "code": "latent_dim",
     "conditional": "conditional",
     "dropout": "dropout",
     "examples": "examples",
@@ -106,7 +106,7 @@ def today(name: str) -> str:
 
 
 def cards() -> list[str]:
-    return genzoo.names()
+    return genzoo.model_names()
 
 
 def learners() -> list[str]:

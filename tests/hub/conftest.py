@@ -70,7 +70,7 @@ def template(tmp_path_factory):
         torch.manual_seed(0)
         model, other = family.model(family.tiny), family.discriminator(family.tiny)
     folder = tmp_path_factory.mktemp("model") / "dcgan-tiny"
-    folders.save(model, folder, data="mnist", licence="mit", discriminator=other)
+    folders.save(model, folder, data="mnist", license="mit", discriminator=other)
     card.complete(folder)
     card.add_scores(folder, SCORES)
     return folder

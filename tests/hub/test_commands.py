@@ -59,12 +59,12 @@ def test_search(web, files, run):
     web.add("zoo/\x1b[2J", files)
     code, out, _ = run("search", "dcgan")
     assert code == 0
-    assert out.splitlines()[0].split() == ["name", "licence", "downloads", "changed", "tags"]
+    assert out.splitlines()[0].split() == ["name", "license", "downloads", "changed", "tags"]
     assert out.splitlines()[1].split()[:5] == ["zoo/a", "mit", "3", "2026-11-01", "dcgan"]
     assert "\x1b" not in out
     code, out, _ = run("search", "--json", "--limit", "1")
     (found,) = json.loads(out)
-    assert (found["name"], found["licence"]) == ("zoo/a", "mit")
+    assert (found["name"], found["license"]) == ("zoo/a", "mit")
     assert run("search", "nothing", "--json")[:2] == (0, "[]\n")
 
 

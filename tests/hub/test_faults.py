@@ -9,7 +9,7 @@ import pytest
 from loopback import git_name, sha256, silence, status
 
 import genzoo
-from genzoo.errors import Failed, InvalidModel, UnknownName, Unreachable
+from genzoo.errors import InvalidModel, NetworkError, OperationFailed, UnknownName
 from genzoo.zoo import hub, manifest
 
 NAME = "zoo/dcgan-tiny"
@@ -52,7 +52,7 @@ def test_a_private_model(web, files, monkeypatch):
 
 def test_a_gated_model(web, files, monkeypatch):
     web.add(NAME, files, gated=True)
-    line = refusal(Unreachable)
+    line = refusal(NetworkError)
     assert f"is gated: ask for access at {web.url}/{NAME}" in line
     monkeypatch.setenv("HF_TOKEN", "hf_test")
     assert hub.fetch(NAME).is_dir()
@@ -125,14 +125,14 @@ ASKS = "GET /api/models"
 )
 def test_a_refusal_is_not_repeated(web, published, waits, code, headers, says):
     web.on(ASKS, status(code, **headers))
-    assert says in refusal(Unreachable)
+    assert says in refusal(NetworkError)
     assert (len(web.asked), waits) == (1, [])
 
 
 @pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
 def test_a_busy_hub_is_asked_three_times(web, published, waits, code):
     web.on(ASKS, status(code))
-    line = refusal(Unreachable)
+    line = refusal(NetworkError)
     assert ("too many requests" if code == 429 else f"the Hub has trouble ({code})") in line
     assert (len(web.asked), waits) == (3, [1, 2])
 
@@ -152,7 +152,7 @@ def test_the_hub_may_say_how_long_it_takes(web, published, waits):
 @pytest.mark.parametrize("wait", ["3600", "9" * 400])
 def test_but_nobody_is_made_to_wait_for_an_hour(web, published, waits, wait):
     web.on(ASKS, status(429, Retry_After=wait))
-    assert "too many requests: try again" in refusal(Unreachable)
+    assert "too many requests: try again" in refusal(NetworkError)
     assert sum(waits) < 10
 
 
@@ -169,7 +169,7 @@ def test_but_nobody_is_made_to_wait_for_an_hour(web, published, waits, wait):
 )
 def test_a_file_that_cannot_be_had(web, published, waits, tmp_path, method, code, says):
     web.on(f"{method} /zoo/.*/resolve", status(code))
-    assert says in refusal(Unreachable)
+    assert says in refusal(NetworkError)
     assert sum(waits) < 60
     assert nothing_is_left(tmp_path)
     web.faults.clear()
@@ -186,19 +186,19 @@ def test_a_listed_file_that_is_not_there(web, published):
 
 def test_a_dead_hub(web, published, waits):
     web.die()
-    assert "the Hub cannot be reached: is there a network?" in refusal(Unreachable)
+    assert "the Hub cannot be reached: is there a network?" in refusal(NetworkError)
     assert waits == []
 
 
 def test_a_silent_hub(web, published, waits, impatient):
     web.on(ASKS, silence(3))
-    assert "did not answer within 0.5 seconds" in refusal(Unreachable)
+    assert "did not answer within 0.5 seconds" in refusal(NetworkError)
     assert waits == []
 
 
 def test_a_hub_that_falls_silent_in_the_middle(web, published, waits, tmp_path, impatient):
     web.on("GET .*/resolve/.*safetensors", silence(0.8))
-    refusal(Unreachable)
+    refusal(NetworkError)
     assert sum(waits) < 60
     assert nothing_is_left(tmp_path)
 
@@ -210,7 +210,7 @@ def redirect(request):
 @pytest.mark.parametrize("where", [ASKS, "HEAD /zoo", "GET /zoo"])
 def test_a_redirect_loop(web, published, where, waits):
     web.on(where, redirect)
-    assert "sends from one address to the next" in refusal(Unreachable)
+    assert "sends from one address to the next" in refusal(NetworkError)
 
 
 def test_files_on_another_host(web, published, files):
@@ -230,7 +230,7 @@ def test_files_on_another_host(web, published, files):
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"id": 3}', b"\xff\xfe", b"null"])
 def test_an_answer_that_is_none(web, published, body):
     web.on(ASKS, lambda r: r.answer(200, body))
-    refusal(Unreachable)
+    refusal(NetworkError)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_an_answer_that_is_none(web, published, body):
 def test_an_answer_that_lies(web, published, lie, tmp_path):
     told = web.repos[NAME].described(published) | lie
     web.on(ASKS, lambda r: r.answer(200, told))
-    with pytest.raises((Unreachable, InvalidModel)):
+    with pytest.raises((NetworkError, InvalidModel)):
         hub.fetch(NAME)
     assert nothing_is_left(tmp_path)
 
@@ -267,7 +267,7 @@ def test_a_connection_that_dies_once_is_taken_up_again(web, published, files):
 def test_a_connection_that_always_dies(web, published, waits, tmp_path):
     web.on(WEIGHTS, cut)
     web.on("Range", cut)
-    refusal(Unreachable)
+    refusal(NetworkError)
     assert sum(waits) < 60
     assert nothing_is_left(tmp_path)
     web.faults.clear()
@@ -280,7 +280,7 @@ def test_a_file_that_is_too_short(web, published, files, name, tmp_path):
         f"GET .*/resolve/.*{name}",
         lambda r: r.send_file(files[name], name, published, files[name][:-9]),
     )
-    assert "the download did not work" in refusal(Unreachable)
+    assert "the download did not work" in refusal(NetworkError)
     assert nothing_is_left(tmp_path)
 
 
@@ -289,7 +289,7 @@ def test_a_damaged_file_of_the_right_size(web, published, files, name, tmp_path)
     """The client takes it, and would keep it."""
     damaged = files[name][:-1] + bytes([files[name][-1] ^ 1])
     web.on(f"GET .*/resolve/.*{name}", lambda r: r.send_file(files[name], name, published, damaged))
-    assert f"{name} arrived damaged, twice" in refusal(Unreachable)
+    assert f"{name} arrived damaged, twice" in refusal(NetworkError)
     assert nothing_is_left(tmp_path)
     web.faults.clear()
     assert (hub.fetch(NAME) / name).read_bytes() == files[name]
@@ -336,7 +336,7 @@ def small_disk():
 
 def test_a_full_disk(web, published, small_disk, tmp_path):
     small_disk(5000)
-    line = refusal(Failed)
+    line = refusal(OperationFailed)
     small_disk(resource.RLIM_INFINITY)
     assert "cannot write" in line
     assert nothing_is_left(tmp_path)
@@ -349,7 +349,7 @@ def test_a_cache_of_our_own_that_is_full(web, published, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "link", full)
     monkeypatch.setattr(hub.shutil, "copyfile", full)
-    assert "No space left on device" in refusal(Failed)
+    assert "No space left on device" in refusal(OperationFailed)
     monkeypatch.undo()
     assert nothing_is_left(tmp_path)
 
@@ -366,7 +366,7 @@ def test_a_cache_that_may_not_be_written_serves_what_it_has(web, published, monk
     hub.fetch(f"{NAME}@{published}")
 
     def no(*_):
-        raise Failed("cannot write")
+        raise OperationFailed("cannot write")
 
     monkeypatch.setattr(hub, "write_whole", no)
     assert hub.fetch(NAME).parent.name == published
@@ -374,7 +374,7 @@ def test_a_cache_that_may_not_be_written_serves_what_it_has(web, published, monk
 
 def test_what_is_in_the_way_is_no_cache(web, published, tmp_path):
     (tmp_path / "home").write_text("a file")
-    assert "cannot write" in refusal(Failed)
+    assert "cannot write" in refusal(OperationFailed)
 
 
 def test_a_note_that_is_damaged_is_none(web, published, tmp_path):
@@ -382,7 +382,7 @@ def test_a_note_that_is_damaged_is_none(web, published, tmp_path):
     (note,) = (tmp_path / "home").rglob("main")
     for text in ("../../x", "", "\udcff", published.upper()):
         note.write_bytes(text.encode("utf-8", "surrogateescape"))
-        assert "is not in the cache" in refusal(Unreachable, local_files_only=True)
+        assert "is not in the cache" in refusal(NetworkError, local_files_only=True)
     assert hub.fetch(NAME).parent.name == published
     assert note.read_text() == published
 

@@ -12,7 +12,7 @@ from huggingface_hub import constants
 from loopback import silence, status
 
 import genzoo
-from genzoo.errors import BadInput, InvalidModel, UnknownName, Unreachable
+from genzoo.errors import BadInput, InvalidModel, NetworkError, UnknownName
 from genzoo.zoo import folder as folders
 from genzoo.zoo import hub, manifest
 from genzoo.zoo import names as model_names
@@ -89,7 +89,7 @@ def test_what_stands_beside_a_model_may_be_missing(web, files):
 
 def test_one_commit_a_load(web, published, files):
     """A push between two requests changes nothing of the load that has begun."""
-    newer = changed(files, licence="apache-2.0")
+    newer = changed(files, license="apache-2.0")
 
     def push_first(request):
         web.repos[NAME].commit(newer)
@@ -106,16 +106,16 @@ def test_one_commit_a_load(web, published, files):
 
 def test_a_new_commit_is_seen_and_an_old_one_stays(web, published, files):
     first = hub.fetch(NAME)
-    newer = web.repos[NAME].commit(changed(files, licence="apache-2.0"))
+    newer = web.repos[NAME].commit(changed(files, license="apache-2.0"))
     second = hub.fetch(NAME)
     assert [p.parent.name for p in (first, second)] == [published, newer]
-    assert manifest.read_manifest(second).licence == "apache-2.0"
-    assert manifest.read_manifest(hub.fetch(f"{NAME}@{published}")).licence == "mit"
+    assert manifest.read_manifest(second).license == "apache-2.0"
+    assert manifest.read_manifest(hub.fetch(f"{NAME}@{published}")).license == "mit"
 
 
 def test_what_did_not_change_is_not_sent_again(web, published, files):
     hub.fetch(NAME)
-    web.repos[NAME].commit(changed(files, licence="apache-2.0"))
+    web.repos[NAME].commit(changed(files, license="apache-2.0"))
     web.asked.clear()
     hub.fetch(NAME)
     got = [line.rpartition("/")[2] for line in web.asked if line.startswith("GET /zoo")]
@@ -124,7 +124,7 @@ def test_what_did_not_change_is_not_sent_again(web, published, files):
 
 def test_a_tag(web, published, files):
     web.repos[NAME].tags["v1"] = published
-    web.repos[NAME].commit(changed(files, licence="apache-2.0"))
+    web.repos[NAME].commit(changed(files, license="apache-2.0"))
     assert hub.fetch(f"{NAME}@v1").parent.name == published
 
 
@@ -145,7 +145,7 @@ def test_a_revision_that_is_known_costs_one_request(web, published):
 
 
 def test_the_hub_may_not_answer_with_another_commit(web, published, files):
-    newer = web.repos[NAME].commit(changed(files, licence="apache-2.0"))
+    newer = web.repos[NAME].commit(changed(files, license="apache-2.0"))
     repo = web.repos[NAME]
     web.on("GET /api/models/.*revision", lambda r: r.answer(200, repo.described(newer)))
     with pytest.raises(InvalidModel, match=f"the Hub answers with commit {newer[:7]} instead"):
@@ -158,9 +158,9 @@ def test_the_hub_may_not_answer_with_another_commit(web, published, files):
 def test_a_bare_name_is_the_organisations(web, files, monkeypatch):
     web.add("genzoo/dcgan-tiny", files)
     assert genzoo.load("dcgan-tiny", device="cpu").origin.model == "dcgan-tiny"
-    web.add("club/dcgan-tiny", changed(files, licence="bsd"))
+    web.add("club/dcgan-tiny", changed(files, license="bsd"))
     monkeypatch.setenv("GENZOO_HUB_ORG", "club")
-    assert manifest.read_manifest(model_names.find("dcgan-tiny")).licence == "bsd"
+    assert manifest.read_manifest(model_names.find("dcgan-tiny")).license == "bsd"
     commit = web.repos["club/dcgan-tiny"].head
     assert model_names.find(f"dcgan-tiny@{commit}").parent.name == commit
 
@@ -205,7 +205,7 @@ def test_offline_serves_what_is_here(web, published, files, cut):
     names = (NAME, f"{NAME}@v1", f"{NAME}@{published}")
     for name in names[:2]:
         hub.fetch(name)
-    web.repos[NAME].commit(changed(files, licence="apache-2.0"))
+    web.repos[NAME].commit(changed(files, license="apache-2.0"))
     web.asked.clear()
     options = cut()
     for name in names:
@@ -216,7 +216,7 @@ def test_offline_serves_what_is_here(web, published, files, cut):
 def test_offline_what_is_not_here_is_said(web, published, cut):
     options = cut()
     for name in (NAME, f"{NAME}@{published}", f"{NAME}@v1"):
-        with pytest.raises(Unreachable, match="is not in the cache, and the Hub is not asked"):
+        with pytest.raises(NetworkError, match="is not in the cache, and the Hub is not asked"):
             genzoo.load(name, device="cpu", **options)
     assert web.asked == []
 

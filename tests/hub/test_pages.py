@@ -11,7 +11,7 @@ from genzoo.zoo import card as cards
 from genzoo.zoo import manifest as manifests
 from genzoo.zoo import names
 
-CARDS = names.names()
+CARDS = names.model_names()
 
 
 def rendered(name):
@@ -33,7 +33,7 @@ def test_the_page_of_every_card_is_valid(name):
     assert data.library_name == "genzoo"
     assert data.tags[:2] == ["genzoo", manifest.family]
     assert manifest.family in families.names()
-    assert data.license == manifest.licence
+    assert data.license == manifest.license
     whole = re.split("[:,]", manifest.data)[0]
     assert data.license != "other" or data.license_name == f"{whole}-terms"
     assert data.datasets == ([whole] if whole in names.PREFERRED else None)
@@ -68,7 +68,7 @@ def test_the_page_of_every_card_says_what_people_ask(name):
         "Not intended:",
         "synthetic",
         "can be wrong about its data",
-        f"Weights: {manifest.licence}.",
+        f"Weights: {manifest.license}.",
         f"Data: {manifest.terms}." if manifest.terms else "",
     ]:
         assert part in text, part

@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 from loopback import status
 
 import genzoo
-from genzoo.errors import BadInput, InvalidModel, UnknownName, Unreachable
+from genzoo.errors import BadInput, InvalidModel, NetworkError, UnknownName
 from genzoo.zoo import card, citation, hub, manifest, publish
 
 REPO = "zoo/dcgan-tiny"
@@ -88,7 +88,7 @@ def test_a_push_of_the_same_makes_no_commit(web, folder):
 def test_an_update_sends_what_changed_and_takes_away_what_went(web, folder):
     first = genzoo.push(folder, REPO)
     (folder / manifest.DISCRIMINATOR).unlink()
-    edit(folder, discriminator_sha256=None, licence="bsd")
+    edit(folder, discriminator_sha256=None, license="bsd")
     web.asked.clear()
     second = genzoo.push(folder, REPO)
     assert second.commit != first.commit
@@ -100,7 +100,7 @@ def test_an_update_sends_what_changed_and_takes_away_what_went(web, folder):
 def test_a_tag_and_the_newest(web, folder):
     first = genzoo.push(folder, REPO, tag="v1")
     assert first.url.endswith("/tree/v1")
-    edit(folder, licence="bsd")
+    edit(folder, license="bsd")
     second = genzoo.push(folder, REPO, tag="v2")
     found = {v: hub.fetch(f"{REPO}@{v}").parent.name for v in ("v1", "v2", "main")}
     assert found == {"v1": first.commit, "v2": second.commit, "main": second.commit}
@@ -108,7 +108,7 @@ def test_a_tag_and_the_newest(web, folder):
 
 def test_a_tag_that_is_taken(web, folder):
     genzoo.push(folder, REPO, tag="v1")
-    edit(folder, licence="bsd")
+    edit(folder, license="bsd")
     head = web.repos[REPO].head
     with pytest.raises(BadInput, match="has a tag v1 already: nothing was pushed"):
         genzoo.push(folder, REPO, tag="v1")
@@ -214,26 +214,26 @@ def test_a_discriminator_that_is_missing_or_unknown(web, folder):
     refused(InvalidModel, web, folder, REPO, says=r"has no discriminator\.safetensors, which its")
 
 
-@pytest.mark.parametrize("licence", ["", "unknown"])
-def test_a_licence_is_needed(web, folder, licence):
-    edit(folder, licence=licence)
-    refused(BadInput, web, folder, REPO, says="has no licence: genzoo push --licence NAME says it")
+@pytest.mark.parametrize("license", ["", "unknown"])
+def test_a_license_is_needed(web, folder, license):
+    edit(folder, license=license)
+    refused(BadInput, web, folder, REPO, says="has no license: genzoo push --license NAME says it")
 
 
-def test_a_licence_may_be_said_when_it_is_sent(web, folder):
-    edit(folder, licence="unknown")
-    publish.push(folder, REPO, licence="mit")
+def test_a_license_may_be_said_when_it_is_sent(web, folder):
+    edit(folder, license="unknown")
+    publish.push(folder, REPO, license="mit")
     sent = web.repos[REPO].commits[web.repos[REPO].head]
-    assert json.loads(sent["config.json"])["licence"] == "mit"
-    assert manifest.read_manifest(folder).licence == "unknown", "the folder stays as it is"
+    assert json.loads(sent["config.json"])["license"] == "mit"
+    assert manifest.read_manifest(folder).license == "unknown", "the folder stays as it is"
     readme = sent["README.md"].decode()
     assert 'license: "mit"' in readme
     assert "Weights: mit." in readme
 
 
-def test_a_licence_of_its_own_says_its_terms(web, folder):
-    edit(folder, licence="other")
-    refused(BadInput, web, folder, REPO, says=r"the licence is other, and config\.json gives no")
+def test_a_license_of_its_own_says_its_terms(web, folder):
+    edit(folder, license="other")
+    refused(BadInput, web, folder, REPO, says=r"the license is other, and config\.json gives no")
 
 
 def test_metrics_are_needed(web, folder):
@@ -341,21 +341,21 @@ def test_the_page_says_how_to_load_it_from_there(web, folder, repo, name):
 )
 def test_a_push_that_the_hub_refuses(web, folder, waits, where, code, says):
     web.on(where, status(code))
-    with pytest.raises(Unreachable, match=says):
+    with pytest.raises(NetworkError, match=says):
         genzoo.push(folder, REPO, tag="v1")
     assert sum(waits) < 60
 
 
 def test_a_wrong_token(web, folder):
     web.token = "hf_another"
-    with pytest.raises(Unreachable, match="log in with hf auth login") as caught:
+    with pytest.raises(NetworkError, match="log in with hf auth login") as caught:
         genzoo.push(folder, REPO)
     assert "hf_test" not in str(caught.value)
 
 
 def test_no_token(web, folder, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(Unreachable, match="log in with hf auth login, or set HF_TOKEN"):
+    with pytest.raises(NetworkError, match="log in with hf auth login, or set HF_TOKEN"):
         genzoo.push(folder, REPO)
 
 
@@ -369,16 +369,16 @@ def test_two_pushes_at_once(web, folder):
         request.plan(REPO, "main")
 
     web.on("POST /api/.*/preupload", be_faster, times=1)
-    edit(folder, licence="bsd")
-    with pytest.raises(Unreachable, match="somebody else pushed at the same time: try again"):
+    edit(folder, license="bsd")
+    with pytest.raises(NetworkError, match="somebody else pushed at the same time: try again"):
         genzoo.push(folder, REPO)
     assert sent(web) == other
 
 
 def test_offline_nothing_is_pushed_or_searched(web, folder, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    refused(Unreachable, web, folder, REPO, says="HF_HUB_OFFLINE is set")
-    with pytest.raises(Unreachable, match="HF_HUB_OFFLINE is set"):
+    refused(NetworkError, web, folder, REPO, says="HF_HUB_OFFLINE is set")
+    with pytest.raises(NetworkError, match="HF_HUB_OFFLINE is set"):
         hub.search()
     assert web.asked == []
 
@@ -436,7 +436,7 @@ def test_search_goes_by_tags_over_all_pages(web):
     assert len([line for line in web.asked if line == "GET /api/models"]) == 3
     found = hub.search("vae")
     assert [f.name for f in found] == ["zoo/m1", "zoo/m3", "zoo/m5", "zoo/m7"]
-    assert found[0] == hub.Found("zoo/m1", "mit", 3, 1, "2026-11-01", ("vae",))
+    assert found[0] == hub.Estimates("zoo/m1", "mit", 3, 1, "2026-11-01", ("vae",))
     assert len(hub.search(limit=4)) == 4
 
 
@@ -457,7 +457,7 @@ def test_a_family_that_cannot_be(web, family):
 
 def test_a_dead_hub_is_not_searched_for_long(web, waits):
     web.die()
-    with pytest.raises(Unreachable, match="the search: the Hub cannot be reached"):
+    with pytest.raises(NetworkError, match="the search: the Hub cannot be reached"):
         hub.search()
     assert waits == []
 

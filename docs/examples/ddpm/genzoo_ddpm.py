@@ -40,8 +40,8 @@ class TrainOptions(Options):
 
     batch_size: Count = 64
     lr: Rate = 1e-3
-    clip: Weight = 1.0
-    average: Decay = 0.995
+    gradient_clip: Weight = 1.0
+    ema_decay: Decay = 0.995
 
 
 def _variances(config: Config) -> list[float]:
@@ -153,21 +153,21 @@ class DDPM(genzoo.Sampler):
         return mean, variance.sqrt()
 
     def generate(
-        self, draws: genzoo.Draws, labels: Tensor | None = None
+        self, noise: genzoo.Noise, labels: Tensor | None = None
     ) -> Tensor:  # -> (n, *shape), algorithm 2
-        x = draws.normal(*self.shape)
+        x = noise.normal(*self.shape)
         visited = torch.linspace(self.config.times - 1, 0, self.config.steps).round().int().tolist()
         for t, to in pairwise([*visited, -1]):
-            noise = self.network(x, torch.full((len(x),), t, device=x.device))
-            x, deviation = self.posterior(x, self.predict(x, t, noise), t, to)
+            epsilon = self.network(x, torch.full((len(x),), t, device=x.device))
+            x, deviation = self.posterior(x, self.predict(x, t, epsilon), t, to)
             if to >= 0:
-                x = x + deviation * draws.normal(*self.shape)
+                x = x + deviation * noise.normal(*self.shape)
         return x
 
     def loss(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
         """L_simple (equation 14), algorithm 1."""
-        t = (batch.draws("time").uniform() * self.config.times).long()
-        noise = batch.draws("noise").normal(*self.shape)
+        t = (batch.noise("time").uniform() * self.config.times).long()
+        noise = batch.noise("noise").normal(*self.shape)
         return F.mse_loss(self.network(self.diffuse(batch.x, t, noise), t), noise), {}
 
 
@@ -177,7 +177,7 @@ def genzoo_family() -> genzoo.Family:
         config=Config,
         options=TrainOptions,
         model=DDPM,
-        trainer=lambda model, options: genzoo.Descent(model, model.loss, options),
+        trainer=lambda model, options: genzoo.LossTrainer(model, model.loss, options),
         tiny=Config(shape=(1, 8, 8), times=8, steps=4, width=8),
         branch="explicit/approximate",
         paper="arXiv:2006.11239",

@@ -39,8 +39,8 @@ class TrainOptions(Options):
 
     batch_size: Count = 32
     lr: Rate = 1e-3
-    clip: Weight = 1.0
-    average: Decay = 0.995
+    gradient_clip: Weight = 1.0
+    ema_decay: Decay = 0.995
 
 
 def _network(shape: tuple[int, ...], width: int) -> nn.Sequential:
@@ -104,14 +104,14 @@ class RealNVP(genzoo.Latent, genzoo.Encoder, genzoo.Density):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.shape, self.code = config.shape, math.prod(config.shape)
+        self.shape, self.latent_dim = config.shape, math.prod(config.shape)
         self.squeezes = len(config.shape) == 3
         halves = self.squeezes and not any(n % 2**config.scales for n in config.shape[1:])
-        if not halves and not (len(config.shape) == 1 and self.code > 1):
+        if not halves and not (len(config.shape) == 1 and self.latent_dim > 1):
             wanted = f"points, or pictures whose sides halve {config.scales} times"
             raise genzoo.BadInput(f"RealNVP takes {wanted}, got {config.shape}")
-        self.range = (0.0, 1.0) if self.squeezes else None
-        self.kind = "bound" if self.squeezes else "exact"
+        self.value_range = (0.0, 1.0) if self.squeezes else None
+        self.likelihood_kind = "bound" if self.squeezes else "exact"
         self.levels = config.levels if self.squeezes else None
         self.scales, self.parts = nn.ModuleList(), []
         shape, left = config.shape, config.scales if self.squeezes else 1
@@ -160,7 +160,7 @@ class RealNVP(genzoo.Latent, genzoo.Encoder, genzoo.Density):
         return p.logit(), slope.flatten(1).sum(1)
 
     def decode(
-        self, code: Tensor, labels: Tensor | None = None, draws: genzoo.Draws | None = None
+        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
     ) -> Tensor:  # (n, code) -> (n, *shape)
         x = self.inverse(code)
         if self.levels is None:
@@ -171,15 +171,15 @@ class RealNVP(genzoo.Latent, genzoo.Encoder, genzoo.Density):
     def embed(self, x: Tensor) -> Tensor:  # (n, *shape) -> (n, code), from the middle of levels
         return self.flow(self.logits(x, torch.full_like(x, 0.5))[0])[0]
 
-    def log_weight(self, x: Tensor, labels: Tensor | None, draws: genzoo.Draws) -> Tensor:
-        """Equation 3, (n,) nats; the place in a level is what ``draws`` give."""
-        h, slope = self.logits(x, draws.uniform(*self.shape))
+    def log_weight(self, x: Tensor, labels: Tensor | None, noise: genzoo.Noise) -> Tensor:
+        """Equation 3, (n,) nats; the place in a level is what ``noise`` gives."""
+        h, slope = self.logits(x, noise.uniform(*self.shape))
         z, log_det = self.flow(h)
         return -(z.square() + math.log(2 * math.pi)).sum(1) / 2 + log_det + slope
 
     def loss(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
         """Minus the log-likelihood, nats a value."""
-        loss = -self.log_weight(batch.x, None, batch.draws("place")).mean() / self.code
+        loss = -self.log_weight(batch.x, None, batch.noise("place")).mean() / self.latent_dim
         return loss, {"bits/dim": loss.detach() / math.log(2)} if self.levels else {}
 
 
@@ -189,7 +189,7 @@ def genzoo_family() -> genzoo.Family:
         config=Config,
         options=TrainOptions,
         model=RealNVP,
-        trainer=lambda model, options: genzoo.Descent(model, model.loss, options),
+        trainer=lambda model, options: genzoo.LossTrainer(model, model.loss, options),
         tiny=Config(shape=(1, 8, 8), couplings=2, width=6),
         branch="explicit/tractable",
         paper="arXiv:1605.08803",

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genzoo.data.dataset import DataSet
-from genzoo.errors import BadInput, Failed
+from genzoo.errors import BadInput, OperationFailed
 from genzoo.models.inference import folded
 from genzoo.models.model import Discriminator
 from genzoo.models.randomness import stream
@@ -54,17 +54,18 @@ def features_of(
     network_features: Features,
     dataset: DataSet,
     rows: Sequence[int] | np.ndarray,
-    inward: Callable[[Tensor], Tensor],
+    from_unit: Callable[[Tensor], Tensor],
 ) -> np.ndarray:
     """``pooled`` features of the samples at ``rows``: float32 (n, d), without gradient.
 
-    ``inward`` takes samples in [0, 1] to the network's range; ``still`` makes the first argument.
+    ``from_unit`` takes samples in [0, 1] to the network's range; ``still`` makes the first
+    argument.
     """
     rows, found = np.asarray(rows), np.empty((0, 0), np.float32)
     with torch.no_grad():
         for start in range(0, len(rows), BATCH):
             x = dataset.batch(rows[start : start + BATCH])
-            part = pooled(network_features(inward(x))).float().cpu().numpy()
+            part = pooled(network_features(from_unit(x))).float().cpu().numpy()
             if not start:  # filled part by part: joined parts would take the memory twice
                 found = np.empty((len(rows), part.shape[1]), np.float32)
             found[start : start + len(part)] = part
@@ -77,7 +78,7 @@ def linear_svm(x: Tensor, y: Tensor, classes: int, penalty: float) -> Tensor:
 
     They minimise mean_i sum_k max(0, 1 -+ f_k(x_i))^2 + penalty / 2 |w|^2, the bias free: for
     liblinear C = 1 / (penalty n) (Fan et al. 2008, section 2). x: (n, d), standardised; y: int64
-    (n,). Raises Failed.
+    (n,). Raises OperationFailed.
     """
     return next(_fitted("svm", x, y, classes, [penalty]))
 
@@ -184,7 +185,9 @@ def _minimum(cost: Callable[[Tensor], Tensor], factor: Tensor, start: Tensor) ->
         assert turned.grad is not None
         if turned.grad.square().sum() / 2 <= ACCURACY * value:
             return _turned_back(turned.detach(), factor)
-    raise Failed(f"a linear classifier of {len(factor)} features did not settle: a larger penalty?")
+    raise OperationFailed(
+        f"a linear classifier of {len(factor)} features did not settle: a larger penalty?"
+    )
 
 
 # ----------------------------------------------------------------------------------------- probing
@@ -237,7 +240,8 @@ def probe(
     """How well a linear classifier, fitted to ``train_x`` (n, d), float32, tells ``test_x`` (m, d).
 
     Features are standardised as the training samples are spread; the penalty is chosen on a tenth
-    of them, drawn by ``seed``, and the classifier then fitted to all. Raises BadInput, Failed.
+    of them, drawn by ``seed``, and the classifier then fitted to all. Raises BadInput,
+    OperationFailed.
     """
     _check(train_x, train_y, classes, "training")
     _check(test_x, test_y, classes, "test")

@@ -8,9 +8,9 @@ import genzoo
 from genzoo import data
 from genzoo.data.synthetic import RING
 from genzoo.options import AdversarialOptions
-from genzoo.training import Settings
+from genzoo.training import RunSettings
 
-PLANE = Config(shape=(2,), code=2, units=64)
+PLANE = Config(shape=(2,), latent_dim=2, units=64)
 # A generator faster than its critic puts all that it draws where that one looks last.
 FAST = {"loss": "minimax", "lr": 5e-3, "discriminator_lr": 5e-4}
 
@@ -18,7 +18,7 @@ FAST = {"loss": "minimax", "lr": 5e-3, "discriminator_lr": 5e-4}
 def played(trainer, steps, seed=0):
     opened = data.open("ring8", "train")
     points, source = opened.batch(range(len(opened))), torch.Generator().manual_seed(seed)
-    trainer.prepare(Settings())
+    trainer.prepare(RunSettings())
     for step in range(steps):
         rows = torch.randint(len(points), (64,), generator=source)
         trainer.step(genzoo.Batch(points[rows], step=step, progress=step / steps, seed=seed))

@@ -6,7 +6,7 @@ from genzoo_autoencoder import Autoencoder, Config, TrainOptions, finish, traine
 
 import genzoo
 from genzoo import data
-from genzoo.training import Settings, fit
+from genzoo.training import RunSettings, fit
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +18,9 @@ def digits():
 @pytest.fixture(scope="module")
 def learnt(digits):
     torch.manual_seed(0)
-    model, options = Autoencoder(Config(code=8, width=64)), TrainOptions(lr=3e-3)
+    model, options = Autoencoder(Config(latent_dim=8, width=64)), TrainOptions(lr=3e-3)
     teacher = trainer(model, options)
-    teacher.prepare(Settings())
+    teacher.prepare(RunSettings())
     source = torch.Generator().manual_seed(0)
     rows = (torch.randint(len(digits), (64,), generator=source) for _ in range(400))
     logs = [log["model/loss"] for log in fit(teacher, (genzoo.Batch(digits[r]) for r in rows), 400)]
@@ -30,7 +30,7 @@ def learnt(digits):
 def test_it_learns_to_give_back(learnt, digits):
     model, logs = learnt
     assert logs[-1] < logs[0] / 4
-    back = model.inward(model.decode(model.embed(digits[:100])).detach())
+    back = model.from_unit(model.decode(model.embed(digits[:100])).detach())
     error = (back - digits[:100]).square().flatten(1).sum(1).mean()
     from_the_mean = (digits[:100] - digits.mean(0)).square().flatten(1).sum(1).mean()
     assert error < 0.5 * from_the_mean
@@ -40,7 +40,7 @@ def test_it_learns_to_give_back(learnt, digits):
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
 def test_encode_and_decode_fit_together(network, shape):
     torch.manual_seed(0)
-    model = Autoencoder(Config(shape=shape, network=network, code=5, width=8)).eval()
+    model = Autoencoder(Config(shape=shape, network=network, latent_dim=5, width=8)).eval()
     x = torch.rand(3, *shape)
     assert model.encode(x).shape == (3, 5)
     with torch.no_grad():
@@ -50,8 +50,8 @@ def test_encode_and_decode_fit_together(network, shape):
 
 
 def test_points_in_the_plane_have_codes_too():
-    model = Autoencoder(Config(shape=(2,), code=2, width=8))
-    assert model.range is None
+    model = Autoencoder(Config(shape=(2,), latent_dim=2, width=8))
+    assert model.value_range is None
     assert model.sample(3).tensor.shape == (3, 2)
 
 

@@ -6,7 +6,7 @@ from genzoo_cgan import Config, Discriminator, Generator, Options
 
 import genzoo
 
-SMALL = {"classes": 3, "code": 4, "units": (4, 5, 8), "maxout": (4, 3, 4), "width": 4}
+SMALL = {"classes": 3, "latent_dim": 4, "units": (4, 5, 8), "maxout": (4, 3, 4), "width": 4}
 
 
 def parameters(network):

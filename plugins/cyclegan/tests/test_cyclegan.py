@@ -11,10 +11,10 @@ import genzoo
 from genzoo import families
 from genzoo.cli import run
 from genzoo.data import catalogue
-from genzoo.models.randomness import Draws
+from genzoo.models.randomness import Noise
 from genzoo.runs import launch
 from genzoo.schemas import checked
-from genzoo.training import Settings
+from genzoo.training import RunSettings
 from genzoo.zoo.manifest import read_manifest
 
 TINY = families.get("cyclegan").tiny
@@ -31,12 +31,12 @@ def made(**values):
 
 def learner(**options):
     trainer = cyclegan.trainer(made(), checked(cyclegan.TrainOptions, options, "options"))
-    trainer.prepare(Settings())
+    trainer.prepare(RunSettings())
     return trainer
 
 
 def batch_of(n=2, step=0):
-    x, other = (Draws(0, range(n), f"{d} {step}").uniform(3, 16, 16) * 2 - 1 for d in "AB")
+    x, other = (Noise(0, range(n), f"{d} {step}").uniform(3, 16, 16) * 2 - 1 for d in "AB")
     return genzoo.Batch(x, None, other, step=step, indices=tuple(range(n)))
 
 
@@ -55,7 +55,7 @@ def test_parameters_of_the_reference_networks():
 @pytest.mark.parametrize(("layers", "patch"), [(3, 70), (2, 34), (1, 16)])
 def test_a_critic_sees_patches(layers, patch):
     torch.manual_seed(0)
-    critic = cyclegan.Critic(config(shape=(3, 128, 128), layers=layers)).eval()
+    critic = cyclegan.PatchDiscriminator(config(shape=(3, 128, 128), layers=layers)).eval()
     for block in critic.blocks:
         block[1] = nn.Identity()  # instance norm sees the whole picture, if only its mean
     x = torch.randn(1, 3, 128, 128, requires_grad=True)
@@ -98,7 +98,7 @@ def test_the_losses_by_hand():
     trainer.critics[0] = trainer.critics[1] = Constant(0.25)
     batch, fakes = batch_of(), {}
     total, logs = trainer._generate(fakes, batch)
-    a, b = batch.x.abs().mean(), batch.other.abs().mean()
+    a, b = batch.x.abs().mean(), batch.second_domain.abs().mean()
     assert logs["adversarial"].item() == pytest.approx(2 * 0.75**2)
     assert logs["cycle"].item() == pytest.approx(2 * (a + b).item(), rel=1e-5)
     assert logs["identity"].item() == pytest.approx(2 * b.item(), rel=1e-5)

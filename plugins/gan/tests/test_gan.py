@@ -30,7 +30,7 @@ def test_a_maxout_unit_is_the_largest_of_its_pieces():
 @pytest.mark.parametrize("noise", ["uniform", "normal"])
 def test_the_law_of_the_code(noise):
     """What the first layer is given: the code itself, or its rank between -1 and 1."""
-    model, seen = Generator(Config(shape=(2,), code=3, units=4, noise=noise)), []
+    model, seen = Generator(Config(shape=(2,), latent_dim=3, units=4, noise=noise)), []
     model.layers[0].register_forward_hook(lambda m, inputs, out: seen.append(inputs[0]))
     model.decode(torch.randn(20_000, 3, generator=torch.Generator().manual_seed(0)))
     deviation = 3**-0.5 if noise == "uniform" else 1.0
@@ -42,7 +42,7 @@ def test_the_law_of_the_code(noise):
 def test_any_shape(shape):
     model = Generator(Config(shape=shape, units=8)).eval()
     assert model.sample(3).tensor.shape == (3, *shape)
-    assert (model.range is None) == (len(shape) == 1)
+    assert (model.value_range is None) == (len(shape) == 1)
     assert Discriminator(Config(shape=shape))(torch.zeros(3, *shape)).shape == (3,)
 
 
@@ -64,7 +64,7 @@ def test_no_real_sample_reaches_the_generator_but_through_the_discriminator():
         torch.manual_seed(0)
         model = Generator(Config(shape=(2,), units=8))
         trainer = genzoo.Adversarial(model, Discriminator(Config(shape=(2,))), Options())
-        trainer.prepare(genzoo.training.Settings())
+        trainer.prepare(genzoo.training.RunSettings())
         x = torch.full((4, 2), value)
         loss, _ = trainer._generate(None, 0, genzoo.Batch(x))
         found.append(loss.item())

@@ -13,7 +13,7 @@ from PIL import Image
 import genzoo
 from genzoo import families
 from genzoo.cli import run
-from genzoo.models.randomness import Draws
+from genzoo.models.randomness import Noise
 from genzoo.schemas import checked
 
 GREY, COLOUR = (1, 6, 5), (3, 5, 4)
@@ -49,8 +49,8 @@ def labels_of(model, n):
 
 
 def drawn(model, n=3):
-    draws = Draws(1, range(n), "some picture")
-    level = (draws.uniform(*model.shape) * model.levels).long()
+    noise = Noise(1, range(n), "some picture")
+    level = (noise.uniform(*model.shape) * model.levels).long()
     return model.value(level)
 
 
@@ -100,17 +100,17 @@ def test_probabilities_of_all_pictures_sum_to_one(shape, levels, conditional):
 def test_the_fast_sampler_draws_what_the_plain_one_draws(model):
     """Bit for bit, of nothing and of pictures whose upper, lower or random part is known."""
     x, labels = drawn(model, 4), labels_of(model, 4)
-    scattered = (Draws(3, range(4)).uniform(*model.shape) < 0.4).float()
+    scattered = (Noise(3, range(4)).uniform(*model.shape) < 0.4).float()
     upper = torch.zeros_like(x)
     upper[:, :, :3] = 1
     for mask in (torch.zeros_like(x), upper, 1 - upper, scattered):
-        expected = model.complete_slowly(x, mask, Draws(7, range(4)), labels)
-        fast = genzoo_pixelcnn_fast.complete(model, x, mask, Draws(7, range(4)), labels)
+        expected = model.complete_slowly(x, mask, Noise(7, range(4)), labels)
+        fast = genzoo_pixelcnn_fast.complete(model, x, mask, Noise(7, range(4)), labels)
         assert torch.equal(fast, expected)
-        assert torch.equal(model.complete(x, mask, Draws(7, range(4)), labels), expected)
+        assert torch.equal(model.complete(x, mask, Noise(7, range(4)), labels), expected)
         assert len((expected - x)[mask == 0].unique()) > 1
-    generated = model.generate(Draws(7, range(4)), labels)
-    assert torch.equal(generated, model.complete_slowly(x, 0 * x, Draws(7, range(4)), labels))
+    generated = model.generate(Noise(7, range(4)), labels)
+    assert torch.equal(generated, model.complete_slowly(x, 0 * x, Noise(7, range(4)), labels))
 
 
 @pytest.fixture
@@ -124,11 +124,11 @@ def two_threads():
 def test_it_draws_on_one_thread_and_restores_the_number(two_threads):
     model, seen = made(), []
     model.above.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
-    generated = model.generate(Draws(0, range(2)))
+    generated = model.generate(Noise(0, range(2)))
     assert seen == [1] * model.shape[1]
     assert torch.get_num_threads() == 2
     torch.set_num_threads(1)
-    assert torch.equal(made().generate(Draws(0, range(2))), generated)
+    assert torch.equal(made().generate(Noise(0, range(2))), generated)
 
 
 def test_it_restores_the_number_of_threads_after_an_exception(two_threads):
@@ -136,11 +136,11 @@ def test_it_restores_the_number_of_threads_after_an_exception(two_threads):
 
     def fail(*_):
         seen.append(torch.get_num_threads())
-        raise genzoo.Failed("no more")
+        raise genzoo.OperationFailed("no more")
 
     model.above.register_forward_hook(fail)
-    with pytest.raises(genzoo.Failed, match="no more"):
-        model.generate(Draws(0, range(2)))
+    with pytest.raises(genzoo.OperationFailed, match="no more"):
+        model.generate(Noise(0, range(2)))
     assert seen == [1]
     assert torch.get_num_threads() == 2
 
@@ -149,10 +149,10 @@ def test_a_finished_sample_chooses_itself():
     """One pass over finished samples must choose every pixel again: then all passes would have."""
     model = made((1, 28, 28), levels=256, layers=7, width=16)
     with torch.no_grad():
-        x = model.generate(Draws(0, range(2)))
-        draws = Draws(0, range(2))
-        noise = torch.stack([draws.gumbel(28, 1, 256)[:, :, 0] for _ in range(28)], 1)
-        chosen = (model.logits(x, None)[:, 0] + noise.permute(0, 3, 1, 2)).argmax(1)
+        x = model.generate(Noise(0, range(2)))
+        noise = Noise(0, range(2))
+        epsilon = torch.stack([noise.gumbel(28, 1, 256)[:, :, 0] for _ in range(28)], 1)
+        chosen = (model.logits(x, None)[:, 0] + epsilon.permute(0, 3, 1, 2)).argmax(1)
     assert torch.equal(chosen, model.level(x)[:, 0])
     assert len(chosen.unique()) > 50
 
@@ -173,20 +173,20 @@ def test_completion_keeps_what_is_known_bit_for_bit(model):
     x, labels = drawn(model), labels_of(model, 3)
     mask = torch.zeros_like(x)
     mask[:, :, :3] = 1
-    whole = model.complete(x, mask, Draws(5, range(3)), labels)
+    whole = model.complete(x, mask, Noise(5, range(3)), labels)
     assert torch.equal(whole[:, :, :3], x[:, :, :3])
     assert not torch.equal(whole, x)
-    other = model.complete(x, mask, Draws(6, range(3)), labels)
+    other = model.complete(x, mask, Noise(6, range(3)), labels)
     assert not torch.equal(whole, other)
     below = 1 - mask  # what is known below the gap cannot be seen from it, but stays
-    assert torch.equal((model.complete(x, below, Draws(5, range(3)), labels) * below), x * below)
+    assert torch.equal((model.complete(x, below, Noise(5, range(3)), labels) * below), x * below)
 
 
 def test_the_class_counts():
     model = made(**VARIANTS["classes"])
     one, other = (model.sample(4, labels=k, seed=2).tensor for k in (0, 1))
     assert not torch.equal(one, other)
-    x = model.outward(drawn(model))
+    x = model.to_unit(drawn(model))
     assert not torch.allclose(model.log_prob(x, labels=0), model.log_prob(x, labels=1))
 
 
@@ -220,7 +220,7 @@ def test_the_loss_is_minus_the_likelihood(model):
     x, labels = drawn(model), labels_of(model, 3)
     _, logs = model.loss(genzoo.Batch(x, labels))
     with torch.no_grad():
-        nats = model.log_weight(x, labels, Draws(0, range(3)))
+        nats = model.log_weight(x, labels, Noise(0, range(3)))
     assert logs["nats"].item() == pytest.approx(-nats.mean().item(), rel=1e-5)
 
 
@@ -242,12 +242,12 @@ def test_what_cannot_be_built_is_told(values, said):
 def test_it_learns_which_half_is_bright():
     """Pictures whose lower half repeats the upper: half of the bits are free."""
     model = made((1, 4, 4), levels=2, first=5, width=16)
-    options = checked(pixelcnn.TrainOptions, {"lr": 0.01, "average": 0.0}, "options")
+    options = checked(pixelcnn.TrainOptions, {"lr": 0.01, "ema_decay": 0.0}, "options")
     learner = families.get("pixelcnn").trainer(model, options)
-    learner.prepare(genzoo.training.Settings())
+    learner.prepare(genzoo.training.RunSettings())
     for step in range(150):
-        draws = Draws(0, range(64), f"{step}")
-        half = draws.uniform(1, 2, 4).round() * 2 - 1
+        noise = Noise(0, range(64), f"{step}")
+        half = noise.uniform(1, 2, 4).round() * 2 - 1
         logs = learner.step(genzoo.Batch(torch.cat([half, half], 2), step=step))
     assert logs["model/nats"].item() == pytest.approx(8 * math.log(2), abs=0.25)
 

@@ -11,26 +11,26 @@ import genzoo
 from genzoo import families
 from genzoo.cli import run
 from genzoo.models import film
-from genzoo.models.randomness import Draws
+from genzoo.models.randomness import Noise
 from genzoo.models.samples import Images
 from genzoo.schemas import checked
-from genzoo.training import Settings
+from genzoo.training import RunSettings
 
 TINY = families.get("sagan").tiny
 
 
-def learner(config=TINY, average=0.9, **options):
+def learner(config=TINY, ema_decay=0.9, **options):
     torch.manual_seed(0)
     values = {"batch_size": 8, **options}
     inner = sagan.trainer(sagan.Generator(config), checked(sagan.Options, values, "options"))
-    trainer = genzoo.Averaged(inner, average) if average else inner
-    trainer.prepare(Settings())
+    trainer = genzoo.EMA(inner, ema_decay) if ema_decay else inner
+    trainer.prepare(RunSettings())
     return trainer
 
 
 def batches(steps, config=TINY, n=8):
     for step in range(steps):
-        x = Draws(0, range(n), f"data {step}").uniform(*config.shape) * 2 - 1
+        x = Noise(0, range(n), f"data {step}").uniform(*config.shape) * 2 - 1
         yield genzoo.Batch(x, torch.arange(n) % max(1, config.classes), step=step)
 
 
@@ -65,7 +65,7 @@ def test_both_networks_attend_at_the_side_that_was_asked_for(size, asked, side, 
     )
     values = {"shape": (3, size, size), "width": 8, "attention": asked}
     config = checked(sagan.Config, values, "config")
-    x = sagan.Generator(config).generate(Draws(0, range(2)))
+    x = sagan.Generator(config).generate(Noise(0, range(2)))
     sagan.Discriminator(config)(x)
     assert sides == [(side, side)] * 2
 
@@ -81,7 +81,7 @@ def largest(network):
 
 
 def test_every_layer_of_both_has_a_largest_singular_value_of_one():
-    trainer = learner(average=0)
+    trainer = learner(ema_decay=0)
     list(genzoo.fit(trainer, batches(60), 60))
     for network in (trainer.model, trainer.discriminator):
         found = largest(network.eval())
@@ -90,7 +90,7 @@ def test_every_layer_of_both_has_a_largest_singular_value_of_one():
 
 
 def test_the_average_is_normalised_by_its_own_singular_values():
-    trainer = learner(average=0.98, lr=0.02)
+    trainer = learner(ema_decay=0.98, lr=0.02)
     list(genzoo.fit(trainer, batches(40), 40))
     before = largest(trainer.model.eval())
     sagan.finish(trainer.model, None, [])
@@ -101,7 +101,7 @@ def test_the_average_is_normalised_by_its_own_singular_values():
 
 
 def test_two_time_scales():
-    players = learner(average=0, batch_size=8).players
+    players = learner(ema_decay=0, batch_size=8).players
     rates = {name: p.optimizer.param_groups[0]["lr"] for name, p in players.items()}
     assert rates == {"generator": 1e-4, "discriminator": 4e-4}
     assert players["generator"].optimizer.param_groups[0]["betas"] == (0.0, 0.9)

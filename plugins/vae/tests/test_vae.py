@@ -8,27 +8,29 @@ import torch.nn.functional as F
 from genzoo_vae import VAE, Config, TrainOptions, _discretised_logistic, finish, trainer
 from torch.distributions import Bernoulli, MultivariateNormal, Normal
 
-from genzoo import Batch, Draws, fit
-from genzoo.training import Settings
+from genzoo import Batch, Noise, fit
+from genzoo.training import RunSettings
 
 
 def _model(likelihood="bernoulli", **config):
     torch.manual_seed(0)
-    model = VAE(Config(shape=(1, 8, 8), code=3, width=16, likelihood=likelihood, **config)).eval()
+    model = VAE(
+        Config(shape=(1, 8, 8), latent_dim=3, width=16, likelihood=likelihood, **config)
+    ).eval()
     for parameter in model.parameters():  # away from the start, where all posteriors are alike
         parameter.data += 0.1 * torch.randn_like(parameter)
     return model
 
 
 def _images(n=6, levels=256):
-    return (Draws(1, range(n)).uniform(1, 8, 8) * (levels - 1)).round() / (levels - 1)
+    return (Noise(1, range(n)).uniform(1, 8, 8) * (levels - 1)).round() / (levels - 1)
 
 
 def test_loss_is_minus_the_bound_with_kingmas_divergence():
     """Appendix B: -KL = 1/2 sum(1 + log s^2 - m^2 - s^2); appendix C.1: Bernoulli cross-entropy."""
     model, batch = _model(), Batch(_images(), progress=1.0)
     mean, log_variance = model.posterior(batch.x)
-    z = mean + (log_variance / 2).exp() * batch.draws("code").normal(3)
+    z = mean + (log_variance / 2).exp() * batch.noise("code").normal(3)
     logits = model.decoder(z)
     entropy = F.binary_cross_entropy_with_logits(logits, batch.x, reduction="sum") / 6
     divergence = -(1 + log_variance - mean**2 - log_variance.exp()).sum() / 2 / 6
@@ -59,9 +61,9 @@ def test_log_weight_is_log_p_x_z_minus_log_q():
     model.prior_mean.copy_(torch.tensor([0.5, -1.0, 0.0]))
     model.prior_scale.copy_(torch.tensor([[2.0, 0, 0], [0.3, 1, 0], [0, 0.1, 0.5]]))
     with torch.no_grad():
-        weight = model.log_weight(x, None, Draws(3, range(2)))
+        weight = model.log_weight(x, None, Noise(3, range(2)))
         mean, log_variance = model.posterior(x)
-        z = mean + (log_variance / 2).exp() * Draws(3, range(2)).normal(3)
+        z = mean + (log_variance / 2).exp() * Noise(3, range(2)).normal(3)
         prior = MultivariateNormal(model.prior_mean, scale_tril=model.prior_scale).log_prob(z)
         posterior = Normal(mean, (log_variance / 2).exp()).log_prob(z).sum(1)
         likelihood = Bernoulli(logits=model.decoder(z), validate_args=False).log_prob(x)
@@ -127,22 +129,22 @@ def test_embed_and_decode_agree_on_what_a_code_is():
 
 def test_learned_spread_finds_the_noise():
     """A scalar at the networks' rate would crawl; the true deviation is 0.05."""
-    x = 0.5 + 0.05 * Draws(0, range(512)).normal(1, 8, 8)
-    model = VAE(Config(shape=(1, 8, 8), code=1, width=8, likelihood="gaussian"))
+    x = 0.5 + 0.05 * Noise(0, range(512)).normal(1, 8, 8)
+    model = VAE(Config(shape=(1, 8, 8), latent_dim=1, width=8, likelihood="gaussian"))
     learner = trainer(model, TrainOptions(lr=3e-3))
-    learner.prepare(Settings())
+    learner.prepare(RunSettings())
     list(fit(learner, (Batch(x, step=i, progress=0.5) for i in range(300)), 300))
     assert math.exp(20 * model.spread.item()) == pytest.approx(0.05, rel=0.15)
 
 
 def test_points_in_the_plane_can_be_learnt():
-    model = VAE(Config(shape=(2,), levels=0, code=2, width=8, likelihood="gaussian"))
-    assert model.range is None
+    model = VAE(Config(shape=(2,), levels=0, latent_dim=2, width=8, likelihood="gaussian"))
+    assert model.value_range is None
     assert model.sample(5).tensor.shape == (5, 2)
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 64, 64), (3, 32, 32)])
 def test_convolutional_network_fits_its_shape(shape):
-    model = VAE(Config(shape=shape, network="conv", width=4, code=5))
+    model = VAE(Config(shape=shape, network="conv", width=4, latent_dim=5))
     assert model.sample(2).tensor.shape == (2, *shape)
     assert model.encode(torch.rand(2, *shape)).shape == (2, 5)

@@ -2,27 +2,27 @@
 
 import pytest
 import torch
-from genzoo_wgan_gp import ClippedOptions, Config, Critic, Generator, Options
+from genzoo_wgan_gp import ClippedOptions, Config, Discriminator, Generator, Options
 from torch import nn
 
 import genzoo
 from genzoo import families
-from genzoo.training import Settings
+from genzoo.training import RunSettings
 
-POINTS = Config(shape=(1,), width=64, code=4)
+POINTS = Config(shape=(1,), width=64, latent_dim=4)
 
 
 def made(options, config=POINTS):
     torch.manual_seed(0)
     model = Generator(config)
     trainer = families.get("wgan-gp").trainer(model, options)
-    trainer.prepare(Settings())
+    trainer.prepare(RunSettings())
     return trainer
 
 
 def test_the_critic_has_no_norm():
     for config in (Config(), POINTS):
-        assert not [m for m in Critic(config).modules() if "Norm" in type(m).__name__]
+        assert not [m for m in Discriminator(config).modules() if "Norm" in type(m).__name__]
 
 
 def test_defaults_are_the_papers():
@@ -46,7 +46,7 @@ def test_the_estimate_is_wassersteins_distance(weight):
     """
     options = Options(lr=1e-3, penalty_weight=weight)
     trainer, source = made(options), torch.Generator().manual_seed(0)
-    trainer.sampler.generate = lambda draws, labels=None: 0.5 * draws.normal(1)
+    trainer.sampler.generate = lambda noise, labels=None: 0.5 * noise.normal(1)
     shift, found = 2.0, []
     for step in range(400):
         x = shift + 0.5 * torch.randn(64, 1, generator=source)
@@ -79,7 +79,7 @@ def test_no_gradient_reaches_the_generator_in_a_critic_step():
 def test_pictures_of_every_size(size, sides):
     config = Config(shape=(3, size, size), width=4)
     assert Generator(config).eval().sample(2).tensor.shape == (2, 3, size, size)
-    maps = Critic(config).features(torch.zeros(2, 3, size, size))
+    maps = Discriminator(config).features(torch.zeros(2, 3, size, size))
     assert [m.shape[-1] for m in maps] == sides
 
 

@@ -17,12 +17,12 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from genzoo.models.abilities import Translator
-from genzoo.models.randomness import Draws
+from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent, Sampler
 from genzoo.options import AdversarialOptions, Options
 from genzoo.training import parallel
 from genzoo.training.trainer import Batch, Logs, Trainer
-from genzoo.training.trainers import Adversarial, Averaged
+from genzoo.training.trainers import EMA, Adversarial
 
 log = logging.getLogger("genzoo")
 T = TypeVar("T")
@@ -53,7 +53,7 @@ FOLLOWED, ROUNDING = 0.5, 1e-6
 
 @final
 @dataclass(frozen=True)
-class Finding:
+class TrainingWarning:
     """What a rule has to say, after ``step``."""
 
     rule: str
@@ -63,7 +63,7 @@ class Finding:
 
 @final
 @dataclass
-class Look:
+class Window:
     """What can be seen after a step that is a multiple of ``EVERY``.
 
     ``window`` holds the logs of the steps since the last look, by name; ``whole``, whether of all
@@ -83,9 +83,9 @@ class Look:
         return f"over steps {self.step - EVERY + 1} to {self.step}"
 
     @property
-    def player(self) -> Trainer:
+    def unwrapped(self) -> Trainer:
         """The trainer that takes the steps."""
-        return self.trainer.inner if isinstance(self.trainer, Averaged) else self.trainer
+        return self.trainer.inner if isinstance(self.trainer, EMA) else self.trainer
 
     def logged(self, name: str) -> Tensor | None:
         """``(steps,)``: what was logged as ``name``; None unless at every step."""
@@ -109,7 +109,7 @@ class Look:
     def sampler(self) -> Sampler | None:
         """The model, if a batch of it costs one pass: not where pixels, or denoising, take many."""
         model = self.trainer.model
-        quick = isinstance(model, Latent) or isinstance(self.player, Adversarial)
+        quick = isinstance(model, Latent) or isinstance(self.unwrapped, Adversarial)
         if not quick or not isinstance(model, Sampler) or isinstance(model, Translator):
             return None
         return None if model.in_raster_order else model
@@ -132,8 +132,8 @@ class Look:
         with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
 
             def draw() -> Tensor:
-                draws = Draws(0, range(COUNT), device=device)
-                return model.outward(model.generate(draws, self.labels))
+                noise = Noise(0, range(COUNT), device=device)
+                return model.to_unit(model.generate(noise, self.labels))
 
             evaluated = draw()
             # One of several processes' norms would wait for the others, which are not here.
@@ -148,7 +148,7 @@ class Look:
 Verdict = str | None
 
 
-def _saturated(look: Look) -> Verdict:
+def _saturated(look: Window) -> Verdict:
     """D rejects with confidence, and log(1 - D(G(z))) is flat (Goodfellow et al. 2014, sec. 3)."""
     names = ("accuracy", "D(x)", "D(G(z))")
     accuracy, real, fake = (look.logged(f"discriminator/{name}") for name in names)
@@ -169,7 +169,7 @@ def _saturated(look: Look) -> Verdict:
     ) + look.hint(discriminator_lr=rate / 4, discriminator_steps=1, penalty="r1")
 
 
-def _unpenalised(look: Look) -> Verdict:
+def _unpenalised(look: Window) -> Verdict:
     """An option that is taken, and applied nowhere."""
     o = look.options
     if not isinstance(o, AdversarialOptions) or o.penalty == "none" or not o.penalty_weight:
@@ -184,21 +184,21 @@ def _unpenalised(look: Look) -> Verdict:
     what = (
         f"was 0 all {len(logged)} times: what the discriminator says hangs on nothing that it sees"
         if logged
-        else f"was never logged: {type(look.player).__name__} does not apply it, and nothing "
+        else f"was never logged: {type(look.unwrapped).__name__} does not apply it, and nothing "
         "bounds the discriminator's slope"
     )
     asked = f"the penalty {o.penalty} of weight {o.penalty_weight:g}, which the options ask for,"
     return f"{look.span} {asked} {what}" + look.hint(penalty_interval=1, penalty=other)
 
 
-def _collapsed(look: Look) -> Verdict:
+def _collapsed(look: Window) -> Verdict:
     """Mode collapse, up to one sample for all codes (Goodfellow et al. 2014, section 6)."""
     n = min(COUNT, len(look.batch))
     if look.sampler is None or n < FEWEST:
         return None
     labels = None if look.labels is None else look.labels[:n]
     labels, within = (labels, ", within their classes") if _have_company(labels) else (None, "")
-    real = look.sampler.outward(look.batch.x[:n])
+    real = look.sampler.to_unit(look.batch.x[:n])
     pairs = zip(_distances(look.drawn[0][:n], labels), _distances(real, labels), strict=True)
     variety = min((mine / theirs for mine, theirs in pairs if theirs > 0), default=math.nan)
     if not math.isfinite(variety):
@@ -212,10 +212,10 @@ def _collapsed(look: Look) -> Verdict:
     ) + look.hint(penalty="r1", instance_noise=0.1, lr=look.options.lr / 2)
 
 
-def _stale(look: Look) -> Verdict:
+def _stale(look: Window) -> Verdict:
     """m' = m + (1 - decay) (w - m) in the step just taken, to within rounding, tensor by tensor."""
     trainer, before = look.trainer, look.before
-    if not isinstance(trainer, Averaged) or not before:
+    if not isinstance(trainer, EMA) or not before:
         return None
     share = 1 - trainer.decay_at(look.batch.step)
     now, learnt = trainer.average.state_dict(), trainer.inner.model.state_dict()
@@ -232,10 +232,10 @@ def _stale(look: Look) -> Verdict:
         f"at step {look.step} {len(still)} of the {len(moving)} tensors of the averaged model that "
         f"should have moved ({still[0]} the first) had not followed the weights in training: what "
         "is kept at the end, and drawn till then, is not what is being learnt"
-    ) + look.hint(average=0.0)
+    ) + look.hint(ema_decay=0.0)
 
 
-def _gap(look: Look) -> Verdict:
+def _gap(look: Window) -> Verdict:
     """Batch norm's running statistics are others than the batches' own (Ioffe & Szegedy 2015)."""
     n = min(COUNT, len(look.batch))
     if look.sampler is None or n < FEWEST:
@@ -245,7 +245,7 @@ def _gap(look: Look) -> Verdict:
         return None
     gap = (trained - evaluated).flatten(1).norm(dim=1).mean().item()
     apart = _distances(trained, None)[1]
-    real = _distances(look.sampler.outward(look.batch.x[:n]), None)[1]
+    real = _distances(look.sampler.to_unit(look.batch.x[:n]), None)[1]
     if not (apart > 0 and real > 0 and math.isfinite(gap)):
         return None
     if gap <= GAP * apart or gap <= SEEN * real:
@@ -255,14 +255,14 @@ def _gap(look: Look) -> Verdict:
         "as in training, and with the running ones as ever after, lie "
         f"{gap / apart:.2f} times as far apart as samples of different codes: the running "
         "statistics don't fit the weights"
-    ) + look.hint(average=0.0, batch_size=2 * look.options.batch_size, lr=look.options.lr / 2)
+    ) + look.hint(ema_decay=0.0, batch_size=2 * look.options.batch_size, lr=look.options.lr / 2)
 
 
 @final
 class _Rule(NamedTuple):
     """Speaks once ``patience`` looks in a row have found a fault."""
 
-    verdict: Callable[[Look], Verdict]
+    verdict: Callable[[Window], Verdict]
     patience: int
 
 
@@ -277,7 +277,7 @@ RULES = {
 
 
 @final
-class Doctor:
+class TrainingMonitor:
     """Applies every rule to a trainer; each speaks once, and again only after a recovery.
 
     A rule that fails, on a trainer whose logs or model it did not expect, is left out from then on.
@@ -291,7 +291,7 @@ class Doctor:
         self._course = dict.fromkeys(RULES, (0, 0, False))
         self._off = set[str]()
 
-    def look(self, step: int, logs: Logs, batch: Batch) -> list[Finding]:
+    def look(self, step: int, logs: Logs, batch: Batch) -> list[TrainingWarning]:
         """What there is to say after ``step``, which was taken on ``batch``: mostly nothing.
 
         Call it after every step. Of several processes only the first looks.
@@ -304,11 +304,11 @@ class Doctor:
         if step % EVERY:
             return []
         whole = self._seen == EVERY
-        seen = Look(self.trainer, self.options, step, batch, self._window, whole, self._before)
+        seen = Window(self.trainer, self.options, step, batch, self._window, whole, self._before)
         self._seen, self._window, self._before = 0, {}, None
         verdicts = {k: self._guarded(k, partial(r.verdict, seen)) for k, r in RULES.items()}
         said = [(rule, self._heard(rule, verdict)) for rule, verdict in verdicts.items()]
-        return [Finding(rule, step, text) for rule, text in said if text]
+        return [TrainingWarning(rule, step, text) for rule, text in said if text]
 
     def _remember(self, logs: Logs, device: torch.device) -> None:
         self._seen += 1
@@ -319,7 +319,7 @@ class Doctor:
 
     def _average(self) -> dict[str, Tensor] | None:
         """The averaged model's state as it is now."""
-        if not isinstance(self.trainer, Averaged):
+        if not isinstance(self.trainer, EMA):
             return None
         state = self.trainer.average.state_dict()
         return {k: t.clone() for k, t in state.items() if t.is_floating_point()}
