@@ -55,7 +55,7 @@ __getattr__, __dir__, __all__ = lazy(
         "evaluation.outliers": ("Outliers", "find_outliers"),
         "evaluation.representations": ("extract_features",),
         "evaluation.verify": ("verify",),
-        "families.family": ("Family", "hookimpl"),
+        "families.family": ("Family", "Upgraded", "hookimpl", "rename_fields"),
         "models.abilities": ("Attentive", "Completer", "Density", "Encoder", "Translator"),
         "models.model": ("Discriminator", "Model"),
         "models.randomness": ("Noise",),

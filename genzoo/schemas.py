@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -84,6 +85,12 @@ def checked(schema: type[S], values: Any, where: str, error: type[GenzooError] =
         raise error(f"{where}: it is nested too deeply") from None
     except ValidationError as failure:
         raise error(f"{where}: {_first(failure)}") from None
+
+
+def renamed(values: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """``values`` with each key that ``names`` has under its new name, where that is still free."""
+    free = {old: new for old, new in names.items() if new not in values}
+    return {free.get(key, key): value for key, value in values.items()}
 
 
 def name(text: str) -> str:

@@ -95,6 +95,7 @@ def _recipe(
     minutes: float | None,
 ) -> tuple[str, int | None, dict[str, Any]]:
     """The family, the steps and all else that ``name`` was made with; what was said goes before."""
+    from genzoo import families
     from genzoo.zoo import manifest as manifests
     from genzoo.zoo import names
 
@@ -103,9 +104,11 @@ def _recipe(
     if made is None:
         raise BadInput(f"{name} has no recipe: it was not made by genzoo train")
     _threads(made.threads)
+    family = families.get(manifest.family)
+    config, options, _ = family.upgraded(manifest.revision, made.config, made.options)
     kept = {
         "named": data or manifest.data,
-        "values": {**made.config, **made.options, **asked["values"]},
+        "values": {**config, **options, **asked["values"]},
         "seed": made.seed if seed is None else seed,
         "precision": made.precision,
         "micro_batches": made.micro_batches,

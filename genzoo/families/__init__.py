@@ -5,7 +5,7 @@ from genzoo import lazy
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "family": ("API", "BRANCHES", "Family", "Hooks", "hookimpl", "hookspec"),
+        "family": ("API", "BRANCHES", "Family", "Hooks", "Upgraded", "hookimpl", "hookspec"),
         "registry": (
             "CALLED",
             "GROUPS",

@@ -1,8 +1,9 @@
 """What a plugin provides: a `Family`, and the hooks that return it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
 
 import pluggy
 
@@ -24,6 +25,34 @@ hookspec = pluggy.HookspecMarker("genzoo")
 hookimpl = pluggy.HookimplMarker("genzoo")
 
 
+class Upgraded(NamedTuple):
+    """What an older revision stored, in today's names.
+
+    ``tensors``: of each tensor that is called otherwise now, its old name and its new one.
+    """
+
+    config: dict[str, Any]
+    options: dict[str, Any]
+    tensors: Mapping[str, str] = MappingProxyType({})
+
+
+# (revision, config, options, names of the stored tensors), all as stored.
+Upgrade = Callable[[int, dict[str, Any], dict[str, Any], Collection[str]], Upgraded]
+
+
+def rename_fields(**names: str) -> Upgrade:
+    """An upgrade that only renames: ``rename_fields(code="latent_dim")``, in config and options."""
+
+    def upgrade(
+        revision: int, config: dict[str, Any], options: dict[str, Any], tensors: Collection[str]
+    ) -> Upgraded:
+        from genzoo.schemas import renamed  # brings pydantic, for which a listing need not wait
+
+        return Upgraded(renamed(config, names), renamed(options, names))
+
+    return upgrade
+
+
 @final
 @dataclass(frozen=True)
 class Family:
@@ -31,6 +60,8 @@ class Family:
 
     ``config`` and ``options`` are schemas; ``tiny`` is the smallest config that runs. ``finish`` is
     called once after training with the model, its options and some batches of training data.
+    ``revision`` counts up whenever a stored model needs ``upgrade`` to be read; ``api`` is the
+    plugin API that the family was written for.
     """
 
     config: "type[Schema]"
@@ -45,6 +76,7 @@ class Family:
     finish: "Callable[[Any, Any, Iterable[Tensor]], None] | None" = None
     data: Literal["images", "labelled", "unpaired", "paired", "points"] = "images"
     revision: int = 1
+    upgrade: Upgrade | None = None
     api: int = API
 
     def __post_init__(self) -> None:
@@ -55,9 +87,21 @@ class Family:
         if not isinstance(self.tiny, self.config):
             raise BadInput(f"tiny must be a {self.config.__name__}, got {type(self.tiny).__name__}")
 
+    def upgraded(
+        self,
+        revision: int,
+        config: dict[str, Any],
+        options: dict[str, Any],
+        tensors: Collection[str] = (),
+    ) -> Upgraded:
+        """What a model of an older ``revision`` stored, in today's names."""
+        if self.upgrade is None or revision >= self.revision:
+            return Upgraded(config, options)
+        return self.upgrade(revision, config, options, tensors)
+
     def configured(self, data: "DataSet", values: dict[str, Any]) -> "Schema":
         """The config for ``data``, with ``values`` set by hand; a contradiction is BadInput."""
-        from genzoo.schemas import checked  # brings pydantic, for which a listing need not wait
+        from genzoo.schemas import checked
 
         found = facts(data)
         wanted = {"size", "channels"} & set(self.config.model_fields)

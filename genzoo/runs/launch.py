@@ -16,9 +16,8 @@ from genzoo.data.catalogue import open_data
 from genzoo.errors import BadInput, OperationFailed
 from genzoo.files import check_free, write_whole
 from genzoo.runs.checkpoints import _checkpoints
-from genzoo.runs.plan import Plan, _versions, planned
+from genzoo.runs.plan import Plan, _versions, planned, read_plan
 from genzoo.runs.run import Run, _alone
-from genzoo.schemas import checked, read_json
 from genzoo.training import fit, parallel
 from genzoo.zoo import manifest
 
@@ -85,7 +84,7 @@ def resume(folder: Path, root: Path | None = None) -> tuple[Run, int]:
     path = folder / "run" / "plan.json"
     if not path.is_file():
         raise BadInput(f"there is no run in {folder} to resume: leave --resume out to begin one")
-    plan = checked(Plan, read_json(path.read_bytes(), str(path)), str(path))
+    plan = read_plan(path)
     dataset = open_data(plan.data, plan.config, root, family=plan.family)
     if dataset.sha256 != plan.data_sha256:
         raise BadInput(f"{plan.data} has changed since {folder} began: the run cannot go on")

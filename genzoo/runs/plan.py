@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
@@ -12,9 +13,9 @@ from pydantic import Field
 from genzoo import data, devices, families
 from genzoo.data.catalogue import absolute
 from genzoo.errors import BadInput, unknown
-from genzoo.schemas import Count, Name, Schema, checked
+from genzoo.schemas import Count, Name, Schema, checked, read_json
 from genzoo.version import VERSION
-from genzoo.zoo import manifest
+from genzoo.zoo import manifest, migrate
 
 Steps = Annotated[int, Field(ge=1, le=10**9)]
 
@@ -22,6 +23,7 @@ Steps = Annotated[int, Field(ge=1, le=10**9)]
 class Plan(Schema):
     """What was asked of a run, and what must not have changed when it goes on."""
 
+    format: Literal[2] = 2
     family: Name
     data: Annotated[str, Field(max_length=4000)]
     data_sha256: manifest.Sha256
@@ -29,6 +31,7 @@ class Plan(Schema):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     config: dict[str, Any]
     options: dict[str, Any]
+    revision: Count = 1
     device: Name = "cpu"
     precision: Literal["fp32", "bf16"] = "fp32"
     micro_batches: Count = 1
@@ -42,6 +45,16 @@ class Plan(Schema):
     license: Name = "unknown"
     command: Annotated[str, Field(max_length=4000)] = ""
     versions: dict[str, Name]
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in ``plan.json``, of an older format and revision too. Raises BadInput."""
+    values = read_json(path.read_bytes(), str(path))
+    plan = checked(Plan, migrate.plan(values) if isinstance(values, dict) else values, str(path))
+    family = families.get(plan.family)
+    config, options, _ = family.upgraded(plan.revision, plan.config, plan.options)
+    new = {"config": config, "options": options, "revision": family.revision}
+    return plan.model_copy(update=new)
 
 
 def planned(
@@ -79,6 +92,7 @@ def planned(
         "options": options.model_dump(mode="json"),
         "threads": torch.get_num_threads(),
         "processes": processes,
+        "revision": found.revision,
         "versions": _versions(family),
     }
     every = {k: max(1, steps // 20) for k in ("checkpoint_every", "grid_every")}

@@ -86,7 +86,7 @@ class Run:
         self.trainer.prepare(
             RunSettings(str(self.device), plan.precision, plan.micro_batches, plan.compile)
         )
-        self.doctor = TrainingMonitor(self.trainer, self.options)
+        self.monitor = TrainingMonitor(self.trainer, self.options)
 
     def _trainer(self, model: Model) -> Trainer:
         model.class_names = self.dataset.classes if getattr(model, "num_classes", 0) else ()
@@ -151,7 +151,7 @@ class Run:
                 if lines and step % self.plan.log_every == 0:
                     values = {k: round(v.item(), 6) for k, v in logs.items()}
                     lines.write(json.dumps({"step": step, **values}) + "\n")
-                for finding in self.doctor.look(step, logs, taken[0]):
+                for finding in self.monitor.look(step, logs, taken[0]):
                     _say(finding, lines)
                 if report:
                     report(Progress(step, self.plan.steps, (step - start) / spent, logs))
@@ -208,7 +208,7 @@ class Run:
         folder.mkdir(exist_ok=True)
         aside = folder / f".{step:08}.pt"
         state = {"step": step, "data": self.plan.data_sha256, "seconds": seconds, "parts": parts}
-        state["doctor"] = self.doctor.state_dict()
+        state["monitor"] = self.monitor.state_dict()
         try:
             with aside.open("wb") as file:
                 torch.save(state, file)
@@ -238,8 +238,8 @@ class Run:
                 continue
             for name, part in self.trainer.parts().items():
                 part.load_state_dict(state["parts"][name])
-            if "doctor" in state:
-                self.doctor.load_state_dict(state["doctor"])
+            if (watched := state.get("monitor", state.get("doctor"))) is not None:  # 0.1's name
+                self.monitor.load_state_dict(watched)
             return int(state["step"])
         return 0
 

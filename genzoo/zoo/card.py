@@ -55,7 +55,7 @@ class Card:
 
 def table() -> list[Card]:
     """A line for each card; imports no torch."""
-    return [card(home() / name) for name in names()]
+    return [card(home() / name) for name in model_names()]
 
 
 def card(folder: Path) -> Card:

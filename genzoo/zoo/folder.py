@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from genzoo import families, schemas
-from genzoo.errors import BadInput, InvalidModel, OperationFailed, UnknownName, article
+from genzoo.errors import BadInput, GenzooError, InvalidModel, OperationFailed, UnknownName, article
 from genzoo.files import check_free, expanded
 from genzoo.schemas import checked
 from genzoo.zoo.manifest import (
@@ -23,7 +23,7 @@ from genzoo.zoo.manifest import (
     manifest_bytes,
     read_manifest,
 )
-from genzoo.zoo.weights import _fill, _on_meta, _packed
+from genzoo.zoo.weights import _fill, _on_meta, _packed, read_header
 
 if TYPE_CHECKING:
     import torch
@@ -90,12 +90,12 @@ def load(folder: str | Path, device: "str | torch.device" = "auto", verify: bool
     folder, wanted = expanded(folder), chosen(device)
     manifest = read_manifest(folder)
     family = _family(manifest, folder)
-    config = checked(family.config, manifest.config, f"{folder / CONFIG}: config", InvalidModel)
+    config, tensors = _upgraded(family, manifest, folder / WEIGHTS)
     model = _on_meta(lambda: family.model(config), folder)
     named, classes = len(manifest.class_names), getattr(model, "num_classes", 0)
     if named not in (0, classes):
         raise InvalidModel(f"{folder}: {named} class names, but the model has {classes} classes")
-    _fill(model, folder / WEIGHTS, manifest.weights_sha256 if verify else None)
+    _fill(model, folder / WEIGHTS, manifest.weights_sha256 if verify else None, tensors)
     model.class_names, model.origin = manifest.class_names, _origin(manifest)
     model.provenance = {k: getattr(manifest, k) for k in ("data", "license", "terms")}
     return model.to(wanted).eval()
@@ -113,9 +113,10 @@ def load_discriminator(
     if family.discriminator is None or manifest.discriminator_sha256 is None:
         raise BadInput(f"{folder}: this model has no discriminator")
     build = family.discriminator
-    config = checked(family.config, manifest.config, f"{folder / CONFIG}: config", InvalidModel)
+    config, tensors = _upgraded(family, manifest, folder / DISCRIMINATOR)
     network = _on_meta(lambda: build(config), folder)
-    _fill(network, folder / DISCRIMINATOR, manifest.discriminator_sha256 if verify else None)
+    sha256 = manifest.discriminator_sha256 if verify else None
+    _fill(network, folder / DISCRIMINATOR, sha256, tensors)
     return network.to(wanted).eval()
 
 
@@ -186,6 +187,26 @@ def _family(manifest: Manifest, folder: Path) -> families.Family:
             f"installed is {family.revision}: upgrade {families.installed_as(manifest.family)[0]}"
         )
     return family
+
+
+def _upgraded(
+    family: families.Family, manifest: Manifest, path: Path
+) -> tuple[Any, Mapping[str, str]]:
+    """The checked config, and the tensors of ``path`` that are called otherwise now."""
+    where, options = (
+        f"{path.with_name(CONFIG)}: config",
+        manifest.recipe and manifest.recipe.options,
+    )
+    try:
+        tensors = [*read_header(path)] if manifest.revision < family.revision else ()
+        new = family.upgraded(manifest.revision, manifest.config, options, tensors)
+    except GenzooError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        old = f"revision {manifest.revision} of {manifest.family}"
+        raise InvalidModel(f"{path.parent}: {old} cannot be upgraded: {reason}") from error
+    return checked(family.config, new.config, where, InvalidModel), new.tensors
 
 
 def _origin(manifest: Manifest) -> Any:

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from genzoo.errors import BadInput, InvalidModel, OperationFailed, UnknownName
 from genzoo.schemas import Count, Name, Names, Schema, checked, read_json
+from genzoo.zoo import migrate
 
-FORMAT = 1
 CONFIG, WEIGHTS, DISCRIMINATOR = "config.json", "model.safetensors", "discriminator.safetensors"
 FILES = (CONFIG, WEIGHTS, DISCRIMINATOR, "README.md", "metrics.json", "samples.png")
 LARGEST_JSON, _LARGEST_HEADER = 1 << 20, 1 << 20
@@ -40,7 +40,7 @@ class Recipe(Schema, use_attribute_docstrings=False):
 class Manifest(Schema, use_attribute_docstrings=False):
     """What ``config.json`` says."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     name: Name
     family: Name
     revision: Count = 1
@@ -102,9 +102,12 @@ def read_manifest(folder: Path) -> Manifest:
     values = read_json(read_capped(path, LARGEST_JSON), str(path), InvalidModel)
     if not isinstance(values, dict):
         raise InvalidModel(f"{path}: expected an object, got {type(values).__name__}")
-    if type(values.get("format")) is not int or values["format"] != FORMAT:
+    values = migrate.manifest(values)
+    if type(values.get("format")) is not int or values["format"] != migrate.FORMAT:
         got = json.dumps(values.get("format"))[:40]
-        raise InvalidModel(f"{path}: this genzoo reads format {FORMAT}, got {got}: upgrade genzoo")
+        raise InvalidModel(
+            f"{path}: this genzoo reads formats up to {migrate.FORMAT}, got {got}: upgrade genzoo"
+        )
     return checked(Manifest, values, str(path), InvalidModel)
 
 

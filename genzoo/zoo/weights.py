@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genzoo.errors import BadInput, InvalidModel, OperationFailed
-from genzoo.schemas import read_json
+from genzoo.schemas import read_json, renamed
 from genzoo.zoo.manifest import _LARGEST_HEADER, CONFIG, _regular, _sha256
 
 if TYPE_CHECKING:
@@ -105,20 +105,26 @@ def _uninitialised(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     return None
 
 
-def _fill(network: "nn.Module", path: Path, sha256: str | None) -> None:
-    """Put the tensors of ``path`` into ``network``, which has none yet."""
+def _fill(
+    network: "nn.Module", path: Path, sha256: str | None, names: Mapping[str, str] | None = None
+) -> None:
+    """Put the tensors of ``path`` into ``network``, which has none yet; ``names``: of those that
+    are called otherwise in the file, the old and the new name.
+    """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load as unpack
     from safetensors.torch import load_file
 
-    wanted = network.state_dict()
-    _compare(wanted, read_header(path), path)
+    wanted, names = network.state_dict(), names or {}
+    _compare(wanted, renamed(read_header(path), names), path)
     try:
         tensors = load_file(path) if sha256 is None else unpack(_hashed(path, sha256))
     except SafetensorError as error:
         raise InvalidModel(f"{path} is not valid safetensors: {error}") from None
-    state = {name: tensor.to(wanted[name].dtype) for name, tensor in tensors.items()}
+    state = {
+        name: tensor.to(wanted[name].dtype) for name, tensor in renamed(tensors, names).items()
+    }
     if sha256 is not None:
         for name, tensor in state.items():
             # One pass, no copy: a sum of finite weights is finite, unless they are absurd.

@@ -130,6 +130,8 @@ def genzoo_family() -> genzoo.Family:
         model=Autoencoder,
         trainer=trainer,
         finish=finish,
+        revision=2,
+        upgrade=genzoo.rename_fields(code="latent_dim"),
         tiny=Config(shape=(1, 16, 16), latent_dim=2, width=8),
         branch="implicit/direct",
         paper="doi:10.1126/science.1127647",

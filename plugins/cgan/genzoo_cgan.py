@@ -156,6 +156,8 @@ def genzoo_family() -> genzoo.Family:
         discriminator=Discriminator,
         trainer=trainer,
         data="labelled",
+        revision=2,
+        upgrade=genzoo.rename_fields(code="latent_dim"),
         tiny=Config(
             shape=(1, 8, 8), classes=3, latent_dim=4, units=(4, 4, 8), maxout=(4, 3, 4), hidden=(4,)
         ),

@@ -107,6 +107,8 @@ def genzoo_family() -> genzoo.Family:
         model=Generator,
         discriminator=Discriminator,
         trainer=trainer,
+        revision=2,
+        upgrade=genzoo.rename_fields(code="latent_dim"),
         tiny=Config(shape=(1, 8, 8), latent_dim=4, units=8, maxout=6, pieces=2),
         branch="implicit/direct",
         paper="arXiv:1406.2661",

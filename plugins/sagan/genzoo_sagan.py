@@ -221,6 +221,8 @@ def genzoo_family() -> genzoo.Family:
         discriminator=Discriminator,
         trainer=trainer,
         finish=finish,
+        revision=2,
+        upgrade=genzoo.rename_fields(code="latent_dim"),
         tiny=Config(shape=(3, 16, 16), classes=3, latent_dim=4, width=8, attention=8),
         branch="implicit/direct",
         paper="arXiv:1805.08318",

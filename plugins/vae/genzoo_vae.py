@@ -184,6 +184,8 @@ def genzoo_family() -> genzoo.Family:
         model=VAE,
         trainer=trainer,
         finish=finish,
+        revision=2,
+        upgrade=genzoo.rename_fields(code="latent_dim"),
         tiny=Config(shape=(1, 16, 16), latent_dim=2, width=8),
         branch="explicit/approximate",
         paper="arXiv:1312.6114",

@@ -123,6 +123,8 @@ def genzoo_family(name: str) -> genzoo.Family:
         model=Generator,
         discriminator=Discriminator,
         trainer=trainer,
+        revision=2,
+        upgrade=genzoo.rename_fields(code="latent_dim"),
         tiny=Config(shape=(1, 8, 8), latent_dim=4, width=4),
         branch="implicit/direct",
         paper="arXiv:1701.07875" if clipped else "arXiv:1704.00028",
