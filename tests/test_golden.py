@@ -95,7 +95,7 @@ def test_every_name_is_in_the_records():
 @pytest.mark.parametrize("card", CARDS)
 def test_samples_of_the_cards(card, images, exact):
     model = record.load(card)
-    samples = record.decode_codes(model)
+    samples = record.draw(model)
     check_drawn(samples, f"cards/{card}", CARDS[card], images, exact)
     for new, old in zip(record.nats(model, samples), CARDS[card]["nats"], strict=True):
         check_number(new, old, LOSS, exact, f"log-likelihood of a sample of {card}")
@@ -119,7 +119,7 @@ def test_training(family, tmp_path, images, exact):
             near = LOSS if name.endswith("loss") else LOG
             check_number(value, told[name][step], near, exact, f"{name} of step {step + 1}")
     check_weights(tmp_path / family, family, exact)
-    samples = record.decode_codes(record.load(tmp_path / family))
+    samples = record.draw(record.load(tmp_path / family))
     check_drawn(samples, f"families/{family}", wanted["samples"], images, exact)
 
 
@@ -143,7 +143,7 @@ def test_a_folder_of_format_1_is_loaded(family, images, exact):
     wanted = FAMILIES[family]["weights"]["model.safetensors"]
     told = {record.today(key): value for key, value in wanted.items()}
     assert record.hashes(model.state_dict()) == told, "reading rounds nothing, on any machine"
-    samples = record.decode_codes(model)
+    samples = record.draw(model)
     check_drawn(samples, f"families/{family}", FAMILIES[family]["samples"], images, exact)
 
 
