@@ -422,6 +422,13 @@ def test_newer_revision(folder):
     assert refused(folder).endswith(expected)
 
 
+def test_an_older_revision_without_a_recipe(folder):
+    """Saved by `genzoo.save`, not by a run: no options are stored."""
+    today = store.load(folder, "cpu").config
+    edit(folder, revision=1, config=lambda c: {**c, "code": c.pop("latent_dim")}, recipe=None)
+    assert store.load(folder, "cpu").config == today
+
+
 def test_a_folder_advertises_no_package(folder):
     """Else a stranger's folder could have a stranger's package installed."""
     edit(folder, revision=2, plugin="genzoo-evil")

@@ -193,10 +193,8 @@ def _upgraded(
     family: families.Family, manifest: Manifest, path: Path
 ) -> tuple[Any, Mapping[str, str]]:
     """The checked config, and the tensors of ``path`` that are called otherwise now."""
-    where, options = (
-        f"{path.with_name(CONFIG)}: config",
-        manifest.recipe and manifest.recipe.options,
-    )
+    where = f"{path.with_name(CONFIG)}: config"
+    options = manifest.recipe.options if manifest.recipe else {}
     try:
         tensors = [*read_header(path)] if manifest.revision < family.revision else ()
         new = family.upgraded(manifest.revision, manifest.config, options, tensors)

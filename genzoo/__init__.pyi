@@ -1,0 +1,69 @@
+# Made from the table in __init__.py: GENZOO_WRITE_STUBS=1 pytest tests/test_public_names.py
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from genzoo import data as data
+from genzoo import editing as editing
+from genzoo import evaluation as evaluation
+from genzoo import families as families
+from genzoo import metrics as metrics
+from genzoo import testing as testing
+from genzoo import training as training
+from genzoo.devices import one_thread as one_thread
+from genzoo.editing.inpainting import Completion as Completion
+from genzoo.editing.inpainting import inpaint as inpaint
+from genzoo.editing.projection import Projection as Projection
+from genzoo.editing.projection import project as project
+from genzoo.errors import BadInput as BadInput
+from genzoo.errors import GenzooError as GenzooError
+from genzoo.errors import InvalidModel as InvalidModel
+from genzoo.errors import NetworkError as NetworkError
+from genzoo.errors import OperationFailed as OperationFailed
+from genzoo.errors import UnknownName as UnknownName
+from genzoo.evaluation.compare import compare as compare
+from genzoo.evaluation.evaluate import evaluate as evaluate
+from genzoo.evaluation.neighbours import Neighbours as Neighbours
+from genzoo.evaluation.neighbours import find_neighbours as find_neighbours
+from genzoo.evaluation.outliers import Outliers as Outliers
+from genzoo.evaluation.outliers import find_outliers as find_outliers
+from genzoo.evaluation.representations import extract_features as extract_features
+from genzoo.evaluation.verify import verify as verify
+from genzoo.families.family import Family as Family
+from genzoo.families.family import Upgraded as Upgraded
+from genzoo.families.family import hookimpl as hookimpl
+from genzoo.families.family import rename_fields as rename_fields
+from genzoo.models.abilities import Attentive as Attentive
+from genzoo.models.abilities import Completer as Completer
+from genzoo.models.abilities import Density as Density
+from genzoo.models.abilities import Encoder as Encoder
+from genzoo.models.abilities import Translator as Translator
+from genzoo.models.model import Discriminator as Discriminator
+from genzoo.models.model import Model as Model
+from genzoo.models.randomness import Noise as Noise
+from genzoo.models.sampler import Latent as Latent
+from genzoo.models.sampler import Sampler as Sampler
+from genzoo.models.samples import Arrays as Arrays
+from genzoo.models.samples import Images as Images
+from genzoo.models.samples import Origin as Origin
+from genzoo.models.samples import Samples as Samples
+from genzoo.training import EMA as EMA
+from genzoo.training import Adversarial as Adversarial
+from genzoo.training import Batch as Batch
+from genzoo.training import Logs as Logs
+from genzoo.training import LossTrainer as LossTrainer
+from genzoo.training import Trainer as Trainer
+from genzoo.training import fit as fit
+from genzoo.zoo.folder import save as save
+from genzoo.zoo.names import load as load
+from genzoo.zoo.names import model_names as model_names
+from genzoo.zoo.provenance import inspect as inspect
+from genzoo.zoo.provenance import reproduce as reproduce
+from genzoo.zoo.publish import pull as pull
+from genzoo.zoo.publish import push as push
+
+__version__: str
+
+def lazy(
+    package: str, homes: Mapping[str, Sequence[str]], packages: Sequence[str] = ()
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]: ...

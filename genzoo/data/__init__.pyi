@@ -1,0 +1,19 @@
+# Made from the table in __init__.py: GENZOO_WRITE_STUBS=1 pytest tests/test_public_names.py
+
+from genzoo.data.catalogue import attributes as attributes
+from genzoo.data.catalogue import check as check
+from genzoo.data.catalogue import describe as describe
+from genzoo.data.catalogue import having as having
+from genzoo.data.catalogue import listed as listed
+from genzoo.data.catalogue import names as names
+from genzoo.data.catalogue import open as open
+from genzoo.data.catalogue import open_pair as open_pair
+from genzoo.data.dataset import DataSet as DataSet
+from genzoo.data.dataset import FileSelection as FileSelection
+from genzoo.data.dataset import FileTree as FileTree
+from genzoo.data.dataset import ImageFiles as ImageFiles
+from genzoo.data.dataset import Rows as Rows
+from genzoo.data.dataset import Source as Source
+from genzoo.data.dataset import paired as paired
+from genzoo.data.decoding import photos as photos
+from genzoo.data.decoding import picture as picture
