@@ -485,3 +485,27 @@ def test_no_scores_are_said_to_be_missing(folder):
     readme = cards.render(manifest.read_manifest(folder), {}, True)
     assert "Not measured yet." in readme
     assert "![uncurated samples, seed 0](samples.png)" in readme
+
+
+def test_scores_of_format_1_are_read_under_todays_names(tmp_path):
+    """And a second time they are what they are: a name of today is not an old one."""
+    protocol = {"told the class": False, "samples looked at": 5, "data": "mnist"}
+    old = {"name": "copied-mnist", "value": 1.0, "goal": "one", "protocol": protocol}
+    scores = [
+        {**old, "asked": {"metrics": "copied-mnist"}},
+        {**SCORE, "name": "inpainting-psnr-mnist"},
+    ]
+    (tmp_path / "metrics.json").write_text(json.dumps({"scores": scores, "more": 1}))
+    found = cards.read_metrics(tmp_path)
+    first, second = found["scores"]
+    assert first["name"] == first["asked"]["metrics"] == "nearest_train_pixels-mnist"
+    assert first["goal"] == "near_one"
+    assert first["protocol"] == {"class-conditional": False, "samples compared": 5, "data": "mnist"}
+    assert second["name"] == "inpainting_psnr-mnist"
+    assert (found["format"], found["more"]) == (2, 1)
+    (tmp_path / "metrics.json").write_text(json.dumps(found))
+    assert cards.read_metrics(tmp_path) == found
+    for wrong in (1, 3, "2"):
+        (tmp_path / "metrics.json").write_text(json.dumps({**found, "format": wrong}))
+        with pytest.raises(InvalidModel, match="format"):
+            cards.read_metrics(tmp_path)

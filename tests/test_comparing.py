@@ -25,7 +25,7 @@ from genzoo.zoo import manifest as manifests
 from genzoo.zoo import names as model_names
 
 LEAST = 1280
-USUAL = ("fd", "kd", "precision", "recall", "cs", "modes", "sharpness")
+USUAL = ("fd", "kd", "precision", "recall", "class_score", "mode_kl", "sharpness")
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,10 @@ from genzoo.metrics import metric as metric_interface
 from genzoo.metrics import real_data, registry, sample_metrics, subjects
 from genzoo.metrics import score as scoring
 from genzoo.metrics.real_data import RealData
-from genzoo.zoo import card
+from genzoo.zoo import card, migrate
 from genzoo.zoo import folder as folders
 
-USUAL = ["fd", "kd", "precision", "recall", "cs", "modes", "sharpness"]
+USUAL = ["fd", "kd", "precision", "recall", "class_score", "mode_kl", "sharpness"]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_a_table_says_value_interval_and_what_real_images_get(found):
     lines = str(found).splitlines()
     assert lines[0].split() == ["value", "95", "%", "real"]
     assert len(lines) == 1 + len(USUAL)
-    assert "classes hit: 10" in next(line for line in lines if line.startswith("modes-mnist"))
+    assert "classes hit: 10" in next(line for line in lines if line.startswith("mode_kl-mnist"))
 
 
 def test_a_record_says_what_makes_it_again(found):
@@ -191,7 +191,7 @@ def test_sharpness_needs_no_classifier():
 def test_digits_against_another_set_through_the_same_eyes():
     """No reference ships for these digits: it is computed from the data."""
     told = {"data": "digits", "features": "mnist", "n": 1280, "device": "cpu"}
-    found = genzoo.evaluate("dcgan-mnist", metrics=["fd", "memorised"], **told)
+    found = genzoo.evaluate("dcgan-mnist", metrics=["fd", "nearest_train_features"], **told)
     fd, memorised = found.scores
     assert (fd.metric, fd.protocol["data"]) == ("fd-mnist", "digits")
     assert fd.protocol["real"] == "1,500 training images"
@@ -236,10 +236,10 @@ def test_a_bound_is_what_the_model_says(tmp_path):
     [
         ("vae-mnist", "nll", "of the kind bound, which elbo or iwae takes"),
         ("dcgan-mnist", "elbo", "gives no likelihood; parzen estimates one"),
-        ("dcgan-mnist", "labels", "it takes no classes"),
+        ("dcgan-mnist", "label_accuracy", "it takes no classes"),
         ("pixelcnn-mnist", "probe", "no discriminator; and it encodes nothing"),
-        ("vae-mnist", "translated", "does not translate"),
-        ("vae-celeba", "cs", "tells no classes apart"),
+        ("vae-mnist", "translation_accuracy", "does not translate"),
+        ("vae-celeba", "class_score", "tells no classes apart"),
     ],
 )
 def test_a_metric_says_which_ability_is_missing(model, metric, said):
@@ -249,14 +249,14 @@ def test_a_metric_says_which_ability_is_missing(model, metric, said):
 
 def test_a_conditional_model_draws_what_it_is_asked_for():
     labels, variety = genzoo.evaluate(
-        "cgan-mnist", metrics="labels,variety", n=500, device="cpu"
+        "cgan-mnist", metrics="label_accuracy,intra_class_diversity", n=500, device="cpu"
     ).scores
     assert labels.value > 95
     assert labels.floor > 99
     assert 0.7 < variety.value < 1.2
-    with pytest.raises(BadInput, match="labels-mnist is of models, and images:"):
+    with pytest.raises(BadInput, match="label_accuracy-mnist is of models, and images:"):
         genzoo.evaluate(f"images:{Path(__file__).parents[1] / 'docs/pictures'}", data="mnist",
-                        metrics="labels", size=28, channels=1)  # fmt: skip
+                        metrics="label_accuracy", size=28, channels=1)  # fmt: skip
 
 
 def test_one_picture_for_each_class_has_no_variety():
@@ -273,7 +273,11 @@ def test_one_picture_for_each_class_has_no_variety():
             return self.shown[labels]
 
     variety, memorised = genzoo.evaluate(
-        Parrot(), data="digits", features="mnist", metrics="variety,copied", n=400
+        Parrot(),
+        data="digits",
+        features="mnist",
+        metrics="intra_class_diversity,nearest_train_pixels",
+        n=400,
     ).scores
     assert variety.value == pytest.approx(0, abs=1e-5)
     assert memorised.value > 0.5
@@ -284,7 +288,7 @@ def test_what_was_learnt_by_heart_is_found():
     for split, near in (("train", True), ("test", False)):
         shown = subjects.DatasetSubject("shown", data.open("digits", split))
         real = RealData("digits", "mnist")
-        wanted = registry.named(["memorised", "copied"], real)
+        wanted = registry.named(["nearest_train_features", "nearest_train_pixels"], real)
         for score in evaluate.measured(shown, wanted, 200, 0):
             assert (score.value < 0.1) == near
             assert (score.details["p-value"] < 1e-6) == near
@@ -292,7 +296,7 @@ def test_what_was_learnt_by_heart_is_found():
 
 def test_missed_classes_are_counted():
     """Of the classes' shares half are missing: KL is the logarithm of two."""
-    metric = sample_metrics.Modes(RealData("mnist"))
+    metric = sample_metrics.ModeKL(RealData("mnist"))
     test = metric.real.reference.test
     even = test[metric.real.features.logits(test).argmax(1) % 2 == 0]
     found = metric.judged(even)
@@ -304,13 +308,13 @@ def test_missed_classes_are_counted():
 # ------------------------------------------------------------------------------ metrics by name
 
 
-@pytest.mark.parametrize("kind", ["cs", "modes", "precision", "recall"])
+@pytest.mark.parametrize("kind", ["class_score", "mode_kl", "precision", "recall"])
 def test_a_floor_is_what_as_many_real_images_get(kind):
     """Real images in the place of samples, group by group: bias depends on a group's size."""
     (metric,) = registry.named([kind], RealData("mnist"))
     test = metric.real.reference.test  # 2,000
     for n in (2000, 10_000):
-        size = n // min(10, n // 500 if kind == "modes" else 10)
+        size = n // min(10, n // 500 if kind == "mode_kl" else 10)
         groups = [test[i : i + size] for i in range(0, 2000, size)]
         # Ten times the same group in the place of n samples: every part is that group's.
         again = [np.tile(g, (n // size, 1)) for g in groups]
@@ -330,6 +334,13 @@ def test_a_name_is_a_kind_with_or_without_what_it_is_of():
         registry.named([""], real)
 
 
+def test_every_metric_that_was_renamed_says_its_new_name():
+    assert {*migrate.METRICS.values()} <= {*registry.names()}
+    for old, new in migrate.METRICS.items():
+        with pytest.raises(UnknownName, match=f"'{new}-mnist'"):
+            registry.named([f"{old}-mnist"], RealData("mnist"))
+
+
 def test_what_the_field_calls_them_is_in_the_features_of_the_field():
     names = [
         m.name
@@ -341,7 +352,7 @@ def test_what_the_field_calls_them_is_in_the_features_of_the_field():
 class Brightness(metric_interface.SampleMetric):
     """A third party's metric: how bright, as a share of the real images' brightness."""
 
-    id, goal, about, least = "brightness", "one", "mean of the pixels, real images = 1", 4
+    id, goal, about, least = "brightness", "near_one", "mean of the pixels, real images = 1", 4
 
     @property
     def name(self):
@@ -421,7 +432,7 @@ def test_a_plugin_that_hands_over_something_else_is_named(plugin, monkeypatch):
         ("measure", property(lambda _: lambda x: x @ 1), "broke down in .*: TypeError"),
         ("floor", lambda *_: float("nan"), "floor of .* must be a finite number or None, got nan"),
         ("floor", lambda *_: "hi", "floor of .* must be a finite number or None, got 'hi'"),
-        ("goal", "best", "goal of .* must be one of lower, higher, one, got 'best'"),
+        ("goal", "best", "goal of .* must be one of lower, higher, near_one, got 'best'"),
         ("least", None, "least of .* must be a whole number, got None"),
         ("conditions", lambda *_: 5, "conditions must be a dict of what JSON can hold, got 5"),
         ("conditions", lambda *_: {"a": {1}}, "conditions must be a dict of what JSON can hold"),
@@ -598,5 +609,5 @@ def test_nothing_is_measured_twice(monkeypatch):
     monkeypatch.setattr(
         classifiers.Small, "__call__", lambda self, x: looks.append(len(x)) or seen(self, x)
     )
-    genzoo.evaluate("dcgan-mnist", metrics="fd,kd,recall,cs", n=1280, device="cpu")
+    genzoo.evaluate("dcgan-mnist", metrics="fd,kd,recall,class_score", n=1280, device="cpu")
     assert sum(looks) == 1280

@@ -72,7 +72,7 @@ def test_a_higher_goal_turns_the_verdict():
 @pytest.mark.parametrize(("one", "other"), [(0.5, 0.9), (1.6, 0.9), (1.6, 1.1), (0.5, 1.1)])
 def test_the_nearer_to_one_is_better(one, other):
     noise = np.random.default_rng(0).normal(0, 0.01, (2, 40))
-    far, near = (scored(v + e, "one") for v, e in zip((one, other), noise, strict=True))
+    far, near = (scored(v + e, "near_one") for v, e in zip((one, other), noise, strict=True))
     assert (verdict(far, near), verdict(near, far)) == ("worse", "better")
 
 
@@ -253,8 +253,8 @@ def test_the_table_of_students_t_is_right():
 def test_a_thousand_modes_are_counted():
     """Real stacks of three digits hit nearly all; stacks of one digit hit few."""
     real, test = RealData("stacked-mnist"), data.open("stacked-mnist", "test")
-    (metric,) = registry.named(["modes"], real)
-    assert metric.name == "modes-stacked-mnist"
+    (metric,) = registry.named(["mode_kl"], real)
+    assert metric.name == "mode_kl-stacked-mnist"
     x = torch.cat([test.batch(range(i, i + 1000)) for i in range(0, 10_000, 1000)])
     metric_of = metric.judged(metric.measure(x))
     assert metric_of.details["classes"] == 1000
@@ -277,5 +277,5 @@ def test_an_interval_ends_where_values_do():
         (metric,) = registry.named([kind], RealData("mnist"))
         low, high = metric.scored(found, None).interval
         assert 0 <= low < high == 1
-    (modes,) = registry.named(["modes"], RealData("mnist"))
+    (modes,) = registry.named(["mode_kl"], RealData("mnist"))
     assert modes.scored(scoring.Estimates(np.array([0.0, 0.01])), None).interval[0] == 0

@@ -88,12 +88,12 @@ def real():
 
 def test_models_are_filled_in_side_by_side(real, monkeypatch):
     """One fill serves both metrics; protocols of unlike models agree."""
-    asked, whole = [], inpainting_metrics.completing.inpaint
+    asked, whole = [], inpainting_metrics.inpainting.inpaint
     monkeypatch.setattr(
-        inpainting_metrics.completing, "inpaint",
+        inpainting_metrics.inpainting, "inpaint",
         lambda model, *rest, **how: (asked.append(model), whole(model, *rest, steps=2, **how))[1],
     )  # fmt: skip
-    ratio, structure = registry.named(["inpainting-psnr", "inpainting-ssim"], real)
+    ratio, structure = registry.named(["inpainting_psnr", "inpainting_ssim"], real)
     found = {}
     for name in ("vae-mnist", "pixelcnn-mnist"):
         who = ModelSubject(name, genzoo.load(name, device="cpu"))
@@ -102,13 +102,13 @@ def test_models_are_filled_in_side_by_side(real, monkeypatch):
     (one, _), (other, like) = found.values()
     assert one.protocol == other.protocol
     assert (one.details["by"], other.details["by"]) == ("projection", "drawing it given the rest")
-    assert one.metric == "inpainting-psnr-digits"
+    assert one.metric == "inpainting_psnr-digits"
     assert len(one.parts) == 4
     assert 0 < one.value < 40
     assert -1 <= like.value <= 1
 
 
 def test_a_model_that_does_not_fill_in_is_told(real, density, latent):
-    (metric,) = registry.named(["inpainting-ssim"], real)
+    (metric,) = registry.named(["inpainting_ssim"], real)
     assert "does not fill in" in metric.lacks(ModelSubject("toy", density))
     assert "fills in 3x8x8, and digits is 1x28x28" in metric.lacks(ModelSubject("toy", latent))

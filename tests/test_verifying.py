@@ -9,7 +9,7 @@ import pytest
 
 import genzoo
 from genzoo import cli
-from genzoo.data import standard
+from genzoo.data import downloads
 from genzoo.errors import UnknownName
 from genzoo.evaluation import verify
 from genzoo.evaluation.verify import Check
@@ -172,9 +172,15 @@ def test_a_level_more_or_less_is_another_machines_rounding(card):
 def test_what_needs_data_is_skipped_without_them(card, monkeypatch):
     """And nothing is downloaded for it."""
     monkeypatch.delenv("GENZOO_DATA", raising=False)
-    monkeypatch.setattr(standard, "_download", lambda *_: pytest.fail("downloads"))
-    asked = {"metrics": "copied-mnist", "data": "mnist", "seed": 0}
-    told = {"name": "copied-mnist", "value": 1.0, "tolerance": 0.1, "protocol": {}, "asked": asked}
+    monkeypatch.setattr(downloads, "_download", lambda *_: pytest.fail("downloads"))
+    asked = {"metrics": "nearest_train_pixels-mnist", "data": "mnist", "seed": 0}
+    told = {
+        "name": "nearest_train_pixels-mnist",
+        "value": 1.0,
+        "tolerance": 0.1,
+        "protocol": {},
+        "asked": asked,
+    }
     spoilt(card, lambda m: m.update(scores=[told]))
     (_, check) = verify.verify(card)
     assert check.state == "skipped"
@@ -219,7 +225,9 @@ def test_the_command_takes_names_or_all(capsys):
 def test_cards_that_come_along_hold_without_any_data(name, monkeypatch):
     monkeypatch.delenv("GENZOO_DATA", raising=False)
     metrics = cards.read_metrics(names.home() / name)
-    metrics["scores"] = [s for s in metrics["scores"] if s["name"] in ("kd-mnist", "cs-mnist")]
+    metrics["scores"] = [
+        s for s in metrics["scores"] if s["name"] in ("kd-mnist", "class_score-mnist")
+    ]
     assert len(metrics["scores"]) == 2
     monkeypatch.setattr(cards, "read_metrics", lambda folder: metrics)
     assert set(states(verify.verify(name)).values()) == {"ok"}

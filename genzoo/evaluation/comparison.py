@@ -23,7 +23,7 @@ from genzoo.version import VERSION
 
 BATCH = 64  # samples at a time, where speed is measured
 FILES = ("compare.html", "compare.png", "compare.json")
-GOALS = {"lower": "lower is better", "higher": "higher is better", "one": "1 is real"}
+GOALS = {"lower": "lower is better", "higher": "higher is better", "near_one": "1 is real"}
 # The picture's measures, in pixels: readable from the last row of a lecture hall. SHARP: the least
 # that a sample has in the page.
 WIDE, LARGEST, COLUMN, REAL = 1760, 800, 450, 150

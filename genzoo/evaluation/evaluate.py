@@ -149,7 +149,7 @@ def chosen_metrics(
         named = metrics.split(",") if isinstance(metrics, str) else metrics
         return registry.named([name.strip() for name in named], real)
     if isinstance(who, ModelSubject) and isinstance(who.model, Translator) and "," in real.data:
-        return registry.named(["translated"], real)
+        return registry.named(["translation_accuracy"], real)
     if found := registry.usual(real):
         return found
     likely = [registry.metric_class(name)(real) for name in ("nll", "elbo")]

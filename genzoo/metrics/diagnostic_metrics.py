@@ -35,7 +35,7 @@ class Nearness(SampleMetric):
     the median distances, 1 if nothing was learnt by heart, near 0 if everything was.
     """
 
-    goal = "one"
+    goal = "near_one"
     least = BLOCKS
 
     @property
@@ -55,7 +55,7 @@ class Nearness(SampleMetric):
         }
         half = np.median(known.held)
         parts = np.array([np.median(block) / half for block in np.array_split(apart, BLOCKS)])
-        told = {"samples looked at": len(flat), "held-out images": len(known.held)}
+        told = {"samples compared": len(flat), "held-out images": len(known.held)}
         return Estimates(parts, told, details)
 
     @final
@@ -79,10 +79,10 @@ class Nearness(SampleMetric):
 
 
 @final
-class Memorised(Nearness):
+class NearestTrainFeatures(Nearness):
     """By the features of the data's classifier."""
 
-    id = "memorised"
+    id = "nearest_train_features"
     about = "distance to the nearest training image, that of held-out images = 1, in features"
 
     @property
@@ -95,10 +95,10 @@ class Memorised(Nearness):
 
 
 @final
-class MemorisedPixels(Nearness):
+class NearestTrainPixels(Nearness):
     """By the pixels themselves."""
 
-    id = "copied"
+    id = "nearest_train_pixels"
     about = "distance to the nearest training image, that of held-out images = 1, in pixels"
 
     @property
@@ -151,10 +151,10 @@ class Classed(ModelMetric):
 @final
 class LabelAccuracy(Classed):
     """How often the data's classifier finds the class that was asked for. A model of one picture
-    for each class gets 100 %: see ``variety`` beside it.
+    for each class gets 100 %: see ``intra_class_diversity`` beside it.
     """
 
-    id, goal, unit = "labels", "higher", " %"
+    id, goal, unit = "label_accuracy", "higher", " %"
     about = "share of samples that the classifier takes for the class that was asked for"
 
     def found(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
@@ -169,10 +169,10 @@ class LabelAccuracy(Classed):
 
 
 @final
-class Variety(Classed):
+class IntraClassDiversity(Classed):
     """The mean distance of two samples of a class, in features, as a share of two test images'."""
 
-    id, goal = "variety", "one"
+    id, goal = "intra_class_diversity", "near_one"
     about = "distance of two samples of a class, that of two real images of a class = 1"
 
     def found(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
@@ -195,14 +195,14 @@ def _apart(features: np.ndarray, classes: np.ndarray) -> np.ndarray:  # (n, d), 
 
 
 @final
-class Translated(ModelMetric):
+class TranslationAccuracy(ModelMetric):
     """How often held-out pictures of the first domain, translated, are taken for the second's.
 
     The second domain is a class, or an attribute of faces, that the data's classifier knows
     (``celeba:Black_Hair,celeba:Blond_Hair``).
     """
 
-    id, goal, unit = "translated", "higher", " %"
+    id, goal, unit = "translation_accuracy", "higher", " %"
     about = (
         "share of held-out pictures that the classifier takes for the other domain's, translated"
     )
@@ -259,4 +259,10 @@ class Translated(ModelMetric):
         return classes.index(kind)
 
 
-KINDS = (Memorised, MemorisedPixels, LabelAccuracy, Variety, Translated)
+KINDS = (
+    NearestTrainFeatures,
+    NearestTrainPixels,
+    LabelAccuracy,
+    IntraClassDiversity,
+    TranslationAccuracy,
+)

@@ -115,7 +115,7 @@ class Inpainted(ModelMetric):
 class InpaintingPSNR(Inpainted):
     """The peak signal-to-noise ratio inside the mask, of images in 256 levels."""
 
-    id, unit = "inpainting-psnr", " dB"
+    id, unit = "inpainting_psnr", " dB"
     about = "peak signal-to-noise ratio of the middle of held-out images, filled in"
 
     def likeness(self, filled: _Filled) -> Tensor:
@@ -126,7 +126,7 @@ class InpaintingPSNR(Inpainted):
 class InpaintingSSIM(Inpainted):
     """The structural similarity of the windows centred inside the mask."""
 
-    id = "inpainting-ssim"
+    id = "inpainting_ssim"
     about = "structural similarity (SSIM) of the middle of held-out images, filled in"
 
     def likeness(self, filled: _Filled) -> Tensor:

@@ -65,7 +65,7 @@ def _scored(metric: "Likelihood", subject: ModelSubject, n: int | None, seed: in
         "unit": "bits a value" if bits else "nats an image",
         "images": f"{len(rows):,} of the test split",
         "data_sha256": test.sha256,
-        "told the class": bool(classes),
+        "class-conditional": bool(classes),
         "seed": seed,
     }
     return Estimates(all_nats / (np.prod(test.shape) * np.log(2)) if bits else all_nats, told)

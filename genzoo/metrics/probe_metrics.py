@@ -122,10 +122,10 @@ class Probe(Probed):
 
 
 @final
-class ProbeFew(Probed):
+class Probe400(Probed):
     """By an L2-SVM on 400 training images of each class, the table's second column."""
 
-    id, way = "probe400", ("svm", 400)
+    id, way = "probe_400", ("svm", 400)
     about = "as probe, from 400 training images of each class"
 
 
@@ -161,4 +161,4 @@ def _begun(build: Callable[[], Any]) -> Any:
         return build().eval()
 
 
-KINDS = (Probe, ProbeFew, Logistic)
+KINDS = (Probe, Probe400, Logistic)

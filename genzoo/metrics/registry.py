@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from genzoo import families
-from genzoo.errors import BadInput, unknown
+from genzoo.errors import BadInput, UnknownName, unknown
 from genzoo.features import classifiers
 from genzoo.metrics import (
     diagnostic_metrics,
@@ -17,6 +17,7 @@ from genzoo.metrics import (
 )
 from genzoo.metrics.metric import Metric, ModelMetric, SampleMetric
 from genzoo.metrics.real_data import RealData
+from genzoo.zoo import migrate
 
 # What a comparison tells of images where the data's classifier ships, and where it tells classes.
 USUAL = (
@@ -25,13 +26,13 @@ USUAL = (
     sample_metrics.Precision,
     sample_metrics.Recall,
 )
-CLASSY = (sample_metrics.ClassScore, sample_metrics.Modes)
+CLASSY = (sample_metrics.ClassScore, sample_metrics.ModeKL)
 OWN: dict[str, type[Metric]] = {
     metric.id: metric
     for metric in (
         *USUAL,
         *CLASSY,
-        sample_metrics.Sure,
+        sample_metrics.Confident,
         sample_metrics.Sharpness,
         *likelihood_metrics.KINDS,
         *diagnostic_metrics.KINDS,
@@ -97,6 +98,8 @@ def _named(name: str, real: RealData) -> Metric:
             return metric_class(one)(real)
         if rest in (*classifiers.names(), *real_data.BORROWED, "inception"):
             return metric_class(one)(real.seen_by(rest))
+    if (new := migrate.metric_name(name)) != name:
+        raise UnknownName(f"the metric {name!r} is now called {new!r}")
     full = [f"{one}-{real.features_name}" for one in known]
     near = difflib.get_close_matches(name, full)
     hint = "Type genzoo metrics to see all."

@@ -18,9 +18,9 @@ from genzoo.metrics.statistics.sharpness import sharpness
 GROUPS, BLOCKS = 10, 40
 NARROW = 512  # features of at most so many numbers are cheap to estimate ten times
 NEIGHBOURS = 3
-SURE = 0.8  # the small classifiers' targets are smoothed to 0.91
+CONFIDENT = 0.8  # the small classifiers' targets are smoothed to 0.91
 # What the field calls our kinds in the features of the original FID.
-INCEPTION = {"fd": "fid", "kd": "kid", "cs": "is"}
+INCEPTION = {"fd": "fid", "kd": "kid", "class_score": "is"}
 log = logging.getLogger("genzoo")
 
 
@@ -117,7 +117,7 @@ class ClassScore(Featured):
     the Inception Score. It sees how sure and how varied, never how like the data.
     """
 
-    id, goal = "cs", "higher"
+    id, goal = "class_score", "higher"
     about = "classes that a classifier finds, sure of each sample and evenly among all"
     least = GROUPS * 50
 
@@ -187,12 +187,12 @@ def _alike(test: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 @final
-class Modes(Featured):
+class ModeKL(Featured):
     """How the classes of samples are spread, against those of training images: KL of the shares,
     and how many classes there are at all (Metz et al. 2017, section 3.3.1).
     """
 
-    id, goal, unit, span = "modes", "lower", " nats", (0.0, math.inf)
+    id, goal, unit, span = "mode_kl", "lower", " nats", (0.0, math.inf)
     about = "KL of the classes' shares from the real ones': 0 if no class is missed"
 
     @property
@@ -232,16 +232,16 @@ class Modes(Featured):
 
 
 @final
-class Sure(Featured):
+class Confident(Featured):
     """How often the classifier is sure of what a sample is."""
 
-    id, goal, unit, span = "sure", "higher", " %", (0.0, 100.0)
-    about = f"share of samples that the classifier is at least {SURE:.0%} sure of"
+    id, goal, unit, span = "confident", "higher", " %", (0.0, 100.0)
+    about = f"share of samples that the classifier is at least {CONFIDENT:.0%} sure of"
     least = BLOCKS
 
     def judged(self, measured: np.ndarray) -> Estimates:
         logits = torch.from_numpy(self.real.features.logits(measured))
-        sure = (logits.softmax(1).amax(1) >= SURE).double().numpy()
+        sure = (logits.softmax(1).amax(1) >= CONFIDENT).double().numpy()
         return Estimates(np.array([100 * part.mean() for part in np.array_split(sure, BLOCKS)]))
 
     def floor(self, n: int) -> float | None:
@@ -253,7 +253,7 @@ class Sure(Featured):
 class Sharpness(SampleMetric):
     """The variance of the Laplacian, as a share of that of the training images."""
 
-    id, goal, least = "sharpness", "one", BLOCKS
+    id, goal, least = "sharpness", "near_one", BLOCKS
     about = "variance of the Laplacian, real images = 1: below it blurred, above it noisy"
 
     @property

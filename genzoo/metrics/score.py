@@ -8,7 +8,7 @@ import numpy as np
 
 from genzoo.errors import BadInput
 
-Goal = Literal["lower", "higher", "one"]
+Goal = Literal["lower", "higher", "near_one"]
 Verdict = Literal["better", "worse", "can't tell", "not ranked"]
 RESAMPLED, FEW, MANY = 2000, 30, 1000
 # Student's t, 97.5 %, at 1 to 29 degrees of freedom.
@@ -141,6 +141,6 @@ def _ranked(scores: Sequence[Score]) -> list[Verdict]:
 
 
 def _badness(score: Score) -> np.ndarray:  # (k,), small where good
-    if score.goal == "one":  # on which side of 1 it lies is taken as known
+    if score.goal == "near_one":  # on which side of 1 it lies is taken as known
         return (score.parts - 1) * (1 if score.value > 1 else -1)
     return score.parts if score.goal == "lower" else -score.parts

@@ -112,7 +112,7 @@ METRIC = Contract("metric", _opened)
 @METRIC.check
 def _says_what_it_is(case: Case) -> None:
     require(case.kind.id == case.name, f"id is {case.kind.id!r}, and its name {case.name!r}")
-    goals = ("lower", "higher", "one")
+    goals = ("lower", "higher", "near_one")
     require(case.kind.goal in goals, f"goal is one of {goals}, got {case.kind.goal!r}")
     require(getattr(case.kind, "about", ""), "about is empty: a phrase for people")
     name = case.metric.name

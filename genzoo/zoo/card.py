@@ -18,6 +18,7 @@ from genzoo.text import printable
 from genzoo.zoo import card as cards
 from genzoo.zoo import folder as folders
 from genzoo.zoo import manifest as manifests
+from genzoo.zoo import migrate
 from genzoo.zoo.manifest import DISCRIMINATOR, WEIGHTS, Manifest, Metrics
 from genzoo.zoo.names import PREFERRED, RESTRICTED, home, model_names
 
@@ -86,6 +87,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     values = read_json(manifests.read_capped(path, manifests.LARGEST_JSON), str(path), InvalidModel)
     if not isinstance(values, dict):
         raise InvalidModel(f"{path}: expected an object, got {type(values).__name__}")
+    values = migrate.metrics(values)
     checked(Metrics, values, str(path), InvalidModel)
     return values
 
@@ -115,6 +117,7 @@ def add_scores(folder: Path, scores: Iterable[dict[str, Any]]) -> None:
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     """Write ``metrics.json``, and the README.md that shows its numbers."""
+    metrics = {"format": migrate.FORMAT, **metrics}
     write_whole(folder / "metrics.json", (json.dumps(metrics, indent=2) + "\n").encode())
     manifest, pictured = manifests.read_manifest(folder), (folder / "samples.png").exists()
     at_home = folder.resolve().parent == home().resolve()

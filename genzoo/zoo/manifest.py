@@ -82,6 +82,7 @@ class Speed(Schema, use_attribute_docstrings=False, extra="ignore"):
 class Metrics(Schema, use_attribute_docstrings=False, extra="ignore"):
     """What is read of ``metrics.json``; a newer genzoo may say more in it."""
 
+    format: Annotated[int, Field(ge=2, le=migrate.FORMAT)] = migrate.FORMAT
     scores: Annotated[tuple[Measured, ...], Field(max_length=1000)] = ()
     fingerprint: str | None = None
     speed: Speed | None = None

@@ -22,6 +22,22 @@ OPTIONS = {
     "orthogonal": "orthogonal_weight",
     "smoothing": "label_smoothing",
 }
+# What 0.1 called kinds of metrics, the goal of some, and two conditions of their protocols.
+METRICS = {
+    "copied": "nearest_train_pixels",
+    "cs": "class_score",
+    "inpainting-psnr": "inpainting_psnr",
+    "inpainting-ssim": "inpainting_ssim",
+    "labels": "label_accuracy",
+    "memorised": "nearest_train_features",
+    "modes": "mode_kl",
+    "probe400": "probe_400",
+    "sure": "confident",
+    "translated": "translation_accuracy",
+    "variety": "intra_class_diversity",
+}
+GOALS = {"one": "near_one"}
+PROTOCOL = {"samples looked at": "samples compared", "told the class": "class-conditional"}
 
 
 def manifest(values: dict[str, Any]) -> dict[str, Any]:
@@ -46,3 +62,37 @@ def _options(values: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(options, dict):
         return values
     return {**values, "options": renamed(options, OPTIONS)}
+
+
+def metrics(values: dict[str, Any]) -> dict[str, Any]:
+    """``metrics.json``, in which format 1 did not say its number, as format 2."""
+    if "format" in values:
+        return values
+    scores = values.get("scores")
+    new = {"scores": [_score(score) for score in scores]} if isinstance(scores, list) else {}
+    return {"format": FORMAT, **values, **new}
+
+
+def metric_name(name: str) -> str:
+    """Today's name of a score, of its kind and what that is measured on: ``cs-mnist``, ``cs``."""
+    for old, new in METRICS.items():
+        if name == old or name.startswith(f"{old}-"):
+            return new + name.removeprefix(old)
+    return name
+
+
+def _score(score: Any) -> Any:
+    """A score of format 1 as one of format 2; what is no score stays for the schema to refuse."""
+    if not isinstance(score, dict):
+        return score
+    new = dict(score)
+    if isinstance(name := score.get("name"), str):
+        new["name"] = metric_name(name)
+    if isinstance(goal := score.get("goal"), str):
+        new["goal"] = GOALS.get(goal, goal)
+    if isinstance(protocol := score.get("protocol"), dict):
+        new["protocol"] = renamed(protocol, PROTOCOL)
+    request = score.get("asked")
+    if isinstance(request, dict) and isinstance(request.get("metrics"), str):
+        new["asked"] = {**request, "metrics": metric_name(request["metrics"])}
+    return new

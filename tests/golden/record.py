@@ -90,9 +90,9 @@ NAMES = {
     "kd": "kd",
     "precision": "precision",
     "recall": "recall",
-    "cs": "cs",
-    "modes": "modes",
-    "sure": "sure",
+    "cs": "class_score",
+    "modes": "mode_kl",
+    "sure": "confident",
     "sharpness": "sharpness",
 }
 
