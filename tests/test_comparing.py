@@ -13,7 +13,6 @@ from PIL import Image
 
 import genzoo
 from genzoo import cli, families
-from genzoo.data import catalogue
 from genzoo.errors import BadInput, UnknownName
 from genzoo.evaluation import compare, comparison
 from genzoo.metrics import score as scoring
@@ -80,10 +79,7 @@ def test_it_says_the_same_again_whatever_the_order(found):
 def test_more_training_wins(tmp_path):
     """The same model after 30 steps and after 600."""
     for name, steps in (("early", 30), ("late", 600)):
-        dataset = catalogue.open_data("digits", {})
-        launch.start(
-            "vae", dataset, tmp_path / name, named="digits", steps=steps, device="cpu"
-        ).go()
+        launch.start("vae", "digits", tmp_path / name, steps=steps, device="cpu").go()
     names = [tmp_path / name for name in ("early", "late")]
     found = genzoo.compare(*names, data="mnist", n=LEAST, device="cpu")
     assert found.verdicts["fd-mnist"] == found.verdicts["kd-mnist"] == ("worse", "better")

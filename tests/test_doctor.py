@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from genzoo import schemas
-from genzoo.data import catalogue
 from genzoo.models.sampler import Latent
 from genzoo.options import AdversarialOptions, Options
 from genzoo.runs import launch, plan
@@ -44,9 +43,9 @@ def hasty(monkeypatch):
 
 
 def planned(family, named, steps, values):
-    dataset = catalogue.open_data(named, values, family=family)
-    asked = {"named": named, "steps": steps, "values": values, "device": "cpu"}
-    return run_folder.Run(plan.planned(family, dataset, **asked), dataset, Path())
+    setup = plan.plan(family, named, values)
+    record = plan.make_plan(family, named, setup, steps=steps, device="cpu")
+    return run_folder.Run(record, setup.dataset, Path())
 
 
 def watched(family, named, steps, values, change=lambda run: None, look=True):
@@ -460,16 +459,15 @@ def test_data_that_are_all_alike_say_nothing(hasty, caplog):
 
 def test_a_run_writes_down_what_was_found(tmp_path, caplog, hasty):
     """And one that was stopped, before the finding and after it, ends with the same log."""
-    asked = {"named": "ring8", "steps": 90, "values": LOST, "device": "cpu"}
-    dataset = catalogue.open_data("ring8")
-    launch.start("gan", dataset, tmp_path / "straight", **asked).go()
+    asked = {"steps": 90, "values": LOST, "device": "cpu"}
+    launch.start("gan", "ring8", tmp_path / "straight", **asked).go()
     (said,) = [m for m in caplog.messages if "it has won" in m]
     lines = (tmp_path / "straight/run/log.jsonl").read_text().splitlines()
     (told,) = [row for row in map(json.loads, lines) if row.get("finding", "").startswith("satu")]
     assert told == {"step": 80, "finding": "saturated discriminator", "text": said}
     assert json.loads(lines[lines.index(json.dumps(told)) - 1])["step"] == 80
 
-    run, start = launch.start("gan", dataset, tmp_path / "stopped", checkpoint_every=5, **asked), 0
+    run, start = launch.start("gan", "ring8", tmp_path / "stopped", checkpoint_every=5, **asked), 0
     for stop in (35, 85):
         with pytest.raises(RuntimeError, match="stop"):
             run.go(lambda p, stop=stop: _stop(p.step > stop), start)
@@ -487,8 +485,8 @@ def _stop(now):
 def test_a_checkpoint_without_a_doctor_goes_on(tmp_path, hasty):
     """As earlier versions wrote them: what the lost part of a window held is not guessed."""
     values = {**POINTS, "penalty": "r1", "penalty_interval": 14}
-    asked = {"named": "ring8", "steps": 30, "values": values, "checkpoint_every": 15}
-    run = launch.start("gan", catalogue.open_data("ring8"), tmp_path / "r", device="cpu", **asked)
+    asked = {"steps": 30, "values": values, "checkpoint_every": 15}
+    run = launch.start("gan", "ring8", tmp_path / "r", device="cpu", **asked)
     run.go()
     path = tmp_path / "r/run/checkpoints/00000015.pt"
     state = torch.load(path, weights_only=True)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from genzoo import cli, families, schemas
 from genzoo.cli import families as families_command
-from genzoo.errors import BadInput, OperationFailed, UnknownName
+from genzoo.errors import OperationFailed, UnknownName
 from genzoo.families import registry
 from genzoo.options import Options
 from genzoo.schemas import Count, Schema
@@ -393,18 +393,6 @@ def test_fields_are_told_to_people():
     assert rows["least"]["allowed"] == "integer"
     lr = next(r for r in schemas.fields(Options) if r["name"] == "lr")
     assert lr["allowed"] == "above 0 to 10"
-
-
-def test_what_the_data_set_says_is_not_overruled():
-    from genzoo import data
-
-    vae, digits = families.get("vae"), data.open("digits")
-    config = vae.configured(digits, {"width": 8})
-    assert (config.shape, config.levels, config.width) == (digits.shape, digits.levels, 8)
-    same = vae.configured(digits, {"shape": [*digits.shape]})
-    assert same.shape == digits.shape
-    with pytest.raises(BadInput, match=r"shape is .* in digits, got \[1, 9, 9\]"):
-        vae.configured(digits, {"shape": [1, 9, 9]})
 
 
 def test_what_a_plugin_prints_is_not_the_commands_result(site, capsys):

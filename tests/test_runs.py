@@ -19,13 +19,11 @@ from safetensors.torch import load_file
 import genzoo
 from genzoo import data, families
 from genzoo.cli import run as command
-from genzoo.data import catalogue
 from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.families import registry
 from genzoo.runs import launch
-from genzoo.runs import plan as plans
 from genzoo.runs import run as run_folder
-from genzoo.runs.plan import assignments
+from genzoo.runs.plan import assignments, make_plan, plan
 from genzoo.training import Diverged, Player, parallel
 from genzoo.zoo import card
 from genzoo.zoo import folder as folders
@@ -226,10 +224,7 @@ def begun(family, made, out="out", **more):
     values = assignments(RECIPES[family].split()) | more.pop("values", {})
     asked = {"steps": STEPS, "seed": 3, "checkpoint_every": 7, "grid_every": 20, "device": "cpu"}
     asked |= more
-    named = str(made)
-    return launch.start(
-        family, catalogue.open_data(named), Path(out), named=named, values=values, **asked
-    )
+    return launch.start(family, made, Path(out), values=values, **asked)
 
 
 def flat(state, name=""):
@@ -772,17 +767,14 @@ def test_minutes_become_steps(here, made, monkeypatch):
     monkeypatch.setattr(launch, "estimate", estimate)
     plan = begun("drop", made, steps=None, minutes=2, checkpoint_every=300).plan
     assert plan.steps == 6000
-    dataset, named = catalogue.open_data(str(made)), str(made)
-    plan = launch.start("drop", dataset, here / "b", named=named, minutes=2, device="cpu").plan
+    plan = launch.start("drop", made, here / "b", minutes=2, device="cpu").plan
     assert (plan.steps, plan.checkpoint_every, plan.grid_every) == (6000, 300, 300)
 
 
 def test_an_estimate_trains_nothing_that_is_kept(here, made):
-    dataset = catalogue.open_data(str(made))
-    plan = plans.planned(
-        "vae", dataset, named=str(made), steps=7, values={"width": 8}, device="cpu"
-    )
-    found = launch.estimate(plan, dataset)
+    setup = plan("vae", made, {"width": 8})
+    record = make_plan("vae", made, setup, steps=7, device="cpu")
+    found = launch.estimate(record, setup.dataset)
     parts = families.get("vae")
     model = parts.model(parts.config(shape=(1, 16, 16), width=8))
     assert found.parameters == {"model": sum(p.numel() for p in model.parameters())}
@@ -801,10 +793,9 @@ def test_an_estimate_goes_no_further_than_the_run(here, made, monkeypatch):
         rates.append(self.optimizer.param_groups[0]["lr"])
 
     monkeypatch.setattr(Player, "schedule", watched)
-    dataset = catalogue.open_data(str(made))
-    values = {"optimizer": "sgd", "lr": 0.01, "lr_decay_start": 0.5}
-    plan = plans.planned("drop", dataset, named=str(made), steps=1, values=values, device="cpu")
-    assert launch.estimate(plan, dataset).rate > 0
+    setup = plan("drop", made, {"optimizer": "sgd", "lr": 0.01, "lr_decay_start": 0.5})
+    record = make_plan("drop", made, setup, steps=1, device="cpu")
+    assert launch.estimate(record, setup.dataset).rate > 0
     assert len(rates) > 3
     assert min(rates) >= 0
 

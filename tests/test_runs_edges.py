@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from genzoo.data import catalogue
 from genzoo.errors import BadInput, UnknownName
 from genzoo.models.sampler import Sampler
-from genzoo.runs import launch, plan
+from genzoo.runs import launch
 from genzoo.runs import run as run_folder
+from genzoo.runs.plan import plan
 from genzoo.training import parallel
 
 VALUES = {"shape": [1, 16, 16], "width": 8, "latent_dim": 2, "batch_size": 4}
@@ -30,10 +30,8 @@ def photos(tmp_path_factory):
 
 
 def begin(folder, photos, family="vae", values=VALUES, steps=12, **more):
-    dataset = catalogue.open_data(str(photos), values)
     asked = {"device": "cpu", "checkpoint_every": 4, "grid_every": 6, "log_every": 1, **more}
-    named = str(photos)
-    return launch.start(family, dataset, folder, named=named, steps=steps, values=values, **asked)
+    return launch.start(family, photos, folder, steps=steps, values=values, **asked)
 
 
 def pressed(run, at, start=0):
@@ -116,10 +114,6 @@ def test_a_run_on_resized_data_goes_on(photos, tmp_path):
     values = {"size": 8, "channels": 3, "width": 4, "batch_size": 4}
     run, start = launch.resume(pressed(begin(tmp_path / "run", photos, "dcgan", values, 3), 2))
     assert (run.dataset.shape, start) == ((3, 8, 8), 2)
-    with pytest.raises(BadInput, match=r"size is 16 in .*got 8"):
-        plan.planned(
-            "dcgan", catalogue.open_data(str(photos)), named="x", steps=1, values={"size": 8}
-        )
 
 
 def test_minutes_are_for_one_process(photos, tmp_path, monkeypatch):
@@ -152,37 +146,50 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch, name, chosen):
 def test_size_and_channels_are_of_the_pictures_for_every_family(tmp_path):
     """The VAE's config has a shape, and no field of either name."""
     values = {"size": 16, "channels": 3, "width": 8}
-    dataset = catalogue.open_data("digits", values)
-    run = launch.start("vae", dataset, tmp_path / "r", named="digits", steps=1, values=values)
+    run = launch.start("vae", "digits", tmp_path / "r", steps=1, values=values)
     assert run.plan.config["shape"] == [3, 16, 16]
     run.go()
     assert launch.resume(tmp_path / "r")[0].plan == run.plan
-    with pytest.raises(UnknownName, match="no field is called 'size'"):
-        plan.planned("vae", dataset, named="digits", steps=1, values={"size": 17})
+
+
+def test_what_the_data_set_says_is_not_overruled():
+    setup = plan("vae", "digits", {"width": 8, "beta": 2.0})
+    shape = setup.dataset.shape
+    assert (setup.config.shape, setup.config.width, setup.options.beta) == (shape, 8, 2.0)
+    assert plan("vae", "digits", {"shape": [*shape]}).config.shape == shape
+    with pytest.raises(BadInput, match=r"levels is .* 5"):
+        plan("vae", "digits", {"levels": 5})
+    with pytest.raises(BadInput, match=r"\[1, 9, 9\]"):
+        plan("vae", "digits", {"shape": [1, 9, 9], "size": 8})
+
+
+def test_an_unknown_field_is_refused_before_any_data_are_read(tmp_path):
+    with pytest.raises(UnknownName, match="'widht'"):
+        plan("vae", tmp_path / "missing", {"widht": 8})
+    with pytest.raises(BadInput, match="missing"):
+        plan("vae", tmp_path / "missing", {"width": 8, "size": 8})
 
 
 def test_a_family_of_images_refuses_points_before_anything_is_written(tmp_path):
-    dataset = catalogue.open_data("ring8", {})
     with pytest.raises(BadInput, match="ring8 holds points"):
-        launch.start("dcgan", dataset, tmp_path / "r", named="ring8", steps=1)
+        launch.start("dcgan", "ring8", tmp_path / "r", steps=1)
     assert not (tmp_path / "r").exists()
 
 
 def test_a_folder_with_other_things_is_not_trained_into(tmp_path):
-    mine, dataset = tmp_path / "mine", catalogue.open_data("digits", {})
+    mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("mine")
-    asked = {"named": "digits", "steps": 1, "values": {"width": 8}}
+    asked = {"steps": 1, "values": {"width": 8}}
     with pytest.raises(BadInput, match=r"holds thesis\.txt, which is no part of a run"):
-        launch.start("vae", dataset, mine, **asked)
-    launch.start("vae", dataset, mine, force=True, **asked).go()
+        launch.start("vae", "digits", mine, **asked)
+    launch.start("vae", "digits", mine, force=True, **asked).go()
     assert (mine / "thesis.txt").read_text() == "mine"
 
 
 def test_without_a_readable_checkpoint_a_run_says_that_it_begins_anew(tmp_path, caplog):
-    dataset = catalogue.open_data("digits", {})
-    asked = {"named": "digits", "steps": 4, "values": {"width": 8}, "checkpoint_every": 2}
-    launch.start("vae", dataset, tmp_path / "r", **asked).go()
+    asked = {"steps": 4, "values": {"width": 8}, "checkpoint_every": 2}
+    launch.start("vae", "digits", tmp_path / "r", **asked).go()
     for path in (tmp_path / "r" / "run" / "checkpoints").glob("*.pt"):
         path.write_bytes(path.read_bytes()[:1000])
     assert launch.resume(tmp_path / "r")[1] == 0

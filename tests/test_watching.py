@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from genzoo import cli
-from genzoo.data import catalogue
 from genzoo.errors import BadInput
 from genzoo.models.pictures import SYNTHETIC
 from genzoo.runs import launch, plots
@@ -23,8 +22,8 @@ SIZES = {"units": 16, "maxout": 8, "batch_size": 16}
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("watched") / "run"
-    asked = {"named": "digits", "values": SIZES, "device": "cpu", "grid_every": 10, "log_every": 1}
-    launch.start("gan", catalogue.open_data("digits"), folder, steps=30, **asked).go()
+    asked = {"values": SIZES, "device": "cpu", "grid_every": 10, "log_every": 1}
+    launch.start("gan", "digits", folder, steps=30, **asked).go()
     return folder
 
 
@@ -111,8 +110,8 @@ def test_what_others_named_is_harmless_on_the_page(run, tmp_path):
 
 
 def test_points_have_curves_and_no_film(tmp_path):
-    asked = {"named": "ring8", "values": SIZES, "device": "cpu", "log_every": 1}
-    launch.start("gan", catalogue.open_data("ring8"), tmp_path / "run", steps=3, **asked).go()
+    asked = {"values": SIZES, "device": "cpu", "log_every": 1}
+    launch.start("gan", "ring8", tmp_path / "run", steps=3, **asked).go()
     assert plots.watched(tmp_path / "run").spread is None
     assert plots.plot(tmp_path / "run", tmp_path / "run.svg").exists()
     with pytest.raises(BadInput, match="holds no grids"):

@@ -51,9 +51,9 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a model: genzoo train vae --data digits --minutes 1 --out my-vae."""
-    from genzoo.runs import plan as plans
+    from genzoo.runs.plan import assignments
 
-    values = plans.assignments(settings or [])
+    values = assignments(settings or [])
     if resume:
         _threads(threads)
         said = {"family": family, "data": data, "steps": steps, "seed": seed, **values}
@@ -63,7 +63,7 @@ def train(
     if steps is not None and minutes is not None:
         raise BadInput("--steps and --minutes are two ways to say one thing: give one of them")
     asked: dict[str, Any] = {
-        "named": data or "digits",
+        "data": data or "digits",
         "values": values,
         "seed": seed or 0,
         "precision": precision,
@@ -107,7 +107,7 @@ def _recipe(
     family = families.get(manifest.family)
     config, options, _ = family.upgraded(manifest.revision, made.config, made.options)
     kept = {
-        "named": data or manifest.data,
+        "data": data or manifest.data,
         "values": {**config, **options, **asked["values"]},
         "seed": made.seed if seed is None else seed,
         "precision": made.precision,
@@ -133,24 +133,25 @@ def _begin(
     from genzoo import families
 
     families.get(family)  # a name that nobody has is said before torch is imported
-    from genzoo.data import catalogue
     from genzoo.runs import launch
-    from genzoo.runs import plan as plans
+    from genzoo.runs.plan import make_plan, plan
 
     place = Path(root) if root else None
-    dataset = catalogue.open_data(asked["named"], asked["values"], place, family=family)
     if dry_run:
-        plan = plans.planned(family, dataset, **{**asked, "steps": budget["steps"] or 1})
-        _estimated(launch.estimate(plan, dataset), budget["minutes"], json)
+        data, values = asked.pop("data"), asked.pop("values")
+        setup = plan(family, data, values, place)
+        record = make_plan(family, data, setup, steps=budget["steps"] or 1, **asked)
+        _estimated(launch.estimate(record, setup.dataset), budget["minutes"], json)
         return
-    folder = out or Path(f"{family}-{Path(asked['named']).name}")
-    _go(launch.start(family, dataset, folder, force=force, **budget, **asked), 0, board, json)
+    folder = out or Path(f"{family}-{Path(asked['data']).name}")
+    run = launch.start(family, folder=folder, root=place, force=force, **budget, **asked)
+    _go(run, 0, board, json)
 
 
 def _resumed(out: Path | None, said: dict[str, Any], root: str | None) -> "tuple[Run, int]":
     """The run in ``out`` and its next step; whatever else was ``said`` must be what it is."""
-    from genzoo.data import catalogue
     from genzoo.runs import launch
+    from genzoo.runs.plan import absolute
 
     if out is None:
         raise BadInput("--resume needs --out: the folder of the run")
@@ -158,7 +159,7 @@ def _resumed(out: Path | None, said: dict[str, Any], root: str | None) -> "tuple
     plan = {**run.plan.config, **run.plan.options, **run.plan.model_dump(mode="json")}
     for key, value in said.items():
         if key == "data" and value is not None:
-            value = catalogue.absolute(value)
+            value = absolute(value)
         if value is not None and value != plan.get(key):
             was = f"{out} was begun with {key} {plan.get(key)!r}, got {value!r}"
             raise BadInput(f"{was}: leave it out, or begin another folder")

@@ -13,7 +13,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from genzoo import data, families
+from genzoo import families
 from genzoo.data import cache, celeba, decoding, plugin, standard, synthetic
 from genzoo.data.dataset import DataSet, ImageFiles, Meta, Source, digest, part_of
 from genzoo.data.folders import pictures_below
@@ -201,30 +201,3 @@ def _check_transform(source: Source, size: int | None, channels: int | None) -> 
         raise BadInput(f"channels must be 1 or 3, got {channels!r}")
     if source.kind == "points" and (size or channels):
         raise BadInput(f"{source.name} holds points: it takes no size and no channels")
-
-
-def open_data(
-    named: str,
-    values: dict[str, Any] | None = None,
-    root: Path | None = None,
-    split: str = "train",
-    family: str | None = None,
-) -> data.DataSet:
-    """The data set that a config or ``--set`` asks for, in the ``size`` and ``channels`` it has;
-    two domains as one, where ``family`` learns from such.
-    """
-    values = values or {}
-    shape = values.get("shape")
-    channels, size = shape[:2] if shape and len(shape) == 3 else (None, None)
-    size, channels = values.get("size", size), values.get("channels", channels)
-    if family is not None and families.get(family).data == "unpaired":
-        return data.paired(*data.open_pair(named, split, size=size, channels=channels, root=root))
-    return data.open(named, split, size=size, channels=channels, root=root)
-
-
-def absolute(named: str) -> str:
-    """``named`` with its folders, one or two with a comma between, as they are from everywhere."""
-    if not is_folder(named):
-        return named
-    parts = named.split(",") if not Path(named).expanduser().exists() else [named]
-    return ",".join(str(Path(p).expanduser().resolve()) if is_folder(p) else p for p in parts)

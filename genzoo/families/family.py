@@ -12,7 +12,6 @@ from genzoo.errors import BadInput
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from genzoo.data.dataset import DataSet
     from genzoo.models.model import Discriminator, Model
     from genzoo.options import Options
     from genzoo.schemas import Schema
@@ -98,35 +97,6 @@ class Family:
         if self.upgrade is None or revision >= self.revision:
             return Upgraded(config, options)
         return self.upgrade(revision, config, options, tensors)
-
-    def configured(self, data: "DataSet", values: dict[str, Any]) -> "Schema":
-        """The config for ``data``, with ``values`` set by hand; a contradiction is BadInput."""
-        from genzoo.schemas import checked
-
-        found = facts(data)
-        wanted = {"size", "channels"} & set(self.config.model_fields)
-        if wanted and len(data.shape) != 3:
-            raise BadInput(f"{data.name} holds points, and this family learns from images")
-        filled = {k: v for k, v in found.items() if k in self.config.model_fields}
-        for key in filled.keys() & values.keys():
-            given = tuple(values[key]) if isinstance(values[key], list) else values[key]
-            if given != filled[key]:
-                raise BadInput(f"{key} is {filled[key]!r} in {data.name}, got {values[key]!r}")
-        return checked(self.config, {**filled, **values}, f"config for {data.name}")
-
-
-def facts(data: "DataSet") -> dict[str, Any]:
-    """What a data set says about a config's fields."""
-    found: dict[str, Any] = {
-        "shape": tuple(data.shape),
-        "classes": len(data.classes),
-        "class_names": tuple(data.classes),
-    }
-    if len(data.shape) == 3:
-        found |= {"channels": data.shape[0], "size": data.shape[1], "levels": data.levels}
-    if data.second_domain is not None:
-        found["domains"] = data.domains
-    return found
 
 
 class Hooks:

@@ -11,12 +11,12 @@ from typing import Any, final
 
 import torch
 
-from genzoo import data, devices
-from genzoo.data.catalogue import open_data
+from genzoo import devices
+from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput, OperationFailed
 from genzoo.files import check_free, write_whole
 from genzoo.runs.checkpoints import _checkpoints
-from genzoo.runs.plan import Plan, _versions, planned, read_plan
+from genzoo.runs.plan import Plan, make_plan, open_dataset, plan, read_plan, versions
 from genzoo.runs.run import Run, _alone
 from genzoo.training import fit, parallel
 from genzoo.zoo import manifest
@@ -38,32 +38,32 @@ class Estimate:
 
 def start(
     family: str,
-    dataset: data.DataSet,
+    data: str | Path,
     folder: Path,
     *,
-    named: str,
     steps: int | None = None,
     minutes: float | None = None,
     values: dict[str, Any] | None = None,
+    root: Path | None = None,
     force: bool = False,
     **settings: Any,
 ) -> Run:
-    """A new run of ``family`` on ``dataset`` (called ``named``): a folder, nothing learnt yet.
+    """A new run of ``family`` on ``data`` in ``folder``; no step is done yet.
 
-    ``values`` go to the family's config and options; ``minutes`` are turned into steps by the rate
-    measured on this machine. Raises BadInput, UnknownName, OperationFailed.
+    ``values`` go to the data set, the config and the options, as in `plan`; ``minutes`` become
+    steps by the rate measured on this machine. Raises BadInput, UnknownName, OperationFailed.
     """
+    setup = plan(family, data, values, root)
     parallel.start(devices.device(settings.get("device", "auto")))
     if parallel.rank() == 0 and not force:
         _check_free(folder)
-    asked = {"named": named, "values": values, **settings}
     if minutes is not None:
         if parallel.size() > 1:
             raise BadInput("several processes need --steps: each would measure another rate")
-        rate = estimate(planned(family, dataset, steps=1, **asked), dataset).rate
-        steps = max(1, round(minutes * 60 * rate))
-    plan = planned(family, dataset, steps=1 if steps is None else steps, **asked)
-    run = Run(plan, dataset, folder)
+        trial = make_plan(family, data, setup, steps=1, **settings)
+        steps = max(1, round(minutes * 60 * estimate(trial, setup.dataset).rate))
+    record = make_plan(family, data, setup, steps=1 if steps is None else steps, **settings)
+    run = Run(record, setup.dataset, folder)
     if parallel.rank() == 0:
         with _alone(folder) if (folder / "run").is_dir() else nullcontext():
             _clear(folder)
@@ -71,7 +71,7 @@ def start(
             (folder / "run").mkdir(parents=True)
         except OSError as error:
             raise OperationFailed(f"cannot make {folder}: {error.strerror}") from error
-        write_whole(folder / "run" / "plan.json", plan.model_dump_json(indent=2).encode())
+        write_whole(folder / "run" / "plan.json", record.model_dump_json(indent=2).encode())
     parallel.wait()
     return run
 
@@ -84,23 +84,23 @@ def resume(folder: Path, root: Path | None = None) -> tuple[Run, int]:
     path = folder / "run" / "plan.json"
     if not path.is_file():
         raise BadInput(f"there is no run in {folder} to resume: leave --resume out to begin one")
-    plan = read_plan(path)
-    dataset = open_data(plan.data, plan.config, root, family=plan.family)
-    if dataset.sha256 != plan.data_sha256:
-        raise BadInput(f"{plan.data} has changed since {folder} began: the run cannot go on")
-    torch.set_num_threads(plan.threads)  # sums depend on how they are shared out
+    record = read_plan(path)
+    dataset = open_dataset(record.family, record.data, record.config, root)
+    if dataset.sha256 != record.data_sha256:
+        raise BadInput(f"{record.data} has changed since {folder} began: the run cannot go on")
+    torch.set_num_threads(record.threads)  # sums depend on how they are shared out
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if (plan.versions, plan.processes) != (_versions(plan.family), processes):
-        what = "processes" if plan.processes != processes else "versions"
+    if (record.versions, record.processes) != (versions(record.family), processes):
+        what = "processes" if record.processes != processes else "versions"
         log.warning("%s differ from the run's: it goes on, but not bit for bit", what)
-    parallel.start(devices.device(plan.device))
-    run = Run(plan, dataset, folder)
+    parallel.start(devices.device(record.device))
+    run = Run(record, dataset, folder)
     return run, run.restore()
 
 
-def estimate(plan: Plan, dataset: data.DataSet) -> Estimate:
-    """Try a few steps of ``plan`` and throw them away: what the whole of it would take."""
-    run = Run(plan, dataset, Path())
+def estimate(record: Plan, dataset: DataSet) -> Estimate:
+    """Try a few steps of ``record`` and throw them away: what the whole of it would take."""
+    run = Run(record, dataset, Path())
     steps = fit(run.trainer, run.batches(), 1000)
     next(steps)  # the first one sets things up
     began, done = time.monotonic(), 0
@@ -112,7 +112,7 @@ def estimate(plan: Plan, dataset: data.DataSet) -> Estimate:
         name: sum(p.numel() for p in network.parameters())
         for name, network in run.trainer.networks().items()
     }
-    return Estimate(counts, _memory(run.device), rate, plan.steps, plan.steps / rate)
+    return Estimate(counts, _memory(run.device), rate, record.steps, record.steps / rate)
 
 
 def _memory(device: torch.device) -> int:

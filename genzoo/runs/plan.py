@@ -4,15 +4,19 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, final
 
 import torch
 from pydantic import Field
 
-from genzoo import data, devices, families
-from genzoo.data.catalogue import absolute
+from genzoo import devices, families
+from genzoo.data import catalogue
+from genzoo.data.dataset import DataSet, paired
 from genzoo.errors import BadInput, unknown
+from genzoo.files import is_folder
+from genzoo.options import Options
 from genzoo.schemas import Count, Name, Schema, checked, read_json
 from genzoo.version import VERSION
 from genzoo.zoo import manifest, migrate
@@ -57,59 +61,130 @@ def read_plan(path: Path) -> Plan:
     return plan.model_copy(update=new)
 
 
-def planned(
+@final
+@dataclass(frozen=True)
+class Setup:
+    """What a family and its data make of ``--set``: the data set opened, config and options."""
+
+    dataset: DataSet
+    config: Schema
+    options: Options
+
+
+def plan(
     family: str,
-    dataset: data.DataSet,
-    *,
-    named: str,
-    steps: int,
+    data: str | Path,
     values: dict[str, Any] | None = None,
+    root: Path | None = None,
+) -> Setup:
+    """Open ``data`` for ``family`` and divide ``values`` among the data set, config and options.
+
+    ``size``, ``channels`` and ``shape`` decide how images are opened; the data set fills the
+    config's fields of the same names. Raises BadInput (a contradiction, too) and UnknownName.
+    """
+    parts = families.get(family)
+    values = values or {}
+    schemas: dict[str, type[Schema]] = {"config": parts.config, "options": parts.options}
+    fields = {name for schema in schemas.values() for name in schema.model_fields}
+    # Of the data set alone, where the family has no field of that name.
+    fields_given = {k: v for k, v in values.items() if k in fields or k not in ("size", "channels")}
+    divided = divide(fields_given, schemas, f"type genzoo info {family} to see all.")
+    options = checked(parts.options, divided["options"], f"options of {family}")
+    dataset = open_dataset(family, data, values, root)
+    return Setup(dataset, _config(family, dataset, divided["config"]), options)
+
+
+def open_dataset(
+    family: str, data: str | Path, values: dict[str, Any], root: Path | None = None
+) -> DataSet:
+    """``data`` in the ``size`` and ``channels`` (or the ``shape``) of ``values``; the two domains
+    ``A,B`` as one, where ``family`` learns from two.
+    """
+    shape = values.get("shape")
+    channels, size = shape[:2] if shape and len(shape) == 3 else (None, None)
+    asked = {"size": values.get("size", size), "channels": values.get("channels", channels)}
+    if families.get(family).data == "unpaired":
+        return paired(*catalogue.open_pair(data, root=root, **asked))
+    return catalogue.open(data, root=root, **asked)
+
+
+def _config(family: str, dataset: DataSet, values: dict[str, Any]) -> Schema:
+    """The config that ``dataset`` and ``values`` give; where they contradict, BadInput."""
+    schema = families.get(family).config
+    if {"size", "channels"} & {*schema.model_fields} and len(dataset.shape) != 3:
+        raise BadInput(f"{dataset.name} holds points; {family} learns from images")
+    known = {k: v for k, v in fields_of(dataset).items() if k in schema.model_fields}
+    for key in known.keys() & values.keys():
+        given = tuple(values[key]) if isinstance(values[key], list) else values[key]
+        if given != known[key]:
+            raise BadInput(f"{key} is {known[key]!r} in {dataset.name}, got {values[key]!r}")
+    return checked(schema, {**known, **values}, f"config for {dataset.name}")
+
+
+def fields_of(dataset: DataSet) -> dict[str, Any]:
+    """The fields of a config that a data set decides."""
+    fields: dict[str, Any] = {
+        "shape": tuple(dataset.shape),
+        "classes": len(dataset.classes),
+        "class_names": tuple(dataset.classes),
+    }
+    if len(dataset.shape) == 3:
+        fields |= {
+            "channels": dataset.shape[0],
+            "size": dataset.shape[1],
+            "levels": dataset.levels,
+        }
+    if dataset.second_domain is not None:
+        fields["domains"] = dataset.domains
+    return fields
+
+
+def make_plan(
+    family: str,
+    data: str | Path,
+    setup: Setup,
+    *,
+    steps: int,
     device: str = "auto",
     **settings: Any,
 ) -> Plan:
-    """The plan of a run, every value checked and filled in."""
-    found = families.get(family)
-    if (found.data == "unpaired") != (dataset.second_domain is not None):
-        wants = "two domains, A,B" if found.data == "unpaired" else "one data set"
-        raise BadInput(f"{family} learns from {wants}: {named!r} is something else")
-    hint = f"type genzoo info {family} to see all."
-    schemas: dict[str, type[Schema]] = {"config": found.config, "options": found.options}
-    parts = divide(_beyond_data(values or {}, schemas, dataset), schemas, hint)
-    config = found.configured(dataset, parts["config"])
-    options = checked(found.options, parts["options"], f"options of {family}")
+    """The record of a run of ``setup``; ``settings`` are further fields of `Plan`."""
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     pieces = processes * max(1, settings.get("micro_batches", 1))  # Plan refuses less
-    if options.batch_size % pieces:
-        raise BadInput(f"batch_size {options.batch_size} cannot be shared out evenly over {pieces}")
-    asked = {
+    if (size := setup.options.batch_size) % pieces:
+        raise BadInput(
+            f"batch_size {size} is not divisible by {pieces} (processes x micro-batches)"
+        )
+    every = {k: max(1, steps // 20) for k in ("checkpoint_every", "grid_every")}
+    fields = {
+        **every,
         **settings,
         "family": family,
-        "data": absolute(named),
-        "data_sha256": dataset.sha256,
+        "data": absolute(data),
+        "data_sha256": setup.dataset.sha256,
         "steps": steps,
         "device": str(devices.device(device)),
-        "config": config.model_dump(mode="json"),
-        "options": options.model_dump(mode="json"),
+        "config": setup.config.model_dump(mode="json"),
+        "options": setup.options.model_dump(mode="json"),
         "threads": torch.get_num_threads(),
         "processes": processes,
-        "revision": found.revision,
-        "versions": _versions(family),
+        "revision": families.get(family).revision,
+        "versions": versions(family),
     }
-    every = {k: max(1, steps // 20) for k in ("checkpoint_every", "grid_every")}
-    return checked(Plan, {**every, **asked}, "the plan")
+    return checked(Plan, fields, "the plan")
 
 
-def _beyond_data(
-    values: dict[str, Any], schemas: dict[str, type[Schema]], dataset: data.DataSet
-) -> dict[str, Any]:
-    """``values`` without a size and channels that are no field: ``dataset`` was opened in them."""
-    fields = {name for schema in schemas.values() for name in schema.model_fields}
-    sides = dict(zip(("channels", "size"), dataset.shape, strict=False))
-    had = sides.items() if len(dataset.shape) == 3 else ()
-    return {k: v for k, v in values.items() if k in fields or (k, v) not in had}
+def absolute(data: str | Path) -> str:
+    """``data`` with its folders (one, or two with a comma between) as absolute paths."""
+    if isinstance(data, Path):
+        return str(data.expanduser().resolve())
+    if not is_folder(data):
+        return data
+    parts = data.split(",") if not Path(data).expanduser().exists() else [data]
+    return ",".join(str(Path(p).expanduser().resolve()) if is_folder(p) else p for p in parts)
 
 
-def _versions(family: str) -> dict[str, str]:
+def versions(family: str) -> dict[str, str]:
     package, version = families.installed_as(family)
     return {"genzoo": VERSION, "torch": torch.__version__.partition("+")[0], package: version}
 

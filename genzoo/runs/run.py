@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genzoo import data, devices, families
+from genzoo import devices, families
+from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput, OperationFailed
 from genzoo.families.family import Family
 from genzoo.files import _ctrl_c, is_folder, locked, write_whole
@@ -74,7 +75,7 @@ class Interrupted(KeyboardInterrupt):
 class Run:
     """A plan, its data, and its trainer."""
 
-    def __init__(self, plan: Plan, dataset: data.DataSet, folder: Path):
+    def __init__(self, plan: Plan, dataset: DataSet, folder: Path):
         self.plan, self.dataset, self.folder = plan, dataset, folder
         self.family: Family = families.get(plan.family)
         self.device = devices.device(plan.device)
@@ -116,9 +117,7 @@ class Run:
                 indices=places,
             )
 
-    def _rows(
-        self, dataset: data.DataSet, at: np.ndarray, purpose: str
-    ) -> tuple[Tensor, Tensor | None]:
+    def _rows(self, dataset: DataSet, at: np.ndarray, purpose: str) -> tuple[Tensor, Tensor | None]:
         """The samples at these places of an endless row of shuffled epochs, and their labels."""
         n = len(dataset)
         epochs, which = np.unique(at // n, return_inverse=True)

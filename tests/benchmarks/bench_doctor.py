@@ -5,9 +5,8 @@ from pathlib import Path
 import torch
 from paired import ratio
 
-from genzoo.data import catalogue
-from genzoo.runs import plan as plans
 from genzoo.runs import run as run_folder
+from genzoo.runs.plan import make_plan, plan
 from genzoo.training.monitor import EVERY
 
 CASES = {
@@ -21,9 +20,9 @@ CASES = {
 
 def main() -> None:
     for family, (named, values) in CASES.items():
-        dataset = catalogue.open_data(named, values, family=family)
-        plan = plans.planned(family, dataset, named=named, steps=10**6, values=values, device="cpu")
-        run = run_folder.Run(plan, dataset, Path())
+        setup = plan(family, named, values)
+        record = make_plan(family, named, setup, steps=10**6, device="cpu")
+        run = run_folder.Run(record, setup.dataset, Path())
         batches = run.batches()
         batch = next(batches)
         logs = run.trainer.step(batch)
@@ -34,7 +33,7 @@ def main() -> None:
 
         def looks(run=run, logs=logs, batch=batch):
             for step in range(1, EVERY + 1):
-                run.doctor.look(step, logs, batch)
+                run.monitor.look(step, logs, batch)
 
         ratio(f"{family} on {named}: {EVERY} steps against the doctor's", looks, steps, rounds=3)
 

@@ -22,10 +22,9 @@ from torch import Tensor
 
 import genzoo
 from genzoo import cli, families
-from genzoo.data import catalogue
 from genzoo.editing import directions, walks
-from genzoo.families import family as families_family
 from genzoo.runs import launch
+from genzoo.runs.plan import fields_of, open_dataset
 
 HERE = Path(__file__).parent
 RECORDS, PIXELS = HERE / "records.json", HERE / "samples.npz"
@@ -162,16 +161,13 @@ def train(
 ) -> list[dict[str, float]]:
     """Train into ``folder``; the logs of each step. Interrupted after step ``stop``, if given."""
     channels, size, _ = asked["shape"]
-    dataset = catalogue.open_data(
-        asked["data"], {"size": size, "channels": channels}, family=family
-    )
+    values = {today(key): value for key, value in asked["config"].items()}
     run = launch.start(
         family,
-        dataset,
+        asked["data"],
         folder,
-        named=asked["data"],
         steps=STEPS,
-        values={today(key): value for key, value in asked["config"].items()},
+        values={"size": size, "channels": channels} | values,
         seed=0,
         device="cpu",
         command=f"genzoo train {family} --data {asked['data']} --steps {STEPS}",
@@ -234,8 +230,8 @@ def smallest(family: str) -> dict[str, Any]:
     found = families.get(family)
     values = found.tiny.model_dump(mode="json")
     data = "digits:0,digits:1" if found.data == "unpaired" else "digits"
-    dataset = catalogue.open_data(data, values, family=family)
-    config = {k: v for k, v in values.items() if k not in families_family.facts(dataset)}
+    dataset = open_dataset(family, data, values)
+    config = {k: v for k, v in values.items() if k not in fields_of(dataset)}
     return {"data": data, "shape": [*dataset.shape], "config": config}
 
 

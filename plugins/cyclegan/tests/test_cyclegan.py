@@ -10,7 +10,6 @@ from torch import nn
 import genzoo
 from genzoo import families
 from genzoo.cli import run
-from genzoo.data import catalogue
 from genzoo.models.randomness import Noise
 from genzoo.runs import launch
 from genzoo.schemas import checked
@@ -206,10 +205,10 @@ def test_trained_and_used_from_the_command_line(domains, capsys):
 
 
 def test_the_second_domain_has_its_own_order(domains):
-    pair = catalogue.open_data("./dark,./light", family="cyclegan")
-    plan = {"named": "./dark,./light", "steps": 40, "device": "cpu"}
+    plan = {"steps": 40, "device": "cpu"}
     values = {"width": 4, "blocks": 1, "layers": 1, "examples": 1}
-    made = launch.start("cyclegan", pair, domains / "run", values=values, **plan)
+    made = launch.start("cyclegan", "./dark,./light", domains / "run", values=values, **plan)
+    pair = made.dataset
     batches = [batch for batch, _ in zip(made.batches(), range(24), strict=False)]
     for side, dataset in (("x", pair), ("other", pair.other)):
         n = len(dataset)
