@@ -1,17 +1,16 @@
-"""Files that are written whole or not at all; folders that one process has to itself."""
+"""Files and folders: written whole or not at all, locked, checked before anything is written."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from genzoo.errors import BadInput, OperationFailed
 
@@ -56,18 +55,18 @@ def check_new(path: Path, endings: Iterable[str], force: bool = False, option: s
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write ``content`` aside, flush it to the disk, then rename: never half a file."""
+    """Write ``content`` as the file ``path``: all of it, on the disk, or nothing."""
     with whole(path) as aside:
         aside.write_bytes(content)
 
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Where to write what becomes ``path`` when the block ends well, and nothing when it does not.
+    """Where to write the file that becomes ``path`` when the block ends without an error.
 
-    Raises OperationFailed where the disk refuses.
+    Otherwise ``path`` stays as it was. Raises OperationFailed where the disk refuses.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = _beside(path)
     try:
         yield aside
         with aside.open("r+b") as file:
@@ -80,24 +79,74 @@ def whole(path: Path) -> Iterator[Path]:
             aside.unlink()
 
 
+def replace_folder(aside: Path, path: Path) -> None:
+    """Move the folder ``aside`` to ``path``; a folder of that name is removed, but only then."""
+    old = _beside(path)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(old)
+        aside.rename(path)
+    except OSError:
+        if old.exists():
+            old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
 @contextlib.contextmanager
-def locked(path: Path, wait: bool = True) -> Iterator[bool | None]:
-    """Hold the lock file ``path``, which the system lets go when a process dies.
+def whole_folder(
+    path: Path, move: Callable[[Path, Path], object] = replace_folder
+) -> Iterator[Path]:
+    """A new folder to fill, which becomes ``path`` when the block ends without an error.
 
-    Yields whether it is held: False where another process has it (and ``wait`` is off), None where
-    the system knows no such locks.
+    Otherwise ``path`` stays as it was. ``move(aside, path)`` puts it into its place. What must
+    survive a power cut is written through ``synced``. Raises OperationFailed where the disk
+    refuses; its ``__cause__`` is the OSError.
     """
-    with path.open("a+b") as file:
-        try:
-            import fcntl
+    target = path.resolve()  # a link to a folder stays one
+    aside = _beside(target)
+    try:
+        aside.mkdir()
+        yield aside
+        move(aside, target)
+    except OSError as error:
+        raise OperationFailed(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            held = True
-        except ImportError:
-            held = None
-        except OSError as error:
-            held = False if error.errno in (errno.EACCES, errno.EAGAIN) else None
-        yield held
+
+def _beside(path: Path) -> Path:
+    """A free name in the folder of ``path``: .NAME.PROCESS-RANDOM."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
+
+
+@contextlib.contextmanager
+def synced(path: Path) -> Iterator[BinaryIO]:
+    """The new file ``path``, opened for writing; flushed to the disk at the end of the block."""
+    with path.open("xb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def locked(path: Path, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock file ``path``; the system releases it when a process dies.
+
+    Yields whether it is held: False where ``wait`` is off and another process holds it.
+    """
+    import filelock
+
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(blocking=wait)
+    except filelock.Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 def expanded(path: str | Path) -> Path:
@@ -108,8 +157,8 @@ def expanded(path: str | Path) -> Path:
         raise BadInput(f"{str(path)[:80]!r}: {error}") from None
 
 
-@contextmanager
-def _ctrl_c() -> Iterator[Callable[[], bool]]:
+@contextlib.contextmanager
+def ctrl_c() -> Iterator[Callable[[], bool]]:
     """Whether Ctrl-C was pressed: no step is torn in two. The second press interrupts at once."""
     pressed = threading.Event()
 

@@ -1,16 +1,14 @@
 """Writing samples to the disk as they are drawn: a grid, an array, or a folder of any number."""
 
 import json
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genzoo.errors import BadInput, OperationFailed
-from genzoo.files import whole
+from genzoo.errors import BadInput
+from genzoo.files import whole, whole_folder
 from genzoo.models.film import _check_film, _frames, film
 from genzoo.models.model import Model
 from genzoo.models.pictures import check_sheet
@@ -96,16 +94,14 @@ def _write_array(parts: Iterator[Samples], n: int, path: Path) -> dict[str, Any]
 
 
 def _write_folder(parts: Iterator[Samples], path: Path, metadata: bool) -> dict[str, Any]:
-    """A file each, in constant memory; the folder gets its name when all are there."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    """A file each, in constant memory; the folder gets its name when all are written."""
     record: dict[str, Any] = {}
     labels: list[int] = []
-    try:
-        aside.mkdir()
+    with whole_folder(path) as aside:
         for n, one in enumerate((one for part in parts for one in part), 1):
             # A walk's samples have no index of their own: they are counted.
-            drawn = one.call is None or one.call.get("method") == "sample"
-            file = aside / f"{one.seeds[0][1] if drawn else n - 1:08}"
+            indexed = one.call is None or one.call.get("method") == "sample"
+            file = aside / f"{one.seeds[0][1] if indexed else n - 1:08}"
             if isinstance(one, Images):
                 one.save(file.with_suffix(".png"), metadata=metadata)
             else:
@@ -113,12 +109,6 @@ def _write_folder(parts: Iterator[Samples], path: Path, metadata: bool) -> dict[
             record = {**(record or one.record()), "n": n}
             labels += [] if one.labels is None else one.labels.tolist()
         record["labels"] = labels or None
-        kept = record if metadata else {"n": n}
-        (aside / "record.json").write_text(json.dumps(kept, indent=2))
-        shutil.rmtree(path, ignore_errors=True)
-        aside.rename(path)
-    except OSError as error:
-        raise OperationFailed(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        content = record if metadata else {"n": n}
+        (aside / "record.json").write_text(json.dumps(content, indent=2))
     return record

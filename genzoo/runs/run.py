@@ -26,7 +26,7 @@ from genzoo import devices, families
 from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput, OperationFailed
 from genzoo.families.family import Family
-from genzoo.files import _ctrl_c, is_folder, locked, write_whole
+from genzoo.files import ctrl_c, is_folder, locked, write_whole
 from genzoo.models.model import Model
 from genzoo.models.sampler import Sampler
 from genzoo.options import Options
@@ -140,7 +140,7 @@ class Run:
         if start == self.plan.steps and (self.folder / "README.md").exists():
             return self.folder  # what is written last is there: nothing is left to do
         began, earlier = time.monotonic(), self._seconds_before(start)
-        with _alone(self.folder), _ctrl_c() as pressed, self._log(start) as lines:
+        with _alone(self.folder), ctrl_c() as pressed, self._log(start) as lines:
             self._grid(start)
             taken: deque[Batch] = deque(maxlen=1)
             batches = _noted(self.batches(start), taken)
@@ -300,7 +300,7 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
         return
     with locked(folder / "run" / "lock", wait=False) as held:
-        if held is False:
+        if not held:
             raise BadInput(f"another process is training in {folder}: wait for it, or stop it")
         yield
 

@@ -2,17 +2,15 @@
 
 import importlib.util
 import keyword
-import os
 import re
-import shutil
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 from genzoo import families
-from genzoo.errors import BadInput, OperationFailed
+from genzoo.errors import BadInput
 from genzoo.families.registry import CALLED, GROUPS
-from genzoo.files import expanded
+from genzoo.files import expanded, whole_folder
 from genzoo.testing import status
 from genzoo.version import VERSION
 from genzoo.zoo import names
@@ -41,16 +39,11 @@ def create(name: str, kind: str = "family", folder: str | Path | None = None) ->
         raise BadInput(f"{place} is there already: -o names another folder, that is not there yet")
     if not place.absolute().parent.is_dir():
         raise BadInput(f"there is no folder {place.parent} to put {place.name} into")
-    aside = place.absolute().with_name(f".{place.name}.{os.getpid()}")
-    try:
+    # Not replaced: it might have appeared since.
+    with whole_folder(place.absolute(), move=Path.rename) as aside:
         for path, text in _rendered(name, kind).items():
             (aside / path).parent.mkdir(parents=True, exist_ok=True)
             (aside / path).write_text(text, encoding="utf-8")
-        aside.rename(place.absolute())
-    except OSError as error:
-        raise OperationFailed(f"cannot write {place}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return place
 
 

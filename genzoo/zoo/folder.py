@@ -1,15 +1,13 @@
 """A model folder <-> a model. Reading is strict and bounded, and runs no code of the folder's."""
 
 import logging
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from genzoo import families, schemas
 from genzoo.errors import BadInput, GenzooError, InvalidModel, OperationFailed, UnknownName, article
-from genzoo.files import check_free, expanded
+from genzoo.files import check_free, expanded, synced, whole_folder
 from genzoo.schemas import checked
 from genzoo.zoo.manifest import (
     CONFIG,
@@ -154,24 +152,23 @@ def _described(
 def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = False) -> None:
     """Write ``files`` into ``folder``: aside first; config.json comes last, with the hashes."""
     check_free(folder, FILES, force)
-    folder = folder.resolve()
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    try:
-        aside.mkdir(parents=True)
-        for name, content in files.items():
-            with (aside / name).open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+
+    def move(aside: Path, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         for name in set(FILES) - files.keys():  # another model's card says nothing of this one
             (folder / name).unlink(missing_ok=True)
         for name in sorted(files, key=lambda n: n == CONFIG):
             (aside / name).replace(folder / name)
+
+    folder = folder.resolve()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OperationFailed(f"cannot write {folder}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with whole_folder(folder, move) as aside:
+        for name, content in files.items():
+            with synced(aside / name) as file:
+                file.write(content)
 
 
 def _family(manifest: Manifest, folder: Path) -> families.Family:

@@ -9,7 +9,6 @@ import logging
 import os
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from genzoo.errors import (
     OperationFailed,
     article,
 )
-from genzoo.files import write_whole
+from genzoo.files import whole_folder, write_whole
 from genzoo.zoo import manifest as manifests
 from genzoo.zoo import weights
 from genzoo.zoo.client import TIMEOUT, _asking, _endpoint, _page, _Silent, _still
@@ -272,16 +271,10 @@ def _downloaded(repo: str, listing: _Listing, wanted: tuple[str, ...]) -> Path:
     folder, shown = _folder(repo, listing.commit), str(Address(listing.repo, listing.commit))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as outer,
-            shown_as(Path(outer) / folder.name, shown),
-        ):
-            aside = Path(outer) / folder.name
-            aside.mkdir()
-            _fill(aside, listing, wanted, shown)
-            _settle(aside, folder)
     except OSError as error:
         raise OperationFailed(f"cannot write {folder}: {error.strerror or error}") from error
+    with whole_folder(folder, _settle) as aside, shown_as(aside, shown):
+        _fill(aside, listing, wanted, shown)
     return folder
 
 
