@@ -232,11 +232,11 @@ def test_both_take_the_same_arguments():
 
 def test_a_stream_is_lazy(latent):
     calls = []
-    parts = latent.stream(10**12, batch_size=2, progress=lambda done, n: calls.append((done, n)))
+    parts = latent.stream(10**12, batch_size=2, progress=lambda *progress: calls.append(progress))
     assert calls == []
     next(parts)
     next(parts)
-    assert calls == [(2, 10**12)]
+    assert calls == [("samples", 2, 10**12)]
 
 
 @pytest.mark.parametrize("labels", [None, 1, "cat"])
@@ -264,8 +264,8 @@ def test_a_stream_complains_at_once(latent, conditional):
 
 def test_progress_is_told(latent):
     calls = []
-    latent.sample(5, batch_size=2, progress=lambda done, n: calls.append((done, n)))
-    assert calls == [(2, 5), (4, 5), (5, 5)]
+    latent.sample(5, batch_size=2, progress=lambda *progress: calls.append(progress))
+    assert calls == [("samples", done, 5) for done in (2, 4, 5)]
 
 
 # ------------------------------------------------------------------------------------ labels

@@ -77,17 +77,14 @@ def _learnt(
 ) -> "Direction":
     from genzoo.editing import directions
 
-    ticker = Ticker()
-
-    def tell(done: int, total: int) -> None:
-        ticker(lambda: f"{done} of {total}")
-
+    ticker, count = Ticker(), 4000 if n is None else n
     if encode:
-        found = directions.of_data(model, of, data=data, n=n, root=root, label=label, progress=tell)
+        found = directions.of_data(
+            model, of, data=data, n=n, root=root, label=label, progress=ticker.count
+        )
     else:
-        count = 4000 if n is None else n
         found = directions.of_samples(
-            model, of, data=data, n=count, seed=seed, label=label, progress=tell
+            model, of, data=data, n=count, seed=seed, label=label, progress=ticker.count
         )
     ticker.done()
     return found

@@ -67,7 +67,7 @@ def inpaint(
         restarts=restarts,
         steps=steps,
         weight=weight,
-        progress=lambda done, total: ticker(lambda: f"{done} of {total} photos"),
+        progress=ticker.count,
     )
     ticker.done()
     record = writing.write(iter([found.samples]), len(pixels), path, scale)

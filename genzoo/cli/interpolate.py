@@ -59,7 +59,7 @@ def interpolate(
         loop=loop,
         how=how,  # type: ignore[arg-type]
         label=label,
-        progress=lambda done, total: ticker(lambda: f"{done} of {total} samples"),
+        progress=ticker.count,
     )
     record = writing.write(iter([found]), len(found), path, scale, metadata, columns=len(found))
     ticker.done()

@@ -55,7 +55,7 @@ def sample(
         start=start,
         batch_size=batch_size,
         truncation=truncation,
-        progress=lambda done, total: ticker(lambda: f"{done} of {total} samples"),
+        progress=ticker.count,
     )
     if numbers and path.suffix != ".png":
         raise BadInput(f"--numbers are for a grid: expected -o NAME.png, got {path}")

@@ -167,7 +167,7 @@ def of_samples(
         codes.append(model.codes(len(part), seed=seed, start=done))
         done += len(part)
         if progress:
-            progress(done, n)
+            progress("samples", done, n)
     has = torch.from_numpy(np.concatenate(seen) > 0)
     vector, counts = _difference(torch.cat(codes).cpu(), has, f"samples with {kind}")
     made = _made(model, by="samples", of=kind, data=judge.data, counts=counts, seed=seed)
@@ -201,7 +201,7 @@ def of_data(
         rows = range(start, min(start + BATCH, count))
         codes.append(model.encode(whole.batch(rows)).cpu())
         if progress:
-            progress(rows.stop, count)
+            progress("images", rows.stop, count)
     vector, counts = _difference(torch.cat(codes), has, f"{name} with {kind}")
     made = _made(model, by="data", of=kind, data=name, counts=counts)
     judge = Judge(name, kind) if name in classifiers.names() else None

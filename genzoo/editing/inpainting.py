@@ -140,5 +140,5 @@ def _drawn(
             part = folded(model).complete(x[rows], known[rows].float(), noise, own)
         made.append(model.to_unit(part))
         if progress:
-            progress(rows.stop, len(x))
+            progress("images", rows.stop, len(x))
     return torch.cat(made)

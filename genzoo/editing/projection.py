@@ -213,7 +213,7 @@ def _projected(
         job = _Job(model, how, x[rows], known[rows], own, seed, rows.start)
         parts.append(_within_memory(job, batch_size))
         if progress:
-            progress(rows.stop, len(x))
+            progress("images", rows.stop, len(x))
     losses, path = (torch.cat(p, 1) for p in zip(*((f.losses, f.path) for f in parts), strict=True))
     best, each = losses[-1].argmin(1), torch.arange(len(x), device=x.device)
     classes = [f.labels for f in parts if f.labels is not None]

@@ -105,7 +105,7 @@ class Inpainted(ModelMetric):
             labels=labels,
             seed=seed,
             weight=0,
-            progress=lambda done, total: self.real.tell(f"{subject.name}: inpainting", done, total),
+            progress=lambda _, done, n: self.real.tell(f"{subject.name}: inpainting", done, n),
         )
         made = found.samples.tensor.cpu().mul(255).round().div(255)
         return _Filled(truth, made, ~found.known.cpu(), found.exact)

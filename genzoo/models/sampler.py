@@ -20,7 +20,9 @@ from genzoo.models.randomness import Noise
 from genzoo.models.samples import Arrays, Images, Samples
 
 Labels = int | str | Sequence[int | str] | np.ndarray | Tensor | None
-Progress = Callable[[int, int], None]  # (done, of how many)
+# What every ``progress=`` in genzoo is called with: what is counted ("samples"), how many are done,
+# of how many.
+Progress = Callable[[str, int, int], None]
 
 
 class Sampler(Model):
@@ -116,7 +118,7 @@ class Sampler(Model):
             call = {"method": "sample", "truncation": truncation and float(truncation)}
             yield kind(self.to_unit(x), part, seeds, self.origin, self.class_names, call)
             if progress:
-                progress(rows.stop, n)
+                progress("samples", rows.stop, n)
 
     @final
     def labels_for(self, labels: Labels, n: int, start: int = 0) -> Tensor | None:
@@ -210,7 +212,7 @@ class Latent(Sampler):
             _check_made(self, "drew", made[-1], (len(noise), *self.shape))
             done += len(noise)
             if progress:
-                progress(done, len(codes))
+                progress("samples", done, len(codes))
         kind = Images if self.is_images else Arrays
         x = self.to_unit(torch.cat(made))
         told = {"method": "draw"} if call is None else call
