@@ -1,4 +1,4 @@
-"""Options: how to train, beside the model's config; imports no torch."""
+"""Options: how a model is trained, and the types of their fields; imports no torch."""
 
 from typing import Annotated, Literal
 
@@ -6,13 +6,28 @@ from pydantic import Field
 
 from genzoo.schemas import Count, Decay, Rate, Schema, Share, Weight
 
+# The types of options, so that a family redeclares a default in one line:
+# ``discriminator_steps: DiscriminatorSteps = 5``.
+OptimizerName = Literal["adam", "rmsprop", "sgd"]
+InverseDecay = Annotated[float, Field(ge=0, le=1)]
+GanLossName = Literal["non-saturating", "minimax", "least-squares", "hinge", "wasserstein"]
+DiscriminatorRate = Annotated[float, Field(ge=0, le=10)]
+DiscriminatorSteps = Annotated[int, Field(ge=1, le=100)]
+GeneratorSteps = Annotated[int, Field(ge=1, le=100)]
+PenaltyName = Literal["none", "gradient", "r1"]
+PenaltyInterval = Annotated[int, Field(ge=1, le=1000)]
+TopKShare = Annotated[float, Field(ge=0.05, le=1)]
+LabelNoise = Annotated[float, Field(ge=0, le=0.5)]
+InstanceNoise = Annotated[float, Field(ge=0, le=10)]
+AugmentationName = Literal["none", "translation", "color", "color,translation"]
+
 
 class Options(Schema):
     """How to train, beside the model's config; a family redeclares its paper's values."""
 
     batch_size: Count = 64
     """samples in one update"""
-    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
+    optimizer: OptimizerName = "adam"
     lr: Rate = 1e-3
     """learning rate of the model"""
     beta1: Decay = 0.9
@@ -25,7 +40,7 @@ class Options(Schema):
     """share of the run in which the rates rise linearly from 0"""
     lr_decay_start: Share = 1.0
     """share of the run after which the rates fall linearly to 0"""
-    lr_inverse_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    lr_inverse_decay: InverseDecay = 0.0
     """after k steps the rates are divided by 1 + k times this (Keras calls it decay)"""
     gradient_clip: Weight = 0.0
     """largest gradient norm; 0 leaves gradients as they are"""
@@ -38,37 +53,35 @@ class Options(Schema):
 class AdversarialOptions(Options):
     """How to play a generator against a discriminator."""
 
-    loss: Literal["non-saturating", "minimax", "least-squares", "hinge", "wasserstein"] = (
-        "non-saturating"
-    )
-    discriminator_lr: Annotated[float, Field(ge=0, le=10)] = 0.0
+    loss: GanLossName = "non-saturating"
+    discriminator_lr: DiscriminatorRate = 0.0
     """of the discriminator; 0 takes the model's (two time-scales: Heusel et al. 2017)"""
-    discriminator_lr_inverse_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    discriminator_lr_inverse_decay: InverseDecay = 0.0
     """of the discriminator's rate; 0 takes the model's decay"""
-    discriminator_steps: Annotated[int, Field(ge=1, le=100)] = 1
+    discriminator_steps: DiscriminatorSteps = 1
     """discriminator updates in a step, each on a batch of its own"""
-    generator_steps: Annotated[int, Field(ge=1, le=100)] = 1
+    generator_steps: GeneratorSteps = 1
     """generator updates in a step"""
-    penalty: Literal["none", "gradient", "r1"] = "none"
+    penalty: PenaltyName = "none"
     """on the discriminator: Gulrajani et al. 2017, eq. 3, or Mescheder et al. 2018, eq. 9"""
     penalty_weight: Weight = 10.0
-    penalty_interval: Annotated[int, Field(ge=1, le=1000)] = 1
+    penalty_interval: PenaltyInterval = 1
     """steps from one penalty to the next; its weight is multiplied by as many"""
     weight_clip: Weight = 0.0
     """bound on each of the discriminator's weights (Arjovsky et al. 2017, algorithm 1); 0: none"""
     orthogonal_weight: Weight = 0.0
     """weight of the penalty on products of the generator's weights (Brock et al. 2019, eq. 3)"""
-    top_k: Annotated[float, Field(ge=0.05, le=1)] = 1.0
+    top_k: TopKShare = 1.0
     """share of the fakes, the best, that the generator learns from (Sinha et al. 2020)"""
     label_smoothing: Share = 0.0
     """one-sided: the real target is 1 minus this (Salimans et al. 2016, section 3.4)"""
     soft_labels: bool = False
     """real targets from U(0.7, 1.2), fake from U(0, 0.3), in place of 1 and 0"""
-    label_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    label_noise: LabelNoise = 0.0
     """share of the discriminator's targets that are swapped"""
-    instance_noise: Annotated[float, Field(ge=0, le=10)] = 0.0
+    instance_noise: InstanceNoise = 0.0
     """standard deviation of noise on the discriminator's input (Sonderby et al. 2017)"""
     instance_noise_until: Share = 1.0
     """share of the run by which that noise has faded to 0"""
-    augment: Literal["none", "translation", "color", "color,translation"] = "none"
+    augment: AugmentationName = "none"
     """what the discriminator sees, real and fake alike (DiffAugment, Zhao et al. 2020)"""

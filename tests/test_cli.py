@@ -54,7 +54,7 @@ class Toy(genzoo.Sampler):
 def genzoo_family():
     return genzoo.Family(
         config=Config, options=Options, model=Toy, trainer=print, tiny=Config(),
-        branch="implicit/direct", paper="none", summary="points",
+        paper="none", api=2,
     )
 """
 
@@ -373,7 +373,7 @@ def test_families_and_data_are_listed(call):
     assert (code, err) == (0, "")
     rows = {r["name"]: r for r in strict(out)}
     assert {"vae", "toy", "broken"} <= {*rows}
-    assert rows["vae"]["branch"] == families.get("vae").branch
+    assert rows["vae"]["branch"] == families.metadata("vae").branch
     assert call("families")[1].startswith("generative models\n")
     flat = [line.split()[0] for line in call("families --flat")[1].splitlines()]
     assert flat == sorted(rows)

@@ -256,7 +256,7 @@ from genzoo.data import Rows, Source
 @genzoo.hookimpl
 def genzoo_dataset():
     x = np.random.RandomState(0).randint(256, size=(20, 1, 4, 4)).astype(np.uint8)
-    return Source("odd", "images", "odd", "free", 256, (), lambda root, split: Rows.of(x))
+    return Source("odd", "images", "odd", "free", 256, (), lambda root, split: Rows.of(x), api=2)
 """
 
 

@@ -353,6 +353,7 @@ class Brightness(metric_interface.SampleMetric):
     """A third party's metric: how bright, as a share of the real images' brightness."""
 
     id, goal, about, least = "brightness", "near_one", "mean of the pixels, real images = 1", 4
+    api = 2
 
     @property
     def name(self):

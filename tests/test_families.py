@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 import sys
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import pytest
@@ -16,6 +17,8 @@ from genzoo.families import registry
 from genzoo.options import Options
 from genzoo.schemas import Count, Schema
 from genzoo.testing import status
+from genzoo.training import Adversarial
+from genzoo.version import VERSION
 
 GOOD = """
 import genzoo
@@ -26,10 +29,10 @@ from genzoo.schemas import Schema
 class Config(Schema):
     pass
 
-def family(summary="fine", **more):
-    kept = {"config": Config, "options": Options, "tiny": Config(), "branch": "implicit/direct"}
-    kept |= {"model": print, "trainer": print, "paper": "arXiv:0000.00000", "summary": summary}
-    return Family(**{**kept, **more})
+def family(paper="fine", **more):
+    fields = {"config": Config, "options": Options, "tiny": Config(), "api": 2}
+    fields |= {"model": print, "trainer": print, "paper": paper}
+    return Family(**{k: v for k, v in {**fields, **more}.items() if v is not ...})
 """
 HOOK = GOOD + "\n@genzoo.hookimpl\ndef genzoo_family():\n    return "
 # Entry point: its module's text, the state that `inspect` gives it, a pattern of the reason.
@@ -41,7 +44,7 @@ BAD = {
     "raises": (HOOK + "1 / 0", "ZeroDivisionError: division by zero"),
     "wrong-type": (HOOK + "{'name': 'x'}", "must return a genzoo.Family, got a dict"),
     "returns-none": (HOOK + "None", "must return a genzoo.Family, got nothing"),
-    "wrong-branch": (HOOK + "family(branch='sideways')", "branch must be one of .*got 'sideways'"),
+    "no-trainer": (HOOK + "family(trainer=None)", "trainer is missing"),
     "wrong-tiny": (HOOK + "family(tiny=Options())", "tiny must be a Config, got Options"),
     "extra-argument": (
         HOOK.replace("genzoo_family()", "genzoo_family(name, colour)") + "family()",
@@ -56,9 +59,15 @@ BAD = {
         GOOD + "\ndef genzoo_family():\n    return family()",
         "its genzoo_family is not marked with @genzoo.hookimpl",
     ),
-    "too-new": (HOOK + "family(api=2)", "speaks plugin API 2, this is 1: upgrade genzoo$"),
-    "too-old": (HOOK + "family(api=0)", "speaks plugin API 0, this is 1: upgrade the plugin$"),
-    "no-number": (HOOK + "family(api='1')", "api must be a whole number, got '1'"),
+    "too-new": (HOOK + "family(api=3)", "plugin API 3.* API 2: upgrade genzoo$"),
+    "too-old": (HOOK + "family(api=1)", "plugin API 1.* API 2: upgrade the plugin$"),
+    "no-number": (HOOK + "family(api='2')", "api must be a whole number, got '2'"),
+    "no-api": (HOOK + "family(api=...)", "not written for plugin API 2 .*: 'api'"),
+    # As API 1 had it: these fields are the package's metadata now.
+    "old-fields": (
+        HOOK + "family(branch='x', summary='y')",
+        "not written for plugin API 2 .*'branch'",
+    ),
 }
 TWINS = (
     GOOD
@@ -119,7 +128,7 @@ def good(site):
         source=HOOK + "family('a fine one')",
         Summary="A fine one",
         Keywords="genzoo,alpha:implicit/direct:2031",
-        Requires_Dist="genzoo>=0.1",
+        Requires_Dist="genzoo>=0.2",
     )
     return site
 
@@ -153,7 +162,7 @@ def test_metadata_alone_make_the_list(crowd):
     assert (alpha.package, alpha.version, alpha.value) == ("good-package", "1.0", "good_alpha")
     assert (alpha.branch, alpha.year) == ("implicit/direct", "2031")
     assert (alpha.summary, alpha.state, alpha.error) == ("A fine one", "listed", "")
-    assert families.installed_as("alpha") == ("good-package", "1.0")
+    assert families.metadata("alpha") == alpha
     assert families_command.tree(families.plugins())
     assert {*sys.modules} == before
 
@@ -163,7 +172,7 @@ def test_get_imports_one_plugin(crowd):
     alpha = families.get("alpha")
     assert {*sys.modules} - before == {"good_alpha"}
     assert isinstance(alpha, families.Family)
-    assert alpha.summary == "a fine one"
+    assert alpha.paper == "a fine one"
     assert families.get("alpha") is alpha
 
 
@@ -175,11 +184,20 @@ def test_a_broken_plugin_is_told_by_name(crowd, name):
     reason = BAD[name][1].removesuffix("$")
     assert re.search(rf"^plugin pkg-{name} \(bad_{name.replace('-', '_')}\) is broken: ", told)
     assert re.search(reason, told)
-    if not reason.startswith(("must return", "speaks")):
+    if not reason.startswith(("must return", "plugin API")):
         assert told.endswith(". See genzoo plugins --verbose")
     if BAD[name][1].endswith("$"):
         assert re.search(BAD[name][1], told)
-    assert families.get("alpha").summary == "a fine one"
+    assert families.get("alpha").paper == "a fine one"
+
+
+def test_a_family_with_a_discriminator_has_a_trainer():
+    gan = replace(families.get("gan"), trainer=None)
+    trainer = gan.make_trainer(gan.model(gan.tiny), gan.options())
+    assert isinstance(trainer, Adversarial)
+    assert type(trainer.discriminator) is gan.discriminator
+    marked = replace(gan, trainer=lambda model, options: (model, options))
+    assert marked.make_trainer("model", "options") == ("model", "options")
 
 
 def test_inspect_tries_all_and_good_ones_keep_working(crowd):
@@ -218,15 +236,15 @@ def test_nobody_replaces_a_family_that_is_there(good):
         families.get("vae")
     assert "thief" not in sys.modules
     assert {s for _, s, _ in state("vae")} == {"conflict"}
-    assert families.get("dcgan").branch == "implicit/direct"
+    assert families.get("dcgan").paper == "arXiv:1511.06434"
 
 
 def test_a_conflict_ends_when_one_package_is_disabled(good, monkeypatch):
     distribution(good, "aaa-thief", {"vae": "thief"}, module="thief", source="raise SystemExit")
     monkeypatch.setenv("GENZOO_DISABLE_PLUGINS", "aaa-thief")
     assert "vae" in families.names()
-    assert families.get("vae").branch == "explicit/approximate"
-    assert families.installed_as("vae")[0] == "genzoo-vae"
+    assert families.get("vae").paper == "arXiv:1312.6114"
+    assert families.metadata("vae").package == "genzoo-vae"
     assert [s[:2] for s in state("vae")] == [("aaa-thief", "disabled"), ("genzoo-vae", "ok")]
     assert "thief" not in sys.modules
 
@@ -246,9 +264,9 @@ def test_a_disabled_plugin_is_left_alone(good, monkeypatch, word):
 @pytest.mark.parametrize(
     ("requirement", "told"),
     [
-        ("genzoo>=9", "it requires genzoo>=9, and this is genzoo 0.1.0"),
-        ("genzoo (<0.0.1)", "it requires genzoo .*, and this is genzoo 0.1.0"),
-        ("genzoo>=0.1", "AttributeError.*no attribute 'not_yet'"),
+        ("genzoo>=9", f"it requires genzoo>=9, and this is genzoo {VERSION}"),
+        ("genzoo (<0.0.1)", f"it requires genzoo .*, and this is genzoo {VERSION}"),
+        ("genzoo>=0.2", "AttributeError.*no attribute 'not_yet'"),
         ("other>=9", "AttributeError.*no attribute 'not_yet'"),
         ("???", "AttributeError.*no attribute 'not_yet'"),
     ],
@@ -270,8 +288,8 @@ def test_two_families_from_one_file(good):
     by_name = HOOK.replace("genzoo_family()", "genzoo_family(name)") + "family(f'called {name}')"
     doors = {"echo": "voices", "reverb": "voices"}
     distribution(good, "voices", doors, module="voices", source=by_name)
-    assert [families.get(n).summary for n in ("left", "right")] == ["left", "right"]
-    assert [families.get(n).summary for n in ("reverb", "echo")] == ["called reverb", "called echo"]
+    assert [families.get(n).paper for n in ("left", "right")] == ["left", "right"]
+    assert [families.get(n).paper for n in ("reverb", "echo")] == ["called reverb", "called echo"]
 
 
 def test_metadata_cannot_drive_the_terminal(good):
@@ -291,7 +309,7 @@ def test_metadata_cannot_drive_the_terminal(good):
         assert text.isprintable()
     (line,) = [line for line in families_command.tree([mine]) if "nice" in line]
     assert line.isprintable()
-    assert families.get(mine.name).summary == "fine"
+    assert families.get(mine.name).paper == "fine"
     with pytest.raises(UnknownName) as caught:
         families.get(f"alfa{evil}")
     assert str(caught.value).isprintable()
@@ -304,7 +322,7 @@ def test_a_package_half_uninstalled_breaks_only_itself(good):
     importlib.invalidate_caches()
     assert {"alpha", "torn", "vae"} <= {*families.names()}
     assert [s for _, s, _ in state("torn")] == ["broken"]
-    assert families.get("alpha").summary == "a fine one"
+    assert families.get("alpha").paper == "a fine one"
 
 
 def test_an_unknown_name_is_told_the_near_ones(good):
@@ -333,13 +351,14 @@ def test_kinds_do_not_mix(good):
     with (info / "entry_points.txt").open("a") as file:
         file.write("[genzoo.metrics]\nruler = good_ruler\n[genzoo.datasets]\nalpha = good_alpha\n")
     (good / "good_ruler.py").write_text(
-        "import genzoo\n@genzoo.hookimpl\ndef genzoo_metric(name):\n    return name * 2\n"
+        "import genzoo\n@genzoo.hookimpl\ndef genzoo_metric(name):\n    return Answer(name)\n"
+        "class Answer(str):\n    api = 2\n"
     )
     importlib.invalidate_caches()
     assert families.names("metric") == ["ruler"]
     assert "ruler" not in families.names()
     text = ("a text", lambda found: isinstance(found, str))
-    assert families.load("metric", "ruler", *text) == "rulerruler"
+    assert families.load("metric", "ruler", *text) == "ruler"
     said = r"plugin good-package \(good_alpha\) is broken: TypeError: its genzoo_dataset is missing"
     with pytest.raises(OperationFailed, match=said):
         families.load("dataset", "alpha", *text)

@@ -65,12 +65,13 @@ class Toy(genzoo.Sampler):
 def folder(tmp_path, monkeypatch):
     """A model of a family that is made of ten numbers, so that a load takes a millisecond."""
     family = genzoo.Family(
-        config=Config, options=Options, model=Toy, trainer=print, tiny=Config(), summary="toy",
-        branch="implicit/direct", paper="none",
+        config=Config, options=Options, model=Toy, trainer=print, tiny=Config(),
+        paper="none", api=families.API,
     )  # fmt: skip
     known = {"toy": family}.__getitem__
     monkeypatch.setattr(families, "get", known)
-    monkeypatch.setattr(families, "installed_as", lambda name: ("genzoo-toy", "1"))
+    plugin = families.Plugin("toy", "family", "toy", "genzoo-toy", "1", "toy")
+    monkeypatch.setattr(families, "metadata", lambda name: plugin)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = Toy(Config())

@@ -46,7 +46,7 @@ COMMANDS = [
 SCRIPT = """
 import contextlib, io, json, sys
 watched, before, report = sys.argv[2].split(","), {*sys.modules}, {}
-def tell(step, latent_dim=0):
+def tell(step, code=0):
     global before
     new, before = {*sys.modules} - before, {*sys.modules}
     came = [w for w in watched if any(f"{m}.".startswith(f"{w}.") for m in new)]

@@ -161,5 +161,5 @@ def test_the_gradient_penalty_finds_all_of_the_ring():
     torch.manual_seed(0)
     model = family.model(family.config(shape=(2,), width=64, latent_dim=2))
     options = family.options(lr=2e-3, penalty_weight=1, beta1=0.5)
-    play(family.trainer(model, options), points("ring8"), 250, 64)
+    play(family.make_trainer(model, options), points("ring8"), 250, 64)
     assert modes(model.sample(1000, seed=0).tensor) == 8

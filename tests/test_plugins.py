@@ -31,7 +31,7 @@ def read(root, split):
     READ
 
 def source(name="bars"):
-    return Source(name, "images", "bars", "free", 256, ("up", "flat"), read, SPLITS)
+    return Source(name, "images", "bars", "free", 256, ("up", "flat"), read, SPLITS, api=2)
 
 @genzoo.hookimpl
 def genzoo_dataset():
@@ -49,9 +49,8 @@ BROKEN = {
     bars(give="source('other')"): "a genzoo.data.Source called 'bars', got a Source",
     bars(give="{'name': 'bars'}"): "called 'bars', got a dict",
     bars(splits="('train',)"): r"bars has the splits \('train',\), not train and test",
-    bars(
-        give="__import__('dataclasses').replace(source(), api=7)"
-    ): "speaks plugin API 7, this is 1",
+    bars(give="__import__('dataclasses').replace(source(), api=7)"): "plugin API 7",
+    bars(give="__import__('dataclasses').replace(source(), api=None)"): "gives no plugin API",
 }
 # These show only when the set is read.
 LATER = {

@@ -72,7 +72,7 @@ class Judge(genzoo.Discriminator):
 def family(trainer, options, **more):
     return genzoo.Family(
         config=Config, options=options, model=Toy, trainer=trainer, tiny=Config(), paper="none",
-        branch="implicit/direct", summary="toy", **more,
+        api=2, **more,
     )
 
 @genzoo.hookimpl

@@ -499,7 +499,7 @@ def test_update_follows_the_schedule():
 @pytest.mark.parametrize("which", ["generator", "discriminator"])
 def test_only_the_learner_learns(which):
     family = families.get("dcgan")
-    trainer = family.trainer(family.model(family.tiny), AdversarialOptions())
+    trainer = family.make_trainer(family.model(family.tiny), AdversarialOptions())
     (other,) = trainer.networks().keys() - {which}
     before = {name: kept(network) for name, network in trainer.networks().items()}
     batch = Batch(torch.rand(8, 1, 16, 16))
@@ -618,7 +618,7 @@ def test_micro_batches_equal_one():
         torch.manual_seed(0)
         model = family.model(family.tiny)
         options = family.options(optimizer="sgd", lr=1e-4, ema_decay=0.0)
-        trainer = family.trainer(model, options)
+        trainer = family.make_trainer(model, options)
         trainer.prepare(RunSettings(micro_batches=parts))
         logs.append(trainer.step(batch_of(8, (1, 16, 16), seed=1)))
         results.append(kept(model))
@@ -647,7 +647,7 @@ def test_bf16_runs():
         torch.manual_seed(0)
         model = family.model(family.tiny)
         model.encoder.register_forward_hook(lambda m, x, y: dtypes.append(y.dtype))
-        trainer = family.trainer(model, family.options(ema_decay=0.0))
+        trainer = family.make_trainer(model, family.options(ema_decay=0.0))
         trainer.prepare(RunSettings(precision=precision))
         before = kept(model)
         logs = trainer.step(batch_of(8, (1, 16, 16)))
@@ -704,7 +704,7 @@ def test_update_leaves_torchs_generator_alone():
 
 def test_prepare_trains_all():
     family = families.get("dcgan")
-    inner = family.trainer(family.model(family.tiny).eval(), AdversarialOptions())
+    inner = family.make_trainer(family.model(family.tiny).eval(), AdversarialOptions())
     trainer = EMA(inner, 0.9)
     trainer.average.eval()
     trainer.prepare(RunSettings())

@@ -65,12 +65,13 @@ def _family(name: str, json: bool) -> None:
     found = families.get(name)
     schemas = {"config": found.config, "options": found.options}
     fields = {kind: fields_of(schema) for kind, schema in schemas.items()}
-    package, version = families.installed_as(name)
-    facts = {"branch": found.branch, "paper": found.paper, "package": f"{package} {version}"}
+    plugin = families.metadata(name)
+    package = f"{plugin.package} {plugin.version}"
+    facts = {"branch": plugin.branch, "year": plugin.year, "paper": found.paper, "package": package}
     if json:
-        as_json({"name": name, "summary": found.summary, **facts, **fields})
+        as_json({"name": name, "summary": plugin.summary, **facts, **fields})
         return
-    print(printable(f"{name}: {found.summary}"))
+    print(f"{name}  {plugin.summary}")
     as_table(facts.items())
     for kind, rows in fields.items():
         print(f"\n{kind} (--set NAME=VALUE)")

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
 
 from genzoo.errors import BadInput
-from genzoo.families.family import API
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,7 +96,8 @@ class Source:
     `read(root, split)` finds the files (in `root` alone if given) and gives the split's rows.
     `levels`: the values a pixel takes, 256, or 2 (stored as 0 and 255); 0 for points.
     `attributes`: what a sample can have, several of them at once, beside its class.
-    `classes`: what labels 0, 1, ... are called; () without labels. `api`: for which plugins' API.
+    `classes`: what labels 0, 1, ... are called; () without labels. `api`: the plugin API that a
+    plugin's data set was written for.
     """
 
     name: str
@@ -109,7 +109,7 @@ class Source:
     read: Callable[[Path | None, str], Rows | ImageFiles]
     splits: tuple[str, ...] = ("train", "test")
     attributes: tuple[str, ...] = ()
-    api: int = API
+    api: int | None = None
 
 
 @final

@@ -14,9 +14,9 @@ from genzoo.families.registry import Conflict as Conflict
 from genzoo.families.registry import Plugin as Plugin
 from genzoo.families.registry import disabled as disabled
 from genzoo.families.registry import get as get
-from genzoo.families.registry import installed_as as installed_as
 from genzoo.families.registry import known as known
 from genzoo.families.registry import load as load
+from genzoo.families.registry import metadata as metadata
 from genzoo.families.registry import names as names
 from genzoo.families.registry import owner as owner
 from genzoo.families.registry import plugins as plugins

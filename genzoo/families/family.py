@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from genzoo.training import Trainer
 
 
-API = 1
+API = 2
 BRANCHES = ("explicit/tractable", "explicit/approximate", "implicit/direct")
 hookspec = pluggy.HookspecMarker("genzoo")
 hookimpl = pluggy.HookimplMarker("genzoo")
@@ -53,38 +53,48 @@ def rename_fields(**names: str) -> Upgrade:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Family:
-    """A kind of model. Its name is the entry point's.
+    """A kind of model. Its name is the entry point's; its branch, year and summary are metadata of
+    its package, so that a listing imports no plugin.
 
-    ``config`` and ``options`` are schemas; ``tiny`` is the smallest config that runs. ``finish`` is
-    called once after training with the model, its options and some batches of training data.
-    ``revision`` counts up whenever a stored model needs ``upgrade`` to be read; ``api`` is the
-    plugin API that the family was written for.
+    ``config`` and ``options`` are schemas; ``tiny`` is the smallest config that runs. ``api`` is
+    the plugin API that the family was written for. ``trainer``: left out, a family with a
+    ``discriminator`` learns by `Adversarial`. ``finish`` is called once after training with the
+    model, its options and some batches of training data. ``revision`` counts up whenever a stored
+    model needs ``upgrade`` to be read. ``data`` is the kind of data set that the family needs; only
+    "unpaired" is read today: training then takes two data sets, one a domain.
     """
 
     config: "type[Schema]"
     options: "type[Options]"
     model: "Callable[[Any], Model]"
-    trainer: "Callable[[Any, Any], Trainer]"
     tiny: "Schema"
-    branch: str
     paper: str
-    summary: str
+    api: int
+    trainer: "Callable[[Any, Any], Trainer] | None" = None
     discriminator: "Callable[[Any], Discriminator] | None" = None
     finish: "Callable[[Any, Any, Iterable[Tensor]], None] | None" = None
     data: Literal["images", "labelled", "unpaired", "paired", "points"] = "images"
     revision: int = 1
     upgrade: Upgrade | None = None
-    api: int = API
 
     def __post_init__(self) -> None:
-        if self.branch not in BRANCHES:
-            raise BadInput(f"branch must be one of {', '.join(BRANCHES)}, got {self.branch!r}")
         if type(self.api) is not int:
             raise BadInput(f"api must be a whole number, got {self.api!r}")
         if not isinstance(self.tiny, self.config):
             raise BadInput(f"tiny must be a {self.config.__name__}, got {type(self.tiny).__name__}")
+        if self.trainer is None and self.discriminator is None:
+            raise BadInput("trainer is missing: only a family with a discriminator has a default")
+
+    def make_trainer(self, model: Any, options: Any) -> "Trainer":
+        """What trains ``model``: the family's own trainer, or `Adversarial`."""
+        if self.trainer is not None:
+            return self.trainer(model, options)
+        from genzoo.training import Adversarial
+
+        assert self.discriminator is not None
+        return Adversarial(model, self.discriminator(model.config), options)
 
     def upgraded(
         self,

@@ -81,12 +81,19 @@ def load(kind: str, name: str, wanted: str, fits: Callable[[Any], bool]) -> Any:
         got = f"{found!r:.80}" if isinstance(found, type) else f"{article(found)}"
         got = "nothing" if found is None else got
         raise OperationFailed(f"{owner} is broken: genzoo_{kind} must return {wanted}, got {got}")
-    if (api := getattr(found, "api", API)) != API:
-        newer = "upgrade genzoo" if type(api) is int and api > API else "upgrade the plugin"
-        raise OperationFailed(
-            f"{owner} is broken: it speaks plugin API {api}, this is {API}: {newer}"
-        )
+    _check_api(owner, getattr(found, "api", None))
     return found
+
+
+def _check_api(owner: str, api: Any) -> None:
+    if api is None:
+        raise OperationFailed(f"{owner} is broken: it gives no plugin API: add api={API}")
+    if api != API:
+        newer = "genzoo" if type(api) is int and api > API else "the plugin"
+        raise OperationFailed(
+            f"{owner} is broken: it needs plugin API {api}, this genzoo has API {API}: "
+            f"upgrade {newer}"
+        )
 
 
 def owner(kind: str, name: str) -> str:
@@ -94,12 +101,12 @@ def owner(kind: str, name: str) -> str:
     return _load(kind, name)[0]
 
 
-def installed_as(name: str) -> tuple[str, str]:
-    """(package, version) of the family ``name``, from metadata."""
+def metadata(name: str) -> Plugin:
+    """The family ``name`` as its package's metadata describe it. Raises UnknownName."""
     off = disabled()
     for plugin in plugins():
         if plugin.name == name and not {name, plugin.package} & off:
-            return plugin.package, plugin.version
+            return plugin
     raise _missing("family", name)
 
 
@@ -165,6 +172,8 @@ def _hand_over(kind: str, entry: "EntryPoint") -> tuple[str, Any]:
         raise
     except (Exception, SystemExit) as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())
+        if isinstance(error, TypeError) and "Family.__init__()" in said:
+            said = f"it is not written for plugin API {API} of this genzoo: {said}"
         reason = _excluded(entry) or said[:300]
         raise OperationFailed(
             f"{owner} is broken: {reason}. See genzoo plugins --verbose"

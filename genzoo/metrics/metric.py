@@ -29,6 +29,8 @@ class Metric(ABC):
     id: ClassVar[str]
     goal: ClassVar[Goal]
     about: ClassVar[str]
+    # The plugin API that a plugin's metric was written for.
+    api: ClassVar[int]
     unit: str = ""
     # What no value can lie beyond: an interval is cut off there.
     span: ClassVar[tuple[float, float]] = (-math.inf, math.inf)

@@ -185,8 +185,9 @@ def absolute(data: str | Path) -> str:
 
 
 def versions(family: str) -> dict[str, str]:
-    package, version = families.installed_as(family)
-    return {"genzoo": VERSION, "torch": torch.__version__.partition("+")[0], package: version}
+    plugin = families.metadata(family)
+    torch_version = torch.__version__.partition("+")[0]
+    return {"genzoo": VERSION, "torch": torch_version, plugin.package: plugin.version}
 
 
 def assignments(pairs: Iterable[str]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class Run:
 
     def _trainer(self, model: Model) -> Trainer:
         model.class_names = self.dataset.classes if getattr(model, "num_classes", 0) else ()
-        trainer = self.family.trainer(model, self.options)
+        trainer = self.family.make_trainer(model, self.options)
         return EMA(trainer, self.options.ema_decay) if self.options.ema_decay else trainer
 
     def batches(self, start: int = 0) -> Iterator[Batch]:

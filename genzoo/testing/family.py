@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from genzoo import families
 from genzoo.errors import BadInput
-from genzoo.families.family import Family
+from genzoo.families.family import BRANCHES, Family
 from genzoo.models.abilities import Density, Encoder, Translator
 from genzoo.models.model import Model
 from genzoo.models.randomness import Noise
@@ -42,7 +42,7 @@ class Case:
         chosen = checked(self.family.options, {"batch_size": 8, **options}, "options")
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            trainer = self.family.trainer(self.model(), chosen)
+            trainer = self.family.make_trainer(self.model(), chosen)
         if average:
             trainer = EMA(trainer, average)
         trainer.prepare(RunSettings())
@@ -83,10 +83,11 @@ def _metadata_say_where_it_stands(case: Case) -> str | None:
     listed = next((p for p in families.plugins() if p.name == case.name), None)
     if listed is None:
         return "is not installed as a package"
-    wanted = f"{case.name}:{case.family.branch}:YEAR"
-    said = f"the package's keywords must hold {wanted!r}, and they say branch {listed.branch!r}"
-    require(listed.branch == case.family.branch, said)
-    require(listed.year.isdigit(), f"the year in the package's keywords is {listed.year!r}")
+    place = f"the package's keywords must hold '{case.name}:BRANCH:YEAR'"
+    branches = ", ".join(BRANCHES)
+    require(listed.branch in BRANCHES, f"{place}, a branch of {branches}; got {listed.branch!r}")
+    require(listed.year.isdigit(), f"{place}, a year in digits; got {listed.year!r}")
+    require(listed.summary, "the package's description is empty: give a phrase for people")
     return None
 
 

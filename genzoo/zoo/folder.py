@@ -134,13 +134,13 @@ def _described(
     model: "Model", family: str, files: Mapping[str, bytes], said: dict[str, Any]
 ) -> Manifest:
     """What ``config.json`` says of ``model`` and its ``files``, with what was ``said`` of it."""
-    plugin, version = families.installed_as(family)
+    plugin = families.metadata(family)
     other = files.get(DISCRIMINATOR)
     found = {
         "family": family,
         "revision": families.get(family).revision,
-        "plugin": plugin,
-        "plugin_version": version,
+        "plugin": plugin.package,
+        "plugin_version": plugin.version,
         "config": model.config.model_dump(mode="json"),
         "class_names": [*map(schemas.name, model.class_names)],
         "weights_sha256": _sha256(files[WEIGHTS]),
@@ -181,7 +181,7 @@ def _family(manifest: Manifest, folder: Path) -> families.Family:
     if manifest.revision > family.revision:
         raise InvalidModel(
             f"{folder}: made by revision {manifest.revision} of {manifest.family}, "
-            f"installed is {family.revision}: upgrade {families.installed_as(manifest.family)[0]}"
+            f"installed is {family.revision}: upgrade {families.metadata(manifest.family).package}"
         )
     return family
 

@@ -149,7 +149,6 @@ def genzoo_family() -> genzoo.Family:
         revision=2,
         upgrade=genzoo.rename_fields(code="latent_dim"),
         tiny=Config(shape=(1, 8, 8), latent_dim=4, units=8),
-        branch="implicit/direct",
         paper="arXiv:1612.02136",
-        summary="a GAN that must also give back what its encoder is shown",
+        api=2,
     )

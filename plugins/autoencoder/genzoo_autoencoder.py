@@ -133,7 +133,6 @@ def genzoo_family() -> genzoo.Family:
         revision=2,
         upgrade=genzoo.rename_fields(code="latent_dim"),
         tiny=Config(shape=(1, 16, 16), latent_dim=2, width=8),
-        branch="implicit/direct",
         paper="doi:10.1126/science.1127647",
-        summary="squeezed through a code and back; its decoder is fed random codes",
+        api=2,
     )

@@ -161,7 +161,6 @@ def genzoo_family() -> genzoo.Family:
         tiny=Config(
             shape=(1, 8, 8), classes=3, latent_dim=4, units=(4, 4, 8), maxout=(4, 3, 4), hidden=(4,)
         ),
-        branch="implicit/direct",
         paper="arXiv:1411.1784",
-        summary="a GAN whose two players are both told the class",
+        api=2,
     )

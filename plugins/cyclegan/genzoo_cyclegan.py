@@ -221,7 +221,6 @@ def genzoo_family() -> genzoo.Family:
         trainer=trainer,
         data="unpaired",
         tiny=Config(shape=(3, 16, 16), width=4, blocks=1, layers=1, examples=5),
-        branch="implicit/direct",
         paper="arXiv:1703.10593",
-        summary="two generators that undo each other, from unpaired pictures",
+        api=2,
     )

@@ -171,7 +171,6 @@ def genzoo_family() -> genzoo.Family:
         revision=2,
         upgrade=genzoo.rename_fields(code="latent_dim"),
         tiny=Config(channels=1, size=16, latent_dim=4, width=4),
-        branch="implicit/direct",
         paper="arXiv:1511.06434",
-        summary="an all-convolutional generator against an all-convolutional discriminator",
+        api=2,
     )

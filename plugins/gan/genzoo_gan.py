@@ -110,7 +110,6 @@ def genzoo_family() -> genzoo.Family:
         revision=2,
         upgrade=genzoo.rename_fields(code="latent_dim"),
         tiny=Config(shape=(1, 8, 8), latent_dim=4, units=8, maxout=6, pieces=2),
-        branch="implicit/direct",
         paper="arXiv:1406.2661",
-        summary="two perceptrons, one drawing, one telling drawings from data",
+        api=2,
     )

@@ -214,7 +214,6 @@ def genzoo_family() -> genzoo.Family:
         model=PixelCNN,
         trainer=trainer,
         tiny=Config(shape=(1, 6, 6), levels=3, layers=2, width=6),
-        branch="explicit/tractable",
         paper="arXiv:1606.05328",
-        summary="each pixel drawn given those before it; exact likelihoods",
+        api=2,
     )

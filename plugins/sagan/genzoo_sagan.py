@@ -224,7 +224,6 @@ def genzoo_family() -> genzoo.Family:
         revision=2,
         upgrade=genzoo.rename_fields(code="latent_dim"),
         tiny=Config(shape=(3, 16, 16), classes=3, latent_dim=4, width=8, attention=8),
-        branch="implicit/direct",
         paper="arXiv:1805.08318",
-        summary="a GAN whose maps attend to themselves; spectral norm in both networks",
+        api=2,
     )

@@ -187,7 +187,6 @@ def genzoo_family() -> genzoo.Family:
         revision=2,
         upgrade=genzoo.rename_fields(code="latent_dim"),
         tiny=Config(shape=(1, 16, 16), latent_dim=2, width=8),
-        branch="explicit/approximate",
         paper="arXiv:1312.6114",
-        summary="an encoder and a decoder, trained together on the evidence lower bound",
+        api=2,
     )

@@ -126,9 +126,6 @@ def genzoo_family(name: str) -> genzoo.Family:
         revision=2,
         upgrade=genzoo.rename_fields(code="latent_dim"),
         tiny=Config(shape=(1, 8, 8), latent_dim=4, width=4),
-        branch="implicit/direct",
         paper="arXiv:1701.07875" if clipped else "arXiv:1704.00028",
-        summary="a critic that estimates Wasserstein's distance, its weights clipped"
-        if clipped
-        else "a critic that estimates Wasserstein's distance, its gradient's norm held at 1",
+        api=2,
     )

@@ -51,7 +51,7 @@ def main() -> None:
     config = family.config(shape=SHAPE)
     plain = Plain(family, config)
     for precision in ("fp32", "bf16"):
-        trainer = family.trainer(family.model(config), family.options(batch_size=BATCH))
+        trainer = family.make_trainer(family.model(config), family.options(batch_size=BATCH))
         trainer.prepare(RunSettings(precision=precision))
         real = torch.rand(BATCH * trainer.batches_per_step, *SHAPE) * 2 - 1
         parts = real.split(BATCH)

@@ -45,7 +45,7 @@ def main() -> None:
     real = torch.rand(BATCH, 3, size, size) * 2 - 1
     plain = Plain(family, config)
     for precision in ("fp32", "bf16"):
-        trainer = family.trainer(family.model(config), family.options(batch_size=BATCH))
+        trainer = family.make_trainer(family.model(config), family.options(batch_size=BATCH))
         trainer.prepare(RunSettings(precision=precision))
         batch = Batch(real.contiguous(memory_format=torch.channels_last))
         name = f"dcgan {size} px, batch {BATCH}, {precision}, a step against pytorch/examples'"

@@ -179,7 +179,6 @@ def genzoo_family() -> genzoo.Family:
         model=DDPM,
         trainer=lambda model, options: genzoo.LossTrainer(model, model.loss, options),
         tiny=Config(shape=(1, 8, 8), times=8, steps=4, width=8),
-        branch="explicit/approximate",
         paper="arXiv:2006.11239",
-        summary="noise taken out of pictures, a little at each of many steps",
+        api=2,
     )

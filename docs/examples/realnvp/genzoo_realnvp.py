@@ -191,7 +191,6 @@ def genzoo_family() -> genzoo.Family:
         model=RealNVP,
         trainer=lambda model, options: genzoo.LossTrainer(model, model.loss, options),
         tiny=Config(shape=(1, 8, 8), couplings=2, width=6),
-        branch="explicit/tractable",
         paper="arXiv:1605.08803",
-        summary="an invertible network of affine couplings",
+        api=2,
     )

@@ -243,7 +243,7 @@ def test_it_learns_which_half_is_bright():
     """Pictures whose lower half repeats the upper: half of the bits are free."""
     model = made((1, 4, 4), levels=2, first=5, width=16)
     options = checked(pixelcnn.TrainOptions, {"lr": 0.01, "ema_decay": 0.0}, "options")
-    learner = families.get("pixelcnn").trainer(model, options)
+    learner = families.get("pixelcnn").make_trainer(model, options)
     learner.prepare(genzoo.training.RunSettings())
     for step in range(150):
         noise = Noise(0, range(64), f"{step}")

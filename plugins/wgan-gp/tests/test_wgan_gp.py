@@ -15,7 +15,7 @@ POINTS = Config(shape=(1,), width=64, latent_dim=4)
 def made(options, config=POINTS):
     torch.manual_seed(0)
     model = Generator(config)
-    trainer = families.get("wgan-gp").trainer(model, options)
+    trainer = families.get("wgan-gp").make_trainer(model, options)
     trainer.prepare(RunSettings())
     return trainer
 
