@@ -102,7 +102,10 @@ def open_dataset(
     """
     shape = values.get("shape")
     channels, size = shape[:2] if shape and len(shape) == 3 else (None, None)
-    asked = {"size": values.get("size", size), "channels": values.get("channels", channels)}
+    asked: dict[str, Any] = {
+        "size": values.get("size", size),
+        "channels": values.get("channels", channels),
+    }
     if families.get(family).data == "unpaired":
         return paired(*catalogue.open_pair(data, root=root, **asked))
     return catalogue.open(data, root=root, **asked)

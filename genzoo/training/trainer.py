@@ -1,7 +1,7 @@
 """Trainer: everything that learning needs beside the model; ``update`` is where it happens."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, final
@@ -28,7 +28,7 @@ class Stateful(Protocol):
     """What a checkpoint can hold."""
 
     def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> Any: ...
 
 
 @final
@@ -129,7 +129,10 @@ class Trainer(ABC):
     batches_per_step: int = 1
 
     def __init__(
-        self, model: Model, players: dict[str, Player], extras: dict[str, Stateful] | None = None
+        self,
+        model: Model,
+        players: Mapping[str, Player],
+        extras: Mapping[str, Stateful] | None = None,
     ):
         self.model, self.players, self.extras = model, players, extras or {}
         self.settings = RunSettings()
