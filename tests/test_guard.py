@@ -120,7 +120,7 @@ def test_loopback_is_open():
 
 def test_ci_runs_the_readmes_command():
     """What a reader is told to type is what is checked: the same words, in the same order."""
-    block = re.search(r"The second passes the tests:.*?```bash\n(.*?)```", README, re.S)[1]
+    block = re.search(r"The second runs the tests:.*?```bash\n(.*?)```", README, re.S)[1]
     install, tests = block.strip().split(" && ")
     lines = [line.removeprefix("alone ") for line in CI.splitlines()]
     assert lines.index(install) < lines.index(tests)
