@@ -48,7 +48,7 @@ class Installed:
         meta = self.site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
         meta.mkdir(parents=True, exist_ok=True)
         told = [f"Name: {project['name']}", f"Version: {project['version']}"]
-        told += [f"Keywords: {','.join(project['keywords'])}"]
+        told += [f"Summary: {project['description']}", f"Keywords: {','.join(project['keywords'])}"]
         meta.joinpath("METADATA").write_text("Metadata-Version: 2.1\n" + "\n".join(told) + "\n")
         ((group, doors),) = project["entry-points"].items()
         lines = "\n".join(f"{name} = {value}" for name, value in doors.items())
