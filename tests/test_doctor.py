@@ -50,16 +50,10 @@ def planned(family, named, steps, values):
 
 def watched(family, named, steps, values, change=lambda run: None, look=True):
     """A run, after ``steps``, and what its doctor said."""
-    run, said, last = planned(family, named, steps, values), [], []
+    run, said = planned(family, named, steps, values), []
     change(run)
-
-    def batches():
-        for batch in run.batches():
-            last[:] = [batch]
-            yield batch
-
-    for step, logs in enumerate(fit(run.trainer, batches(), steps), 1):
-        said += run.doctor.look(step, logs, *last) if look else []
+    for batch, logs in fit(run.trainer, run.loader.batches(), steps):
+        said += run.monitor.look(batch.step + 1, logs, batch) if look else []
     for finding in said:
         check_advice(finding, run.family, run.plan.options)
     return run, said
@@ -80,7 +74,7 @@ def rules(said):
 
 def course(run, rule):
     """Looks in a row with a fault, and without one; whether the rule has spoken."""
-    return tuple(run.doctor.state_dict()["course"][rule])
+    return tuple(run.monitor.state_dict()["course"][rule])
 
 
 # ------------------------------------------------------------------------------------ what is well
@@ -160,7 +154,7 @@ def test_a_generator_that_ignores_its_code(hasty):
 class Points(Latent):
     """Codes in the plane, turned a little."""
 
-    code, shape, value_range = 2, (2,), None
+    latent_dim, shape, value_range = 2, (2,), None
 
     def __init__(self, config=None):
         super().__init__(config)
@@ -467,13 +461,13 @@ def test_a_run_writes_down_what_was_found(tmp_path, caplog, hasty):
     assert told == {"step": 80, "finding": "saturated discriminator", "text": said}
     assert json.loads(lines[lines.index(json.dumps(told)) - 1])["step"] == 80
 
-    run, start = launch.start("gan", "ring8", tmp_path / "stopped", checkpoint_every=5, **asked), 0
+    run = launch.start("gan", "ring8", tmp_path / "stopped", checkpoint_every=5, **asked)
     for stop in (35, 85):
         with pytest.raises(RuntimeError, match="stop"):
-            run.go(lambda p, stop=stop: _stop(p.step > stop), start)
-        run, start = launch.resume(tmp_path / "stopped")
-        assert start == stop
-    run.go(start=start)
+            run.go(lambda p, stop=stop: _stop(p.step > stop))
+        run = launch.resume(tmp_path / "stopped")
+        assert run.start == stop
+    run.go()
     assert (tmp_path / "stopped/run/log.jsonl").read_text().splitlines() == lines
 
 
@@ -490,12 +484,12 @@ def test_a_checkpoint_without_a_doctor_goes_on(tmp_path, hasty):
     run.go()
     path = tmp_path / "r/run/checkpoints/00000015.pt"
     state = torch.load(path, weights_only=True)
-    del state["doctor"]
+    del state["monitor"]
     torch.save(state, path)
     path.with_name("00000030.pt").unlink()
-    run, start = launch.resume(tmp_path / "r")
-    assert start == 15
-    run.go(start=start)
+    run = launch.resume(tmp_path / "r")
+    assert run.start == 15
+    run.go()
     assert "finding" not in (tmp_path / "r/run/log.jsonl").read_text()
 
 

@@ -34,16 +34,15 @@ def begin(folder, photos, family="vae", values=VALUES, steps=12, **more):
     return launch.start(family, photos, folder, steps=steps, values=values, **asked)
 
 
-def pressed(run, at, start=0):
+def pressed(run, at):
     """Ctrl-C after step ``at``."""
     with pytest.raises(run_folder.Interrupted):
-        run.go(lambda p: signal.raise_signal(signal.SIGINT) if p.step == at else None, start)
+        run.go(lambda p: signal.raise_signal(signal.SIGINT) if p.step == at else None)
     return run.folder
 
 
 def go_on(folder):
-    run, start = launch.resume(folder)
-    return run.go(start=start)
+    return launch.resume(folder).go()
 
 
 @pytest.fixture
@@ -68,10 +67,10 @@ def test_broken_checkpoints_do_not_push_out_a_whole_one(whole, photos, tmp_path)
     folder = pressed(begin(tmp_path / "torn", photos), 10)
     for path in (folder / "run" / "checkpoints").iterdir():
         path.write_bytes(b"")
-    run, start = launch.resume(folder)
-    assert start == 0
-    pressed(run, 3, start)
-    assert launch.resume(folder)[1] == 3
+    run = launch.resume(folder)
+    assert run.start == 0
+    pressed(run, 3)
+    assert launch.resume(folder).start == 3
     go_on(folder)
     assert_same(whole, folder)
 
@@ -87,7 +86,7 @@ def test_ctrl_c_while_a_grid_is_drawn_keeps_the_step_it_names(photos, tmp_path, 
     monkeypatch.setattr(Sampler, "sample", slow)
     with pytest.raises(run_folder.Interrupted) as ended:
         run.go()
-    step = launch.resume(run.folder)[1]
+    step = launch.resume(run.folder).start
     assert step in (3, 4)
     assert f"after step {step};" in str(ended.value)
 
@@ -102,7 +101,7 @@ def test_one_changed_bit_of_one_picture_ends_a_run(photos, tmp_path):
     with pytest.raises(BadInput, match=r"mine has changed since .*run began"):
         launch.resume(folder)
     shutil.copy2(photos / "train" / "07.png", picture)
-    assert launch.resume(folder)[1] == 5
+    assert launch.resume(folder).start == 5
     for number in range(5, 15):  # some of them are held out for testing
         (mine / "train" / f"{number:02}.png").unlink()
     with pytest.raises(BadInput, match="has changed"):
@@ -112,8 +111,8 @@ def test_one_changed_bit_of_one_picture_ends_a_run(photos, tmp_path):
 def test_a_run_on_resized_data_goes_on(photos, tmp_path):
     """size and channels are the config's: a resumed run finds the same pixels."""
     values = {"size": 8, "channels": 3, "width": 4, "batch_size": 4}
-    run, start = launch.resume(pressed(begin(tmp_path / "run", photos, "dcgan", values, 3), 2))
-    assert (run.dataset.shape, start) == ((3, 8, 8), 2)
+    run = launch.resume(pressed(begin(tmp_path / "run", photos, "dcgan", values, 3), 2))
+    assert (run.dataset.shape, run.start) == ((3, 8, 8), 2)
 
 
 def test_minutes_are_for_one_process(photos, tmp_path, monkeypatch):
@@ -127,7 +126,7 @@ def test_another_count_of_processes_is_told(photos, tmp_path, caplog):
     folder = pressed(begin(tmp_path / "run", photos), 5)
     path = folder / "run" / "plan.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "processes": 2}))
-    assert launch.resume(folder)[1] == 5
+    assert launch.resume(folder).start == 5
     assert "bit for bit" in caplog.text
 
 
@@ -149,7 +148,7 @@ def test_size_and_channels_are_of_the_pictures_for_every_family(tmp_path):
     run = launch.start("vae", "digits", tmp_path / "r", steps=1, values=values)
     assert run.plan.config["shape"] == [3, 16, 16]
     run.go()
-    assert launch.resume(tmp_path / "r")[0].plan == run.plan
+    assert launch.resume(tmp_path / "r").plan == run.plan
 
 
 def test_what_the_data_set_says_is_not_overruled():
@@ -192,7 +191,7 @@ def test_without_a_readable_checkpoint_a_run_says_that_it_begins_anew(tmp_path, 
     launch.start("vae", "digits", tmp_path / "r", **asked).go()
     for path in (tmp_path / "r" / "run" / "checkpoints").glob("*.pt"):
         path.write_bytes(path.read_bytes()[:1000])
-    assert launch.resume(tmp_path / "r")[1] == 0
+    assert launch.resume(tmp_path / "r").start == 0
     first, second = caplog.messages
     assert first.endswith("taking the one before")
     assert second.endswith("beginning anew")

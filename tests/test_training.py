@@ -961,10 +961,12 @@ def test_batches_depend_on_seed_and_step_alone():
 
 def test_fit_is_lazy():
     model, taken = Weights(0.0), []
-    logs = fit(descent(model, lambda batch: model.w.sum()), endless(taken), 100)
+    steps = fit(descent(model, lambda batch: model.w.sum()), endless(taken), 100)
     assert taken == []
-    next(logs)
-    next(logs)
+    next(steps)
+    batch, logs = next(steps)
+    assert batch.step == 1
+    assert logs["model/loss"] == -1
     assert taken == [0, 1]
     assert model.w.item() == -2
 

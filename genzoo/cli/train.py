@@ -1,4 +1,4 @@
-"""train: a family learns a data set."""
+"""train: train a model, resume a run, or estimate what a run would take."""
 
 import shlex
 import sys
@@ -13,40 +13,65 @@ from genzoo.text import printable
 
 if TYPE_CHECKING:
     from genzoo.runs.launch import Estimate
-    from genzoo.runs.run import Progress, Run
+    from genzoo.runs.run import Run, RunStatus
 
 
 @app.command()
 def train(
-    family: Annotated[str | None, typer.Argument(help="One of genzoo families.")] = None,
+    family: Annotated[
+        str | None, typer.Argument(help="A family, as genzoo families lists.")
+    ] = None,
     data: Annotated[
-        str | None, typer.Option(help="One of genzoo data, or a folder: ./photos. [digits]")
+        str | None,
+        typer.Option(help="A data set (see genzoo data), or a folder: ./photos. [digits]"),
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, max=10**9, help="Updates.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, max=10**9, help="Number of training steps.")
+    ] = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0.01, max=1e6, help="About as long, in place of --steps.")
+        float | None,
+        typer.Option(
+            min=0.01, max=1e6, help="Train for about this many minutes (in place of --steps)."
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of everything random. [0]")] = None,
-    out: Annotated[Path | None, typer.Option(help="The folder of the run and its model.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Random seed. [0]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run and its model.")] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="Train again as a model's card says: dcgan-mnist, ./mine.")
+        str | None, typer.Option(help="Train with the settings of this model: dcgan-mnist, ./mine.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="NAME=VALUE, as genzoo info FAMILY lists.")
+        list[str] | None,
+        typer.Option(
+            "--set", help="A field of the family: NAME=VALUE, as genzoo info FAMILY lists."
+        ),
     ] = None,
     device: Device = "auto",
-    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
-    micro_batches: Annotated[int, typer.Option(min=1, help="Parts a batch is computed in.")] = 1,
+    precision: Annotated[
+        str, typer.Option(help="Precision of the computation: fp32 or bf16.")
+    ] = "fp32",
+    micro_batches: Annotated[
+        int, typer.Option(min=1, help="Split each batch into N parts (gradient accumulation).")
+    ] = 1,
     compile: Annotated[bool, typer.Option("--compile", help="Compile the networks.")] = False,
-    checkpoint_every: Annotated[int | None, typer.Option(min=1, help="Steps.")] = None,
-    grid_every: Annotated[int | None, typer.Option(min=1, help="Steps from grid to grid.")] = None,
-    board: Annotated[bool, typer.Option("--board", help="For TensorBoard: OUT/run/board.")] = False,
-    store_as: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
-    license: Annotated[str, typer.Option(help="Of the weights, for the card.")] = "unknown",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(min=1, help="Steps between checkpoints.")
+    ] = None,
+    grid_every: Annotated[
+        int | None, typer.Option(min=1, help="Steps between sample grids.")
+    ] = None,
+    board: Annotated[
+        bool, typer.Option("--board", help="Write TensorBoard logs to OUT/run/board.")
+    ] = False,
+    store_as: Annotated[
+        str, typer.Option(help="Data type of the stored weights: float32, float16 or bfloat16.")
+    ] = "float32",
+    license: Annotated[str, typer.Option(help="License of the weights.")] = "unknown",
+    threads: Annotated[int | None, typer.Option(min=1, help="Number of CPU threads.")] = None,
     root: Root = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Estimate time and memory; do not train.")
+    ] = False,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -56,13 +81,13 @@ def train(
     values = assignments(settings or [])
     if resume:
         _threads(threads)
-        said = {"family": family, "data": data, "steps": steps, "seed": seed, **values}
-        said |= {} if license == "unknown" else {"license": license}
-        _go(*_resumed(out, said, root), board, json)
+        given = {"family": family, "data": data, "steps": steps, "seed": seed, **values}
+        given |= {} if license == "unknown" else {"license": license}
+        _go(_resumed(out, given, root), board, json)
         return
     if steps is not None and minutes is not None:
-        raise BadInput("--steps and --minutes are two ways to say one thing: give one of them")
-    asked: dict[str, Any] = {
+        raise BadInput("--steps and --minutes exclude each other: give one of them")
+    request: dict[str, Any] = {
         "data": data or "digits",
         "values": values,
         "seed": seed or 0,
@@ -74,54 +99,54 @@ def train(
     }
     if recipe is not None:
         if family is not None:
-            raise BadInput(f"--recipe says which family: leave {family} out")
-        family, steps, asked = _recipe(recipe, asked, data, seed, steps, minutes)
+            raise BadInput(f"--recipe decides the family: leave {family} out")
+        family, steps, request = _recipe(recipe, request, data, seed, steps, minutes)
     if family is None:
-        raise BadInput("which family? Type genzoo families to see all")
+        raise BadInput("no family given: type genzoo families to see all")
     _threads(threads)
-    asked |= {"device": device, "command": shlex.join(["genzoo", *sys.argv[1:]])}
+    request |= {"device": device, "command": shlex.join(["genzoo", *sys.argv[1:]])}
     every = {"checkpoint_every": checkpoint_every, "grid_every": grid_every}
-    asked |= {key: steps for key, steps in every.items() if steps}
+    request |= {key: steps for key, steps in every.items() if steps}
     budget = {"steps": steps, "minutes": 5.0 if steps is None and minutes is None else minutes}
-    _begin(family, asked, budget, out, root, dry_run, force, board, json)
+    _begin(family, request, budget, out, root, dry_run, force, board, json)
 
 
 def _recipe(
     name: str,
-    asked: dict[str, Any],
+    request: dict[str, Any],
     data: str | None,
     seed: int | None,
     steps: int | None,
     minutes: float | None,
 ) -> tuple[str, int | None, dict[str, Any]]:
-    """The family, the steps and all else that ``name`` was made with; what was said goes before."""
+    """The family, steps and further settings of the model ``name``; those given replace its own."""
     from genzoo import families
     from genzoo.zoo import manifest as manifests
     from genzoo.zoo import names
 
     manifest = manifests.read_manifest(names.find(name))
-    made = manifest.recipe
-    if made is None:
-        raise BadInput(f"{name} has no recipe: it was not made by genzoo train")
-    _threads(made.threads)
+    recipe = manifest.recipe
+    if recipe is None:
+        raise BadInput(f"{name} has no recipe: it was not trained by genzoo train")
+    _threads(recipe.threads)
     family = families.get(manifest.family)
-    config, options, _ = family.upgraded(manifest.revision, made.config, made.options)
-    kept = {
+    config, options, _ = family.upgraded(manifest.revision, recipe.config, recipe.options)
+    settings = {
         "data": data or manifest.data,
-        "values": {**config, **options, **asked["values"]},
-        "seed": made.seed if seed is None else seed,
-        "precision": made.precision,
-        "micro_batches": made.micro_batches,
+        "values": {**config, **options, **request["values"]},
+        "seed": recipe.seed if seed is None else seed,
+        "precision": recipe.precision,
+        "micro_batches": recipe.micro_batches,
         "dtype": manifest.dtype,
         "license": manifest.license,
     }
-    steps = made.steps if steps is None and minutes is None else steps
-    return manifest.family, steps, {**asked, **kept}
+    steps = recipe.steps if steps is None and minutes is None else steps
+    return manifest.family, steps, {**request, **settings}
 
 
 def _begin(
     family: str,
-    asked: dict[str, Any],
+    request: dict[str, Any],
     budget: dict[str, Any],
     out: Path | None,
     root: str | None,
@@ -132,62 +157,59 @@ def _begin(
 ) -> None:
     from genzoo import families
 
-    families.get(family)  # a name that nobody has is said before torch is imported
+    families.get(family)  # an unknown name is reported before torch is imported
     from genzoo.runs import launch
     from genzoo.runs.plan import make_plan, plan
 
     place = Path(root) if root else None
     if dry_run:
-        data, values = asked.pop("data"), asked.pop("values")
+        data, values = request.pop("data"), request.pop("values")
         setup = plan(family, data, values, place)
-        record = make_plan(family, data, setup, steps=budget["steps"] or 1, **asked)
-        _estimated(launch.estimate(record, setup.dataset), budget["minutes"], json)
+        record = make_plan(family, data, setup, steps=budget["steps"] or 1, **request)
+        _print_estimate(launch.estimate(record, setup.dataset), budget["minutes"], json)
         return
-    folder = out or Path(f"{family}-{Path(asked['data']).name}")
-    run = launch.start(family, folder=folder, root=place, force=force, **budget, **asked)
-    _go(run, 0, board, json)
+    folder = out or Path(f"{family}-{Path(request['data']).name}")
+    run = launch.start(family, folder=folder, root=place, force=force, **budget, **request)
+    _go(run, board, json)
 
 
-def _resumed(out: Path | None, said: dict[str, Any], root: str | None) -> "tuple[Run, int]":
-    """The run in ``out`` and its next step; whatever else was ``said`` must be what it is."""
+def _resumed(out: Path | None, given: dict[str, Any], root: str | None) -> "Run":
+    """The run in ``out``; each value ``given`` with --resume must be the run's own."""
     from genzoo.runs import launch
     from genzoo.runs.plan import absolute
 
     if out is None:
         raise BadInput("--resume needs --out: the folder of the run")
-    run, start = launch.resume(out, Path(root) if root else None)
+    run = launch.resume(out, Path(root) if root else None)
     plan = {**run.plan.config, **run.plan.options, **run.plan.model_dump(mode="json")}
-    for key, value in said.items():
+    for key, value in given.items():
         if key == "data" and value is not None:
             value = absolute(value)
         if value is not None and value != plan.get(key):
-            was = f"{out} was begun with {key} {plan.get(key)!r}, got {value!r}"
-            raise BadInput(f"{was}: leave it out, or begin another folder")
-    return run, start
+            was = f"the run in {out} has {key} {plan.get(key)!r}, got {value!r}"
+            raise BadInput(f"{was}: leave it out, or train into another folder")
+    return run
 
 
-def _go(run: "Run", start: int, board: bool, json: bool) -> None:
+def _go(run: "Run", board: bool, json: bool) -> None:
     from genzoo.runs.plots import TensorBoardWriter
     from genzoo.training import parallel
 
     ticker = Ticker()
-    kept = (
-        TensorBoardWriter(run.folder, start, run.plan.log_every)
-        if board and not parallel.rank()
-        else None
-    )
+    with_board = board and not parallel.rank()
+    writer = TensorBoardWriter(run.folder, run.start, run.plan.log_every) if with_board else None
 
-    def report(progress: "Progress") -> None:
-        ticker(lambda: _line(progress))
-        if kept:
-            kept(progress)
+    def report(status: "RunStatus") -> None:
+        ticker(lambda: _line(status))
+        if writer:
+            writer(status)
 
     try:
-        folder = run.go(report, start)
+        folder = run.go(report)
     finally:
         ticker.done()
-        if kept:
-            kept.close()
+        if writer:
+            writer.close()
         parallel.stop()
     if json:
         as_json({"folder": str(folder), "steps": run.plan.steps})
@@ -195,23 +217,24 @@ def _go(run: "Run", start: int, board: bool, json: bool) -> None:
         print(printable(str(folder)))
 
 
-def _line(p: "Progress") -> str:
-    losses = " ".join(f"{k} {v.item():.3g}" for k, v in p.logs.items() if k.endswith("loss"))
-    return f"step {p.step} of {p.steps}  {p.rate:.1f}/s  {clock(p.left)} left  {losses}"
+def _line(status: "RunStatus") -> str:
+    losses = " ".join(f"{k} {v.item():.3g}" for k, v in status.logs.items() if k.endswith("loss"))
+    place = f"step {status.step} of {status.steps}"
+    return f"{place}  {status.rate:.1f}/s  {clock(status.left)} left  {losses}"
 
 
-def _estimated(found: "Estimate", minutes: float | None, json: bool) -> None:
-    seconds = minutes * 60 if minutes else found.seconds
-    steps = round(seconds * found.rate) if minutes else found.steps
+def _print_estimate(estimate: "Estimate", minutes: float | None, json: bool) -> None:
+    seconds = minutes * 60 if minutes else estimate.seconds
+    steps = round(seconds * estimate.rate) if minutes else estimate.steps
     if json:
-        as_json({**vars(found), "steps": steps, "seconds": seconds})
+        as_json({**vars(estimate), "steps": steps, "seconds": seconds})
         return
-    counts = ", ".join(f"{name} {count:,}" for name, count in found.parameters.items())
+    counts = ", ".join(f"{name} {count:,}" for name, count in estimate.parameters.items())
     as_table(
         [
             ("parameters", counts),
-            ("memory", size(found.memory)),
-            ("speed", f"{found.rate:.2f} steps a second (measured)"),
+            ("memory", size(estimate.memory)),
+            ("speed", f"{estimate.rate:.2f} steps a second (measured)"),
             ("steps", f"{steps:,}"),
             ("time", clock(seconds)),
         ]

@@ -15,9 +15,9 @@ from genzoo import devices
 from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput, OperationFailed
 from genzoo.files import check_free, write_whole
-from genzoo.runs.checkpoints import _checkpoints
+from genzoo.runs.checkpoints import checkpoints
 from genzoo.runs.plan import Plan, make_plan, open_dataset, plan, read_plan, versions
-from genzoo.runs.run import Run, _alone
+from genzoo.runs.run import Run, alone
 from genzoo.training import fit, parallel
 from genzoo.zoo import manifest
 
@@ -65,7 +65,7 @@ def start(
     record = make_plan(family, data, setup, steps=1 if steps is None else steps, **settings)
     run = Run(record, setup.dataset, folder)
     if parallel.rank() == 0:
-        with _alone(folder) if (folder / "run").is_dir() else nullcontext():
+        with alone(folder) if (folder / "run").is_dir() else nullcontext():
             _clear(folder)
         try:
             (folder / "run").mkdir(parents=True)
@@ -76,8 +76,8 @@ def start(
     return run
 
 
-def resume(folder: Path, root: Path | None = None) -> tuple[Run, int]:
-    """The run in ``folder`` as its last checkpoint left it, and the step to go on from.
+def resume(folder: Path, root: Path | None = None) -> Run:
+    """The run in ``folder`` as its last checkpoint left it.
 
     Raises BadInput where there is no run, or its data have changed.
     """
@@ -95,13 +95,14 @@ def resume(folder: Path, root: Path | None = None) -> tuple[Run, int]:
         log.warning("%s differ from the run's: it goes on, but not bit for bit", what)
     parallel.start(devices.device(record.device))
     run = Run(record, dataset, folder)
-    return run, run.restore()
+    run.restore()
+    return run
 
 
 def estimate(record: Plan, dataset: DataSet) -> Estimate:
     """Try a few steps of ``record`` and throw them away: what the whole of it would take."""
     run = Run(record, dataset, Path())
-    steps = fit(run.trainer, run.batches(), 1000)
+    steps = fit(run.trainer, run.loader.batches(), 1000)
     next(steps)  # the first one sets things up
     began, done = time.monotonic(), 0
     while done < 20 and (done < 3 or time.monotonic() - began < 5):
@@ -126,7 +127,7 @@ def _memory(device: torch.device) -> int:
 
 def _check_free(folder: Path) -> None:
     """Whether a new run would write over nothing; of one without a checkpoint, nothing is lost."""
-    if _checkpoints(folder):
+    if checkpoints(folder):
         raise BadInput(f"{folder} holds a run already: --resume it, or --force to begin anew")
     check_free(folder, manifest.FILES, force=False)
     strange = sorted(p.name for p in folder.glob("[!.]*") if p.name != "run")

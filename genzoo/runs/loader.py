@@ -1,14 +1,90 @@
-"""Batches of a data set, in an order that seed and epoch decide."""
+"""Batches of a data set, in an order that seed and step decide."""
 
+import itertools
+from collections.abc import Iterator
 from functools import lru_cache
+from typing import final
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from genzoo.data.dataset import DataSet
 from genzoo.models.randomness import stream
+from genzoo.options import Options
+from genzoo.runs.plan import Plan
+from genzoo.training import Batch, Trainer, parallel
+
+
+@final
+class Loader:
+    """Gives each step its batch, in the model's range and on the device.
+
+    The samples come in shuffled epochs without end. Which samples a step gets, and which of them
+    are mirrored, depends on the plan's seed and the step alone. Of several processes each gets its
+    share of every batch.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        dataset: DataSet,
+        trainer: Trainer,
+        options: Options,
+        device: torch.device,
+    ):
+        self.plan, self.dataset, self.trainer = plan, dataset, trainer
+        self.options, self.device = options, device
+
+    def batches(self, start: int = 0) -> Iterator[Batch]:
+        """The batch of step ``start``, and those of all steps after it."""
+        size, parts = self.options.batch_size, self.trainer.batches_per_step
+        share = size // parallel.size()
+        first = (part * size + parallel.rank() * share for part in range(parts))
+        indices = tuple(i for f in first for i in range(f, f + share))
+        conditional = getattr(self.trainer.model, "num_classes", 0)
+        second = self.dataset.second_domain
+        for step in itertools.count(start):
+            positions = step * size * parts + np.array(indices)
+            x, labels = self._samples(self.dataset, positions, "epoch")
+            yield Batch(
+                x,
+                labels if conditional else None,
+                None if second is None else self._samples(second, positions, "other epoch")[0],
+                step=step,
+                progress=min(1.0, step / self.plan.steps),  # an estimate may go beyond the end
+                seed=self.plan.seed,
+                indices=indices,
+            )
+
+    def first(self, limit: int, size: int = 500) -> Iterator[Tensor]:
+        """The first ``limit`` samples of the data set, ``size`` at a time, in the model's range."""
+        n = min(len(self.dataset), limit)
+        for start in range(0, n, size):
+            rows = np.arange(start, min(start + size, len(self.dataset)))
+            yield self._in_range(self.dataset.batch(rows, self.device))
+
+    def _samples(
+        self, dataset: DataSet, positions: np.ndarray, purpose: str
+    ) -> tuple[Tensor, Tensor | None]:
+        """The samples at ``positions`` of the endless row of epochs, and their labels."""
+        n = len(dataset)
+        epochs, which = np.unique(positions // n, return_inverse=True)
+        shuffled = [_shuffled(self.plan.seed, purpose, int(epoch), n) for epoch in epochs]
+        order, mirrored = (np.stack(rows) for rows in zip(*shuffled, strict=True))
+        indices, flip = order[which, positions % n], mirrored[which, positions % n]
+        x = dataset.batch(indices, self.device, flip if self.options.horizontal_flip else None)
+        return self._in_range(x), dataset.labels_of(indices, self.device)
+
+    def _in_range(self, x: Tensor) -> Tensor:
+        """``x`` from [0, 1] to the model's range; images channels last."""
+        span = self.trainer.model.value_range
+        x = x if span is None else x * (span[1] - span[0]) + span[0]
+        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
 @lru_cache(maxsize=4)
 def _shuffled(seed: int, purpose: str, epoch: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """An epoch's order, and which of its images are mirrored."""
+    """The order of an epoch, and which of its images are mirrored."""
     source = stream(seed, purpose, epoch)
     return source.permutation(n), source.random(n) < 0.5

@@ -274,7 +274,7 @@ def _translates(case: Case) -> None:
 def _learns(case: Case) -> None:
     trainer = case.trainer()
     before = copy.deepcopy(trainer.model.state_dict())
-    for logs in fit(trainer, case.batches(trainer), 2):
+    for _, logs in fit(trainer, case.batches(trainer), 2):
         for name, value in logs.items():
             require(value.ndim == 0, f"{name}, which is logged, is no single number")
             require(value.isfinite(), f"{name}, which is logged, is {value}")

@@ -255,8 +255,13 @@ def batches(x: Tensor, size: int, steps: int, seed: int = 0) -> Iterator[Batch]:
         yield Batch(x[rows], step=step, progress=step / steps, seed=seed)
 
 
-def fit(trainer: Trainer, batches: Iterable[Batch], steps: int, start: int = 0) -> Iterator[Logs]:
-    """Train from ``start`` to ``steps``, yielding after each: the caller logs, saves or stops."""
+def fit(
+    trainer: Trainer, batches: Iterable[Batch], steps: int, start: int = 0
+) -> Iterator[tuple[Batch, Logs]]:
+    """Train from step ``start`` to ``steps``; after each, yield its batch and what it logged.
+
+    The caller logs, saves or stops.
+    """
     for _, batch in zip(range(start, steps), batches, strict=False):
         logs = trainer.step(batch)
         if not isinstance(logs, dict):
@@ -264,4 +269,4 @@ def fit(trainer: Trainer, batches: Iterable[Batch], steps: int, start: int = 0) 
             raise OperationFailed(
                 f"{type(trainer).__name__}.step must return its logs, got a {got}"
             )
-        yield logs
+        yield batch, logs

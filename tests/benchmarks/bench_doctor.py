@@ -23,7 +23,7 @@ def main() -> None:
         setup = plan(family, named, values)
         record = make_plan(family, named, setup, steps=10**6, device="cpu")
         run = run_folder.Run(record, setup.dataset, Path())
-        batches = run.batches()
+        batches = run.loader.batches()
         batch = next(batches)
         logs = run.trainer.step(batch)
 

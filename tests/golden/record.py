@@ -191,9 +191,9 @@ def train(
 
 def resume(folder: Path) -> int:
     """Go on with the run in ``folder`` to its end; the step that it went on from."""
-    run, start = launch.resume(folder)
-    run.go(start=start)
-    return start
+    run = launch.resume(folder)
+    run.go()
+    return run.start
 
 
 def retrain(folder: Path, out: Path) -> int:

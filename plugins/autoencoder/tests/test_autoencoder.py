@@ -23,8 +23,9 @@ def learnt(digits):
     teacher.prepare(RunSettings())
     source = torch.Generator().manual_seed(0)
     rows = (torch.randint(len(digits), (64,), generator=source) for _ in range(400))
-    logs = [log["model/loss"] for log in fit(teacher, (genzoo.Batch(digits[r]) for r in rows), 400)]
-    return model.eval(), logs
+    batches = (genzoo.Batch(digits[r]) for r in rows)
+    losses = [logs["model/loss"] for _, logs in fit(teacher, batches, 400)]
+    return model.eval(), losses
 
 
 def test_it_learns_to_give_back(learnt, digits):

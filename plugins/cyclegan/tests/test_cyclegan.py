@@ -209,8 +209,8 @@ def test_the_second_domain_has_its_own_order(domains):
     values = {"width": 4, "blocks": 1, "layers": 1, "examples": 1}
     made = launch.start("cyclegan", "./dark,./light", domains / "run", values=values, **plan)
     pair = made.dataset
-    batches = [batch for batch, _ in zip(made.batches(), range(24), strict=False)]
-    for side, dataset in (("x", pair), ("other", pair.other)):
+    batches = [batch for batch, _ in zip(made.loader.batches(), range(24), strict=False)]
+    for side, dataset in (("x", pair), ("second_domain", pair.second_domain)):
         n = len(dataset)
         rows = torch.cat([getattr(batch, side) for batch in batches[:n]])
         whole = dataset.batch(range(n)) * 2 - 1
