@@ -102,13 +102,10 @@ def open_dataset(
     """
     shape = values.get("shape")
     channels, size = shape[:2] if shape and len(shape) == 3 else (None, None)
-    asked: dict[str, Any] = {
-        "size": values.get("size", size),
-        "channels": values.get("channels", channels),
-    }
+    size, channels = values.get("size", size), values.get("channels", channels)
     if families.get(family).data == "unpaired":
-        return paired(*catalogue.open_pair(data, root=root, **asked))
-    return catalogue.open(data, root=root, **asked)
+        return paired(*catalogue.open_pair(data, size=size, channels=channels, root=root))
+    return catalogue.open(data, size=size, channels=channels, root=root)
 
 
 def _config(family: str, dataset: DataSet, values: dict[str, Any]) -> Schema:

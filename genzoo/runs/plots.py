@@ -27,7 +27,7 @@ from genzoo.version import VERSION
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from genzoo.runs.run import Progress
+    from genzoo.runs.run import RunStatus
 
 
 COLUMNS, GAP = 4, 2  # of a grid of sixteen
@@ -290,10 +290,10 @@ class TensorBoardWriter:
         self.folder, self.every, self.drawn = folder / "run", every, start - 1
         self.writer = SummaryWriter(str(self.folder / "board"), purge_step=start + 1)
 
-    def __call__(self, progress: "Progress") -> None:
-        if progress.step % self.every == 0 or progress.step == progress.steps:
-            for name, value in progress.logs.items():
-                self.writer.add_scalar(name, value.item(), progress.step)
+    def __call__(self, status: "RunStatus") -> None:
+        if status.step % self.every == 0 or status.step == status.steps:
+            for name, value in status.logs.items():
+                self.writer.add_scalar(name, value.item(), status.step)
             self._draw()
 
     def _draw(self) -> None:
