@@ -43,15 +43,23 @@ def check_free(folder: Path, names: Iterable[str], force: bool) -> None:
         raise BadInput(f"{folder} holds {there[0]} already: {hint}")
 
 
+def check_ending(path: Path, endings: Iterable[str]) -> Path:
+    """``path``, if its name ends in one of ``endings``. Raises BadInput."""
+    if path.suffix.lower() not in (known := [*endings]):
+        raise BadInput(f"cannot write {path}: expected a name ending in {' or '.join(known)}")
+    return path
+
+
 def check_new(path: Path, endings: Iterable[str], force: bool = False, option: str = "-o") -> None:
-    """Whether a file of one of ``endings`` can be written as ``path``, which ``option`` names, and
-    none is written over unless ``force`` allows it. Raises BadInput.
+    """Check that a file with one of ``endings`` can be written as ``path``, given by ``option``.
+
+    An existing file is replaced only with ``force``. Raises BadInput.
     """
-    if path.suffix.lower() not in (known := [*endings]) or not path.parent.is_dir():
-        wanted = f"expected a name ending in {' or '.join(known)}, in a folder that is there"
-        raise BadInput(f"cannot write {path}: {wanted}")
+    check_ending(path, endings)
+    if not path.parent.is_dir():
+        raise BadInput(f"cannot write {path}: there is no folder {path.parent}")
     if path.exists() and not force:
-        raise BadInput(f"{path} exists: choose another {option}, or --force")
+        raise BadInput(f"{path} exists: choose another {option}, or replace it with --force")
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -137,7 +137,7 @@ def test_features_are_written(tmp_path, monkeypatch, capsys):
     [
         ("pixelcnn-mnist", "f.npy", "dcgan-mnist"),
         ("vae-mnist", "f.txt", ".safetensors or .npy"),
-        ("vae-mnist", "no/f.npy", "in a folder that is"),
+        ("vae-mnist", "no/f.npy", "no/f.npy"),
     ],
 )
 def test_bad_features_are_one_line(tmp_path, monkeypatch, capsys, name, output, text):

@@ -458,7 +458,7 @@ def test_inspect_as_json(model, capsys):
         (["-o", "y.png"], "add --reproduce"),
         (["--model", "tiny"], "add --reproduce"),
         (["--reproduce", "-o", "y.jpg"], "ending in .png"),
-        (["--reproduce", "-o", "gone/y.png"], "in a folder that is there"),
+        (["--reproduce", "-o", "gone/y.png"], "gone"),
         (["--reproduce", "-o", "x.png"], "x.png exists"),
         (["--reproduce", "--model", "tinny"], "did you mean tiny?"),
     ],

@@ -99,7 +99,7 @@ BAD = [
     ("truncate vae-mnist --values 1,1", "none twice"),
     ("truncate vae-mnist --values nan", "at least 0.02"),
     ("truncate vae-mnist -n 10", "takes at least 500 samples, got 10"),
-    ("truncate vae-mnist -o x.svg", "expected a name ending in .png or .json, in a folder"),
+    ("truncate vae-mnist -o x.svg", "x.svg"),
     ("truncate vae-mnist --metrics fdd", "fdd"),
     ("truncate pixelcnn-mnist", "has no code"),
     ("truncate images:. --data mnist", "images"),

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -34,6 +35,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+ModelName = Annotated[str, typer.Argument(help="A model of genzoo list, or a folder like ./mine.")]
+Scale = Annotated[int | None, typer.Option(min=1, max=64, help="Enlarge each pixel N times.")]
+Metadata = Annotated[
+    bool, typer.Option("--metadata/--no-metadata", help="Write model and seeds into the pictures.")
+]
+Label = Annotated[str | None, typer.Option(help="Class of all samples: a name or a number.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
@@ -55,6 +62,11 @@ def _root(
     ] = False,
 ) -> None:
     """A zoo of generative models with one door."""
+
+
+def default_path(name: str | Path, ending: str) -> Path:
+    """Where the result of a command goes by default: the model's own name, and ``ending``."""
+    return Path(f"{printable(Path(name).name.partition('@')[0])}{ending}")
 
 
 def as_json(value: Any) -> None:

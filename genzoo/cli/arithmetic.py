@@ -1,26 +1,36 @@
-"""arithmetic: sums of codes."""
+"""genzoo arithmetic: add and subtract latent codes."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, app, as_json
-from genzoo.cli.interpolate import Metadata, Scale
+from genzoo.cli.app import (
+    Device,
+    Force,
+    Json,
+    Label,
+    Metadata,
+    ModelName,
+    Scale,
+    app,
+    as_json,
+    default_path,
+)
 from genzoo.text import printable
 
 
 @app.command()
 def arithmetic(
-    name: Annotated[str, typer.Argument(help="A model of genzoo list, or a folder like ./mine.")],
+    name: ModelName,
     terms: Annotated[
-        list[str], typer.Argument(help="A sum of samples' mean codes: 0:3,5,9 - 0:1,2,4 + 0:7,8")
+        list[str], typer.Argument(help="A sum of mean codes of samples: 0:3,5,9 - 0:1,2,4 + 0:7,8")
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A .png. [NAME-sum.png]")
     ] = None,
-    label: Annotated[str | None, typer.Option(help="The class, of all.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise around the sum.")] = 0,
+    label: Label = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise around the sum.")] = 0,
     scale: Scale = None,
     metadata: Metadata = True,
     device: Device = "auto",
@@ -29,16 +39,17 @@ def arithmetic(
 ) -> None:
     """Add and subtract codes: genzoo arithmetic dcgan-celeba 0:3,5,9 - 0:1,2,4 + 0:7,8,11."""
     from genzoo import load
-    from genzoo.editing import arithmetic as editing_arithmetic
-    from genzoo.editing import walks
+    from genzoo.editing.arithmetic import combine
+    from genzoo.editing.walks import as_latent
     from genzoo.models import writing
 
-    model = walks.latent(load(name, device=device))
-    path = output or Path(f"{printable(Path(name).name.partition('@')[0])}-sum.png")
+    model = as_latent(load(name, device=device))
+    path = output or default_path(name, "-sum.png")
     writing.check_target(path, 9, model, scale, force, kinds=(".png",))
-    found = editing_arithmetic.arithmetic(model, " ".join(terms), label=label, seed=seed)
-    found.save(path, scale, metadata=metadata)
+    combination = combine(model, " ".join(terms), label=label, seed=seed)
+    combination.save(path, scale, metadata=metadata)
     if json:
-        as_json({"path": str(path), "code": found.code[0].tolist(), **found.around.record()})
+        code = combination.code[0].tolist()
+        as_json({"path": str(path), "code": code, **combination.around.record()})
     else:
         print(printable(str(path)))

@@ -1,4 +1,4 @@
-"""demo: a page to play with models."""
+"""genzoo demo: a page in the browser to play with models."""
 
 import threading
 from typing import Annotated
@@ -11,20 +11,22 @@ from genzoo.cli.app import Device, Root, app
 @app.command()
 def demo(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Models. [all with pictures]")
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Models. [all bundled models]")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Real pictures for the quiz: a name, or ./FOLDER.")
+        str | None, typer.Option(help="Real images for the quiz: a data set, or ./FOLDER.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Whom it is served to; 0.0.0.0: all.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Network interface to listen on (0.0.0.0 = all).")
+    ] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="[the first free from 7860]")
+        int | None, typer.Option(min=1, max=65535, help="Port. [the first free one from 7860]")
     ] = None,
-    browse: Annotated[bool, typer.Option("--browse", help="Open a browser, too.")] = False,
+    browse: Annotated[bool, typer.Option("--browse", help="Open it in a browser.")] = False,
     root: Root = None,
     device: Device = "auto",
 ) -> None:
-    """Serve a page to play with models, to this machine alone: genzoo demo dcgan-celeba."""
+    """Serve a page to play with models, only to this machine: genzoo demo dcgan-celeba."""
     from genzoo import demo as pages
 
     page = pages.demo(

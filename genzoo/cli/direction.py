@@ -1,12 +1,24 @@
-"""direction: what moves codes towards a smile; steer: samples moved along it."""
+"""genzoo direction: compute what moves codes towards an attribute; genzoo steer: apply it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json
-from genzoo.cli.interpolate import Metadata, Scale
+from genzoo.cli.app import (
+    Device,
+    Force,
+    Json,
+    Label,
+    Metadata,
+    ModelName,
+    Root,
+    Scale,
+    Ticker,
+    app,
+    as_json,
+    default_path,
+)
 from genzoo.errors import BadInput
 from genzoo.files import check_new
 from genzoo.text import printable
@@ -18,23 +30,25 @@ if TYPE_CHECKING:
 
 @app.command()
 def direction(
-    name: Annotated[str, typer.Argument(help="A model of genzoo list, or a folder like ./mine.")],
+    name: ModelName,
     of: Annotated[
         str | None, typer.Option(help="A class or an attribute of the data: Smiling, 3.")
     ] = None,
     encode: Annotated[
-        bool, typer.Option("--encode", help="Of real data, encoded, not of judged samples.")
+        bool, typer.Option("--encode", help="From real images, encoded, not the model's samples.")
     ] = False,
     toward: Annotated[
-        str | None, typer.Option(help="Or: samples that have it, like 0:3,5,9.")
+        str | None, typer.Option(help="In place of --of: samples with it, like 0:3,5,9.")
     ] = None,
-    away: Annotated[str | None, typer.Option(help="And samples that do not.")] = None,
-    data: Annotated[str | None, typer.Option(help="Whose class or attribute. [its own]")] = None,
+    away: Annotated[str | None, typer.Option(help="With --toward: samples without it.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Data set of the attribute. [the model's training data]")
+    ] = None,
     n: Annotated[
         int | None, typer.Option("-n", "--n", help="Samples, or images. [4000; all]")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the samples.")] = 0,
-    label: Annotated[str | None, typer.Option(help="The class, of all.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
+    label: Label = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A .safetensors. [NAME-OF.safetensors]")
     ] = None,
@@ -43,29 +57,29 @@ def direction(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Find what moves codes: genzoo direction dcgan-celeba --of Smiling."""
+    """Compute a direction in code space: genzoo direction dcgan-celeba --of Smiling."""
     from genzoo import load
-    from genzoo.editing import directions, walks
+    from genzoo.editing.directions import direction_from_seeds
+    from genzoo.editing.walks import as_latent
 
     if (of is None) == (toward is None) or (toward is None) != (away is None):
-        raise BadInput("a direction is --of Smiling, or --toward 0:3,5 --away 0:1,2")
-    path = output or Path(f"{printable(Path(name).name.partition('@')[0])}-{of or 'direction'}")
-    path = path if output else path.with_name(f"{path.name}.safetensors")
+        raise BadInput("give either --of Smiling, or --toward 0:3,5 --away 0:1,2")
+    path = output or default_path(name, f"-{of or 'direction'}.safetensors")
     check_new(path, [".safetensors"], force)
-    model = walks.latent(load(name, device=device))
+    model = as_latent(load(name, device=device))
     if of is None:
-        found = directions.of_picks(model, toward or "", away or "", label=label)
+        result = direction_from_seeds(model, toward or "", away or "", label=label)
     else:
-        found = _learnt(model, of, encode, data, n, seed, label, root)
-    found.save(path)
+        result = _of_attribute(model, of, encode, data, n, seed, label, root)
+    result.save(path)
     if json:
-        as_json({"path": str(path), **found.made.model_dump(mode="json")})
+        as_json({"path": str(path), **result.info.model_dump(mode="json")})
     else:
         print(printable(str(path)))
-        print(printable(_summary(found)))
+        print(printable(_summary(result)))
 
 
-def _learnt(
+def _of_attribute(
     model: "Model",
     of: str,
     encode: bool,
@@ -77,42 +91,44 @@ def _learnt(
 ) -> "Direction":
     from genzoo.editing import directions
 
-    ticker, count = Ticker(), 4000 if n is None else n
+    ticker = Ticker()
     if encode:
-        found = directions.of_data(
+        result = directions.direction_from_data(
             model, of, data=data, n=n, root=root, label=label, progress=ticker.count
         )
     else:
-        found = directions.of_samples(
+        count = 4000 if n is None else n
+        result = directions.direction_from_samples(
             model, of, data=data, n=count, seed=seed, label=label, progress=ticker.count
         )
     ticker.done()
-    return found
+    return result
 
 
-def _summary(found: "Direction") -> str:
-    made = found.made
-    toward, away = made.counts
-    said = f"from {away:,} {'without' if made.of else 'samples'} to {toward:,}"
-    said = f"{made.of or 'direction'}: {said}, length {found.vector.norm():.2f}"
-    if made.raised is None:
-        return said
-    said += f"; one step raises it in {made.raised:.0%} of 100 other samples"
-    return said if made.turned is None else f"{said}, and turns {made.turned:.0%} without it"
+def _summary(direction: "Direction") -> str:
+    info, (toward, away) = direction.info, direction.info.counts
+    counts = f"from {away:,} {'without' if info.attribute else 'samples'} to {toward:,}"
+    line = f"{info.attribute or 'direction'}: {counts}, length {direction.vector.norm():.2f}"
+    if info.increase_rate is None:
+        return line
+    line += f"; one step increases it in {info.increase_rate:.0%} of 100 other samples"
+    if info.flip_rate is None:
+        return line
+    return f"{line}, and gives it to {info.flip_rate:.0%} of those without it"
 
 
 @app.command()
 def steer(
-    name: Annotated[str, typer.Argument(help="The model that the direction is of.")],
-    direction: Annotated[Path, typer.Argument(help="A file that genzoo direction wrote.")],
+    name: Annotated[str, typer.Argument(help="The model that the direction was computed for.")],
+    direction: Annotated[Path, typer.Argument(help="A file written by genzoo direction.")],
     seeds: Annotated[
-        str, typer.Option(help="What is moved: seeds 3,17, or 0:3,17 of a numbered sheet.")
+        str, typer.Option(help="Samples to move: seeds 3,17, or 0:3,17 of a numbered sheet.")
     ],
     alphas: Annotated[str, typer.Option(help="Steps along it: -2,0,2, or -2:2.")] = "-2:2",
     steps: Annotated[
-        int | None, typer.Option(min=1, help="From the first to the last. [30; of a strip 7]")
+        int | None, typer.Option(min=1, help="Number of alphas in -2:2. [30 for a .gif, else 7]")
     ] = None,
-    label: Annotated[str | None, typer.Option(help="The class, of all.")] = None,
+    label: Label = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="A .png (a row each), .gif, .npy. [NAME-steered.png]"),
@@ -128,18 +144,17 @@ def steer(
     from genzoo.editing import directions, walks
     from genzoo.models import writing
 
-    model = walks.latent(load(name, device=device))
-    ending = "png" if model.is_images else "npy"
-    path = output or Path(f"{printable(Path(name).name.partition('@')[0])}-steered.{ending}")
-    along = directions.spread(alphas, steps or (30 if path.suffix == ".gif" else 7))
-    n = len(along) * len(walks.picks(seeds))
+    model = walks.as_latent(load(name, device=device))
+    path = output or default_path(name, "-steered.png" if model.is_images else "-steered.npy")
+    values = directions.parse_alphas(alphas, steps or (30 if path.suffix == ".gif" else 7))
+    columns = len(values)
+    n = columns * len(walks.parse_addresses(seeds))
     kinds = (".png", ".gif", ".npy")
-    writing.check_target(path, n, model, scale, force, kinds=kinds, columns=len(along))
-    way = directions.read(direction)
-    found = directions.along(model, way, seeds, alphas=along, label=label)
-    columns = len(along)
-    record = writing.write(iter([found]), n, path, scale, metadata, columns=columns)
+    writing.check_target(path, n, model, scale, force, kinds=kinds, columns=columns)
+    vector = directions.read_direction(direction)
+    samples = directions.steer(model, vector, seeds, alphas=values, label=label)
+    record = writing.write(iter([samples]), n, path, scale, metadata, columns=columns)
     if json:
-        as_json({"path": str(path), "n": n, "alphas": along, **record})
+        as_json({"path": str(path), "n": n, "alphas": values, **record})
     else:
         print(printable(str(path)))

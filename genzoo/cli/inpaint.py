@@ -1,11 +1,11 @@
-"""inpaint: what a model puts where a photo is unknown."""
+"""genzoo inpaint: fill in the unknown part of photos."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, Ticker, app, as_json
+from genzoo.cli.app import Device, Force, Json, ModelName, Scale, Ticker, app, as_json
 from genzoo.text import printable
 
 if TYPE_CHECKING:
@@ -14,31 +14,33 @@ if TYPE_CHECKING:
 
 @app.command()
 def inpaint(
-    name: Annotated[str, typer.Argument(help="A model of genzoo list, or a folder like ./mine.")],
+    name: ModelName,
     photos: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     mask: Annotated[
         str,
-        typer.Option(help="centre, box:x,y,w,h, random:SHARE, or a file, white where unknown."),
+        typer.Option(help="centre, box:x,y,w,h, random:SHARE, or a file (white = unknown)."),
     ] = "centre",
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="A .png, or a folder. [PHOTO-filled.png]"),
     ] = None,
     strip: Annotated[
-        Path | None, typer.Option(help="A .png: a row for each photo, on its way to the result.")
+        Path | None, typer.Option(help="A .png of the stages, a row for each photo.")
     ] = None,
-    gif: Annotated[Path | None, typer.Option(help="A .gif of that way.")] = None,
+    gif: Annotated[Path | None, typer.Option(help="A .gif of the stages.")] = None,
     labels: Annotated[
-        str | None, typer.Option(help="One, or one each with commas between. [found]")
+        str | None, typer.Option(help="One class, or one for each photo, with commas. [searched]")
     ] = None,
-    restarts: Annotated[int, typer.Option(min=1, help="Codes that each search begins with.")] = 4,
-    steps: Annotated[int, typer.Option(min=0, help="Of each search.")] = 100,
+    restarts: Annotated[int, typer.Option(min=1, help="Random restarts per image.")] = 4,
+    steps: Annotated[int, typer.Option(min=0, help="Optimisation steps.")] = 100,
     weight: Annotated[
-        float, typer.Option(min=0, help="Of the discriminator's term, where there is one.")
+        float, typer.Option(min=0, help="Weight of the discriminator loss (0 = off).")
     ] = 0.003,
-    seed: Annotated[int, typer.Option(min=0, help="Of codes, and of what is drawn.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Photos times restarts at a time.")] = 256,
-    scale: Annotated[int | None, typer.Option(min=1, max=64, help="Pixels a pixel.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Photos times restarts that are computed together.")
+    ] = 256,
+    scale: Scale = None,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
@@ -56,7 +58,7 @@ def inpaint(
     writing.check_target(path, len(pixels), model, scale, force)
     strips.check_targets(strip, gif, len(pixels), model, force)
     ticker = Ticker()
-    found = inpainting.inpaint(
+    completion = inpainting.inpaint(
         name,
         pixels,
         mask,
@@ -70,18 +72,19 @@ def inpaint(
         progress=ticker.count,
     )
     ticker.done()
-    record = writing.write(iter([found.samples]), len(pixels), path, scale)
-    strips.show(found, torch.from_numpy(pixels) / 255, strip, gif, scale)
-    told = {"by": _by(found), "unknown": round(1 - found.known.float().mean().item(), 4)}
+    record = writing.write(iter([completion.samples]), len(pixels), path, scale)
+    strips.write_stages(completion, torch.from_numpy(pixels) / 255, strip, gif, scale)
+    unknown = round(1 - completion.known.float().mean().item(), 4)
     if json:
-        losses = found.projection and found.projection.losses.amin(1).tolist()
-        as_json({"path": str(path), **told, "losses": losses, **record})
+        losses = completion.projection and completion.projection.losses.amin(1).tolist()
+        result = {"by": _method(completion), "unknown": unknown, "losses": losses}
+        as_json({"path": str(path), **result, **record})
     else:
-        print(printable(f"{path}: {told['unknown']:.0%} filled in by {told['by']}"))
+        print(printable(f"{path}: {unknown:.0%} filled in by {_method(completion)}"))
 
 
-def _by(found: "Completion") -> str:
-    if found.projection is None:
-        return "drawing it given the rest, exactly"
-    game = found.projection.game
-    return f"projection, {f'its discriminator ({game}) asked' if game else 'no discriminator'}"
+def _method(completion: "Completion") -> str:
+    if completion.projection is None:
+        return "exact sampling given the rest"
+    loss = completion.projection.discriminator_loss
+    return f"projection, {f'with its discriminator ({loss})' if loss else 'without discriminator'}"

@@ -1,24 +1,31 @@
-"""interpolate: a walk from sample to sample."""
+"""genzoo interpolate: a walk from sample to sample."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, Ticker, app, as_json
+from genzoo.cli.app import (
+    Device,
+    Force,
+    Json,
+    Label,
+    Metadata,
+    ModelName,
+    Scale,
+    Ticker,
+    app,
+    as_json,
+    default_path,
+)
 from genzoo.text import printable
-
-Scale = Annotated[int | None, typer.Option(min=1, max=64, help="Pixels a pixel.")]
-Metadata = Annotated[
-    bool, typer.Option("--metadata/--no-metadata", help="Write model and seeds into the pictures.")
-]
 
 
 @app.command()
 def interpolate(
-    name: Annotated[str, typer.Argument(help="A model of genzoo list, or a folder like ./mine.")],
+    name: ModelName,
     seeds: Annotated[
-        str, typer.Option(help="Where it leads: seeds 3,17,42, or 0:3,17 of a numbered sheet.")
+        str, typer.Option(help="Samples to pass: seeds 3,17,42, or 0:3,17 of a numbered sheet.")
     ],
     output: Annotated[
         Path | None,
@@ -27,13 +34,13 @@ def interpolate(
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="From each to the next. [30; of a strip 8]")
+        int | None, typer.Option(help="Steps from each to the next. [30; for a .png 8]")
     ] = None,
-    loop: Annotated[bool, typer.Option("--loop", help="Go on to where it began.")] = False,
+    loop: Annotated[bool, typer.Option("--loop", help="Return to the first sample.")] = False,
     how: Annotated[
-        str, typer.Option(help="slerp, which keeps to the codes' shell, or lerp, straight.")
+        str, typer.Option(help="slerp keeps the length of codes, lerp is a straight line.")
     ] = "slerp",
-    label: Annotated[str | None, typer.Option(help="The class, all the way.")] = None,
+    label: Label = None,
     scale: Scale = None,
     metadata: Metadata = True,
     device: Device = "auto",
@@ -45,14 +52,13 @@ def interpolate(
     from genzoo.editing import walks
     from genzoo.models import writing
 
-    model = walks.latent(load(name, device=device))
-    ending = "gif" if model.is_images else "npy"
-    path = output or Path(f"{printable(Path(name).name.partition('@')[0])}-walk.{ending}")
+    model = walks.as_latent(load(name, device=device))
+    path = output or default_path(name, "-walk.gif" if model.is_images else "-walk.npy")
     steps = steps if steps is not None else 8 if path.suffix == ".png" else 30
-    n = walks.length(walks.picks(seeds), steps, loop)
+    n = walks.walk_length(walks.parse_addresses(seeds), steps, loop)
     writing.check_target(path, n, model, scale, force, kinds=writing.FILMS, columns=n)
     ticker = Ticker()
-    found = walks.interpolate(
+    walk = walks.interpolate(
         model,
         seeds,
         steps=steps,
@@ -61,9 +67,9 @@ def interpolate(
         label=label,
         progress=ticker.count,
     )
-    record = writing.write(iter([found]), len(found), path, scale, metadata, columns=len(found))
+    record = writing.write(iter([walk]), n, path, scale, metadata, columns=n)
     ticker.done()
     if json:
-        as_json({"path": str(path), "n": len(found), **record})
+        as_json({"path": str(path), "n": n, **record})
     else:
         print(printable(str(path)))

@@ -1,4 +1,4 @@
-"""A page to play with models, in the browser."""
+"""The demo: a page to play with models, in the browser."""
 
 from genzoo import lazy
 

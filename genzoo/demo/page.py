@@ -1,7 +1,7 @@
-"""demo: a page to play with models, in the browser, served to this machine alone unless told.
+"""The demo page: laid out, and served, to this machine only unless ``host`` says otherwise.
 
-Everything on it is a public function of genzoo; the page only holds the knobs. The queue, the
-number of pictures and the size of what is uploaded are bounded.
+The page only calls public functions of genzoo. The queue, the number of pictures and the size of
+uploads are bounded.
 """
 
 import os
@@ -18,8 +18,18 @@ if TYPE_CHECKING:
     import gradio as gr
 
 
-WAITING, LARGEST = 16, "10mb"  # calls in the queue, an upload
+LONGEST_QUEUE, LARGEST_UPLOAD = 16, "10mb"
 LOOPBACK = "127.0.0.1"
+LAUNCH: dict[str, Any] = {
+    "share": False,
+    "quiet": True,
+    "prevent_thread_lock": True,
+    "max_file_size": LARGEST_UPLOAD,
+    "css": ".prose td:first-child { white-space: nowrap }",
+    "footer_links": [],
+    "ssr_mode": False,
+    "enable_monitoring": False,
+}
 
 
 def demo(
@@ -32,66 +42,60 @@ def demo(
     device: str = "auto",
     browse: bool = False,
 ) -> "gr.Blocks":
-    """Serve the page and return it at once; ``.local_url`` says where, ``.close()`` ends it.
+    """Serve the page and return it at once: ``.local_url`` is its address, ``.close()`` ends it.
 
-    ``names``: models, left out all of the list that draw pictures. ``data``: a data set for the
-    quiz "which is real?". ``host``: whom it is served to; other than 127.0.0.1 only on purpose.
-    ``port``: left out, the first free one from 7860. ``browse``: open a browser. Raises BadInput,
+    ``names``: models, by default all bundled ones. ``data``: a data set for the quiz "which is
+    real?". ``host``: the network interface to listen on; any but 127.0.0.1 lets other machines in.
+    ``port``: by default the first free one from 7860. ``browse``: open a browser. Raises BadInput,
     UnknownName, InvalidModel; OperationFailed without gradio, or where the port is taken.
     """
     gr = _gradio()
-    zoo = LoadedModels(names or _pictured(), data, root, device)
+    models = LoadedModels(names or [card.name for card in cards.table()], data, root, device)
     for name in names:
-        zoo.model(name)  # what is wrong with it is said before anything is served
+        models.model(name)  # fails before anything is served
     if data is not None:
-        for name in zoo.names:  # pictures of every model's shape
-            zoo.real(tuple(zoo.model(name).shape))
-    _check_place(host, port)
-    page = _page(gr, zoo)
+        for name in models.names:
+            models.real_images(tuple(models.model(name).shape))
+    _check_address(host, port)
+    page = _build_page(gr, models)
+    page.queue(max_size=LONGEST_QUEUE, default_concurrency_limit=1)
     try:
-        page.queue(max_size=WAITING, default_concurrency_limit=1)
         page.launch(
             server_name=host,
             server_port=port,
             inbrowser=browse,
-            share=False,
-            quiet=True,
-            prevent_thread_lock=True,
-            max_file_size=LARGEST,
             theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-            css=".prose td:first-child { white-space: nowrap }",
-            footer_links=[],
-            ssr_mode=False,
-            enable_monitoring=False,
             app_kwargs={"middleware": _guards(host)},
+            **LAUNCH,
         )
     except OSError as error:
         raise OperationFailed(
-            f"no port from 7860 on is free at {host}: --port names another"
+            f"no free port from 7860 on at {host}: choose one with --port"
         ) from error
     return page
 
 
-def _check_place(host: str, port: int | None) -> None:
-    """Whether the page can be served there. Raises BadInput, OperationFailed."""
+def _check_address(host: str, port: int | None) -> None:
+    """Check that the page can be served there. Raises BadInput, OperationFailed."""
     try:
         kind, *_, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
     except OSError as error:
-        raise BadInput(f"no machine is called {host!r} ({error}): --host 127.0.0.1") from None
-    with socket.socket(kind) as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        raise BadInput(f"unknown --host {host!r} ({error}): try 127.0.0.1") from None
+    with socket.socket(kind) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            one.bind(address)
+            listener.bind(address)
         except OSError as error:
-            why = error.strerror or error
+            reason = error.strerror or error
             raise OperationFailed(
-                f"{host}:{port or 'any port'} cannot be served at: {why}"
+                f"cannot listen on {host}:{port or 'any port'}: {reason}"
             ) from None
 
 
 def _guards(host: str) -> list[Any]:
-    """On this machine alone the page answers to this machine's names: a page from elsewhere, whose
-    name was pointed here, would else read what it shows."""
+    """Served to this machine only, the page answers only to this machine's names: otherwise another
+    site could point its own name here and read the page (DNS rebinding).
+    """
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -101,36 +105,32 @@ def _guards(host: str) -> list[Any]:
 
 
 def _gradio() -> Any:
-    # Nobody is told that it runs.
+    # No usage statistics are sent.
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
     try:
         import gradio
     except ImportError:
-        raise OperationFailed('the page needs gradio: pip install "genzoo[demo]"') from None
+        raise OperationFailed('the demo needs gradio: pip install "genzoo[demo]"') from None
     return gradio
 
 
-def _pictured() -> list[str]:
-    return [card.name for card in cards.table()]
-
-
-def _page(gr: Any, zoo: LoadedModels) -> "gr.Blocks":
+def _build_page(gr: Any, models: LoadedModels) -> "gr.Blocks":
     from genzoo.demo import tabs
 
-    named = {
-        "Draw": tabs.draw,
-        "Between two": tabs.between,
-        "Directions": tabs.directed,
-        "Complete": tabs.complete,
+    layouts = {
+        "Draw": tabs.sample,
+        "Between two": tabs.interpolate,
+        "Directions": tabs.steer,
+        "Complete": tabs.inpaint,
         "Translate": tabs.translate,
-        "Side by side": tabs.beside,
+        "Side by side": tabs.compare,
         "Which is real?": tabs.quiz,
-        "Cards": tabs.card,
+        "Cards": tabs.cards,
     }
     with gr.Blocks(title="genzoo", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        gr.Markdown("# genzoo\nEvery picture here is synthetic, but for some of the quiz.")
-        for name, fill in named.items():
+        gr.Markdown("# genzoo\nEvery picture here is synthetic, except some in the quiz.")
+        for name, lay_out in layouts.items():
             with gr.Tab(name):
-                if (reason := fill(gr, zoo)) is not None:
+                if (reason := lay_out(gr, models)) is not None:
                     gr.Markdown(reason)
     return page

@@ -1,6 +1,6 @@
-"""The tabs of the page: each lays out its knobs and pictures, and says what they call.
+"""The tabs of the demo page: each lays out its controls and pictures, and what they call.
 
-Each returns None, or why there is nothing to show.
+Each returns None, or the reason why it shows nothing.
 """
 
 import functools
@@ -25,15 +25,15 @@ from genzoo.models.samples import Images
 from genzoo.text import printable
 from genzoo.zoo import names as model_names
 
-MOST = 64  # pictures that a call draws
-PICKED = 36  # samples to choose from
-# While one picture is made, of all the places that a slider has passed only the last counts.
-DRAGGED = {"show_progress": "hidden", "trigger_mode": "always_last"}
-CELL, SIDE = 112, 280  # pixels: of a picture among others, of one alone
+MOST = 64  # pictures of one call
+CHOICE = 36  # samples to choose from
+# While one picture is computed, only the last of a slider's positions counts.
+SLIDER = {"show_progress": "hidden", "trigger_mode": "always_last"}
+CELL, SIDE = 112, 280  # pixels: a picture among others, a single one
 
 
-def _told(gr: Any, call: Callable[..., Any]) -> Callable[..., Any]:
-    """``call``, whose errors are a line on the page."""
+def _safe(gr: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+    """``call``, whose errors become a line on the page."""
 
     @functools.wraps(call)
     def safe(*values: Any) -> Any:
@@ -49,16 +49,16 @@ def _seed(gr: Any, label: str = "Seed", value: int = 0) -> Any:
     return gr.Number(value, label=label, precision=0, minimum=0, maximum=2**53)
 
 
-def _whole(value: float | None, what: str) -> int:
+def _integer(value: float | None, what: str) -> int:
     """A number field's value, which is None where it was cleared. Raises BadInput."""
     if value is None or value != int(value) or value < 0:
-        raise BadInput(f"{what} is a whole number from 0, got {value}")
+        raise BadInput(f"{what} must be a whole number of at least 0, got {value}")
     return int(value)
 
 
-def _class(gr: Any, zoo: LoadedModels, name: str) -> Any:
-    """The classes to choose from, where the model has some."""
-    model = zoo.model(name)
+def _class_menu(gr: Any, models: LoadedModels, name: str) -> Any:
+    """A menu of the model's classes, hidden where it has none."""
+    model = models.model(name)
     classes = list(model.class_names) or [str(i) for i in range(model.num_classes)]
     return gr.Dropdown(
         ["all in turn", *classes], value="all in turn", visible=bool(classes), label="Class"
@@ -70,60 +70,56 @@ def _label(chosen: str | None) -> str | None:
 
 
 def _scale(model: Sampler, side: int) -> int:
-    """How large a pixel is shown, for pictures of about so many."""
+    """How many times each pixel is enlarged, for a picture of about ``side`` pixels."""
     return max(1, side // max(model.shape[1:]))
 
 
-def _shown(gr: Any, label: str, value: str | None = None) -> Any:
-    """A picture that the page shows, as the file that it is."""
-    told = {"format": "png", "type": "filepath", "buttons": ["download", "fullscreen"]}
-    place = "-".join(re.findall(r"\w+", label.lower()))
-    return gr.Image(value, label=label, interactive=False, elem_id=place, **told)
+def _picture(gr: Any, label: str, value: str | None = None) -> Any:
+    """A place for a picture, which the browser gets as the file on disk."""
+    options = {"format": "png", "type": "filepath", "buttons": ["download", "fullscreen"]}
+    element = "-".join(re.findall(r"\w+", label.lower()))
+    return gr.Image(value, label=label, interactive=False, elem_id=element, **options)
 
 
-def draw(gr: Any, zoo: LoadedModels) -> str | None:
+def sample(gr: Any, models: LoadedModels) -> str | None:
     def call(name: str, chosen: str | None, seed: int, n: int) -> tuple[str, str]:
-        label, model = _label(chosen), zoo.model(name)
-        picture = model.sample(
-            min(MOST, _whole(n, "the number of pictures")),
-            seed=_whole(seed, "a seed"),
-            labels=label,
-        )
-        asked = f" --label '{label}'" if label else ""
-        line = f"genzoo sample {name} -n {n:.0f} --seed {seed:.0f}{asked}"
-        return zoo.saved(picture, _scale(model, CELL)), line
+        label, model = _label(chosen), models.model(name)
+        count = min(MOST, _integer(n, "the number of pictures"))
+        samples = model.sample(count, seed=_integer(seed, "a seed"), labels=label)
+        option = f" --label '{label}'" if label else ""
+        line = f"genzoo sample {name} -n {n:.0f} --seed {seed:.0f}{option}"
+        return models.save(samples, _scale(model, CELL)), line
 
-    first = zoo.names[0]
+    first = models.names[0]
     picture, command = call(first, None, 0, 16)
     with gr.Row():
         with gr.Column(scale=1):
-            name = gr.Dropdown(zoo.names, value=first, label="Model")
-            chosen = _class(gr, zoo, first)
+            name = gr.Dropdown(models.names, value=first, label="Model")
+            chosen = _class_menu(gr, models, first)
             seed, n = _seed(gr), gr.Slider(1, MOST, 16, step=1, label="Pictures")
             other, again = gr.Button("Another seed"), gr.Button("Draw", variant="primary")
         with gr.Column(scale=2):
-            shown = _shown(gr, "Drawn", picture)
+            shown = _picture(gr, "Drawn", picture)
             line = gr.Code(command, label="The same from a terminal", language="shell", lines=1)
-    asked, answer = [name, chosen, seed, n], [shown, line]
-    name.change(lambda name: _class(gr, zoo, name), name, chosen)
-    again.click(_told(gr, call), asked, answer)
-    other.click(lambda: fresh_seed(), None, seed).then(_told(gr, call), asked, answer)
+    inputs, outputs = [name, chosen, seed, n], [shown, line]
+    name.change(lambda name: _class_menu(gr, models, name), name, chosen)
+    again.click(_safe(gr, call), inputs, outputs)
+    other.click(lambda: fresh_seed(), None, seed).then(_safe(gr, call), inputs, outputs)
     return None
 
 
-def between(gr: Any, zoo: LoadedModels) -> str | None:
-    if not (names := zoo.able(Latent)):
-        return "None of these models has a code to walk through."
+def interpolate(gr: Any, models: LoadedModels) -> str | None:
+    if not (names := models.with_ability(Latent)):
+        return "None of these models has a latent code."
 
     def call(name: str, first: int, second: int, share: float) -> str:
-        model = walks.latent(zoo.model(name))
-        ends, whose, label = walks.places(
-            model, [_whole(first, "a seed"), _whole(second, "a seed")], None
-        )
-        code = walks.between(ends[0], ends[1], torch.tensor([share]))
-        # What a model draws beside its code is that of the sample last passed.
-        one = model.decode_codes(code, labels=label, seeds=[whose[int(share == 1)]])
-        return zoo.saved(one, _scale(model, SIDE))
+        model = walks.as_latent(models.model(name))
+        seeds = [_integer(first, "a seed"), _integer(second, "a seed")]
+        ends, addresses, label = walks.resolve(model, seeds, None)
+        code = walks.interpolate_codes(ends[0], ends[1], torch.tensor([share]))
+        # Random numbers beside the code are those of the sample last passed, as in a walk.
+        picture = model.decode_codes(code, labels=label, seeds=[addresses[int(share == 1)]])
+        return models.save(picture, _scale(model, SIDE))
 
     with gr.Row():
         with gr.Column(scale=1):
@@ -131,75 +127,78 @@ def between(gr: Any, zoo: LoadedModels) -> str | None:
             first, second = _seed(gr, "From seed", 3), _seed(gr, "To seed", 17)
             share = gr.Slider(0, 1, 0, step=0.02, label="How far")
         with gr.Column(scale=2):
-            shown = _shown(gr, "Between", call(names[0], 3, 17, 0))
-    knobs = [name, first, second, share]
-    for knob in (name, first, second):
-        knob.change(_told(gr, call), knobs, shown)
-    share.input(_told(gr, call), knobs, shown, **DRAGGED)
+            shown = _picture(gr, "Between", call(names[0], 3, 17, 0))
+    inputs = [name, first, second, share]
+    for control in (name, first, second):
+        control.change(_safe(gr, call), inputs, shown)
+    share.input(_safe(gr, call), inputs, shown, **SLIDER)
     return None
 
 
-def directed(gr: Any, zoo: LoadedModels) -> str | None:
-    if not (names := zoo.able(Latent)):
-        return "None of these models has a code to move."
+def steer(gr: Any, models: LoadedModels) -> str | None:
+    if not (names := models.with_ability(Latent)):
+        return "None of these models has a latent code."
 
     def show(name: str) -> str:
-        model = zoo.model(name)
-        samples = model.sample(PICKED, seed=0, labels=_one_class(model))
+        model = models.model(name)
+        samples = model.sample(CHOICE, seed=0, labels=_one_class(model))
         assert isinstance(samples, Images)
-        return zoo.saved(samples.png(_scale(model, CELL), numbers=True))
+        return models.save(samples.png(_scale(model, CELL), numbers=True))
 
     def move(name: str, toward: str, away: str, which: int, alpha: float) -> str:
-        model, label = zoo.model(name), _one_class(zoo.model(name))
-        found = directions.of_picks(model, _numbers(toward), _numbers(away), label=label)
-        walk = directions.along(
-            model, found, [(0, _whole(which, "a sample"))], alphas=[alpha], label=label
+        model, label = models.model(name), _one_class(models.model(name))
+        direction = directions.direction_from_seeds(
+            model, _parse_numbers(toward), _parse_numbers(away), label=label
         )
-        return zoo.saved(walk, _scale(model, SIDE))
+        address = (0, _integer(which, "a sample"))
+        moved = directions.steer(model, direction, [address], alphas=[alpha], label=label)
+        return models.save(moved, _scale(model, SIDE))
 
     with gr.Row():
         with gr.Column(scale=1):
             name = gr.Dropdown(names, value=names[0], label="Model")
-            gr.Markdown("Pick samples by number: some that have what you want, some that have not.")
+            gr.Markdown(
+                "Choose samples by number: some with the attribute that you want, some without it."
+            )
             toward = gr.Textbox("0, 1, 2", label="With", max_length=200)
             away = gr.Textbox("3, 4, 5", label="Without", max_length=200)
             which = gr.Number(0, label="Move sample", precision=0, minimum=0, maximum=2**53)
             alpha = gr.Slider(-2, 2, 0, step=0.1, label="How far along")
-            moved = _shown(gr, "Moved")
+            moved = _picture(gr, "Moved")
         with gr.Column(scale=2):
-            sheet = _shown(gr, "Samples of seed 0", show(names[0]))
-    knobs = [name, toward, away, which, alpha]
-    name.change(_told(gr, show), name, sheet)
-    alpha.input(_told(gr, move), knobs, moved, **DRAGGED)
-    for knob in (toward, away, which):
-        knob.submit(_told(gr, move), knobs, moved)
+            sheet = _picture(gr, "Samples of seed 0", show(names[0]))
+    inputs = [name, toward, away, which, alpha]
+    name.change(_safe(gr, show), name, sheet)
+    alpha.input(_safe(gr, move), inputs, moved, **SLIDER)
+    for control in (toward, away, which):
+        control.submit(_safe(gr, move), inputs, moved)
     return None
 
 
 def _one_class(model: Sampler) -> int | None:
-    """A direction is one within a class."""
+    """A direction belongs to one class."""
     return 0 if model.num_classes else None
 
 
-def _numbers(text: str) -> list[tuple[int, int]]:
+def _parse_numbers(text: str) -> list[tuple[int, int]]:
     """The samples of seed 0 with these numbers. Raises BadInput."""
     try:
-        found = [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.split(",")]
     except ValueError:
         raise BadInput(
-            f"samples are numbers with commas between, like 3,17, got {text[:40]!r}"
+            f"expected sample numbers, separated by commas, like 3,17, got {text[:40]!r}"
         ) from None
-    return [(0, index) for index in found]
+    return [(0, index) for index in numbers]
 
 
-def complete(gr: Any, zoo: LoadedModels) -> str | None:
-    if not (names := zoo.able(Latent, Completer)):
-        return "None of these models fills in what is missing."
+def inpaint(gr: Any, models: LoadedModels) -> str | None:
+    if not (names := models.with_ability(Latent, Completer)):
+        return "None of these models can inpaint."
     with gr.Row():
         name = gr.Dropdown(names, value=names[0], label="Model")
         seed = _seed(gr, "Start from the sample of seed", 3)
         start = gr.Button("Take that sample")
-    gr.Markdown("Or drop a picture of your own. Paint over what is to be filled in.")
+    gr.Markdown("Or drop a picture of your own. Paint over the part to fill in.")
     with gr.Row():
         brush = gr.Brush(default_size=24, colors=["#ff3b30"], color_mode="fixed")
         drawn = gr.ImageEditor(
@@ -213,33 +212,32 @@ def complete(gr: Any, zoo: LoadedModels) -> str | None:
             canvas_size=(SIDE, SIDE),
             layers=False,
         )
-        shown = _shown(gr, "Completed")
+        shown = _picture(gr, "Completed")
     go = gr.Button("Complete", variant="primary")
 
     def take(name: str, seed: int) -> Image.Image:
-        model = zoo.model(name)
-        cell = model.sample(1, seed=_whole(seed, "a seed")).pil()[0]  # type: ignore[attr-defined]
+        model = models.model(name)
+        cell = model.sample(1, seed=_integer(seed, "a seed")).pil()[0]  # type: ignore[attr-defined]
         return cell.convert("RGB").resize((SIDE, SIDE), Image.Resampling.NEAREST)
 
     def call(name: str, painted: dict[str, Any] | None) -> str:
-        model = zoo.model(name)
-        x, known = _painted(painted, model.shape)
-        made = inpainting.inpaint(name, x, known, device=zoo.device, steps=60).samples
-        assert isinstance(made, Images)
-        return zoo.saved(made, _scale(model, SIDE))
+        model = models.model(name)
+        x, known = unpack_painting(painted, model.shape)
+        completion = inpainting.inpaint(name, x, known, device=models.device, steps=60)
+        return models.save(completion.samples, _scale(model, SIDE))
 
-    start.click(_told(gr, take), [name, seed], drawn)
-    go.click(_told(gr, call), [name, drawn], shown)
+    start.click(_safe(gr, take), [name, seed], drawn)
+    go.click(_safe(gr, call), [name, drawn], shown)
     return None
 
 
-def _painted(
+def unpack_painting(
     painted: dict[str, Any] | None, shape: Sequence[int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The picture ``(1, C, H, W)`` in [0, 1] below what was painted, and where nothing was."""
+    """The picture ``(1, C, H, W)`` in [0, 1] below the paint, and the mask: False where painted."""
     if not painted or painted.get("background") is None:
-        raise BadInput("there is no picture yet: take a sample, or drop one of your own")
-    x = _brought(painted["background"], shape)
+        raise BadInput("no picture yet: take a sample, or drop one of your own")
+    x = _fit_picture(painted["background"], shape)
     paint = np.zeros(x.shape[2:], bool)
     for layer in painted["layers"]:
         alpha = ImageOps.fit(
@@ -247,11 +245,11 @@ def _painted(
         )
         paint |= np.array(alpha) > 127
     if not paint.any():
-        raise BadInput("nothing is painted over: paint what is to be filled in")
+        raise BadInput("nothing is painted over: paint the part to fill in")
     return x, torch.from_numpy(~paint)
 
 
-def _brought(picture: Image.Image, shape: Sequence[int]) -> torch.Tensor:
+def _fit_picture(picture: Image.Image, shape: Sequence[int]) -> torch.Tensor:
     """A picture's centre square at a model's size and channels: ``(1, C, H, W)`` in [0, 1]."""
     channels, height, width = shape
     flat = Image.new("RGB", picture.size, "white")
@@ -263,118 +261,123 @@ def _brought(picture: Image.Image, shape: Sequence[int]) -> torch.Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1)[None]
 
 
-def translate(gr: Any, zoo: LoadedModels) -> str | None:
-    if not (names := zoo.able(Translator)):
-        return "None of these models translates."
+def translate(gr: Any, models: LoadedModels) -> str | None:
+    if not (names := models.with_ability(Translator)):
+        return "None of these models can translate."
     with gr.Row():
         name = gr.Dropdown(names, value=names[0], label="Model")
-        to = gr.Radio(list(_domains(zoo, names[0])), value=_domains(zoo, names[0])[1], label="Into")
+        domains = _domains(models, names[0])
+        to = gr.Radio([*domains], value=domains[1], label="Into")
     with gr.Row():
         given = gr.Image(label="A photo", type="pil", image_mode="RGB", sources=["upload"])
-        shown = _shown(gr, "Translated")
+        shown = _picture(gr, "Translated")
 
     def call(name: str, to: str, given: Image.Image | None) -> str:
-        model = zoo.model(name)
+        model = models.model(name)
         assert isinstance(model, Translator)
         if given is None:
-            raise BadInput("there is no photo yet: drop one")
-        return zoo.saved(model.translate(_brought(given, model.shape), to), _scale(model, SIDE))
+            raise BadInput("no photo yet: drop one")
+        return models.save(
+            model.translate(_fit_picture(given, model.shape), to), _scale(model, SIDE)
+        )
 
-    name.change(
-        lambda name: gr.Radio(list(_domains(zoo, name)), value=_domains(zoo, name)[1]), name, to
-    )
-    gr.Button("Translate", variant="primary").click(_told(gr, call), [name, to, given], shown)
+    def choose(name: str) -> Any:
+        domains = _domains(models, name)
+        return gr.Radio([*domains], value=domains[1])
+
+    name.change(choose, name, to)
+    gr.Button("Translate", variant="primary").click(_safe(gr, call), [name, to, given], shown)
     return None
 
 
-def _domains(zoo: LoadedModels, name: str) -> tuple[str, str]:
-    model = zoo.model(name)
+def _domains(models: LoadedModels, name: str) -> tuple[str, str]:
+    model = models.model(name)
     assert isinstance(model, Translator)
     return model.domains
 
 
-def beside(gr: Any, zoo: LoadedModels) -> str | None:
-    if len(zoo.names) < 2:
-        return "It takes two models."
+def compare(gr: Any, models: LoadedModels) -> str | None:
+    if len(models.names) < 2:
+        return "This tab needs two models."
     seed = _seed(gr)
     with gr.Row():
-        pairs = [(gr.Dropdown(zoo.names, value=zoo.names[i], label="Model"), i) for i in (0, 1)]
+        menus = [gr.Dropdown(models.names, value=models.names[i], label="Model") for i in (0, 1)]
     with gr.Row():
-        shown = [_shown(gr, label) for label in ("The first", "The second")]
+        shown = [_picture(gr, label) for label in ("The first", "The second")]
 
-    def call(one: str, two: str, seed: int) -> list[str]:
+    def call(first: str, second: str, seed: int) -> list[str]:
         return [
-            zoo.saved(zoo.model(name).sample(16, seed=_whole(seed, "a seed")))
-            for name in (one, two)
+            models.save(models.model(name).sample(16, seed=_integer(seed, "a seed")))
+            for name in (first, second)
         ]
 
-    knobs = [*(knob for knob, _ in pairs), seed]
-    gr.Button("Draw both", variant="primary").click(_told(gr, call), knobs, shown)
-    gr.Markdown("Which is better, and how sure that is: `genzoo compare ONE OTHER`.")
+    inputs = [*menus, seed]
+    gr.Button("Draw both", variant="primary").click(_safe(gr, call), inputs, shown)
+    gr.Markdown("Which is better, and how certain is that? `genzoo compare ONE OTHER`.")
     return None
 
 
-def quiz(gr: Any, zoo: LoadedModels) -> str | None:
-    if zoo.quiz is None:
-        return "Start it with `--data mnist`, or a folder of pictures, to be asked which are real."
-    name = gr.Dropdown(zoo.names, value=zoo.names[0], label="Against")
-    shown = _shown(gr, "Real, or made?")
+def quiz(gr: Any, models: LoadedModels) -> str | None:
+    if models.quiz is None:
+        return "For the quiz, start the demo with `--data mnist`, or a folder of pictures."
+    name = gr.Dropdown(models.names, value=models.names[0], label="Against")
+    shown = _picture(gr, "Real, or generated?")
     truth, score = gr.State(None), gr.State((0, 0))
-    said = gr.Markdown("Press a button to begin.")
+    verdict = gr.Markdown("Press a button to begin.")
     with gr.Row():
-        buttons = [gr.Button("Real"), gr.Button("Made")]
+        buttons = [gr.Button("Real"), gr.Button("Generated")]
 
     def answer(
         guess: bool, name: str, truth: bool | None, score: tuple[int, int]
     ) -> tuple[Any, ...]:
-        right, asked = score
-        told = "Here is the first one."
+        right, answers = score
+        line = "Here is the first one."
         if truth is not None:
-            right, asked = right + (guess == truth), asked + 1
-            was = "real" if truth else f"made by {printable(name)}"
-            verdict = "Right" if guess == truth else "Wrong"
-            told = f"{verdict}: that one was {was}. {right} of {asked}."
-        return (*_asked(zoo, name), (right, asked), told)
+            right, answers = right + (guess == truth), answers + 1
+            origin = "real" if truth else f"generated by {printable(name)}"
+            word = "Right" if guess == truth else "Wrong"
+            line = f"{word}: that one was {origin}. {right} of {answers}."
+        return (*_question(models, name), (right, answers), line)
 
     for button, guess in zip(buttons, (True, False), strict=True):
-        call = _told(gr, functools.partial(answer, guess))
-        button.click(call, [name, truth, score], [shown, truth, score, said])
+        call = _safe(gr, functools.partial(answer, guess))
+        button.click(call, [name, truth, score], [shown, truth, score, verdict])
     return None
 
 
-def _asked(zoo: LoadedModels, name: str) -> tuple[str, bool]:
+def _question(models: LoadedModels, name: str) -> tuple[str, bool]:
     """A picture, and whether it is real."""
-    model, real = zoo.model(name), random.random() < 0.5
+    model, real = models.model(name), random.random() < 0.5
     scale = _scale(model, SIDE)
     if not real:
-        one = model.sample(1, seed=fresh_seed(), labels=_any_label(model))
-        return zoo.saved(one, scale), real
-    rows = zoo.real(tuple(model.shape))
-    x = rows.batch([random.randrange(len(rows))])[0]
+        samples = model.sample(1, seed=fresh_seed(), labels=_any_label(model))
+        return models.save(samples, scale), real
+    images = models.real_images(tuple(model.shape))
+    x = images.batch([random.randrange(len(images))])[0]
     pixels = x.permute(1, 2, 0).mul(255).byte().numpy().repeat(scale, 0).repeat(scale, 1)
-    return zoo.saved(_bytes(Image.fromarray(pixels.squeeze()))), real
+    return models.save(_png_bytes(Image.fromarray(pixels.squeeze()))), real
 
 
 def _any_label(model: Sampler) -> int | None:
     return random.randrange(model.num_classes) if model.num_classes else None
 
 
-def _bytes(picture: Image.Image) -> bytes:
+def _png_bytes(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def card(gr: Any, zoo: LoadedModels) -> str | None:
-    name = gr.Dropdown(zoo.names, value=zoo.names[0], label="Model")
+def cards(gr: Any, models: LoadedModels) -> str | None:
+    name = gr.Dropdown(models.names, value=models.names[0], label="Model")
 
     def call(name: str) -> str:
         text = (model_names.find(name) / "README.md").read_text(encoding="utf-8", errors="replace")
         body = text.split("\n---\n", 1)[-1] if text.startswith("---\n") else text
-        # A card is somebody's text: no pictures from elsewhere, no markup.
+        # Anybody may have written a card: no pictures from elsewhere, no markup.
         lines = [line for line in body.splitlines() if not line.startswith("![")]
         return "\n".join(html.escape(printable(line), quote=False) for line in lines)
 
-    shown = gr.Markdown(call(zoo.names[0]))
-    name.change(_told(gr, call), name, shown)
+    shown = gr.Markdown(call(models.names[0]))
+    name.change(_safe(gr, call), name, shown)
     return None

@@ -1,13 +1,21 @@
-"""What one does with a trained model: walks, directions, projection, inpainting."""
+"""What one does with a trained model: walks, sums, directions, projection, inpainting."""
 
 from genzoo import lazy
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "walks": ("interpolate", "traverse"),
-        "directions": ("Direction",),
-        "projection": ("Projection", "project"),
+        "walks": ("interpolate", "samples_at", "traverse"),
+        "arithmetic": ("Combination", "combine"),
+        "directions": (
+            "Direction",
+            "direction_from_data",
+            "direction_from_samples",
+            "direction_from_seeds",
+            "read_direction",
+            "steer",
+        ),
+        "projection": ("Adversary", "Projection", "project"),
         "inpainting": ("Completion", "inpaint"),
     },
 )

@@ -1,6 +1,6 @@
-"""Inpainting: what a model puts where an image is unknown.
+"""Inpainting: fill in the unknown part of images.
 
-A `Completer` draws what is missing given the rest, exactly; a `Latent` is searched for the code
+A `Completer` draws what is missing given the rest, exactly; for a `Latent`, the code is searched
 whose sample fits what is known (Yeh et al. 2016, arXiv:1607.07539).
 """
 
@@ -16,30 +16,30 @@ from genzoo.editing.projection import (
     ImagesLike,
     Projection,
     SearchOptions,
-    _decoded,
-    _in_unit,
-    _opened,
-    _portions,
-    _projected,
-    _samples,
-    able,
-    checked,
+    as_samples,
+    batches,
+    decode_to_unit,
+    open_model,
+    search_codes,
 )
-from genzoo.errors import BadInput, article
+from genzoo.errors import BadInput
 from genzoo.models.abilities import Completer
-from genzoo.models.checks import checked_seed
+from genzoo.models.checks import check_count, checked_seed
 from genzoo.models.inference import folded
-from genzoo.models.model import Model
+from genzoo.models.model import Model, finite_input
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Labels, Latent, Progress, Sampler
 from genzoo.models.samples import Samples
+from genzoo.zoo import names
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Completion:
-    """Images completed: ``samples`` ``(n, *shape)`` in [0, 1], with what was ``known`` (bool) as it
-    was, bit for bit. ``exact``: drawn given the rest by a `Completer`; else by ``projection``.
+    """Completed images: ``samples`` ``(n, *shape)`` in [0, 1].
+
+    Values that are ``known`` (bool) are those given, bit for bit. ``exact``: drawn given the rest
+    by a `Completer`; otherwise the result comes from ``projection``.
     """
 
     samples: Samples
@@ -52,29 +52,30 @@ class Completion:
         return self.projection is None
 
     def frames(self, count: int = 8) -> list[Tensor]:
-        """The images while they were completed, at most ``count`` of ``(n, *shape)``, the last one
-        finished: of a projection, more of the first steps, as these change most; of a model that
-        draws pixel by pixel, as its rows appear on grey.
+        """Stages of the completion, at most ``count`` of ``(n, *shape)``, the last one finished.
+
+        For a projection, more of the first steps, as these change most; for a model that draws
+        pixel by pixel, its rows appear on grey.
         """
         done = self.samples.tensor
-        shares = [k / max(1, count - 1) for k in range(count - 1)]
+        fractions = [k / max(1, count - 1) for k in range(count - 1)]
         if self.projection is not None:
             last = len(self.projection.path) - 1
-            steps = {round(last * share**2) for share in shares} - {last}
+            steps = {round(last * fraction**2) for fraction in fractions} - {last}
             return [*(self._at(step) for step in sorted(steps)), done]
         if not self.model.in_raster_order:
             return [done]
         missing = (~self.known).flatten(0, 1).any(0)  # (H, W), of any image
-        places = missing.flatten().cumsum(0).view(missing.shape) / missing.sum()
+        order = missing.flatten().cumsum(0).view(missing.shape) / missing.sum()
         grey = torch.full_like(done, 0.5)
-        shown = (self.known | (places <= share) for share in shares)
-        return [*(done.where(there, grey) for there in shown), done]
+        visible = (self.known | (order <= fraction) for fraction in fractions)
+        return [*(done.where(mask, grey) for mask in visible), done]
 
     def _at(self, step: int) -> Tensor:
         assert self.projection is not None
         assert isinstance(self.model, Latent)
-        made = _decoded(self.model, self.projection.path[step], self.projection.labels)
-        return self.samples.tensor.where(self.known, made)
+        x = decode_to_unit(self.model, self.projection.path[step], self.projection.labels)
+        return self.samples.tensor.where(self.known, x)
 
 
 def inpaint(
@@ -92,31 +93,38 @@ def inpaint(
     """``images``, ``(n, *shape)`` in [0, 1], with what ``mask`` leaves unknown filled in.
 
     A `Completer` draws it given the rest (image i's from ``seed`` and i); a `Latent` gives the
-    sample that is most like the rest: see `project` for the other arguments. What is known stays,
-    bit for bit. ``mask``: ``centre``, ``box:x,y,w,h``, ``random:SHARE``, a file (white is unknown),
-    or an array that broadcasts to ``(n, *shape)``, 1 = known. Raises BadInput, and as ``load``.
+    sample that is most like the rest: see `project` for the other arguments. Known values stay as
+    they are, bit for bit. ``mask``: ``centre``, ``box:x,y,w,h``, ``random:SHARE``, a file (white is
+    unknown), or an array that broadcasts to ``(n, *shape)``, 1 = known. Raises BadInput, and as
+    ``load``.
     """
-    model, how = _opened(model, device, search)
+    model, options = open_model(model, device, search)
     if not isinstance(model, Completer | Latent):
-        what = f"{article(model)} does not fill in what is missing"
-        raise BadInput(f"{what}; {able(Completer, Latent)}")
-    x = checked(model, images)
+        raise names.lacking(model, (Completer, Latent), "does not inpaint")
+    x = finite_input(model, images)
     known = masks.known(mask, len(x), model.shape, seed).to(x.device)
-    told: dict[str, Any] = {"method": "inpaint", "mask": mask if isinstance(mask, str) else "given"}
+    name = mask if isinstance(mask, str) else "given"
+    call: dict[str, Any] = {"method": "inpaint", "mask": name}
     rest = (labels, checked_seed(seed), batch_size, progress)
+    projection = None
     if isinstance(model, Completer):
-        made, projection = _drawn(model, x, known, *rest), None
+        filled = _complete(model, x, known, *rest)
     else:
-        projection = _projected(model, how, x, known, *rest)
-        made = projection.samples.tensor
-        told |= {"steps": how["steps"], "restarts": how["restarts"], "game": projection.game}
-    # What came in stays as it is: the way to the model's range and back would round it.
-    whole = _in_unit(images, x.device).where(known, made)
-    return Completion(_samples(model, whole, seed, None, told), known, model, projection)
+        projection = search_codes(model, options, x, known, *rest)
+        filled = projection.samples.tensor
+        call |= {"steps": options["steps"], "restarts": options["restarts"]}
+        call |= {"discriminator_loss": projection.discriminator_loss}
+    # The images as given: to the model's range and back they would be rounded.
+    whole = _unit_images(images, x.device).where(known, filled)
+    return Completion(as_samples(model, whole, seed, None, call), known, model, projection)
 
 
-# ---------------------------------------------------------------------------------- by a Completer
-def _drawn(
+def _unit_images(images: ImagesLike, device: torch.device) -> Tensor:
+    x = torch.as_tensor(images.tensor if isinstance(images, Samples) else images).to(device)
+    return x.float() / 255 if x.dtype == torch.uint8 else x.float()
+
+
+def _complete(
     model: Completer,
     x: Tensor,
     known: Tensor,
@@ -125,20 +133,21 @@ def _drawn(
     batch_size: int,
     progress: Progress | None,
 ) -> Tensor:
-    """``(n, *shape)`` in [0, 1]; the model sees what is known on the levels that it has."""
+    """``(n, *shape)`` in [0, 1]; the model gets ``x`` rounded to the levels that it has."""
+    check_count("batch_size", batch_size, 1)
     if model.num_classes and labels is None:
         classes = ", ".join(model.class_names) or f"0 to {model.num_classes - 1}"
-        raise BadInput(f"this model is told what it draws: give labels, of {classes}")
-    wanted, levels = model.labels_for(labels, len(x)), getattr(model, "levels", None)
+        raise BadInput(f"this model is class-conditional: pass labels (one of {classes})")
+    targets, levels = model.labels_for(labels, len(x)), getattr(model, "levels", None)
     if levels:
         x = model.from_unit((model.to_unit(x) * (levels - 1)).round() / (levels - 1))
-    made = []
-    for rows in _portions(len(x), batch_size):
+    parts = []
+    for rows in batches(len(x), batch_size):
         noise = Noise(seed, range(rows.start, rows.stop), "complete", x.device)
-        own = None if wanted is None else wanted[rows]
+        own = None if targets is None else targets[rows]
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             part = folded(model).complete(x[rows], known[rows].float(), noise, own)
-        made.append(model.to_unit(part))
+        parts.append(model.to_unit(part))
         if progress:
             progress("images", rows.stop, len(x))
-    return torch.cat(made)
+    return torch.cat(parts)

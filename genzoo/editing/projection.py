@@ -1,7 +1,7 @@
 """Projection: the latent code whose sample is most like an image.
 
-Gradient descent on the code (Yeh et al. 2016, arXiv:1607.07539), with an encoder or a discriminator
-where the model has one.
+Gradient descent on the code (Yeh et al. 2016, arXiv:1607.07539). Where the model has an encoder, it
+gives a start; where it has a discriminator, its loss is added.
 """
 
 import copy
@@ -17,43 +17,43 @@ import torch
 from torch import Tensor, nn
 
 from genzoo.editing import masks
-from genzoo.errors import BadInput, article
+from genzoo.errors import BadInput
 from genzoo.models.abilities import Encoder
-from genzoo.models.checks import checked_seed
+from genzoo.models.checks import check_count, checked_seed
 from genzoo.models.inference import folded
-from genzoo.models.model import Discriminator, Model
+from genzoo.models.model import Discriminator, Model, finite_input
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Labels, Latent, Progress
 from genzoo.models.samples import Arrays, Images, Samples
 from genzoo.training.losses import LOSSES
 from genzoo.zoo import folder as folders
-from genzoo.zoo import hub, names
 from genzoo.zoo import manifest as manifests
+from genzoo.zoo import names
 
 RATE, CANDIDATES = 0.1, 64
-# Codes stay where 99 % of standard normal ones are: the normal law's quantile.
-TYPICAL = 2.3263
+# The standard normal's 99 % quantile: codes stay in the ball that holds 99 % of normal codes.
+QUANTILE = 2.3263
 _MEMORY = ("out of memory", "can't allocate", "not enough memory")
 N = TypeVar("N", bound=nn.Module)
 ImagesLike = Samples | Tensor | np.ndarray
 
 
 class Adversary(NamedTuple):
-    """A discriminator, and the game (a name of ``LOSSES``) that it was trained in."""
+    """A discriminator, and the name in ``LOSSES`` of the loss that it was trained with."""
 
     network: Discriminator
-    game: str
+    loss: str
 
 
 class SearchOptions(TypedDict, total=False):
-    """How codes are looked for. ``weight``: of the discriminator's term; 0 leaves it unread.
-    ``opponent``: the discriminator of a model in memory; that of a name or a folder is found.
+    """How codes are searched. ``weight``: of the discriminator's loss; 0 means it is not loaded.
+    ``adversary``: the discriminator of a model in memory; for a name or a folder it is looked up.
     """
 
     steps: int
     restarts: int
     weight: float
-    opponent: Adversary | None
+    adversary: Adversary | None
 
 
 SEARCH = SearchOptions(steps=100, restarts=4, weight=0.003)
@@ -62,12 +62,13 @@ SEARCH = SearchOptions(steps=100, restarts=4, weight=0.003)
 @final
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """The codes of images, and how they were found.
+    """The codes of images, and how the search went.
 
-    ``codes`` ``(n, code)``, ``labels`` ``(n,)`` or None; ``samples``: what the model makes of them,
-    all of it. ``losses`` ``(n, restarts)``: where each restart ended; the least is the one kept.
-    ``history`` and ``path``: the loss ``(steps + 1, n)`` and the codes ``(steps + 1, n, code)`` of
-    that one, step by step. ``game``: that of the discriminator which had a say, "" if none had.
+    ``codes`` ``(n, code)``, ``labels`` ``(n,)`` or None; ``samples``: what the model generates from
+    them. ``losses`` ``(n, restarts)``: the final loss of each restart; the best restart gives the
+    code. ``history`` and ``path``: the loss ``(steps + 1, n)`` and the codes ``(steps + 1, n,
+    code)`` of the best restart, step by step. ``discriminator_loss``: the name of the loss of the
+    discriminator that took part, "" if none did.
     """
 
     codes: Tensor
@@ -76,7 +77,7 @@ class Projection:
     losses: Tensor
     history: Tensor
     path: Tensor
-    game: str
+    discriminator_loss: str
 
 
 def project(
@@ -93,111 +94,88 @@ def project(
 ) -> Projection:
     """The codes whose samples are most like ``images``, ``(n, *shape)`` in [0, 1].
 
-    In 100 ``steps`` of Adam down |M (G(z) - x)|_1 + ``weight`` log(1 - D(G(z))), sums over values
-    in the model's own range (Yeh et al. 2016, section 3, without their weights of neighbours). D's
-    term is there where the model's folder, or its repository, holds the discriminator; where that
-    gives no logits (Wasserstein's, hinge, least squares) it is the loss that its generator had.
-    Each of 4 ``restarts`` begins at the best of 64 codes that ``seed``, the image's index and the
-    restart choose, of all classes unless ``labels`` says which; an `Encoder`'s code replaces the
+    100 ``steps`` of Adam minimise |M (G(z) - x)|_1 + ``weight`` log(1 - D(G(z))), sums over values
+    in the model's own range (Yeh et al. 2016, section 3, without their weights of neighbours). The
+    term of D is used where the model's folder, or its repository, holds the discriminator; if that
+    gives no logits (Wasserstein, hinge, least squares), its generator's loss replaces the term.
+
+    Each of 4 ``restarts`` begins at the best of 64 codes that depend on ``seed``, the image's index
+    and the restart, of all classes unless ``labels`` chooses; an `Encoder`'s code replaces the
     first's. Codes stay in the ball that holds 99 % of normal ones. ``mask``: as `inpaint` takes it;
     None: all is known. ``batch_size``: images times restarts at a time. Raises BadInput, and as
     ``load``.
     """
-    model, how = _opened(model, device, search)
+    model, options = open_model(model, device, search)
     if not isinstance(model, Latent):
-        raise BadInput(f"{article(model)} has no codes to look for; {able(Latent)}")
-    x = checked(model, images)
+        raise names.lacking(model, Latent, "has no latent code")
+    x = finite_input(model, images)
     known = None if mask is None else masks.known(mask, len(x), model.shape, seed).to(x.device)
-    return _projected(model, how, x, known, labels, checked_seed(seed), batch_size, progress)
+    return search_codes(model, options, x, known, labels, checked_seed(seed), batch_size, progress)
 
 
-def opponent_of(folder: Path, device: "str | torch.device") -> Adversary | None:
-    """The discriminator beside the model in ``folder``, and its game; None where there is none."""
+def find_adversary(folder: Path, device: "str | torch.device") -> Adversary | None:
+    """The discriminator beside the model in ``folder``, and its loss; None where it has none."""
     manifest = manifests.read_manifest(folder)
     if manifest.discriminator_sha256 is None or not (folder / manifests.DISCRIMINATOR).exists():
         return None
     network = folders.load_discriminator(folder, device)
-    game = manifest.recipe.options.get("loss") if manifest.recipe else None
-    if not isinstance(network, Discriminator) or game not in LOSSES:
-        return None  # what its scores mean is not known
-    return Adversary(network, str(game))
+    loss = manifest.recipe.options.get("loss") if manifest.recipe else None
+    if not isinstance(network, Discriminator) or loss not in LOSSES:
+        return None  # the meaning of its scores is unknown
+    return Adversary(network, str(loss))
 
 
-def with_discriminator(name: str | Path, folder: Path) -> Path:
-    """``folder``, where ``name`` was found; of a model on the Hub one with its discriminator too,
-    if its repository has one. Raises NetworkError.
-    """
-    if hub.commit_of(folder) and manifests.read_manifest(folder).discriminator_sha256:
-        return hub.fetch(str(name), discriminator=True)
-    return folder
-
-
-def able(*abilities: type[Model]) -> str:
-    """``X and Y can``: the models of the list that have one of ``abilities``."""
-    return f"{', '.join(names.able(*abilities)) or 'no installed model'} can"
-
-
-def _opened(
+def open_model(
     model: Model | str | Path, device: "str | torch.device", given: SearchOptions
 ) -> tuple[Model, SearchOptions]:
-    """The model, and how it is searched, its discriminator among that."""
-    how = SearchOptions(**{**SEARCH, "opponent": None, **given})
-    for key, least in (("steps", 0), ("restarts", 1)):
-        value: Any = how.get(key)
-        if type(value) is not int or value < least:
-            raise BadInput(f"{key} must be a whole number of at least {least}, got {value!r}")
-    if not isinstance(how["weight"], Real) or not 0 <= how["weight"] <= 1e6:
-        raise BadInput(f"weight must be a number from 0 to a million, got {how['weight']!r}")
+    """The model, and all options of the search, its discriminator included. Raises BadInput."""
+    options = SearchOptions(**{**SEARCH, "adversary": None, **given})
+    check_count("steps", options["steps"], 0)
+    check_count("restarts", options["restarts"], 1)
+    weight = options["weight"]
+    if not isinstance(weight, Real) or not 0 <= weight <= 1e6:
+        raise BadInput(f"weight must be a number from 0 to 1,000,000, got {weight!r}")
     if isinstance(model, Model):
-        return model, how
+        return model, options
     folder, loaded = names.find(model), names.load(model, device=device)
-    if isinstance(loaded, Latent) and how["weight"] and how["opponent"] is None:
-        how["opponent"] = opponent_of(with_discriminator(model, folder), loaded.device)
-    return loaded, how
+    if isinstance(loaded, Latent) and weight and options["adversary"] is None:
+        folder = names.with_discriminator(model, folder)
+        options["adversary"] = find_adversary(folder, loaded.device)
+    return loaded, options
 
 
-def checked(model: Model, images: ImagesLike) -> Tensor:
-    """``images`` in the model's range, of its shape, at least one, all finite. Raises BadInput."""
-    x = model.checked_input(images)
-    if not len(x):
-        raise BadInput("there are no images")
-    if not torch.isfinite(x).all():
-        raise BadInput("images must be finite, and some hold NaN or infinity")
-    return x
-
-
-def _in_unit(images: ImagesLike, device: torch.device) -> Tensor:
-    x = torch.as_tensor(images.tensor if isinstance(images, Samples) else images).to(device)
-    return x.float() / 255 if x.dtype == torch.uint8 else x.float()
-
-
-def _samples(
+def as_samples(
     model: Model, x: Tensor, seed: int, labels: Tensor | None, call: dict[str, Any]
 ) -> Samples:
+    """``x`` ``(n, *shape)`` in [0, 1] as samples of ``model``, with the record of ``call``."""
     kind, seeds = Images if model.is_images else Arrays, [(seed, i) for i in range(len(x))]
     return kind(x, labels, seeds, model.origin, model.class_names, call)
 
 
-def _portions(n: int, batch_size: Any, each: int = 1) -> list[slice]:
-    if type(batch_size) is not int or batch_size < 1:
-        raise BadInput(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
-    size = max(1, batch_size // each)
+def batches(n: int, size: int) -> list[slice]:
+    """The rows of each batch of at most ``size`` of ``n`` images."""
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-# ------------------------------------------------------------------------------------ by projection
-class _Search(NamedTuple):
-    """Of a portion: each as in `Projection`, but for all restarts."""
+def decode_to_unit(model: Latent, codes: Tensor, labels: Tensor | None) -> Tensor:
+    """The samples of ``codes`` ``(n, code)``: ``(n, *shape)`` in [0, 1]."""
+    with torch.no_grad(), torch.autocast(codes.device.type, enabled=False):
+        return model.to_unit(folded(model).decode(codes, labels))
+
+
+# ----------------------------------------------------------------------------------------- search
+class _SearchResult(NamedTuple):
+    """The search for the codes of a batch, all restarts."""
 
     losses: Tensor  # (steps + 1, n, restarts)
     path: Tensor  # (steps + 1, n, restarts, code)
     labels: Tensor | None  # (n, restarts)
 
 
-@torch.inference_mode(False)  # which would leave no slope to go down, whoever asks
-def _projected(
+@torch.inference_mode(False)  # inside inference mode there would be no gradients
+def search_codes(
     model: Latent,
-    how: SearchOptions,
+    options: SearchOptions,
     x: Tensor,
     known: Tensor | None,
     labels: Labels,
@@ -205,71 +183,81 @@ def _projected(
     batch_size: int,
     progress: Progress | None,
 ) -> Projection:
+    """As `project`, of ``x`` in the model's range, ``known`` where it is true (None: all)."""
+    check_count("batch_size", batch_size, 1)
     known = torch.ones_like(x, dtype=torch.bool) if known is None else known
-    wanted = None if labels is None else model.labels_for(labels, len(x))
-    parts = []
-    for rows in _portions(len(x), batch_size, how["restarts"]):
-        own = None if wanted is None else wanted[rows]
-        job = _Job(model, how, x[rows], known[rows], own, seed, rows.start)
-        parts.append(_within_memory(job, batch_size))
+    classes = None if labels is None else model.labels_for(labels, len(x))
+    results = []
+    for rows in batches(len(x), max(1, batch_size // options["restarts"])):
+        own = None if classes is None else classes[rows]
+        search = _CodeSearch(model, options, x[rows], known[rows], own, seed, rows.start)
+        results.append(_run_within_memory(search, batch_size))
         if progress:
             progress("images", rows.stop, len(x))
-    losses, path = (torch.cat(p, 1) for p in zip(*((f.losses, f.path) for f in parts), strict=True))
+    losses = torch.cat([result.losses for result in results], 1)
+    path = torch.cat([result.path for result in results], 1)
+    tried = [result.labels for result in results if result.labels is not None]
     best, each = losses[-1].argmin(1), torch.arange(len(x), device=x.device)
-    classes = [f.labels for f in parts if f.labels is not None]
-    kept = torch.cat(classes)[each, best] if classes else None
-    path, opponent = path[:, each, best], how["opponent"]
-    samples = _samples(model, _decoded(model, path[-1], kept), seed, kept, {"method": "project"})
-    game = opponent.game if opponent and how["weight"] else ""
-    return Projection(path[-1], kept, samples, losses[-1], losses[:, each, best], path, game)
+    path, adversary = path[:, each, best], options["adversary"]
+    chosen = torch.cat(tried)[each, best] if tried else None
+    decoded = decode_to_unit(model, path[-1], chosen)
+    samples = as_samples(model, decoded, seed, chosen, {"method": "project"})
+    used = adversary.loss if adversary and options["weight"] else ""
+    return Projection(path[-1], chosen, samples, losses[-1], losses[:, each, best], path, used)
+
+
+def cosine_rate(step: int, steps: int) -> float:
+    """Adam's learning rate in ``step``: from RATE along a cosine towards 0."""
+    return RATE / 2 * (1 + math.cos(math.pi * step / steps))
 
 
 class Adam:
-    """Kingma & Ba 2015, algorithm 1: the direction to go down. torch's own takes seconds to import
-    a compiler, as long as the search itself.
+    """Kingma & Ba 2015, algorithm 1: the gradient, scaled by its running moments.
+
+    Not torch's own, as its import of a compiler takes seconds, as long as the search itself.
     """
 
     def __init__(self, at: Tensor):
         self.mean, self.square, self.steps = torch.zeros_like(at), torch.zeros_like(at), 0
 
-    def __call__(self, slope: Tensor) -> Tensor:
+    def __call__(self, gradient: Tensor) -> Tensor:
         self.steps += 1
-        self.mean.lerp_(slope, 1 - 0.9)
-        self.square.lerp_(slope.square(), 1 - 0.999)
+        self.mean.lerp_(gradient, 1 - 0.9)
+        self.square.lerp_(gradient.square(), 1 - 0.999)
         mean, square = self.mean / (1 - 0.9**self.steps), self.square / (1 - 0.999**self.steps)
         return mean / (square.sqrt() + 1e-8)
 
 
-class _Job:
-    """The search for the codes of a portion of images, all restarts at once."""
+class _CodeSearch:
+    """The search for the codes of a batch of images, all restarts at once."""
 
     def __init__(
         self,
         model: Latent,
-        how: SearchOptions,
+        options: SearchOptions,
         x: Tensor,  # (n, *shape) in the model's range
         known: Tensor,  # the same, bool
         labels: Tensor | None,
         seed: int,
         start: int,
     ):
-        self.model, self.how, self.x, self.known, self.labels = model, how, x, known, labels
-        self.seed, self.start, self.network = seed, start, _still(model)
-        opponent = how["opponent"] if how["weight"] else None
-        self.judge = _still(opponent.network) if opponent else None
-        # The paper's log(1 - D) is what minimax makes small; other scores are no logits.
-        games = {"non-saturating": "minimax"}
-        game = games.get(opponent.game, opponent.game) if opponent else "minimax"
-        self.term = LOSSES[game].generator
+        self.model, self.options, self.x, self.known = model, options, x, known
+        self.labels, self.seed, self.start = labels, seed, start
+        self.network = _differentiable(model)
+        adversary = options["adversary"] if options["weight"] else None
+        self.discriminator = _differentiable(adversary.network) if adversary else None
+        # The paper's log(1 - D) is the minimax loss; scores that are no logits have their own.
+        loss = adversary.loss if adversary else "minimax"
+        self.generator_loss = LOSSES["minimax" if loss == "non-saturating" else loss].generator
         code = model.latent_dim  # the chi-squared law's quantile (Wilson & Hilferty 1931)
-        self.reach = (code * (1 - 2 / (9 * code) + TYPICAL * (2 / (9 * code)) ** 0.5) ** 3) ** 0.5
+        self.radius = (code * (1 - 2 / (9 * code) + QUANTILE * (2 / (9 * code)) ** 0.5) ** 3) ** 0.5
 
-    def found(self) -> _Search:
-        codes, labels = self.begun()  # (n, restarts, code)
-        n, restarts, steps = *codes.shape[:2], self.how["steps"]
+    def run(self) -> _SearchResult:
+        codes, labels = self.starts()  # (n, restarts, code)
+        n, restarts, steps = *codes.shape[:2], self.options["steps"]
         rows = torch.arange(n, device=codes.device).repeat_interleave(restarts)
         z, classes = codes.flatten(0, 1), None if labels is None else labels.flatten()
-        descent = Adam(z)
+        adam = Adam(z)
         losses, path = [], []
         for step in range(steps + 1):
             z.requires_grad_(step < steps)
@@ -277,109 +265,107 @@ class _Job:
             losses.append(loss.detach())
             path.append(z.detach().clone())
             if step < steps:
-                rate = RATE / 2 * (1 + math.cos(math.pi * step / steps))
-                (slope,) = torch.autograd.grad(loss.sum(), z)
-                z = z.detach() - rate * descent(slope)
-                self.bound(z)
+                (gradient,) = torch.autograd.grad(loss.sum(), z)
+                z = z.detach() - cosine_rate(step, steps) * adam(gradient)
+                self.clip(z)
         shape = (steps + 1, n, restarts)
-        return _Search(torch.stack(losses).view(shape), torch.stack(path).view(*shape, -1), labels)
+        paths = torch.stack(path).view(*shape, -1)
+        return _SearchResult(torch.stack(losses).view(shape), paths, labels)
 
     def loss(self, z: Tensor, rows: Tensor, labels: Tensor | None) -> Tensor:
-        """``(k,)`` of codes ``(k, code)``, of the images at ``rows``."""
-        made = self.network.decode(z, labels)
-        apart = self.apart(made, rows)
-        if self.judge is None:
-            return apart
-        scores = self.judge(made, labels).float()
-        return apart + self.how["weight"] * torch.stack([self.term(s) for s in scores])
+        """``(k,)`` for codes ``(k, code)`` of the images at ``rows``."""
+        x = self.network.decode(z, labels)
+        distance = self.distance(x, rows)
+        if self.discriminator is None:
+            return distance
+        scores = self.discriminator(x, labels).float()
+        return distance + self.options["weight"] * torch.stack(
+            [self.generator_loss(score) for score in scores]
+        )
 
-    def apart(self, made: Tensor, rows: Tensor) -> Tensor:
-        each = (made.float() - self.x[rows]).abs()
-        return each.where(self.known[rows], 0.0).flatten(1).sum(1)
+    def distance(self, x: Tensor, rows: Tensor) -> Tensor:
+        """``(k,)``: the L1 distance of ``x`` ``(k, *shape)`` to the images at ``rows``."""
+        difference = (x.float() - self.x[rows]).abs()
+        return difference.where(self.known[rows], 0.0).flatten(1).sum(1)
 
-    def bound(self, z: Tensor) -> None:
-        z.mul_((self.reach / z.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp_max(1))
+    def clip(self, z: Tensor) -> None:
+        """Shorten codes ``(k, code)`` that lie outside of the ball, in place."""
+        z.mul_((self.radius / z.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp_max(1))
 
     @torch.no_grad()
-    def begun(self) -> tuple[Tensor, Tensor | None]:
-        """Where each restart begins: ``(n, restarts, code)``, and of which class."""
-        found = [self.candidates(i) for i in range(len(self.x))]
-        codes = torch.stack([c for c, _ in found])
-        labels = [c for _, c in found if c is not None]
+    def starts(self) -> tuple[Tensor, Tensor | None]:
+        """Where each restart begins: ``(n, restarts, code)``, and its class."""
+        candidates = [self.best_candidates(i) for i in range(len(self.x))]
+        codes = torch.stack([codes for codes, _ in candidates])
+        labels = [labels for _, labels in candidates if labels is not None]
         classes = torch.stack(labels) if labels else None
         if isinstance(self.network, Encoder):
             own = None if classes is None else classes[:, 0]
             guess = self.network.decode(codes[:, 0], own)
             codes[:, 0] = self.network.embed(self.x.where(self.known, guess))
-            self.bound(codes[:, 0])
+            self.clip(codes[:, 0])
         return codes, classes
 
-    def candidates(self, i: int) -> tuple[Tensor, Tensor | None]:
-        """The best codes of image ``i`` of the portion, ``(restarts, code)``, and their classes."""
-        restarts, model = self.how["restarts"], self.model
+    def best_candidates(self, i: int) -> tuple[Tensor, Tensor | None]:
+        """The best codes for image ``i`` of the batch, ``(restarts, code)``, and their classes."""
+        restarts, model = self.options["restarts"], self.model
         purpose = f"project {self.start + i}"
         noise = Noise(self.seed, range(restarts), purpose, self.x.device)
         codes, labels = noise.normal(CANDIDATES, model.latent_dim), None
-        self.bound(codes.view(-1, model.latent_dim))
+        self.clip(codes.view(-1, model.latent_dim))
         if model.num_classes:
             turn = torch.arange(restarts * CANDIDATES, device=self.x.device) % model.num_classes
             labels = turn if self.labels is None else self.labels[i].expand(len(turn))
         rows = torch.tensor(i, device=self.x.device).expand(CANDIDATES)
-        kept, classes = [], []
+        best_codes, best_labels = [], []
         for r in range(restarts):
             own = None if labels is None else labels[r * CANDIDATES : (r + 1) * CANDIDATES]
-            best = self.apart(self.network.decode(codes[r], own), rows).argmin()
-            kept.append(codes[r, best])
-            classes += [] if own is None else [own[best]]
-        return torch.stack(kept), torch.stack(classes) if classes else None
+            best = self.distance(self.network.decode(codes[r], own), rows).argmin()
+            best_codes.append(codes[r, best])
+            best_labels += [] if own is None else [own[best]]
+        return torch.stack(best_codes), torch.stack(best_labels) if best_labels else None
 
 
-def _still(network: N) -> N:
-    """The private copy; where it was made in inference mode, a copy that slopes pass through."""
-    still = folded(network)
-    is_bound = any(tensor.is_inference() for tensor in still.state_dict().values())
-    return copy.deepcopy(still) if is_bound else still
+def _differentiable(network: N) -> N:
+    """The private copy of ``network``; if it was made in inference mode, which allows no gradient,
+    a copy of that.
+    """
+    private = folded(network)
+    is_inference = any(tensor.is_inference() for tensor in private.state_dict().values())
+    return copy.deepcopy(private) if is_inference else private
 
 
-def _decoded(model: Latent, codes: Tensor, labels: Tensor | None) -> Tensor:
-    """``(n, *shape)`` in [0, 1]."""
-    with torch.no_grad(), torch.autocast(codes.device.type, enabled=False):
-        return model.to_unit(folded(model).decode(codes, labels))
-
-
-def _within_memory(job: _Job, batch_size: int) -> _Search:
-    """What ``job`` finds. Raises BadInput, with the batch size that would fit, if it does not."""
+# ----------------------------------------------------------------------------------------- memory
+def _run_within_memory(search: _CodeSearch, batch_size: int) -> _SearchResult:
+    """The result of ``search``. Raises BadInput, with a batch size that fits, if it does not."""
     try:
-        return _computed(job, job.found)
+        return _with_gradients(search, search.run)
     except (RuntimeError, MemoryError) as error:
         if not _is_memory(error):
             raise
-    fits = next((size for size in _halves(batch_size) if _fits(job, size)), None)
-    hint = f"--batch-size {fits} (batch_size={fits}) fits" if fits else "not even one image fits"
-    raise BadInput(f"memory ran out with {batch_size} images times restarts at a time: {hint}")
+    halves = [batch_size >> k for k in range(1, batch_size.bit_length())]
+    fits = next((size for size in halves if _fits(search, size)), None)
+    hint = f"use --batch-size {fits} (batch_size={fits})" if fits else "not even one image fits"
+    raise BadInput(f"out of memory with batch size {batch_size} (images times restarts): {hint}")
 
 
-def _computed(job: _Job, call: Callable[[], Any]) -> Any:
-    with torch.enable_grad(), torch.autocast(job.x.device.type, enabled=False):
+def _with_gradients(search: _CodeSearch, call: Callable[[], Any]) -> Any:
+    with torch.enable_grad(), torch.autocast(search.x.device.type, enabled=False):
         return call()
-
-
-def _halves(size: int) -> list[int]:
-    return [size >> k for k in range(1, size.bit_length())]
 
 
 def _is_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(word in str(error) for word in _MEMORY)
 
 
-def _fits(job: _Job, size: int) -> bool:
-    """Whether one step of ``size`` codes fits."""
-    model = job.model
-    z = torch.zeros(size, model.latent_dim, device=job.x.device, requires_grad=True)
+def _fits(search: _CodeSearch, size: int) -> bool:
+    """Whether one step of ``size`` codes fits into memory."""
+    model = search.model
+    z = torch.zeros(size, model.latent_dim, device=search.x.device, requires_grad=True)
     rows = torch.zeros(size, dtype=torch.long, device=z.device)
     labels = torch.zeros_like(rows) if model.num_classes else None
     try:
-        _computed(job, lambda: torch.autograd.grad(job.loss(z, rows, labels).sum(), z))
+        _with_gradients(search, lambda: torch.autograd.grad(search.loss(z, rows, labels).sum(), z))
     except (RuntimeError, MemoryError) as error:
         if not _is_memory(error):
             raise

@@ -1,4 +1,4 @@
-"""Strips: how images came to be completed, as rows of a picture and as a film."""
+"""Strips: the stages of completed images, as rows of a picture and as a film."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from genzoo.models.model import Model
 from genzoo.models.pictures import check_sheet
 from genzoo.models.samples import Images
 
-CELLS, FRAMES, EACH = 8, 40, 100  # of a strip; of a film, and their milliseconds
+CELLS, FRAMES, DURATION = 8, 40, 100  # cells of a strip; frames of a film, milliseconds of each
 
 
 def picture_shape(model: Model, name: str) -> tuple[int, ...]:
-    """The shape of the pictures that ``model`` draws. Raises BadInput where they are none."""
+    """The shape of the images that ``model`` generates. Raises BadInput where it does not."""
     if not model.is_images:
         shape = "x".join(map(str, model.shape))
-        raise BadInput(f"{name} draws {shape}, which are no pictures: genzoo.inpaint takes arrays")
+        raise BadInput(f"{name} generates {shape}, not images: call genzoo.inpaint with an array")
     return tuple(model.shape)
 
 
@@ -28,37 +28,37 @@ def check_targets(
     strip: Path | None, gif: Path | None, n: int, model: Model, force: bool = False
 ) -> None:
     """Before anything is computed: can ``strip`` and ``gif`` be written? Raises BadInput."""
-    for path, ending, option in ((strip, ".png", "--strip"), (gif, ".gif", "--gif")):
-        if path is None:
-            continue
-        check_new(path, [ending], force, option)
     if strip is not None:
+        check_new(strip, [".png"], force, "--strip")
         check_sheet(n * (CELLS + 2), model.shape, columns=CELLS + 2)
     if gif is not None:
+        check_new(gif, [".gif"], force, "--gif")
         check_sheet(n, model.shape)
 
 
-def strip(found: Completion, images: Tensor) -> Images:
-    """A row for each image: what was known, on grey; on the way; completed; as ``images`` has it.
+def strip_cells(completion: Completion, images: Tensor) -> Images:
+    """A row for each image: the known part on grey, the stages, the result, the original.
 
-    ``images``: ``(n, C, H, W)`` in [0, 1], from before anything was taken away.
+    ``images``: the originals, ``(n, C, H, W)`` in [0, 1].
     """
-    done = found.samples.tensor
-    hidden = done.where(found.known, torch.full_like(done, 0.5))
-    cells = torch.stack([hidden, *found.frames(CELLS), images.to(done)], 1)
-    return Images(cells.flatten(0, 1), None, found.samples.seeds, found.samples.origin)
+    samples = completion.samples
+    known = samples.tensor.where(completion.known, torch.full_like(samples.tensor, 0.5))
+    cells = torch.stack([known, *completion.frames(CELLS), images.to(samples.tensor)], 1)
+    return Images(cells.flatten(0, 1), None, samples.seeds, samples.origin, call=samples.call)
 
 
-def show(
-    found: Completion, images: Tensor, to_strip: Path | None, gif: Path | None, scale: int | None
+def write_stages(
+    completion: Completion,
+    images: Tensor,
+    strip: Path | None,
+    gif: Path | None,
+    scale: int | None,
 ) -> None:
-    """Write the strip and the film that were asked for; ``images`` as ``strip`` takes them."""
-    if to_strip is not None:
-        cells = strip(found, images)
-        cells.call = found.samples.call
-        cells.save(to_strip, scale, columns=len(cells) // len(images))
+    """Write the strip and the film, where a path is given; ``images``: the originals."""
+    if strip is not None:
+        cells = strip_cells(completion, images)
+        cells.save(strip, scale, columns=len(cells) // len(images))
     if gif is not None:
-        shown = [Images(frame).grid(scale=scale) for frame in found.frames(FRAMES)]
-        assert isinstance(found.samples, Images)
-        last = [shown[-1]] * (1 + len(shown) // 4)  # to look at
-        film([*shown, *last], found.samples, gif, each=EACH)
+        frames = [Images(frame).grid(scale=scale) for frame in completion.frames(FRAMES)]
+        last = [frames[-1]] * (1 + len(frames) // 4)  # hold the result
+        film([*frames, *last], completion.samples, gif, each=DURATION)

@@ -1,7 +1,7 @@
-"""Walks through the codes of a `Latent` model: from sample to sample, along two numbers, by sums.
+"""Walks through the codes of a `Latent` model: from sample to sample, and along two of its numbers.
 
-A sample is picked by its address, ``SEED`` or ``SEED:INDEX``: 3 is what ``sample(1, seed=3)``
-draws, 0:17 what ``sample(1, seed=0, start=17)`` does: the one that a numbered sheet has as 0:17.
+A sample has an address, ``SEED`` or ``SEED:INDEX``: 3 is what ``sample(1, seed=3)`` draws, 0:17
+what ``sample(1, seed=0, start=17)`` draws. Numbered sheets print these addresses.
 """
 
 import math
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from genzoo.devices import memory
 from genzoo.errors import BadInput
-from genzoo.models.checks import checked_seed
+from genzoo.models.checks import check_count, checked_seed
 from genzoo.models.model import Model
 from genzoo.models.sampler import Latent, Progress
 from genzoo.models.samples import Samples
@@ -23,67 +23,92 @@ from genzoo.zoo import names as model_names
 
 SampleAddress = tuple[int, int]
 SampleAddresses = str | Sequence[int | SampleAddress] | Tensor
-How = Literal["slerp", "lerp"]
-NOISE, NEIGHBOURS = 0.25, 8  # around a sum: Radford et al. 2016, section 6.3.2
-GAP, SIGN = 4, 28  # pixels, of the figure of a sum
-_PICK = re.compile(r"\s*(?:(\d+)\s*:)?\s*(\d+)\s*")
+Interpolation = Literal["slerp", "lerp"]
+_ADDRESS = re.compile(r"\s*(?:(\d+)\s*:)?\s*(\d+)\s*")
 
 
-def latent(model: Model) -> Latent:
-    """``model``, if it has codes to walk through. Raises BadInput, and names models that have."""
+def as_latent(model: Model) -> Latent:
+    """``model``, if it has a latent code. Raises BadInput, which lists the models that have one."""
     if not isinstance(model, Latent):
-        raise model_names.lacking(model, Latent, "has no code to walk through")
+        raise model_names.lacking(model, Latent, "has no latent code")
     return model
 
 
-def picks(chosen: str | Sequence[int | SampleAddress]) -> list[SampleAddress]:
-    """The (seed, index) of each sample that ``chosen`` names; a lone number is a seed.
+def parse_addresses(samples: str | Sequence[int | SampleAddress]) -> list[SampleAddress]:
+    """The (seed, index) of each sample in ``samples``; a lone number is a seed.
 
-    In text, ``3,17`` are the first samples of seeds 3 and 17, and ``0:3,17,5:1`` samples 3 and 17
-    of seed 0 and sample 1 of seed 5: behind a colon, numbers are its seed's. Raises BadInput.
+    In text, ``3,17`` are the first samples of seeds 3 and 17, and ``0:3,17,5:1`` are samples 3 and
+    17 of seed 0 and sample 1 of seed 5: a seed before a colon holds until the next. Raises
+    BadInput.
     """
-    if not isinstance(chosen, str):
-        pairs = [(one, 0) if not isinstance(one, tuple) else one for one in chosen]
-        if any(len(pair) != 2 for pair in pairs):
-            raise BadInput(f"samples are a seed or (seed, index), got {chosen!r:.60}")
-        return [(checked_seed(seed), checked_seed(index)) for seed, index in pairs]
-    found: list[SampleAddress] = []
-    seed: int | None = None
-    for part in chosen.split(","):
-        if not (read := _PICK.fullmatch(part)):
-            hint = "SEED or SEED:INDEX with commas between, like 3,17 or 0:3,17"
-            raise BadInput(f"seeds are {hint}, got {chosen[:60]!r}")
-        if read[1] and found and seed is None:  # would 5 in 3,0:17,5 be a seed?
-            raise BadInput(f"seeds are all alone or begin with SEED:INDEX, got {chosen[:60]!r}")
-        seed = int(read[1]) if read[1] else seed
-        number = int(read[2])
-        found.append((number, 0) if seed is None else (seed, number))
-    return [(checked_seed(seed), checked_seed(index)) for seed, index in found]
-
-
-def places(
-    model: Latent, chosen: SampleAddresses, label: int | str | None
-) -> tuple[Tensor, list[SampleAddress], int | str | None]:
-    """The codes ``(k, code)`` of what was chosen, whose streams go with them, and the label."""
-    if isinstance(chosen, Tensor):
-        codes = chosen.to(model.device, torch.float32)
-        whose = [(0, i) for i in range(len(codes))]
+    if isinstance(samples, str):
+        addresses = _parse_text(samples)
     else:
-        whose = picks(chosen)
-        if not whose:
-            raise BadInput("no seeds were given: like 3,17 or 0:3,17")
-        codes = torch.cat([model.codes(1, seed=seed, start=index) for seed, index in whose])
+        addresses = [one if isinstance(one, tuple) else (one, 0) for one in samples]
+        if any(len(address) != 2 for address in addresses):
+            raise BadInput(f"samples are a seed or (seed, index), got {samples!r:.60}")
+    return [(checked_seed(seed), checked_seed(index)) for seed, index in addresses]
+
+
+def _parse_text(text: str) -> list[SampleAddress]:
+    addresses: list[SampleAddress] = []
+    seed: int | None = None
+    for part in text.split(","):
+        if not (match := _ADDRESS.fullmatch(part)):
+            expected = "SEED or SEED:INDEX, separated by commas, like 3,17 or 0:3,17"
+            raise BadInput(f"expected {expected}, got {text[:60]!r}")
+        if match[1] and addresses and seed is None:  # in 3,0:17,5, would 5 be a seed?
+            expected = "either seeds alone, like 3,17, or a list that begins with SEED:INDEX"
+            raise BadInput(f"expected {expected}, got {text[:60]!r}")
+        seed = int(match[1]) if match[1] else seed
+        number = int(match[2])
+        addresses.append((number, 0) if seed is None else (seed, number))
+    return addresses
+
+
+def resolve(
+    model: Latent, samples: SampleAddresses, label: int | str | None
+) -> tuple[Tensor, list[SampleAddress], int | str | None]:
+    """The codes ``(k, code)`` of ``samples``, their addresses, and the label of all of them.
+
+    Codes may be given in place of addresses: they get the addresses of seed 0. Raises BadInput.
+    """
+    if isinstance(samples, Tensor):
+        codes = samples.to(model.device, torch.float32)
+        addresses = [(0, i) for i in range(len(codes))]
+    else:
+        addresses = parse_addresses(samples)
+        if not addresses:
+            raise BadInput("no seeds given: expected seeds like 3,17 or 0:3,17")
+        codes = torch.cat([model.codes(1, seed=seed, start=index) for seed, index in addresses])
     if label is not None or not model.num_classes:
-        model.labels_for(label, 1)  # says what is wrong with it
-        return codes, whose, label
-    own = [index % model.num_classes for _, index in whose]  # as ``sample`` has it
-    return codes, whose, _one_label(model, own)
+        model.labels_for(label, 1)  # raises if the label is wrong
+        return codes, addresses, label
+    own = [index % model.num_classes for _, index in addresses]  # as ``sample`` labels them
+    return codes, addresses, common_label(model, own)
 
 
-def pick(model: Model, chosen: SampleAddresses, *, label: int | str | None = None) -> Samples:
-    """The samples that ``chosen`` names, in one."""
-    codes, whose, label = places(latent(model), chosen, label)
-    return latent(model).decode_codes(codes, labels=label, seeds=whose, call={"method": "pick"})
+def common_label(model: Latent, labels: Sequence[int | str | None]) -> int | str | None:
+    """The label that all have. Raises BadInput if they differ."""
+    if len(distinct := list(dict.fromkeys(labels))) < 2:
+        return next(iter(distinct), None)
+    names = [model.class_names[k] if model.class_names else k for k in distinct]  # type: ignore[index]
+    classes = " and ".join(map(str, names))
+    raise BadInput(f"these samples are of classes {classes}: choose one class with --label")
+
+
+def address_record(samples: SampleAddresses, addresses: list[SampleAddress]) -> Any:
+    """``samples`` as a picture's record writes them."""
+    return "codes" if isinstance(samples, Tensor) else [[*address] for address in addresses]
+
+
+def samples_at(
+    model: Model, samples: SampleAddresses, *, label: int | str | None = None
+) -> Samples:
+    """The samples with these addresses, in one. Raises BadInput."""
+    model = as_latent(model)
+    codes, addresses, label = resolve(model, samples, label)
+    return model.decode_codes(codes, labels=label, seeds=addresses, call={"method": "pick"})
 
 
 def interpolate(
@@ -92,57 +117,57 @@ def interpolate(
     *,
     steps: int = 30,
     loop: bool = False,
-    how: How = "slerp",
+    how: Interpolation = "slerp",
     label: int | str | None = None,
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Samples:
     """A walk through samples, or through codes ``(k, code)``: ``steps`` from each to the next.
 
-    ``(k - 1) * steps + 1`` samples, the k-th included; a ``loop`` goes on to where it began, and
-    ends a step before it. At a sample it is what ``sample`` draws. ``slerp`` keeps to the shell in
-    which normal codes lie: halfway on the straight line (``lerp``) between two of them a code is
-    shorter by the square root of 2, which is no code that the model has learnt (White 2016,
-    arXiv:1609.04468, section 2.1). What a model draws beside its code stays that of the sample
-    that was last passed. One ``label`` holds for all. Raises BadInput.
+    Gives ``(k - 1) * steps + 1`` samples, the k-th included; with ``loop`` the walk returns to its
+    start and ends one step before it. At each address it draws exactly what ``sample`` draws.
+
+    ``slerp`` keeps the length of normal codes. Halfway on the straight line (``lerp``) between two
+    of them a code is shorter by the square root of 2, and the model was not trained on such codes
+    (White 2016, arXiv:1609.04468, section 2.1). Random numbers that a model draws beside its code
+    stay those of the last sample passed. ``label`` holds for the whole walk. Raises BadInput.
     """
-    model = latent(model)
-    codes, whose, label = places(model, through, label)
+    model = as_latent(model)
+    codes, addresses, label = resolve(model, through, label)
     if how not in ("slerp", "lerp"):
-        raise BadInput(f"a walk is slerp or lerp, got {how!r}")
-    n = length(whose, steps, loop)
+        raise BadInput(f"how must be slerp or lerp, got {how!r}")
+    n = walk_length(addresses, steps, loop)
     legs = [*pairwise(range(len(codes)))] + [(len(codes) - 1, 0)] * loop
     check_memory(model, n, "steps", len(legs))
     t = torch.arange(steps, dtype=torch.float64) / steps
-    parts = [between(codes[a], codes[b], t, how) for a, b in legs]
-    starts = [whose[a] for a, _ in legs for _ in range(steps)]
+    parts = [interpolate_codes(codes[a], codes[b], t, how) for a, b in legs]
+    seeds = [addresses[a] for a, _ in legs for _ in range(steps)]
     if not loop:
-        parts, starts = [*parts, codes[-1:]], [*starts, whose[-1]]
-    call = {"method": "interpolate", "through": _told(through, whose), "steps": steps}
+        parts, seeds = [*parts, codes[-1:]], [*seeds, addresses[-1]]
+    call = {"method": "interpolate", "through": address_record(through, addresses), "steps": steps}
     return model.decode_codes(
         torch.cat(parts),
         labels=label,
-        seeds=starts,
+        seeds=seeds,
         call={**call, "loop": loop, "how": how},
         batch_size=batch_size,
         progress=progress,
     )
 
 
-def length(through: Sequence[SampleAddress], steps: int, loop: bool) -> int:
-    """The samples of a walk. Raises BadInput where it is none."""
+def walk_length(through: Sequence[SampleAddress], steps: int, loop: bool) -> int:
+    """The number of samples of a walk. Raises BadInput if there is no walk."""
     if len(through) < 2:
-        given = f"got {len(through)}"
-        raise BadInput(f"a walk goes through two samples at least, {given}: like 3,17,42")
-    _count("steps", steps)
+        raise BadInput(f"a walk needs at least two samples, like 3,17,42, got {len(through)}")
+    check_count("steps", steps, 1)
     return len(through) * steps if loop else (len(through) - 1) * steps + 1
 
 
-def between(a: Tensor, b: Tensor, t: Tensor, how: How = "slerp") -> Tensor:
-    """The codes at shares ``t`` (k,) of the way from ``a`` (d,) to ``b``: float32 ``(k, d)``.
+def interpolate_codes(a: Tensor, b: Tensor, t: Tensor, how: Interpolation = "slerp") -> Tensor:
+    """The codes at fractions ``t`` (k,) of the way from ``a`` (d,) to ``b``: float32 ``(k, d)``.
 
     slerp(a, b, t) = sin((1 - t) w) / sin w a + sin(t w) / sin w b, w the angle between them (White
-    2016, section 2.1); where that has no plane to turn in, the straight line.
+    2016, section 2.1). If a and b are parallel, they span no plane, and the result is lerp's.
     """
     a, b, t = a.double(), b.double(), t.double()[:, None].to(a.device)
     cosine = a @ b / (a.norm() * b.norm()).clamp_min(1e-12)
@@ -157,31 +182,32 @@ def traverse(
     dims: tuple[int, int] = (0, 1),
     *,
     grid: tuple[int, int] = (9, 9),
-    of: SampleAddresses = (0,),
+    sample: SampleAddresses = (0,),
     label: int | str | None = None,
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Samples:
-    """One sample with two numbers of its code changed: the first from row to row, the second from
-    column to column. Row by row, ``rows * columns`` samples.
+    """One sample with two numbers of its code changed, on a grid: ``rows * columns`` samples.
 
-    The values are the normal's quantiles, linear steps of probability (Kingma & Welling 2014,
-    appendix A, figure 4): of a code of two numbers it is the whole manifold. Raises BadInput.
+    The first of ``dims`` changes from row to row, the second from column to column. The values are
+    the normal's quantiles, in equal steps of probability (Kingma & Welling 2014, appendix A, figure
+    4): for a code of two numbers the grid shows the whole manifold. Raises BadInput.
     """
-    model = latent(model)
-    codes, whose, label = places(model, of, label)
+    model = as_latent(model)
+    codes, addresses, label = resolve(model, sample, label)
     if len(codes) != 1:
-        raise BadInput(f"a traversal is around one sample, got {len(codes)}")
+        raise BadInput(f"a traversal changes one sample, got {len(codes)}")
     check_grid(model, dims, grid)
     rows, columns = grid
     code = codes.repeat(rows * columns, 1)
     code[:, dims[0]] = quantiles(rows).repeat_interleave(columns).to(code)
     code[:, dims[1]] = quantiles(columns).repeat(rows).to(code)
-    call = {"method": "traverse", "of": _told(of, whose), "dims": [*dims], "grid": [*grid]}
+    at = address_record(sample, addresses)
+    call = {"method": "traverse", "of": at, "dims": [*dims], "grid": [*grid]}
     return model.decode_codes(
         code,
         labels=label,
-        seeds=whose * len(code),
+        seeds=addresses * len(code),
         call=call,
         batch_size=batch_size,
         progress=progress,
@@ -189,46 +215,30 @@ def traverse(
 
 
 def quantiles(n: int) -> Tensor:
-    """The standard normal's at 1/2n, 3/2n, ...: float64 ``(n,)``."""
+    """The standard normal's quantiles at 1/2n, 3/2n, ...: float64 ``(n,)``."""
     return torch.special.ndtri((torch.arange(n, dtype=torch.float64) + 0.5) / n)
 
 
 def check_grid(model: Latent, dims: tuple[int, int], grid: tuple[int, int]) -> None:
-    """Whether ``dims`` are two numbers of the model's code, and the grid fits. Raises BadInput."""
+    """Check that ``dims`` are two of the code's numbers and that the grid fits. Raises BadInput."""
     if model.latent_dim < 2:
-        raise BadInput("a traversal takes a code of two numbers at least: this one has 1")
+        raise BadInput("a traversal needs a code of at least two numbers: this model's has 1")
     for dim in dims:
         if not 0 <= dim < model.latent_dim:
-            raise BadInput(f"dims are numbers of the code, 0 to {model.latent_dim - 1}, got {dim}")
+            raise BadInput(f"dims must be from 0 to {model.latent_dim - 1}, got {dim}")
     if dims[0] == dims[1]:
-        raise BadInput(f"a traversal takes two different dims, got {dims[0]} twice")
+        raise BadInput(f"a traversal needs two different dims, got {dims[0]} twice")
     for side, n in zip(("rows", "columns"), grid, strict=True):
-        _count(f"the grid's {side}", n)
+        check_count(f"the grid's {side}", n, 1)
     check_memory(model, grid[0] * grid[1], "rows", grid[1])
 
 
-def _one_label(model: Latent, labels: Sequence[int | str | None]) -> int | str | None:
-    """The label that all have. Raises BadInput."""
-    if len(kinds := list(dict.fromkeys(labels))) < 2:
-        return next(iter(kinds), None)
-    names = [model.class_names[k] if model.class_names else k for k in kinds]  # type: ignore[index]
-    raise BadInput(
-        f"these samples are of classes {' and '.join(map(str, names))}: a label holds for all"
-    )
+def check_memory(model: Model, n: int, unit: str, per_unit: int) -> None:
+    """Check that ``n`` samples fit into memory, ``per_unit`` for each ``unit``.
 
-
-def _told(chosen: SampleAddresses, whose: list[SampleAddress]) -> Any:
-    return "codes" if isinstance(chosen, Tensor) else [[*pair] for pair in whose]
-
-
-def _count(name: str, value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise BadInput(f"{name} must be a whole number of at least 1, got {value!r}")
-
-
-def check_memory(model: Model, n: int, of: str, each: int) -> None:
-    """Whether ``n`` samples fit, ``each`` for one of ``of``: if not, BadInput says how many do."""
-    one, there = 4 * 4 * math.prod(model.shape), memory()
-    if there and n * one > there:
-        took = f"{n:,} samples take {n * one / 1e9:,.1f} GB of {there / 1e9:,.1f} GB"
-        raise BadInput(f"{took}: {of} up to {there // one // each:,} fit")
+    Raises BadInput, with the number of units that would fit.
+    """
+    one, free = 4 * 4 * math.prod(model.shape), memory()
+    if free and n * one > free:
+        needed = f"{n:,} samples need {n * one / 1e9:,.1f} GB of {free / 1e9:,.1f} GB"
+        raise BadInput(f"{needed}: at most {free // one // per_unit:,} {unit} fit")

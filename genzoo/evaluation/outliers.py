@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from genzoo.data.dataset import DataSet
-from genzoo.editing import projection
 from genzoo.errors import BadInput
 from genzoo.evaluation.evaluate import subject_of
 from genzoo.metrics.real_data import Tell, opened_images, some_of
@@ -23,6 +22,7 @@ from genzoo.models.abilities import Density
 from genzoo.models.checks import checked_seed
 from genzoo.models.model import Model
 from genzoo.models.sampler import Sampler
+from genzoo.zoo import names as model_names
 
 BATCH = 250
 
@@ -76,7 +76,8 @@ def find_outliers(
     """
     who = subject_of(model, device, {"size": size, "channels": channels})
     if not (isinstance(who, ModelSubject) and isinstance(who.model, Density)):
-        raise BadInput(f"{who.name} gives no likelihood; {projection.able(Density)}")
+        having = ", ".join(model_names.able(Density)) or "none here"
+        raise BadInput(f"{who.name} gives no likelihood: these can: {having}")
     own = data or who.model.provenance.get("data")
     if not own:
         raise BadInput(f"what was {who.name} trained on? --data names a data set or a folder")

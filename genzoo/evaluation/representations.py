@@ -9,14 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genzoo.editing import projection
 from genzoo.errors import BadInput
 from genzoo.files import check_new, write_whole
 from genzoo.metrics.probe_metrics import seer
 from genzoo.metrics.statistics import linear_probe
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Encoder
-from genzoo.models.model import Model
+from genzoo.models.model import Model, finite_input
 from genzoo.models.samples import Samples
 from genzoo.zoo import manifest
 from genzoo.zoo import names as model_names
@@ -36,7 +35,7 @@ def extract_features(
     give its name or folder. Raises BadInput, and as ``load``.
     """
     who = _subject(model, device)
-    x = projection.checked(who.model, images)
+    x = finite_input(who.model, images)
     if type(batch_size) is not int or batch_size < 1:
         raise BadInput(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
     sees = _sees(who)
@@ -55,7 +54,7 @@ def _subject(model: str | Path | Model, device: "str | torch.device") -> ModelSu
         name = model.origin.model if model.origin else type(model).__name__
         return ModelSubject(name, model)
     loaded, folder = model_names.load(model, device=device), model_names.find(model)
-    return ModelSubject(str(model), loaded, projection.with_discriminator(model, folder))
+    return ModelSubject(str(model), loaded, model_names.with_discriminator(model, folder))
 
 
 def _sees(who: ModelSubject) -> linear_probe.Features:

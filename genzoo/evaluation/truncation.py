@@ -95,7 +95,7 @@ def truncate(
     who = subject_of(subject, device, {})
     if not isinstance(who, ModelSubject):
         raise BadInput(f"{who.name} is images: a truncation is of a model's codes")
-    walks.latent(who.model)
+    walks.as_latent(who.model)
     against = data or who.model.provenance.get("data") or None
     if against is None:
         raise BadInput(f"what is {who.name} to be held against? --data names a data set")

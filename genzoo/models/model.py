@@ -86,6 +86,16 @@ class Model(nn.Module, ABC):
         return x
 
 
+def finite_input(model: Model, images: "Samples | Tensor | np.ndarray") -> Tensor:
+    """As ``model.checked_input``, for images of which there is at least one, all finite."""
+    x = model.checked_input(images)
+    if not len(x):
+        raise BadInput("expected at least one image, got none")
+    if not torch.isfinite(x).all():
+        raise BadInput("images must be finite, got NaN or infinity")
+    return x
+
+
 class Discriminator(nn.Module, ABC):
     """The other player of an adversarial game (the papers' ``critic`` for Wasserstein's)."""
 

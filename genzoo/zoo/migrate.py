@@ -38,6 +38,14 @@ METRICS = {
 }
 GOALS = {"one": "near_one"}
 PROTOCOL = {"samples looked at": "samples compared", "told the class": "class-conditional"}
+# What 0.1 called the info of a direction file.
+DIRECTION = {
+    "by": "source",
+    "of": "attribute",
+    "judge_sha256": "classifier_sha256",
+    "raised": "increase_rate",
+    "turned": "flip_rate",
+}
 
 
 def manifest(values: dict[str, Any]) -> dict[str, Any]:
@@ -55,6 +63,14 @@ def plan(values: dict[str, Any]) -> dict[str, Any]:
     if "format" in values:
         return values
     return {**_options(renamed(values, {"licence": "license"})), "format": FORMAT}
+
+
+def direction(values: Any) -> Any:
+    """A direction file's info, in which format 1 did not say its number, as format 2."""
+    if not isinstance(values, dict) or "format" in values:
+        return values
+    source = "seeds" if values.get("by") == "picks" else values.get("by")
+    return {**renamed({**values, "by": source}, DIRECTION), "format": FORMAT}
 
 
 def _options(values: dict[str, Any]) -> dict[str, Any]:

@@ -107,6 +107,15 @@ def _at_the_organisation(name: str, local_files_only: bool) -> Path:
     raise unknown("model", name[:80], [*model_names(), *families.names()], hint)
 
 
+def with_discriminator(name: str | Path, folder: Path) -> Path:
+    """``folder``, where ``name`` was found; for a model on the Hub, one that holds its
+    discriminator too, if its repository has one. Raises NetworkError.
+    """
+    if hub.commit_of(folder) and manifests.read_manifest(folder).discriminator_sha256:
+        return hub.fetch(str(name), discriminator=True)
+    return folder
+
+
 def default(family: str) -> str:
     """The name of the model that stands for ``family``. Raises UnknownName if none does."""
     found = models_of(family)
@@ -143,10 +152,13 @@ def able(*abilities: "type[Model]") -> list[str]:
     return found
 
 
-def lacking(model: "Model", ability: type, what: str) -> BadInput:
-    """The error for a ``model`` without an ability, which names models that have it."""
+def lacking(
+    model: "Model", ability: "type[Model] | tuple[type[Model], ...]", what: str
+) -> BadInput:
+    """The error for a ``model`` without ``ability`` (or any of several), with models that can."""
     name = model.origin.model if model.origin else "this model"
-    having = ", ".join(able(ability)) or "none here"
+    abilities = ability if isinstance(ability, tuple) else (ability,)
+    having = ", ".join(able(*abilities)) or "none here"
     return BadInput(f"{name} ({article(model)}) {what}: these can: {having}")
 
 

@@ -135,7 +135,9 @@ def translate(model: Any) -> Any:
 
 def steer(path: Path) -> Any:
     """Two samples, three steps along a direction each."""
-    return directions.along(load(WALKER), directions.read(path), "0:0,1", alphas=[-2, 0, 2])
+    return directions.steer(
+        load(WALKER), directions.read_direction(path), "0:0,1", alphas=[-2, 0, 2]
+    )
 
 
 def walk() -> Any:
@@ -325,8 +327,10 @@ def _learnt(family: str, past: bool, keep: Any) -> dict[str, Any]:
 def _files() -> None:
     FILES.mkdir(exist_ok=True)
     model = load(WALKER)
-    directions.of_picks(model, "0:0,1,2", "0:3,4,5").save(FILES / "direction.safetensors")
-    learnt = directions.of_samples(model, "3", n=400)
+    directions.direction_from_seeds(model, "0:0,1,2", "0:3,4,5").save(
+        FILES / "direction.safetensors"
+    )
+    learnt = directions.direction_from_samples(model, "3", n=400)
     learnt.save(FILES / "direction-of-class.safetensors")
     draw(model).save(FILES / "sample.png")
     draw(load("cgan-mnist")).save(FILES / "labelled.png", numbers=True)

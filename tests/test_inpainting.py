@@ -1,7 +1,8 @@
-"""Completing: codes are found again, what is known stays bit for bit, bad masks are one line."""
+"""Projection finds codes again, inpainting keeps what is known, bad masks are refused."""
 
 import copy
 import json
+import math
 import shutil
 
 import numpy as np
@@ -26,8 +27,8 @@ def call(capsys, *words):
     return code, *capsys.readouterr()
 
 
-class Judge(genzoo.Discriminator):
-    """Likes pictures that are bright in their last corner."""
+class CornerDiscriminator(genzoo.Discriminator):
+    """Prefers pictures that are bright in their last corner."""
 
     def __init__(self):
         super().__init__()
@@ -40,20 +41,18 @@ class Judge(genzoo.Discriminator):
         return [x]
 
 
-class Reader(genzoo.Completer):
-    """Draws a 0 or a 1 for every pixel; says what it was given."""
+class ToyCompleter(genzoo.Completer):
+    """Draws a 0 or a 1 for every pixel."""
 
     shape, value_range, levels = (1, 4, 4), (0.0, 1.0), 2
 
     def __init__(self, config=None):
         super().__init__(config)
-        self.seen = []
 
     def generate(self, noise, labels=None):
         return (noise.uniform(*self.shape) > 0.5).float()
 
     def complete(self, x, mask, noise, labels=None):
-        self.seen.append(x)
         return torch.where(mask > 0, x, self.generate(noise))
 
 
@@ -72,11 +71,33 @@ def test_a_sample_finds_its_way_home(latent):
 
 
 def test_adam_is_what_the_paper_has():
-    """Slopes 1 and 3: means 0.1 (0.9 + 3) / 0.19, of squares 0.001 (0.999 + 9) / 0.001999."""
-    down = projection.Adam(torch.zeros(1))
-    assert down(torch.ones(1)).item() == pytest.approx(1, abs=1e-5)
+    """Gradients 1 and 3: means 0.1 (0.9 + 3) / 0.19, of squares 0.001 (0.999 + 9) / 0.001999."""
+    adam = projection.Adam(torch.zeros(1))
+    assert adam(torch.ones(1)).item() == pytest.approx(1, abs=1e-5)
     second = (0.39 / 0.19) / (0.009999 / 0.001999) ** 0.5
-    assert down(torch.full((1,), 3.0)).item() == pytest.approx(second, abs=1e-4)
+    assert adam(torch.full((1,), 3.0)).item() == pytest.approx(second, abs=1e-4)
+
+
+class Shifted(genzoo.Latent, genzoo.Encoder):
+    """Its code is its sample, and its encoder always gives 0."""
+
+    shape, value_range, latent_dim = (4,), None, 4
+
+    def decode(self, code, labels=None, noise=None):  # (n, 4) -> (n, 4)
+        return code
+
+    def embed(self, x):  # (n, 4) -> (n, 4)
+        return torch.zeros_like(x)
+
+
+def test_the_rate_falls_along_a_cosine():
+    """Far from the target the gradients of L1 are constant, so that Adam's steps are its rates."""
+    steps = 10
+    path = genzoo.project(Shifted(None), torch.full((1, 4), 9.0), restarts=1, steps=steps).path
+    moved = path[1:, 0] - path[:-1, 0]
+    expected = [0.05 * (1 + math.cos(math.pi * k / steps)) for k in range(steps)]
+    assert moved.mean(1).tolist() == pytest.approx(expected, rel=1e-3)
+    assert (moved == moved[:, :1]).all()
 
 
 def test_the_best_restart_is_kept(latent):
@@ -121,42 +142,42 @@ def test_codes_stay_typical(latent):
     assert norms.max() < 3.9  # 99 % of the chi-squared law with 5 degrees of freedom: 15.09
 
 
-def test_an_encoder_is_asked_first(latent, monkeypatch):
-    x, asked = latent.sample(2, seed=3), torch.full((2, 5), 0.25)
-    monkeypatch.setattr(type(latent), "embed", lambda self, x: asked.clone())
+def test_the_encoder_gives_the_first_start(latent, monkeypatch):
+    x, start = latent.sample(2, seed=3), torch.full((2, 5), 0.25)
+    monkeypatch.setattr(type(latent), "embed", lambda self, x: start.clone())
     found = genzoo.project(latent, x, steps=0, restarts=1)
-    assert torch.equal(found.codes, asked)
+    assert torch.equal(found.codes, start)
 
 
-def test_the_discriminator_has_its_say(latent):
+def test_the_discriminator_takes_part(latent):
     x, half = latent.sample(3, seed=3), torch.ones(3, 8, 8)
     half[:, 4:] = 0
-    for game, score in (("non-saturating", lambda s: -torch.nn.functional.softplus(s)),
+    for loss, score in (("non-saturating", lambda s: -torch.nn.functional.softplus(s)),
                         ("wasserstein", lambda s: -s)):  # fmt: skip
-        judge = Adversary(Judge(), game)
-        how = {"mask": half, "opponent": judge, "steps": 40, "restarts": 1}
+        adversary = Adversary(CornerDiscriminator(), loss)
+        how = {"mask": half, "adversary": adversary, "steps": 40, "restarts": 1}
         free, bound = (genzoo.project(latent, x, weight=w, **how) for w in (0, 50))
-        assert (free.game, bound.game) == ("", game)
+        assert (free.discriminator_loss, bound.discriminator_loss) == ("", loss)
         corners = (v.samples.tensor[:, 0, -1, -1] for v in (bound, free))
         assert (next(corners) > next(corners)).all()
         made = latent.from_unit(bound.samples)
         known = ((made - latent.from_unit(x)).abs() * half).flatten(1).sum(1)
-        term = score(Judge()(made))
+        term = score(CornerDiscriminator()(made))
         assert torch.allclose(bound.history[-1], known + 50 * term, atol=0.05)
 
 
-def test_a_discriminator_is_read_only_where_it_has_a_say(tmp_path, monkeypatch):
-    read = []
+def test_a_discriminator_is_loaded_only_where_it_takes_part(monkeypatch):
+    loads = []
     real = folder.load_discriminator
-    monkeypatch.setattr(folder, "load_discriminator", lambda *a: read.append(a) or real(*a))
+    monkeypatch.setattr(folder, "load_discriminator", lambda *a: loads.append(a) or real(*a))
     x = torch.zeros(1, 1, 28, 28)
-    assert genzoo.project("dcgan-mnist", x, steps=0, weight=0).game == ""
-    assert read == []
-    assert genzoo.project("dcgan-mnist", x, steps=0).game == "non-saturating"
-    assert len(read) == 1
-    assert genzoo.project("wgan-gp-mnist", x, steps=0).game == "wasserstein"
-    assert genzoo.project("vae-mnist", x, steps=0).game == ""
-    assert len(read) == 2
+    assert genzoo.project("dcgan-mnist", x, steps=0, weight=0).discriminator_loss == ""
+    assert loads == []
+    assert genzoo.project("dcgan-mnist", x, steps=0).discriminator_loss == "non-saturating"
+    assert len(loads) == 1
+    assert genzoo.project("wgan-gp-mnist", x, steps=0).discriminator_loss == "wasserstein"
+    assert genzoo.project("vae-mnist", x, steps=0).discriminator_loss == ""
+    assert len(loads) == 2
 
 
 def test_the_class_is_found_too():
@@ -164,8 +185,8 @@ def test_the_class_is_found_too():
     x = model.sample(3, labels=[0, 1, 7], seed=1)
     found = genzoo.project(model, x, steps=0, restarts=1)
     assert found.labels.tolist() == [0, 1, 7]
-    told = genzoo.project(model, x, labels=4, steps=0, restarts=1)
-    assert told.labels.tolist() == [4, 4, 4]
+    given = genzoo.project(model, x, labels=4, steps=0, restarts=1)
+    assert given.labels.tolist() == [4, 4, 4]
 
 
 def test_generated_digits_are_found_to_25_decibels():
@@ -176,7 +197,7 @@ def test_generated_digits_are_found_to_25_decibels():
     assert (similarity.psnr(found.samples.tensor, x.tensor) >= 25).sum() >= 16
 
 
-def test_memory_that_runs_out_says_what_fits(latent, monkeypatch):
+def test_out_of_memory_names_a_batch_size_that_fits(latent, monkeypatch):
     decode = type(latent).decode
 
     def small(self, code, labels=None, noise=None):
@@ -186,7 +207,7 @@ def test_memory_that_runs_out_says_what_fits(latent, monkeypatch):
 
     monkeypatch.setattr(type(latent), "decode", small)
     x = latent.sample(8, seed=3)
-    with pytest.raises(BadInput, match=r"--batch-size 2 \(batch_size=2\) fits"):
+    with pytest.raises(BadInput, match="--batch-size 2 "):
         genzoo.project(latent, x, batch_size=16, **QUICK)
     assert len(genzoo.project(latent, x, batch_size=2, **QUICK).codes) == 8
 
@@ -205,7 +226,7 @@ def test_what_is_known_stays_bit_for_bit(latent, mask):
     assert 0 < found.known.float().mean() < 1
 
 
-def test_what_is_unknown_has_no_say(latent):
+def test_what_is_unknown_changes_nothing(latent):
     x = latent.sample(2, seed=3).tensor
     other = x.clone()
     other[:, :, 2:6, 2:6] = 1 - other[:, :, 2:6, 2:6]
@@ -214,7 +235,7 @@ def test_what_is_unknown_has_no_say(latent):
 
 
 def test_a_completer_draws_given_the_rest():
-    model, x = Reader(), torch.full((3, 1, 4, 4), 0.7)
+    model, x = ToyCompleter(), torch.full((3, 1, 4, 4), 0.7)
     found = genzoo.inpaint(model, x, "box:0,2,4,2", seed=4)
     assert found.exact
     assert found.projection is None
@@ -225,25 +246,25 @@ def test_a_completer_draws_given_the_rest():
 
 
 def test_a_completer_sees_its_own_levels(monkeypatch):
-    model, seen = Reader(), []
+    model, seen = ToyCompleter(), []
     monkeypatch.setattr(
-        Reader, "complete", lambda self, x, *rest: (seen.append(x), torch.zeros_like(x))[1]
+        ToyCompleter, "complete", lambda self, x, *rest: (seen.append(x), torch.zeros_like(x))[1]
     )
     genzoo.inpaint(model, torch.full((1, 1, 4, 4), 0.7))
     assert set(seen[0].unique().tolist()) == {1.0}
 
 
-def test_a_completer_of_classes_is_told_which():
+def test_a_conditional_completer_needs_labels():
     x = torch.zeros(1, 1, 28, 28)
-    with pytest.raises(BadInput, match="give labels"):
+    with pytest.raises(BadInput, match="labels"):
         genzoo.inpaint("pixelcnn-mnist-labels", x)
 
 
-def test_who_is_not_able_is_told_who_is(translator):
+def test_other_models_get_a_list_of_those_that_can(translator):
     with pytest.raises(BadInput, match=r"dcgan-mnist.*pixelcnn-mnist"):
         genzoo.inpaint(translator, torch.zeros(1, 3, 8, 8))
-    with pytest.raises(BadInput, match="has no codes") as error:
-        genzoo.project(Reader(), torch.zeros(1, 1, 4, 4))
+    with pytest.raises(BadInput, match="no latent code") as error:
+        genzoo.project(ToyCompleter(), torch.zeros(1, 1, 4, 4))
     assert "pixelcnn" not in str(error.value)
 
 
@@ -257,32 +278,34 @@ def test_frames_lead_from_the_start_to_the_end(latent):
 
 
 @pytest.mark.parametrize(
-    ("images", "text"),
+    ("images", "named"),
     [
-        (torch.zeros(2, 1, 8, 8), "expected samples of shape"),
-        (torch.zeros(0, 3, 8, 8), "there are no images"),
-        (torch.full((1, 3, 8, 8), float("nan")), r"\[0, 1\]"),
-        ("photo.png", "expected samples, or an array"),
+        (torch.zeros(2, 1, 8, 8), "3, 8, 8.*1, 8, 8"),
+        (torch.zeros(0, 3, 8, 8), "none"),
+        (torch.full((1, 3, 8, 8), float("nan")), "nan"),
+        ("photo.png", "photo.png"),
     ],
 )
-def test_bad_images_are_one_line(latent, images, text):
-    with pytest.raises(BadInput, match=text):
+def test_bad_images_are_refused(latent, images, named):
+    with pytest.raises(BadInput, match=named):
         genzoo.inpaint(latent, images)
 
 
 @pytest.mark.parametrize(
-    ("how", "text"),
+    ("options", "named"),
     [
-        ({"steps": -1}, "steps must be"),
-        ({"restarts": 0}, "restarts must be"),
-        ({"weight": float("nan")}, "weight must be"),
-        ({"batch_size": 0}, "batch_size must be"),
-        ({"seed": -1}, "a seed is"),
+        ({"steps": -1}, "steps.*-1"),
+        ({"restarts": 0}, "restarts.*0"),
+        ({"weight": float("nan")}, "weight.*nan"),
+        ({"batch_size": 0}, "batch_size.*0"),
+        ({"seed": -1}, "seed.*-1"),
     ],
 )
-def test_bad_numbers_are_one_line(latent, how, text):
-    with pytest.raises(BadInput, match=text):
-        genzoo.inpaint(latent, torch.zeros(1, 3, 8, 8), **how)
+@pytest.mark.parametrize("exact", [False, True])
+def test_bad_numbers_are_refused(latent, options, named, exact):
+    model = ToyCompleter() if exact else latent
+    with pytest.raises(BadInput, match=named):
+        genzoo.inpaint(model, torch.zeros(1, *model.shape), **options)
 
 
 # -------------------------------------------------------------------------------------------- masks
@@ -312,29 +335,29 @@ def test_in_a_file_white_is_unknown(tmp_path):
     found = masks.known(tmp_path / "mask.png", 1, (1, 8, 8))
     assert not found[0, 0, :4].any()
     assert found[0, 0, 4:].all()
-    with pytest.raises(BadInput, match="is 8x8, expected 16x16"):
+    with pytest.raises(BadInput, match=r"8x8.*16x16"):
         masks.known(tmp_path / "mask.png", 1, (1, 16, 16))
 
 
 @pytest.mark.parametrize(
-    ("mask", "text"),
+    ("mask", "named"),
     [
-        (torch.ones(8, 8), "all known: there is nothing to fill in"),
-        (torch.zeros(8, 8), "nothing known"),
+        (torch.ones(8, 8), "all"),
+        (torch.zeros(8, 8), "nothing"),
         (torch.full((8, 8), 0.5), "0 and 1"),
-        (torch.ones(7, 7), r"\(7, 7\) does not fit"),
-        (None, "a NoneType does not fit"),
-        ("box:0,0,8,8", "nothing known"),
-        ("box:4,4,8,8", "does not lie in"),
-        ("box:0,0,0,4", "does not lie in"),
-        ("box:1,2,3", "box:x,y,w,h"),
-        ("random:1.5", "above 0 and below 1"),
-        ("random:some", "above 0 and below 1"),
-        ("center", "is no mask and no file"),
+        (torch.ones(7, 7), r"\(7, 7\)"),
+        (None, "NoneType"),
+        ("box:0,0,8,8", "nothing"),
+        ("box:4,4,8,8", "4,4,8,8.*8x8"),
+        ("box:0,0,0,4", "0,0,0,4"),
+        ("box:1,2,3", "'box:1,2,3'"),
+        ("random:1.5", "'random:1.5'"),
+        ("random:some", "'random:some'"),
+        ("center", "'center'"),
     ],
 )
-def test_bad_masks_are_one_line(mask, text):
-    with pytest.raises(BadInput, match=text):
+def test_bad_masks_are_refused(mask, named):
+    with pytest.raises(BadInput, match=named):
         masks.known(mask, 1, (1, 8, 8))
 
 
@@ -377,8 +400,8 @@ def test_the_command_takes_folders_and_says_json(here, capsys):
     words = ("inpaint", "vae-mnist", "photos", "digit.png", "-o", "filled", "--json", *FAST)
     code, out, err = call(capsys, *words)
     assert (code, err) == (0, "")
-    told = json.loads(out)
-    assert (told["n"], len(told["losses"])) == (3, 3)
+    result = json.loads(out)
+    assert (result["n"], len(result["losses"])) == (3, 3)
     assert len([*(here / "filled").glob("*.png")]) == 3
 
 
@@ -397,38 +420,38 @@ def test_what_is_done_to_a_photo_is_said(here, caplog, capsys, size, mode, note)
 
 
 @pytest.mark.parametrize(
-    ("words", "text"),
+    ("words", "named"),
     [
-        (("dcgan-mnist", "none.png"), "cannot read none.png"),
-        (("dcgan-mnist", "empty"), "no picture in empty"),
-        (("dcgan-mnist", "moving.gif"), "animation of 2"),
-        (("dcgan-mnist", "digit.png", "--mask", "center"), "no mask and no file"),
-        (("dcgan-mnist", "digit.png", "--strip", "strip.jpg"), "ending in .png"),
-        (("dcgan-mnist", "digit.png", "--gif", "no/steps.gif"), "ending in .gif, in a folder"),
+        (("dcgan-mnist", "none.png"), "none.png"),
+        (("dcgan-mnist", "empty"), "empty"),
+        (("dcgan-mnist", "moving.gif"), "moving.gif"),
+        (("dcgan-mnist", "digit.png", "--mask", "center"), "'center'"),
+        (("dcgan-mnist", "digit.png", "--strip", "strip.jpg"), "strip.jpg"),
+        (("dcgan-mnist", "digit.png", "--gif", "no/steps.gif"), "no"),
         (("dcgan-mnist", "digit.png", "-o", "digit.png"), "digit.png exists"),
         (("cyclegan-hair", "digit.png"), "dcgan-mnist"),
     ],
 )
-def test_bad_commands_are_one_line(here, capsys, words, text):
+def test_bad_commands_are_one_line(here, capsys, words, named):
     (here / "empty").mkdir()
     first, second = (Image.new("L", (28, 28), v) for v in (0, 255))
     first.save("moving.gif", save_all=True, append_images=[second])
     code, _, err = call(capsys, "inpaint", *words, *FAST)
     assert code == 2
-    assert text in err
+    assert named in err
     assert len(err.strip().splitlines()) <= 2  # a line, and what is done to the photo
 
 
-def test_having_names_cards_by_what_they_can():
+def test_able_lists_the_models_with_an_ability():
     assert "pixelcnn-mnist" in names.able(genzoo.Completer)
     assert "cyclegan-hair" not in names.able(genzoo.Latent, genzoo.Completer)
-    assert projection.able(genzoo.Attentive) == "sagan-cifar10 can"
+    assert names.able(genzoo.Attentive) == ["sagan-cifar10"]
 
 
 def test_an_animation_is_no_mask(tmp_path):
     frames = [Image.new("L", (8, 8), shade) for shade in (0, 255)]
     frames[0].save(tmp_path / "m.gif", save_all=True, append_images=frames[1:])
-    with pytest.raises(BadInput, match="an animation of 2 pictures: give one of them"):
+    with pytest.raises(BadInput, match=r"m\.gif.* 2 "):
         masks.known(str(tmp_path / "m.gif"), 1, (1, 8, 8))
-    with pytest.raises(BadInput, match="is no mask and no file"):
+    with pytest.raises(BadInput, match="''"):
         masks.known("", 1, (1, 8, 8))
