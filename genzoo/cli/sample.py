@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, Ticker, app, as_json
+from genzoo.cli.app import Device, Force, Json, Scale, Ticker, app, as_json
 from genzoo.errors import BadInput, article
 from genzoo.text import printable
 
@@ -25,7 +25,7 @@ def sample(
     start: Annotated[int, typer.Option(help="Index of the first sample.")] = 0,
     labels: Annotated[str | None, typer.Option(help="One, or n separated by commas.")] = None,
     truncation: Annotated[float | None, typer.Option(help="Redraw codes beyond this.")] = None,
-    scale: Annotated[int | None, typer.Option(min=1, max=64, help="Pixels a pixel.")] = None,
+    scale: Scale = None,
     watch: Annotated[
         Path | None, typer.Option(help="A .gif of the pictures as they were drawn, pixel by pixel.")
     ] = None,
