@@ -101,7 +101,7 @@ BAD = [
     ("truncate vae-mnist -n 10", "takes at least 500 samples, got 10"),
     ("truncate vae-mnist -o x.svg", "x.svg"),
     ("truncate vae-mnist --metrics fdd", "fdd"),
-    ("truncate pixelcnn-mnist", "has no code"),
+    ("truncate pixelcnn-mnist", "no latent code"),
     ("truncate images:. --data mnist", "images"),
 ]
 
