@@ -1,4 +1,4 @@
-"""The page to play with, as a visitor has it: in headless Chromium, against the real server."""
+"""The demo page as a visitor uses it: in headless Chromium, against the real server."""
 
 import io
 import re
@@ -58,7 +58,7 @@ def browser():
 
 @pytest.fixture
 def page(browser, server):
-    """The page, opened; every request that went elsewhere is held against it."""
+    """The opened page; a request to another machine fails the test."""
     context, strange = browser.new_context(viewport={"width": 1280, "height": 1000}), []
     here = context.new_page()
     here.set_default_timeout(90_000)  # a loaded machine is no failure
@@ -78,8 +78,8 @@ def page(browser, server):
     assert strange == [], "a request beyond this machine"
 
 
-def pictured(page, label, before=None, seconds=60):
-    """The picture that stands under ``label``, once it is another than ``before``."""
+def wait_for_picture(page, label, before=None, seconds=60):
+    """The picture under ``label``, once it differs from ``before``."""
     place = "-".join(re.findall(r"\w+", label.lower()))
     shown = page.locator(f"#{place} img:visible").first
     deadline = time.monotonic() + seconds
@@ -93,11 +93,11 @@ def pictured(page, label, before=None, seconds=60):
 
 
 def until(page, label, act):
-    """What comes under ``label`` once ``act`` has found the page ready for it."""
+    """The picture under ``label`` after ``act``, which is repeated until the page is ready."""
     for last in (*[False] * 7, True):
         act()
         try:
-            return pictured(page, label, seconds=8)
+            return wait_for_picture(page, label, seconds=8)
         except AssertionError:
             if last:
                 raise
@@ -113,9 +113,9 @@ def test_it_draws_what_sample_draws(page, tmp_path):
     import genzoo
 
     page.get_by_label("Seed").first.fill("7")
-    before, _ = pictured(page, "Drawn")
+    before, _ = wait_for_picture(page, "Drawn")
     page.get_by_role("button", name="Draw", exact=True).click()
-    _, content = pictured(page, "Drawn", before)
+    _, content = wait_for_picture(page, "Drawn", before)
     path = tmp_path / "drawn.png"
     path.write_bytes(content)
     assert provenance.inspect(path).record.origin.model == "gan-mnist"
@@ -130,9 +130,9 @@ def test_a_conditional_model_offers_its_classes(page):
     page.get_by_role("option", name="cgan-mnist").click()
     page.get_by_label("Class").first.click()
     page.get_by_role("option", name="3", exact=True).click()
-    before, _ = pictured(page, "Drawn")
+    before, _ = wait_for_picture(page, "Drawn")
     page.get_by_role("button", name="Draw", exact=True).click()
-    pictured(page, "Drawn", before)
+    wait_for_picture(page, "Drawn", before)
     assert "--label '3'" in page.inner_text("body")
 
 
@@ -148,7 +148,7 @@ def test_dragging_goes_from_one_sample_to_the_other(page):
             page.keyboard.press(key)
         wanted = np.array(model.sample(1, seed=seed).grid(scale=10, gap=0)).astype(int)
         for _ in range(300):
-            _, content = pictured(page, "Between")
+            _, content = wait_for_picture(page, "Between")
             found = np.array(Image.open(io.BytesIO(content)).convert("L"))
             if np.abs(found - wanted).max() <= 1:
                 break
@@ -161,7 +161,7 @@ def test_dragging_goes_from_one_sample_to_the_other(page):
 def test_what_is_painted_over_is_filled_in(page):
     tab(page, "Complete")
     page.get_by_role("button", name="Complete", exact=True).click()
-    page.get_by_text("there is no picture yet").wait_for()
+    page.get_by_text("no picture yet").wait_for()
     page.get_by_role("button", name="Take that sample").click()
     canvas = page.locator("canvas:visible").first
     canvas.wait_for()
@@ -186,7 +186,7 @@ def test_a_photo_is_translated(page, tmp_path):
     Image.fromarray(noise).save(tmp_path / "photo.png")
     tab(page, "Translate")
     page.get_by_role("button", name="Translate", exact=True).click()
-    page.get_by_text("there is no photo yet").wait_for()
+    page.get_by_text("no photo yet").wait_for()
     page.locator("input[type=file]").last.set_input_files(tmp_path / "photo.png")
     again = page.get_by_role("button", name="Translate", exact=True)
     _, content = until(page, "Translated", again.click)
@@ -197,17 +197,17 @@ def test_a_photo_is_translated(page, tmp_path):
 def test_the_quiz_counts(page):
     tab(page, "Which is real?")
     source = None
-    for said in ("Here is the first one", " of 1", " of 2"):
+    for line in ("Here is the first one", " of 1", " of 2"):
         page.get_by_role("button", name="Real", exact=True).click()
-        page.get_by_text(said).wait_for()
-        source, _ = pictured(page, "Real, or made?", source)
+        page.get_by_text(line).wait_for()
+        source, _ = wait_for_picture(page, "Real, or generated?", source)
 
 
 @in_browser
 def test_two_models_and_a_card(page):
     tab(page, "Side by side")
     page.get_by_role("button", name="Draw both").click()
-    contents = [pictured(page, label)[1] for label in ("The first", "The second")]
+    contents = [wait_for_picture(page, label)[1] for label in ("The first", "The second")]
     assert contents[0] != contents[1]
     tab(page, "Cards")
     page.get_by_role("heading", name="gan-mnist").first.wait_for()
@@ -224,10 +224,10 @@ def test_it_is_served_to_this_machine_alone(server):
 
 
 @in_browser
-def test_a_field_that_was_cleared_is_said(page):
+def test_a_cleared_field_is_an_error_on_the_page(page):
     page.get_by_label("Seed").first.fill("")
     page.get_by_role("button", name="Draw", exact=True).click()
-    page.get_by_text("a seed is a whole number from 0").first.wait_for()
+    page.get_by_text("a seed must be a whole number").first.wait_for()
 
 
 def test_a_page_of_another_name_reads_nothing(server):
@@ -240,7 +240,7 @@ def test_a_page_of_another_name_reads_nothing(server):
         urlopen(Request(server, headers={"Host": "evil.example"}), timeout=10)
 
 
-def test_bad_input_is_told_in_a_line(capsys, monkeypatch):
+def test_bad_input_is_one_line(capsys, monkeypatch):
     import socket
 
     def resolve(host, *more, **options):
@@ -251,16 +251,17 @@ def test_bad_input_is_told_in_a_line(capsys, monkeypatch):
     known = socket.getaddrinfo
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     assert cli.run(["demo", "nothing-like-this"]) == 2
-    assert "no model is called" in capsys.readouterr().err
+    assert "nothing-like-this" in capsys.readouterr().err
     assert cli.run(["demo", "gan-mnist", "--data", "nope"]) == 2
-    assert "no data set is called 'nope'" in capsys.readouterr().err
+    assert "'nope'" in capsys.readouterr().err
     assert cli.run(["demo", "gan-mnist", "--host", "nope.invalid"]) == 2
-    assert "no machine is called 'nope.invalid'" in capsys.readouterr().err
+    assert "'nope.invalid'" in capsys.readouterr().err
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        assert cli.run(["demo", "gan-mnist", "--port", str(taken.getsockname()[1])]) == 1
-    assert "cannot be served at: Address already in use" in capsys.readouterr().err
+        port = taken.getsockname()[1]
+        assert cli.run(["demo", "gan-mnist", "--port", str(port)]) == 1
+    assert f":{port}: Address already in use" in capsys.readouterr().err
 
 
 def test_without_gradio_it_says_what_to_install(monkeypatch, capsys):
@@ -270,16 +271,16 @@ def test_without_gradio_it_says_what_to_install(monkeypatch, capsys):
 
 
 def test_what_is_painted_is_unknown():
-    from genzoo.demo.tabs import _painted
+    from genzoo.demo.tabs import unpack_painting
 
     layer = Image.new("RGBA", (56, 56))
     layer.paste((255, 255, 255, 255), (0, 0, 28, 56))
     ground = Image.new("RGB", (56, 56), "red")
-    x, known = _painted({"background": ground, "layers": [layer]}, (3, 28, 28))
+    x, known = unpack_painting({"background": ground, "layers": [layer]}, (3, 28, 28))
     assert x.shape == (1, 3, 28, 28)
     assert x[0, 0].min() == 1
     assert not known[:, :14].any()
     assert known[:, 14:].all()
-    with pytest.raises(BadInput, match="nothing is painted over"):
-        _painted({"background": ground, "layers": []}, (3, 28, 28))
+    with pytest.raises(BadInput, match="painted"):
+        unpack_painting({"background": ground, "layers": []}, (3, 28, 28))
     assert demo_page.LOOPBACK == "127.0.0.1"
