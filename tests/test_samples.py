@@ -180,7 +180,7 @@ def test_small_pictures_are_enlarged_to_about_64(size, scale):
 
 
 def test_an_empty_grid():
-    with pytest.raises(BadInput, match="at least one picture"):
+    with pytest.raises(BadInput, match="got none"):
         images()[:0].grid()
 
 

@@ -25,7 +25,7 @@ from genzoo.editing.projection import (
 from genzoo.errors import BadInput
 from genzoo.models.abilities import Completer
 from genzoo.models.checks import check_count, checked_seed
-from genzoo.models.inference import folded
+from genzoo.models.inference import inference_copy
 from genzoo.models.model import Model, finite_input
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Labels, Latent, Progress, Sampler
@@ -146,7 +146,7 @@ def _complete(
         noise = Noise(seed, range(rows.start, rows.stop), "complete", x.device)
         own = None if targets is None else targets[rows]
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-            part = folded(model).complete(x[rows], known[rows].float(), noise, own)
+            part = inference_copy(model).complete(x[rows], known[rows].float(), noise, own)
         parts.append(model.to_unit(part))
         if progress:
             progress("images", rows.stop, len(x))

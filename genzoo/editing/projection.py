@@ -20,7 +20,7 @@ from genzoo.editing import masks
 from genzoo.errors import BadInput
 from genzoo.models.abilities import Encoder
 from genzoo.models.checks import check_count, checked_seed
-from genzoo.models.inference import folded
+from genzoo.models.inference import inference_copy
 from genzoo.models.model import Discriminator, Model, finite_input
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Labels, Latent, Progress
@@ -160,7 +160,7 @@ def batches(n: int, size: int) -> list[slice]:
 def decode_to_unit(model: Latent, codes: Tensor, labels: Tensor | None) -> Tensor:
     """The samples of ``codes`` ``(n, code)``: ``(n, *shape)`` in [0, 1]."""
     with torch.no_grad(), torch.autocast(codes.device.type, enabled=False):
-        return model.to_unit(folded(model).decode(codes, labels))
+        return model.to_unit(inference_copy(model).decode(codes, labels))
 
 
 # ----------------------------------------------------------------------------------------- search
@@ -330,7 +330,7 @@ def _differentiable(network: N) -> N:
     """The private copy of ``network``; if it was made in inference mode, which allows no gradient,
     a copy of that.
     """
-    private = folded(network)
+    private = inference_copy(network)
     is_inference = any(tensor.is_inference() for tensor in private.state_dict().values())
     return copy.deepcopy(private) if is_inference else private
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from genzoo.errors import BadInput, OperationFailed, article
-from genzoo.models.inference import folded
+from genzoo.models.inference import inference_copy
 
 WIDTH = 128  # of the small classifiers' features
 FOLDER = Path(__file__).parent
@@ -87,7 +87,7 @@ class Small(Features):
     def __call__(self, x: Tensor) -> np.ndarray:
         check_shape(self, x)
         with torch.no_grad():
-            copy = folded(self.network)
+            copy = inference_copy(self.network)
             parts = [copy.layers(part.float().cpu() * 2 - 1) for part in x.split(BATCH)]
         return torch.cat(parts).numpy()
 

@@ -22,7 +22,7 @@ from genzoo.metrics.score import Estimates
 from genzoo.metrics.statistics import linear_probe
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Encoder
-from genzoo.models.inference import folded
+from genzoo.models.inference import inference_copy
 
 CENTROIDS = 400
 FeatureMaps = Callable[[Tensor], list[Tensor]]
@@ -145,7 +145,7 @@ def seer(subject: ModelSubject, random: bool = False) -> FeatureMaps:
         network = subject.discriminator()
     except BadInput:
         assert isinstance(model, Encoder)
-        encoder = folded(_begun(lambda: type(model)(model.config)) if random else model)
+        encoder = inference_copy(_begun(lambda: type(model)(model.config)) if random else model)
         return lambda x: [encoder.embed(x)]
     if not random:
         return linear_probe.still(network)

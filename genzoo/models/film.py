@@ -1,4 +1,4 @@
-"""GIFs of samples: frames of a walk, or of pictures as they are drawn."""
+"""GIFs of samples: the steps of a walk, images that appear pixel by pixel; attention overlays."""
 
 import json
 import math
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from genzoo.models.model import Model
 from genzoo.models.pictures import SYNTHETIC, check_sheet
 from genzoo.models.samples import Images, Samples
 
-FRAME = 192  # pixels, of a film of one picture at a time
+FRAME = 192  # pixels a side, in a film of one image at a time
 
 
 def film(
@@ -28,9 +29,9 @@ def film(
     each: int = 60,
     metadata: bool = True,
 ) -> None:
-    """Write a GIF of ``frames``, which show ``samples``, ``each`` so many milliseconds.
+    """Write a GIF of ``frames``, which show ``samples``, ``each`` for so many milliseconds.
 
-    Its comment is a line that says it is synthetic and, with ``metadata``, the record.
+    Its comment says that it is synthetic; with ``metadata`` it holds the record, too.
     """
     note = "\n".join([SYNTHETIC, *[json.dumps(samples.record())] * metadata])
     first, *rest = frames
@@ -40,54 +41,62 @@ def film(
         )
 
 
-def _check_film(n: int, shape: Sequence[int], scale: int | None) -> None:
-    """Whether the frames fit into memory, of bytes, and once more for their palettes."""
+def check_film(n: int, shape: Sequence[int], scale: int | None) -> None:
+    """Check that the frames fit into memory: their bytes, and a copy with a palette each."""
     scale = scale or max(1, round(FRAME / max(shape[-2:])))
-    needed, there = 2 * n * math.prod(shape) * scale**2, memory()
-    if there and needed > there:
-        took = f"a film of {n:,} pictures takes {needed / 1e9:,.1f} GB of {there / 1e9:,.1f} GB"
-        most = there // (needed // n)
-        raise BadInput(f"{took}: {most:,} fit; take fewer steps, a smaller scale, or a folder")
+    needed, limit = 2 * n * math.prod(shape) * scale**2, memory()
+    if limit and needed > limit:
+        size = f"a film of {n:,} images needs {needed / 1e9:,.1f} GB"
+        most = limit // (needed // n)
+        raise BadInput(
+            f"{size}, this machine has {limit / 1e9:,.1f} GB: {most:,} images fit; "
+            "take fewer steps, a smaller scale, or a folder"
+        )
 
 
-def _frames(samples: Images, columns: int, scale: int | None) -> list[Image.Image]:
-    """Each of the columns that the samples, row by row, make: of several rows there and back."""
+def make_frames(samples: Images, columns: int, scale: int | None) -> list[Image.Image]:
+    """A frame for each column of the grid that the samples fill row by row.
+
+    Several rows play forward and back.
+    """
     rows = len(samples) // columns
     if rows == 1:
         scale = scale or max(1, round(FRAME / max(samples.tensor.shape[-2:])))
         return [one.grid(1, scale, 0) for one in samples]
-    cells = samples.tensor.unflatten(0, (rows, columns))
-    shown = [Images(cells[:, i]).grid(scale=scale) for i in range(columns)]
-    return shown + shown[-2:0:-1]
+    cells = rearrange(samples.tensor, "(row column) c h w -> column row c h w", row=rows)
+    frames = [Images(column).grid(scale=scale) for column in cells]
+    return frames + frames[-2:0:-1]
 
 
 def watchable(model: Model, parts: Iterator[Samples], n: int, path: Path, force: bool) -> Images:
-    """All of ``parts`` at once, to be watched; BadInput where there is nothing to watch."""
+    """All of ``parts`` as one, for ``watch``. Raises BadInput where the model does not draw pixel
+    by pixel.
+    """
     if not getattr(model, "in_raster_order", False):
-        raise BadInput(f"{article(model)} draws all pixels at once: leave --watch out")
+        raise BadInput(f"--watch needs a pixel-by-pixel model, got {article(model)}")
     check_new(path, [".gif"], force, "--watch")
     check_sheet(n, model.shape)
-    drawn = list(parts)
-    samples = type(drawn[0]).join(drawn)
+    batches = list(parts)
+    samples = type(batches[0]).join(batches)
     assert isinstance(samples, Images)
     return samples
 
 
 def watch(samples: Images, path: Path, frames: int = 100, metadata: bool = True) -> None:
-    """Write a GIF of pictures that appear pixel by pixel, row by row, as they were drawn."""
+    """Write a GIF of images that appear pixel by pixel, row by row, as the model drew them."""
     height, width = samples.tensor.shape[-2:]
-    order = torch.arange(height * width).view(height, width)
-    shown = []
-    for part in range(frames + 1):
-        drawn = (order < round(part / frames * height * width)).to(samples.tensor)
-        cells = samples.tensor * drawn + 0.5 * (1 - drawn)
-        shown.append(Images(cells).grid())
-    shown += [shown[-1]] * (frames // 4)  # to look at
-    film(shown, samples, path, metadata=metadata)
+    order = rearrange(torch.arange(height * width), "(h w) -> h w", h=height)
+    grids = []
+    for frame in range(frames + 1):
+        known = (order < round(frame / frames * height * width)).to(samples.tensor)
+        cells = samples.tensor * known + 0.5 * (1 - known)
+        grids.append(Images(cells).grid())
+    grids += [grids[-1]] * (frames // 4)  # the whole images stay for a while
+    film(grids, samples, path, metadata=metadata)
 
 
 def overlay(samples: Images, maps: Tensor, places: Sequence[tuple[int, int]]) -> Images:
-    """The first sample with each place marked, beside it where that place looks, brighter = more.
+    """The first sample with each place marked, and beside it the place's attention as brightness.
 
     ``maps``: ``(n, h, w, h, w)`` as ``attention`` gives them; ``places``: (row, column) in pixels.
     """
@@ -96,10 +105,10 @@ def overlay(samples: Images, maps: Tensor, places: Sequence[tuple[int, int]]) ->
     cells = []
     for row, column in places:
         if not (0 <= row < height and 0 <= column < width):
-            raise BadInput(f"place {row},{column} lies outside of a picture of {height}x{width}")
+            raise BadInput(f"place {row},{column} is outside of an image of {height}x{width}")
         h, w = maps.shape[1:3]
-        looks = maps[0, row * h // height, column * w // width].cpu()
-        light = F.interpolate((looks / looks.max())[None, None], (height, width))[0]
+        attention = maps[0, row * h // height, column * w // width].cpu()
+        light = F.interpolate((attention / attention.max())[None, None], (height, width))[0]
         marked = picture.clone()
         marked[:, row, column] = torch.tensor([1.0, 0.0, 0.0])
         cells += [marked, picture * (0.15 + 0.85 * light)]

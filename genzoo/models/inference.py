@@ -1,6 +1,6 @@
-"""The private copy of a model that infers: in evaluation mode, float32, folded, channels-last.
+"""The private copy of a model that inference runs on: evaluation mode, float32, norms folded in.
 
-The model itself stays as it is, in its mode and its memory layout, whichever threads sample.
+The model itself keeps its mode and its memory layout, whichever threads sample.
 """
 
 import copy
@@ -10,27 +10,30 @@ from itertools import pairwise
 from typing import TypeGuard, TypeVar, cast
 
 import torch
+from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-_Mark = list[tuple[int, int, float]]
+_State = list[tuple[int, int, float]]
 M = TypeVar("M", bound=nn.Module)
-_copies: weakref.WeakKeyDictionary[nn.Module, tuple[_Mark, nn.Module]] = weakref.WeakKeyDictionary()
+_copies: weakref.WeakKeyDictionary[nn.Module, tuple[_State, nn.Module]] = (
+    weakref.WeakKeyDictionary()
+)
 _lock = threading.Lock()
 
 
-def folded(model: M) -> M:
-    """A copy of ``model`` for inference, kept until one of its parameters or buffers changes."""
+def inference_copy(model: M) -> M:
+    """A copy of ``model`` for inference, reused until one of its parameters or buffers changes."""
     with _lock:
-        mark = _mark(model)
-        kept = _copies.get(model)
-        if kept is None or kept[0] != mark:
-            kept = _copies[model] = (mark, _folded(model))
-    return cast(M, kept[1])
+        state = _state(model)
+        entry = _copies.get(model)
+        if entry is None or entry[0] != state:
+            entry = _copies[model] = (state, _make_copy(model))
+    return cast(M, entry[1])
 
 
-def _mark(model: nn.Module) -> _Mark:
-    """What changes when the state does; the sums catch writes through ``.data``, unversioned."""
+def _state(model: nn.Module) -> _State:
+    """Place, version and sum of each tensor. Writes through ``.data`` change only the sum."""
     state = [*model.parameters(), *model.buffers()]
     with torch.no_grad():
         sums = torch.stack([_sum(t) for t in state]).nan_to_num().tolist() if state else []
@@ -45,18 +48,18 @@ def _version(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-def _folded(model: nn.Module) -> nn.Module:
+def _make_copy(model: nn.Module) -> nn.Module:
     model = copy.deepcopy(model).eval().requires_grad_(False).float()
     for module in list(model.modules()):
-        if isinstance(module, nn.Sequential) and _plain(module):
+        if isinstance(module, nn.Sequential) and _is_plain(module):
             _fold_norms(module)
             for i, layer in enumerate(module):
-                module[i] = _rewritten(layer)
+                module[i] = _faster_layer(layer)
     return channels_last(model).eval()
 
 
 def channels_last(model: M) -> M:
-    """Lay out the weights of 2-d convolutions, in place, as the fastest kernels want them."""
+    """Change, in place, the memory layout of 2-d convolutions' weights to the fastest kernels'."""
     for tensor in [*model.parameters(), *model.buffers()]:
         if tensor.ndim == 4:
             tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
@@ -64,47 +67,50 @@ def channels_last(model: M) -> M:
 
 
 def _fold_norms(layers: nn.Sequential) -> None:
-    """Multiply each batch norm's statistics into the layer before it."""
+    """Fold each batch norm's statistics into the weights of the layer before it."""
     for i, (first, norm) in enumerate(pairwise(list(layers))):
-        if not (_plain(first) and _plain(norm)) or getattr(norm, "running_mean", None) is None:
+        if (
+            not (_is_plain(first) and _is_plain(norm))
+            or getattr(norm, "running_mean", None) is None
+        ):
             continue
-        if isinstance(norm, nn.BatchNorm2d) and _ungrouped(first):
+        if isinstance(norm, nn.BatchNorm2d) and _is_ungrouped(first):
             transposed = isinstance(first, nn.ConvTranspose2d)
             layers[i] = fuse_conv_bn_eval(first, norm, transpose=transposed)
         elif isinstance(norm, nn.BatchNorm1d) and isinstance(first, nn.Linear) and norm.affine:
             if first.out_features != norm.num_features:
                 continue
-            layers[i] = _Normed(first, norm)
+            layers[i] = _LinearNorm(first, norm)
         else:
             continue
         layers[i + 1] = nn.Identity()
 
 
-def _rewritten(layer: nn.Module) -> nn.Module:
-    """The same map in a form that runs faster, where there is one."""
-    if not isinstance(layer, nn.ConvTranspose2d) or not _plain(layer) or layer.groups > 1:
+def _faster_layer(layer: nn.Module) -> nn.Module:
+    """A layer that computes the same and runs faster, or the layer itself."""
+    if not isinstance(layer, nn.ConvTranspose2d) or not _is_plain(layer) or layer.groups > 1:
         return layer
     form = (layer.stride, layer.padding, layer.output_padding, layer.dilation)
     if form == ((1, 1), (0, 0), (0, 0), (1, 1)):
         return _Projection(layer)
     if layer.kernel_size == (4, 4) and form == ((2, 2), (1, 1), (0, 0), (1, 1)):
-        # Few maps leave a transposed convolution's vector units idle; four times as many don't.
+        # Few maps leave a transposed convolution's vector units idle; four times as many do not.
         return _sub_pixel(layer) if layer.out_channels <= 4 else layer
     return layer
 
 
-def _plain(layer: nn.Module) -> bool:
-    """Whether it is torch's own: a subclass, a parametrization or a hook may compute otherwise."""
+def _is_plain(layer: nn.Module) -> bool:
+    """Whether it is torch's own: a subclass, a parametrization or a hook may compute more."""
     own = type(layer).__module__.startswith("torch.nn.modules.")
     return own and not (layer._forward_hooks or layer._forward_pre_hooks)
 
 
-def _ungrouped(layer: nn.Module) -> TypeGuard[nn.Conv2d | nn.ConvTranspose2d]:
+def _is_ungrouped(layer: nn.Module) -> TypeGuard[nn.Conv2d | nn.ConvTranspose2d]:
     return isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and layer.groups == 1
 
 
-class _Normed(nn.Module):
-    """A linear layer that does the batch norm's work too, where both see the same axis."""
+class _LinearNorm(nn.Module):
+    """A linear layer and a batch norm in one product, where both act on the same axis."""
 
     def __init__(self, linear: nn.Linear, norm: nn.BatchNorm1d):
         super().__init__()
@@ -115,7 +121,7 @@ class _Normed(nn.Module):
 
 
 class _Projection(nn.Module):
-    """A transposed convolution whose input is mostly a single pixel: then it is one product."""
+    """A transposed convolution; where its input is a single pixel, one matrix product."""
 
     def __init__(self, conv: nn.ConvTranspose2d):
         super().__init__()
@@ -125,9 +131,10 @@ class _Projection(nn.Module):
         if x.shape[2:] != (1, 1):
             return self.conv(x)
         weight = self.conv.weight
-        # Laid out as channels-last, which is what the next layer wants.
-        flat = x.flatten(1) @ weight.permute(0, 2, 3, 1).reshape(len(weight), -1)
-        maps = flat.view(len(x), *weight.shape[2:], weight.shape[1]).permute(0, 3, 1, 2)
+        # The result is channels-last, the layout that the next layer computes fastest in.
+        flat = x.flatten(1) @ rearrange(weight, "inner outer h w -> inner (h w outer)")
+        height, width = weight.shape[2:]
+        maps = rearrange(flat, "n (h w outer) -> n outer h w", h=height, w=width)
         return maps if self.conv.bias is None else maps + self.conv.bias[:, None, None]
 
 
@@ -137,12 +144,14 @@ def _sub_pixel(conv: nn.ConvTranspose2d) -> nn.Module:
     An even output row meets kernel rows 3 and 1, an odd one 2 and 0 (Shi et al. 2016, section 3).
     """
     inputs, outputs = conv.in_channels, conv.out_channels
-    # On meta, so that no initial weights are drawn from torch's generator.
-    made = nn.Conv2d(inputs, 4 * outputs, 3, 1, 1, bias=conv.bias is not None, device="meta")
+    # On meta, so that torch's generator draws no initial weights.
+    new = nn.Conv2d(inputs, 4 * outputs, 3, 1, 1, bias=conv.bias is not None, device="meta")
     taps = conv.weight.new_zeros(2, 3, 4)  # (parity, row of the 3x3, row of the 4x4)
     taps[0, 0, 3] = taps[0, 1, 1] = taps[1, 1, 2] = taps[1, 2, 0] = 1
     weight = torch.einsum("iokl,pyk,qxl->opqiyx", conv.weight, taps, taps)
-    made.weight = nn.Parameter(weight.reshape(4 * outputs, inputs, 3, 3), requires_grad=False)
+    weight = rearrange(weight, "o p q i y x -> (o p q) i y x")
+    new.weight = nn.Parameter(weight, requires_grad=False)
     if conv.bias is not None:
-        made.bias = nn.Parameter(conv.bias.repeat_interleave(4), requires_grad=False)
-    return nn.Sequential(made, nn.PixelShuffle(2))
+        bias = repeat(conv.bias, "outer -> (outer four)", four=4)
+        new.bias = nn.Parameter(bias, requires_grad=False)
+    return nn.Sequential(new, nn.PixelShuffle(2))

@@ -1,7 +1,7 @@
 """Model: a network that its config rebuilds, and what all abilities share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeVar, final
 
@@ -9,19 +9,33 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genzoo.errors import BadInput, OperationFailed
-from genzoo.models.checks import check_count
-from genzoo.models.inference import folded
-from genzoo.models.samples import Origin, Samples
+from genzoo.errors import BadInput, OperationFailed, article
+from genzoo.models.checks import shape_text
+from genzoo.models.inference import inference_copy
+from genzoo.models.samples import Arrays, Images, Origin, Samples
 
 M = TypeVar("M", bound="Model")
 T = TypeVar("T")
 
 
 class Model(nn.Module, ABC):
-    """A network that ``type(model)(model.config)`` rebuilds; ``shape`` is one sample's.
+    """A network that ``type(model)(model.config)`` rebuilds; ``shape`` is that of one sample.
 
-    ``value_range`` is what the family's own tensors span, or None where they are unbounded.
+    ``value_range`` is the range of the family's own tensors, or None where they are unbounded. A
+    model's abilities are its other base classes. A family writes a method in its own range; users
+    call one that takes and gives samples in [0, 1]:
+
+    ==========  ==============  =================================
+    ability     a family writes users call
+    ==========  ==============  =================================
+    Sampler     generate        sample, stream
+    Latent      decode          codes, decode_codes, and the above
+    Attentive   attend          attention
+    Encoder     embed           encode
+    Density     log_weight      log_prob
+    Translator  convert         translate
+    Completer   complete        genzoo.inpaint
+    ==========  ==============  =================================
     """
 
     shape: tuple[int, ...]
@@ -29,7 +43,7 @@ class Model(nn.Module, ABC):
     class_names: tuple[str, ...] = ()
     origin: Origin | None = None
     provenance: Mapping[str, str] = MappingProxyType({})
-    """data, license and terms of the folder that it was loaded from, which save passes on"""
+    """data, license and terms of the folder that it was loaded from; ``save`` passes them on"""
 
     def __init__(self, config: Any):
         super().__init__()
@@ -43,12 +57,12 @@ class Model(nn.Module, ABC):
     @final
     @property
     def is_images(self) -> bool:
-        """Whether samples are pictures: (C, H, W) with one channel or three."""
+        """Whether samples are images: (C, H, W) with one or three channels."""
         return len(self.shape) == 3 and self.shape[0] in (1, 3)
 
     @final
     def to_unit(self, x: Tensor) -> Tensor:
-        """From the family's range to [0, 1]."""
+        """From the family's range to [0, 1]; unbounded values stay as they are."""
         if self.value_range is None:
             return x.float()
         low, high = self.value_range
@@ -56,17 +70,18 @@ class Model(nn.Module, ABC):
 
     @final
     def from_unit(self, images: "Samples | Tensor | np.ndarray") -> Tensor:
-        """From ``(n, *shape)`` in [0, 1], or bytes, to the family's range, on its device."""
+        """From ``(n, *shape)`` in [0, 1], or bytes, to the family's range, on its device.
+
+        Raises BadInput.
+        """
         try:
             x = torch.as_tensor(images.tensor if isinstance(images, Samples) else images)
         except (TypeError, ValueError, RuntimeError):
-            raise BadInput(f"expected samples, or an array, got {images!r:.60}") from None
+            raise BadInput(f"expected samples or an array, got {images!r:.60}") from None
         x = x.to(self.device)
         x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
         if x.ndim != len(self.shape) + 1:
-            raise BadInput(
-                f"expected samples of shape (n, {_comma(self.shape)}), got {_comma(x.shape)}"
-            )
+            raise self._wrong_shape(x)
         if self.value_range is None:
             return x
         if x.numel() and not (x.min() >= 0 and x.max() <= 1):
@@ -80,10 +95,28 @@ class Model(nn.Module, ABC):
         """``from_unit``, for samples that must have exactly the model's shape."""
         x = self.from_unit(images)
         if tuple(x.shape[1:]) != tuple(self.shape):
-            raise BadInput(
-                f"expected samples of shape (n, {_comma(self.shape)}), got {_comma(x.shape)}"
-            )
+            raise self._wrong_shape(x)
         return x
+
+    @final
+    def to_samples(
+        self,
+        x: Tensor,
+        labels: Tensor | None,
+        seeds: Sequence[tuple[int, int]],
+        call: Mapping[str, Any],
+    ) -> Samples:
+        """``x``, ``(n, *shape)`` in the family's range, as `Images` or `Arrays` in [0, 1].
+
+        ``seeds``: the (seed, index) of each sample. ``call``: the method that made them, and its
+        arguments.
+        """
+        kind = Images if self.is_images else Arrays
+        return kind(self.to_unit(x), labels, seeds, self.origin, self.class_names, call)
+
+    def _wrong_shape(self, x: Tensor) -> BadInput:
+        expected, got = shape_text(self.shape, "n"), shape_text(x.shape)
+        return BadInput(f"expected samples of shape {expected}, got {got}")
 
 
 def finite_input(model: Model, images: "Samples | Tensor | np.ndarray") -> Tensor:
@@ -97,7 +130,7 @@ def finite_input(model: Model, images: "Samples | Tensor | np.ndarray") -> Tenso
 
 
 class Discriminator(nn.Module, ABC):
-    """The other player of an adversarial game (the papers' ``critic`` for Wasserstein's)."""
+    """The other player of an adversarial game (a ``critic`` in the papers on Wasserstein GANs)."""
 
     @abstractmethod
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -108,31 +141,23 @@ class Discriminator(nn.Module, ABC):
         """The feature maps of each hidden layer, from the input up."""
 
 
-def _portions(n: int, size: int) -> Iterator[slice]:
-    """The rows of each batch, at least one."""
-    check_count("batch_size", size, 1)
-    for start in range(0, max(n, 1), size):
-        yield slice(start, min(start + size, n))
-
-
-def _places(rows: slice) -> range:
-    return range(rows.start, rows.stop)
-
-
-def _infer(model: M, call: Callable[[M], T]) -> T:
-    """Run ``call`` on the model's private copy: no gradient, in float32 whatever surrounds it."""
+def infer(model: M, call: Callable[[M], T]) -> T:
+    """Run ``call`` on the model's private copy, without gradients and in float32."""
     with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
-        return call(folded(model))
+        return call(inference_copy(model))
 
 
-def _check_made(model: Model, did: str, x: Any, shape: tuple[int | None, ...]) -> None:
-    """Whether a family's own method returned what its ability says; None: of any length."""
-    got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
-    fits = isinstance(x, Tensor) and len(got) == len(shape)
-    if not fits or any(want not in (None, n) for want, n in zip(shape, got, strict=True)):
-        wanted = ", ".join("any" if side is None else str(side) for side in shape)
-        raise OperationFailed(f"{type(model).__name__} {did} {got}, expected a tensor ({wanted})")
+def check_output(model: Model, method: str, x: Any, shape: tuple[int | None, ...]) -> None:
+    """Check what a family's own ``method`` returned; None in ``shape`` stands for any length.
 
-
-def _comma(shape: Sequence[int]) -> str:
-    return ", ".join(map(str, shape))
+    Raises OperationFailed.
+    """
+    is_tensor = isinstance(x, Tensor)
+    got = tuple(x.shape) if is_tensor else ()
+    fits = len(got) == len(shape) and all(n in (None, m) for n, m in zip(shape, got, strict=True))
+    if not is_tensor or not fits:
+        sides = ", ".join("any" if side is None else str(side) for side in shape)
+        what = f"one of shape {shape_text(got)}" if is_tensor else article(x)
+        raise OperationFailed(
+            f"{type(model).__name__}.{method} must return a tensor of shape ({sides}), got {what}"
+        )

@@ -1,4 +1,4 @@
-"""PNG files that say they are synthetic, and sheets of pictures."""
+"""PNG files of generated images: their metadata, the size of grids, seeds written below images."""
 
 import io
 import json
@@ -13,11 +13,11 @@ from genzoo.errors import BadInput
 from genzoo.version import VERSION
 
 LARGEST_SHEET = 64_000_000  # pixels; Pillow warns of decompression bombs from 89 million on
-BAND = 14  # pixels below a picture, for its number
-# What every picture says of itself, and the name of the PNG text that says whose it is.
+BAND = 14  # height in pixels of the band below an image for its seed
+# The comment in every image file, and the key of the PNG text that holds the record.
 SYNTHETIC, KEYWORD = "Synthetic: drawn by a generative model.", "genzoo"
-# IPTC's terms for media that a trained model made, or made part of, as XMP: what photo software
-# and archives read.
+# IPTC's terms, as XMP, for media made by a trained model, all or a part: photo software and
+# archives read them.
 XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
     '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -30,15 +30,15 @@ COMPOSITE = XMP.replace("trainedAlgorithmicMedia", "compositeWithTrainedAlgorith
 
 
 def png(picture: Image.Image, record: Mapping[str, Any] | None, xmp: str = XMP) -> bytes:
-    """A PNG file of ``picture`` that says it is synthetic, and in ``record`` how it was made."""
-    about = PngImagePlugin.PngInfo()
-    about.add_text("Comment", SYNTHETIC)
-    about.add_itxt("XML:com.adobe.xmp", xmp)
+    """The bytes of a PNG file of ``picture``, marked as synthetic, with ``record`` as its text."""
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Comment", SYNTHETIC)
+    texts.add_itxt("XML:com.adobe.xmp", xmp)
     if record is not None:
-        about.add_text("Software", f"genzoo {VERSION}")
-        about.add_text(KEYWORD, json.dumps(record))
+        texts.add_text("Software", f"genzoo {VERSION}")
+        texts.add_text(KEYWORD, json.dumps(record))
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", pnginfo=about, optimize=True)
+    picture.save(buffer, "PNG", pnginfo=texts, optimize=True)
     return buffer.getvalue()
 
 
@@ -50,10 +50,10 @@ def check_sheet(
     gap: int = 2,
     band: int = 0,
 ) -> tuple[int, int, tuple[int, int]]:
-    """The scale, the columns, and the (height, width) of a grid of ``n`` pictures ``(C, H, W)``.
+    """The scale, the columns, and the (height, width) of a grid of ``n`` images ``(C, H, W)``.
 
-    ``band``: pixels below each picture, for its number. Raises BadInput where it would be larger
-    than what picture software opens without a warning.
+    ``band``: pixels below each image, for its seed. Raises BadInput where the grid would be larger
+    than image software opens without a warning.
     """
     _, height, width = shape
     scale = scale or max(1, round(64 / max(height, width)))
@@ -61,20 +61,20 @@ def check_sheet(
     rows = math.ceil(n / columns)
     size = rows * (height * scale + gap + band) + gap, columns * (width * scale + gap) + gap
     if math.prod(size) > LARGEST_SHEET:
-        wanted = f"a grid of {n:,} has {math.prod(size) / 1e6:,.0f} million pixels"
+        got = f"a grid of {n:,} has {math.prod(size) / 1e6:,.0f} million pixels"
         hint = "take fewer, a smaller scale, or write a folder (-o FOLDER)"
-        raise BadInput(f"{wanted}, at most {LARGEST_SHEET / 1e6:.0f}: {hint}")
+        raise BadInput(f"{got}, at most {LARGEST_SHEET / 1e6:.0f} are allowed: {hint}")
     return scale, columns, size
 
 
-def _picture(pixels: np.ndarray) -> Image.Image:  # (H, W, C)
+def pil_image(pixels: np.ndarray) -> Image.Image:  # (H, W, C) uint8
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
-def _number(
+def write_seed(
     picture: Image.Image, pair: tuple[int, int], below: tuple[float, float], width: int
 ) -> None:
-    """Write seed:index above the point ``below``, or what of it has a place."""
+    """Write seed:index above the point ``below``; the index alone where both are too wide."""
     font = ImageFont.load_default(BAND - 4)
     texts = [f"{pair[0]}:{pair[1]}", str(pair[1])]
     text = next((t for t in texts if font.getlength(t) <= width), texts[-1])

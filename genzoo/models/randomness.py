@@ -1,4 +1,4 @@
-"""Draws: the randomness of a batch, one stream per sample, read lazily."""
+"""Noise: the randomness of a batch, one stream of random numbers per sample."""
 
 import hashlib
 from collections.abc import Iterable
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def digest(*parts: int | str) -> bytes:
-    """16 bytes that depend on every part and on nothing else, the same on every machine."""
+    """16 bytes that depend on the ``parts`` alone, the same on every machine."""
     return hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=16).digest()
 
 
 class _Key(ISeedSequence):
-    """Hands Philox its key. ``Philox(key=...)`` also asks the system for entropy: 6x slower."""
+    """Gives Philox its key. ``Philox(key=...)`` also asks the system for entropy: 6x slower."""
 
     def __init__(self, words: np.ndarray):
         self.words = words
@@ -28,7 +28,7 @@ class _Key(ISeedSequence):
 
 
 def stream(*parts: int | str) -> np.random.Generator:
-    """A random stream that depends on ``parts`` alone (Philox, Salmon et al. 2011)."""
+    """A random stream that depends on the ``parts`` alone (Philox, Salmon et al. 2011)."""
     key = np.frombuffer(digest(*parts), np.uint64)
     return np.random.Generator(np.random.Philox(_Key(key)))  # type: ignore[arg-type]
 
@@ -36,9 +36,9 @@ def stream(*parts: int | str) -> np.random.Generator:
 class Noise:
     """One random stream per sample.
 
-    Sample ``i``'s stream depends on ``seed``, ``purpose`` and ``i``: not on which other samples are
-    drawn with it, nor on the device. Each call reads the *next* values of every stream. They are
-    made on the CPU, in float32, and then moved.
+    The stream of sample ``i`` depends on ``seed``, ``purpose`` and ``i``: not on the other samples
+    of the batch, nor on the device. Each call reads the *next* values of every stream. They are
+    made on the CPU, in float32, and then moved to ``device``. Streams are opened at the first call.
     """
 
     def __init__(
@@ -56,38 +56,38 @@ class Noise:
         return len(self.indices)
 
     def __repr__(self) -> str:
-        return f"Draws(seed={self.seed}, n={len(self)}, purpose={self.purpose!r})"
+        return f"Noise(seed={self.seed}, n={len(self)}, purpose={self.purpose!r})"
 
     def normal(self, *shape: int, limit: float | None = None) -> "Tensor":
         """Standard normal, ``(n, *shape)``; values beyond +-``limit`` are drawn again."""
         rows = self._fill("standard_normal", shape)
         if limit is not None:
-            for row, source in zip(rows.reshape(len(rows), -1), self._opened(), strict=True):
+            for row, source in zip(rows.reshape(len(rows), -1), self._open(), strict=True):
                 while (beyond := np.abs(row) > limit).any():
                     row[beyond] = source.standard_normal(int(beyond.sum()), dtype=np.float32)
-        return self._moved(rows)
+        return self._to_device(rows)
 
     def uniform(self, *shape: int) -> "Tensor":
         """Uniform on [0, 1), ``(n, *shape)``."""
-        return self._moved(self._fill("random", shape))
+        return self._to_device(self._fill("random", shape))
 
     def gumbel(self, *shape: int) -> "Tensor":
         """Standard Gumbel, ``(n, *shape)``: adding it to logits makes argmax a categorical draw."""
         rows = self._fill("standard_exponential", shape)
         # An exponential draw of exactly 0 would be an infinite Gumbel.
         np.maximum(rows, np.finfo(np.float32).tiny, out=rows)
-        return self._moved(np.negative(np.log(rows, out=rows), out=rows))
+        return self._to_device(np.negative(np.log(rows, out=rows), out=rows))
 
-    def _opened(self) -> list[np.random.Generator]:
+    def _open(self) -> list[np.random.Generator]:
         if self._streams is None:
             self._streams = [stream(self.seed, self.purpose, i) for i in self.indices]
         return self._streams
 
-    def _fill(self, law: str, shape: tuple[int, ...]) -> np.ndarray:
+    def _fill(self, method: str, shape: tuple[int, ...]) -> np.ndarray:
         rows = np.empty((len(self), *shape), np.float32)
-        for i, source in enumerate(self._opened()):
-            rows[i] = getattr(source, law)(shape or None, dtype=np.float32)
+        for i, source in enumerate(self._open()):
+            rows[i] = getattr(source, method)(shape or None, dtype=np.float32)
         return rows
 
-    def _moved(self, rows: np.ndarray) -> "Tensor":
+    def _to_device(self, rows: np.ndarray) -> "Tensor":
         return torch.from_numpy(rows).to(self.device)

@@ -1,12 +1,13 @@
-"""Sampler: a model that draws samples; Latent: one that decodes codes."""
+"""Sampler: a model that draws samples. Latent: a sampler that decodes latent codes."""
 
+import inspect
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from numbers import Integral, Real
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -14,27 +15,37 @@ from torch import Tensor
 
 from genzoo.devices import memory
 from genzoo.errors import BadInput, unknown
-from genzoo.models.checks import check_count, checked_seed, fresh_seed
-from genzoo.models.model import Model, _check_made, _comma, _infer, _portions
+from genzoo.models.checks import (
+    batch_slices,
+    check_count,
+    checked_seed,
+    fresh_seed,
+    shape_text,
+)
+from genzoo.models.model import Model, check_output, infer
 from genzoo.models.randomness import Noise
-from genzoo.models.samples import Arrays, Images, Samples
+from genzoo.models.samples import Samples
 
 Labels = int | str | Sequence[int | str] | np.ndarray | Tensor | None
-# What every ``progress=`` in genzoo is called with: what is counted ("samples"), how many are done,
-# of how many.
+# How every ``progress=`` in genzoo is called: (what is counted: "samples", number done, total).
 Progress = Callable[[str, int, int], None]
 
 
 class Sampler(Model):
-    """Draws samples from nothing; conditional where ``num_classes`` is above 0."""
+    """Draws samples; class-conditional where ``num_classes`` is above 0."""
 
     num_classes: int = 0
-    # Whether pixels are drawn one by one, row by row from the top, and stay as they are.
+    # Whether pixels are drawn one by one, row by row from the top, and never change later.
     in_raster_order: bool = False
+    # The method that a family writes, for messages.
+    _method = "generate"
 
     @abstractmethod
     def generate(self, noise: Noise, labels: Tensor | None = None) -> Tensor:
-        """One sample a stream, ``(n, *shape)`` in the model's range; differentiable if possible."""
+        """One sample for each stream of ``noise``, ``(n, *shape)`` in the model's range.
+
+        Differentiable if possible.
+        """
 
     @final
     def sample(
@@ -50,10 +61,10 @@ class Sampler(Model):
     ) -> Samples:
         """Draw samples ``start`` to ``start + n`` of ``seed``, ``(n, *shape)`` in [0, 1].
 
-        Sample i depends on the weights, the seed, i and its label alone. ``seed=None`` takes a
-        fresh seed, found in the result's ``seeds``. ``labels``: one for all, or one each, as
-        numbers or class names; left out, a conditional model goes round its classes.
-        ``truncation`` redraws codes beyond it (Brock et al. 2019, section 3.1). Raises BadInput.
+        Sample i depends only on the weights, the seed, i and its label. ``seed=None`` takes a fresh
+        seed, which the result's ``seeds`` hold. ``labels``: one for all, or one each, as numbers or
+        class names; left out, a conditional model uses its classes in turn. ``truncation`` redraws
+        the numbers of a code beyond it (Brock et al. 2019, section 3.1). Raises BadInput.
         """
         parts = self.stream(
             n,
@@ -79,7 +90,7 @@ class Sampler(Model):
         truncation: float | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Samples]:
-        """As ``sample``, a batch at a time: any number in constant memory."""
+        """As ``sample``, but yields a batch at a time: any number in constant memory."""
         for name, value, least in (("n", n, 1), ("start", start, 0), ("batch_size", batch_size, 1)):
             check_count(name, value, least)
         if truncation is not None and not isinstance(self, Latent):
@@ -87,13 +98,13 @@ class Sampler(Model):
         if truncation is not None and not (isinstance(truncation, Real) and truncation >= 0.02):
             raise BadInput(f"truncation must be a number of at least 0.02, got {truncation!r}")
         if start + n >= 2**63:
-            raise BadInput(f"samples are counted up to 2**63 - 1, got start {start} and n {n}")
+            raise BadInput(f"start + n must be below 2**63, got start {start} and n {n}")
         seed = fresh_seed() if seed is None else checked_seed(seed)
-        each = not (labels is None or isinstance(labels, Integral | str))
-        checked = self.labels_for(labels, n if each else 1)
-        # One label for all, or none, is spread out a batch at a time: n may be any number.
-        wanted: Any = checked if each else labels
-        return self._batches(n, wanted, seed, start, batch_size, truncation, progress)
+        one_each = not (labels is None or isinstance(labels, Integral | str))
+        checked = self.labels_for(labels, n if one_each else 1)
+        # One label for all, or none, is expanded a batch at a time: n may be any number.
+        chosen: Any = checked if one_each else labels
+        return self._batches(n, chosen, seed, start, batch_size, truncation, progress)
 
     def _batches(
         self,
@@ -105,36 +116,37 @@ class Sampler(Model):
         truncation: float | None,
         progress: Progress | None,
     ) -> Iterator[Samples]:
-        for rows in _portions(n, batch_size):
+        call = {"method": "sample", "truncation": truncation and float(truncation)}
+        for rows in batch_slices(n, batch_size):
             noise = Noise(seed, range(start + rows.start, start + rows.stop), device=self.device)
             if isinstance(labels, Tensor):
-                part: Tensor | None = labels[rows]
+                own_labels: Tensor | None = labels[rows]
             else:
-                part = self.labels_for(labels, len(noise), noise.indices[0])
-            x = _infer(self, partial(_drawn, noise, part, truncation))
-            _check_made(self, "drew", x, (len(noise), *self.shape))
-            kind = Images if self.is_images else Arrays
-            seeds = [(seed, i) for i in noise.indices]
-            call = {"method": "sample", "truncation": truncation and float(truncation)}
-            yield kind(self.to_unit(x), part, seeds, self.origin, self.class_names, call)
+                own_labels = self.labels_for(labels, len(noise), noise.indices[0])
+            x = infer(self, partial(_generate, noise, own_labels, truncation))
+            check_output(self, self._method, x, (len(noise), *self.shape))
+            yield self.to_samples(x, own_labels, [(seed, i) for i in noise.indices], call)
             if progress:
                 progress("samples", rows.stop, n)
 
     @final
     def labels_for(self, labels: Labels, n: int, start: int = 0) -> Tensor | None:
-        """Labels as given to ``sample``, checked: ``(n,)`` int64 on the model's device, or None."""
+        """The ``labels`` that ``sample`` takes as ``(n,)`` int64 on the model's device, or None.
+
+        Raises BadInput.
+        """
         if not self.num_classes:
             if labels is not None:
                 raise BadInput("this model is unconditional: leave labels out")
             return None
         if labels is None:
             return torch.arange(start, start + n, device=self.device) % self.num_classes
-        given: Any = labels.tolist() if isinstance(labels, np.ndarray | Tensor) else labels
-        if isinstance(given, Integral | str):
-            return torch.full((n,), self._label(given), device=self.device)
-        if not isinstance(given, Sequence):
-            raise BadInput(f"labels are whole numbers or class names, got {given!r}")
-        values = [self._label(v) for v in given]
+        listed: Any = labels.tolist() if isinstance(labels, np.ndarray | Tensor) else labels
+        if isinstance(listed, Integral | str):
+            return torch.full((n,), self._label(listed), device=self.device)
+        if not isinstance(listed, Sequence):
+            raise BadInput(f"labels are whole numbers or class names, got {listed!r}")
+        values = [self._label(v) for v in listed]
         if len(values) != n:
             raise BadInput(f"expected {n} labels, one for each sample, got {len(values)}")
         return torch.tensor(values, device=self.device)
@@ -151,31 +163,45 @@ class Sampler(Model):
             raise BadInput(f"labels are whole numbers or class names, got {value!r}")
         if not 0 <= int(value) < self.num_classes:
             raise BadInput(
-                f"label {int(value)} is out of range: there are 0 to {self.num_classes - 1}"
+                f"label {int(value)} is out of range: this model has 0 to {self.num_classes - 1}"
             )
         return int(value)
 
 
 class Latent(Sampler):
-    """A sampler that decodes ``code`` independent standard normal numbers."""
+    """A sampler that decodes a latent code: ``latent_dim`` independent standard normal numbers."""
 
     latent_dim: int
+    _takes_noise: ClassVar[bool] = False
+    _method = "decode"
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._takes_noise = "noise" in inspect.signature(cls.decode).parameters
 
     @abstractmethod
-    def decode(
-        self, code: Tensor, labels: Tensor | None = None, noise: Noise | None = None
-    ) -> Tensor:
-        """``(n, code)`` to ``(n, *shape)`` in the model's range, differentiably."""
+    def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
+        """``(n, latent_dim)`` to ``(n, *shape)`` in the model's range, differentiably.
+
+        A family that needs randomness beside the code adds a parameter
+        ``noise: Noise | None = None``; None stands for no such randomness.
+        """
+
+    @final
+    def decode_with_noise(self, code: Tensor, labels: Tensor | None, noise: Noise) -> Tensor:
+        """``decode``, with ``noise`` where the family takes it."""
+        decode: Callable[..., Tensor] = self.decode
+        return decode(code, labels, noise=noise) if self._takes_noise else decode(code, labels)
 
     @final
     def generate(self, noise: Noise, labels: Tensor | None = None) -> Tensor:
-        return self.decode(noise.normal(self.latent_dim), labels, noise)
+        return self.decode_with_noise(noise.normal(self.latent_dim), labels, noise)
 
     @final
     def codes(
         self, n: int, *, seed: int = 0, start: int = 0, truncation: float | None = None
     ) -> Tensor:
-        """The codes of samples ``start`` to ``start + n`` of ``seed``: ``(n, code)``."""
+        """The codes of samples ``start`` to ``start + n`` of ``seed``: ``(n, latent_dim)``."""
         for name, value, least in (("n", n, 1), ("start", start, 0)):
             check_count(name, value, least)
         noise = Noise(checked_seed(seed), range(start, start + n), device=self.device)
@@ -192,69 +218,68 @@ class Latent(Sampler):
         batch_size: int = 64,
         progress: Progress | None = None,
     ) -> Samples:
-        """The samples of ``(n, code)`` codes: those of ``codes(n, seed=s)`` are ``sample``'s.
+        """The samples of codes ``(n, latent_dim)``: ``codes(n, seed=s)`` give those of ``sample``.
 
-        ``seeds``: of each sample its (seed, index), the stream of what a model draws beside its
-        code; left out, the first ones of seed 0. ``labels`` as in ``sample``; ``call``: what the
-        samples say of how they were made. Raises BadInput.
+        ``seeds``: the (seed, index) of each sample, for the noise that a model takes beside its
+        code; left out, the first ones of seed 0. ``labels`` as in ``sample``. ``call``: the method
+        and its arguments, for the samples' record. Raises BadInput.
         """
-        codes = self._fitting_codes(codes)
+        codes = self._checked_codes(codes)
         seeds = [(0, i) for i in range(len(codes))] if seeds is None else [*seeds]
         if len(seeds) != len(codes):
             raise BadInput(f"expected {len(codes)} seeds, one for each code, got {len(seeds)}")
         _check_memory(len(codes), self.shape)
-        wanted, done, made = self.labels_for(labels, len(codes)), 0, []
-        for rows in _alike(seeds, batch_size):
-            seed, places = checked_seed(seeds[rows.start][0]), [i for _, i in seeds[rows]]
-            noise = Noise(seed, places, device=self.device)
-            part = None if wanted is None else wanted[rows]
-            made.append(_infer(self, partial(_decoded, codes[rows], part, noise)))
-            _check_made(self, "drew", made[-1], (len(noise), *self.shape))
-            done += len(noise)
+        checked_labels, outputs = self.labels_for(labels, len(codes)), []
+        for rows in _batches_of_one_seed(seeds, batch_size):
+            seed, indices = checked_seed(seeds[rows.start][0]), [i for _, i in seeds[rows]]
+            noise = Noise(seed, indices, device=self.device)
+            own_labels = None if checked_labels is None else checked_labels[rows]
+            outputs.append(infer(self, partial(_decode, codes[rows], own_labels, noise)))
+            check_output(self, "decode", outputs[-1], (len(noise), *self.shape))
             if progress:
-                progress("samples", done, len(codes))
-        kind = Images if self.is_images else Arrays
-        x = self.to_unit(torch.cat(made))
-        told = {"method": "draw"} if call is None else call
-        return kind(x, wanted, seeds, self.origin, self.class_names, told)
+                progress("samples", rows.stop, len(codes))
+        call = {"method": "draw"} if call is None else call
+        return self.to_samples(torch.cat(outputs), checked_labels, seeds, call)
 
-    def _fitting_codes(self, codes: Any) -> Tensor:
+    def _checked_codes(self, codes: Any) -> Tensor:
         x = torch.as_tensor(codes).to(self.device, torch.float32)
         if x.ndim != 2 or not len(x) or x.shape[1] != self.latent_dim:
-            raise BadInput(
-                f"expected codes of shape (n, {self.latent_dim}), got ({_comma(x.shape)})"
-            )
+            got = shape_text(x.shape)
+            raise BadInput(f"expected codes of shape (n, {self.latent_dim}), got {got}")
         if not torch.isfinite(x).all():
             raise BadInput("expected codes of finite numbers")
         return x
 
 
-def _drawn(noise: Noise, labels: Tensor | None, truncation: float | None, model: Sampler) -> Tensor:
+def _generate(
+    noise: Noise, labels: Tensor | None, truncation: float | None, model: Sampler
+) -> Tensor:
     if truncation is None or not isinstance(model, Latent):
         return model.generate(noise, labels)
-    return model.decode(noise.normal(model.latent_dim, limit=truncation), labels, noise)
+    codes = noise.normal(model.latent_dim, limit=truncation)
+    return model.decode_with_noise(codes, labels, noise)
 
 
-def _decoded(codes: Tensor, labels: Tensor | None, noise: Noise, model: Latent) -> Tensor:
-    noise.normal(model.latent_dim)  # as the streams stand after the codes that ``sample`` draws
-    return model.decode(codes, labels, noise)
+def _decode(codes: Tensor, labels: Tensor | None, noise: Noise, model: Latent) -> Tensor:
+    noise.normal(model.latent_dim)  # ``sample`` reads its codes from the streams first
+    return model.decode_with_noise(codes, labels, noise)
 
 
-def _alike(seeds: Sequence[tuple[int, int]], size: int) -> Iterator[slice]:
-    """The rows of each batch: one seed, and at most ``size``."""
+def _batches_of_one_seed(seeds: Sequence[tuple[int, int]], size: int) -> Iterator[slice]:
+    """The rows of each batch: consecutive ones with one seed, at most ``size``."""
     first = 0
     for _, run in groupby(seeds, key=lambda pair: pair[0]):
         n = len([*run])
-        yield from (slice(first + r.start, first + r.stop) for r in _portions(n, size))
+        yield from (slice(first + r.start, first + r.stop) for r in batch_slices(n, size))
         first += n
 
 
 def _check_memory(n: int, shape: Sequence[int]) -> None:
-    """Whether ``n`` samples fit: as batches, as one tensor, and as what becomes of it."""
-    needed, there = 3 * 4 * n * math.prod(shape), memory()
-    if there and needed > there:
-        took = f"{n:,} samples take {needed / 3e9:,.1f} GB of {there / 1e9:,.1f} GB"
-        raise BadInput(f"{took}: use stream, a batch at a time, or genzoo sample -o FOLDER")
+    """Check that ``n`` samples fit: as batches, as one tensor, and as a copy of it."""
+    needed, limit = 3 * 4 * n * math.prod(shape), memory()
+    if limit and needed > limit:
+        size = f"{n:,} samples need {needed / 1e9:,.1f} GB, this machine has {limit / 1e9:,.1f} GB"
+        raise BadInput(f"{size}: use stream, a batch at a time, or genzoo sample -o FOLDER")
 
 
 def _join(parts: list[Samples]) -> Samples:

@@ -1,4 +1,4 @@
-"""Samples: what a model drew, and from which seeds; images can be laid out, saved and shown."""
+"""Samples: the images or arrays that a model generated, with their seeds; written as PNG or NPY."""
 
 import io
 import operator
@@ -10,19 +10,20 @@ from typing import Any, Self, final
 
 import numpy as np
 import torch
+from einops import rearrange, repeat
 from PIL import Image
 from torch import Tensor
 
 from genzoo.errors import BadInput
 from genzoo.files import expanded, write_whole
-from genzoo.models.pictures import BAND, COMPOSITE, XMP, _number, _picture, check_sheet, png
+from genzoo.models.pictures import BAND, COMPOSITE, XMP, check_sheet, pil_image, png, write_seed
 from genzoo.version import VERSION
 
 
 @final
 @dataclass(frozen=True)
 class Origin:
-    """Where a model came from; ``load`` sets it, pictures carry it."""
+    """Where a model came from; ``load`` sets it, image files carry it."""
 
     model: str
     family: str
@@ -31,10 +32,10 @@ class Origin:
 
 
 class Samples(ABC):
-    """What one call to ``sample`` drew: ``tensor`` is ``(n, *shape)``, ``labels`` ``(n,)`` or None.
+    """The result of one call: ``tensor`` is ``(n, *shape)``, ``labels`` ``(n,)`` or None.
 
-    ``seeds`` holds each sample's (seed, index): ``model.sample(1, seed=seed, start=index)`` draws
-    it again, if that is the ``call`` that drew it: its ``method``, and what it was told beside.
+    ``seeds`` holds each sample's (seed, index). ``call`` is the method that made the samples, and
+    its arguments: if it is ``sample``, ``model.sample(1, seed=seed, start=index)`` draws one again.
     Behaves as a sequence, and as an array for ``torch.as_tensor`` and ``np.asarray``.
     """
 
@@ -52,7 +53,7 @@ class Samples(ABC):
 
     @abstractmethod
     def save(self, path: str | Path) -> Path:
-        """Write to ``path``, whole or not at all."""
+        """Write to ``path``, whole or not at all. Raises BadInput, OperationFailed."""
 
     @final
     def __len__(self) -> int:
@@ -98,27 +99,29 @@ class Samples(ABC):
     @final
     @classmethod
     def join(cls, parts: "Sequence[Samples]") -> Self:
-        """One after the other, as if drawn in one call."""
+        """Concatenate, as if one call had made them all."""
         first = parts[0]
-        labelled = [p.labels for p in parts if p.labels is not None]
-        labels = torch.cat(labelled) if labelled else None
+        all_labels = [p.labels for p in parts if p.labels is not None]
+        labels = torch.cat(all_labels) if all_labels else None
         seeds = [seed for part in parts for seed in part.seeds]
         tensor = torch.cat([p.tensor for p in parts])
         return cls(tensor, labels, seeds, first.origin, first.class_names, first.call)
 
     @final
     def record(self) -> dict[str, Any]:
-        """What it takes to draw these again, for JSON."""
-        made = None if self.origin is None else vars(self.origin)
-        labels = None if self.labels is None else self.labels.tolist()
-        call = None if self.call is None else dict(self.call)
-        told = {"genzoo": VERSION, "origin": made, "call": call}
-        return {**told, "seeds": self.seeds, "labels": labels}
+        """All that is needed to make these again, for JSON."""
+        return {
+            "genzoo": VERSION,
+            "origin": None if self.origin is None else vars(self.origin),
+            "call": None if self.call is None else dict(self.call),
+            "seeds": self.seeds,
+            "labels": None if self.labels is None else self.labels.tolist(),
+        }
 
 
 @final
 class Arrays(Samples):
-    """Samples that are no pictures: points in the plane, sound."""
+    """Samples that are not images: points in the plane, sound."""
 
     def save(self, path: str | Path) -> Path:
         """Write a ``.npy`` file of ``(n, *shape)`` float32."""
@@ -129,11 +132,11 @@ class Arrays(Samples):
 
 @final
 class Images(Samples):
-    """Pictures: ``tensor`` is ``(n, C, H, W)`` in [0, 1], C is 1 or 3."""
+    """Images: ``tensor`` is ``(n, C, H, W)`` in [0, 1], C is 1 or 3."""
 
     def pil(self) -> list[Image.Image]:
-        """Each picture as a Pillow image of its own size."""
-        return [_picture(cell) for cell in self._bytes()]
+        """Each image as a Pillow image, in its own size."""
+        return [pil_image(cell) for cell in self._bytes()]
 
     def grid(
         self,
@@ -142,25 +145,28 @@ class Images(Samples):
         gap: int = 2,
         numbers: bool = False,
     ) -> Image.Image:
-        """All of them in rows, each pixel ``scale`` pixels wide (default: cells of about 64).
+        """All images in rows, enlarged ``scale`` times (default: to about 64 pixels a side).
 
-        With ``numbers`` each has its seed:index below it, as other functions take it.
+        With ``numbers`` each has its seed:index below it, as other functions take it. Raises
+        BadInput.
         """
         if not len(self):
-            raise BadInput("a grid needs at least one picture: there is none")
+            raise BadInput("a grid needs at least one image, got none")
         shape, band = self.tensor.shape[1:], BAND if numbers else 0
         scale, columns, size = check_sheet(len(self), shape, scale, columns, gap, band)
         cells = self._bytes()
         _, height, width, channels = cells.shape
         high, wide = height * scale + gap + band, width * scale + gap
         sheet = np.zeros((*size, channels), np.uint8)
-        for i, cell in enumerate(cells.repeat(scale, 1).repeat(scale, 2)):
+        enlarged = repeat(cells, "n h w c -> n (h down) (w right) c", down=scale, right=scale)
+        for i, cell in enumerate(enlarged):
             top, left = gap + i // columns * high, gap + i % columns * wide
             sheet[top : top + height * scale, left : left + width * scale] = cell
-        picture = _picture(sheet)
+        picture = pil_image(sheet)
         for i, pair in enumerate(self.seeds if numbers else ()):
             middle = gap + i % columns * wide + width * scale / 2
-            _number(picture, pair, (middle, gap + (i // columns + 1) * high - gap), width * scale)
+            below = middle, gap + (i // columns + 1) * high - gap
+            write_seed(picture, pair, below, width * scale)
         return picture
 
     def save(
@@ -172,9 +178,9 @@ class Images(Samples):
         columns: int | None = None,
         numbers: bool = False,
     ) -> Path:
-        """Write the grid as a PNG that says it is synthetic, by which model, from which seeds.
+        """Write the grid as a PNG whose metadata name the model and the seeds.
 
-        Without ``metadata`` it says that it is synthetic, and no more.
+        Without ``metadata`` it only says that it is synthetic. Raises BadInput, OperationFailed.
         """
         content = self.png(scale, metadata=metadata, columns=columns, numbers=numbers)
         return _write(path, ".png", content)
@@ -193,15 +199,15 @@ class Images(Samples):
         record = self.record()
         if numbers and self.call is not None:
             record["call"] = {**self.call, "numbers": True}
-        part = self.call is not None and self.call.get("method") == "inpaint"
-        return png(picture, record if metadata else None, COMPOSITE if part else XMP)
+        is_composite = self.call is not None and self.call.get("method") == "inpaint"
+        return png(picture, record if metadata else None, COMPOSITE if is_composite else XMP)
 
     def _repr_png_(self) -> bytes:
         return self.png()
 
     def _bytes(self) -> np.ndarray:  # (n, C, H, W) -> (n, H, W, C) uint8
         pixels = self.tensor.detach().clamp(0, 1).mul(255).round().to(torch.uint8)
-        return pixels.permute(0, 2, 3, 1).cpu().numpy()
+        return rearrange(pixels, "n c h w -> n h w c").cpu().numpy()
 
 
 def _write(path: str | Path, ending: str, content: bytes) -> Path:

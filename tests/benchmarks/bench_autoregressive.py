@@ -9,7 +9,7 @@ import time
 import torch
 
 from genzoo import families
-from genzoo.models.inference import folded
+from genzoo.models.inference import inference_copy
 from genzoo.models.randomness import Noise
 
 ROUNDS = {1: 9, 16: 5, 64: 5}
@@ -18,7 +18,7 @@ ROUNDS = {1: 9, 16: 5, 64: 5}
 def main() -> None:
     torch.set_num_threads(1)
     family = families.get("pixelcnn")
-    model = folded(family.model(family.config()).eval())
+    model = inference_copy(family.model(family.config()).eval())
     for n, rounds in ROUNDS.items():
         x = Noise(0, range(n)).uniform(*model.shape) * 2 - 1
         found = []

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput, OperationFailed
-from genzoo.models.inference import folded
+from genzoo.models.inference import inference_copy
 from genzoo.models.model import Discriminator
 from genzoo.models.randomness import stream
 
@@ -47,7 +47,7 @@ def _shrunk(m: Tensor) -> Tensor:
 
 def still(network: Discriminator) -> Features:
     """The features of a private copy of ``network``, in evaluation mode: they leave no trace."""
-    return folded(network).features
+    return inference_copy(network).features
 
 
 def features_of(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from genzoo.models.inference import folded
+from genzoo.models.inference import inference_copy
 
 
 def lived(model, *shape):
@@ -27,13 +27,13 @@ def lived(model, *shape):
 def agree(model, *shape):
     x = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        expected, got = model(x), folded(model)(x)
+        expected, got = model(x), inference_copy(model)(x)
     assert got.shape == expected.shape
     assert (got - expected).abs().max() <= 1e-5 * max(1, expected.abs().max())
 
 
 def layers(model):
-    return [type(m).__name__ for m in folded(model).modules()]
+    return [type(m).__name__ for m in inference_copy(model).modules()]
 
 
 PAIRS = {
@@ -118,7 +118,7 @@ def test_a_folded_copy_computes_the_same(name):
 @pytest.mark.parametrize("name", ["conv", "transposed", "linear"])
 def test_norms_are_folded_away(name):
     model, _ = PAIRS[name]
-    assert isinstance(folded(model)[1], nn.Identity)
+    assert isinstance(inference_copy(model)[1], nn.Identity)
 
 
 class Doubled(nn.ConvTranspose2d):
@@ -165,7 +165,7 @@ def test_what_is_not_torchs_own_layer_is_left_as_it_is(name):
 def test_the_model_itself_stays_as_it_is(latent):
     before = copy.deepcopy(latent.state_dict())
     strides = [p.stride() for p in latent.parameters()]
-    folded(latent.train())
+    inference_copy(latent.train())
     assert latent.training
     assert all(m.training for m in latent.modules())
     assert isinstance(latent.layers[1], nn.BatchNorm2d)
@@ -176,12 +176,12 @@ def test_the_model_itself_stays_as_it_is(latent):
 
 def test_folding_draws_nothing(latent):
     state = torch.get_rng_state()
-    folded(latent)
+    inference_copy(latent)
     assert torch.equal(state, torch.get_rng_state())
 
 
 def test_the_copy_is_in_evaluation_mode_and_needs_no_gradient(latent):
-    model = folded(latent.train())
+    model = inference_copy(latent.train())
     assert not any(m.training for m in model.modules())
     assert not any(p.requires_grad for p in model.parameters())
 
@@ -190,10 +190,10 @@ def test_the_copy_is_in_evaluation_mode_and_needs_no_gradient(latent):
 
 
 def test_the_copy_is_kept(latent):
-    kept = folded(latent)
+    kept = inference_copy(latent)
     latent.sample(3)
     latent.train()
-    assert folded(latent) is kept
+    assert inference_copy(latent) is kept
 
 
 def by_optimizer(model):
@@ -231,14 +231,14 @@ def by_exchange(model):
     [by_optimizer, by_data, by_buffer, by_training, by_assignment, by_loading, by_exchange],
 )
 def test_a_change_makes_a_new_copy(latent, change):
-    kept, before = folded(latent), latent.sample(2).tensor
+    kept, before = inference_copy(latent), latent.sample(2).tensor
     change(latent)
-    assert folded(latent) is not kept
+    assert inference_copy(latent) is not kept
     assert not torch.equal(latent.sample(2).tensor, before)
     code = torch.randn(2, 5)
     with torch.no_grad():
         expected = latent.eval().decode(code)
-        assert torch.allclose(folded(latent).decode(code), expected, atol=1e-5)
+        assert torch.allclose(inference_copy(latent).decode(code), expected, atol=1e-5)
 
 
 def test_exchanged_weights_of_the_same_sum_are_noticed():
@@ -246,19 +246,19 @@ def test_exchanged_weights_of_the_same_sum_are_noticed():
     for first in (1.0, 2.0):
         weight = torch.tensor([[first, 3 - first]])
         model.load_state_dict({"0.weight": weight}, assign=True)
-        assert folded(model)(torch.tensor([[1.0, 0.0]])).item() == first
+        assert inference_copy(model)(torch.tensor([[1.0, 0.0]])).item() == first
 
 
 def test_other_models_have_other_copies(latent):
     twin = copy.deepcopy(latent)
-    assert folded(twin) is not folded(latent)
+    assert inference_copy(twin) is not inference_copy(latent)
 
 
 def test_neither_copies_nor_files_carry_it(latent):
     before = vars(latent).copy()
     size = len(pickle.dumps(latent.layers))
-    folded(latent)
-    folded(latent.layers)
+    inference_copy(latent)
+    inference_copy(latent.layers)
     assert vars(latent) == before
     assert len(pickle.dumps(latent.layers)) == size
     assert copy.deepcopy(latent).layers[1].__class__ is nn.BatchNorm2d
@@ -266,7 +266,7 @@ def test_neither_copies_nor_files_carry_it(latent):
 
 def test_the_copy_goes_when_the_model_goes():
     model = nn.Sequential(nn.Linear(2, 2))
-    kept = weakref.ref(folded(model))
+    kept = weakref.ref(inference_copy(model))
     del model
     gc.collect()
     assert kept() is None
@@ -277,7 +277,7 @@ def test_threads_share_one_copy(latent):
 
     def fold():
         start.wait()
-        found.append(folded(latent))
+        found.append(inference_copy(latent))
 
     threads = [threading.Thread(target=fold) for _ in range(4)]
     for thread in threads:
@@ -289,18 +289,18 @@ def test_threads_share_one_copy(latent):
 
 
 def test_a_model_without_tensors():
-    assert folded(nn.Sequential(nn.Tanh()))(torch.zeros(1)).item() == 0
+    assert inference_copy(nn.Sequential(nn.Tanh()))(torch.zeros(1)).item() == 0
 
 
 def test_weights_that_are_not_finite_are_copied_once():
     model = nn.Sequential(nn.Linear(2, 2))
     model[0].weight.data.fill_(float("nan"))
-    assert folded(model) is folded(model)
+    assert inference_copy(model) is inference_copy(model)
 
 
 def test_models_made_in_inference_mode(latent):
     with torch.inference_mode():
         twin = type(latent)(latent.config)
         twin.load_state_dict(latent.state_dict())
-        assert folded(twin) is folded(twin)
+        assert inference_copy(twin) is inference_copy(twin)
     assert torch.equal(twin.sample(2).tensor, latent.sample(2).tensor)

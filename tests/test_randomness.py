@@ -183,5 +183,5 @@ def test_draws_land_on_the_device():
 
 
 def test_repr_and_length():
-    assert repr(Noise(7, range(3), "code")) == "Draws(seed=7, n=3, purpose='code')"
+    assert repr(Noise(7, range(3), "code")) == "Noise(seed=7, n=3, purpose='code')"
     assert len(Noise(7, range(3))) == 3
