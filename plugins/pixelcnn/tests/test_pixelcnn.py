@@ -272,7 +272,7 @@ def test_watching_a_picture_being_drawn(tmp_path, monkeypatch, capsys):
     assert np.array_equal(frames[-1] > 128, drawn.numpy() > 0.5)
     capsys.readouterr()
     for line, said in [
-        (["sample", "vae-mnist", "--watch", "x.gif"], "draws all pixels at once"),
+        (["sample", "vae-mnist", "--watch", "x.gif"], "pixel-by-pixel"),
         (["sample", "./m", "-o", "x.png", "--watch", "x.mp4"], "ending in .gif"),
         (["sample", "./m", "-o", "x.png", "--watch", "one.gif"], "one.gif exists"),
     ]:
