@@ -61,13 +61,13 @@ class ToyCompleter(genzoo.Completer):
 
 def test_a_sample_finds_its_way_home(latent):
     x = latent.sample(6, seed=3)
-    found = genzoo.project(latent, x, steps=150)
-    assert found.codes.shape == (6, 5)
-    assert found.history.shape == (151, 6)
-    assert found.path.shape == (151, 6, 5)
-    assert torch.equal(found.path[-1], found.codes)
-    assert similarity.psnr(found.samples.tensor, x.tensor).median() > 30
-    assert (found.history[-1] < found.history[0] / 2).all()
+    result = genzoo.project(latent, x, steps=150)
+    assert result.codes.shape == (6, 5)
+    assert result.history.shape == (151, 6)
+    assert result.path.shape == (151, 6, 5)
+    assert torch.equal(result.path[-1], result.codes)
+    assert similarity.psnr(result.samples.tensor, x.tensor).median() > 30
+    assert (result.history[-1] < result.history[0] / 2).all()
 
 
 def test_adam_is_what_the_paper_has():
@@ -101,11 +101,11 @@ def test_the_rate_falls_along_a_cosine():
 
 
 def test_the_best_restart_is_kept(latent):
-    found = genzoo.project(latent, latent.sample(4, seed=3), restarts=3, steps=10)
-    assert found.losses.shape == (4, 3)
-    assert torch.equal(found.losses.amin(1), found.history[-1])
-    apart = (latent.from_unit(found.samples) - latent.from_unit(latent.sample(4, seed=3))).abs()
-    assert torch.allclose(apart.flatten(1).sum(1), found.history[-1], rtol=1e-3)
+    result = genzoo.project(latent, latent.sample(4, seed=3), restarts=3, steps=10)
+    assert result.losses.shape == (4, 3)
+    assert torch.equal(result.losses.amin(1), result.history[-1])
+    apart = (latent.from_unit(result.samples) - latent.from_unit(latent.sample(4, seed=3))).abs()
+    assert torch.allclose(apart.flatten(1).sum(1), result.history[-1], rtol=1e-3)
 
 
 def test_more_restarts_never_do_worse(latent):
@@ -132,8 +132,8 @@ def test_inference_mode_is_no_obstacle(latent):
     model = copy.deepcopy(latent)
     with torch.inference_mode():
         model.sample(2)  # makes the private copy
-        found = genzoo.project(model, x, **QUICK)
-    assert torch.allclose(found.codes, plain.codes, atol=1e-4)
+        result = genzoo.project(model, x, **QUICK)
+    assert torch.allclose(result.codes, plain.codes, atol=1e-4)
 
 
 def test_codes_stay_typical(latent):
@@ -145,8 +145,8 @@ def test_codes_stay_typical(latent):
 def test_the_encoder_gives_the_first_start(latent, monkeypatch):
     x, start = latent.sample(2, seed=3), torch.full((2, 5), 0.25)
     monkeypatch.setattr(type(latent), "embed", lambda self, x: start.clone())
-    found = genzoo.project(latent, x, steps=0, restarts=1)
-    assert torch.equal(found.codes, start)
+    result = genzoo.project(latent, x, steps=0, restarts=1)
+    assert torch.equal(result.codes, start)
 
 
 def test_the_discriminator_takes_part(latent):
@@ -183,8 +183,8 @@ def test_a_discriminator_is_loaded_only_where_it_takes_part(monkeypatch):
 def test_the_class_is_found_too():
     model = genzoo.load("cgan-mnist", device="cpu")
     x = model.sample(3, labels=[0, 1, 7], seed=1)
-    found = genzoo.project(model, x, steps=0, restarts=1)
-    assert found.labels.tolist() == [0, 1, 7]
+    result = genzoo.project(model, x, steps=0, restarts=1)
+    assert result.labels.tolist() == [0, 1, 7]
     given = genzoo.project(model, x, labels=4, steps=0, restarts=1)
     assert given.labels.tolist() == [4, 4, 4]
 
@@ -193,8 +193,8 @@ def test_generated_digits_are_found_to_25_decibels():
     """Of 20 samples, with four restarts, at least 16."""
     model = genzoo.load("dcgan-mnist", device="cpu")
     x = model.sample(20, seed=1)
-    found = genzoo.project(model, x, restarts=4)
-    assert (similarity.psnr(found.samples.tensor, x.tensor) >= 25).sum() >= 16
+    result = genzoo.project(model, x, restarts=4)
+    assert (similarity.psnr(result.samples.tensor, x.tensor) >= 25).sum() >= 16
 
 
 def test_out_of_memory_names_a_batch_size_that_fits(latent, monkeypatch):
@@ -218,12 +218,12 @@ def test_out_of_memory_names_a_batch_size_that_fits(latent, monkeypatch):
 @pytest.mark.parametrize("mask", ["centre", "box:1,2,3,4", "random:0.5"])
 def test_what_is_known_stays_bit_for_bit(latent, mask):
     x = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    found = genzoo.inpaint(latent, x, mask, **QUICK)
-    assert not found.exact
-    assert torch.equal(found.samples.tensor[found.known], x[found.known])
-    made = found.projection.samples.tensor
-    assert torch.equal(found.samples.tensor[~found.known], made[~found.known])
-    assert 0 < found.known.float().mean() < 1
+    result = genzoo.inpaint(latent, x, mask, **QUICK)
+    assert not result.exact
+    assert torch.equal(result.samples.tensor[result.known], x[result.known])
+    made = result.projection.samples.tensor
+    assert torch.equal(result.samples.tensor[~result.known], made[~result.known])
+    assert 0 < result.known.float().mean() < 1
 
 
 def test_what_is_unknown_changes_nothing(latent):
@@ -236,13 +236,13 @@ def test_what_is_unknown_changes_nothing(latent):
 
 def test_a_completer_draws_given_the_rest():
     model, x = ToyCompleter(), torch.full((3, 1, 4, 4), 0.7)
-    found = genzoo.inpaint(model, x, "box:0,2,4,2", seed=4)
-    assert found.exact
-    assert found.projection is None
-    assert torch.equal(found.samples.tensor[found.known], x[found.known])
-    assert set(found.samples.tensor[~found.known].tolist()) == {0.0, 1.0}
+    result = genzoo.inpaint(model, x, "box:0,2,4,2", seed=4)
+    assert result.exact
+    assert result.projection is None
+    assert torch.equal(result.samples.tensor[result.known], x[result.known])
+    assert set(result.samples.tensor[~result.known].tolist()) == {0.0, 1.0}
     alone = genzoo.inpaint(model, x, "box:0,2,4,2", seed=4, batch_size=1)
-    assert torch.equal(found.samples.tensor, alone.samples.tensor)
+    assert torch.equal(result.samples.tensor, alone.samples.tensor)
 
 
 def test_a_completer_sees_its_own_levels(monkeypatch):
@@ -269,11 +269,11 @@ def test_other_models_get_a_list_of_those_that_can(translator):
 
 
 def test_frames_lead_from_the_start_to_the_end(latent):
-    found = genzoo.inpaint(latent, latent.sample(2, seed=3), **QUICK)
-    frames = found.frames(5)
+    result = genzoo.inpaint(latent, latent.sample(2, seed=3), **QUICK)
+    frames = result.frames(5)
     assert len(frames) == 5
-    assert torch.equal(frames[-1], found.samples.tensor)
-    assert all(torch.equal(f[found.known], frames[-1][found.known]) for f in frames)
+    assert torch.equal(frames[-1], result.samples.tensor)
+    assert all(torch.equal(f[result.known], frames[-1][result.known]) for f in frames)
     assert not torch.equal(frames[0], frames[1])
 
 
@@ -332,9 +332,9 @@ def test_in_a_file_white_is_unknown(tmp_path):
     pixels = np.zeros((8, 8), np.uint8)
     pixels[:4] = 255
     Image.fromarray(pixels).save(tmp_path / "mask.png")
-    found = masks.known(tmp_path / "mask.png", 1, (1, 8, 8))
-    assert not found[0, 0, :4].any()
-    assert found[0, 0, 4:].all()
+    result = masks.known(tmp_path / "mask.png", 1, (1, 8, 8))
+    assert not result[0, 0, :4].any()
+    assert result[0, 0, 4:].all()
     with pytest.raises(BadInput, match=r"8x8.*16x16"):
         masks.known(tmp_path / "mask.png", 1, (1, 16, 16))
 

@@ -1,5 +1,5 @@
-"""``genzoo plugin new``: what it writes is built, installed, tested, trained, published and used by
-others, in environments of their own; and what it refuses leaves nothing behind.
+"""``genzoo plugin new``: its packages are built, installed, tested, trained, published and used by
+others, in environments of their own; what it refuses leaves nothing behind.
 """
 
 import ast
@@ -20,7 +20,7 @@ from genzoo.errors import BadInput, OperationFailed
 from genzoo.testing import scaffold, status
 
 KINDS = ("family", "metric", "dataset")
-# What the project's own code is held to, for somebody to whom genzoo is one package of many.
+# The project's own rules, but for those that know genzoo as a first-party package.
 RULES = "E,F,W,I,UP,B,C4,SIM,RUF,PTH,N,RET,PT"
 NAMES = ["near", "my-gan2", "tensor", "config", "z" * scaffold.LONGEST]
 
@@ -55,25 +55,25 @@ def test_the_commands_say_where_it_is(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "said"),
+    ("name", "kind", "named"),
     [
-        *((bad, "family", "small letters, digits and single dashes") for bad in
+        *((bad, "family", repr(bad)) for bad in
           ["", "A", "a b", "a_b", "-a", "a-", "a--b", "2d", "../x", "a/b", "x" * 33, "ä", "a\n"]),
-        ("genzoo-near", "family", "leave genzoo out of the name, the package gets it: 'near'"),
-        ("vae", "family", "taken by the family vae of genzoo-vae"),
-        ("vae", "metric", "taken by the family vae of genzoo-vae"),
-        ("wgan", "family", "taken by the family wgan of genzoo-wgan-gp"),
-        ("dcgan-mnist", "family", "taken by a model of genzoo list"),
-        ("digits", "dataset", "taken by a data set of genzoo's own"),
-        ("fid", "metric", "taken by a metric of genzoo's own"),
-        ("near", "model", "--kind is one of family, metric, dataset, got 'model'"),
+        ("genzoo-near", "family", "'near'"),
+        ("vae", "family", "vae of genzoo-vae"),
+        ("vae", "metric", "vae of genzoo-vae"),
+        ("wgan", "family", "wgan of genzoo-wgan-gp"),
+        ("dcgan-mnist", "family", "model of genzoo list"),
+        ("digits", "dataset", "built-in data set"),
+        ("fid", "metric", "built-in metric"),
+        ("near", "model", "'model'"),
     ],
 )  # fmt: skip
-def test_a_name_that_will_not_do_is_told(name, kind, said, tmp_path, monkeypatch, capsys):
+def test_a_name_that_cannot_be_used_is_refused(name, kind, named, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.run(["plugin", "new", "--kind", kind, "--", name]) == 2
     err = capsys.readouterr().err
-    assert said in err
+    assert named in err
     assert err.count("\n") == 1
     assert [*tmp_path.iterdir()] == []
 
@@ -82,16 +82,16 @@ def test_a_name_that_was_installed_is_taken(install, tmp_path):
     install("dataset", "bars", "")
     install("metric", "other", "", package="genzoo-near")
     for name, kind in (("bars", "dataset"), ("bars", "family"), ("near", "family")):
-        with pytest.raises(BadInput, match=f"the name '{name}' is taken by the .* of genzoo-"):
+        with pytest.raises(BadInput, match=f"'{name}'.* of genzoo-"):
             scaffold.create(name, kind, tmp_path / "new")
     (tmp_path / "site-packages" / "genzoo_loose.py").write_text("")
-    with pytest.raises(BadInput, match="taken by an installed module, genzoo_loose"):
+    with pytest.raises(BadInput, match="genzoo_loose"):
         scaffold.create("loose", "family", tmp_path / "new")
 
 
 def test_our_own_packages_keep_their_names_where_they_are_not_installed(monkeypatch, tmp_path):
     monkeypatch.setattr(families, "required", lambda: {"genzoo-ghost"})
-    with pytest.raises(BadInput, match="taken by genzoo-ghost, which genzoo itself requires"):
+    with pytest.raises(BadInput, match="genzoo-ghost"):
         scaffold.create("ghost", "metric", tmp_path / "new")
 
 
@@ -102,7 +102,7 @@ def test_a_word_of_the_language_is_no_class(word, tmp_path):
 
 
 def test_a_name_begins_with_a_letter(tmp_path):
-    with pytest.raises(BadInput, match="begins with a letter"):
+    with pytest.raises(BadInput, match="1abc"):
         scaffold.create("1abc", "family", tmp_path / "digit")
 
 
@@ -111,9 +111,9 @@ def test_what_is_there_stays_as_it_is(tmp_path):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to("nowhere")
     for name in ("full", "file", "link"):
-        with pytest.raises(BadInput, match=f"{name} is there already: -o names another folder"):
+        with pytest.raises(BadInput, match=f"{name} exists"):
             scaffold.create("near", "family", tmp_path / name)
-    with pytest.raises(BadInput, match=r"there is no folder .*/none to put new into"):
+    with pytest.raises(BadInput, match="none"):
         scaffold.create("near", "family", tmp_path / "none" / "new")
     assert {p.name for p in tmp_path.iterdir()} - {"home"} == {"full", "file", "link"}
 
@@ -128,7 +128,7 @@ def test_a_disk_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch):
         return write(self, *arguments, **more)
 
     monkeypatch.setattr(Path, "write_text", fail)
-    with pytest.raises(OperationFailed, match=r"cannot write .*: No space left on device"):
+    with pytest.raises(OperationFailed, match="No space left on device"):
         scaffold.create("near", "family", tmp_path / "new")
     assert [p for p in tmp_path.iterdir() if p.name != "home"] == []
 

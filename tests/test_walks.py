@@ -361,17 +361,17 @@ def test_interpolate_writes_a_film_a_strip_or_a_folder(here, capsys):
 
 def test_pictures_of_walks_say_how_they_were_made(here, capsys):
     assert call(capsys, f"interpolate {SMALL} --seeds 3:0,0:17 --steps 2 -o w.gif")[0] == 0
-    found = genzoo.inspect("w.gif")
-    assert found.synthetic
-    assert (found.record.origin.model, found.record.call.method) == (SMALL, "interpolate")
-    assert found.record.seeds == ((3, 0), (3, 0), (0, 17))
+    provenance = genzoo.inspect("w.gif")
+    assert provenance.synthetic
+    assert (provenance.record.origin.model, provenance.record.call.method) == (SMALL, "interpolate")
+    assert provenance.record.seeds == ((3, 0), (3, 0), (0, 17))
     with pytest.raises(BadInput, match="interpolate"):
         genzoo.reproduce("w.gif")
     assert call(capsys, f"traverse {SMALL} --grid 2x3 --no-metadata -o t.png")[0] == 0
     assert genzoo.inspect("t.png").record is None
     assert call(capsys, f"arithmetic {SMALL} 3 - 4 + 5 -o a.png")[0] == 0
-    found = genzoo.inspect("a.png")
-    assert (found.synthetic, found.record.call.method) == (True, "arithmetic")
+    provenance = genzoo.inspect("a.png")
+    assert (provenance.synthetic, provenance.record.call.method) == (True, "arithmetic")
 
 
 def test_json_holds_the_whole_call(here, capsys):

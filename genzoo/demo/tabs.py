@@ -99,9 +99,9 @@ def sample(gr: Any, models: LoadedModels) -> str | None:
             seed, n = _seed(gr), gr.Slider(1, MOST, 16, step=1, label="Pictures")
             other, again = gr.Button("Another seed"), gr.Button("Draw", variant="primary")
         with gr.Column(scale=2):
-            shown = _picture(gr, "Drawn", picture)
+            output = _picture(gr, "Drawn", picture)
             line = gr.Code(command, label="The same from a terminal", language="shell", lines=1)
-    inputs, outputs = [name, chosen, seed, n], [shown, line]
+    inputs, outputs = [name, chosen, seed, n], [output, line]
     name.change(lambda name: _class_menu(gr, models, name), name, chosen)
     again.click(_safe(gr, call), inputs, outputs)
     other.click(lambda: fresh_seed(), None, seed).then(_safe(gr, call), inputs, outputs)
@@ -127,11 +127,11 @@ def interpolate(gr: Any, models: LoadedModels) -> str | None:
             first, second = _seed(gr, "From seed", 3), _seed(gr, "To seed", 17)
             share = gr.Slider(0, 1, 0, step=0.02, label="How far")
         with gr.Column(scale=2):
-            shown = _picture(gr, "Between", call(names[0], 3, 17, 0))
+            output = _picture(gr, "Between", call(names[0], 3, 17, 0))
     inputs = [name, first, second, share]
     for control in (name, first, second):
-        control.change(_safe(gr, call), inputs, shown)
-    share.input(_safe(gr, call), inputs, shown, **SLIDER)
+        control.change(_safe(gr, call), inputs, output)
+    share.input(_safe(gr, call), inputs, output, **SLIDER)
     return None
 
 
@@ -201,7 +201,7 @@ def inpaint(gr: Any, models: LoadedModels) -> str | None:
     gr.Markdown("Or drop a picture of your own. Paint over the part to fill in.")
     with gr.Row():
         brush = gr.Brush(default_size=24, colors=["#ff3b30"], color_mode="fixed")
-        drawn = gr.ImageEditor(
+        editor = gr.ImageEditor(
             label="Paint here",
             type="pil",
             image_mode="RGBA",
@@ -212,7 +212,7 @@ def inpaint(gr: Any, models: LoadedModels) -> str | None:
             canvas_size=(SIDE, SIDE),
             layers=False,
         )
-        shown = _picture(gr, "Completed")
+        output = _picture(gr, "Completed")
     go = gr.Button("Complete", variant="primary")
 
     def take(name: str, seed: int) -> Image.Image:
@@ -226,8 +226,8 @@ def inpaint(gr: Any, models: LoadedModels) -> str | None:
         completion = inpainting.inpaint(name, x, known, device=models.device, steps=60)
         return models.save(completion.samples, _scale(model, SIDE))
 
-    start.click(_safe(gr, take), [name, seed], drawn)
-    go.click(_safe(gr, call), [name, drawn], shown)
+    start.click(_safe(gr, take), [name, seed], editor)
+    go.click(_safe(gr, call), [name, editor], output)
     return None
 
 
@@ -270,7 +270,7 @@ def translate(gr: Any, models: LoadedModels) -> str | None:
         to = gr.Radio([*domains], value=domains[1], label="Into")
     with gr.Row():
         given = gr.Image(label="A photo", type="pil", image_mode="RGB", sources=["upload"])
-        shown = _picture(gr, "Translated")
+        output = _picture(gr, "Translated")
 
     def call(name: str, to: str, given: Image.Image | None) -> str:
         model = models.model(name)
@@ -286,7 +286,7 @@ def translate(gr: Any, models: LoadedModels) -> str | None:
         return gr.Radio([*domains], value=domains[1])
 
     name.change(choose, name, to)
-    gr.Button("Translate", variant="primary").click(_safe(gr, call), [name, to, given], shown)
+    gr.Button("Translate", variant="primary").click(_safe(gr, call), [name, to, given], output)
     return None
 
 
@@ -303,7 +303,7 @@ def compare(gr: Any, models: LoadedModels) -> str | None:
     with gr.Row():
         menus = [gr.Dropdown(models.names, value=models.names[i], label="Model") for i in (0, 1)]
     with gr.Row():
-        shown = [_picture(gr, label) for label in ("The first", "The second")]
+        output = [_picture(gr, label) for label in ("The first", "The second")]
 
     def call(first: str, second: str, seed: int) -> list[str]:
         return [
@@ -312,7 +312,7 @@ def compare(gr: Any, models: LoadedModels) -> str | None:
         ]
 
     inputs = [*menus, seed]
-    gr.Button("Draw both", variant="primary").click(_safe(gr, call), inputs, shown)
+    gr.Button("Draw both", variant="primary").click(_safe(gr, call), inputs, output)
     gr.Markdown("Which is better, and how certain is that? `genzoo compare ONE OTHER`.")
     return None
 
@@ -321,7 +321,7 @@ def quiz(gr: Any, models: LoadedModels) -> str | None:
     if models.quiz is None:
         return "For the quiz, start the demo with `--data mnist`, or a folder of pictures."
     name = gr.Dropdown(models.names, value=models.names[0], label="Against")
-    shown = _picture(gr, "Real, or generated?")
+    output = _picture(gr, "Real, or generated?")
     truth, score = gr.State(None), gr.State((0, 0))
     verdict = gr.Markdown("Press a button to begin.")
     with gr.Row():
@@ -341,7 +341,7 @@ def quiz(gr: Any, models: LoadedModels) -> str | None:
 
     for button, guess in zip(buttons, (True, False), strict=True):
         call = _safe(gr, functools.partial(answer, guess))
-        button.click(call, [name, truth, score], [shown, truth, score, verdict])
+        button.click(call, [name, truth, score], [output, truth, score, verdict])
     return None
 
 
@@ -378,6 +378,6 @@ def cards(gr: Any, models: LoadedModels) -> str | None:
         lines = [line for line in body.splitlines() if not line.startswith("![")]
         return "\n".join(html.escape(printable(line), quote=False) for line in lines)
 
-    shown = gr.Markdown(call(models.names[0]))
-    name.change(_safe(gr, call), name, shown)
+    output = gr.Markdown(call(models.names[0]))
+    name.change(_safe(gr, call), name, output)
     return None

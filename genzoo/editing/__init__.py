@@ -1,4 +1,4 @@
-"""What one does with a trained model: walks, sums, directions, projection, inpainting."""
+"""Editing with a trained model: walks, sums, directions, projection, inpainting."""
 
 from genzoo import lazy
 
