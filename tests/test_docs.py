@@ -9,6 +9,8 @@ import pytest
 from genzoo import cli
 
 ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+CORE = {str(p.relative_to(ROOT)) for p in (ROOT / "genzoo").rglob("*.py")}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(
     r"(?P<why><!-- (?:not run|slow|journey): [^>]+-->\n)?"
@@ -99,11 +101,60 @@ def test_links_and_pictures_are_there():
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_readme_names_every_file_of_the_core():
-    tree = (ROOT / "README.md").read_text()
-    for path in (ROOT / "genzoo").glob("*.py"):
-        assert f"  {path.name}" in tree, path.name
-    for path in (ROOT / "genzoo" / "training").glob("[!_]*.py"):
-        assert path.name in tree, path.name
-    for name in re.findall(r"^  (\w+\.py) ", tree, re.M):
-        assert (ROOT / "genzoo" / name).exists(), name
+# -------------------------------------------------------------------------------------------- tree
+
+
+def tree():
+    """What README's tree shows: (path, phrase) of every line and every file named in a folder's."""
+    (block,) = re.findall(r"^## Where is it\?\n.*?^```\n(.*?)^```", README, re.M | re.S)
+    shown, folders = [], []
+    for line in block.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        if depth <= len(folders):
+            name, _, phrase = line.strip().partition(" ")
+            folders = folders[:depth] + [name] * name.endswith("/")
+            shown.append(("".join([*folders, name * (not name.endswith("/"))]), phrase.strip()))
+        if line.strip().partition(" ")[0].endswith("/") or depth > len(folders):
+            shown += [("".join([*folders, name]), "-") for name in re.findall(r"\w+\.py", line)]
+    return shown
+
+
+def test_readme_s_tree_is_the_folders():
+    shown = [path for path, _ in tree() if path.startswith("genzoo/")]
+    assert len(shown) == len({*shown})
+    files = {path for path in shown if path.endswith(".py")}
+    commands = {path for path in CORE if path.startswith("genzoo/cli/")}
+    inner = {path for path in CORE if path.count("/") > 1 and path.endswith("__init__.py")}
+    assert files == CORE - commands - inner
+    assert {*shown} - files == {"genzoo/", *(f"{Path(path).parent}/" for path in inner)}
+
+
+def test_every_line_of_the_tree_has_a_phrase():
+    assert [path for path, phrase in tree() if not phrase] == []
+    others = [path for path, _ in tree() if path.endswith("/") and not path.startswith("genzoo/")]
+    assert others == ["plugins/NAME/", "model_cards/NAME/", "docs/", "tests/"]
+    assert all((ROOT / path.removesuffix("NAME/")).is_dir() for path in others)
+
+
+def test_readme_and_the_design_show_one_order():
+    design = (ROOT / "docs" / "design.md").read_text()
+    order = re.findall(r"^\| `([a-z.]+)/?` \|", design.partition("## The order")[2], re.M)
+    shown = [path.split("/") for path, _ in tree() if path.startswith("genzoo/")]
+    tops = [name.removesuffix(".py") for _, name, *inner in shown if inner in ([], [""])]
+    assert [name for name in tops if name and "__" not in name] == order
+
+
+@pytest.mark.parametrize("page", ["README.md", "tests/quality/where_is_it.md"])
+def test_what_is_where(page):
+    """Every file of the answers' column is there."""
+    text = (ROOT / page).read_text()
+    (rows,) = re.findall(r"^\| (?:to change|question) \|.*?\n\| -.*?\n((?:\|.*\n)+)", text, re.M)
+    places = []
+    for row in rows.splitlines():
+        folder = ROOT if page == "README.md" else ROOT / "genzoo"
+        for name in re.findall("`([^`]+)`", row.split("|")[2]):
+            place = folder / name if (folder / name).exists() else ROOT / name
+            assert place.exists(), f"{row}: {name}"
+            folder = place.parent
+            places.append(place)
+    assert len(places) >= len(rows.splitlines()) - 1
