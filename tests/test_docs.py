@@ -105,17 +105,19 @@ def test_links_and_pictures_are_there():
 
 
 def tree():
-    """What README's tree shows: (path, phrase) of every line and every file named in a folder's."""
+    """(path, phrase) of each line of README's tree, and of each file in a folder's phrase."""
     (block,) = re.findall(r"^## Where is it\?\n.*?^```\n(.*?)^```", README, re.M | re.S)
-    shown, folders = [], []
+    shown, folders = [], {0: ""}
     for line in block.splitlines():
         depth = (len(line) - len(line.lstrip())) // 2
-        if depth <= len(folders):
+        if depth in folders:  # else the line above goes on
             name, _, phrase = line.strip().partition(" ")
-            folders = folders[:depth] + [name] * name.endswith("/")
-            shown.append(("".join([*folders, name * (not name.endswith("/"))]), phrase.strip()))
-        if line.strip().partition(" ")[0].endswith("/") or depth > len(folders):
-            shown += [("".join([*folders, name]), "-") for name in re.findall(r"\w+\.py", line)]
+            path = folders[depth] + name
+            shown.append((path, phrase.strip()))
+            folders = {d: folder for d, folder in folders.items() if d <= depth}
+        if path.endswith("/"):
+            folders[path.count("/")] = path
+            shown += [(path + file, "-") for file in re.findall(r"\w+\.py", line)]
     return shown
 
 

@@ -97,6 +97,12 @@ def test_the_house_has_these_rooms_and_no_other():
     assert len(GROUND) <= 7
 
 
+def test_the_design_shows_this_order():
+    text = (ROOT / "docs/design.md").read_text().partition("## The order")[2]
+    shown = re.findall(r"^\| `([a-z]+/?)` \|", text.partition("\n## ")[0], re.MULTILINE)
+    assert shown == [*GROUND, *(f"{name}/" for name in PACKAGES)]
+
+
 @pytest.mark.parametrize("name", sorted({*CORE} - {""}))
 def test_imports_only_from_above(name):
     """At module level, in functions and for type checkers: no import goes upward."""
