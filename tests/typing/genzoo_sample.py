@@ -63,9 +63,8 @@ class Autoencoder(genzoo.Latent, genzoo.Encoder, genzoo.Density):
         self.mean: Tensor
         self.register_buffer("mean", torch.zeros(self.latent_dim))
 
-    def decode(
-        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
-    ) -> Tensor:  # (n, latent_dim) -> (n, *shape)
+    def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
+        # (n, latent_dim) -> (n, *shape)
         x: Tensor = self.decoder(self.mean + code)
         return x if self.value_range is None else x.sigmoid()
 
