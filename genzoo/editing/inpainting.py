@@ -5,6 +5,7 @@ whose sample fits what is known (Yeh et al. 2016, arXiv:1607.07539).
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack, final
 
@@ -16,20 +17,16 @@ from genzoo.editing.projection import (
     ImagesLike,
     Projection,
     SearchOptions,
-    as_samples,
-    batches,
-    decode_to_unit,
     open_model,
     search_codes,
 )
 from genzoo.errors import BadInput
 from genzoo.models.abilities import Completer
-from genzoo.models.checks import check_count, checked_seed
-from genzoo.models.inference import inference_copy
-from genzoo.models.model import Model, finite_input
+from genzoo.models.checks import batch_slices, checked_seed
+from genzoo.models.model import Model, finite_input, infer
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Labels, Latent, Progress, Sampler
-from genzoo.models.samples import Samples
+from genzoo.models.samples import Arrays, Images, Samples
 from genzoo.zoo import names
 
 
@@ -74,8 +71,9 @@ class Completion:
     def _at(self, step: int) -> Tensor:
         assert self.projection is not None
         assert isinstance(self.model, Latent)
-        x = decode_to_unit(self.model, self.projection.path[step], self.projection.labels)
-        return self.samples.tensor.where(self.known, x)
+        codes, labels = self.projection.path[step], self.projection.labels
+        x = infer(self.model, lambda copy: copy.decode(codes, labels))
+        return self.samples.tensor.where(self.known, self.model.to_unit(x))
 
 
 def inpaint(
@@ -116,7 +114,9 @@ def inpaint(
         call |= {"discriminator_loss": projection.discriminator_loss}
     # The images as given: to the model's range and back they would be rounded.
     whole = _unit_images(images, x.device).where(known, filled)
-    return Completion(as_samples(model, whole, seed, None, call), known, model, projection)
+    kind, seeds = Images if model.is_images else Arrays, [(seed, i) for i in range(len(x))]
+    samples = kind(whole, None, seeds, model.origin, model.class_names, call)
+    return Completion(samples, known, model, projection)
 
 
 def _unit_images(images: ImagesLike, device: torch.device) -> Tensor:
@@ -134,7 +134,6 @@ def _complete(
     progress: Progress | None,
 ) -> Tensor:
     """``(n, *shape)`` in [0, 1]; the model gets ``x`` rounded to the levels that it has."""
-    check_count("batch_size", batch_size, 1)
     if model.num_classes and labels is None:
         classes = ", ".join(model.class_names) or f"0 to {model.num_classes - 1}"
         raise BadInput(f"this model is class-conditional: pass labels (one of {classes})")
@@ -142,12 +141,17 @@ def _complete(
     if levels:
         x = model.from_unit((model.to_unit(x) * (levels - 1)).round() / (levels - 1))
     parts = []
-    for rows in batches(len(x), batch_size):
+    for rows in batch_slices(len(x), batch_size):
         noise = Noise(seed, range(rows.start, rows.stop), "complete", x.device)
         own = None if targets is None else targets[rows]
-        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-            part = inference_copy(model).complete(x[rows], known[rows].float(), noise, own)
+        part = infer(model, partial(_fill_in, x[rows], known[rows].float(), noise, own))
         parts.append(model.to_unit(part))
         if progress:
             progress("images", rows.stop, len(x))
     return torch.cat(parts)
+
+
+def _fill_in(
+    x: Tensor, known: Tensor, noise: Noise, labels: Tensor | None, model: Completer
+) -> Tensor:
+    return model.complete(x, known, noise, labels)

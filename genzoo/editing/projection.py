@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from genzoo.editing import masks
 from genzoo.errors import BadInput
 from genzoo.models.abilities import Encoder
-from genzoo.models.checks import check_count, checked_seed
+from genzoo.models.checks import batch_slices, check_count, checked_seed
 from genzoo.models.inference import inference_copy
-from genzoo.models.model import Discriminator, Model, finite_input
+from genzoo.models.model import Discriminator, Model, finite_input, infer
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Labels, Latent, Progress
-from genzoo.models.samples import Arrays, Images, Samples
+from genzoo.models.samples import Samples
 from genzoo.training.losses import LOSSES
 from genzoo.zoo import folder as folders
 from genzoo.zoo import manifest as manifests
@@ -144,25 +144,6 @@ def open_model(
     return loaded, options
 
 
-def as_samples(
-    model: Model, x: Tensor, seed: int, labels: Tensor | None, call: dict[str, Any]
-) -> Samples:
-    """``x`` ``(n, *shape)`` in [0, 1] as samples of ``model``, with the record of ``call``."""
-    kind, seeds = Images if model.is_images else Arrays, [(seed, i) for i in range(len(x))]
-    return kind(x, labels, seeds, model.origin, model.class_names, call)
-
-
-def batches(n: int, size: int) -> list[slice]:
-    """The rows of each batch of at most ``size`` of ``n`` images."""
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
-
-
-def decode_to_unit(model: Latent, codes: Tensor, labels: Tensor | None) -> Tensor:
-    """The samples of ``codes`` ``(n, code)``: ``(n, *shape)`` in [0, 1]."""
-    with torch.no_grad(), torch.autocast(codes.device.type, enabled=False):
-        return model.to_unit(inference_copy(model).decode(codes, labels))
-
-
 # ----------------------------------------------------------------------------------------- search
 class _SearchResult(NamedTuple):
     """The search for the codes of a batch, all restarts."""
@@ -188,7 +169,7 @@ def search_codes(
     known = torch.ones_like(x, dtype=torch.bool) if known is None else known
     classes = None if labels is None else model.labels_for(labels, len(x))
     results = []
-    for rows in batches(len(x), max(1, batch_size // options["restarts"])):
+    for rows in batch_slices(len(x), max(1, batch_size // options["restarts"])):
         own = None if classes is None else classes[rows]
         search = _CodeSearch(model, options, x[rows], known[rows], own, seed, rows.start)
         results.append(_run_within_memory(search, batch_size))
@@ -200,8 +181,9 @@ def search_codes(
     best, each = losses[-1].argmin(1), torch.arange(len(x), device=x.device)
     path, adversary = path[:, each, best], options["adversary"]
     chosen = torch.cat(tried)[each, best] if tried else None
-    decoded = decode_to_unit(model, path[-1], chosen)
-    samples = as_samples(model, decoded, seed, chosen, {"method": "project"})
+    decoded = infer(model, lambda copy: copy.decode(path[-1], chosen))
+    seeds = [(seed, i) for i in range(len(x))]
+    samples = model.to_samples(decoded, chosen, seeds, {"method": "project"})
     used = adversary.loss if adversary and options["weight"] else ""
     return Projection(path[-1], chosen, samples, losses[-1], losses[:, each, best], path, used)
 
