@@ -1,6 +1,6 @@
-"""A zoo of generative models with one door: ``genzoo.load("dcgan-mnist").sample(16)``.
+"""A zoo of generative models with one interface: ``genzoo.load("dcgan-mnist").sample(16)``.
 
-Names are imported when first used, so that ``import genzoo`` costs no torch.
+Each public name is imported at its first use, so that ``import genzoo`` does not import torch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +15,10 @@ __version__ = VERSION
 def lazy(
     package: str, homes: Mapping[str, Sequence[str]], packages: Sequence[str] = ()
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """``__getattr__``, ``__dir__`` and ``__all__`` of a package whose names load when first used.
+    """``__getattr__``, ``__dir__`` and ``__all__`` of a package that imports names at first use.
 
-    ``homes``: for each module of the package the names that it defines; ``packages``: those below
-    it that are attributes too.
+    ``homes``: the public names of each module of ``package``. ``packages``: the packages below it
+    that are public, too.
     """
     home = {name: module for module, names in homes.items() for name in names}
 
@@ -33,8 +33,8 @@ def lazy(
     return get, lambda: public, public
 
 
-# One name a line of the public API, by the module that defines it. `__init__.pyi` repeats it for
-# type checkers; a test holds the two against each other.
+# The public names by the module that defines them. `__init__.pyi` repeats them for type checkers;
+# tests/test_public_names.py compares the two, and writes the stub.
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {

@@ -1,4 +1,4 @@
-"""The command line: one file per command, each only calling the public functions."""
+"""The command line: one file per command; each calls the public functions and nothing else."""
 
 from genzoo import lazy
 

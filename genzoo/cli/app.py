@@ -29,7 +29,7 @@ class _Commands(typer.core.TyperGroup):
 app = typer.Typer(
     name="genzoo",
     cls=_Commands,
-    help="A zoo of generative models with one door.",
+    help="A zoo of generative models with one interface.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -61,7 +61,7 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """A zoo of generative models with one door."""
+    """A zoo of generative models with one interface."""
 
 
 def default_path(name: str | Path, ending: str) -> Path:

@@ -1,7 +1,7 @@
-"""Data sets by name or folder: found, split, decoded once, then memory-mapped.
+"""Data sets by name or folder: split, decoded once into the cache, then memory-mapped.
 
-A `Source` says what a set is and how to read it; reading gives `Rows` (arrays, block by block) or
-`ImageFiles` (image files). Either is written once into the cache, and a `DataSet` is a view of it.
+A `Source` describes a data set and reads it as `Rows` (arrays in blocks) or `ImageFiles`. The cache
+stores either once, and a `DataSet` is a view of the cache.
 """
 
 from genzoo import lazy

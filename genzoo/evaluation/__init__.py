@@ -1,6 +1,7 @@
-"""What metrics are used for: to evaluate, compare and verify models, and to look closer.
+"""What metrics are used for: evaluate, compare and verify models, and examine their samples.
 
-`genzoo.evaluate`, `genzoo.compare` and `genzoo.verify` are functions of the files of those names.
+The functions `genzoo.evaluate`, `genzoo.compare` and `genzoo.verify` are defined in files of these
+names.
 """
 
 from genzoo import lazy

@@ -1,4 +1,4 @@
-"""Families of models, metrics and data sets as plugins: the hooks, and how plugins are found."""
+"""Plugins: what a family is, the hooks of all kinds of plugins, and how plugins are found."""
 
 from genzoo import lazy
 

@@ -1,1 +1,1 @@
-"""Networks that distances between images look through, and their statistics of real data."""
+"""Networks whose features distances compare, and the features' statistics of real data."""

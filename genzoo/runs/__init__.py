@@ -1,1 +1,1 @@
-"""A training run on the disk: its plan, batches, checkpoints and plots."""
+"""Training runs on disk: plan, batches, checkpoints, plots."""

@@ -1,4 +1,4 @@
-"""The contracts that families, data sets and metrics keep. Authors run them as genzoo's tests do:
+"""Contracts of families, data sets and metrics. Authors of plugins run them as genzoo's tests do:
 
     @pytest.mark.parametrize("check", testing.CHECKS)
     def test_contract(check):
@@ -8,8 +8,8 @@
     def test_enough_is_checked():
         assert len(testing.outcome("my-family").held) == 14
 
-`CHECKS` are a family's; `checks("metric")` and `checks("dataset")` those of the other kinds, which
-`run` and `outcome` take as their last argument. ``genzoo plugin check NAME`` does the same.
+`CHECKS` are those of families. `checks("metric")` and `checks("dataset")` give the others; `run`
+and `outcome` take the kind as their last argument. ``genzoo plugin check NAME`` does the same.
 """
 
 from genzoo import lazy

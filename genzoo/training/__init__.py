@@ -1,4 +1,4 @@
-"""Training: what learns, the loop around it, and the folder that a run leaves."""
+"""Training: trainers, the loop, losses, penalties and tricks; nothing here touches the disk."""
 
 from genzoo.training.losses import LOSSES, GanLoss
 from genzoo.training.monitor import TrainingMonitor, TrainingWarning

@@ -1,1 +1,1 @@
-"""Models by name: folders, weights, cards, and the Hub."""
+"""Models by name: folders, weights, cards and the Hub."""
