@@ -75,8 +75,8 @@ FILES = ["mnist", "fashion-mnist", "mnist-binary", "cifar10", "celeba"]
 def test_data_set_keeps_the_contract(name):
     outcome = testing.outcome(name, "dataset")
     assert outcome.broken == {}
-    assert len(outcome.held) == 7 - len(outcome.skipped)
-    assert {*outcome.skipped.values()} <= {"has no labels"}
+    assert len(outcome.held) == 8 - len(outcome.skipped)
+    assert {*outcome.skipped.values()} <= {"has no labels", "has no attributes"}
 
 
 def _split(split, n=40):
@@ -85,12 +85,22 @@ def _split(split, n=40):
 
 
 def _made(change=lambda x, y, split: (x, y), **more):
-    """A good data set of three classes, but for what ``change`` does to a split."""
+    """A good data set of three classes and an attribute; ``change`` changes a split."""
 
     def read(root, split):
         return Rows.of(*change(*_split(split), split))
 
-    kept = {"summary": "made", "terms": "free", "levels": 256, "classes": ("a", "b", "c")}
+    def bright(root, split):
+        return _split(split)[0].max((1, 2, 3))[:, None] > 250
+
+    kept = {
+        "attributes": ("bright",),
+        "read_attributes": bright,
+        "summary": "made",
+        "terms": "free",
+        "levels": 256,
+        "classes": ("a", "b", "c"),
+    }
     kept |= {"read": read, "name": "made", "kind": "images", **more}
     return dataset.Case("made", data.Source(**kept))
 
@@ -122,6 +132,12 @@ WRONG_SETS = {
     "labels_are_its_classes": [
         (_made(lambda x, y, split: (x, None)), "names classes and gives no labels"),
         (_made(lambda x, y, split: (x, y if split == "train" else None)), "test has no labels"),
+    ],
+    "attributes_fit_the_samples": [
+        (_made(attributes=("a",)), "one name"),
+        (_made(attributes="bright"), "tuple"),
+        (_made(attributes=("bright", "dark")), r"\(40, 2\)"),
+        (_made(read_attributes=lambda root, split: np.ones((39, 1), bool)), r"\(39, 1\)"),
     ],
 }
 
@@ -235,14 +251,17 @@ def test_every_check_is_counted(install, capsys):
     install("dataset", "odd", ODD)
     told = testing.outcome("odd", "dataset")
     assert {*told.held} | {*told.skipped} | {*told.broken} == {*testing.checks("dataset")}
-    assert told.skipped == {"labels_are_its_classes": "has no labels"}
+    assert told.skipped == {
+        "labels_are_its_classes": "has no labels",
+        "attributes_fit_the_samples": "has no attributes",
+    }
     assert {*told.broken} == {"splits_share_no_sample"}
     assert cli.run(["plugin", "check", "odd"]) == 1
     out = capsys.readouterr().out.splitlines()
     assert out == [
         "splits_share_no_sample: 20 of 20 test samples stand in train, too",
-        "data set odd: 5 checks held, 1 broken, 1 do not apply: labels_are_its_classes"
-        " (has no labels)",
+        "data set odd: 5 checks held, 1 broken, 2 do not apply: labels_are_its_classes"
+        " (has no labels); attributes_fit_the_samples (has no attributes)",
     ]
     assert cli.run(["plugin", "check", "odd", "--json"]) == 1
     assert '"splits_share_no_sample": "20 of 20' in capsys.readouterr().out

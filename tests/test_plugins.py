@@ -55,7 +55,7 @@ BROKEN = {
 # These show only when the set is read.
 LATER = {
     bars(read="1 / 0"): "ZeroDivisionError: division by zero. GENZOO_DEBUG=1",
-    bars(read="return bars"): "read must return Rows or Pictures, got array",
+    bars(read="return bars"): "read must return Rows or ImageFiles, got array",
     bars(read="return Rows('k', lambda: 3)"): "TypeError: 'int' object is not iterable",
     bars(
         read="return Rows('k', lambda: [bars])"
@@ -64,6 +64,18 @@ LATER = {
     bars(read="return Rows.of(bars.astype(float))"): "data set bars gave float64",
     bars(read="return Rows.of(bars, labels + 1)"): "data set bars gave .* values out of range",
 }
+# Its images may be dark, too, whatever their class.
+DARK = """
+import dataclasses
+
+def dark(root, split):
+    ((images, _),) = read(root, split).blocks()
+    return DARK
+
+def with_attributes():
+    return dataclasses.replace(source(), attributes=("dark",), read_attributes=dark)
+"""
+BRIGHTEST = "images.max((1, 2, 3))[:, None] < 128"
 
 
 def test_a_plugins_data_set_opens_by_name(install):
@@ -79,6 +91,31 @@ def test_a_plugins_data_set_opens_by_name(install):
         data.open("bars", "valid")
     with pytest.raises(UnknownName, match="no data set is called 'bras': did you mean bars"):
         data.open("bras")
+
+
+def dark_bars(values=BRIGHTEST):
+    return bars(give="with_attributes()") + DARK.replace("DARK", values)
+
+
+def test_a_plugins_data_set_may_have_attributes(install):
+    install("dataset", "bars", dark_bars())
+    whole, dark = data.open("bars"), data.open("bars:dark")
+    expected = whole.array.max((1, 2, 3)) < 128
+    assert 0 < len(dark) == expected.sum() < 300
+    assert (dark.array == whole.array[expected]).all()
+    assert (data.having(whole, "dark") == expected).all()
+    assert data.attributes("bars")[0] == ("dark",)
+    with pytest.raises(UnknownName, match=r"'drak'.* dark"):
+        data.open("bars:drak")
+
+
+@pytest.mark.parametrize(
+    ("values", "text"), [("1 / 0", "ZeroDivisionError"), ("None", "got None"), ("images", "uint8")]
+)
+def test_attributes_that_a_plugin_gets_wrong_name_it(install, values, text):
+    install("dataset", "bars", dark_bars(values))
+    with pytest.raises(OperationFailed, match=f"bars.*{text}"):
+        data.open("bars:dark")
 
 
 def test_the_listing_imports_no_plugin(install, capsys):
@@ -149,7 +186,7 @@ def test_no_plugin_takes_a_built_in_name(install, capsys):
     install("metric", "fid", "import genzoo", package="thief-too")
     assert len(data.open("digits")) == 1500
     assert data.names().count("digits") == 1
-    assert [s.package for s in data.listed() if s.name == "digits"] == ["genzoo"]
+    assert [s.package for s in data.listing() if s.name == "digits"] == ["genzoo"]
     assert cli.run(["plugins"]) == 1
     out = capsys.readouterr().out
     said = "is passed over: the data set 'digits' is genzoo's own, and keeps its name"

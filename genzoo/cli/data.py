@@ -1,17 +1,17 @@
-"""data: what can be learnt from."""
+"""data: list the data sets."""
 
 from genzoo.cli.app import Json, app, as_json, as_table
 
 
 @app.command("data")
 def list_data(json: Json = False) -> None:
-    """List the data sets that have a name; any folder or zip of images will do, too."""
-    from genzoo import data as sets
+    """List the named data sets. A folder or zip of images is a data set, too."""
+    from genzoo.data import listing
     from genzoo.testing import status
 
     status.refuse_broken("dataset")
-    found = sets.listed()
+    listings = listing()
     if json:
-        as_json([s._asdict() for s in found])
+        as_json([s._asdict() for s in listings])
     else:
-        as_table([(s.name, s.summary) for s in found], ("name", ""))
+        as_table([(s.name, s.summary) for s in listings], ("name", ""))

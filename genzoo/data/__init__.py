@@ -14,7 +14,7 @@ __getattr__, __dir__, __all__ = lazy(
             "check",
             "describe",
             "having",
-            "listed",
+            "listing",
             "names",
             "open",
             "open_pair",

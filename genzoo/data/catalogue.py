@@ -1,10 +1,4 @@
-"""Data sets by name or folder: found, split, decoded once, then memory-mapped.
-
-A `Source` says what a set is and how to read it; reading gives `Rows` (arrays, block by block) or
-`ImageFiles` (image files). Either is written once into the cache, and a `DataSet` is a view of it.
-
-Each file imports only from those before it: sets, trees, pictures, cache, named, made, plugged.
-"""
+"""Data sets by name or folder: listed, described and opened."""
 
 from __future__ import annotations
 
@@ -14,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genzoo import families
-from genzoo.data import cache, celeba, decoding, plugin, standard, synthetic
-from genzoo.data.dataset import DataSet, ImageFiles, Meta, Source, digest, part_of
+from genzoo.data import cache, decoding, plugin, standard, synthetic
+from genzoo.data.dataset import DataSet, ImageFiles, Meta, Rows, Source, cache_key, subset
 from genzoo.data.folders import pictures_below
-from genzoo.errors import BadInput, unknown
+from genzoo.errors import BadInput, OperationFailed, unknown
 from genzoo.files import expanded, is_folder
 
 if TYPE_CHECKING:
@@ -33,7 +27,7 @@ log = logging.getLogger("genzoo")
 
 
 class Listing(NamedTuple):
-    """A data set as a listing shows it. `terms` are None where only its plugin could say them."""
+    """A data set in a list. `terms`: None for a plugin's, which is not imported for a list."""
 
     name: str
     summary: str
@@ -42,34 +36,34 @@ class Listing(NamedTuple):
 
 
 def names() -> list[str]:
-    """The data sets that have a name: the built-in ones, and those of plugins."""
+    """The names of the built-in data sets, and of those of plugins."""
     return [*SOURCES, *(name for name in families.names("dataset") if name not in SOURCES)]
 
 
-def listed() -> list[Listing]:
-    """What `names` are, those of plugins from their packages' metadata: none is imported."""
-    ours = [Listing(s.name, s.summary, s.terms, "genzoo") for s in SOURCES.values()]
-    found = {p.name: p for p in families.plugins("dataset")}
-    theirs = [found[name] for name in names() if name not in SOURCES]
-    return [*ours, *(Listing(p.name, p.summary, None, p.package) for p in theirs)]
+def listing() -> list[Listing]:
+    """All data sets of `names`; those of plugins from their packages' metadata, not imported."""
+    built_in = [Listing(s.name, s.summary, s.terms, "genzoo") for s in SOURCES.values()]
+    plugins = {p.name: p for p in families.plugins("dataset")}
+    others = [plugins[name] for name in names() if name not in SOURCES]
+    return [*built_in, *(Listing(p.name, p.summary, None, p.package) for p in others)]
 
 
 def describe(name: str) -> Source:
-    """What the data set `name` is; a plugin cannot take the name of a built-in one.
+    """The source of the data set `name`; a plugin cannot take the name of a built-in one.
 
-    UnknownName, with near names, if there is none; OperationFailed where its plugin is broken.
+    Raises UnknownName, with near names, and OperationFailed where its plugin is broken.
     """
     if name in SOURCES:
         return SOURCES[name]
     if name not in {p.name for p in families.plugins("dataset")}:
-        raise unknown("data set", name, names(), f"A folder is written ./{name}.")
+        raise unknown("data set", name, names(), f"For a folder, type ./{name}.")
     return plugin.source(name)
 
 
 def check(name: str | Path) -> None:
-    """Whether there are such data, without opening them. Raises BadInput, UnknownName."""
+    """Raise BadInput or UnknownName where no such data set or folder exists; open nothing."""
     if is_folder(name) and not expanded(name).exists():
-        raise BadInput(f"there is no folder or .zip {name}")
+        raise BadInput(f"no such folder or .zip: {name}")
     if not is_folder(name):
         describe(str(name))
 
@@ -83,37 +77,52 @@ def open(
     root: str | Path | None = None,
 ) -> DataSet:
     """Open a data set: a name, or a folder or .zip of images (a Path, or text that begins with
-    `./`, `../`, `/` or `~`). `mnist:3` is one class of it, `celeba:Blond_Hair` one attribute.
+    `./`, `../`, `/` or `~`). `mnist:3` is one class of it, `celeba:Blond_Hair` the samples with
+    one attribute.
 
     In a folder, subfolders are classes (none or one: unlabelled), and `train/` and `test/` at
     the top are the splits; without them 10 % of the files, by content hash, are the test split.
     The split "all" of a folder is every image in it, without labels.
     Transparent parts become white; broken files are left out and named in `skipped`.
 
-    size: images are cropped to the centre square and resized to it (Lanczos); left out, they keep
-    their own size. channels: 1 or 3; left out, what the first image has. root: where the files of
-    named sets are; left out, $GENZOO_DATA, then the download.
-    BadInput, UnknownName, OperationFailed (the cache cannot be written), NetworkError (the
+    size: images are cropped to the centre square and resized to it (Lanczos); by default they keep
+    their own size. channels: 1 or 3; by default as many as the first image has. root: where the
+    files of named sets are; by default $GENZOO_DATA, else they are downloaded.
+    Raises BadInput, UnknownName, OperationFailed (the cache cannot be written), NetworkError (the
     download).
     """
     if isinstance(name, str) and ":" in name and not is_folder(name) and "," not in name:
-        whole, _, kind = name.partition(":")
-        return _part(open(whole, split, size=size, channels=channels, root=root), kind, root)
+        of, _, kind = name.partition(":")
+        whole = open(of, split, size=size, channels=channels, root=root)
+        return subset(whole, name, having(whole, kind))
     source = _source(name)
     if split not in source.splits:
         raise BadInput(f"{source.name} has no split {split!r}, only {' and '.join(source.splits)}")
     _check_transform(source, size, channels)
     raw = source.read(_root(root), split)
-    what = [source.kind, source.levels, source.classes, raw.key, split, size, channels]
+    parts = [source.kind, source.levels, source.classes, raw.key, split, size, channels]
     meta: Meta = {"name": source.name, "split": split, "classes": source.classes, "skipped": []}
     blocks = functools.partial(decoding.blocks, source, raw, size, channels)
-    array, labels, meta = cache.opened(digest([FORMAT, *what]), meta, blocks)
+    array, labels, meta = cache.open_entry(cache_key([FORMAT, *parts]), meta, blocks)
     if skipped := tuple(meta["skipped"]):
         first = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
         log.warning("%s: left out %d broken files: %s", source.name, len(skipped), first)
-    classes, sha256, terms = tuple(meta["classes"]), meta["sha256"], source.terms
-    kind, levels = source.kind, source.levels
-    return DataSet(source.name, split, kind, array, labels, classes, levels, sha256, skipped, terms)
+    return DataSet(
+        source.name,
+        split,
+        source.kind,
+        array,
+        labels,
+        tuple(meta["classes"]),
+        source.levels,
+        meta["sha256"],
+        skipped,
+        source.terms,
+        attributes=source.attributes,
+        read_attributes=functools.partial(
+            _attributes, source, raw, split, root, skipped, len(array)
+        ),
+    )
 
 
 def open_pair(
@@ -127,7 +136,7 @@ def open_pair(
     """Open two unpaired domains of one shape: `A,B`, each as in `open`, or one folder or .zip that
     holds trainA, trainB and, if it has them, testA, testB (CycleGAN's layout).
 
-    Errors as in `open`; BadInput if the shapes differ.
+    Raises as `open`; BadInput if the shapes differ.
     """
     parts: list[Any]
     if isinstance(text, str) and "," in text:
@@ -135,9 +144,9 @@ def open_pair(
     elif is_folder(text):
         parts = [pictures_below(text, domain) for domain in "AB"]
     else:
-        raise BadInput(f"two domains are written A,B (./summer,./winter), got {str(text)!r}")
+        raise BadInput(f"expected two domains A,B (./summer,./winter), got {str(text)!r}")
     if len(parts) != 2 or not all(parts):
-        raise BadInput(f"two domains are written A,B, got {len(parts)} parts in {text!r}")
+        raise BadInput(f"expected two domains A,B, got {len(parts)} parts in {text!r}")
     one, two = (open(part, split, size=size, channels=channels, root=root) for part in parts)
     if one.shape != two.shape:
         what = f"{one.name} {one.shape}, {two.name} {two.shape}"
@@ -146,42 +155,61 @@ def open_pair(
 
 
 def attributes(
-    split: str = "train", *, root: str | Path | None = None
+    name: str | Path | Source, split: str = "train", *, root: str | Path | None = None
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """CelebA's 40 attributes: their names, and int8 (n, 40), 1 or -1, row by row as in
-    `open("celeba", split)`. BadInput if the table is not beside the images.
+    """The names of a data set's attributes, and which of them each sample of `open(name, split)`
+    has: bool (n, k). Raises as `open`; BadInput without attributes.
     """
-    faces = SOURCES["celeba"].read(_root(root), split)
-    assert isinstance(faces, ImageFiles)
-    return celeba.face_attributes(faces, open("celeba", split, root=root).skipped)
+    whole = open(name, split, root=root)
+    if not whole.attributes or whole.read_attributes is None:
+        raise BadInput(f"{whole.name} has no attributes")
+    return whole.attributes, whole.read_attributes()
 
 
-def having(whole: DataSet, kind: str, *, root: str | Path | None = None) -> np.ndarray:
+def having(whole: DataSet, kind: str) -> np.ndarray:
     """Which samples are of the class, or have the attribute, `kind`: bool (n,). UnknownName."""
-    known = whole.classes
-    if whole.labels is not None and kind in known:
-        return whole.labels == known.index(kind)
-    if whole.name == "celeba":
-        known, values = attributes(whole.split, root=root)
-        if kind in known:
-            return values[:, known.index(kind)] == 1
-    raise unknown(f"class of {whole.name}", kind, known, f"All of it is {whole.name}.")
+    if whole.labels is not None and kind in whole.classes:
+        return whole.labels == whole.classes.index(kind)
+    if kind in whole.attributes and whole.read_attributes is not None:
+        return whole.read_attributes()[:, whole.attributes.index(kind)]
+    known = (*whole.classes, *whole.attributes)
+    what = "attribute" if whole.attributes and not whole.classes else "class"
+    raise unknown(f"{what} of {whole.name}", kind, known, f"All of it is {whole.name}.")
 
 
-def _part(whole: DataSet, kind: str, root: str | Path | None) -> DataSet:
-    """The samples of one class, or with one of CelebA's attributes."""
-    return part_of(whole, f"{whole.name}:{kind}", having(whole, kind, root=root))
+def _attributes(
+    source: Source,
+    raw: Rows | ImageFiles,
+    split: str,
+    root: str | Path | None,
+    skipped: tuple[str, ...],
+    count: int,
+) -> np.ndarray:
+    """Which attributes each of the `count` samples has, bool (n, k), without broken files."""
+    import numpy as np
+
+    if source.read_attributes is None:
+        raise OperationFailed(f"{source.name} names attributes, and has no read_attributes")
+    values = source.read_attributes(_root(root), split)
+    if isinstance(raw, ImageFiles) and skipped:
+        names = raw.choose(raw.tree.names()).names
+        values = values[[name not in skipped for name in names]]
+    if values.dtype != bool or values.shape != (count, len(source.attributes)):
+        want = f"bool ({count}, {len(source.attributes)})"
+        got = f"{values.dtype} {values.shape}"
+        raise OperationFailed(f"read_attributes of {source.name} must give {want}, got {got}")
+    return np.asarray(values)
 
 
 def _source(name: str | Path | Source) -> Source:
     if isinstance(name, Source):
         return name
     if isinstance(name, str) and "," in name:
-        hint = "for a family that translates (a folder with a comma in its name: as a Path)"
+        hint = "give one (for a folder with a comma in its name, a Path)"
         raise BadInput(f"{name!r} is two domains: {hint}")
     if not isinstance(name, str | Path):
-        raise BadInput(f"a data set is a name or a Path, got {type(name).__name__}")
-    # The text alone decides, never what happens to lie on the disk.
+        raise BadInput(f"expected the name of a data set or a Path, got {type(name).__name__}")
+    # The text alone decides, never which folders exist.
     return pictures_below(name) if is_folder(name) else describe(str(name))
 
 
@@ -189,7 +217,7 @@ def _root(root: str | Path | None) -> Path | None:
     if root is None:
         return None
     if not (path := expanded(root)).is_dir():
-        raise BadInput(f"root {str(root)!r} is no folder")
+        raise BadInput(f"root {str(root)!r} is not a folder")
     return path
 
 
@@ -200,4 +228,4 @@ def _check_transform(source: Source, size: int | None, channels: int | None) -> 
     if channels is not None and channels not in (1, 3):
         raise BadInput(f"channels must be 1 or 3, got {channels!r}")
     if source.kind == "points" and (size or channels):
-        raise BadInput(f"{source.name} holds points: it takes no size and no channels")
+        raise BadInput(f"{source.name} holds points: leave size and channels out")

@@ -1,4 +1,4 @@
-"""CelebA: its faces, its official split and its 40 attributes."""
+"""CelebA: its faces, its official split and the table of its 40 attributes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genzoo.data.dataset import FileSelection, FileTree, ImageFiles
-from genzoo.data.downloads import _located
+from genzoo.data.downloads import locate
 from genzoo.data.folders import folder, zips
 from genzoo.errors import BadInput
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-# Of a face, in the order of CelebA's table (Liu et al. 2015).
+# In the order of CelebA's table (Liu et al. 2015).
 ATTRIBUTES = (
     "5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs",
     "Big_Lips", "Big_Nose", "Black_Hair", "Blond_Hair", "Blurry", "Brown_Hair", "Bushy_Eyebrows",
@@ -27,7 +27,7 @@ ATTRIBUTES = (
 )  # fmt: skip
 
 
-def _read_celeba(root: Path | None, split: str) -> ImageFiles:
+def read_faces(root: Path | None, split: str) -> ImageFiles:
     def find(root: Path) -> tuple[FileTree, int | None, int | None] | None:
         for small in (root / "celeba64" / "celeba64_aligned.zip", root / "celeba64_aligned.zip"):
             if small.is_file():
@@ -37,11 +37,11 @@ def _read_celeba(root: Path | None, split: str) -> ImageFiles:
         packed = place.with_suffix(".zip")
         return (zips([packed]), 148, 64) if packed.is_file() else None
 
-    tree, crop, size = _located("celeba", root, find)
-    return ImageFiles(tree, f"celeba {split}", partial(face_choice, split), crop, size)
+    tree, crop, size = locate("celeba", root, find)
+    return ImageFiles(tree, f"celeba {split}", partial(select_faces, split), crop, size)
 
 
-def face_choice(split: str, names: list[str]) -> FileSelection:
+def select_faces(split: str, names: list[str]) -> FileSelection:
     """The official partition (by number) of the whole set; of a part, its last tenth is test."""
     train = test = len(names) - len(names) // 10
     if len(names) == 202_599:
@@ -49,12 +49,11 @@ def face_choice(split: str, names: list[str]) -> FileSelection:
     return FileSelection(tuple(names[:train] if split == "train" else names[test:]))
 
 
-def face_attributes(
-    faces: ImageFiles, skipped: tuple[str, ...]
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """The attributes' names, and their values (n, 40) for all `faces` that are not `skipped`."""
+def read_attributes(root: Path | None, split: str) -> np.ndarray:
+    """Which `ATTRIBUTES` each face of the split has: bool (n, 40)."""
     import numpy as np
 
+    faces = read_faces(root, split)
     place = Path(faces.tree.origin).parent
     tables = (place / "celeba64_aligned_attr.csv", place / "list_attr_celeba.txt")
     if not (path := next(filter(Path.is_file, tables), None)):
@@ -66,8 +65,8 @@ def face_attributes(
     try:
         # The .csv begins with the names and "file"; the .txt with the count, then the names.
         header = table[0][1:] if path.suffix == ".csv" else table[1]
-        kept = [rows[name.split("/")[-1]] for name in names if name not in skipped]
-        values = np.array(kept, dtype=np.int8).reshape(len(kept), len(header))
+        columns = [header.index(name) for name in ATTRIBUTES]
+        values = np.array([rows[name.split("/")[-1]] for name in names], dtype=np.int8)
+        return values.reshape(len(names), len(header))[:, columns] == 1
     except (LookupError, ValueError, OverflowError) as error:
         raise BadInput(f"{path} does not fit the images: {error}") from None
-    return tuple(header), values

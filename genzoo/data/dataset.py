@@ -1,4 +1,4 @@
-"""What a data set is: where its samples come from, and what they are once opened."""
+"""What a data set is: `Source` (how to read it), what reading gives, and `DataSet` (opened)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 Kind = Literal["images", "points"]
-Meta = dict[str, Any]  # what meta.json says of a set in the cache
+Meta = dict[str, Any]  # the content of meta.json in the cache
 
 
-def digest(thing: object) -> str:
-    """A key that changes whenever `thing`, of what JSON can hold, does."""
-    return hashlib.sha256(json.dumps(thing, sort_keys=True).encode()).hexdigest()[:32]
+def cache_key(value: object) -> str:
+    """A key that changes whenever `value`, which JSON can hold, does."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
 @final
@@ -44,15 +44,15 @@ class Rows:
 
     @classmethod
     def of(cls, array: np.ndarray, labels: np.ndarray | None = None) -> Rows:
-        """A split that is in memory already; its key is the hash of its bytes."""
+        """A split that is in memory; its key is the hash of its bytes."""
         parts = [array] if labels is None else [array, labels]
-        told = [[a.dtype.name, a.shape, hashlib.sha256(a.tobytes()).hexdigest()] for a in parts]
-        return cls(digest(told), lambda: [(array, labels)])
+        hashes = [[a.dtype.name, a.shape, hashlib.sha256(a.tobytes()).hexdigest()] for a in parts]
+        return cls(cache_key(hashes), lambda: [(array, labels)])
 
 
 class FileTree(NamedTuple):
     """Image files below a folder or inside zips. `key` changes whenever a file does; `names`
-    lists them, sorted, with `/`; `opened` gives, while it is entered, a function name -> bytes.
+    lists them, sorted, with `/`; `opened` is a context that gives a function name -> bytes.
     """
 
     origin: str
@@ -62,19 +62,19 @@ class FileTree(NamedTuple):
 
 
 class FileSelection(NamedTuple):
-    """The files of a split, in order. `part`: only those whose content falls into that split."""
+    """The files of a split, in order. `split`: only those whose content falls into that split."""
 
     names: tuple[str, ...]
     labels: tuple[int, ...] | None = None
     classes: tuple[str, ...] = ()
-    part: str | None = None
+    split: str | None = None
 
 
 @final
 @dataclass(frozen=True)
 class ImageFiles:
-    """One split as image files: `choose` picks them from the tree's names, by a rule that the text
-    `rule` names. `crop`: the centre square used, in pixels; `size`: the default side.
+    """One split as image files: `choose` selects them from the tree's names; the text `rule` names
+    how. `crop`: the side of the centre square that is used, in pixels; `size`: the default size.
     """
 
     tree: FileTree
@@ -85,19 +85,21 @@ class ImageFiles:
 
     @property
     def key(self) -> str:
-        return digest([self.tree.key, self.rule, self.crop, self.size])
+        return cache_key([self.tree.key, self.rule, self.crop, self.size])
 
 
 @final
 @dataclass(frozen=True)
 class Source:
-    """A data set that can be opened; what a plugin hands over too.
+    """A data set that can be opened; a plugin's data set is one, too.
 
     `read(root, split)` finds the files (in `root` alone if given) and gives the split's rows.
-    `levels`: the values a pixel takes, 256, or 2 (stored as 0 and 255); 0 for points.
-    `attributes`: what a sample can have, several of them at once, beside its class.
-    `classes`: what labels 0, 1, ... are called; () without labels. `api`: the plugin API that a
-    plugin's data set was written for.
+    `levels`: how many values a pixel can have, 256, or 2 (stored as 0 and 255); 0 for points.
+    `classes`: the names of labels 0, 1, ...; () without labels.
+    `attributes`: the names of what a sample may have, any number of them at once.
+    `read_attributes(root, split)`: which of them each sample has, bool (n, len(attributes)): a row
+    for each sample in the order of `read`, and for each broken image file.
+    `api`: the plugin API that a plugin's data set was written for.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Source:
     read: Callable[[Path | None, str], Rows | ImageFiles]
     splits: tuple[str, ...] = ("train", "test")
     attributes: tuple[str, ...] = ()
+    read_attributes: Callable[[Path | None, str], np.ndarray] | None = None
     api: int | None = None
 
 
@@ -119,7 +122,8 @@ class DataSet:
 
     `array`: uint8 (n, C, H, W) or, for points, float32 (n, d). `labels`: int64 (n,) or None.
     `levels`: as in `Source`. `sha256`: of the array's bytes and then the labels'. `skipped`:
-    broken files, by name. `terms`: "" where unknown. `other`: the second of two unpaired domains.
+    broken files, by name. `terms`: "" where unknown. `second_domain`: of two unpaired domains.
+    `attributes`, `read_attributes`: as in `Source`, of these samples.
     """
 
     name: str
@@ -133,6 +137,8 @@ class DataSet:
     skipped: tuple[str, ...]
     terms: str
     second_domain: DataSet | None = field(default=None, repr=False)
+    attributes: tuple[str, ...] = ()
+    read_attributes: Callable[[], np.ndarray] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.array)
@@ -144,7 +150,7 @@ class DataSet:
 
     @property
     def domains(self) -> tuple[str, str]:
-        """What two domains are called: the last part of their names, or A and B if those agree."""
+        """The names of the two domains: the last part of each name, or A and B if those agree."""
         both = (self, self.second_domain or self)
         a, b = (re.split(r"[/\\:]|train(?=[AB]$)", s.name.rstrip("/"))[-1] for s in both)
         return (a, b) if a != b and a and b else ("A", "B")
@@ -180,19 +186,23 @@ class DataSet:
         return torch.from_numpy(self.labels.take(_indices(indices))).to(device)
 
 
-def part_of(whole: DataSet, name: str, rows: np.ndarray) -> DataSet:
-    """The samples of `whole` where `rows`, bool (n,), is true; they have no labels any more."""
+def subset(whole: DataSet, name: str, rows: np.ndarray) -> DataSet:
+    """The samples of `whole` where `rows`, bool (n,), is true, without labels and attributes."""
     array = whole.array[rows]
     array.setflags(write=False)
     sha256 = hashlib.sha256(array.tobytes()).hexdigest()
-    return replace(whole, name=name, array=array, labels=None, classes=(), sha256=sha256)
+    return replace(_unlabelled(whole), name=name, array=array, sha256=sha256)
 
 
 def paired(one: DataSet, two: DataSet) -> DataSet:
-    """Two domains as one set: the first, with the second as its `other`; neither is labelled."""
+    """Two domains as one set: the first, with the second as `second_domain`, without labels."""
     sha256 = hashlib.sha256((one.sha256 + two.sha256).encode()).hexdigest()
     terms = "; ".join(dict.fromkeys(t for t in (one.terms, two.terms) if t))
-    return replace(one, second_domain=two, labels=None, classes=(), sha256=sha256, terms=terms)
+    return replace(_unlabelled(one), second_domain=two, sha256=sha256, terms=terms)
+
+
+def _unlabelled(whole: DataSet) -> DataSet:
+    return replace(whole, labels=None, classes=(), attributes=(), read_attributes=None)
 
 
 def _indices(indices: ArrayLike) -> np.ndarray:

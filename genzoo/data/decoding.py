@@ -51,15 +51,15 @@ def _decoded(raw: ImageFiles, size: int | None, channels: int | None, meta: Meta
     import numpy as np
 
     names, origin = raw.tree.names(), raw.tree.origin
-    choice = raw.choose(names)
-    meta["classes"] = choice.classes
-    labels = None if choice.labels is None else np.array(choice.labels, dtype=np.int64)
+    selection = raw.choose(names)
+    meta["classes"] = selection.classes
+    labels = None if selection.labels is None else np.array(selection.labels, dtype=np.int64)
     with raw.tree.opened() as read:
         frame = _frame(raw, names, read, size, channels)
-        for index, name in enumerate(choice.names):
+        for index, name in enumerate(selection.names):
             try:
                 data = read(name)
-                if choice.part and part_of(data) != choice.part:
+                if selection.split and split_of(data) != selection.split:
                     continue
                 with _opened(data) as image:
                     pixels = _drawn(image, frame, f"{origin}: {name}")
@@ -160,7 +160,7 @@ def _is_picture(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() in known
 
 
-def part_of(data: bytes) -> str:
+def split_of(data: bytes) -> str:
     """The split of a file, by its content: adding files moves no other, copies stay together."""
     start = hashlib.sha256(data).digest()[:8]
     return "test" if int.from_bytes(start, "big") < 2**64 // 10 else "train"

@@ -28,7 +28,7 @@ TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "celeba": "Cel
 CIFAR = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 
 
-def _located(name: str, root: Path | None, find: Callable[[Path], Any]) -> Any:
+def locate(name: str, root: Path | None, find: Callable[[Path], Any]) -> Any:
     """What `find` sees below `root`; without one, below $GENZOO_DATA, then among the downloads."""
     downloads, given = home() / "downloads", os.environ.get("GENZOO_DATA")
     if given and not root and not expanded(given).is_dir():

@@ -11,7 +11,7 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import IO
 
-from genzoo.data.dataset import FileSelection, FileTree, ImageFiles, Source, digest
+from genzoo.data.dataset import FileSelection, FileTree, ImageFiles, Source, cache_key
 from genzoo.errors import BadInput
 from genzoo.files import expanded
 
@@ -50,7 +50,7 @@ def folder(path: Path) -> FileTree:
     except OSError as error:
         raise BadInput(f"cannot list {error.filename or path}: {error.strerror}") from None
     # Two unpacked archives may agree in names, sizes and times, but not in their place.
-    key = digest([str(path.resolve()), found])
+    key = cache_key([str(path.resolve()), found])
     reading = nullcontext(lambda name: content(path / name))
     return FileTree(str(path), key, lambda: _some(path, found), lambda: reading)
 
@@ -82,7 +82,7 @@ def zips(paths: list[Path]) -> FileTree:
             yield read
 
     # Not the list of check sums: reading 50,000 takes half a second.
-    return FileTree(str(paths[0]), digest(stamps(*paths)), names, opened)
+    return FileTree(str(paths[0]), cache_key(stamps(*paths)), names, opened)
 
 
 def content(path: Path) -> bytes:
@@ -168,7 +168,7 @@ def _unwrapped(names: list[str]) -> dict[str, str]:
 
 
 def _labelled(
-    origin: str, chosen: dict[str, str], every: Iterable[str], part: str | None
+    origin: str, chosen: dict[str, str], every: Iterable[str], split: str | None
 ) -> FileSelection:
     """The files `chosen` (name within the split -> whole name). The classes are the subfolders in
     `every`; with none or one, there are no labels.
@@ -176,11 +176,11 @@ def _labelled(
     wholes = tuple(chosen.values())
     classes = tuple(sorted({name.split("/")[0] for name in every if "/" in name}))
     if len(classes) < 2:
-        return FileSelection(wholes, part=part)
+        return FileSelection(wholes, split=split)
     if loose := [name for name in every if "/" not in name]:
         what = f"{len(loose)} images ({loose[0]}, ...) beside the class folders"
         raise BadInput(f"{origin} holds {what} {', '.join(classes)}: move them into a class")
     number = {name: index for index, name in enumerate(classes)}
     return FileSelection(
-        wholes, tuple(number[name.split("/")[0]] for name in chosen), classes, part
+        wholes, tuple(number[name.split("/")[0]] for name in chosen), classes, split
     )

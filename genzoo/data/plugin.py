@@ -1,4 +1,4 @@
-"""The sets that plugins bring: held to their word, and named when they break it."""
+"""The data sets of plugins: checked; an error in a plugin names the plugin."""
 
 from __future__ import annotations
 
@@ -8,42 +8,56 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genzoo import families
-from genzoo.data.dataset import ImageFiles, Rows, Source, digest
+from genzoo.data.dataset import ImageFiles, Rows, Source, cache_key
 from genzoo.errors import GenzooError, OperationFailed
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from genzoo.data.dataset import Block
 
 
 def source(name: str) -> Source:
-    """The data set of the plugin ``name``. Raises UnknownName; OperationFailed where the plugin is
-    broken.
+    """The data set of the plugin `name`. Raises UnknownName; OperationFailed where it is broken.
 
-    What goes wrong in the plugin while its files are read is an OperationFailed that names it.
+    Whatever the plugin raises while its files are read becomes an OperationFailed that names it.
     """
 
-    def fits(found: Any) -> bool:
-        return isinstance(found, Source) and found.name == name
+    def fits(value: Any) -> bool:
+        return isinstance(value, Source) and value.name == name
 
-    found: Source = families.load("dataset", name, f"a genzoo.data.Source called {name!r}", fits)
+    given: Source = families.load("dataset", name, f"a genzoo.data.Source called {name!r}", fits)
     owner = families.owner("dataset", name)
-    if {"train", "test"} - {*found.splits}:
-        raise OperationFailed(
-            f"{owner} is broken: {name} has the splits {found.splits}, not train and test"
-        )
+    if {"train", "test"} - {*given.splits}:
+        splits = f"{name} has the splits {given.splits}, not train and test"
+        raise OperationFailed(f"{owner} is broken: {splits}")
 
     def read(root: Path | None, split: str) -> Rows | ImageFiles:
-        rows = _guarded(lambda: found.read(root, split), owner)
+        rows = _guarded(lambda: given.read(root, split), owner)
         if isinstance(rows, ImageFiles):
             return rows
         if not isinstance(rows, Rows):
+            got = f"{rows!r:.80}"
             raise OperationFailed(
-                f"{owner} is broken: read must return Rows or Pictures, got {rows!r:.80}"
+                f"{owner} is broken: read must return Rows or ImageFiles, got {got}"
             )
-        # Two plugins may well choose the same key.
-        return Rows(digest([owner, name, rows.key]), lambda: _blocks(rows, owner))
+        # Two plugins may choose the same key.
+        return Rows(cache_key([owner, name, rows.key]), lambda: _blocks(rows, owner))
 
-    return replace(found, read=read)
+    table = given.read_attributes
+
+    def read_attributes(root: Path | None, split: str) -> np.ndarray:
+        import numpy as np
+
+        values = _guarded(lambda: table(root, split) if table else None, owner)
+        if not isinstance(values, np.ndarray):
+            got = f"{values!r:.80}"
+            raise OperationFailed(
+                f"{owner} is broken: read_attributes must return an array, got {got}"
+            )
+        return values
+
+    return replace(given, read=read, read_attributes=read_attributes if table else None)
 
 
 def _blocks(rows: Rows, owner: str) -> Iterator[Block]:
@@ -53,18 +67,16 @@ def _blocks(rows: Rows, owner: str) -> Iterator[Block]:
     while (block := _guarded(lambda: next(blocks, None), owner)) is not None:
         pair = isinstance(block, tuple) and len(block) == 2
         if not pair or not all(b is None or isinstance(b, np.ndarray) for b in block):
-            got = f"{block!r:.80}"
-            raise OperationFailed(
-                f"{owner} is broken: blocks must yield (array, labels or None), got {got}"
-            )
+            want = "blocks must yield (array, labels or None)"
+            raise OperationFailed(f"{owner} is broken: {want}, got {block!r:.80}")
         yield block
 
 
 def _guarded(call: Callable[[], Any], owner: str) -> Any:
     try:
         return call()
-    except (GenzooError, OSError):  # a no of its own; files that cannot be read
+    except (GenzooError, OSError):  # an error meant for the user; files that cannot be read
         raise
     except Exception as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise OperationFailed(f"{owner} is broken: {said}. GENZOO_DEBUG=1 shows where") from error
+        text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise OperationFailed(f"{owner} is broken: {text}. GENZOO_DEBUG=1 shows where") from error

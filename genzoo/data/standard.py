@@ -7,11 +7,11 @@ import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from genzoo.data.celeba import ATTRIBUTES, _read_celeba
-from genzoo.data.dataset import FileSelection, ImageFiles, Rows, Source, digest
-from genzoo.data.downloads import TORCHVISION, _located
+from genzoo.data import celeba
+from genzoo.data.dataset import FileSelection, ImageFiles, Rows, Source, cache_key
+from genzoo.data.downloads import TORCHVISION, locate
 from genzoo.data.folders import content, folder, limited, stamps, zips
 from genzoo.errors import BadInput
 
@@ -35,7 +35,7 @@ STACKED = "three MNIST digits as red, green and blue, 28x28: 1,000 modes, by gen
 FIXED = "MNIST in the literature's fixed black-and-white draw (Salakhutdinov & Murray 2008)"
 THINGS_TERMS = "no explicit license; research use, cite Krizhevsky 2009"
 FACES_TERMS = "non-commercial research only; no further copying or distribution"
-TOLD = {  # summary, terms
+ABOUT = {  # summary, terms
     "mnist": ("70,000 handwritten digits, 28x28 grey", MNIST_TERMS),
     "fashion-mnist": ("70,000 pictures of clothes, 28x28 grey", "MIT, copyright 2017 Zalando SE"),
     "mnist-binary": (DRAWN, MNIST_TERMS),
@@ -59,7 +59,7 @@ def _read_mnist(name: str, binary: bool, root: Path | None, split: str) -> Rows:
                 return found
         return None
 
-    images, labels = _located(name, root, find)
+    images, labels = locate(name, root, find)
 
     def blocks() -> Iterator[Block]:
         pixels, classes = _idx(images, 3)[:, None], _idx(labels, 1).astype("int64")
@@ -67,7 +67,7 @@ def _read_mnist(name: str, binary: bool, root: Path | None, split: str) -> Rows:
             raise BadInput(f"{images} has {len(pixels)} images, {labels} {len(classes)} labels")
         return _drawn_once(pixels, classes, split) if binary else iter([(pixels, classes)])
 
-    return Rows(digest(["idx", binary and SEED, stamps(images, labels)]), blocks)
+    return Rows(cache_key(["idx", binary and SEED, stamps(images, labels)]), blocks)
 
 
 def _idx(path: Path, dimensions: int) -> np.ndarray:
@@ -106,7 +106,7 @@ def _read_stacked(root: Path | None, split: str) -> Rows:
     """As many pictures as MNIST's split has, their three digits drawn from it (Metz et al. 2017,
     section 3.3.1); the first one, red, is the hundreds."""
     digits = _read_mnist("mnist", False, root, split)
-    return Rows(digest(["stacked", STACK_SEED, digits.key]), partial(_stacked, digits, split))
+    return Rows(cache_key(["stacked", STACK_SEED, digits.key]), partial(_stacked, digits, split))
 
 
 def _stacked(digits: Rows, split: str) -> Iterator[Block]:
@@ -126,13 +126,13 @@ def _read_binarized(root: Path | None, split: str) -> Rows:
         files = ("binarized_mnist.npz", f"binarized_mnist_{split}.amat")
         return next(filter(Path.is_file, (root / "mnist_binarized" / f for f in files)), None)
 
-    path = _located("mnist-binarized", root, find)
+    path = locate("mnist-binarized", root, find)
 
     def blocks() -> Iterator[Block]:
         bits = _packed_bits(path, split) if path.suffix == ".npz" else _text_bits(path)
         yield (bits * 255).astype("uint8").reshape(-1, 1, 28, 28), None
 
-    return Rows(digest(["binarized", split, stamps(path)]), blocks)
+    return Rows(cache_key(["binarized", split, stamps(path)]), blocks)
 
 
 def _packed_bits(path: Path, split: str) -> np.ndarray:
@@ -166,7 +166,7 @@ def _read_cifar(root: Path | None, split: str) -> Rows | ImageFiles:
     def find(root: Path) -> Rows | ImageFiles | None:
         files = [root / "cifar-10-batches-bin" / f"{part}.bin" for part in parts]
         if all(file.is_file() for file in files):
-            return Rows(digest(["cifar", stamps(*files)]), partial(map, _cifar_batch, files))
+            return Rows(cache_key(["cifar", stamps(*files)]), partial(map, _cifar_batch, files))
         if packed := sorted((root / "cifar10_lossless").glob(f"cifar10_{split}*.zip")):
             tree = zips(packed)
         elif (place := root / "cifar10" / split).is_dir():
@@ -175,7 +175,7 @@ def _read_cifar(root: Path | None, split: str) -> Rows | ImageFiles:
             return None
         return ImageFiles(tree, "cifar10", partial(_cifar_choice, tree.origin))
 
-    found: Rows | ImageFiles = _located("cifar10", root, find)
+    found: Rows | ImageFiles = locate("cifar10", root, find)
     return found
 
 
@@ -205,9 +205,9 @@ def _images(
     classes: tuple[str, ...] = (),
     levels: int = 256,
     splits: tuple[str, ...] = ("train", "test"),
-    attributes: tuple[str, ...] = (),
+    **attributes: Any,
 ) -> Source:
-    return Source(name, "images", *TOLD[name], levels, classes, read, splits, attributes)
+    return Source(name, "images", *ABOUT[name], levels, classes, read, splits, **attributes)
 
 
 SOURCES = (
@@ -217,5 +217,10 @@ SOURCES = (
     _images("stacked-mnist", _read_stacked, NUMBERS),
     _images("mnist-binarized", _read_binarized, (), 2, ("train", "valid", "test")),
     _images("cifar10", _read_cifar, THINGS),
-    _images("celeba", _read_celeba, attributes=ATTRIBUTES),
+    _images(
+        "celeba",
+        celeba.read_faces,
+        attributes=celeba.ATTRIBUTES,
+        read_attributes=celeba.read_attributes,
+    ),
 )

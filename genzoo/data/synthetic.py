@@ -8,7 +8,7 @@ from math import cos, pi, sin
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genzoo.data.dataset import Rows, Source, digest
+from genzoo.data.dataset import Rows, Source, cache_key
 from genzoo.errors import OperationFailed
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _read_digits(negative: bool, root: Path | None, split: str) -> Rows:
         rows = np.stack(whole)[:, None]
         yield 255 - rows if negative else rows, digits.target[chosen].astype(np.int64)
 
-    return Rows(digest(["negatives" if negative else "digits", 1, split]), blocks)
+    return Rows(cache_key(["negatives" if negative else "digits", 1, split]), blocks)
 
 
 def _points(name: str, what: str, deviation: float, *centres: list[float]) -> Source:
@@ -56,7 +56,9 @@ def _points(name: str, what: str, deviation: float, *centres: list[float]) -> So
         yield points.astype(np.float32), modes if labelled else None
 
     def read(root: Path | None, split: str) -> Rows:
-        return Rows(digest(["points", 1, SEED, centres, deviation, split]), partial(blocks, split))
+        return Rows(
+            cache_key(["points", 1, SEED, centres, deviation, split]), partial(blocks, split)
+        )
 
     summary = f"points {what}, deviation {deviation}"
     classes = tuple(str(k) for k in range(len(centres))) if labelled else ()

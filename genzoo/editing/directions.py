@@ -202,7 +202,7 @@ def direction_from_data(
     channels, *_, size = model.shape
     images = sets.open(name, "train", size=size, channels=channels, root=root)
     count = len(images) if n is None else min(n, len(images))
-    has = torch.from_numpy(sets.having(images, attribute, root=root)[:count])
+    has = torch.from_numpy(sets.having(images, attribute)[:count])
     codes = []
     for start in range(0, count, BATCH):
         rows = range(start, min(start + BATCH, count))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from genzoo import data as sets
 from genzoo.data.dataset import DataSet
-from genzoo.data.dataset import digest as key_of
+from genzoo.data.dataset import cache_key as key_of
 from genzoo.errors import BadInput, OperationFailed, unknown
 from genzoo.features.classifiers import Channels, CustomFeatures, Features, Small, names, shipped
 from genzoo.features.inception import Inception
@@ -155,8 +155,8 @@ class RealData:
 
     def kinds(self, whole: str) -> tuple[str, ...]:
         """The classes of the data set ``whole``, or its attributes: what a classifier tells."""
-        classes = sets.open(whole, "test", **self._where).classes
-        return classes or sets.attributes("test", root=self._where["root"])[0]
+        test = sets.open(whole, "test", **self._where)
+        return test.classes or test.attributes
 
     @property
     def takes(self) -> tuple[int, ...] | None:

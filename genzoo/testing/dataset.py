@@ -12,7 +12,8 @@ import torch
 from genzoo import data
 from genzoo.data import decoding
 from genzoo.data.dataset import DataSet, Source
-from genzoo.testing.contract import Contract, require
+from genzoo.errors import OperationFailed
+from genzoo.testing.contract import Broken, Contract, require
 
 SHARED = 0.01  # of the test samples that may stand in train, too: real sets hold copies
 LEVELS = {"images": (2, 256), "points": (0,)}
@@ -120,6 +121,23 @@ def _labels_are_its_classes(case: Case) -> str | None:
         require(
             low >= 0 and high < count, f"{split} has labels {low} to {high}, of {count} classes"
         )
+    return None
+
+
+@DATASET.check
+def _attributes_fit_the_samples(case: Case) -> str | None:
+    names = case.source.attributes
+    if not names:
+        return "has no attributes"
+    named = isinstance(names, tuple) and all(n and isinstance(n, str) for n in names)
+    require(named, f"attributes is a tuple of names, got {names!r:.80}")
+    both = (*names, *case.source.classes)
+    require(len({*both}) == len(both), "two attributes or classes have one name")
+    for split, opened in case.splits.items():
+        try:
+            data.having(opened, names[0])
+        except OperationFailed as error:
+            raise Broken(f"{split}: {error}") from None
     return None
 
 

@@ -51,7 +51,7 @@ def moved(x: Tensor, source: torch.Generator, name: str) -> Tensor:
 def targets(name: str, split: str, dataset: data.DataSet) -> Tensor:
     """Class numbers ``(n,)``, or for faces the 40 attributes ``(n, 40)`` as 0 and 1."""
     if name == "celeba":
-        return torch.from_numpy((data.attributes(split)[1] + 1) // 2).float()
+        return torch.from_numpy(data.attributes("celeba", split)[1]).float()
     labels = dataset.labels_of(range(len(dataset)))
     assert labels is not None
     return labels
