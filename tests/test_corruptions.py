@@ -3,7 +3,7 @@ class score, which never looks at real images, need not.
 
     GENZOO_DATA=FOLDER python tests/test_corruptions.py
 
-prints both for MNIST and Fashion-MNIST, as docs/measuring.md has them.
+prints both for MNIST and Fashion-MNIST, as docs/metrics.md has them.
 """
 
 from itertools import pairwise

@@ -109,9 +109,9 @@ def test_outputs_are_written_below_their_blocks(tmp_path):
     assert make.run(page, tmp_path).text == page.read_text().replace("\n1\n", "\n2\n")
 
 
-def test_what_is_quoted_from_measuring_stands_there():
+def test_numbers_quoted_from_the_metrics_page_are_on_it():
     quoted = (LECTURE / "11-class-scores.md").read_text()
-    there = (ROOT / "docs" / "measuring.md").read_text()
+    there = (ROOT / "docs" / "metrics.md").read_text()
     for number in ("0.385", "2.03", "5.77", "5.80", "5.89"):
         assert number in quoted
         assert number in there
