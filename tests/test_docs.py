@@ -1,4 +1,4 @@
-"""README and docs: every command and Python block in them runs, or says why it does not."""
+"""README and docs: every command and Python block runs, or a comment gives the reason why not."""
 
 import re
 import shlex
@@ -17,15 +17,15 @@ BLOCK = re.compile(
     r"^```(?P<kind>bash|python|toml)\n(?P<text>.*?)^```",
     re.M | re.S,
 )
-EXCUSED = 8
+NOT_RUN = 8
 
 
 def _blocks(page, why=""):
-    """Kinds and texts of a page's blocks: those that run here; or those that are "slow", "not run",
-    or part of the "journey" of tests/hub/test_new_family.py.
+    """(kind, text) of a page's blocks: those that run here, or those marked "slow", "not run" or
+    "journey" (run by tests/hub/test_new_family.py).
     """
-    found = ((m, m["why"] or "<!-- : ") for m in BLOCK.finditer(page.read_text()))
-    return [(m["kind"], m["text"]) for m, told in found if told.startswith(f"<!-- {why}:")]
+    blocks = ((m, m["why"] or "<!-- : ") for m in BLOCK.finditer(page.read_text()))
+    return [(m["kind"], m["text"]) for m, mark in blocks if mark.startswith(f"<!-- {why}:")]
 
 
 def _run(kind, text):
@@ -38,7 +38,7 @@ def _run(kind, text):
         assert cli.run(words[1:]) == 0, line
 
 
-# The lecture's pages are run by test_lecture_pages.py.
+# test_lecture_pages.py runs the lecture's pages.
 RUN = [page for page in PAGES if page.parent.name != "lecture" and _blocks(page)]
 
 
@@ -51,17 +51,17 @@ def test_blocks_run(page, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
-# What the first training on each family's page must reach: the Frechet distance of 500 samples to
-# scikit-learn's digits, in the features of genzoo's classifier of MNIST.
-JOURNEYS = {
+# The Frechet distance that the first training on each family's page must reach: of 500 samples to
+# scikit-learn's digits, in the features of genzoo's MNIST classifier.
+LIMITS = {
     "vae": 20, "dcgan": 20, "gan": 40, "cgan": 20,
     "wgan-gp": 18, "sagan": 45, "pixelcnn": 30, "cyclegan": 20, "autoencoder": 20, "ae-gan": 22,
 }  # fmt: skip
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", JOURNEYS)
-def test_the_first_training_on_a_page_leads_somewhere(family, tmp_path, monkeypatch):
+@pytest.mark.parametrize("family", LIMITS)
+def test_the_first_training_on_a_page_gives_digits(family, tmp_path, monkeypatch):
     import genzoo
     from genzoo import data
     from genzoo.metrics.real_data import features
@@ -70,23 +70,24 @@ def test_the_first_training_on_a_page_leads_somewhere(family, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     ((kind, text),) = _blocks(ROOT / "docs" / "families" / f"{family}.md", "slow")
     _run(kind, text)
-    model, seen = genzoo.load(f"./{family}-digits"), features("mnist")
-    drawn = model.sample(500, seed=0).tensor
+    model, extract = genzoo.load(f"./{family}-digits"), features("mnist")
+    samples = model.sample(500, seed=0).tensor
     real = data.open("digits-inverted" if family == "cyclegan" else "digits")
-    one, other = (distances.moments(seen(x)) for x in (drawn.clamp(0, 1), real.batch(range(1500))))
-    assert distances.frechet(one, other) < JOURNEYS[family]
+    images = samples.clamp(0, 1), real.batch(range(1500))
+    ours, theirs = (distances.moments(extract(x)) for x in images)
+    assert distances.frechet(ours, theirs) < LIMITS[family]
 
 
 def test_every_family_has_a_first_training():
     pages = {page.stem for page in (ROOT / "docs" / "families").glob("*.md")}
-    assert pages == set(JOURNEYS)
+    assert pages == set(LIMITS)
 
 
-def test_no_more_blocks_are_excused():
-    assert sum(len(_blocks(p, "not run")) for p in PAGES) == EXCUSED
+def test_few_blocks_are_not_run():
+    assert sum(len(_blocks(p, "not run")) for p in PAGES) == NOT_RUN
 
 
-def test_a_block_that_fails_is_noticed(tmp_path, monkeypatch):
+def test_a_failing_block_fails_the_test(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(AssertionError):
         _run("bash", "genzoo sample nothing-like-this")
@@ -94,7 +95,7 @@ def test_a_block_that_fails_is_noticed(tmp_path, monkeypatch):
         _run("python", "nothing_like_this")
 
 
-def test_links_and_pictures_are_there():
+def test_links_and_pictures_exist():
     for page in PAGES:
         words = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
         for target in re.findall(r"\]\(([^)#:]+)\)", words):

@@ -1,4 +1,4 @@
-"""The lecture: each page runs and keeps its claims; its figures and the notebook are the page's."""
+"""The lecture: each page runs and its claims hold; figures and notebook match the pages."""
 
 import ast
 import builtins
@@ -12,8 +12,8 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 LECTURE = ROOT / "docs" / "lecture"
-TO_DO = "python docs/lecture/make.py makes them again"
-# What these print is read from records, so it is the same on every machine.
+REMEDY = "run python docs/lecture/make.py"
+# Their output is read from records, so it is the same on every machine.
 EXACT = ("10-parzen", "12-probe")
 
 spec = importlib.util.spec_from_file_location("make", LECTURE / "make.py")
@@ -22,31 +22,32 @@ spec.loader.exec_module(make)
 PAGES = make.pages()
 
 
-def printed(text):
-    """What a page's Python blocks say they print, block by block."""
+def outputs_of(text):
+    """The output of each Python block of a page, "" for none."""
     return [m["output"] or "" for m in make.BLOCK.finditer(text) if m["kind"] == "python"]
 
 
 def masked(outputs):
-    """Words without numbers, which depend on the machine in their last digits."""
+    """The words without the numbers, whose last digits depend on the machine."""
     return [re.sub(r"[-+]?\d[\d.,]*|\s+", " ", text).split() for text in outputs]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_runs_and_keeps_its_claims(page, tmp_path, capsys):
+def test_a_page_runs_and_its_claims_hold(page, tmp_path, capsys):
     folder = tmp_path / "page"
     folder.mkdir()
-    ran, text = make.run(page, folder), page.read_text()
+    result, text = make.run(page, folder), page.read_text()
     assert capsys.readouterr().err == ""
-    shown = set(make.PICTURE.findall(text))
-    assert {*ran.figures} == shown, TO_DO
-    for name, path in ran.figures.items():
-        with Image.open(path) as new, Image.open(LECTURE / name) as kept:
-            assert new.size == kept.size, f"{name}: {TO_DO}"
+    assert {*result.figures} == {*make.PICTURE.findall(text)}, REMEDY
+    for name, path in result.figures.items():
+        with Image.open(path) as new, Image.open(LECTURE / name) as old:
+            assert new.size == old.size, f"{name}: {REMEDY}"
     outputs = [m["output"] for m in make.BLOCK.finditer(text) if m["output"]]
     assert text.count("```text") == len(outputs), "an output of no block"
-    said = printed if page.stem in EXACT else lambda text: masked(printed(text))
-    assert said(ran.text) == said(text), TO_DO
+    expected, actual = outputs_of(text), outputs_of(result.text)
+    if page.stem not in EXACT:
+        expected, actual = masked(expected), masked(actual)
+    assert actual == expected, REMEDY
 
 
 def test_twelve_pages_are_listed_in_their_order():
@@ -55,15 +56,15 @@ def test_twelve_pages_are_listed_in_their_order():
     assert len(PAGES) == 12
 
 
-def test_figures_are_small_and_are_all_of_some_page():
-    shown = {name for page in PAGES for name in make.PICTURE.findall(page.read_text())}
-    kept = {path.name: path.stat().st_size for path in LECTURE.glob("*.png")}
-    assert {*kept} == shown
-    assert max(kept.values()) < 100_000
+def test_figures_are_small_and_each_is_on_a_page():
+    names = {name for page in PAGES for name in make.PICTURE.findall(page.read_text())}
+    sizes = {path.name: path.stat().st_size for path in LECTURE.glob("*.png")}
+    assert {*sizes} == names
+    assert max(sizes.values()) < 100_000
 
 
-def test_the_notebook_is_the_pages():
-    assert make.NOTEBOOK.read_text() == make.notebook(), TO_DO
+def test_the_notebook_matches_the_pages():
+    assert make.NOTEBOOK.read_text() == make.notebook(), REMEDY
     book = nbformat.read(make.NOTEBOOK, 4)
     nbformat.validate(book)
     code = [cell for cell in book.cells if cell.cell_type == "code"]
@@ -73,8 +74,8 @@ def test_the_notebook_is_the_pages():
     assert make.NOTEBOOK.stat().st_size < 300_000
 
 
-def test_pages_get_on_with_each_other():
-    """In the notebook all share one namespace: none may give a built-in name another meaning."""
+def test_no_page_redefines_a_builtin():
+    """In the notebook all pages share one namespace."""
     for page in PAGES:
         blocks = [m for m in make.BLOCK.finditer(page.read_text()) if m["kind"] == "python"]
         code = "".join(block["code"] for block in blocks)
@@ -87,7 +88,7 @@ def test_pages_get_on_with_each_other():
 
 @pytest.mark.slow
 def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path):
-    """All of it in one namespace, as Jupyter would; page by page it runs above."""
+    """In one namespace, as in Jupyter; the tests above run each page alone."""
     cells = [c.source for c in nbformat.read(make.NOTEBOOK, 4).cells if c.cell_type == "code"]
     blocks = [("bash" if c.startswith("!") else "python", c.removeprefix("!")) for c in cells]
     book = tmp_path / "book.md"
@@ -96,7 +97,7 @@ def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path):
 
 
 @pytest.mark.parametrize("broken", ["assert 1 > 2", "nothing_like_this"])
-def test_a_claim_that_fails_is_noticed(broken, tmp_path):
+def test_a_false_claim_fails(broken, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(f"A claim.\n\n```python\n{broken}\n```\n")
     with pytest.raises((AssertionError, NameError)):
@@ -110,8 +111,8 @@ def test_outputs_are_written_below_their_blocks(tmp_path):
 
 
 def test_numbers_quoted_from_the_metrics_page_are_on_it():
-    quoted = (LECTURE / "11-class-scores.md").read_text()
-    there = (ROOT / "docs" / "metrics.md").read_text()
+    lecture = (LECTURE / "11-class-scores.md").read_text()
+    metrics = (ROOT / "docs" / "metrics.md").read_text()
     for number in ("0.385", "2.03", "5.77", "5.80", "5.89"):
-        assert number in quoted
-        assert number in there
+        assert number in lecture
+        assert number in metrics

@@ -1,8 +1,8 @@
-"""Run the lecture: its figures, what its blocks print, and the notebook, all from the pages.
+"""Run the lecture: make its figures, outputs and notebook from its pages.
 
     python docs/lecture/make.py [PAGE.md ...]
 
-runs the pages, or those named, writes their figures and outputs, and then the notebook.
+runs all pages or the named ones, writes their figures and outputs, and then the notebook.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 HERE = Path(__file__).parent
 NOTEBOOK = HERE / "lecture.ipynb"
-# A block of code, and what it printed, which stands right below.
+# A block of code, and the output right below it.
 BLOCK = re.compile(
     r"^```(?P<kind>python|bash)\n(?P<code>.*?)^```\n(?:\n```text\n(?P<output>.*?)^```\n)?",
     re.M | re.S,
@@ -35,8 +35,8 @@ STYLE = {
 }
 
 
-class Ran(NamedTuple):
-    """What a page did: its text with what its blocks printed, and the figures it wrote."""
+class Result(NamedTuple):
+    """A page after its run: the text with the output of each block, and the figures."""
 
     text: str
     figures: dict[str, Path]
@@ -46,8 +46,8 @@ def pages() -> list[Path]:
     return sorted(HERE.glob("[0-9]*.md"))
 
 
-def run(page: Path, folder: Path) -> Ran:
-    """Run a page's blocks in order, in a namespace of their own and in ``folder``."""
+def run(page: Path, folder: Path) -> Result:
+    """Run a page's blocks in order, in one new namespace and in ``folder``."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -55,38 +55,38 @@ def run(page: Path, folder: Path) -> Ran:
 
     names: dict[str, object] = {"__name__": page.stem}
 
-    def answered(match: re.Match[str]) -> str:
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
+    def with_output(match: re.Match[str]) -> str:
+        with contextlib.redirect_stdout(io.StringIO()) as stdout:
             _run(match["kind"], match["code"], names, page)
         block = f"```{match['kind']}\n{match['code']}```\n"
-        lines = "".join(f"{line.rstrip()}\n" for line in printed.getvalue().splitlines())
+        lines = "".join(f"{line.rstrip()}\n" for line in stdout.getvalue().splitlines())
         return f"{block}\n```text\n{lines}```\n" if lines else block
 
-    here = Path.cwd()
+    start = Path.cwd()
     os.chdir(folder)
     try:
         with matplotlib.rc_context(STYLE):
-            text = BLOCK.sub(answered, page.read_text())
+            text = BLOCK.sub(with_output, page.read_text())
     finally:
         plt.close("all")
-        os.chdir(here)
+        os.chdir(start)
     figures = {path.name: path for path in folder.glob("*.png")}
     for path in figures.values():
         _compact(path)
-    return Ran(text, figures)
+    return Result(text, figures)
 
 
 def _compact(path: Path) -> None:
-    """The same figure in 128 colours, fewer bytes, and with what it says of itself."""
+    """Reduce the figure to 128 colours to save bytes; keep its metadata."""
     from PIL import Image, PngImagePlugin
 
-    told = PngImagePlugin.PngInfo()
+    metadata = PngImagePlugin.PngInfo()
     with Image.open(path) as image:
         for key, value in image.text.items():  # type: ignore[attr-defined]
-            told.add_text(key, value)
-        plain, kept = image.convert("RGB"), Image.Quantize.MAXCOVERAGE  # rare colours too
-        small = plain.quantize(128, kept, dither=Image.Dither.NONE)
-    small.save(path, pnginfo=told, optimize=True)
+            metadata.add_text(key, value)
+        plain, method = image.convert("RGB"), Image.Quantize.MAXCOVERAGE  # keeps rare colours
+        small = plain.quantize(128, method, dither=Image.Dither.NONE)
+    small.save(path, pnginfo=metadata, optimize=True)
 
 
 def _run(kind: str, code: str, names: dict[str, object], page: Path) -> None:
@@ -102,7 +102,7 @@ def _run(kind: str, code: str, names: dict[str, object], page: Path) -> None:
 
 
 def cells(page: Path) -> Iterator[tuple[str, str]]:
-    """A page as (kind, text): its prose, without pictures and outputs, and its code."""
+    """A page as (kind, text): prose, without images and outputs, and code."""
     text, end = page.read_text(), 0
     for match in BLOCK.finditer(text):
         yield "markdown", _prose(text[end : match.start()])
@@ -117,30 +117,31 @@ def _prose(text: str) -> str:
 
 
 def notebook() -> str:
-    """All pages, one after the other, as a notebook without outputs."""
+    """All pages in order, as a notebook without outputs."""
     import nbformat
     from nbformat import v4
 
-    book, made = v4.new_notebook(), {"markdown": v4.new_markdown_cell, "code": v4.new_code_cell}
+    book = v4.new_notebook()
+    make_cell = {"markdown": v4.new_markdown_cell, "code": v4.new_code_cell}
     book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    styled = f"import matplotlib.pyplot as plt\n\nplt.rcParams.update({STYLE})"
-    found = [("start-0", "markdown", (HERE / "README.md").read_text()), ("start-1", "code", styled)]
+    style = f"import matplotlib.pyplot as plt\n\nplt.rcParams.update({STYLE})"
+    parts = [("start-0", "markdown", (HERE / "README.md").read_text()), ("start-1", "code", style)]
     for page in pages():
-        found += [(f"{page.stem}-{i}", *cell) for i, cell in enumerate(cells(page))]
-    for name, kind, text in found:
+        parts += [(f"{page.stem}-{i}", *cell) for i, cell in enumerate(cells(page))]
+    for name, kind, text in parts:
         if text := text.strip():
-            book.cells.append(made[kind](text, id=name))
+            book.cells.append(make_cell[kind](text, id=name))
     return nbformat.writes(book) + "\n"
 
 
-def main(named: list[str]) -> None:
-    for page in [HERE / name for name in named] or pages():
+def main(names: list[str]) -> None:
+    for page in [HERE / name for name in names] or pages():
         print(page.name, flush=True)
         with tempfile.TemporaryDirectory() as folder:
-            ran = run(page, Path(folder))
-            for figure in ran.figures.values():
+            result = run(page, Path(folder))
+            for figure in result.figures.values():
                 shutil.copy(figure, HERE)
-        page.write_text(ran.text)
+        page.write_text(result.text)
     NOTEBOOK.write_text(notebook())
 
 
