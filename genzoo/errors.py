@@ -1,4 +1,4 @@
-"""The few exceptions, each with the exit code that the command line gives it."""
+"""The exceptions, each with its exit code on the command line."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,9 +7,9 @@ from genzoo.text import printable
 
 
 class GenzooError(Exception):
-    """A no from genzoo, in one line: what, where, expected and got, what to type.
+    """An error of genzoo, in one line: what happened, where, expected and got, what to type.
 
-    Abstract: catch it, raise one of those below.
+    Abstract: catch it, but raise one of its subclasses.
     """
 
     exit_code = 1
@@ -19,7 +19,7 @@ class GenzooError(Exception):
 
 
 class OperationFailed(GenzooError):
-    """A sound request that did not work out: a broken plugin, a full disk, a diverged run."""
+    """A valid request that failed: a broken plugin, a full disk, a diverged run."""
 
 
 class BadInput(GenzooError, ValueError):
@@ -29,11 +29,11 @@ class BadInput(GenzooError, ValueError):
 
 
 class DataMissing(BadInput):
-    """What would be needed is not here: a data set's files, a network that is kept elsewhere."""
+    """Needed data are missing: a data set's files, a network's weights."""
 
 
 class UnknownName(GenzooError, LookupError):
-    """Nothing has the name that was asked for."""
+    """Nothing has that name."""
 
     exit_code = 2
 
@@ -45,13 +45,13 @@ class NetworkError(GenzooError):
 
 
 class InvalidModel(GenzooError):
-    """A model folder that is broken, inconsistent or not to be trusted."""
+    """A model folder that is broken, inconsistent or unsafe."""
 
     exit_code = 4
 
 
 def article(thing: object) -> str:
-    """What a value is, for a message: ``an int``, ``a str``."""
+    """A value's type with its article, for a message: ``an int``, ``a str``."""
     name = type(thing).__name__
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
@@ -60,7 +60,6 @@ def unknown(kind: str, name: str, known: Iterable[str], hint: str) -> UnknownNam
     """The error for a ``kind`` called ``name``, none of ``known``; ``hint``: what to type."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3)
-    meant = (
-        f"did you mean {' or '.join(near)}?" if near else f"there is {', '.join(known) or 'none'}."
-    )
-    return UnknownName(f"no {kind} is called {name!r}: {meant} {hint}")
+    available = f"available: {', '.join(known) or 'none'}."
+    names = f"did you mean {' or '.join(near)}?" if near else available
+    return UnknownName(f"no {kind} is called {name!r}: {names} {hint}")

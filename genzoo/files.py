@@ -16,7 +16,7 @@ from genzoo.errors import BadInput, OperationFailed
 
 
 def home() -> Path:
-    """$GENZOO_HOME, else $XDG_CACHE_HOME/genzoo, else ~/.cache/genzoo."""
+    """genzoo's cache: $GENZOO_HOME, else $XDG_CACHE_HOME/genzoo, else ~/.cache/genzoo."""
     if given := os.environ.get("GENZOO_HOME"):
         return expanded(given)
     return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "genzoo"
@@ -26,21 +26,21 @@ _FOLDER = re.compile(r"^(\.\.?([/\\]|$)|[/~]|[A-Za-z]:[/\\])")
 
 
 def is_folder(name: str | Path) -> bool:
-    """Whether ``name`` has the form of a folder's: a Path, or ./x ../x /x ~/x C:\\x."""
+    """Whether ``name`` is written as a folder: a Path, or ./x ../x /x ~/x C:\\x."""
     return isinstance(name, Path) or bool(_FOLDER.match(name))
 
 
 def check_free(folder: Path, names: Iterable[str], force: bool) -> None:
-    """Whether none of ``names`` in ``folder`` would be written over, or ``force`` allows it."""
+    """Check that none of ``names`` in ``folder`` exists, or ``force`` is on. Raises BadInput."""
     try:
-        there = [name for name in names if (folder / name).exists()]
+        existing = [name for name in names if (folder / name).exists()]
     except OSError as error:
         raise BadInput(f"cannot write {folder}: {error.strerror}") from None
     if folder.exists() and not folder.is_dir():
-        raise BadInput(f"{folder} is a file, and a folder is needed: choose another name")
-    if there and not force:
+        raise BadInput(f"{folder} is a file, not a folder: choose another name")
+    if existing and not force:
         hint = "choose another folder, or replace it with --force (in Python force=True)"
-        raise BadInput(f"{folder} holds {there[0]} already: {hint}")
+        raise BadInput(f"{folder} already contains {existing[0]}: {hint}")
 
 
 def check_ending(path: Path, endings: Iterable[str]) -> Path:
@@ -57,7 +57,7 @@ def check_new(path: Path, endings: Iterable[str], force: bool = False, option: s
     """
     check_ending(path, endings)
     if not path.parent.is_dir():
-        raise BadInput(f"cannot write {path}: there is no folder {path.parent}")
+        raise BadInput(f"cannot write {path}: no folder {path.parent}")
     if path.exists() and not force:
         raise BadInput(f"{path} exists: choose another {option}, or replace it with --force")
 
@@ -158,7 +158,7 @@ def locked(path: Path, wait: bool = True) -> Iterator[bool]:
 
 
 def expanded(path: str | Path) -> Path:
-    """``path`` with its ~ replaced. Raises BadInput where that is nobody's home."""
+    """``path`` with ~ replaced. Raises BadInput if that user does not exist."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -167,7 +167,10 @@ def expanded(path: str | Path) -> Path:
 
 @contextlib.contextmanager
 def ctrl_c() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed: no step is torn in two. The second press interrupts at once."""
+    """In the block Ctrl-C is only noted, so that a step ends whole; a second one interrupts.
+
+    Yields a function: whether Ctrl-C was pressed.
+    """
     pressed = threading.Event()
 
     def press(number: int, frame: Any) -> None:

@@ -1,4 +1,4 @@
-"""Schemas: what configs and files may hold, typed and bounded; imports no torch."""
+"""Schemas: the types and bounds of configs and of JSON files; imports no torch."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from genzoo.text import printable
 
 
 def fields(schema: "type[Schema]") -> list[dict[str, Any]]:
-    """A schema's fields for people: name, default, what is allowed, what it is."""
+    """A schema's fields for people: name, default, allowed values, description."""
     properties = schema.model_json_schema()["properties"]
     return [
         {
@@ -67,8 +67,8 @@ class Schema(BaseModel):
     )
 
 
-# What stands below a field is its description: to find it, pydantic reads the source, 10 ms for the
-# first class. Set here, that is spent on those that have some, configs and options.
+# The text below a field is its description. To find it, pydantic reads the source: 10 ms for the
+# first class. So it is on for configs and options only; records of files switch it off.
 Schema.model_config["use_attribute_docstrings"] = True
 
 
@@ -76,10 +76,10 @@ S = TypeVar("S", bound=Schema)
 
 
 def checked(schema: type[S], values: Any, where: str, error: type[GenzooError] = BadInput) -> S:
-    """``values``, as JSON reads them, as a ``schema``; what is wrong comes as one line."""
+    """``values``, as JSON reads them, as a ``schema``. Raises ``error``, in one line."""
     try:
         return schema.model_validate_json(json.dumps(values))
-    except TypeError as failure:  # a set, a tensor: given in Python, not read from a file
+    except TypeError as failure:  # a set, a tensor: from Python, not read from a file
         raise error(f"{where}: {failure}") from None
     except RecursionError:
         raise error(f"{where}: it is nested too deeply") from None
@@ -88,18 +88,18 @@ def checked(schema: type[S], values: Any, where: str, error: type[GenzooError] =
 
 
 def renamed(values: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """``values`` with each key that ``names`` has under its new name, where that is still free."""
+    """``values`` with the keys of ``names`` renamed, except where the new name is taken."""
     free = {old: new for old, new in names.items() if new not in values}
     return {free.get(key, key): value for key, value in values.items()}
 
 
 def name(text: str) -> str:
-    """``text``, that of a folder perhaps, as a `Name` can hold it."""
+    """``text``, such as a folder's name, cut and cleaned to be a valid `Name`."""
     return printable(text)[:200]
 
 
 def read_json(text: str | bytes, where: str, error: type[GenzooError] = BadInput) -> Any:
-    """JSON, but with no key twice, no NaN and nothing nested without end."""
+    """JSON without duplicate keys, NaN, infinity or endless nesting. Raises ``error``."""
     try:
         if isinstance(text, bytes):
             text = text.decode()  # json would take UTF-16 too, and a byte order mark
@@ -114,7 +114,7 @@ def read_json(text: str | bytes, where: str, error: type[GenzooError] = BadInput
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
-        raise ValueError("a key stands there twice")
+        raise ValueError("duplicate key")
     return values
 
 
@@ -129,10 +129,10 @@ def _finite(text: str) -> float:
 
 
 def _first(failure: ValidationError) -> str:
-    """The first of pydantic's complaints: field, what is expected, what there was."""
+    """The first of pydantic's errors: field, expected, got."""
     errors = failure.errors(include_url=False)
     first = errors[0]
-    field = ".".join(str(part)[:80] for part in first["loc"][:8]) or "the whole"
+    field = ".".join(str(part)[:80] for part in first["loc"][:8]) or "the value"
     got = "" if first["type"] == "missing" else f", got {_short(first['input'])}"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     message = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
@@ -143,5 +143,5 @@ def _short(value: Any) -> str:
     try:
         text = json.dumps(value, default=str)
     except RecursionError:
-        return "what is nested too deeply"
+        return "a value that is nested too deeply"
     return text if len(text) <= 60 else f"{text[:57]}..."

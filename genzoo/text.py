@@ -1,11 +1,11 @@
-"""Text for a terminal: tables, and words that others chose."""
+"""Text for a terminal: tables, and text from others without control characters."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 
 def printable(text: str, instead: str = " ") -> str:
-    """``text`` without control characters: others' words must not drive a terminal."""
+    """``text`` without control characters: text from others must not control a terminal."""
     return "".join(c if c.isprintable() else instead for c in text)
 
 

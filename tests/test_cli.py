@@ -133,7 +133,7 @@ ONE_LINE = [
     ("sample", 2, ["name"]),
     ("sample vae dcgan", 2, ["dcgan"]),
     ("train", 2, ["which family", "genzoo families"]),
-    ("sample ./nowhere", 2, ["there is no folder", "nowhere"]),
+    ("sample ./nowhere", 2, ["nowhere"]),
     ("sample ~nobody-at-all/model", 2, ["~nobody-at-all"]),
     ("sample \x1b[31mred", 2, ["no model"]),
     # values
@@ -214,7 +214,7 @@ ONE_LINE = [
     (
         "train vae --steps 1 --out ./old",
         2,
-        ["old holds config.json already", "--force"],
+        ["old already contains config.json", "--force"],
     ),
     ("train vae --steps 1 --out file.txt", 2, ["file.txt is a file"]),
     # what is broken, out of reach, or not to be trusted

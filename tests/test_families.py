@@ -328,7 +328,7 @@ def test_a_package_half_uninstalled_breaks_only_itself(good):
 def test_an_unknown_name_is_told_the_near_ones(good):
     with pytest.raises(UnknownName, match=r"no family is called 'alhpa': did you mean alpha\?"):
         families.get("alhpa")
-    with pytest.raises(UnknownName, match=r"there is .*alpha, .*, vae") as caught:
+    with pytest.raises(UnknownName, match=r"available: .*alpha, .*, vae") as caught:
         families.get("zzzz")
     assert "genzoo families" in str(caught.value)
     assert "pip" not in str(caught.value)

@@ -310,7 +310,7 @@ def is_what_they_say(model, config, weights):
 def loaded(folder):
     """The model, or None where an error of genzoo's, in one line, says why not."""
     try:
-        return folders.load(folder, "cpu")
+        return folders.load_folder(folder, "cpu")
     except GenzooError as error:
         if not (str(error).isprintable() and len(str(error)) < 1000):
             raise
@@ -391,7 +391,7 @@ def test_weights(folder):
     """Every case has the hash that belongs to it, so that nothing but the format is in its way."""
     path, config = folder / manifests.WEIGHTS, json.loads((folder / manifests.CONFIG).read_text())
     good = path.read_bytes()
-    same = held_by(folders.load(folder, "cpu"))
+    same = held_by(folders.load_folder(folder, "cpu"))
     counts = {"accepted": 0, "refused": 0, "the same": 0, "headers": 0}
     for case in range(CASES):
         content, is_same = mutant(good, random.Random(case))

@@ -218,8 +218,8 @@ FOLDERS = {
     "18 no such family": (manifest(family="vea"), 2, 0),
     "18 a family that is a module": (manifest(family="os:system"), 2, 0),
     "18 a family that is a path": (manifest(family="../evil"), 2, 0),
-    "19 a newer plugin": (manifest(revision=2), 4, 0),
-    "19 a newer format": (manifest(format=2), 4, 4),
+    "19 a newer plugin": (manifest(revision=1000), 4, 0),
+    "19 a newer format": (manifest(format=3), 4, 4),
     "20 code beside it": (with_code, 4, 4),
     "20 code in the family's config": (configured(auto_map="modeling:Evil"), 4, 0),
     "20 YAML that makes objects": (config(b"!!python/object/apply:os.system [id]"), 4, 4),
@@ -460,7 +460,7 @@ def test_a_picture_without_end_is_refused_before_it_is_drawn(tmp_path, capsys, m
 @pytest.fixture
 def named(tmp_path, monkeypatch):
     """The only card there is has a name, a score and a unit that drive terminals."""
-    monkeypatch.setattr(names, "home", lambda: tmp_path / "cards")
+    monkeypatch.setattr(names, "cards_folder", lambda: tmp_path / "cards")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cards").mkdir()
     family = families.get("vae")

@@ -39,7 +39,7 @@ def home(tmp_path, monkeypatch):
     """The only cards there are; tests run in a folder beside them."""
     for name in ("cards", "here"):
         (tmp_path / name).mkdir()
-    monkeypatch.setattr(names, "home", lambda: tmp_path / "cards")
+    monkeypatch.setattr(names, "cards_folder", lambda: tmp_path / "cards")
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "cards"
 

@@ -50,7 +50,7 @@ def card(tmp_path, monkeypatch):
         (tmp_path / name / "config.json").write_text("{}")
         (tmp_path / name / "metrics.json").write_text(json.dumps({"scores": scores}))
 
-    monkeypatch.setattr(names, "home", lambda: tmp_path)
+    monkeypatch.setattr(names, "cards_folder", lambda: tmp_path)
     return written
 
 

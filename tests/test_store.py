@@ -49,7 +49,7 @@ def refused(folder, error=InvalidModel, **options):
     """The one line with which ``load`` refuses ``folder``, at once."""
     began = time.perf_counter()
     with pytest.raises(GenzooError) as caught:
-        store.load(folder, "cpu", **options)
+        store.load_folder(folder, "cpu", **options)
     assert time.perf_counter() - began < 2
     assert type(caught.value) is error
     message = str(caught.value)
@@ -89,7 +89,7 @@ def changed(folder, **tensors):
 @pytest.mark.parametrize("family", ["vae", "dcgan"])
 def test_round_trip_is_exact(family, tmp_path):
     model = made(family)
-    found = store.load(store.save(model, tmp_path / "m"), "cpu")
+    found = store.load_folder(store.save(model, tmp_path / "m"), "cpu")
     assert type(found) is type(model)
     assert found.config == model.config
     assert not any(m.training for m in found.modules())
@@ -105,7 +105,7 @@ def test_round_trip_is_exact(family, tmp_path):
 def test_narrow_parameters_exact_buffers(dtype, error, tmp_path):
     model = made("dcgan")
     folder = store.save(model, tmp_path / "m", dtype=dtype)
-    found = store.load(folder, "cpu")
+    found = store.load_folder(folder, "cpu")
     for name, value in model.named_buffers():
         assert torch.equal(found.get_buffer(name), value), name
     for name, value in model.named_parameters():
@@ -119,12 +119,12 @@ def test_narrow_parameters_exact_buffers(dtype, error, tmp_path):
 
 def test_loaded_models_learn(folder):
     """Their tensors have memory of their own, and their parameters take gradients."""
-    model = store.load(folder, "cpu")
+    model = store.load_folder(folder, "cpu")
     assert all(p.requires_grad and p.is_leaf for p in model.parameters())
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
-    assert not store.load(folder, "cpu").sample(1).tensor.eq(model.sample(1).tensor).all()
+    assert not store.load_folder(folder, "cpu").sample(1).tensor.eq(model.sample(1).tensor).all()
 
 
 def test_manifest_says_what_it_is(tmp_path):
@@ -138,7 +138,7 @@ def test_manifest_says_what_it_is(tmp_path):
     assert found.config == json.loads(model.config.model_dump_json())
     content = (folder / WEIGHTS).read_bytes()
     assert found.weights_sha256 == hashlib.sha256(content).hexdigest()
-    origin = store.load(folder, "cpu").origin
+    origin = store.load_folder(folder, "cpu").origin
     assert (origin.model, origin.family, origin.weights_sha256) == (
         "mine",
         "vae",
@@ -179,7 +179,7 @@ def test_discriminator_beside(tmp_path):
     (folder / manifests.DISCRIMINATOR).write_bytes(content)
     with pytest.raises(InvalidModel, match="hash"):
         store.load_discriminator(folder, "cpu")
-    store.load(folder, "cpu")  # the model alone is sound
+    store.load_folder(folder, "cpu")  # the model alone is sound
 
 
 @pytest.mark.parametrize("family", ["vae", "dcgan"])
@@ -194,7 +194,7 @@ def test_no_discriminator(family, tmp_path):
 
 def test_save_refuses_to_overwrite(folder):
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
-    with pytest.raises(BadInput, match=r"holds config.json already: .*--force"):
+    with pytest.raises(BadInput, match=r"config.json: .*--force"):
         store.save(made("dcgan"), folder)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
 
@@ -202,13 +202,13 @@ def test_save_refuses_to_overwrite(folder):
 def test_save_keeps_what_it_did_not_write(tmp_path):
     """A card of nobody knows what, which a model's own would replace."""
     (tmp_path / "README.md").write_text("mine")
-    with pytest.raises(BadInput, match=r"holds README.md already: .*force=True"):
+    with pytest.raises(BadInput, match=r"README.md: .*force=True"):
         store.save(made(), tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["README.md"]
 
 
 def test_save_takes_three_dtypes(tmp_path):
-    with pytest.raises(BadInput, match="stored as float32, float16, bfloat16, not as 'int8'"):
+    with pytest.raises(BadInput, match="'int8'"):
         store.save(made(), tmp_path / "model", dtype="int8")
     assert not [*tmp_path.iterdir()]
 
@@ -221,7 +221,7 @@ def test_a_name_too_long_for_a_card_is_cut(tmp_path):
 
 def test_force_overwrites(folder):
     store.save(made("dcgan"), folder, force=True)
-    assert type(store.load(folder, "cpu")) is families.get("dcgan").model
+    assert type(store.load_folder(folder, "cpu")) is families.get("dcgan").model
 
 
 def full(*args):
@@ -253,7 +253,7 @@ def test_full_disk_at_the_last_file(folder, monkeypatch):
     with pytest.raises(OperationFailed):
         store.save(made("dcgan"), folder, force=True)
     assert len(calls) == 2
-    assert type(store.load(folder, "cpu")) is families.get("vae").model
+    assert type(store.load_folder(folder, "cpu")) is families.get("vae").model
 
 
 def test_a_file_stands_there(tmp_path):
@@ -276,7 +276,7 @@ def test_save_only_finite(value, tmp_path):
 def test_save_where_you_are(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert manifests.read_manifest(store.save(made(), ".")).name == tmp_path.name
-    store.load(".", "cpu")
+    store.load_folder(".", "cpu")
     assert {p.name for p in tmp_path.iterdir()} == {CONFIG, WEIGHTS}
 
 
@@ -294,10 +294,10 @@ class Masked(nn.Module):
 
 def test_buffers_of_any_dtype(tmp_path):
     model = Masked()
-    (tmp_path / "x").write_bytes(weights._packed(model, "float16"))
+    (tmp_path / "x").write_bytes(weights.pack(model, "float16"))
     with torch.device("meta"):
         found = Masked()
-    weights._fill(found, tmp_path / "x", None)
+    weights.fill(found, tmp_path / "x", None)
     for name, value in model.named_buffers():
         assert found.get_buffer(name).dtype == value.dtype
         assert torch.equal(found.get_buffer(name), value), name
@@ -305,7 +305,7 @@ def test_buffers_of_any_dtype(tmp_path):
 
 def test_loading_draws_nothing(folder):
     before = torch.get_rng_state()
-    store.load(folder, "cpu")
+    store.load_folder(folder, "cpu")
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -314,7 +314,7 @@ def test_threads_load_at_once(folder):
 
     def load():
         start.wait()
-        found.append(store.load(folder, "cpu").sample(2).tensor)
+        found.append(store.load_folder(folder, "cpu").sample(2).tensor)
 
     threads = [threading.Thread(target=load) for _ in range(4)]
     for thread in threads:
@@ -390,10 +390,10 @@ def test_only_pickles_in_the_folder(name, folder, quiet):
 
 
 def test_load_never_unpickles(folder, quiet):
-    store.load(folder, "cpu")
+    store.load_folder(folder, "cpu")
     (folder / "modeling.py").write_text("raise SystemExit")
     (folder / "__init__.py").write_text("raise SystemExit")
-    store.load(folder, "cpu")
+    store.load_folder(folder, "cpu")
 
 
 @pytest.mark.parametrize("key", ["auto_map", "_class_name", "model", "trust_remote_code"])
@@ -411,34 +411,40 @@ def test_code_keys_in_the_config(folder):
 def test_family_not_installed(family, folder):
     edit(folder, family=family)
     message = refused(folder, UnknownName)
-    assert "is a model of a family that is missing" in message
     assert repr(family) in message
     assert ("did you mean vae?" in message) == (family == "vea")
 
 
 def test_newer_revision(folder):
-    edit(folder, revision=2)
-    expected = "made by revision 2 of vae, installed is 1: upgrade genzoo-vae"
-    assert refused(folder).endswith(expected)
+    newest = families.get("vae").revision
+    edit(folder, revision=newest + 1)
+    message = refused(folder)
+    assert f"revision {newest + 1} of vae" in message
+    assert message.endswith(f"is {newest}: upgrade genzoo-vae")
 
 
 def test_an_older_revision_without_a_recipe(folder):
     """Saved by `genzoo.save`, not by a run: no options are stored."""
-    today = store.load(folder, "cpu").config
-    edit(folder, revision=1, config=lambda c: {**c, "code": c.pop("latent_dim")}, recipe=None)
-    assert store.load(folder, "cpu").config == today
+    today = store.load_folder(folder, "cpu").config
+    edit(
+        folder,
+        revision=1,
+        config=lambda c: {("code" if k == "latent_dim" else k): v for k, v in c.items()},
+        recipe=None,
+    )
+    assert store.load_folder(folder, "cpu").config == today
 
 
 def test_a_folder_advertises_no_package(folder):
     """Else a stranger's folder could have a stranger's package installed."""
-    edit(folder, revision=2, plugin="genzoo-evil")
+    edit(folder, revision=1000, plugin="genzoo-evil")
     assert refused(folder).endswith("upgrade genzoo-vae")
 
 
-@pytest.mark.parametrize("value", [2, 0, "1", True, 1.0, None, [1]])
+@pytest.mark.parametrize("value", [3, 0, "1", True, 1.0, 2.0, None, [1]])
 def test_unknown_format(value, folder):
     edit(folder, format=value)
-    assert f"reads format 1, got {json.dumps(value)}: upgrade genzoo" in refused(folder)
+    assert f"got {json.dumps(value)}: upgrade genzoo" in refused(folder)
 
 
 # ----------------------------------------------------------------------------------------- weights
@@ -461,7 +467,7 @@ def test_unknown_format(value, folder):
         (header(b'{"\xff": 1}'), "header is not valid JSON"),
         (header(b"[" * 200_000), "header is not valid JSON"),
         (header({}), "it lacks decoder.0.bias"),
-        (header({}, b"\0"), "the header does not describe its 11 bytes"),
+        (header({}, b"\0"), "has 11 bytes, its header says 10"),
     ],
 )
 def test_not_safetensors(content, what, folder):
@@ -481,7 +487,7 @@ def test_any_length_of_header_is_fine(first, folder):
     made_up = struct.pack("<Q", padded) + content[8 : 8 + length] + spaces + content[8 + length :]
     assert made_up[:1] == first
     put(folder, made_up)
-    store.load(folder, "cpu")
+    store.load_folder(folder, "cpu")
 
 
 ENTRY = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
@@ -490,10 +496,8 @@ ENTRY = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
 @pytest.mark.parametrize(
     "change",
     [
-        {"dtype": "F7"},
         {"dtype": 3},
         {"dtype": ["F32"]},
-        {"shape": [2]},
         {"shape": [-1]},
         {"shape": [True]},
         {"shape": [1.0]},
@@ -501,9 +505,8 @@ ENTRY = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
         {"shape": None},
         {"shape": [2**62, 2**62]},
         {"shape": [1] * 100_000},
-        {"shape": [0, 10**13], "data_offsets": [0, 0]},
+        {"shape": [0, 10**13], "data_offsets": [0, 4]},
         {"data_offsets": [0, 2**62]},
-        {"data_offsets": [4, 0]},
         {"data_offsets": [0]},
         {"data_offsets": ["0", "4"]},
         {"data_offsets": None},
@@ -539,25 +542,49 @@ def test_overlaps_and_holes(offset, verify, folder):
     refused(folder, verify=verify)
 
 
+@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda first, second: {"data_offsets": [0, first["data_offsets"][1] - 4]},  # a hole
+        lambda first, second: {"data_offsets": second["data_offsets"]},  # the bytes of another
+        lambda first, second: {"data_offsets": first["data_offsets"][::-1]},
+        lambda first, second: {"dtype": "F16"},  # half its bytes
+    ],
+)
+def test_what_the_library_checks(spoil, verify, folder):
+    """A header that is well formed, of a file that is whole, and that describes it wrongly."""
+    content = (folder / WEIGHTS).read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    entries = json.loads(content[8 : 8 + length])
+    names = sorted(
+        (n for n in entries if n != "__metadata__"), key=lambda n: entries[n]["data_offsets"]
+    )
+    first, second = entries[names[0]], entries[names[1]]
+    entries[names[0]] = {**first, **spoil(first, second)}
+    put(folder, header(entries, content[8 + length :]))
+    assert "is not valid safetensors" in refused(folder, verify=verify)
+
+
 def test_duplicate_keys_in_the_header(folder):
     entry = json.dumps(ENTRY)
     put(folder, header(f'{{"a": {entry}, "a": {entry}}}'.encode(), b"\0" * 4))
-    assert "a key stands there twice" in refused(folder)
+    assert "duplicate key" in refused(folder)
 
 
 def test_header_bomb(folder, monkeypatch):
     """80 MB of empty tensors took 12.9 s and 2.2 GB: the header must not even be read."""
     read = []
     monkeypatch.setattr(
-        store,
+        weights,
         "read_json",
-        lambda text, *a, f=store.read_json: read.append(len(text)) or f(text, *a),
+        lambda text, *a, f=weights.read_json: read.append(len(text)) or f(text, *a),
     )
     with (folder / WEIGHTS).open("wb") as file:
         file.write(struct.pack("<Q", 80 << 20))
         file.truncate(81 << 20)
     assert "is not safetensors" in refused(folder)
-    assert max(read) < 10_000
+    assert read == []
 
 
 @pytest.mark.parametrize("verify", [True, False])
@@ -565,20 +592,20 @@ def test_header_bomb(folder, monkeypatch):
 def test_truncated(cut, verify, folder):
     content = (folder / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_bytes(content[:-cut] if cut > 0 else content + b"\0" * 4)
-    assert "the header does not describe its" in refused(folder, verify=verify)
+    assert "cut off" in refused(folder, verify=verify)
 
 
 def test_same_size_corruption(folder):
     content = bytearray((folder / WEIGHTS).read_bytes())
     content[-100] ^= 1
     (folder / WEIGHTS).write_bytes(content)
-    assert refused(folder).endswith("its hash is not the one in config.json: damaged or exchanged")
+    assert f"{WEIGHTS}: checksum mismatch" in refused(folder)
 
 
 def test_verify_off_skips_the_hash(folder):
     edit(folder, weights_sha256="0" * 64)
     assert "hash" in refused(folder)
-    found = store.load(folder, "cpu", verify=False)
+    found = store.load_folder(folder, "cpu", verify=False)
     assert torch.equal(found.sample(2).tensor, made().sample(2).tensor)
 
 
@@ -588,7 +615,7 @@ def test_weights_are_finite(value, folder):
     weight[3] = value
     changed(folder, decoder__0__bias=weight)
     assert "decoder.0.bias holds values that are not finite" in refused(folder)
-    store.load(folder, "cpu", verify=False)
+    store.load_folder(folder, "cpu", verify=False)
 
 
 @pytest.mark.parametrize(
@@ -637,16 +664,16 @@ def test_config_of_another_size(folder):
 def test_too_large_to_allocate(folder, monkeypatch):
     needed = sum(t.numel() * t.element_size() for t in made().state_dict().values())
     monkeypatch.setenv("GENZOO_MAX_WEIGHT_BYTES", str(needed))
-    store.load(folder, "cpu")
+    store.load_folder(folder, "cpu")
     monkeypatch.setenv("GENZOO_MAX_WEIGHT_BYTES", str(needed - 1))
     (folder / WEIGHTS).unlink()  # they are not even looked at
     message = refused(folder)
-    assert message.endswith(f"its config asks for {needed} bytes, allowed are {needed - 1}")
+    assert message.endswith(f"{needed} bytes, the limit is {needed - 1}")
 
 
 def test_a_terabyte_costs_nothing(folder):
     edit(folder, config=lambda c: {**c, "shape": [65_536, 65_536, 4], "network": "mlp"})
-    assert "bytes, allowed are 8589934592" in refused(folder)
+    assert "the limit is 8589934592" in refused(folder)
 
 
 @pytest.mark.parametrize("change", [{"shape": [4], "network": "conv"}, {"shape": [65_536] * 4}])
@@ -669,11 +696,11 @@ def test_impossible_network(change, folder):
         (b"[]", "expected an object, got list"),
         (b"3", "expected an object, got int"),
         (b"null", "expected an object, got NoneType"),
-        (b"{}", "reads format 1, got null"),
+        (b"{}", "got null: upgrade genzoo"),
         (b'{"format": 1}', "name: field required (and 5 more)"),
         (b'\xef\xbb\xbf{"format": 1}', "is not valid JSON"),
         ('{"format": 1}'.encode("utf-16"), "is not valid JSON"),
-        (b'{"format": 1, "format": 1}', "a key stands there twice"),
+        (b'{"format": 1, "format": 1}', "duplicate key"),
         (b'{"format": NaN}', "NaN is not a number"),
         (b'{"format": 1e400}', "1e400 is too large"),
         (b'{"format": ' + b"9" * 5000 + b"}", "is not valid JSON"),
@@ -701,14 +728,14 @@ def test_nested_config(depth, folder):
 @pytest.mark.parametrize(
     ("field", "value", "complaint"),
     [
-        ("code", True, "valid integer, got true"),
-        ("code", "64", 'valid integer, got "64"'),
-        ("code", 2.0, "valid integer, got 2.0"),
-        ("code", -2, "greater than or equal to 1, got -2"),
-        ("code", 0, "greater than or equal to 1, got 0"),
-        ("code", 10**12, "less than or equal to 4096, got 1000000000000"),
-        ("code", None, "valid integer, got null"),
-        ("code", 10**4000, "got 1"),
+        ("latent_dim", True, "valid integer, got true"),
+        ("latent_dim", "64", 'valid integer, got "64"'),
+        ("latent_dim", 2.0, "valid integer, got 2.0"),
+        ("latent_dim", -2, "greater than or equal to 1, got -2"),
+        ("latent_dim", 0, "greater than or equal to 1, got 0"),
+        ("latent_dim", 10**12, "less than or equal to 4096, got 1000000000000"),
+        ("latent_dim", None, "valid integer, got null"),
+        ("latent_dim", 10**4000, "got 1"),
         ("shape", [1, 16, True], "valid integer, got true"),
         ("shape", [1] * 9, "at most 4 items"),
         ("network", "mpl", "'mlp' or 'conv'"),
@@ -758,9 +785,9 @@ def test_terminal_escapes_are_not_shown(folder):
 
 @pytest.mark.parametrize("name", ["none", "a\0b"])
 def test_no_folder(name, tmp_path):
-    said = f"there is no folder {tmp_path / name}".replace("\0", " ")
+    said = f"no folder {tmp_path / name}".replace("\0", " ")
     with pytest.raises(UnknownName) as caught:
-        store.load(tmp_path / name, "cpu")
+        store.load_folder(tmp_path / name, "cpu")
     assert str(caught.value) == said
 
 
@@ -809,7 +836,7 @@ def test_link_to_nowhere(folder):
 def test_link_to_the_folder(folder, tmp_path):
     """A whole folder may be a link: that is its owner's doing."""
     (tmp_path / "link").symlink_to(folder)
-    store.load(tmp_path / "link", "cpu")
+    store.load_folder(tmp_path / "link", "cpu")
 
 
 def test_a_copy_keeps_the_data_the_license_and_the_terms(tmp_path):

@@ -131,7 +131,7 @@ def test_what_cannot_be_asked_differs(card):
 
 
 def test_a_folder_without_a_model_is_no_model(tmp_path):
-    with pytest.raises(UnknownName, match="there is no folder"):
+    with pytest.raises(UnknownName, match="folder"):
         next(verify.verify(tmp_path / "none"))
 
 
@@ -224,7 +224,7 @@ def test_the_command_takes_names_or_all(capsys):
 @pytest.mark.parametrize("name", ["dcgan-mnist", "vae-mnist"])
 def test_cards_that_come_along_hold_without_any_data(name, monkeypatch):
     monkeypatch.delenv("GENZOO_DATA", raising=False)
-    metrics = cards.read_metrics(names.home() / name)
+    metrics = cards.read_metrics(names.cards_folder() / name)
     metrics["scores"] = [
         s for s in metrics["scores"] if s["name"] in ("kd-mnist", "class_score-mnist")
     ]

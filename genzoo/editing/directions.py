@@ -99,8 +99,10 @@ def read_direction(path: str | Path) -> Direction:
     if not torch.isfinite(vector).all():
         raise BadInput(f"{path}: the direction is not finite")
     where = f"{path}: its info"
-    info = checked(DirectionInfo, migrate.direction(read_json(text, where)), where)
-    return Direction(vector, info)
+    info = read_json(text, where)
+    if isinstance(info, dict):
+        info = migrate.direction(info, where)
+    return Direction(vector, checked(DirectionInfo, info, where))
 
 
 # -------------------------------------------------------------------------------------- classifier

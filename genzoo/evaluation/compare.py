@@ -154,7 +154,7 @@ def _trained(name: str | Path) -> dict[str, Path]:
         got = f"{article(name)}: give its name, or genzoo.save it and give its folder"
         raise BadInput(f"a comparison takes names, families and folders, got {got}")
     if not is_folder(name) and name in families.names():
-        found = {on: names.home() / card for on, card in names.models_of(str(name)).items()}
+        found = {on: names.cards_folder() / card for on, card in names.models_of(str(name)).items()}
         return found or {"": names.find(name)}  # find says what a family without a model needs
     folder = names.find(name)
     return {manifests.read_manifest(folder).data: folder}

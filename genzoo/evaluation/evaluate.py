@@ -173,7 +173,7 @@ def subject_of(
     if isinstance(subject, str) and subject.startswith(FOLDER_OF):
         return DatasetSubject(subject, opened_images(subject, "all", where))
     folder = names.find(subject)
-    name = folder.name if folder.parent == names.home() else str(subject)
+    name = folder.name if folder.parent == names.cards_folder() else str(subject)
     return ModelSubject(name, names.load(folder, device=device), folder)
 
 

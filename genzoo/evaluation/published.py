@@ -194,7 +194,8 @@ def _mine(card: str, score: dict[str, Any], ours: Ours) -> Mine:
 
 def _scores() -> list[tuple[str, dict[str, Any]]]:
     found = [
-        (name, cards.read_metrics(model_names.home() / name)) for name in model_names.model_names()
+        (name, cards.read_metrics(model_names.cards_folder() / name))
+        for name in model_names.model_names()
     ]
     return [(name, score) for name, metrics in found for score in metrics.get("scores", [])]
 

@@ -71,7 +71,7 @@ def _sees(who: ModelSubject) -> linear_probe.Features:
 
 
 def _judged(name: str) -> bool:
-    return (model_names.home() / name / manifest.DISCRIMINATOR).exists()
+    return (model_names.cards_folder() / name / manifest.DISCRIMINATOR).exists()
 
 
 def check_target(path: Path, force: bool = False) -> None:

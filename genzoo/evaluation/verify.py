@@ -84,7 +84,7 @@ def _fingerprint(folder: Path, metrics: dict[str, Any], device: "str | torch.dev
     packed, what = metrics.get("fingerprint"), "fingerprint"
     if packed is None:
         return Check(what, "skipped", why="the card has none")
-    model = folders.load(folder, device)
+    model = folders.load_folder(folder, device)
     if not isinstance(model, Sampler):
         return Check(what, "skipped", why=f"{article(model)} draws nothing")
     apart, share = card.distance(model, packed, LEVELS)

@@ -54,7 +54,9 @@ class Plan(Schema):
 def read_plan(path: Path) -> Plan:
     """The plan in ``plan.json``, of an older format and revision too. Raises BadInput."""
     values = read_json(path.read_bytes(), str(path))
-    plan = checked(Plan, migrate.plan(values) if isinstance(values, dict) else values, str(path))
+    if isinstance(values, dict):
+        values = migrate.plan(values, str(path))
+    plan = checked(Plan, values, str(path))
     family = families.get(plan.family)
     config, options, _ = family.upgraded(plan.revision, plan.config, plan.options)
     new = {"config": config, "options": options, "revision": family.revision}

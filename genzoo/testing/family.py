@@ -139,7 +139,7 @@ def _saves_and_loads(case: Case) -> None:
     model = case.model()
     with tempfile.TemporaryDirectory() as folder:
         folders.save(model, f"{folder}/model", family=case.name)
-        loaded: Any = folders.load(f"{folder}/model", "cpu")
+        loaded: Any = folders.load_folder(f"{folder}/model", "cpu")
     for name, tensor in model.state_dict().items():
         require(torch.equal(tensor, loaded.state_dict()[name]), f"{name} changed on the way")
     if isinstance(model, Sampler):
@@ -207,7 +207,7 @@ def _half_precision_storage_is_invisible(case: Case) -> None:
     model = case.model()
     with tempfile.TemporaryDirectory() as folder:
         folders.save(model, f"{folder}/model", family=case.name, dtype="float16")
-        stored: Any = folders.load(f"{folder}/model", "cpu")
+        stored: Any = folders.load_folder(f"{folder}/model", "cpu")
     difference = (model.sample(4).tensor - stored.sample(4).tensor).abs().mean().item()
     said = f"stored as float16, samples differ by {difference:.4f}, more than one level in 255"
     require(difference < 1 / 255, said)

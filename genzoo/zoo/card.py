@@ -1,42 +1,36 @@
-"""What stands beside the weights: README.md, metrics.json, samples.png."""
+"""The files beside the weights: README.md, metrics.json, samples.png."""
 
 import base64
 import json
+import math
 import re
 import time
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from genzoo import families
 from genzoo.errors import InvalidModel
 from genzoo.files import write_whole
-from genzoo.schemas import checked, read_json
+from genzoo.schemas import checked
 from genzoo.text import printable
-from genzoo.zoo import card as cards
-from genzoo.zoo import folder as folders
-from genzoo.zoo import manifest as manifests
-from genzoo.zoo import migrate
-from genzoo.zoo.manifest import DISCRIMINATOR, WEIGHTS, Manifest, Metrics
-from genzoo.zoo.names import PREFERRED, RESTRICTED, home, model_names
+from genzoo.zoo import migrate, names
+from genzoo.zoo.folder import load_folder
+from genzoo.zoo.manifest import (
+    DISCRIMINATOR,
+    WEIGHTS,
+    Manifest,
+    Metrics,
+    read_manifest,
+    read_object,
+)
+from genzoo.zoo.names import PREFERRED, RESTRICTED
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-_CODE = """```python
-import genzoo
-
-genzoo.load("{name}").sample(16).save("samples.png")
-```"""
-_LIMITS = """Intended use: to teach and to compare generative models.
-
-Not intended: to decide anything about anybody, or to pass for real.
-
-Everything that it draws is synthetic, and can be wrong about its data; the files that genzoo
-writes say so (PNG text; XMP, IPTC digital source type)."""
 
 
 @final
@@ -55,28 +49,31 @@ class Card:
 
 
 def table() -> list[Card]:
-    """A line for each card; imports no torch."""
-    return [card(home() / name) for name in model_names()]
+    """A line for each bundled model; imports no torch."""
+    return [card(names.cards_folder() / name) for name in names.model_names()]
 
 
 def card(folder: Path) -> Card:
-    manifest, metrics = manifests.read_manifest(folder), read_metrics(folder)
+    """The line of the model in ``folder``."""
+    manifest, metrics = read_manifest(folder), read_metrics(folder)
     sizes = [(folder / f).stat().st_size for f in (WEIGHTS, DISCRIMINATOR) if (folder / f).exists()]
     scores = metrics.get("scores", [])
     first = next((s for s in scores if "goal" in s), next(iter(scores), None))
-    score = (
-        f"{first['name']} {first['value']:g}{first.get('unit', '')}" if first else "not measured"
-    )
     return Card(
         folder.name,
         manifest.family,
         manifest.data,
         sum(sizes),
-        score,
+        f"{first['name']} {score_value(first)}" if first else "not measured",
         metrics.get("speed", {}).get("seconds_for_16"),
         manifest.license,
         manifest.terms,
     )
+
+
+def score_value(score: dict[str, Any]) -> str:
+    """A score's value for people, with its unit."""
+    return f"{score['value']:g}{score.get('unit', '')}"
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
@@ -84,19 +81,16 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     path = folder / "metrics.json"
     if not path.exists():
         return {}
-    values = read_json(manifests.read_capped(path, manifests.LARGEST_JSON), str(path), InvalidModel)
-    if not isinstance(values, dict):
-        raise InvalidModel(f"{path}: expected an object, got {type(values).__name__}")
-    values = migrate.metrics(values)
+    values = migrate.metrics(read_object(path), str(path))
     checked(Metrics, values, str(path), InvalidModel)
     return values
 
 
 def complete(folder: Path) -> None:
-    """Write what stands beside the weights: samples.png, metrics.json, README.md."""
+    """Write the files beside the weights: samples.png, metrics.json, README.md."""
     from genzoo.models.sampler import Sampler
 
-    model = folders.load(folder, "cpu")
+    model = load_folder(folder, "cpu")
     metrics: dict[str, Any] = {"scores": []}
     if isinstance(model, Sampler):
         metrics["fingerprint"] = fingerprint(model)
@@ -107,11 +101,11 @@ def complete(folder: Path) -> None:
 
 
 def add_scores(folder: Path, scores: Iterable[dict[str, Any]]) -> None:
-    """Put ``scores`` (name, value, protocol) in the place of those of the same names."""
+    """Add ``scores`` (name, value, protocol); they replace those of the same names."""
     metrics, new = read_metrics(folder), list(scores)
-    names_ = {s["name"] for s in new}
-    kept = (s for s in metrics.get("scores", []) if s["name"] not in names_)
-    metrics["scores"] = [*new, *kept]
+    replaced = {score["name"] for score in new}
+    others = [s for s in metrics.get("scores", []) if s["name"] not in replaced]
+    metrics["scores"] = [*new, *others]
     write_metrics(folder, metrics)
 
 
@@ -119,36 +113,36 @@ def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     """Write ``metrics.json``, and the README.md that shows its numbers."""
     metrics = {"format": migrate.FORMAT, **metrics}
     write_whole(folder / "metrics.json", (json.dumps(metrics, indent=2) + "\n").encode())
-    manifest, pictured = manifests.read_manifest(folder), (folder / "samples.png").exists()
-    at_home = folder.resolve().parent == home().resolve()
-    readme = render(manifest, metrics, pictured, "" if at_home else "./")
+    manifest, pictured = read_manifest(folder), (folder / "samples.png").exists()
+    bundled = folder.resolve().parent == names.cards_folder().resolve()
+    readme = render(manifest, metrics, pictured, "" if bundled else "./")
     write_whole(folder / "README.md", readme.encode())
 
 
 def fingerprint(model: Any) -> str:
-    """``sample(4, seed=0)`` in 8 bits, packed: whether weights and code still draw the same."""
+    """``sample(4, seed=0)`` in 8 bits, compressed: shows whether a model still draws the same."""
     return base64.b64encode(zlib.compress(_four(model).tobytes(), 9)).decode()
 
 
 def distance(model: Any, packed: str, beyond: int = 0) -> tuple[int, float]:
-    """The largest difference, in 256ths, between a fingerprint and what ``model`` draws now, and
-    the share of values that differ by more than ``beyond``.
+    """How far the samples of ``model`` are from those of a fingerprint: the largest difference, in
+    256ths, and the share of values that differ by more than ``beyond``.
 
-    Raises InvalidModel if ``packed`` is no fingerprint of a model of this shape.
+    Raises InvalidModel if ``packed`` is not a fingerprint of a model of this shape.
     """
     import numpy as np
 
     now = _four(model)
     try:
-        # A few bytes can unpack to any number: no more than one too many.
+        # A few bytes can unpack to any number: at most one byte too many is unpacked.
         content = base64.b64decode(packed, validate=True)
-        kept = np.frombuffer(zlib.decompressobj().decompress(content, now.size + 1), np.uint8)
+        before = np.frombuffer(zlib.decompressobj().decompress(content, now.size + 1), np.uint8)
     except (ValueError, zlib.error) as error:
         raise InvalidModel(f"the fingerprint is damaged: {error}") from None
-    if now.size != kept.size:
-        raise InvalidModel(f"the fingerprint does not have the {now.size} values the model draws")
-    apart = np.abs(now.ravel().astype(int) - kept)
-    return int(apart.max()), float((apart > beyond).mean())
+    if now.size != before.size:
+        raise InvalidModel(f"the fingerprint does not have the {now.size} values of the samples")
+    difference = np.abs(now.ravel().astype(int) - before)
+    return int(difference.max()), float((difference > beyond).mean())
 
 
 def _four(model: Any) -> "np.ndarray":
@@ -157,34 +151,48 @@ def _four(model: Any) -> "np.ndarray":
 
 
 def render(manifest: Manifest, metrics: dict[str, Any], pictured: bool, where: str = "") -> str:
-    """The card's README.md: front matter that the Hub reads, then words for people.
+    """The card's README.md: metadata that the Hub reads, then text for people.
 
-    ``where``: what stands before its name for ``load``, ``./`` of a folder.
+    ``pictured``: there is a samples.png. ``where``: goes before the name that ``load`` takes,
+    ``./`` for a folder.
     """
-    made, whole = manifest.recipe, re.split("[:,]", manifest.data)[0]  # a part's whole
-    tags = ["genzoo", manifest.family, *["class-conditional"] * bool(manifest.class_names)]
-    front = {
+    import jinja2
+
+    source = (files("genzoo.zoo") / "README.md.jinja").read_text(encoding="utf-8")
+    template = jinja2.Template(
+        source, trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    return template.render(
+        front_matter=front_matter(_metadata(manifest, metrics)),
+        name=manifest.name,
+        introduction=_introduction(manifest),
+        pictured=pictured,
+        address=where + manifest.name,
+        facts=facts(manifest).items(),
+        recipe=manifest.recipe,
+        scores=_rows(metrics),
+        license=manifest.license,
+        terms=manifest.terms,
+    )
+
+
+def _metadata(manifest: Manifest, metrics: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a model card on the Hub."""
+    whole = re.split("[:,]", manifest.data)[0]  # the data set, of which this may be a part
+    metadata = {
         "library_name": "genzoo",
         **_task(manifest),
         "license": manifest.license if manifest.license != "unknown" else RESTRICTED,
-        "tags": tags,
+        "tags": ["genzoo", manifest.family, *["class-conditional"] * bool(manifest.class_names)],
     }
     if manifest.license == RESTRICTED:
-        front["license_name"] = f"{whole or 'its-data'}-terms"
+        metadata["license_name"] = f"{whole or 'its-data'}-terms"
     if whole in PREFERRED:
-        front["datasets"] = [whole]
+        metadata["datasets"] = [whole]
     if scores := metrics.get("scores"):
-        front["model-index"] = _index(manifest, front.get("pipeline_tag", "other"), whole, scores)
-    lines = [*cards.front_matter(front), "", f"# {manifest.name}", "", _introduced(manifest)]
-    lines += ["", "![uncurated samples, seed 0](samples.png)"] if pictured else []
-    lines += ["", *_CODE.format(name=where + manifest.name).splitlines()]
-    lines += ["", "## Made by", "", "| | |", "| --- | --- |"]
-    lines += [f"| {k} | {v} |" for k, v in facts(manifest).items()]
-    lines += ["", "```", made.command, "```"] if made else []
-    lines += ["", "## Scores", "", *_scores(metrics)]
-    lines += ["", "## Terms and limits", "", f"Weights: {manifest.license}."]
-    lines += ["", f"Data: {manifest.terms}."] if manifest.terms else []
-    return "\n".join([*lines, "", *_LIMITS.splitlines(), ""])
+        task = metadata.get("pipeline_tag", "other")
+        metadata["model-index"] = _model_index(manifest, task, whole, scores)
+    return metadata
 
 
 def _task(manifest: Manifest) -> dict[str, Any]:
@@ -195,72 +203,70 @@ def _task(manifest: Manifest) -> dict[str, Any]:
     return {"pipeline_tag": "image-to-image" if two else "unconditional-image-generation"}
 
 
-def _index(
+def _model_index(
     manifest: Manifest, task: str, whole: str, scores: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """The scores as the Hub's model index has them, each with its protocol."""
-    found = [
+    metrics = [
         {"type": s["name"], "name": s["name"], "value": s["value"], "args": s["protocol"]}
         for s in scores
     ]
     data = {"type": whole or "unnamed", "name": manifest.data or "unnamed"}
-    results = {"task": {"type": task}, "dataset": data, "metrics": found}
+    results = {"task": {"type": task}, "dataset": data, "metrics": metrics}
     return [{"name": manifest.name, "results": [results]}]
 
 
-def _introduced(manifest: Manifest) -> str:
-    """A sentence on what this is; the plugin's own words for its family, where it is installed."""
+def _introduction(manifest: Manifest) -> str:
+    """A sentence on what this is; the plugin's own summary of its family, if it is installed."""
     summary = next((p.summary for p in families.plugins() if p.name == manifest.family), "")
-    made = f", trained for {manifest.recipe.steps:,} steps" if manifest.recipe else ""
-    return f"{summary or manifest.family}{made} on {manifest.data or 'unnamed data'}."
+    steps = f", trained for {manifest.recipe.steps:,} steps" if manifest.recipe else ""
+    return f"{summary or manifest.family}{steps} on {manifest.data or 'unnamed data'}."
 
 
 def facts(manifest: Manifest) -> dict[str, Any]:
-    """What a card says of how a model was made."""
-    made = manifest.recipe
-    found: dict[str, Any] = {
+    """What a model is and how it was trained, for a table."""
+    facts: dict[str, Any] = {
         "family": f"{manifest.family} (revision {manifest.revision}, {manifest.plugin} "
         f"{manifest.plugin_version})",
         "data": manifest.data,
         "config": _flat(manifest.config),
         "stored as": manifest.dtype,
     }
-    if made:
-        found |= {
-            "options": _flat(made.options),
-            "steps": made.steps,
-            "seed": made.seed,
-            "time": f"{made.seconds / 60:.1f} minutes",
-            "machine": made.machine,
-            "versions": _flat(made.versions),
-            "data's sha256": made.data_sha256,
+    if recipe := manifest.recipe:
+        facts |= {
+            "options": _flat(recipe.options),
+            "steps": recipe.steps,
+            "seed": recipe.seed,
+            "time": f"{recipe.seconds / 60:.1f} minutes",
+            "machine": recipe.machine,
+            "versions": _flat(recipe.versions),
+            "data's sha256": recipe.data_sha256,
         }
-    return found
+    return facts
 
 
-def _scores(metrics: dict[str, Any]) -> list[str]:
+def _rows(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """(name, value, protocol) of each score, and of the speed."""
     rows = [
-        f"| {s['name']} | {s['value']:g}{s.get('unit', '')}{_between(s)} | {_conditions(s)} |"
+        (s["name"], f"{score_value(s)}{_interval(s)}", _conditions(s))
         for s in metrics.get("scores", [])
     ]
-    speed = metrics.get("speed")
-    if speed:
-        where = speed["machine"]
-        rows.append(f"| seconds for 16 samples | {speed['seconds_for_16']:g} | {where} |")
-    return ["| | | protocol |", "| --- | --- | --- |", *rows] if rows else ["Not measured yet."]
+    if speed := metrics.get("speed"):
+        rows += [("seconds for 16 samples", f"{speed['seconds_for_16']:g}", speed["machine"])]
+    return rows
 
 
-def _between(score: dict[str, Any]) -> str:
-    """The interval behind a value, and what real images get."""
+def _interval(score: dict[str, Any]) -> str:
+    """The interval of a value, and the value of real images."""
     low, high = score.get("interval") or (None, None)
-    found = "" if low is None else f" [{low:g}, {high:g}]"
+    text = "" if low is None else f" [{low:g}, {high:g}]"
     floor = score.get("floor")
-    return found if floor is None else f"{found}; real images {floor:g}"
+    return text if floor is None else f"{text}; real images {floor:g}"
 
 
 def _conditions(score: dict[str, Any]) -> str:
-    told = {k: v for k, v in score["protocol"].items() if not k.endswith("sha256")}
-    return _flat({**score.get("details", {}), **told})
+    protocol = {k: v for k, v in score["protocol"].items() if not k.endswith("sha256")}
+    return _flat({**score.get("details", {}), **protocol})
 
 
 def _flat(values: dict[str, Any]) -> str:
@@ -271,32 +277,35 @@ def _speed(model: Any) -> dict[str, Any]:
     from genzoo.devices import machine
 
     model.sample(16)
-    spent = []
-    for _ in range(10):  # the fastest, as what else runs here only ever slows it
-        began = time.perf_counter()
+    seconds = []
+    for _ in range(10):  # the fastest, as whatever else runs here only slows it
+        start = time.perf_counter()
         model.sample(16)
-        spent.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - start)
     return {
-        "seconds_for_16": round(min(spent), 4),
+        "seconds_for_16": round(min(seconds), 4),
         "machine": machine(model.device),
     }
 
 
 def front_matter(values: dict[str, Any]) -> list[str]:
-    """The lines, between two of ---, that the Hub reads at the top of a README.md.
+    """``values`` as YAML, a line each between two of ---: what the Hub reads in a README.md."""
+    import yaml
 
-    JSON values are YAML values, so no name can break out of its line.
-    """
-    return ["---", *(f"{key}: {_yaml(value)}" for key, value in values.items()), "---"]
+    class Dumper(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
 
+    def quoted(dumper: Any, text: str) -> Any:
+        # All text in quotes: YAML 1.1 and 1.2 take different words for numbers or booleans. Only
+        # ASCII controls are escaped: readers differ in what two escapes for one character are.
+        plain = "".join(c if c < " " else printable(c) for c in text)
+        return dumper.represent_scalar("tag:yaml.org,2002:str", plain, style='"')
 
-def _yaml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_yaml(str(k))}: {_yaml(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_yaml, value)) + "]"
-    if isinstance(value, float):  # 1e-05 is text in YAML 1.1: a number has a point there
-        text = repr(value)
-        return text if "." in text else text.replace("e", ".0e")
-    # Not escaped, as two escapes for one character are two there; what it cannot read goes.
-    return printable(json.dumps(value, ensure_ascii=False))
+    Dumper.add_representer(str, quoted)
+    flow: dict[str, Any] = {"default_flow_style": True, "allow_unicode": True, "sort_keys": False}
+    lines = [
+        f"{key}: {yaml.dump(value, Dumper=Dumper, width=math.inf, **flow).rstrip()}"
+        for key, value in values.items()
+    ]
+    return ["---", *lines, "---"]

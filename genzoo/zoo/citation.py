@@ -5,7 +5,6 @@ from pathlib import Path
 
 from genzoo import families
 from genzoo.zoo import hub, names
-from genzoo.zoo import manifest as manifests
 from genzoo.zoo.manifest import Manifest
 
 _ARXIV = re.compile(r"arxiv:(?P<id>(?P<year>\d\d)(?P<month>\d\d)\.\d{4,5})", re.IGNORECASE)
@@ -17,19 +16,17 @@ _TEX = {
 
 def cite(name: str | Path) -> str:
     """BibTeX for the paper of a model's family and for the model itself. Raises as ``load``."""
-    folder = names.find(name)
-    manifest = manifests.read_manifest(folder)
+    folder, manifest = names.resolve(name)
     entries = [_paper(manifest.family), _model(manifest, str(name), hub.commit_of(folder))]
     return "\n\n".join(entries)
 
 
-# ---------------------------------------------------------------------------------------- cite
 def _paper(family: str) -> str:
     paper = families.get(family).paper
     facts = {"note": f"The paper of the family {family} in genzoo"}
-    if found := _ARXIV.fullmatch(paper):
-        facts |= {"eprint": found["id"], "archivePrefix": "arXiv", "year": f"20{found['year']}"}
-        facts["url"] = f"https://arxiv.org/abs/{found['id']}"
+    if arxiv := _ARXIV.fullmatch(paper):
+        facts |= {"eprint": arxiv["id"], "archivePrefix": "arXiv", "year": f"20{arxiv['year']}"}
+        facts["url"] = f"https://arxiv.org/abs/{arxiv['id']}"
     else:
         facts["howpublished"] = paper
     return _entry(f"{family}-paper", facts)

@@ -1,4 +1,4 @@
-"""The Hub's client: its address, its silence, and its errors in our words."""
+"""The Hub's client library: its address, timeouts and progress bars; its errors as genzoo's."""
 
 import contextlib
 import os
@@ -18,25 +18,24 @@ from genzoo.errors import (
 TIMEOUT = 10.0  # seconds until the first answer, and between two pieces of one
 
 
-class _Silent(NetworkError):
-    """No answer, or that the Hub is busy: what was fetched before will do instead."""
+class NoAnswer(NetworkError):
+    """No answer, or the Hub is busy: what was fetched before can be used instead."""
 
-    wait: float | None = None  # seconds until it is worth another try
+    wait: float | None = None  # seconds until another try makes sense
 
 
-# -------------------------------------------------------------------------------------- errors
-def _endpoint() -> str | None:
+def endpoint() -> str | None:
     return (os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None
 
 
-def _page(repo: str = "") -> str:
-    """Where people look at ``repo``."""
-    return f"{_endpoint() or 'https://huggingface.co'}/{repo}"
+def page_url(repo: str = "") -> str:
+    """The address of the web page of ``repo``."""
+    return f"{endpoint() or 'https://huggingface.co'}/{repo}"
 
 
 @contextlib.contextmanager
-def _asking(what: str) -> Iterator[Any]:
-    """The client; whatever it raises becomes one of our errors, about ``what``."""
+def connected(what: str) -> Iterator[Any]:
+    """The client library; what it raises becomes a GenzooError about ``what``."""
     import huggingface_hub
 
     try:
@@ -44,18 +43,18 @@ def _asking(what: str) -> Iterator[Any]:
     except GenzooError:
         raise
     except Exception as error:
-        raise _explained(error, what) from error
+        raise _explain(error, what) from error
 
 
 @contextlib.contextmanager
-def _still() -> Iterator[None]:
-    """No progress where nobody watches: the client's uploads do not look."""
-    # By name: as attributes they are there only once something else has imported them.
+def quiet_progress() -> Iterator[None]:
+    """No progress bars without a terminal: the client shows those of uploads everywhere."""
+    # By name: they are attributes only once something else has imported them.
     from huggingface_hub import constants, utils
 
     bars: Any = utils
-    wanted = constants.HF_HUB_DISABLE_PROGRESS_BARS is False
-    if wanted or sys.stderr.isatty() or bars.are_progress_bars_disabled():
+    forced = constants.HF_HUB_DISABLE_PROGRESS_BARS is False
+    if forced or sys.stderr.isatty() or bars.are_progress_bars_disabled():
         yield
         return
     bars.disable_progress_bars()
@@ -66,8 +65,8 @@ def _still() -> Iterator[None]:
 
 
 _LOG_IN = "log in with hf auth login, or set HF_TOKEN"
-# The client's classes by name, as they moved between its versions; the first that fits is said.
-_KINDS: dict[str, tuple[type[GenzooError], str]] = {
+# The client's classes by name, as they moved between its versions; the first that fits counts.
+_CLIENT_ERRORS: dict[str, tuple[type[GenzooError], str]] = {
     "GatedRepoError": (
         NetworkError,
         "{what} is gated: ask for access at {page} and " + _LOG_IN,
@@ -75,64 +74,64 @@ _KINDS: dict[str, tuple[type[GenzooError], str]] = {
     "DisabledRepoError": (NetworkError, "{what} was disabled by the Hub"),
     "RevisionNotFoundError": (
         UnknownName,
-        "{what}: there is no such revision, see {page}/tree/main; without one it is the newest",
+        "{what}: no such revision, see {page}/tree/main; without one you get the newest",
     ),
     "RepositoryNotFoundError": (
         UnknownName,
-        "{what} is not on the Hub, or it is private: look for it with genzoo search, or " + _LOG_IN,
+        "{what} is not on the Hub, or private: find it with genzoo search, or " + _LOG_IN,
     ),
     "EntryNotFoundError": (InvalidModel, "{what} lacks a file that it lists"),
-    "HFValidationError": (BadInput, "{what}: {said}"),
-    "TooManyRedirects": (NetworkError, "{what}: the Hub sends from one address to the next"),
+    "HFValidationError": (BadInput, "{what}: {reason}"),
+    "TooManyRedirects": (NetworkError, "{what}: too many redirects"),
 }
 _STATUSES = {
-    401: "{what}: the Hub does not accept who you are: " + _LOG_IN,
-    402: "{what}: the Hub wants to be paid for this: see {page}",
-    403: "{what}: the Hub says you may not: it takes a token with other rights, or another owner",
-    409: "{what}: that is there already",
-    412: "{what}: somebody else pushed at the same time: try again",
-    413: "{what}: this is too large for the Hub",
+    401: "{what}: authentication failed (401): " + _LOG_IN,
+    402: "{what}: payment required (402): see {page}",
+    403: "{what}: permission denied (403): use a token with more rights, or another owner",
+    409: "{what}: it exists already (409)",
+    412: "{what}: somebody else pushed at the same time (412): try again",
+    413: "{what}: too large for the Hub (413)",
 }
 
 
-def _explained(error: Exception, what: str) -> GenzooError:
-    """What went wrong at the Hub in one line, with what to do."""
+def _explain(error: Exception, what: str) -> GenzooError:
+    """``error`` of the client as one of genzoo's: one line, with what to do."""
     kinds = [kind.__name__ for kind in type(error).__mro__]
     cause, response = error.__cause__, getattr(error, "response", None)
     wrapped = "LocalEntryNotFoundError" in kinds or type(error) is RuntimeError
     if wrapped and isinstance(cause, Exception):
-        return _explained(cause, what)
-    said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-    facts = {"what": what, "page": _page(what.partition("@")[0]), "said": said}
-    for kind, (ours, text) in _KINDS.items():
+        return _explain(cause, what)
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    facts = {"what": what, "page": page_url(what.partition("@")[0]), "reason": reason}
+    for kind, (ours, text) in _CLIENT_ERRORS.items():
         if kind in kinds:
             return ours(text.format(**facts))
     if response is not None:
-        return _answered(response, facts)
+        return _status_error(response, facts)
     if "TimeoutException" in kinds:
-        return _Silent(f"{what}: the Hub did not answer within {TIMEOUT:g} seconds")
+        return NoAnswer(f"{what}: the Hub did not answer within {TIMEOUT:g} seconds")
     if "TransportError" in kinds or isinstance(error, ConnectionError):
-        return _Silent(f"{what}: the Hub cannot be reached: is there a network?")
+        return NoAnswer(f"{what}: cannot reach the Hub: check the network")
     if isinstance(error, OSError):
         if error.errno:
             where = error.filename or "the Hub's cache"
             return OperationFailed(
                 f"cannot write {where}: {error.strerror}; free some space or set HF_HOME"
             )
-        return NetworkError(f"{what}: the download did not work: {said}")
-    return NetworkError(f"{what}: the Hub answers what its client does not understand: {said}")
+        return NetworkError(f"{what}: the download failed: {reason}")
+    return NetworkError(f"{what}: unexpected answer from the Hub: {reason}")
 
 
-def _answered(response: Any, facts: dict[str, str]) -> GenzooError:
-    """The error for an answer with a status that is none of success."""
+def _status_error(response: Any, facts: dict[str, str]) -> GenzooError:
+    """The error for an answer with the status of a failure."""
     status = response.status_code
     if status != 429 and status < 500:
-        text = _STATUSES.get(status, "{what}: {said}")
+        text = _STATUSES.get(status, "{what}: {reason}")
         return NetworkError(text.format(**facts))
-    given = str(response.headers.get("Retry-After", ""))
-    wait = float(given) if given.isdecimal() and len(given) < 9 else 0.0
-    late = f"in {wait:g} seconds" if wait else "later"
-    trouble = "too many requests" if status == 429 else f"the Hub has trouble ({status})"
-    silent = _Silent(f"{facts['what']}: {trouble}: try again {late}")
-    silent.wait = wait
-    return silent
+    header = str(response.headers.get("Retry-After", ""))
+    wait = float(header) if header.isdecimal() and len(header) < 9 else 0.0
+    when = f"in {wait:g} seconds" if wait else "later"
+    problem = "too many requests (429)" if status == 429 else f"the Hub has a problem ({status})"
+    error = NoAnswer(f"{facts['what']}: {problem}: try again {when}")
+    error.wait = wait
+    return error

@@ -1,7 +1,7 @@
 """A model folder <-> a model. Reading is strict and bounded, and runs no code of the folder's."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,11 +17,11 @@ from genzoo.zoo.manifest import (
     WEIGHTS,
     Manifest,
     Recipe,
-    _sha256,
     manifest_bytes,
     read_manifest,
+    sha256_of,
 )
-from genzoo.zoo.weights import _fill, _on_meta, _packed, read_header
+from genzoo.zoo.weights import fill, on_meta, pack, read_header
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +49,7 @@ def save(
 ) -> Path:
     """Write ``model`` as a folder that ``load`` reads: all of it or nothing.
 
-    What is not said of its data, license and terms is what it was loaded with, as for a copy.
+    Without ``data``, ``license`` and ``terms`` it keeps those that it was loaded with, as a copy.
     Parameters are stored in ``dtype``; buffers (norm statistics among them) stay float32. Raises
     BadInput if a model is there already and ``force`` is off, OperationFailed if it cannot be
     written.
@@ -59,63 +59,82 @@ def save(
     if not isinstance(model, Model):
         raise BadInput(f"expected a genzoo.Model to save, got {article(model)}")
     if dtype not in DTYPES:
-        raise BadInput(f"weights are stored as {', '.join(DTYPES)}, not as {dtype!r}")
+        raise BadInput(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
     folder = expanded(folder)
-    files = {WEIGHTS: _packed(model, dtype)}
+    files = {WEIGHTS: pack(model, dtype)}
     if discriminator is not None:
-        files[DISCRIMINATOR] = _packed(discriminator, dtype)
+        files[DISCRIMINATOR] = pack(discriminator, dtype)
     given = {"data": data, "license": license, "terms": terms}
-    told = dict(model.provenance) | {k: v for k, v in given.items() if v is not None}
-    said = {
+    facts = dict(model.provenance) | {k: v for k, v in given.items() if v is not None}
+    values = {
         "name": schemas.name(name or folder.resolve().name),
-        **{k: schemas.name(v) if k == "data" else v for k, v in told.items()},
+        **{k: schemas.name(v) if k == "data" else v for k, v in facts.items()},
         "dtype": dtype,
         "recipe": recipe and recipe.model_dump(mode="json"),
     }
-    files[CONFIG] = manifest_bytes(_described(model, family or family_of(model), files, said))
+    files[CONFIG] = manifest_bytes(_manifest(model, family or family_of(model), files, values))
     write_folder(folder, files, force=force)
     return folder
 
 
-def load(folder: str | Path, device: "str | torch.device" = "auto", verify: bool = True) -> "Model":
+def load_folder(
+    folder: str | Path,
+    device: "str | torch.device" = "auto",
+    verify: bool = True,
+    manifest: Manifest | None = None,
+) -> "Model":
     """The model in ``folder``, in evaluation mode.
 
-    Nothing in the folder is run or unpickled. ``verify=False`` leaves out the hash and the look for
-    non-finite weights. Raises InvalidModel, UnknownName (no such folder or family), BadInput.
+    Nothing in the folder is run or unpickled. ``verify=False`` skips the checksum and the check
+    for non-finite weights. ``manifest``: that of the folder, where it was read before. Raises
+    InvalidModel, UnknownName (no such folder or family), BadInput.
     """
-    from genzoo.devices import device as chosen
+    from genzoo.devices import device as choose
 
-    folder, wanted = expanded(folder), chosen(device)
-    manifest = read_manifest(folder)
+    folder, device = expanded(folder), choose(device)
+    manifest = manifest or read_manifest(folder)
     family = _family(manifest, folder)
-    config, tensors = _upgraded(family, manifest, folder / WEIGHTS)
-    model = _on_meta(lambda: family.model(config), folder)
-    named, classes = len(manifest.class_names), getattr(model, "num_classes", 0)
-    if named not in (0, classes):
-        raise InvalidModel(f"{folder}: {named} class names, but the model has {classes} classes")
-    _fill(model, folder / WEIGHTS, manifest.weights_sha256 if verify else None, tensors)
+    sha256 = manifest.weights_sha256 if verify else None
+    model: Model = _filled(family.model, family, manifest, folder / WEIGHTS, sha256)
+    names, classes = len(manifest.class_names), getattr(model, "num_classes", 0)
+    if names not in (0, classes):
+        raise InvalidModel(f"{folder}: {names} class names, but the model has {classes} classes")
     model.class_names, model.origin = manifest.class_names, _origin(manifest)
     model.provenance = {k: getattr(manifest, k) for k in ("data", "license", "terms")}
-    return model.to(wanted).eval()
+    return model.to(device).eval()
 
 
 def load_discriminator(
-    folder: str | Path, device: "str | torch.device" = "auto", verify: bool = True
+    folder: str | Path,
+    device: "str | torch.device" = "auto",
+    verify: bool = True,
+    manifest: Manifest | None = None,
 ) -> "nn.Module":
-    """The discriminator beside the model. Raises as ``load``; BadInput if there is none."""
-    from genzoo.devices import device as chosen
+    """The discriminator beside the model. Raises as ``load_folder``; BadInput if there is none."""
+    from genzoo.devices import device as choose
 
-    folder, wanted = expanded(folder), chosen(device)
-    manifest = read_manifest(folder)
+    folder, device = expanded(folder), choose(device)
+    manifest = manifest or read_manifest(folder)
     family = _family(manifest, folder)
     if family.discriminator is None or manifest.discriminator_sha256 is None:
         raise BadInput(f"{folder}: this model has no discriminator")
-    build = family.discriminator
-    config, tensors = _upgraded(family, manifest, folder / DISCRIMINATOR)
-    network = _on_meta(lambda: build(config), folder)
     sha256 = manifest.discriminator_sha256 if verify else None
-    _fill(network, folder / DISCRIMINATOR, sha256, tensors)
-    return network.to(wanted).eval()
+    network = _filled(family.discriminator, family, manifest, folder / DISCRIMINATOR, sha256)
+    return network.to(device).eval()
+
+
+def _filled(
+    build: "Callable[[Any], Any]",
+    family: families.Family,
+    manifest: Manifest,
+    path: Path,
+    sha256: str | None,
+) -> Any:
+    """The network that ``build`` makes of the manifest's config, with the weights of ``path``."""
+    config, tensors = _upgraded(family, manifest, path)
+    network = on_meta(lambda: build(config), path.parent)
+    fill(network, path, sha256, tensors)
+    return network
 
 
 def family_of(model: "Model") -> str:
@@ -123,30 +142,30 @@ def family_of(model: "Model") -> str:
     if model.origin is not None:
         return model.origin.family
     module = type(model).__module__
-    found = [p.name for p in families.plugins() if p.value.partition(":")[0] == module]
-    if len(found) != 1:
-        what = f"belongs to {' and '.join(found)}" if found else "comes from no installed plugin"
-        raise BadInput(f"{type(model).__name__} {what}: say which with family=")
-    return found[0]
+    owners = [p.name for p in families.plugins() if p.value.partition(":")[0] == module]
+    if len(owners) != 1:
+        what = f"belongs to {' and '.join(owners)}" if owners else "comes from no installed plugin"
+        raise BadInput(f"{type(model).__name__} {what}: give its family with family=")
+    return owners[0]
 
 
-def _described(
-    model: "Model", family: str, files: Mapping[str, bytes], said: dict[str, Any]
+def _manifest(
+    model: "Model", family: str, files: Mapping[str, bytes], values: dict[str, Any]
 ) -> Manifest:
-    """What ``config.json`` says of ``model`` and its ``files``, with what was ``said`` of it."""
+    """The manifest of ``model`` and its ``files``; ``values``: what these do not say."""
     plugin = families.metadata(family)
-    other = files.get(DISCRIMINATOR)
-    found = {
+    discriminator = files.get(DISCRIMINATOR)
+    facts = {
         "family": family,
         "revision": families.get(family).revision,
         "plugin": plugin.package,
         "plugin_version": plugin.version,
         "config": model.config.model_dump(mode="json"),
         "class_names": [*map(schemas.name, model.class_names)],
-        "weights_sha256": _sha256(files[WEIGHTS]),
-        "discriminator_sha256": other and _sha256(other),
+        "weights_sha256": sha256_of(files[WEIGHTS]),
+        "discriminator_sha256": discriminator and sha256_of(discriminator),
     }
-    return checked(Manifest, {**said, **found}, "the model's card")
+    return checked(Manifest, {**values, **facts}, "the model's manifest")
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = False) -> None:
@@ -175,12 +194,12 @@ def _family(manifest: Manifest, folder: Path) -> families.Family:
     try:
         family = families.get(manifest.family)
     except UnknownName as error:
-        missing = f"{folder.name} is a model of a family that is missing: {error}"
+        missing = f"the family of the model {folder.name} is not installed: {error}"
         hint = "A family is a plugin, code that only you can choose to install: docs/plugins.md"
         raise UnknownName(f"{missing} {hint}") from None
     if manifest.revision > family.revision:
         raise InvalidModel(
-            f"{folder}: made by revision {manifest.revision} of {manifest.family}, "
+            f"{folder}: it needs revision {manifest.revision} of {manifest.family}, "
             f"installed is {family.revision}: upgrade {families.metadata(manifest.family).package}"
         )
     return family
@@ -189,7 +208,7 @@ def _family(manifest: Manifest, folder: Path) -> families.Family:
 def _upgraded(
     family: families.Family, manifest: Manifest, path: Path
 ) -> tuple[Any, Mapping[str, str]]:
-    """The checked config, and the tensors of ``path`` that are called otherwise now."""
+    """The checked config; the old and the new name of each tensor of ``path`` that was renamed."""
     where = f"{path.with_name(CONFIG)}: config"
     options = manifest.recipe.options if manifest.recipe else {}
     try:

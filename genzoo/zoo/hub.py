@@ -1,6 +1,6 @@
-"""The Hugging Face Hub: models fetched, sent and searched. Only this file knows its client.
+"""The Hugging Face Hub: fetch, upload and search models.
 
-A name becomes one commit; each file is that commit's, with the hash that the commit's list says.
+A name becomes one commit; each file must have the hash that the commit lists for it.
 """
 
 import contextlib
@@ -24,17 +24,24 @@ from genzoo.errors import (
     OperationFailed,
     article,
 )
-from genzoo.files import whole_folder, write_whole
-from genzoo.zoo import manifest as manifests
-from genzoo.zoo import weights
-from genzoo.zoo.client import TIMEOUT, _asking, _endpoint, _page, _Silent, _still
-from genzoo.zoo.manifest import CONFIG, DISCRIMINATOR, FILES, LARGEST_JSON, WEIGHTS
+from genzoo.files import home, whole_folder, write_whole
+from genzoo.zoo import client
+from genzoo.zoo.client import NoAnswer, connected, endpoint, page_url, quiet_progress
+from genzoo.zoo.manifest import (
+    CONFIG,
+    DISCRIMINATOR,
+    FILES,
+    LARGEST_JSON,
+    WEIGHTS,
+    read_manifest,
+)
+from genzoo.zoo.weights import largest_model
 
-# What is ever downloaded; the discriminator too, where somebody asks for it.
+# The files that are downloaded; the discriminator only on request.
 NEEDED, BESIDE = (CONFIG, WEIGHTS), ("README.md", "metrics.json")
 LIBRARY = "genzoo"
 WAITS = (1.0, 2.0)  # before the second and the third try, where the Hub says that it is busy
-LONGEST_WAIT = 30.0
+LONGEST_WAIT = 30.0  # seconds
 _PART = r"\w([\w.-]*\w)?"
 _REPO = re.compile(rf"(?=.{{3,96}}$){_PART}/{_PART}", re.ASCII)
 _REVISION = re.compile(r"(?=.{1,200}$)\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
@@ -58,7 +65,7 @@ class Address:
 @final
 @dataclass(frozen=True)
 class Pushed:
-    """What a push made: the commit, and the page that shows it."""
+    """The result of a push: the commit, and its web page."""
 
     repo: str
     commit: str
@@ -69,7 +76,7 @@ class Pushed:
 @final
 @dataclass(frozen=True)
 class SearchHit:
-    """A model that a search found."""
+    """A model that matches a search."""
 
     name: str
     license: str
@@ -82,7 +89,7 @@ class SearchHit:
 @final
 @dataclass(frozen=True)
 class _Listing:
-    """What a revision is: a commit of a repository, and its files' (bytes, hash)."""
+    """The commit that a revision means, and the (bytes, hash) of each of its files."""
 
     repo: str
     commit: str
@@ -91,7 +98,7 @@ class _Listing:
 
 # ---------------------------------------------------------------------------------------- names
 def organisation() -> str:
-    """Whose models bare names are."""
+    """The owner on the Hub of models that are named without one."""
     return os.environ.get("GENZOO_HUB_ORG") or "genzoo"
 
 
@@ -105,14 +112,14 @@ def address(name: str) -> Address:
     repo, at, revision = name.partition("@")
     repo = repo if "/" in repo else f"{organisation()}/{repo}"
     if not _REPO.fullmatch(repo) or re.search(r"--|\.\.|\.git$", repo):
-        expected = "expected owner/name or owner/name@revision, of letters, digits and - _ ."
-        raise BadInput(f"{name[:120]!r} cannot be a model on the Hub: {expected}")
+        expected = "expected owner/name or owner/name@revision, in letters, digits and - _ ."
+        raise BadInput(f"{name[:120]!r} is not the name of a model on the Hub: {expected}")
     return Address(repo, _revision(revision) if at else None)
 
 
 def _revision(text: str) -> str:
     if not _REVISION.fullmatch(text) or ".." in text:
-        raise BadInput(f"{text[:120]!r} cannot be a revision: expected a branch, a tag or a commit")
+        raise BadInput(f"{text[:120]!r} is not a revision: expected a branch, a tag or a commit")
     return text
 
 
@@ -122,227 +129,228 @@ def short(revision: str) -> str:
 
 
 def commit_of(folder: Path) -> str | None:
-    """The commit whose files ``folder`` holds, if ``fetch`` made it."""
+    """The commit that ``folder`` is of, if ``fetch`` returned it."""
     commit = folder.parent.name
-    made = _COMMIT.fullmatch(commit) and folder.parent.parent.parent == _home()
-    return commit if made else None
+    fetched = _COMMIT.fullmatch(commit) and folder.parent.parent.parent == _cache()
+    return commit if fetched else None
 
 
 # ---------------------------------------------------------------------------------------- fetch
 def fetch(name: str, *, discriminator: bool = False, local_files_only: bool = False) -> Path:
-    """The folder of plain files that holds the model ``name``, one commit's; downloaded if need be.
+    """The folder with the files of one commit of the model ``name``; downloaded if needed.
 
-    Asks nothing where ``name`` is pinned to a commit that is here, or where it must not. A Hub that
-    does not answer leaves what was fetched of that revision before. Raises UnknownName,
+    Uses no network if ``name`` is pinned to a commit in the cache, or with ``local_files_only``.
+    If the Hub does not answer, uses the commit last fetched for that revision. Raises UnknownName,
     NetworkError, InvalidModel, BadInput, OperationFailed.
     """
     at = address(name)
-    wanted = (*NEEDED, *BESIDE, *[DISCRIMINATOR] * discriminator)
-    commit = _remembered(at)
-    here = commit and _kept(at.repo, commit, wanted)
-    if here and commit == at.revision:
-        return here
+    names = (*NEEDED, *BESIDE, *[DISCRIMINATOR] * discriminator)
+    commit = _last_commit(at)
+    cached = commit and _cached(at.repo, commit, names)
+    if cached and commit == at.revision:
+        return cached
     if local_files_only or offline():
-        if here:
-            return here
+        if cached:
+            return cached
         why = "HF_HUB_OFFLINE is set" if offline() else "local_files_only"
-        raise NetworkError(f"{at} is not in the cache, and the Hub is not asked: {why}")
+        raise NetworkError(f"{at} is not in the cache, and the network is off: {why}")
     try:
-        return _newest(at, wanted)
-    except _Silent as error:
-        if not here:
+        return _fetch_newest(at, names)
+    except NoAnswer as error:
+        if not cached:
             raise
-        log.warning("%s; taking commit %s, fetched before", error, short(str(commit)))
-        return here
+        log.warning("%s; using commit %s from the cache", error, short(str(commit)))
+        return cached
 
 
-def _newest(at: Address, wanted: tuple[str, ...]) -> Path:
-    """The folder of the commit that the Hub says ``at`` is."""
-    listing = _listed(at)
+def _fetch_newest(at: Address, names: tuple[str, ...]) -> Path:
+    """The folder of the commit that ``at`` means on the Hub now."""
+    listing = _list_files(at)
     if listing.repo != at.repo:
-        log.warning("%s is called %s now", at.repo, listing.repo)
-    if (found := _kept(at.repo, listing.commit, wanted)) is None:
-        _check_sizes(at, listing, wanted)
-        found = _downloaded(at.repo, listing, wanted)
-    with contextlib.suppress(OperationFailed):  # a cache that cannot be written serves what it has
-        _remember(at, listing.commit)
-    return found
+        log.warning("%s was renamed to %s", at.repo, listing.repo)
+    if (folder := _cached(at.repo, listing.commit, names)) is None:
+        _check_sizes(at, listing, names)
+        folder = _download(at.repo, listing, names)
+    with contextlib.suppress(OperationFailed):  # a read-only cache can still be used
+        _write_last_commit(at, listing.commit)
+    return folder
 
 
 def offline() -> bool:
-    """Whether the environment forbids to ask the Hub."""
+    """Whether the environment forbids network use."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
-def _home() -> Path:
-    from genzoo.files import home
-
+def _cache() -> Path:
     return home() / "hub"
 
 
-def _shelf(repo: str) -> Path:
-    return _home() / repo.replace("/", "--")
+def _repo_folder(repo: str) -> Path:
+    return _cache() / repo.replace("/", "--")
 
 
-def _folder(repo: str, commit: str) -> Path:
-    # Its own name comes last: what shows a model by its folder's name then shows that.
-    return _shelf(repo) / commit / repo.partition("/")[2]
+def _commit_folder(repo: str, commit: str) -> Path:
+    # The model's name comes last, as models are shown by the names of their folders.
+    return _repo_folder(repo) / commit / repo.partition("/")[2]
 
 
-def _kept(repo: str, commit: str, wanted: Iterable[str]) -> Path | None:
-    """The folder of ``commit``, if all that a load needs is in it."""
-    folder, needed = _folder(repo, commit), {*wanted} - {*BESIDE}
+def _cached(repo: str, commit: str, names: Iterable[str]) -> Path | None:
+    """The folder of ``commit``, if it has all files of ``names`` that a load needs."""
+    folder, needed = _commit_folder(repo, commit), {*names} - {*BESIDE}
     return folder if all((folder / name).is_file() for name in needed) else None
 
 
-def _note(at: Address) -> Path:
-    return _shelf(at.repo) / "revisions" / quote(at.revision or "main", safe="")
+def _revision_file(at: Address) -> Path:
+    """The file with the commit that the revision last was."""
+    return _repo_folder(at.repo) / "revisions" / quote(at.revision or "main", safe="")
 
 
-def _remembered(at: Address) -> str | None:
-    """The commit that a revision was when it was last asked for."""
+def _last_commit(at: Address) -> str | None:
+    """The commit that a revision was when the Hub was last asked."""
     if at.revision and _COMMIT.fullmatch(at.revision):
         return at.revision
     try:
-        commit = _note(at).read_text()
+        commit = _revision_file(at).read_text()
     except (OSError, ValueError):
         return None
     return commit if _COMMIT.fullmatch(commit) else None
 
 
-def _remember(at: Address, commit: str) -> None:
-    if at.revision == commit or _remembered(at) == commit:
+def _write_last_commit(at: Address, commit: str) -> None:
+    if at.revision == commit or _last_commit(at) == commit:
         return
+    path = _revision_file(at)
     try:
-        _note(at).parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OperationFailed(f"cannot write {_note(at)}: {error.strerror}") from error
-    write_whole(_note(at), commit.encode())
+        raise OperationFailed(f"cannot write {path}: {error.strerror}") from error
+    write_whole(path, commit.encode())
 
 
-def _listed(at: Address) -> _Listing:
-    """What ``at`` is now; asked again, a few times, where the Hub says that it is busy."""
+def _list_files(at: Address) -> _Listing:
+    """The commit and the files of ``at`` now. If the Hub is busy, it is asked again, twice."""
     for wait in WAITS:
         try:
-            return _asked(at)
-        except _Silent as error:
+            return _request_files(at)
+        except NoAnswer as error:
             if error.wait is None or error.wait > LONGEST_WAIT:
                 raise
             time.sleep(max(wait, error.wait))
-    return _asked(at)
+    return _request_files(at)
 
 
-def _asked(at: Address) -> _Listing:
-    with _asking(str(at)) as client:
-        api = client.HfApi(endpoint=_endpoint())
-        info = api.model_info(at.repo, revision=at.revision, timeout=TIMEOUT, files_metadata=True)
+def _request_files(at: Address) -> _Listing:
+    with connected(str(at)) as library:
+        info = library.HfApi(endpoint=endpoint()).model_info(
+            at.repo, revision=at.revision, timeout=client.TIMEOUT, files_metadata=True
+        )
         files = {s.rfilename: (int(s.size or 0), _hash(s)) for s in info.siblings or ()}
         return _checked(at, _Listing(info.id, info.sha, files))
 
 
 def _hash(sibling: Any) -> str:
-    """A file's hash as its commit knows it: SHA-256 of large ones, git's of others."""
+    """A file's hash as its commit lists it: SHA-256 of large files, git's of others."""
     return str(sibling.lfs.sha256 if sibling.lfs else sibling.blob_id or "")
 
 
 def _checked(at: Address, listing: _Listing) -> _Listing:
-    """``listing``, if it is that of a model."""
+    """``listing``, if it is of a model. Raises NetworkError, InvalidModel."""
     if not _COMMIT.fullmatch(listing.commit) or not _REPO.fullmatch(listing.repo):
-        raise NetworkError(f"{at}: the Hub answers with no commit, or with a name that is none")
+        raise NetworkError(f"{at}: unexpected answer from the Hub: no valid commit or name")
     if at.revision and _COMMIT.fullmatch(at.revision) and listing.commit != at.revision:
-        raise InvalidModel(f"{at}: the Hub answers with commit {short(listing.commit)} instead")
+        raise InvalidModel(f"{at}: the Hub answered with commit {short(listing.commit)}")
     if missing := [name for name in NEEDED if name not in listing.files]:
-        pickled = any(re.search(r"\.(bin|pt|pth|pkl|ckpt)$", name) for name in listing.files)
-        hint = "; pickles are never read" if pickled else ""
-        raise InvalidModel(f"{at} is no genzoo model: it has no {missing[0]}{hint}")
+        pickles = any(re.search(r"\.(bin|pt|pth|pkl|ckpt)$", name) for name in listing.files)
+        hint = "; pickles are never read" if pickles else ""
+        raise InvalidModel(f"{at} is not a genzoo model: it has no {missing[0]}{hint}")
     return listing
 
 
-def _check_sizes(at: Address, listing: _Listing, wanted: Iterable[str]) -> None:
-    largest = {WEIGHTS: weights.largest_model(), DISCRIMINATOR: weights.largest_model()}
-    for name in wanted:
+def _check_sizes(at: Address, listing: _Listing, names: Iterable[str]) -> None:
+    largest = {WEIGHTS: largest_model(), DISCRIMINATOR: largest_model()}
+    for name in names:
         size, limit = listing.files.get(name, (0, ""))[0], largest.get(name, LARGEST_JSON)
         if size > limit:
-            raise InvalidModel(f"{at}: {name} has {size} bytes, allowed are {limit}")
+            raise InvalidModel(f"{at}: {name} has {size} bytes, the limit is {limit}")
 
 
-def _downloaded(repo: str, listing: _Listing, wanted: tuple[str, ...]) -> Path:
-    """The folder of ``listing``, filled aside and renamed: it is there whole, or not at all."""
-    folder, shown = _folder(repo, listing.commit), str(Address(listing.repo, listing.commit))
+def _download(repo: str, listing: _Listing, names: tuple[str, ...]) -> Path:
+    """The folder with the files of ``listing``: all of them, or no folder."""
+    folder, shown = _commit_folder(repo, listing.commit), str(Address(listing.repo, listing.commit))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OperationFailed(f"cannot write {folder}: {error.strerror or error}") from error
-    with whole_folder(folder, _settle) as aside, shown_as(aside, shown):
-        _fill(aside, listing, wanted, shown)
+    with whole_folder(folder, _move) as aside, relabel_errors(aside, shown):
+        _download_files(aside, listing, names, shown)
     return folder
 
 
-def _fill(aside: Path, listing: _Listing, wanted: tuple[str, ...], shown: str) -> None:
-    """Each file of ``wanted``; config.json first, as it says whether the rest is worth it."""
-    _place(listing, CONFIG, aside, shown)
-    manifest = manifests.read_manifest(aside)
-    if DISCRIMINATOR in wanted and manifest.discriminator_sha256 is None:
+def _download_files(aside: Path, listing: _Listing, names: tuple[str, ...], shown: str) -> None:
+    """Each file of ``names``; config.json first, as it shows whether the rest can be used."""
+    _download_file(listing, CONFIG, aside, shown)
+    manifest = read_manifest(aside)
+    if DISCRIMINATOR in names and manifest.discriminator_sha256 is None:
         raise BadInput(f"{shown}: this model has no discriminator")
-    told = {WEIGHTS: manifest.weights_sha256, DISCRIMINATOR: manifest.discriminator_sha256}
-    for name in wanted[1:]:
+    hashes = {WEIGHTS: manifest.weights_sha256, DISCRIMINATOR: manifest.discriminator_sha256}
+    for name in names[1:]:
         if name not in listing.files:
-            if name in told:
+            if name in hashes:
                 raise InvalidModel(f"{shown} has no {name}, which its {CONFIG} names")
             continue
-        _place(listing, name, aside, shown)
-        if name in told and _digest(aside / name, "sha256") != told[name]:
-            raise InvalidModel(f"{shown}: the hash of {name} is not the one in its {CONFIG}")
+        _download_file(listing, name, aside, shown)
+        if name in hashes and _digest(aside / name, "sha256") != hashes[name]:
+            raise InvalidModel(f"{shown}: checksum mismatch: {name} does not fit its {CONFIG}")
 
 
-def _place(listing: _Listing, name: str, aside: Path, shown: str) -> None:
-    """Put a file into ``aside``, with the content that its commit says it has.
+def _download_file(listing: _Listing, name: str, aside: Path, shown: str) -> None:
+    """Put a file into ``aside``, with the hash that its commit lists.
 
-    The client compares sizes alone; a damaged file in its cache would stay there.
+    The client only compares sizes: a damaged file would stay in its cache.
     """
     for again in (False, True):
-        with _asking(shown) as client:
-            got = client.hf_hub_download(
+        with connected(shown) as library:
+            path = library.hf_hub_download(
                 listing.repo,
                 name,
                 revision=listing.commit,
-                endpoint=_endpoint(),
+                endpoint=endpoint(),
                 force_download=again,
             )
-        source, expected = Path(got).resolve(), listing.files[name][1]
+        source, expected = Path(path).resolve(), listing.files[name][1]
         if not expected or _digest(source, "sha256" if len(expected) == 64 else "git") == expected:
             try:
                 os.link(source, aside / name)  # costs no space
             except OSError:
                 shutil.copyfile(source, aside / name)
             return
-    raise NetworkError(f"{shown}: {name} arrived damaged, twice: try again later")
+    raise NetworkError(f"{shown}: {name} was damaged in two downloads: try again later")
 
 
-def _settle(aside: Path, folder: Path) -> None:
+def _move(aside: Path, folder: Path) -> None:
     try:
         aside.rename(folder)
     except OSError:
         if not (folder / CONFIG).is_file():
             raise
-        for path in aside.iterdir():  # another process was faster, or a file is added
+        for path in aside.iterdir():  # another process was faster, or this adds a file
             if not (folder / path.name).exists():
                 path.replace(folder / path.name)
 
 
 def _digest(path: Path, kind: str) -> str:
-    """The SHA-256 of a file, or the name that git gives its content."""
+    """The SHA-256 of a file, or git's hash of it."""
     with path.open("rb") as file:
         if kind == "sha256":
             return hashlib.file_digest(file, "sha256").hexdigest()
         start = f"blob {os.fstat(file.fileno()).st_size}\0".encode()
-        begun = hashlib.sha1(start, usedforsecurity=False)
-        return hashlib.file_digest(file, lambda: begun).hexdigest()
+        sha1 = hashlib.sha1(start, usedforsecurity=False)
+        return hashlib.file_digest(file, lambda: sha1).hexdigest()
 
 
 @contextlib.contextmanager
-def shown_as(folder: Path, name: str) -> Iterator[None]:
-    """What is wrong in ``folder``, which is soon gone, is said of ``name``."""
+def relabel_errors(folder: Path, name: str) -> Iterator[None]:
+    """Errors about the temporary ``folder`` name ``name`` instead."""
     try:
         yield
     except GenzooError as error:
@@ -351,52 +359,52 @@ def shown_as(folder: Path, name: str) -> Iterator[None]:
 
 # --------------------------------------------------------------------------------- push, search
 def upload(folder: Path, repo: str, *, private: bool = False, tag: str | None = None) -> Pushed:
-    """Make the files of ``folder`` the model ``repo``: all of them in one commit.
+    """Upload all files of ``folder``, which become public, as the model ``repo``: one commit.
 
-    ``folder`` holds what shall be public and nothing else. Raises NetworkError, BadInput.
+    Raises NetworkError, BadInput.
     """
     names = sorted(path.name for path in folder.iterdir())
     if offline():
         raise NetworkError(f"cannot push to {repo}: HF_HUB_OFFLINE is set")
-    with _asking(repo) as client, _still():
-        api = client.HfApi(endpoint=_endpoint())
+    with connected(repo) as library, quiet_progress():
+        api = library.HfApi(endpoint=endpoint())
         api.create_repo(repo, private=private or None, exist_ok=True)
-        before = api.model_info(repo, timeout=TIMEOUT)
+        before = api.model_info(repo, timeout=client.TIMEOUT)
         if private and not before.private:
-            raise BadInput(f"{repo} is there already, and public: nothing was pushed")
+            raise BadInput(f"{repo} exists already and is public: nothing was pushed")
         if tag and tag in {ref.name for ref in api.list_repo_refs(repo).tags}:
-            raise BadInput(f"{repo} has a tag {tag} already: nothing was pushed")
+            raise BadInput(f"{repo} already has a tag {tag}: nothing was pushed")
         gone = {s.rfilename for s in before.siblings or ()} & {*FILES} - {*names}
-        changes = [client.CommitOperationDelete(name) for name in sorted(gone)]
-        changes += [client.CommitOperationAdd(name, str(folder / name)) for name in names]
-        made = api.create_commit(
+        changes = [library.CommitOperationDelete(name) for name in sorted(gone)]
+        changes += [library.CommitOperationAdd(name, str(folder / name)) for name in names]
+        commit = api.create_commit(
             repo,
             changes,
             commit_message=f"{LIBRARY} push",
-            parent_commit=before.sha,  # two pushes at once: the second is told
+            parent_commit=before.sha,  # of two pushes at once the second fails
         )
         if tag:
-            api.create_tag(repo, tag=tag, revision=made.oid)
-    return Pushed(repo, made.oid, f"{_page(repo)}/tree/{tag or made.oid}", tag)
+            api.create_tag(repo, tag=tag, revision=commit.oid)
+    return Pushed(repo, commit.oid, f"{page_url(repo)}/tree/{tag or commit.oid}", tag)
 
 
 def search(family: str | None = None, limit: int = 100) -> list[SearchHit]:
-    """Models on the Hub that carry genzoo's tag, and that of ``family``. Raises as ``upload``."""
+    """Models on the Hub that have genzoo's tag, and that of ``family``. Raises as ``upload``."""
     if family is not None and not _FAMILY.fullmatch(family):
-        raise BadInput(f"{family[:80]!r} cannot be a family")
+        raise BadInput(f"{family[:80]!r} is not the name of a family")
     if limit < 1:
         raise BadInput(f"limit must be at least 1, got {limit}")
     if offline():
         raise NetworkError("cannot search: HF_HUB_OFFLINE is set")
-    with _asking("the search") as client:
-        # The listing waits 23 s for a Hub that is not there, and without end for a silent one.
-        client.get_session().head(_page(), timeout=TIMEOUT)
+    with connected("the search") as library:
+        # list_models waits 23 s for a Hub that is gone, and without end for one that is silent.
+        library.get_session().head(page_url(), timeout=client.TIMEOUT)
         tags = [LIBRARY, *[family] * (family is not None)]
-        models = client.HfApi(endpoint=_endpoint()).list_models(filter=tags, limit=limit)
-        return [*map(_found, models)]
+        models = library.HfApi(endpoint=endpoint()).list_models(filter=tags, limit=limit)
+        return [*map(_search_hit, models)]
 
 
-def _found(model: Any) -> SearchHit:
+def _search_hit(model: Any) -> SearchHit:
     tags = [str(tag) for tag in model.tags or ()]
     license = next((t.partition(":")[2] for t in tags if t.startswith("license:")), "unknown")
     plain = tuple(dict.fromkeys(t for t in tags if ":" not in t and t != LIBRARY))

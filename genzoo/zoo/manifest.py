@@ -14,13 +14,13 @@ from genzoo.zoo import migrate
 
 CONFIG, WEIGHTS, DISCRIMINATOR = "config.json", "model.safetensors", "discriminator.safetensors"
 FILES = (CONFIG, WEIGHTS, DISCRIMINATOR, "README.md", "metrics.json", "samples.png")
-LARGEST_JSON, _LARGEST_HEADER = 1 << 20, 1 << 20
+LARGEST_JSON = 1 << 20
 DTYPES = ("float32", "float16", "bfloat16")
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Recipe(Schema, use_attribute_docstrings=False):
-    """What made a model: enough to make it again."""
+    """How a model was trained: enough to train it again. ``command`` is history, never parsed."""
 
     command: Annotated[str, Field(max_length=4000)]
     data_sha256: Sha256
@@ -38,7 +38,7 @@ class Recipe(Schema, use_attribute_docstrings=False):
 
 
 class Manifest(Schema, use_attribute_docstrings=False):
-    """What ``config.json`` says."""
+    """The content of ``config.json``."""
 
     format: Literal[2] = 2
     name: Name
@@ -59,7 +59,7 @@ class Manifest(Schema, use_attribute_docstrings=False):
 
 
 class Measured(Schema, use_attribute_docstrings=False, extra="ignore"):
-    """A score in ``metrics.json``: what is read of it."""
+    """A score in ``metrics.json``: the fields that are read."""
 
     name: Annotated[str, Field(max_length=200)]
     value: float
@@ -73,14 +73,14 @@ class Measured(Schema, use_attribute_docstrings=False, extra="ignore"):
 
 
 class Speed(Schema, use_attribute_docstrings=False, extra="ignore"):
-    """How fast a model was, and where."""
+    """How fast a model draws, and on which machine."""
 
     seconds_for_16: Annotated[float, Field(ge=0)]
     machine: Name
 
 
 class Metrics(Schema, use_attribute_docstrings=False, extra="ignore"):
-    """What is read of ``metrics.json``; a newer genzoo may say more in it."""
+    """The fields of ``metrics.json`` that are read; a newer genzoo may write more."""
 
     format: Annotated[int, Field(ge=2, le=migrate.FORMAT)] = migrate.FORMAT
     scores: Annotated[tuple[Measured, ...], Field(max_length=1000)] = ()
@@ -91,34 +91,35 @@ class Metrics(Schema, use_attribute_docstrings=False, extra="ignore"):
 def read_manifest(folder: Path) -> Manifest:
     """``config.json``, checked; imports no torch."""
     try:
-        there = folder.is_dir()
+        exists = folder.is_dir()
     except OSError as error:
         raise BadInput(f"cannot read {str(folder)[:200]}: {error.strerror}") from None
-    if not there:
-        raise UnknownName(f"there is no folder {folder}")
+    if not exists:
+        raise UnknownName(f"no folder {folder}")
     path = folder / CONFIG
     if (folder / "run" / "plan.json").is_file() and not path.exists():
         hint = f"genzoo train --out {folder} --resume"
-        raise InvalidModel(f"{folder} is a run that has not ended, go on with it: {hint}")
+        raise InvalidModel(f"{folder} is an unfinished training run; finish it: {hint}")
+    values = read_object(path)
+    return checked(Manifest, migrate.manifest(values, str(path)), str(path), InvalidModel)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of at most 1 MiB. Raises InvalidModel."""
     values = read_json(read_capped(path, LARGEST_JSON), str(path), InvalidModel)
     if not isinstance(values, dict):
         raise InvalidModel(f"{path}: expected an object, got {type(values).__name__}")
-    values = migrate.manifest(values)
-    if type(values.get("format")) is not int or values["format"] != migrate.FORMAT:
-        got = json.dumps(values.get("format"))[:40]
-        raise InvalidModel(
-            f"{path}: this genzoo reads formats up to {migrate.FORMAT}, got {got}: upgrade genzoo"
-        )
-    return checked(Manifest, values, str(path), InvalidModel)
+    return values
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:
+    """``manifest`` as the content of ``config.json``."""
     return (json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n").encode()
 
 
 def read_capped(path: Path, largest: int) -> bytes:
-    """The content of a regular file of at most so many bytes. Raises InvalidModel."""
-    if _regular(path) > largest:
+    """The content of a plain file of at most ``largest`` bytes. Raises InvalidModel."""
+    if plain_file_size(path) > largest:
         raise InvalidModel(f"{path} is larger than {largest} bytes")
     try:
         return path.read_bytes()
@@ -126,20 +127,20 @@ def read_capped(path: Path, largest: int) -> bytes:
         raise OperationFailed(f"cannot read {path}: {error.strerror or error}") from None
 
 
-def _regular(path: Path) -> int:
+def plain_file_size(path: Path) -> int:
     """The size of a plain file; folders, pipes and links out of the folder are refused."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         raise InvalidModel(
             f"{path.parent} is no model folder: {path.name}: {error.strerror}"
         ) from None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise InvalidModel(f"{path} is not a plain file")
     if path.resolve().parent != path.parent.resolve():
         raise InvalidModel(f"{path} is a link out of its folder")
-    return found.st_size
+    return status.st_size
 
 
-def _sha256(content: bytes) -> str:
+def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()

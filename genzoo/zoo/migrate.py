@@ -1,12 +1,14 @@
 """Files of older formats, brought up to date before they are checked against today's schemas.
 
-Format 1 (genzoo 0.1) -> format 2: other names, the same content. What a family calls its own fields
-and tensors is its `Family.upgrade`'s part. Only plain renames happen here: a file that has both the
-old and the new name keeps both, and the strict schema refuses it.
+Format 1 (genzoo 0.1) -> format 2: other names, the same content. A family renames its own fields
+and tensors, by its `Family.upgrade`. Only plain renames happen here: a file that has both the old
+and the new name keeps both, and the strict schema refuses it.
 """
 
+import json
 from typing import Any
 
+from genzoo.errors import BadInput, GenzooError, InvalidModel
 from genzoo.schemas import renamed
 
 FORMAT = 2
@@ -48,29 +50,43 @@ DIRECTION = {
 }
 
 
-def manifest(values: dict[str, Any]) -> dict[str, Any]:
-    """``config.json`` of any format that is known, as format 2."""
-    if type(values.get("format")) is not int or values["format"] != 1:
-        return values
+def manifest(values: dict[str, Any], where: str) -> dict[str, Any]:
+    """``config.json`` as format 2. Raises InvalidModel for a format that is not known."""
+    if not _is_format(values.get("format"), 1):
+        return _checked(values, where)
     new = {**renamed(values, {"licence": "license"}), "format": FORMAT}
     if isinstance(recipe := new.get("recipe"), dict):
         new["recipe"] = _options(recipe)
     return new
 
 
-def plan(values: dict[str, Any]) -> dict[str, Any]:
-    """A run's ``plan.json``, in which format 1 did not say its number, as format 2."""
+def plan(values: dict[str, Any], where: str) -> dict[str, Any]:
+    """A run's ``plan.json`` as format 2; format 1 has no number. Raises BadInput."""
     if "format" in values:
-        return values
+        return _checked(values, where, BadInput)
     return {**_options(renamed(values, {"licence": "license"})), "format": FORMAT}
 
 
-def direction(values: Any) -> Any:
-    """A direction file's info, in which format 1 did not say its number, as format 2."""
-    if not isinstance(values, dict) or "format" in values:
-        return values
+def direction(values: dict[str, Any], where: str) -> dict[str, Any]:
+    """A direction file's info as format 2; format 1 has no number. Raises BadInput."""
+    if "format" in values:
+        return _checked(values, where, BadInput)
     source = "seeds" if values.get("by") == "picks" else values.get("by")
     return {**renamed({**values, "by": source}, DIRECTION), "format": FORMAT}
+
+
+def _checked(
+    values: dict[str, Any], where: str, error: type[GenzooError] = InvalidModel
+) -> dict[str, Any]:
+    if _is_format(values.get("format"), FORMAT):
+        return values
+    got = json.dumps(values.get("format"))[:40]
+    raise error(f"{where}: this genzoo reads formats up to {FORMAT}, got {got}: upgrade genzoo")
+
+
+def _is_format(value: Any, number: int) -> bool:
+    """Whether ``value`` is the integer ``number``: neither True nor 1.0 is 1."""
+    return type(value) is int and value == number
 
 
 def _options(values: dict[str, Any]) -> dict[str, Any]:
@@ -80,10 +96,10 @@ def _options(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, "options": renamed(options, OPTIONS)}
 
 
-def metrics(values: dict[str, Any]) -> dict[str, Any]:
-    """``metrics.json``, in which format 1 did not say its number, as format 2."""
+def metrics(values: dict[str, Any], where: str) -> dict[str, Any]:
+    """``metrics.json`` as format 2; format 1 has no number. Raises InvalidModel."""
     if "format" in values:
-        return values
+        return _checked(values, where)
     scores = values.get("scores")
     new = {"scores": [_score(score) for score in scores]} if isinstance(scores, list) else {}
     return {"format": FORMAT, **values, **new}

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from genzoo import families
 from genzoo.errors import BadInput, GenzooError, NetworkError, UnknownName, article, unknown
 from genzoo.files import expanded, is_folder
-from genzoo.zoo import folder as folders
 from genzoo.zoo import hub
-from genzoo.zoo import manifest as manifests
-from genzoo.zoo.manifest import CONFIG
+from genzoo.zoo.folder import load_folder
+from genzoo.zoo.manifest import CONFIG, Manifest, read_manifest
 
 if TYPE_CHECKING:
     import torch
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
     from genzoo.models.model import Model
 
 
-# The data set that a bare family's name means, if a model on it is here.
+# A bare family's name means its model on the first of these that it has one for.
 PREFERRED = ("mnist", "fashion-mnist", "celeba", "cifar10")
-# The Hub's word for terms that are no standard license; load says them.
+# The Hub's word for terms that are no standard license; ``load`` warns of them.
 RESTRICTED = "other"
 _CARD = re.compile(r"[A-Za-z0-9][\w.-]{0,95}")
 _HUB = re.compile(r"[^/@]+/[^/@]+(@.*)?|[^/@]+@.*", re.DOTALL)
@@ -42,66 +41,82 @@ def load(
 
     ``name``: a card (``dcgan-mnist``), a family (its default model), a model on the Hub
     (``owner/name``, ``owner/name@revision``), or a folder: a Path, or text that begins with ./ ../
-    / or ~. Nothing in a folder is run or unpickled; ``local_files_only`` asks no network. Raises
+    / or ~. Nothing in a folder is run or unpickled. ``local_files_only``: use no network. Raises
     UnknownName, InvalidModel, BadInput, NetworkError.
     """
-    folder = find(name, local_files_only=local_files_only)
-    model = folders.load(folder, device, verify)
+    folder, manifest = resolve(name, local_files_only=local_files_only)
+    model = load_folder(folder, device, verify, manifest)
     if model.origin is not None and (commit := hub.commit_of(folder)):
         model.origin = replace(model.origin, revision=commit)
-    manifest = manifests.read_manifest(folder)
     if manifest.license == RESTRICTED:
-        _say(manifest.name, manifest.terms)
+        _warn_of_terms(manifest.name, manifest.terms)
     return model
 
 
 @cache
-def _say(name: str, terms: str) -> None:
+def _warn_of_terms(name: str, terms: str) -> None:
     """Once in a process: what a model may not be used for."""
-    log.warning("%s was trained on data with terms: %s", name, terms or "ask who made it")
+    log.warning("%s was trained on data with terms: %s", name, terms or "(no terms given)")
 
 
 def model_names() -> list[str]:
-    """The models that come along."""
-    return sorted(p.parent.name for p in home().glob(f"*/{CONFIG}"))
+    """The names of the bundled models."""
+    return sorted(p.parent.name for p in cards_folder().glob(f"*/{CONFIG}"))
 
 
-def home() -> Path:
-    """Where the cards are: beside pyproject.toml in a checkout, else in the package."""
+def bundled() -> dict[str, Manifest]:
+    """Each bundled model's manifest, by its name."""
+    return {name: read_manifest(cards_folder() / name) for name in model_names()}
+
+
+def cards_folder() -> Path:
+    """Where the bundled models are: beside pyproject.toml in a checkout, else in the package."""
     spec = find_spec("genzoo")
     package = Path(str(spec and spec.origin)).parent
     beside = package.parent / "model_cards"
     return beside if (package.parent / "pyproject.toml").is_file() else package / "model_cards"
 
 
+def resolve(name: str | Path, *, local_files_only: bool = False) -> tuple[Path, Manifest]:
+    """The folder that ``name`` means, and its manifest, read once. Raises as ``load``."""
+    folder, manifest = _locate(name, local_files_only)
+    return folder, manifest or read_manifest(folder)
+
+
 def find(name: str | Path, *, local_files_only: bool = False) -> Path:
     """The folder that ``name`` means; its form alone says what kind it is. Raises as ``load``."""
+    return _locate(name, local_files_only)[0]
+
+
+def _locate(name: str | Path, local_files_only: bool) -> tuple[Path, Manifest | None]:
+    """The folder, and its manifest where the search has read it: for a family's default."""
     if not isinstance(name, str | Path):
         raise BadInput(f"a model is a name or a folder, got {article(name)}")
     if is_folder(name):
-        return expanded(name)
+        return expanded(name), None
     name = str(name)
     if name.startswith("images:"):
-        raise BadInput(f"{name} is images, and a model is needed: genzoo evaluate measures both")
+        raise BadInput(f"{name} is images; expected a model (only genzoo evaluate takes both)")
     if _HUB.fullmatch(name):
-        return hub.fetch(name, local_files_only=local_files_only)
-    if _CARD.fullmatch(name) and (home() / name / CONFIG).is_file():
-        return home() / name
+        return hub.fetch(name, local_files_only=local_files_only), None
+    if _CARD.fullmatch(name) and (cards_folder() / name / CONFIG).is_file():
+        return cards_folder() / name, None
     if name in families.names():
-        return home() / default(name)
+        card, manifest = _default(name)
+        return cards_folder() / card, manifest
     if families.known(name):
         families.get(name)  # says why it is not among the names
-    return _at_the_organisation(name, local_files_only)
+    return _at_the_organisation(name, local_files_only), None
 
 
 def _at_the_organisation(name: str, local_files_only: bool) -> Path:
-    """The model that no card here is called, if the organisation has one on the Hub."""
+    """A model that is not bundled, if the organisation has one of that name on the Hub."""
     hint = f"Type genzoo list to see all; a folder is written ./{name[:80]}."
     if _CARD.fullmatch(name):
         try:
             return hub.fetch(name, local_files_only=local_files_only)
         except (BadInput, UnknownName):
-            hint += f" {hub.organisation()} has none of that name on the Hub."
+            hint += f" {hub.organisation()} has no model of that name on the Hub."
         except NetworkError as error:
             hint += f" ({error})"
     raise unknown("model", name[:80], [*model_names(), *families.names()], hint)
@@ -111,45 +126,45 @@ def with_discriminator(name: str | Path, folder: Path) -> Path:
     """``folder``, where ``name`` was found; for a model on the Hub, one that holds its
     discriminator too, if its repository has one. Raises NetworkError.
     """
-    if hub.commit_of(folder) and manifests.read_manifest(folder).discriminator_sha256:
+    if hub.commit_of(folder) and read_manifest(folder).discriminator_sha256:
         return hub.fetch(str(name), discriminator=True)
     return folder
 
 
 def default(family: str) -> str:
     """The name of the model that stands for ``family``. Raises UnknownName if none does."""
-    found = models_of(family)
-    if not found:
-        hint = f"train one: genzoo train {family} --out my-{family}"
-        raise unknown(
-            "model", family, model_names(), f"The family {family} has no model yet; {hint}"
-        )
-    return next(iter(found.values()))
+    return _default(family)[0]
+
+
+def _default(family: str) -> tuple[str, Manifest]:
+    cards = bundled()
+    if models := _models_of(family, cards):
+        name = next(iter(models.values()))
+        return name, cards[name]
+    hint = f"train one: genzoo train {family} --out my-{family}"
+    raise unknown("model", family, [*cards], f"The family {family} has no model yet; {hint}")
 
 
 def models_of(family: str) -> dict[str, str]:
     """The family's default model on each data set that it has one for, the preferred ones first."""
-    found = [
-        (m, n) for n in model_names() if (m := manifests.read_manifest(home() / n)).family == family
-    ]
+    return _models_of(family, bundled())
+
+
+def _models_of(family: str, cards: dict[str, Manifest]) -> dict[str, str]:
     rank = {name: i for i, name in enumerate(PREFERRED)}
-    found.sort(key=lambda f: (rank.get(f[0].data, len(rank)), not f[0].default, f[1]))
+    members = [(m, name) for name, m in cards.items() if m.family == family]
+    members.sort(key=lambda m: (rank.get(m[0].data, len(rank)), not m[0].default, m[1]))
     models: dict[str, str] = {}
-    for manifest, name in found:
+    for manifest, name in members:
         models.setdefault(manifest.data, name)
     return models
 
 
 def able(*abilities: "type[Model]") -> list[str]:
-    """The models that come along and have one of ``abilities``, like ``genzoo.Latent``."""
-    kinds: dict[str, bool] = {}
-    found = []
-    for name in model_names():
-        family = manifests.read_manifest(home() / name).family
-        if family not in kinds:
-            kinds[family] = _makes(family, abilities)
-        found += [name] if kinds[family] else []
-    return found
+    """The bundled models that have one of ``abilities``, like ``genzoo.Latent``."""
+    cards = bundled()
+    able_families = {f for f in {m.family for m in cards.values()} if _has(f, abilities)}
+    return [name for name, manifest in cards.items() if manifest.family in able_families]
 
 
 def lacking(
@@ -158,14 +173,15 @@ def lacking(
     """The error for a ``model`` without ``ability`` (or any of several), with models that can."""
     name = model.origin.model if model.origin else "this model"
     abilities = ability if isinstance(ability, tuple) else (ability,)
-    having = ", ".join(able(*abilities)) or "none here"
-    return BadInput(f"{name} ({article(model)}) {what}: these can: {having}")
+    capable = ", ".join(able(*abilities)) or "none"
+    return BadInput(f"{name} ({article(model)}) {what}: models that can: {capable}")
 
 
-def _makes(family: str, abilities: "tuple[type[Model], ...]") -> bool:
+def _has(family: str, abilities: "tuple[type[Model], ...]") -> bool:
+    """Whether the family's models have one of ``abilities``."""
     try:
         parts = families.get(family)
     except GenzooError:  # not installed, or broken
         return False
-    made = parts.model
-    return issubclass(made if isinstance(made, type) else type(made(parts.tiny)), abilities)
+    build = parts.model
+    return issubclass(build if isinstance(build, type) else type(build(parts.tiny)), abilities)

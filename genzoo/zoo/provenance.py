@@ -15,7 +15,7 @@ from pydantic import Field
 from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.files import expanded
 from genzoo.schemas import Name, Schema, checked, read_json
-from genzoo.zoo import manifest, names
+from genzoo.zoo import names
 from genzoo.zoo.manifest import Sha256
 
 if TYPE_CHECKING:
@@ -243,17 +243,17 @@ def _source(origin: ModelIdentity, model: str | Path | None) -> tuple[str, Path]
     """The name and the folder of the model with the weights that ``origin`` names."""
     told, wanted = f"{origin.model} ({origin.family})", origin.weights_sha256
     if model is not None:
-        folder = names.find(model)
-        has = manifest.read_manifest(folder).weights_sha256
+        folder, manifest = names.resolve(model)
+        has = manifest.weights_sha256
         if has != wanted:
             raise UnknownName(
                 f"{model} has other weights, {has[:12]}, than {told} that drew it, {wanted[:12]}"
             )
         return str(model), folder
-    here = {n: manifest.read_manifest(names.home() / n).weights_sha256 for n in names.model_names()}
+    here = {name: card.weights_sha256 for name, card in names.bundled().items()}
     same = sorted((n for n, has in here.items() if has == wanted), key=lambda n: n != origin.model)
     if same:
-        return same[0], names.home() / same[0]
+        return same[0], names.cards_folder() / same[0]
     hint = "if you have that model, name its folder: --model ./FOLDER"
     if has := here.get(origin.model, ""):
         what = f"{told} has other weights here, {has[:12]}, than those that drew it"

@@ -1,8 +1,10 @@
-"""Models sent to the Hub after a look at what would be public, fetched as folders, and cited."""
+"""push: a model to the Hub, after its files were checked. pull: a model of the Hub as a folder."""
 
+import json
 import logging
 import os
 import re
+import shlex
 import shutil
 import stat
 import tempfile
@@ -14,19 +16,33 @@ from pydantic import Field
 from genzoo.errors import BadInput, InvalidModel, OperationFailed
 from genzoo.files import check_free, expanded
 from genzoo.schemas import Name, Schema, checked
-from genzoo.zoo import card, hub, names
-from genzoo.zoo import folder as folders
-from genzoo.zoo import manifest as manifests
+from genzoo.zoo import card, hub
+from genzoo.zoo.folder import load_discriminator, load_folder, write_folder
 from genzoo.zoo.hub import Pushed
-from genzoo.zoo.manifest import CONFIG, DISCRIMINATOR, FILES, Manifest
+from genzoo.zoo.manifest import (
+    CONFIG,
+    DISCRIMINATOR,
+    FILES,
+    LARGEST_JSON,
+    Manifest,
+    manifest_bytes,
+    read_capped,
+    read_manifest,
+)
+from genzoo.zoo.names import RESTRICTED
 
 _README, _METRICS, _PICTURE = "README.md", "metrics.json", "samples.png"
+# A path of this machine: ~/x, ~somebody, /x, ./x, ../x, C:\x, at the start of a text or a part.
+_PATH = re.compile(
+    r"""(?:^|(?<=[=,;:|([{"']))"""
+    r"""(?:(?:~[^/\\,;]*|\.{1,2}|[A-Za-z]:)?[/\\][^,;]*|~[A-Za-z_][\w-]*(?=$|[,;]))"""
+)
 _FRONT = re.compile(r"\A---\r?\n.*?^---[ \t]*\r?\n", re.DOTALL | re.MULTILINE)
 log = logging.getLogger("genzoo")
 
 
 class _Score(Schema, extra="ignore", use_attribute_docstrings=False):
-    """What every score has; others may say more."""
+    """What every score must have; others may have more."""
 
     name: Name
     value: float
@@ -43,28 +59,26 @@ def push(
 ) -> Pushed:
     """Send the model in ``folder`` to the Hub as ``repo``, ``owner/name``: one commit, and a tag.
 
-    It must load with its hashes, have a license, scores with protocols, and be no link. Nothing
-    but a model's own files is sent, and README.md with the metadata of what is sent. ``license``:
-    of what is sent, in the place of what the folder says. Raises InvalidModel, BadInput,
-    UnknownName, NetworkError.
+    It must load with its hashes, have a license and scores with protocols, and contain no link.
+    Only a model's own files are sent, with README.md's metadata renewed and paths of this machine
+    replaced by their last part. ``license`` replaces the one in the folder. Raises InvalidModel,
+    BadInput, UnknownName, NetworkError.
     """
     at = hub.address(repo)
     if at.revision is not None or "/" not in repo:
-        raise BadInput(f"a push goes to owner/name, got {repo[:120]!r}: a version is a tag")
+        raise BadInput(f"expected owner/name to push to, got {repo[:120]!r}; a version is a --tag")
     if tag is not None:
-        hub.address(f"{repo}@{tag}")  # raises where that could never be asked for
+        hub.address(f"{repo}@{tag}")  # raises where nobody could ask for that
     folder = expanded(folder)
-    manifests.read_manifest(folder)  # says best what is wrong with a folder that is none
+    read_manifest(folder)  # has the best message for a folder that is no model
     with tempfile.TemporaryDirectory() as outer:
         aside = Path(outer) / "model"
         aside.mkdir()
         for name in FILES:
             if os.path.lexists(folder / name):
                 _copy(folder / name, aside / name)
-        with hub.shown_as(aside, str(folder)):
-            if license is not None:
-                _relicense(aside, license)
-            _make_ready(aside, repo)
+        with hub.relabel_errors(aside, str(folder)):
+            _prepare(aside, repo, license)
         return hub.upload(aside, repo, private=private, tag=tag)
 
 
@@ -76,26 +90,26 @@ def pull(
     force: bool = False,
     local_files_only: bool = False,
 ) -> Path:
-    """The Hub's model ``name`` as a folder of your own, by default the model's name.
+    """Copy the Hub's model ``name`` into a folder of your own, by default the model's name.
 
-    Everything but samples.png comes along, which ``sample`` draws again. Raises as ``load``.
+    All but samples.png is copied; ``sample`` can draw that again. Raises as ``load``.
     """
     at = hub.address(name)
     target = expanded(folder or at.repo.partition("/")[2])
     check_free(target, FILES, force)
     source = hub.fetch(name, discriminator=discriminator, local_files_only=local_files_only)
-    wanted = [f for f in FILES if (source / f).is_file() and (discriminator or f != DISCRIMINATOR)]
-    folders.write_folder(target, {f: (source / f).read_bytes() for f in wanted}, force=force)
+    files = [f for f in FILES if (source / f).is_file() and (discriminator or f != DISCRIMINATOR)]
+    write_folder(target, {f: (source / f).read_bytes() for f in files}, force=force)
     return target
 
 
 # ---------------------------------------------------------------------------------------- push
 def _copy(source: Path, target: Path) -> None:
-    """A plain file's content; a link is not followed, not even one made this very moment."""
+    """Copy a plain file. A link is not followed, not even one that appears meanwhile."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         if source.is_symlink():
-            raise InvalidModel(f"{source} is a link, and only plain files are pushed")
+            raise InvalidModel(f"{source} is a link; only plain files are pushed")
         with open(os.open(source, flags), "rb") as file:  # noqa: PTH123 (pathlib opens no number)
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise InvalidModel(f"{source} is not a plain file")
@@ -105,43 +119,102 @@ def _copy(source: Path, target: Path) -> None:
         raise OperationFailed(f"cannot copy {source}: {error.strerror or error}") from error
 
 
-def _relicense(folder: Path, license: str) -> None:
-    told = {**manifests.read_manifest(folder).model_dump(mode="json"), "license": license}
-    manifest = checked(Manifest, told, "license")
-    (folder / CONFIG).write_bytes(manifests.manifest_bytes(manifest))
-
-
-def _make_ready(folder: Path, repo: str) -> None:
-    """Check what would be public, and let README.md say what the other files say."""
-    manifest = manifests.read_manifest(folder)
-    model = folders.load(folder, "cpu")
+def _prepare(folder: Path, repo: str, license: str | None) -> None:
+    """Check what would be public, and let README.md show what the other files say."""
+    manifest, metrics = read_manifest(folder), _scored(folder, repo)
+    model = load_folder(folder, "cpu", manifest=manifest)
+    _check_discriminator(folder, manifest)
+    if license is not None:
+        values = {**manifest.model_dump(mode="json"), "license": license}
+        manifest = checked(Manifest, values, "license")
     _check_license(folder, manifest)
-    if manifest.discriminator_sha256 is not None:
-        if not (folder / DISCRIMINATOR).is_file():
-            hint = "genzoo pull --discriminator fetches it"
-            raise InvalidModel(f"{folder} has no {DISCRIMINATOR}, which its {CONFIG} names: {hint}")
-        folders.load_discriminator(folder, "cpu")
-    elif (folder / DISCRIMINATOR).exists():
-        raise InvalidModel(f"{folder} has a {DISCRIMINATOR} that its {CONFIG} does not know")
-    metrics = _scored(folder, repo)
-    pictured = getattr(model, "is_images", False)
-    if pictured:
+    if pictured := getattr(model, "is_images", False):
         _check_picture(folder)
-    rendered = card.render(manifest, metrics, pictured)
-    (folder / _README).write_bytes(_readme(folder, manifest, rendered, repo).encode())
+    hidden: dict[str, str] = {}
+    manifest = _without_paths(manifest, hidden)
+    metrics["scores"] = _hide(metrics.get("scores", []), hidden)
+    if license is not None or hidden:
+        (folder / CONFIG).write_bytes(manifest_bytes(manifest))
+    if hidden:
+        (folder / _METRICS).write_text(json.dumps(metrics, indent=2) + "\n")
+    readme = _readme(folder, manifest, card.render(manifest, metrics, pictured), repo)
+    for text in sorted(hidden, key=len, reverse=True):  # a command before the paths in it
+        whole = rf"(?<![\w/\\.~-]){re.escape(text)}(?![\w/\\-])"
+        readme = re.sub(whole, hidden[text].replace("\\", r"\\"), readme)
+    (folder / _README).write_bytes(readme.encode())
+
+
+def _without_paths(manifest: Manifest, hidden: dict[str, str]) -> Manifest:
+    """``manifest`` with no path of this machine; its config stays, as the model needs it."""
+    values = manifest.model_dump(mode="json")
+    if recipe := values["recipe"]:
+        command = _hide_in_command(recipe["command"], hidden)
+        values["recipe"] = {**_hide({**recipe, "command": ""}, hidden), "command": command}
+    values["data"] = _hide(values["data"], hidden)
+    return checked(Manifest, values, CONFIG)
+
+
+def _hide(value: Any, hidden: dict[str, str]) -> Any:
+    """``value`` with each path in its texts replaced by the path's last part.
+
+    Adds to ``hidden`` each text that this changes, with what it becomes.
+    """
+    if isinstance(value, dict):
+        return {key: _hide(part, hidden) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_hide(part, hidden) for part in value]
+    if not isinstance(value, str):
+        return value
+    new = _PATH.sub(lambda path: _last_part(path[0]), value)
+    if new != value:
+        hidden[value] = new
+    return new
+
+
+def _last_part(path: str) -> str:
+    last = re.split(r"[/\\]", path.rstrip("/\\"))[-1]
+    return "." if last.startswith("~") or last in ("", "..") else last
+
+
+def _hide_in_command(command: str, hidden: dict[str, str]) -> str:
+    """As ``_hide``, for a command line: a quoted path may contain spaces."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # no shell's: history, which nothing reads
+        words = command.split()
+    shown = [_hide(word, {}) for word in words]
+    if shown == words:
+        return command
+    hidden[command] = shlex.join(shown)
+    return hidden[command]
+
+
+def _check_discriminator(folder: Path, manifest: Manifest) -> None:
+    """It is there exactly if config.json names it, and loads."""
+    path = folder / DISCRIMINATOR
+    if manifest.discriminator_sha256 is None:
+        if path.exists():
+            raise InvalidModel(f"{folder} has a {DISCRIMINATOR} that its {CONFIG} does not name")
+        return
+    if not path.is_file():
+        hint = "genzoo pull --discriminator fetches it"
+        raise InvalidModel(f"{folder} has no {DISCRIMINATOR}, which its {CONFIG} names: {hint}")
+    load_discriminator(folder, "cpu", manifest=manifest)
 
 
 def _check_license(folder: Path, manifest: Manifest) -> None:
-    """A license is somebody's decision; genzoo takes none for them."""
+    """A license is somebody's decision; genzoo never chooses one."""
     if manifest.license in ("", "unknown"):
-        hint = "genzoo push --license NAME says it, in Python license= (mit, cc-by-4.0, other)"
+        hint = (
+            "give one with genzoo push --license NAME, in Python license= (mit, cc-by-4.0, other)"
+        )
         raise BadInput(f"{folder} has no license: {hint}")
-    if manifest.license == names.RESTRICTED and not manifest.terms:
-        raise BadInput(f"{folder}: the license is {manifest.license}, and {CONFIG} gives no terms")
+    if manifest.license == RESTRICTED and not manifest.terms:
+        raise BadInput(f"{folder}: its license is {manifest.license}, but {CONFIG} gives no terms")
 
 
 def _scored(folder: Path, repo: str) -> dict[str, Any]:
-    """What metrics.json holds, each score with its protocol."""
+    """The content of metrics.json, each score with its protocol."""
     metrics, where = card.read_metrics(folder), folder / _METRICS
     if not metrics:
         hint = "genzoo train writes it; in Python genzoo.zoo.card.complete(folder)"
@@ -150,7 +223,7 @@ def _scored(folder: Path, repo: str) -> dict[str, Any]:
     for score in scores if isinstance(scores, list) else [scores]:
         checked(_Score, score, f"{where}: scores", InvalidModel)
     if not scores:
-        log.warning("%s has no scores: its page will say that nothing was measured", repo)
+        log.warning("%s has no scores: its page will say 'Not measured yet'", repo)
     return metrics
 
 
@@ -158,25 +231,28 @@ def _check_picture(folder: Path) -> None:
     path = folder / _PICTURE
     if not path.exists():
         hint = f"genzoo sample {folder} -o {path}"
-        raise BadInput(f"{folder} has no {_PICTURE}, the samples that its page shows: {hint}")
-    if not manifests.read_capped(path, 16 << 20).startswith(b"\x89PNG\r\n\x1a\n"):
-        raise InvalidModel(f"{path} is no PNG picture")
+        raise BadInput(f"{folder} has no {_PICTURE}, which its page shows; make it: {hint}")
+    if not read_capped(path, 16 << 20).startswith(b"\x89PNG\r\n\x1a\n"):
+        raise InvalidModel(f"{path} is not a PNG image")
 
 
 def _readme(folder: Path, manifest: Manifest, rendered: str, repo: str) -> str:
-    """The metadata anew, the words as they are; how to load it from where it goes."""
+    """The folder's README.md with the metadata of ``rendered``, and with the model's new address.
+
+    Without one in the folder: ``rendered``.
+    """
     text = rendered
     if (folder / _README).exists():
         try:
-            own = manifests.read_capped(folder / _README, manifests.LARGEST_JSON).decode()
+            own = read_capped(folder / _README, LARGEST_JSON).decode()
         except UnicodeDecodeError as error:
             raise InvalidModel(f"{folder / _README} is not UTF-8: {error}") from None
         front = _FRONT.match(rendered)
         text = (front[0] if front else "") + _FRONT.sub("", own, count=1)
-    # What a card says of its weights is what is sent: config.json has the license.
+    # It was written before the license was given.
     text = re.sub(r"^Weights: unknown\.$", f"Weights: {manifest.license}.", text, flags=re.M)
     ours = repo == f"{hub.organisation()}/{manifest.name}"
-    called = f'genzoo.load("{manifest.name if ours else repo}")'
-    for written in (f'genzoo.load("./{manifest.name}")', f'genzoo.load("{manifest.name}")'):
-        text = text.replace(written, called)
+    call = f'genzoo.load("{manifest.name if ours else repo}")'
+    for old in (f'genzoo.load("./{manifest.name}")', f'genzoo.load("{manifest.name}")'):
+        text = text.replace(old, call)
     return text

@@ -3,65 +3,76 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from genzoo.errors import BadInput, InvalidModel, OperationFailed
 from genzoo.schemas import read_json, renamed
-from genzoo.zoo.manifest import _LARGEST_HEADER, CONFIG, _regular, _sha256
+from genzoo.zoo.manifest import CONFIG, plain_file_size, sha256_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-_DTYPES = {  # torch's names: safetensors', bytes
-    "float64": ("F64", 8),
-    "float32": ("F32", 4),
-    "float16": ("F16", 2),
-    "bfloat16": ("BF16", 2),
-    "int64": ("I64", 8),
-    "int32": ("I32", 4),
-    "int16": ("I16", 2),
-    "int8": ("I8", 1),
-    "uint8": ("U8", 1),
-    "bool": ("BOOL", 1),
+_LARGEST_HEADER = 1 << 20
+_DTYPES = {  # torch's name of a dtype: that in a safetensors file
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
 }
-_WIDTHS = dict(_DTYPES.values())
-_NARROW = {"F32", "F16", "BF16"}
-_STRANGERS = {
+_NARROW = {"F32", "F16", "BF16"}  # what a floating-point tensor may be stored as
+_OTHER_KINDS = {
     b"PK": "a zip archive, as torch.save writes them",
     b"\x80": "a pickle",
     b"version ": "a Git LFS pointer: the file itself was never fetched",
     b"<": "a web page",
 }
+Header = dict[str, tuple[str, tuple[int, ...]]]
 
 
-def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Each tensor's dtype and shape in a safetensors file, checked; imports no torch."""
-    size = _regular(path)
+def read_header(path: Path) -> Header:
+    """Each tensor's dtype and shape in a safetensors file, without its content; imports no torch.
+
+    Raises InvalidModel.
+    """
+    size = plain_file_size(path)
     with path.open("rb") as file:
-        start = file.read(8)
-        length = int.from_bytes(start, "little")
-        if len(start) < 8 or not 2 <= length <= min(_LARGEST_HEADER, size - 8):
-            for magic, what in _STRANGERS.items():
-                if start.startswith(magic):
-                    raise InvalidModel(f"{path} is {what}, not safetensors")
-            raise InvalidModel(f"{path} is not safetensors, or cut off ({size} bytes)")
-        entries = read_json(file.read(length), f"{path}: header", InvalidModel)
+        return _header(file, size, path)
+
+
+def _header(file: BinaryIO, size: int, path: Path) -> Header:
+    """The header of ``file``, of ``size`` bytes.
+
+    Checked here: what its reader needs, and that the file is whole. That the tensors' bytes fit
+    their shapes and follow each other is checked by the library, when it reads them.
+    """
+    start = file.read(8)
+    length = int.from_bytes(start, "little")
+    if len(start) < 8 or not 2 <= length <= min(_LARGEST_HEADER, size - 8):
+        for magic, what in _OTHER_KINDS.items():
+            if start.startswith(magic):
+                raise InvalidModel(f"{path} is {what}, not safetensors")
+        raise InvalidModel(f"{path} is not safetensors, or cut off ({size} bytes)")
+    entries = read_json(file.read(length), f"{path}: header", InvalidModel)
     if not isinstance(entries, dict):
         raise InvalidModel(f"{path}: header: expected an object")
-    found = {k: _entry(path, k, v) for k, v in entries.items() if k != "__metadata__"}
-    stop = 0
-    for begin, end in sorted(places for *_, places in found.values()):
-        if begin != stop:
-            raise InvalidModel(f"{path}: header: tensors overlap, or leave bytes between them")
-        stop = end
+    tensors = {k: _entry(path, k, v) for k, v in entries.items() if k != "__metadata__"}
+    stop = max((stop for *_, stop in tensors.values()), default=0)
     if 8 + length + stop != size:
-        raise InvalidModel(f"{path}: the header does not describe its {size} bytes: cut off?")
-    return {name: (dtype, shape) for name, (dtype, shape, _) in found.items()}
+        raise InvalidModel(
+            f"{path} has {size} bytes, its header says {8 + length + stop}: cut off, or damaged"
+        )
+    return {name: (dtype, shape) for name, (dtype, shape, _) in tensors.items()}
 
 
-def _on_meta(build: "Callable[[], Any]", folder: Path) -> Any:
-    """What ``build`` makes, its tensors without memory behind them."""
+def on_meta(build: "Callable[[], Any]", folder: Path) -> Any:
+    """The network that ``build`` returns, its tensors without memory behind them."""
     import torch
     from torch.overrides import TorchFunctionMode
 
@@ -69,8 +80,8 @@ def _on_meta(build: "Callable[[], Any]", folder: Path) -> Any:
         def __torch_function__(
             self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
         ) -> Any:
-            known = _uninitialised(func, args, kwargs or {})
-            return func(*args, **kwargs or {}) if known is None else known
+            result = _uninitialised(func, args, kwargs or {})
+            return func(*args, **kwargs or {}) if result is None else result
 
     try:
         with torch.device("meta"), NoInitialisation():
@@ -81,15 +92,16 @@ def _on_meta(build: "Callable[[], Any]", folder: Path) -> Any:
     limit = largest_model()
     needed = sum(t.numel() * t.element_size() for t in network.state_dict().values())
     if needed > limit:
-        raise InvalidModel(f"{folder}: its config asks for {needed} bytes, allowed are {limit}")
+        raise InvalidModel(f"{folder}: its config needs {needed} bytes, the limit is {limit}")
     return network
 
 
 def _uninitialised(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """What ``func`` gives on the meta device, known without a call; None: it must be called.
+    """The result of ``func`` on the meta device without a call; None if it must be called.
 
-    Nothing holds initial values there, yet they cost most of the time of a load. The last two are
-    what spectral norm does as it is made: torch imports its compiler to find their shapes.
+    Tensors hold no values there, yet to initialise them would take most of the time of a load.
+    The last two cases are in spectral norm's constructor: torch imports its compiler to find their
+    shapes.
     """
     import torch
 
@@ -105,25 +117,29 @@ def _uninitialised(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     return None
 
 
-def _fill(
+def fill(
     network: "nn.Module", path: Path, sha256: str | None, names: Mapping[str, str] | None = None
 ) -> None:
-    """Put the tensors of ``path`` into ``network``, which has none yet; ``names``: of those that
-    are called otherwise in the file, the old and the new name.
+    """Put the tensors of ``path`` into ``network``, which has none yet.
+
+    ``sha256``: that of the file; None reads it unverified. ``names``: the old and the new name of
+    each tensor that was renamed since. Raises InvalidModel.
     """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load as unpack
     from safetensors.torch import load_file
 
-    wanted, names = network.state_dict(), names or {}
-    _compare(wanted, renamed(read_header(path), names), path)
-    try:
-        tensors = load_file(path) if sha256 is None else unpack(_hashed(path, sha256))
-    except SafetensorError as error:
-        raise InvalidModel(f"{path} is not valid safetensors: {error}") from None
+    expected, names = network.state_dict(), names or {}
+    size = plain_file_size(path)
+    with path.open("rb") as file:  # opened once: what is checked is what is read
+        _compare(expected, renamed(_header(file, size, path), names), path)
+        try:
+            tensors = load_file(path) if sha256 is None else unpack(_hashed(file, path, sha256))
+        except SafetensorError as error:
+            raise InvalidModel(f"{path} is not valid safetensors: {error}") from None
     state = {
-        name: tensor.to(wanted[name].dtype) for name, tensor in renamed(tensors, names).items()
+        name: tensor.to(expected[name].dtype) for name, tensor in renamed(tensors, names).items()
     }
     if sha256 is not None:
         for name, tensor in state.items():
@@ -131,72 +147,66 @@ def _fill(
             if not torch.isfinite(tensor.sum()):
                 raise InvalidModel(f"{path}: {name} holds values that are not finite")
     network.load_state_dict(state, assign=True)
-    if bare := [n for n, t in _tensors(network) if t.is_meta]:
-        raise OperationFailed(
-            f"{type(network).__name__} keeps {bare[0]} in neither parameter nor buffer"
+    tensors_now = [*network.named_parameters(), *network.named_buffers()]
+    if bare := [name for name, tensor in tensors_now if tensor.is_meta]:
+        kind = type(network).__name__
+        raise OperationFailed(f"{kind} keeps {bare[0]} in neither parameter nor buffer")
+
+
+def _hashed(file: BinaryIO, path: Path, sha256: str) -> bytes:
+    """The content of ``file``, which must have this hash."""
+    file.seek(0)
+    content = file.read()
+    if sha256_of(content) != sha256:
+        raise InvalidModel(
+            f"{path}: checksum mismatch: its hash is not the one in {CONFIG}, so the file is "
+            "damaged or was replaced"
         )
-
-
-def _hashed(path: Path, sha256: str) -> bytes:
-    """The content of ``path``, which must have this hash; read once, so it stays what it was."""
-    content = path.read_bytes()
-    if _sha256(content) != sha256:
-        raise InvalidModel(f"{path}: its hash is not the one in {CONFIG}: damaged or exchanged")
     return content
 
 
 def largest_model() -> int:
+    """The most bytes that a model's weights may have: $GENZOO_MAX_WEIGHT_BYTES, else 8 GiB."""
     given = os.environ.get("GENZOO_MAX_WEIGHT_BYTES", str(8 << 30))
     if not given.isdecimal():
         raise BadInput(f"GENZOO_MAX_WEIGHT_BYTES must be a whole number of bytes, got {given!r}")
     return int(given)
 
 
-def _tensors(network: "nn.Module") -> "list[tuple[str, Tensor]]":
-    return [*network.named_parameters(), *network.named_buffers()]
-
-
-def _compare(
-    wanted: "Mapping[str, Tensor]", found: dict[str, tuple[str, tuple[int, ...]]], path: Path
-) -> None:
-    missing, extra = sorted(wanted.keys() - found), sorted(found.keys() - wanted)
+def _compare(expected: "Mapping[str, Tensor]", header: Header, path: Path) -> None:
+    """Check that the file has the tensors of the network, in their shapes and dtypes."""
+    missing, extra = sorted(expected.keys() - header), sorted(header.keys() - expected)
     if missing or extra:
         parts = [f"lacks {', '.join(missing[:3])} ({len(missing)})"] * bool(missing)
         some = ", ".join(name[:80] for name in extra[:3])
         parts += [f"has unknown {some} ({len(extra)})"] * bool(extra)
         raise InvalidModel(f"{path} does not fit {CONFIG}: it {' and '.join(parts)}")
-    for name, tensor in wanted.items():
-        dtype, shape = found[name]
-        if shape != tuple(tensor.shape):
-            want = tuple(tensor.shape)
-            raise InvalidModel(f"{path} does not fit {CONFIG}: {name} is {shape}, expected {want}")
-        exact = _DTYPES[str(tensor.dtype).removeprefix("torch.")][0]
+    for name, tensor in expected.items():
+        dtype, shape = header[name]
+        if shape != (own := tuple(tensor.shape)):
+            raise InvalidModel(f"{path} does not fit {CONFIG}: {name} is {shape}, expected {own}")
+        exact = _DTYPES[str(tensor.dtype).removeprefix("torch.")]
         if dtype != exact and not (tensor.is_floating_point() and dtype in _NARROW):
-            raise InvalidModel(f"{path}: {name} has dtype {dtype}, expected {exact}")
+            raise InvalidModel(f"{path}: {name} has dtype {dtype[:20]}, expected {exact}")
 
 
-def _entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], tuple[int, int]]:
-    """(dtype, shape, the first byte and the one behind the last) of a header's entry."""
+def _entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], int]:
+    """(dtype, shape, the byte behind the last) of a header's entry."""
     try:
-        dtype, shape, (start, stop) = entry["dtype"], entry["shape"], entry["data_offsets"]
-        size = _WIDTHS[dtype]
-        if type(shape) is not list or len(shape) > 64:
-            raise ValueError
-        for side in [start, stop, *shape]:
-            if type(side) is not int or not 0 <= side <= 1 << 40:
-                raise ValueError
-        for side in shape:
-            size *= side
-        if size != stop - start:
-            raise ValueError
+        dtype, shape, (_, stop) = entry["dtype"], entry["shape"], entry["data_offsets"]
+        whole = isinstance(dtype, str) and isinstance(shape, list) and len(shape) <= 64
+        whole = whole and all(type(n) is int and 0 <= n <= 1 << 40 for n in (stop, *shape))
     except (KeyError, TypeError, ValueError):
-        raise InvalidModel(f"{path}: header: the entry {name[:80]!r} is not valid") from None
-    return dtype, tuple(shape), (start, stop)
+        whole = False
+    if not whole:
+        raise InvalidModel(f"{path}: header: the entry {name[:80]!r} is not valid")
+    return dtype, tuple(shape), stop
 
 
-def _packed(network: "nn.Module", dtype: str) -> bytes:
+def pack(network: "nn.Module", dtype: str) -> bytes:
+    """``network`` as a safetensors file: parameters as ``dtype``, buffers as they are."""
     import torch
-    from safetensors.torch import save as pack
+    from safetensors.torch import save
 
     narrow = getattr(torch, dtype)
     narrowed = {name for name, p in network.named_parameters() if p.is_floating_point()}
@@ -206,6 +216,6 @@ def _packed(network: "nn.Module", dtype: str) -> bytes:
         state[name] = tensor.to(narrow) if name in narrowed else tensor.clone()
         if not torch.isfinite(state[name]).all():
             raise OperationFailed(
-                f"{name} holds values that {dtype} cannot: infinite or NaN; not saved"
+                f"not saved: {name} holds values that {dtype} cannot: infinite or NaN"
             )
-    return pack(state)
+    return save(state)

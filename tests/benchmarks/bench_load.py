@@ -26,7 +26,7 @@ def main() -> None:
                 return made.eval()
 
             def ours(verify, folder=folder):
-                return folders.load(f"{folder}/model", "cpu", verify)
+                return folders.load_folder(f"{folder}/model", "cpu", verify)
 
             mb = sum(t.numel() * 4 for t in model.state_dict().values()) / 1e6
             ratio(f"{name}, {mb:.0f} MB, not verified", lambda f=ours: f(False), plain)

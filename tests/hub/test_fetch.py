@@ -148,7 +148,7 @@ def test_the_hub_may_not_answer_with_another_commit(web, published, files):
     newer = web.repos[NAME].commit(changed(files, license="apache-2.0"))
     repo = web.repos[NAME]
     web.on("GET /api/models/.*revision", lambda r: r.answer(200, repo.described(newer)))
-    with pytest.raises(InvalidModel, match=f"the Hub answers with commit {newer[:7]} instead"):
+    with pytest.raises(InvalidModel, match=newer[:7]):
         hub.fetch(f"{NAME}@{published}")
 
 
@@ -172,14 +172,14 @@ def test_what_is_here_asks_nobody(web, name):
 
 
 def test_an_unknown_name_is_looked_for_and_near_ones_are_said(web):
-    with pytest.raises(UnknownName, match=r"mean vae-mnist.* genzoo has none of that name on the"):
+    with pytest.raises(UnknownName, match=r"mean vae-mnist.* genzoo "):
         model_names.find("vae-mnit")
     assert web.asked == ["GET /api/models/genzoo/vae-mnit"]
 
 
 def test_a_hub_that_is_gone_hides_no_hint(web):
     web.die()
-    with pytest.raises(UnknownName, match=r"mean vae-mnist.* the Hub cannot be reached"):
+    with pytest.raises(UnknownName, match=r"mean vae-mnist.* Hub"):
         model_names.find("vae-mnit")
 
 
@@ -216,7 +216,7 @@ def test_offline_serves_what_is_here(web, published, files, cut):
 def test_offline_what_is_not_here_is_said(web, published, cut):
     options = cut()
     for name in (NAME, f"{NAME}@{published}", f"{NAME}@v1"):
-        with pytest.raises(NetworkError, match="is not in the cache, and the Hub is not asked"):
+        with pytest.raises(NetworkError, match=f"{NAME}.* not in the cache"):
             genzoo.load(name, device="cpu", **options)
     assert web.asked == []
 
@@ -233,7 +233,7 @@ def test_a_hub_that_does_not_answer_leaves_what_was_fetched(
         web.on("/api/models", status(503) if trouble == "busy" else silence(2))
     assert hub.fetch(NAME).parent.name == published
     assert len(caplog.messages) == 1
-    assert caplog.messages[0].endswith(f"taking commit {published[:7]}, fetched before")
+    assert f"commit {published[:7]} from the cache" in caplog.messages[0]
 
 
 # --------------------------------------------------------------------------------- hostile names
@@ -252,7 +252,7 @@ def test_a_hub_that_does_not_answer_leaves_what_was_fetched(
 )  # fmt: skip
 def test_hostile_names_and_revisions_are_refused(web, name, tmp_path):
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(BadInput, match=r"cannot be a|is a name, got a"):
+    with pytest.raises(BadInput, match=r"is not the name of a|is not a revision|is a name, got a"):
         hub.fetch(name)
     assert web.asked == []
     assert sorted(tmp_path.rglob("*")) == before
@@ -269,7 +269,7 @@ def test_what_a_name_may_look_like(name):
 
 TWICE = """
 import sys
-from genzoo import hub
+from genzoo.zoo import hub
 print(hub.fetch(sys.argv[1]))
 """
 

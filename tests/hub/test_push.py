@@ -110,7 +110,7 @@ def test_a_tag_that_is_taken(web, folder):
     genzoo.push(folder, REPO, tag="v1")
     edit(folder, license="bsd")
     head = web.repos[REPO].head
-    with pytest.raises(BadInput, match="has a tag v1 already: nothing was pushed"):
+    with pytest.raises(BadInput, match="a tag v1: nothing was pushed"):
         genzoo.push(folder, REPO, tag="v1")
     assert web.repos[REPO].head == head
 
@@ -120,13 +120,13 @@ def test_a_private_push(web, folder, monkeypatch):
     assert web.repos[REPO].private
     assert hub.search() == []
     monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(UnknownName, match="or it is private"):
+    with pytest.raises(UnknownName, match="private"):
         hub.fetch(REPO)
 
 
 def test_nothing_private_goes_where_all_may_look(web, folder):
     web.add(REPO, {})
-    with pytest.raises(BadInput, match="is there already, and public: nothing was pushed"):
+    with pytest.raises(BadInput, match="public: nothing was pushed"):
         genzoo.push(folder, REPO, private=True)
     assert sent(web) == {}
 
@@ -174,11 +174,11 @@ def test_a_link_to_the_folder_is_the_folder(web, folder, tmp_path):
 @pytest.mark.parametrize(
     ("repo", "says"),
     [
-        ("dcgan-tiny", "a push goes to owner/name"),
-        ("zoo/dcgan-tiny@v1", "a push goes to owner/name"),
-        ("./zoo", "cannot be a model on the Hub"),
-        ("zoo/../x", "cannot be a model on the Hub"),
-        ("", "cannot be a model on the Hub"),
+        ("dcgan-tiny", "'dcgan-tiny'"),
+        ("zoo/dcgan-tiny@v1", "'zoo/dcgan-tiny@v1'"),
+        ("./zoo", "'./zoo'"),
+        ("zoo/../x", "'zoo/../x'"),
+        ("", "''"),
     ],
 )
 def test_where_it_goes(web, folder, repo, says):
@@ -187,37 +187,37 @@ def test_where_it_goes(web, folder, repo, says):
 
 @pytest.mark.parametrize("tag", ["", "../x", "a b", "-v", "v1\n"])
 def test_what_a_tag_may_be(web, folder, tag):
-    refused(BadInput, web, folder, REPO, tag=tag, says="cannot be a revision")
+    refused(BadInput, web, folder, REPO, tag=tag, says=re.escape(repr(tag)))
 
 
 def test_a_folder_that_is_not_there(web, tmp_path):
-    refused(UnknownName, web, tmp_path / "none", REPO, says="there is no folder")
+    refused(UnknownName, web, tmp_path / "none", REPO, says="none")
 
 
 def test_weights_that_are_not_what_they_were(web, folder):
     content = (folder / manifest.WEIGHTS).read_bytes()
     (folder / manifest.WEIGHTS).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    refused(InvalidModel, web, folder, REPO, says=f"{folder}.*: its hash is not the one in config")
+    refused(InvalidModel, web, folder, REPO, says=rf"{folder}/{manifest.WEIGHTS}: checksum")
 
 
 def test_a_discriminator_that_is_not_what_it_was(web, folder):
     content = (folder / manifest.DISCRIMINATOR).read_bytes()
     (folder / manifest.DISCRIMINATOR).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    refused(InvalidModel, web, folder, REPO, says=r"discriminator\.safetensors: its hash is not")
+    refused(InvalidModel, web, folder, REPO, says=rf"{manifest.DISCRIMINATOR}: checksum")
 
 
 def test_a_discriminator_that_is_missing_or_unknown(web, folder):
     edit(folder, discriminator_sha256=None)
-    refused(InvalidModel, web, folder, REPO, says="that its config.json does not know")
+    refused(InvalidModel, web, folder, REPO, says=f"has a {manifest.DISCRIMINATOR}")
     edit(folder, discriminator_sha256="0" * 64)
     (folder / manifest.DISCRIMINATOR).unlink()
-    refused(InvalidModel, web, folder, REPO, says=r"has no discriminator\.safetensors, which its")
+    refused(InvalidModel, web, folder, REPO, says=f"has no {manifest.DISCRIMINATOR}")
 
 
 @pytest.mark.parametrize("license", ["", "unknown"])
 def test_a_license_is_needed(web, folder, license):
     edit(folder, license=license)
-    refused(BadInput, web, folder, REPO, says="has no license: genzoo push --license NAME says it")
+    refused(BadInput, web, folder, REPO, says="genzoo push --license NAME")
 
 
 def test_a_license_may_be_said_when_it_is_sent(web, folder):
@@ -233,12 +233,12 @@ def test_a_license_may_be_said_when_it_is_sent(web, folder):
 
 def test_a_license_of_its_own_says_its_terms(web, folder):
     edit(folder, license="other")
-    refused(BadInput, web, folder, REPO, says=r"the license is other, and config\.json gives no")
+    refused(BadInput, web, folder, REPO, says=r"license is other.*no terms")
 
 
 def test_metrics_are_needed(web, folder):
     (folder / "metrics.json").unlink()
-    refused(BadInput, web, folder, REPO, says=r"has no metrics\.json: genzoo train writes it")
+    refused(BadInput, web, folder, REPO, says=r"has no metrics\.json")
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_pictures_are_shown(web, folder):
     says = rf"has no samples\.png.*: genzoo sample {folder} -o {folder}/samples\.png"
     refused(BadInput, web, folder, REPO, says=says)
     (folder / "samples.png").write_text("<svg>")
-    refused(InvalidModel, web, folder, REPO, says=r"samples\.png is no PNG picture")
+    refused(InvalidModel, web, folder, REPO, says=r"samples\.png.*PNG")
 
 
 # ------------------------------------------------------------------------------------- the README
@@ -329,14 +329,14 @@ def test_the_page_says_how_to_load_it_from_there(web, folder, repo, name):
 @pytest.mark.parametrize(
     ("where", "code", "says"),
     [
-        ("POST /api/repos/create", 403, "you may not"),
-        ("POST /api/repos/create", 500, "the Hub has trouble"),
-        ("POST /api/.*/commit/", 412, "somebody else pushed at the same time"),
-        ("POST /api/.*/commit/", 403, "you may not"),
-        ("POST /api/.*/commit/", 503, "the Hub has trouble"),
-        ("POST /api/.*/preupload", 429, "too many requests"),
-        ("POST /api/.*/tag/", 403, "you may not"),
-        ("PUT /large", 413, "too large"),
+        ("POST /api/repos/create", 403, "403"),
+        ("POST /api/repos/create", 500, "500"),
+        ("POST /api/.*/commit/", 412, "412"),
+        ("POST /api/.*/commit/", 403, "403"),
+        ("POST /api/.*/commit/", 503, "503"),
+        ("POST /api/.*/preupload", 429, "429"),
+        ("POST /api/.*/tag/", 403, "403"),
+        ("PUT /large", 413, "413"),
     ],
 )
 def test_a_push_that_the_hub_refuses(web, folder, waits, where, code, says):
@@ -348,14 +348,14 @@ def test_a_push_that_the_hub_refuses(web, folder, waits, where, code, says):
 
 def test_a_wrong_token(web, folder):
     web.token = "hf_another"
-    with pytest.raises(NetworkError, match="log in with hf auth login") as caught:
+    with pytest.raises(NetworkError, match="HF_TOKEN") as caught:
         genzoo.push(folder, REPO)
     assert "hf_test" not in str(caught.value)
 
 
 def test_no_token(web, folder, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(NetworkError, match="log in with hf auth login, or set HF_TOKEN"):
+    with pytest.raises(NetworkError, match="HF_TOKEN"):
         genzoo.push(folder, REPO)
 
 
@@ -370,7 +370,7 @@ def test_two_pushes_at_once(web, folder):
 
     web.on("POST /api/.*/preupload", be_faster, times=1)
     edit(folder, license="bsd")
-    with pytest.raises(NetworkError, match="somebody else pushed at the same time: try again"):
+    with pytest.raises(NetworkError, match="412"):
         genzoo.push(folder, REPO)
     assert sent(web) == other
 
@@ -396,7 +396,7 @@ def test_pull_takes_the_models_name(web, folder, tmp_path, monkeypatch):
 
 def test_pull_writes_over_nothing(web, folder, published):
     web.asked.clear()
-    with pytest.raises(BadInput, match=r"holds config\.json already"):
+    with pytest.raises(BadInput, match=r"config\.json"):
         genzoo.pull(REPO, folder)
     assert web.asked == []
     genzoo.pull(REPO, folder, force=True)
@@ -436,7 +436,7 @@ def test_search_goes_by_tags_over_all_pages(web):
     assert len([line for line in web.asked if line == "GET /api/models"]) == 3
     found = hub.search("vae")
     assert [f.name for f in found] == ["zoo/m1", "zoo/m3", "zoo/m5", "zoo/m7"]
-    assert found[0] == hub.Estimates("zoo/m1", "mit", 3, 1, "2026-11-01", ("vae",))
+    assert found[0] == hub.SearchHit("zoo/m1", "mit", 3, 1, "2026-11-01", ("vae",))
     assert len(hub.search(limit=4)) == 4
 
 
@@ -450,14 +450,14 @@ def test_a_list_without_end_ends(web):
 
 @pytest.mark.parametrize("family", ["", "a b", "../x", "x&author=y", "vae\n", "a/b"])
 def test_a_family_that_cannot_be(web, family):
-    with pytest.raises(BadInput, match="cannot be a family"):
+    with pytest.raises(BadInput, match=re.escape(repr(family))):
         hub.search(family)
     assert web.asked == []
 
 
 def test_a_dead_hub_is_not_searched_for_long(web, waits):
     web.die()
-    with pytest.raises(NetworkError, match="the search: the Hub cannot be reached"):
+    with pytest.raises(NetworkError, match="the search: cannot reach the Hub"):
         hub.search()
     assert waits == []
 
