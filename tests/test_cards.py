@@ -5,6 +5,7 @@ import json
 import os
 import tracemalloc
 import zlib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -509,3 +510,49 @@ def test_scores_of_format_1_are_read_under_todays_names(tmp_path):
         (tmp_path / "metrics.json").write_text(json.dumps({**found, "format": wrong}))
         with pytest.raises(InvalidModel, match="format"):
             cards.read_metrics(tmp_path)
+
+
+# ------------------------------------------------------------------------- how often files are read
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The config.json files that are read, and how many texts are parsed as one."""
+    paths, parsed = [], []
+    read, parse = manifest.read_capped, manifest.read_json
+
+    def counted(path, largest):
+        paths.append(path)
+        return read(path, largest)
+
+    def counted_parse(text, where, *rest):
+        parsed.append(where)
+        return parse(text, where, *rest)
+
+    monkeypatch.setattr(manifest, "read_capped", counted)
+    monkeypatch.setattr(manifest, "read_json", counted_parse)
+    opens, opened = [], Path.open
+    monkeypatch.setattr(Path, "open", lambda p, *a, **k: (opens.append(p), opened(p, *a, **k))[1])
+    return lambda: [
+        Counter(p.parent.name for p in map(Path, counted) if p.name == manifest.CONFIG)
+        for counted in (paths, parsed, opens)
+    ]
+
+
+@pytest.mark.parametrize("name", ["dcgan-mnist", "cyclegan-hair"])
+def test_load_reads_the_config_of_a_card_once(name, reads):
+    genzoo.load(name, device="cpu")
+    for counts in reads():
+        assert counts == {name: 1}
+
+
+def test_load_of_a_family_reads_the_config_of_each_card_once(reads):
+    genzoo.load("vae", device="cpu")
+    for counts in reads():
+        assert counts == dict.fromkeys(names.model_names(), 1)
+
+
+def test_load_of_a_folder_reads_its_config_once(folder, reads):
+    genzoo.load(folder, device="cpu")
+    for counts in reads():
+        assert counts == {folder.name: 1}

@@ -337,7 +337,7 @@ def strict(text):
 @pytest.fixture
 def published(call, models, monkeypatch):
     """``call``, where the models of the test are those that come along."""
-    monkeypatch.setattr(model_names, "home", lambda: models)
+    monkeypatch.setattr(model_names, "cards_folder", lambda: models)
     (models / "no-weights/config.json").rename(models / "no-weights/config.old")
     yield call
     (models / "no-weights/config.old").rename(models / "no-weights/config.json")

@@ -854,3 +854,21 @@ def test_what_is_no_model_is_not_saved(tmp_path):
     with pytest.raises(BadInput, match=r"expected a genzoo\.Model to save, got an int"):
         genzoo.save(3, tmp_path / "x")
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("command", ["", "rm -rf / --no-preserve-root; 'unclosed", "\\", "$(id)"])
+def test_the_command_of_a_recipe_is_never_parsed(command, folder, monkeypatch):
+    recipe = {
+        "command": command,
+        "data_sha256": "0" * 64,
+        "config": {},
+        "options": {},
+        "seed": 0,
+        "steps": 1,
+        "seconds": 1.0,
+        "machine": "x",
+        "versions": {},
+    }
+    edit(folder, recipe=recipe)
+    assert store.load_folder(folder, "cpu").sample(1, seed=0)
+    assert manifests.read_manifest(folder).recipe.command == command

@@ -489,3 +489,67 @@ def test_names_are_made_harmless_for_tex(folder):
     said = citation.cite(folder)
     assert r"title = {50\% of \{a\}\_b \& \textbackslash{}c: dcgan trained on x,y}" in said
     assert "@misc{genzoo-50--of--a-_b----c," in said
+
+
+# ------------------------------------------------------------------------------------------- paths
+
+COMMANDS = {
+    "genzoo train dcgan --data /home/me/photos --out /home/me/runs/dcgan-tiny": (
+        "genzoo train dcgan --data photos --out dcgan-tiny"
+    ),
+    "genzoo train dcgan --data=/home/me/a,/home/me/b --set x=3": (
+        "genzoo train dcgan --data=a,b --set x=3"
+    ),
+    "/usr/local/bin/genzoo train dcgan --data '/home/me/my photos'": (
+        "genzoo train dcgan --data 'my photos'"
+    ),
+    "genzoo train dcgan --data ../me/photos --out ~/home/x --data-root ~me": (
+        "genzoo train dcgan --data photos --out x --data-root ."
+    ),
+    "genzoo train dcgan --data 'C:\\home\\me\\photos'": "genzoo train dcgan --data photos",
+    "genzoo train dcgan --data '/home/me/unclosed": "genzoo train dcgan --data ''\"'\"'unclosed'",
+    "genzoo train dcgan --recipe owner/name --out runs/x 'a  b'": (
+        "genzoo train dcgan --recipe owner/name --out runs/x 'a  b'"
+    ),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_path_of_this_machine_is_published(web, folder, command):
+    recipe = {
+        "command": command,
+        "data_sha256": "0" * 64,
+        "config": {},
+        "options": {"examples": "/home/me/examples"},
+        "seed": 0,
+        "steps": 20,
+        "seconds": 1.0,
+        "machine": "/home/me",
+        "versions": {},
+    }
+    edit(folder, recipe=recipe, data="/home/me/photos")
+    asked = {"data": "/home/me/photos", "seed": 0, "note": "bits / dim"}
+    score = {"name": "fd", "value": 1.5, "protocol": {"data": "~/photos"}, "asked": asked}
+    card.write_metrics(folder, {**card.read_metrics(folder), "scores": [score]})
+    before = {name: (folder / name).read_bytes() for name in manifest.FILES}
+    assert command in before["README.md"].decode()
+    genzoo.push(folder, REPO)
+    for name in ("config.json", "metrics.json", "README.md"):
+        text = sent(web)[name].decode()
+        assert not [part for part in ("home", "/me", "\\me", "~") if part in text], name
+    published = json.loads(sent(web)["config.json"])
+    assert published["recipe"]["command"] == COMMANDS[command]
+    assert published["recipe"]["options"] == {"examples": "examples"}
+    assert published["data"] == "photos"
+    (scored,) = json.loads(sent(web)["metrics.json"])["scores"]
+    assert scored["asked"] == {"data": "photos", "seed": 0, "note": "bits / dim"}
+    assert f"\n{COMMANDS[command]}\n" in sent(web)["README.md"].decode()
+    assert {name: (folder / name).read_bytes() for name in manifest.FILES} == before
+
+
+def test_the_words_of_a_readme_stay_where_no_path_is_hidden(web, folder):
+    edit(folder, data="/x")
+    text = (folder / "README.md").read_text() + "\nSee https://host/x and a/x.\n"
+    (folder / "README.md").write_text(text)
+    genzoo.push(folder, REPO)
+    assert "\nSee https://host/x and a/x.\n" in sent(web)["README.md"].decode()

@@ -1,0 +1,145 @@
+"""Files of format 1 are read under today's names; what mixes formats, or is newer, is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from genzoo import families
+from genzoo.editing.directions import read_direction
+from genzoo.errors import BadInput, InvalidModel
+from genzoo.runs.plan import read_plan
+from genzoo.schemas import checked
+from genzoo.zoo import card, migrate, names, provenance
+from genzoo.zoo.folder import load_folder
+from genzoo.zoo.manifest import CONFIG, read_manifest
+
+GOLDEN = Path(__file__).parent / "golden"
+FOLDERS = sorted((GOLDEN / "folders").iterdir())
+
+
+def raw(path):
+    return json.loads(path.read_text())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of format 1, to change."""
+    return Path(shutil.copytree(GOLDEN / "folders" / "dcgan", tmp_path / "dcgan"))
+
+
+def edit(path, change):
+    values = raw(path)
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize("path", FOLDERS, ids=lambda path: path.name)
+def test_a_config_of_format_1_says_the_same_in_todays_names(path):
+    old, new = raw(path / CONFIG), read_manifest(path)
+    assert (old["format"], new.format) == (1, 2)
+    assert new.license == old["licence"]
+    same = ("name", "family", "revision", "plugin", "plugin_version", "data", "weights_sha256")
+    assert {key: getattr(new, key) for key in same} == {key: old[key] for key in same}
+    expected = {migrate.OPTIONS.get(k, k): v for k, v in old["recipe"]["options"].items()}
+    assert new.recipe.options == expected
+    assert new.recipe.options.keys().isdisjoint(migrate.OPTIONS)
+    family = families.get(new.family)
+    config, options, _ = family.upgraded(new.revision, new.config, new.recipe.options)
+    checked(family.config, config, "config")
+    checked(family.options, options, "options")
+
+
+def test_an_old_and_a_new_name_together_are_refused(folder):
+    edit(folder / CONFIG, lambda c: c.update(license="mit"))
+    with pytest.raises(InvalidModel, match="licence"):
+        read_manifest(folder)
+
+
+def test_a_familys_old_and_new_name_together_are_refused(folder):
+    edit(folder / CONFIG, lambda c: c["config"].update(latent_dim=4))
+    with pytest.raises(InvalidModel, match="code"):
+        load_folder(folder, "cpu")
+
+
+def test_an_old_name_in_format_2_is_refused(folder):
+    edit(folder / CONFIG, lambda c: c.update(format=2))
+    with pytest.raises(InvalidModel, match="licence"):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize("number", [3, 0, True, 1.0, 2.0, "2", None])
+def test_other_formats_are_refused(number, folder, tmp_path):
+    upgrade = f"got {json.dumps(number)}: upgrade genzoo"
+    edit(folder / CONFIG, lambda c: c.update(format=number))
+    with pytest.raises(InvalidModel, match=upgrade):
+        read_manifest(folder)
+    edit(folder / "metrics.json", lambda m: m.update(format=number))
+    with pytest.raises(InvalidModel, match=upgrade):
+        card.read_metrics(folder)
+    plan = raw(GOLDEN / "run/run/plan.json") | {"format": number}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    with pytest.raises(BadInput, match=upgrade):
+        read_plan(tmp_path / "plan.json")
+    with pytest.raises(BadInput, match=upgrade):
+        migrate.direction({"format": number}, "x")
+
+
+def test_a_plan_of_format_1_says_the_same_in_todays_names():
+    old, new = raw(GOLDEN / "run/run/plan.json"), read_plan(GOLDEN / "run/run/plan.json")
+    assert new.format == 2
+    assert new.license == old["licence"]
+    assert new.config["latent_dim"] == old["config"]["code"]
+    assert new.options["ema_decay"] == old["options"]["average"]
+    assert (new.seed, new.steps, new.data_sha256) == (old["seed"], old["steps"], old["data_sha256"])
+
+
+@pytest.mark.parametrize("path", FOLDERS, ids=lambda path: path.name)
+def test_metrics_of_format_1_keep_their_fingerprint_and_speed(path):
+    old, new = raw(path / "metrics.json"), card.read_metrics(path)
+    assert "format" not in old
+    assert new == {**old, "format": 2}
+
+
+def test_a_direction_of_format_1_says_the_same_in_todays_names(tmp_path):
+    path = GOLDEN / "files" / "direction-of-class.safetensors"
+    with safe_open(path, "pt") as file:
+        old = json.loads(file.metadata()["made"])
+        vector = file.get_tensor("direction")
+    new = read_direction(path)
+    assert new.vector.equal(vector)
+    values = new.info.model_dump(mode="json")
+    assert values == {
+        "format": 2,
+        **{migrate.DIRECTION.get(key, key): value for key, value in old.items()},
+    }
+    assert read_direction(GOLDEN / "files" / "direction.safetensors").info.source == "seeds"
+    mixed = {"made": json.dumps({**old, "attribute": "4"})}
+    save_file({"direction": vector}, tmp_path / "x.safetensors", mixed)
+    kept = read_direction(tmp_path / "x.safetensors").info.attribute
+    assert kept == "4", "of two names today's is read"
+
+
+@pytest.mark.parametrize("path", sorted((GOLDEN / "files").glob("*.png")), ids=lambda p: p.stem)
+def test_a_pictures_record_of_format_1_is_read(path):
+    """Its keys are today's."""
+    old, new = json.loads(Image.open(path).text["genzoo"]), provenance.inspect(path).record
+    assert new.origin.model_dump() == old["origin"]
+    assert new.call.method == old["call"]["method"]
+    assert [list(seed) for seed in new.seeds] == old["seeds"]
+    assert new.labels == (tuple(old["labels"]) if old["labels"] else None)
+
+
+# --------------------------------------------------------------------------------------- the cards
+
+
+@pytest.mark.parametrize("name", names.model_names())
+def test_the_cards_are_of_todays_format_and_revision(name):
+    path = names.cards_folder() / name / CONFIG
+    assert raw(path) == read_manifest(path.parent).model_dump(mode="json")
+    assert read_manifest(path.parent).revision == families.get(raw(path)["family"]).revision
+    assert raw(path.with_name("metrics.json"))["format"] == migrate.FORMAT
