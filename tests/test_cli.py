@@ -222,7 +222,7 @@ ONE_LINE = [
     ("info broken", 1, ["cli-broken", "OSError: no luck"]),
     ("train broken --steps 1", 1, ["cli-broken"]),
     ("sample ./empty", 4, ["empty", "config.json"]),
-    ("sample ./stopped", 4, ["has not ended", "genzoo train --out stopped --resume"]),
+    ("sample ./stopped", 4, ["unfinished", "genzoo train --out stopped --resume"]),
     ("info MODELS/no-weights", 4, ["model.safetensors"]),
     ("info ./old", 4, ["config.json"]),
     ("sample MODELS/no-weights", 4, ["model.safetensors"]),

@@ -153,7 +153,7 @@ def fetch(name: str, *, discriminator: bool = False, local_files_only: bool = Fa
         if cached:
             return cached
         why = "HF_HUB_OFFLINE is set" if offline() else "local_files_only"
-        raise NetworkError(f"{at} is not in the cache, and the network is off: {why}")
+        raise NetworkError(f"{at} is not in the cache, and the Hub is not asked: {why}")
     try:
         return _fetch_newest(at, names)
     except NoAnswer as error:
