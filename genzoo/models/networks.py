@@ -1,19 +1,130 @@
 """Pieces that networks of several families are built of."""
 
+from collections.abc import Iterable
+from itertools import accumulate, pairwise
+from typing import final
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
 from genzoo.errors import BadInput
 
 
-def pyramid(shape: tuple[int, ...], width: int) -> tuple[list[int], int]:
-    """Feature maps from a picture of this ``shape`` inwards, and the side of the smallest.
-
-    At each level the maps double and their sides halve, down to 4 to 7. Raises BadInput where the
-    picture is not square, or its side not 4 to 7 times a power of two.
-    """
-    side, levels = shape[-1], 0
+def halvings(side: int) -> tuple[int, int]:
+    """How often ``side`` halves before it is odd or at most 7, and the side that is left."""
+    levels = 0
     while side % 2 == 0 and side > 7:
         side, levels = side // 2, levels + 1
+    return levels, side
+
+
+def pyramid(shape: tuple[int, ...], width: int) -> tuple[list[int], int]:
+    """Feature maps per level, from an image of this ``shape`` inwards, and the smallest side.
+
+    At each level the maps double and their sides halve, down to 4 to 7. Raises BadInput where the
+    image is not square, or its side not 4 to 7 times a power of two.
+    """
+    levels, side = halvings(shape[-1])
     square = len(shape) == 3 and shape[1] == shape[2]
     if not (square and 4 <= side <= 7 and 1 <= levels <= 5):
         sizes = "x".join(map(str, shape))
-        raise BadInput(f"convolutions take squares, 4 to 7 times a power of two, got {sizes}")
+        raise BadInput(f"convolutions need squares, 4 to 7 times a power of two, got {sizes}")
     return [width * 2**i for i in range(levels)], side
+
+
+def conv_encoder(shape: tuple[int, ...], width: int, outputs: int) -> nn.Sequential:
+    """Strided convolutions down to maps of 4 to 7 pixels: ``(n, *shape) -> (n, outputs)``.
+
+    A side that does not halve so far ends in larger maps.
+    """
+    maps, side = _levels(shape, width)
+    layers: list[nn.Module] = []
+    for a, b in pairwise(maps):
+        layers += [nn.Conv2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.SiLU()]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(maps[-1] * side**2, outputs))
+
+
+def conv_decoder(inputs: int, shape: tuple[int, ...], width: int) -> nn.Sequential:
+    """The mirror image of ``conv_encoder``: ``(n, inputs) -> (n, *shape)``, unbounded."""
+    maps, side = _levels(shape, width)
+    layers: list[nn.Module] = [nn.Linear(inputs, maps[-1] * side**2)]
+    layers += [nn.Unflatten(1, (maps[-1], side, side))]
+    for a, b in pairwise(maps[::-1]):
+        layers += [nn.BatchNorm2d(a), nn.SiLU(), nn.ConvTranspose2d(a, b, 4, 2, 1)]
+    return nn.Sequential(*layers)
+
+
+def _levels(shape: tuple[int, ...], width: int) -> tuple[list[int], int]:
+    """The image's channels, the feature maps of each level, and the smallest side."""
+    if len(shape) != 3 or shape[1] != shape[2]:
+        raise BadInput(f"convolutions need squares, got {'x'.join(map(str, shape))}")
+    levels, side = halvings(shape[1])
+    return [shape[0], *(width * 2**i for i in range(levels))], side
+
+
+@final
+class Maxout(nn.Module):
+    """The largest of several linear functions (Goodfellow et al. 2013, equation 1)."""
+
+    def __init__(self, inputs: int, outputs: int, pieces: int):
+        super().__init__()
+        self.outputs, self.linear = outputs, nn.Linear(inputs, outputs * pieces)
+
+    def forward(self, x: Tensor) -> Tensor:  # (n, inputs) -> (n, outputs)
+        pieces = rearrange(self.linear(x), "n (outputs k) -> n outputs k", outputs=self.outputs)
+        return pieces.amax(2)
+
+
+def activations(blocks: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+    """The output of each block, applied one after the other: a discriminator's ``features``."""
+    return list(accumulate(blocks, lambda h, block: block(h), initial=x))[1:]
+
+
+def initialise_convolution(module: nn.Module) -> None:
+    """For ``network.apply``: weights of convolutions from N(0, 0.02), biases as torch has them."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, 0, 0.02)
+
+
+# ------------------------------------------------------------------------------- range of the data
+
+
+def unit_range(shape: tuple[int, ...]) -> tuple[float, float] | None:
+    """A ``value_range`` for data of any shape: (0, 1) for images, else None, which is unbounded."""
+    return (0.0, 1.0) if len(shape) == 3 else None
+
+
+def squash(logits: Tensor, value_range: tuple[float, float] | None) -> Tensor:
+    """A network's last values in the range that ``unit_range`` gave: by a sigmoid, or unchanged."""
+    return logits if value_range is None else logits.sigmoid()
+
+
+# ------------------------------------------------------------------ Gaussian distribution of codes
+
+
+def standard_normal(dim: int) -> tuple[Tensor, Tensor]:
+    """Mean ``(dim,)`` and scale ``(dim, dim)`` of N(0, 1), for two buffers of a model.
+
+    The distribution is N(mean, scale scale^T): ``mean + scale @ code`` with a standard normal code.
+    """
+    # torch.eye on the meta device, where models are built for loading, imports torch._dynamo, which
+    # takes seconds.
+    return torch.zeros(dim), torch.zeros(dim, dim).fill_diagonal_(1)
+
+
+def whiten(z: Tensor, mean: Tensor, scale: Tensor) -> Tensor:  # (n, dim) -> (n, dim)
+    """The standard normal codes of ``z``, by the triangular ``scale``."""
+    return torch.linalg.solve_triangular(scale, (z - mean).T, upper=False).T
+
+
+@torch.no_grad()
+def fit_gaussian(mean: Tensor, scale: Tensor, data_mean: Tensor, covariance: Tensor) -> None:
+    """Write the Gaussian of ``data_mean`` and ``covariance`` into ``mean`` and ``scale``.
+
+    A covariance that is singular leaves them as they are.
+    """
+    factor, failure = torch.linalg.cholesky_ex(torch.atleast_2d(covariance))
+    if not failure:
+        mean.copy_(data_mean)
+        scale.copy_(factor)

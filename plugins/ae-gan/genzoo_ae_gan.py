@@ -1,39 +1,41 @@
-"""AE-GAN: a GAN that must also give back what its encoder is shown.
+"""AE-GAN: a GAN whose generator must also decode what an encoder makes of the data.
 
-The game of lectures on stable GANs: with H = G o E,
+The game of lectures on stable GANs. With the reconstruction H = G o E,
 
     min_{G, E} max_D  E_x [log(D(x) (1 - D(H(x))))] + lambda L(x, H(x)),
 
-and G(z) of random codes is judged beside H(x), so that there is something to draw from: the
-regularisers of Che et al. 2017 (arXiv:1612.02136, section 3.1). What is missed by random codes is
-missed by no encoder, so fewer modes are lost; and L slopes where D is sure, and log(1 - D) is flat.
+and D judges G(z) of random codes beside H(x), so that the model can be sampled from: the
+regularisers of Che et al. 2017 (arXiv:1612.02136, section 3.1). The encoder maps every mode of the
+data to some code, so fewer modes are lost; and L has a gradient where D is certain and that of
+log(1 - D) has vanished. E and G stand in one model here, and are updated together.
 """
 
 import math
-from functools import partial
 from typing import Annotated, Literal
 
 import torch
+from einops import reduce
 from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
+from genzoo.models.networks import activations, squash, unit_range
 from genzoo.options import Options
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Weight
 from genzoo.training import LOSSES, make_player
 
 
 class Config(Schema):
-    """Sizes of the three networks; any shape will do: points, sound, pictures."""
+    """Sizes of the three networks. Samples may have any shape: points, sound, images."""
 
     shape: Shape = (1, 28, 28)
     latent_dim: Annotated[int, Field(ge=1, le=4096)] = 32
     units: Count = 512
-    """of each of two hidden layers, in each network"""
+    """in each of two hidden layers of each network"""
 
 
 class TrainOptions(Options):
-    """Rates as DCGAN's; ``reconstruction`` is the lambda above."""
+    """Adam as in DCGAN."""
 
     batch_size: Count = 128
     lr: Rate = 2e-4
@@ -41,36 +43,38 @@ class TrainOptions(Options):
     loss: Literal["non-saturating", "minimax"] = "non-saturating"
     discriminator_lr: Annotated[float, Field(ge=0, le=10)] = 0.0
     """of the discriminator; 0 takes the model's"""
-    reconstruction: Weight = 0.1
-    """lambda, of the squared error summed over a sample's values"""
+    reconstruction_weight: Weight = 0.1
+    """lambda, the weight of the squared error summed over a sample's values"""
 
 
 def _layers(inputs: int, units: int, outputs: int) -> list[nn.Module]:
-    first, second = nn.Linear(inputs, units), nn.Linear(units, units)
-    slope = partial(nn.LeakyReLU, 0.2)
-    return [first, slope(), second, slope(), nn.Linear(units, outputs)]
+    first, second, last = (
+        nn.Linear(inputs, units),
+        nn.Linear(units, units),
+        nn.Linear(units, outputs),
+    )
+    return [first, nn.LeakyReLU(0.2), second, nn.LeakyReLU(0.2), last]
 
 
 class AEGAN(genzoo.Latent, genzoo.Encoder):
-    """G and E, which learn together."""
+    """The generator G (``decode``) and the encoder E (``embed``)."""
 
     def __init__(self, config: Config):
         super().__init__(config)
         self.latent_dim, self.shape = config.latent_dim, config.shape
-        self.value_range = (0.0, 1.0) if len(self.shape) == 3 else None
-        pixels = math.prod(self.shape)
-        inwards = _layers(pixels, config.units, self.latent_dim)
-        outwards = _layers(self.latent_dim, config.units, pixels)
-        self.encoder = nn.Sequential(nn.Flatten(), *inwards)
-        self.generator = nn.Sequential(*outwards, nn.Unflatten(1, self.shape))
+        self.value_range = unit_range(self.shape)
+        size = math.prod(self.shape)
+        encoder = _layers(size, config.units, self.latent_dim)
+        generator = _layers(self.latent_dim, config.units, size)
+        self.encoder = nn.Sequential(nn.Flatten(), *encoder)
+        self.generator = nn.Sequential(*generator, nn.Unflatten(1, self.shape))
 
     def decode(
         self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
-    ) -> Tensor:  # (n, code) -> (n, *shape)
-        x = self.generator(code)
-        return x if self.value_range is None else x.sigmoid()
+    ) -> Tensor:  # (n, latent_dim) -> (n, *shape)
+        return squash(self.generator(code), self.value_range)
 
-    def embed(self, x: Tensor) -> Tensor:  # (n, *shape) -> (n, code)
+    def embed(self, x: Tensor) -> Tensor:  # (n, *shape) -> (n, latent_dim)
         return self.encoder(x)
 
 
@@ -83,17 +87,14 @@ class Discriminator(genzoo.Discriminator):
         self.hidden = nn.ModuleList(nn.Sequential(*hidden[i : i + 2]) for i in (0, 2))
 
     def features(self, x: Tensor) -> list[Tensor]:  # (n, *shape) -> two of (n, units)
-        found, x = [], x.flatten(1)
-        for layer in self.hidden:
-            found.append(x := layer(x))
-        return found
+        return activations(self.hidden, x.flatten(1))
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:  # (n, *shape) -> (n,)
         return self.head(self.features(x)[-1]).flatten()
 
 
-class Reconstructing(genzoo.Trainer):
-    """D against G(z) and H(x), half each; G and E against D, and for H(x) = x."""
+class AEGANTrainer(genzoo.Trainer):
+    """D against G(z) and H(x), which weigh half each; then G and E against D, and for H(x) = x."""
 
     def __init__(self, model: AEGAN, discriminator: Discriminator, options: TrainOptions):
         players = {
@@ -101,41 +102,41 @@ class Reconstructing(genzoo.Trainer):
             "discriminator": make_player(discriminator, options, options.discriminator_lr or None),
         }
         super().__init__(model, players)
-        self.discriminator, self.loss = discriminator, LOSSES[options.loss]
-        self.weight = options.reconstruction
+        self.autoencoder, self.discriminator = model, discriminator
+        self.loss, self.weight = LOSSES[options.loss], options.reconstruction_weight
 
     def step(self, batch: genzoo.Batch) -> genzoo.Logs:
         return {
-            **self.update("discriminator", self._discriminate, batch),
-            **self.update("generator", self._generate, batch),
+            **self.update("discriminator", self._discriminator_loss, batch),
+            **self.update("generator", self._generator_loss, batch),
         }
 
     def fakes(self, batch: genzoo.Batch) -> tuple[Tensor, Tensor]:
         """H(x) and G(z), ``(n, *shape)`` each."""
-        model = self.players["generator"].network
-        back = model.decode(model.embed(batch.x))
-        return back, model.generate(batch.noise("code"))
+        reconstruction = self.autoencoder.decode(self.autoencoder.embed(batch.x))
+        return reconstruction, self.autoencoder.generate(batch.noise("code"))
 
-    def _discriminate(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
+    def _discriminator_loss(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
         with torch.no_grad():
-            back, drawn = self.fakes(batch)
-        real, *fakes = (self.discriminator(x).float() for x in (batch.x, back, drawn))
+            fakes = self.fakes(batch)
+        real, *fake = (self.discriminator(x).float() for x in (batch.x, *fakes))  # (n,) each
         loss = self.loss.discriminator(real, torch.ones_like(real))
-        for fake in fakes:
-            loss = loss + self.loss.discriminator(fake, torch.zeros_like(fake)) / 2
-        right = (real > 0).float().mean() + (fakes[1] < 0).float().mean()
-        seen = {"D(x)": real, "D(H(x))": fakes[0], "D(G(z))": fakes[1]}
-        return loss, {"accuracy": right / 2, **{k: v.sigmoid().mean() for k, v in seen.items()}}
+        for logits in fake:
+            loss = loss + self.loss.discriminator(logits, torch.zeros_like(logits)) / 2
+        correct = (real > 0).float().mean() + (fake[1] < 0).float().mean()
+        logits_of = {"D(x)": real, "D(H(x))": fake[0], "D(G(z))": fake[1]}
+        logs = {name: logits.sigmoid().mean() for name, logits in logits_of.items()}
+        return loss, {"accuracy": correct / 2, **logs}
 
-    def _generate(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
-        back, drawn = self.fakes(batch)
-        game = sum(self.loss.generator(self.discriminator(x).float()) for x in (back, drawn))
-        error = (back.float() - batch.x).square().flatten(1).sum(1).mean()
+    def _generator_loss(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
+        fakes = self.fakes(batch)
+        game = sum(self.loss.generator(self.discriminator(x).float()) for x in fakes)
+        error = reduce((fakes[0].float() - batch.x).square(), "n ... -> n", "sum").mean()
         return game / 2 + self.weight * error, {"error": error}
 
 
 def trainer(model: AEGAN, options: TrainOptions) -> genzoo.Trainer:
-    return Reconstructing(model, Discriminator(model.config), options)
+    return AEGANTrainer(model, Discriminator(model.config), options)
 
 
 @genzoo.hookimpl
@@ -146,9 +147,9 @@ def genzoo_family() -> genzoo.Family:
         model=AEGAN,
         discriminator=Discriminator,
         trainer=trainer,
-        revision=2,
-        upgrade=genzoo.rename_fields(code="latent_dim"),
+        revision=3,
+        upgrade=genzoo.rename_fields(code="latent_dim", reconstruction="reconstruction_weight"),
         tiny=Config(shape=(1, 8, 8), latent_dim=4, units=8),
         paper="arXiv:1612.02136",
-        api=2,
+        summary="a GAN whose generator also decodes what an encoder makes of the data",
     )

@@ -1,27 +1,37 @@
-"""Autoencoder: an encoder and a decoder that give back what they are shown.
+"""Autoencoder: an encoder and a decoder that together reconstruct their input.
 
-Hinton & Salakhutdinov 2006 (Science 313, 504-507). No law of its codes is learnt: a decoder fed
-random ones shows why a VAE has one. ``fit_prior`` fits a Gaussian to the codes after training
-(Ghosh et al. 2020, arXiv:1903.12436, section 4).
+Hinton & Salakhutdinov 2006 (Science 313, 504-507, doi:10.1126/science.1127647). Training does not
+fix the distribution of the codes, so the decoder is poor on random ones, which is what a VAE cures.
+``fit_prior`` fits a Gaussian to the codes after training (Ghosh et al. 2020, arXiv:1903.12436,
+section 4).
 """
 
 import math
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
+from einops import reduce
 from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
+from genzoo.models.networks import (
+    conv_decoder,
+    conv_encoder,
+    fit_gaussian,
+    squash,
+    standard_normal,
+    unit_range,
+    whiten,
+)
 from genzoo.options import Options
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape
 
 
 class Config(Schema):
-    """Sizes of both networks, which mirror each other."""
+    """Sizes of the two networks, which mirror each other."""
 
     shape: Shape = (1, 28, 28)
     latent_dim: Annotated[int, Field(ge=1, le=4096)] = 32
@@ -36,74 +46,53 @@ class TrainOptions(Options):
     batch_size: Count = 128
     lr: Rate = 1e-3
     ema_decay: Decay = 0.99
-    error: Literal["squared", "cross-entropy"] = "squared"
-    """between a sample and what is given back; cross-entropy for pixels from 0 to 1"""
+    loss: Literal["squared", "cross-entropy"] = "squared"
+    """between a sample and its reconstruction; cross-entropy is for pixels from 0 to 1"""
     fit_prior: bool = False
-    """sample from a Gaussian fitted to the codes, and not from standard normal ones"""
+    """sample codes from a Gaussian fitted to the data's codes, not from N(0, 1)"""
 
 
-def _mlp(config: Config, outwards: bool) -> nn.Sequential:
-    pixels, shape, width = math.prod(config.shape), config.shape, config.width
-    ends = (config.latent_dim, pixels) if outwards else (pixels, config.latent_dim)
-    layers = [nn.Linear(ends[0], width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()]
-    layers.append(nn.Linear(width, ends[1]))
-    return (
-        nn.Sequential(*layers, nn.Unflatten(1, shape))
-        if outwards
-        else nn.Sequential(nn.Flatten(), *layers)
-    )
-
-
-def _conv(config: Config, outwards: bool) -> nn.Sequential:
-    """Strided convolutions from the image to maps of 4 to 7 pixels, or back."""
-    channels, size, _ = config.shape
-    widths, layers = [channels], []
-    while size % 2 == 0 and size > 7:
-        widths.append(config.width * 2 ** (len(widths) - 1))
-        size //= 2
-    pairs, last = list(pairwise(widths)), (widths[-1], size, size)
-    if not outwards:
-        for a, b in pairs:
-            layers += [nn.Conv2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.SiLU()]
-        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(math.prod(last), config.latent_dim))
-    layers = [nn.Linear(config.latent_dim, math.prod(last)), nn.Unflatten(1, last)]
-    for a, b in pairs[::-1]:
-        layers += [nn.BatchNorm2d(b), nn.SiLU(), nn.ConvTranspose2d(b, a, 4, 2, 1)]
-    return nn.Sequential(*layers)
+def _mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:
+    first, second = nn.Linear(inputs, width), nn.Linear(width, width)
+    return nn.Sequential(first, nn.SiLU(), second, nn.SiLU(), nn.Linear(width, outputs))
 
 
 class Autoencoder(genzoo.Latent, genzoo.Encoder):
-    """H = G o E. Random codes are N(0, 1), or N(mean, scale scale^T) once that is fitted."""
+    """Random codes are N(0, 1), or N(mean, scale scale^T) once that is fitted."""
 
     def __init__(self, config: Config):
         super().__init__(config)
         self.latent_dim, self.shape = config.latent_dim, config.shape
-        self.value_range = (0.0, 1.0) if len(self.shape) == 3 else None
-        network = _conv if config.network == "conv" else _mlp
-        self.encoder, self.decoder = network(config, False), network(config, True)
-        self.register_buffer("prior_mean", torch.zeros(self.latent_dim))
-        # torch.eye on the meta device, where load builds, imports torch._dynamo: seconds.
-        identity = torch.zeros(self.latent_dim, self.latent_dim).fill_diagonal_(1)
-        self.register_buffer("prior_scale", identity)
+        self.value_range = unit_range(self.shape)
+        if config.network == "conv":
+            self.encoder = conv_encoder(self.shape, config.width, self.latent_dim)
+            self.decoder = conv_decoder(self.latent_dim, self.shape, config.width)
+        else:
+            size, width = math.prod(self.shape), config.width
+            self.encoder = nn.Sequential(nn.Flatten(), *_mlp(size, width, self.latent_dim))
+            decoder = _mlp(self.latent_dim, width, size)
+            self.decoder = nn.Sequential(*decoder, nn.Unflatten(1, self.shape))
+        mean, scale = standard_normal(self.latent_dim)
+        self.register_buffer("prior_mean", mean)
+        self.register_buffer("prior_scale", scale)
 
     def decode(
         self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
-    ) -> Tensor:  # (n, code) -> (n, *shape)
-        x = self.decoder(self.prior_mean + code @ self.prior_scale.T)
-        return x if self.value_range is None else x.sigmoid()
+    ) -> Tensor:  # (n, latent_dim) -> (n, *shape)
+        z = self.prior_mean + code @ self.prior_scale.T
+        return squash(self.decoder(z), self.value_range)
 
-    def embed(self, x: Tensor) -> Tensor:  # (n, *shape) -> (n, code)
-        centred = (self.encoder(x).float() - self.prior_mean).T
-        return torch.linalg.solve_triangular(self.prior_scale, centred, upper=False).T
+    def embed(self, x: Tensor) -> Tensor:  # (n, *shape) -> (n, latent_dim)
+        return whiten(self.encoder(x).float(), self.prior_mean, self.prior_scale)
 
     def loss(self, batch: genzoo.Batch, options: TrainOptions) -> tuple[Tensor, genzoo.Logs]:
-        """The error of a sample, summed over its values."""
-        back = self.decoder(self.encoder(batch.x)).float()
-        if options.error == "cross-entropy" and self.value_range:
-            each = F.binary_cross_entropy_with_logits(back, batch.x, reduction="none")
+        """The reconstruction error, summed over a sample's values."""
+        logits = self.decoder(self.encoder(batch.x)).float()  # (n, *shape)
+        if options.loss == "cross-entropy" and self.value_range:
+            error = F.binary_cross_entropy_with_logits(logits, batch.x, reduction="none")
         else:
-            each = (back.sigmoid() if self.value_range else back).sub(batch.x).square()
-        return each.flatten(1).sum(1).mean(), {}
+            error = squash(logits, self.value_range).sub(batch.x).square()
+        return reduce(error, "n ... -> n", "sum").mean(), {}
 
 
 def trainer(model: Autoencoder, options: TrainOptions) -> genzoo.Trainer:
@@ -112,14 +101,10 @@ def trainer(model: Autoencoder, options: TrainOptions) -> genzoo.Trainer:
 
 @torch.no_grad()
 def finish(model: Autoencoder, options: TrainOptions, batches: Iterable[Tensor]) -> None:
-    """Fit the law of random codes to the mean and covariance of the data's."""
-    if not options.fit_prior:
-        return
-    codes = torch.cat([model.encoder(x).float() for x in batches])
-    factor, failed = torch.linalg.cholesky_ex(torch.atleast_2d(codes.T.cov()))
-    if not failed:  # else codes have no law worth the name: the standard normal stays
-        model.prior_mean.copy_(codes.mean(0))
-        model.prior_scale.copy_(factor)
+    """Fit the distribution of random codes to the mean and covariance of the data's codes."""
+    if options.fit_prior:
+        codes = torch.cat([model.encoder(x).float() for x in batches])
+        fit_gaussian(model.prior_mean, model.prior_scale, codes.mean(0), codes.T.cov())
 
 
 @genzoo.hookimpl
@@ -130,9 +115,9 @@ def genzoo_family() -> genzoo.Family:
         model=Autoencoder,
         trainer=trainer,
         finish=finish,
-        revision=2,
-        upgrade=genzoo.rename_fields(code="latent_dim"),
+        revision=3,
+        upgrade=genzoo.rename_fields(code="latent_dim", error="loss"),
         tiny=Config(shape=(1, 16, 16), latent_dim=2, width=8),
         paper="doi:10.1126/science.1127647",
-        api=2,
+        summary="compresses samples to codes and back; its decoder is given random codes",
     )

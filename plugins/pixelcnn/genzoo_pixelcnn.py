@@ -1,9 +1,9 @@
-"""PixelCNN: each pixel is drawn given those above it and to its left; likelihoods are exact.
+"""PixelCNN: each pixel is sampled given those above it and to its left; likelihoods are exact.
 
-Van den Oord et al. 2016a (arXiv:1601.06759) has the order of channels and the masks (section 3.4);
-2016b (arXiv:1606.05328) the gates, two stacks without blind spot (figure 2) and the classes
-(equation 4): the networks here are its gated ones. `genzoo_pixelcnn_fast.py` draws what
-`complete_slowly` draws, in less time.
+Van den Oord et al. 2016a (arXiv:1601.06759): the order of the channels and the masks (section 3.4).
+2016b (arXiv:1606.05328): the gates, two stacks without blind spot (figure 2) and the classes
+(equation 4). The networks here are the gated ones. `genzoo_pixelcnn_fast.py` samples the same as
+`complete_slowly`, in less time.
 """
 
 import itertools
@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import genzoo_pixelcnn_fast
 import torch
 import torch.nn.functional as F
+from einops import rearrange, reduce
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -26,26 +27,26 @@ class Config(Schema):
 
     shape: Shape = (1, 28, 28)
     levels: Annotated[int, Field(ge=0, le=256)] = 256
-    """values that a pixel of the data takes"""
-    coarse: Annotated[int, Field(ge=0, le=256)] = 0
-    """values that pixels are rounded to, up or down at random; 2 is the usual binarisation"""
+    """values that a pixel of the data can take"""
+    quantized_levels: Annotated[int, Field(ge=0, le=256)] = 0
+    """round pixels to so many values, up or down at random: 2 is the usual binarisation; 0: none"""
     classes: Annotated[int, Field(ge=0, le=10_000)] = 0
     """of the data"""
     conditional: bool = False
-    """whether the model takes the class"""
+    """give the class to the model"""
     layers: Annotated[int, Field(ge=1, le=64)] = 7
     width: Annotated[int, Field(ge=1, le=1024)] = 64
-    """feature maps of each stack, a multiple of the picture's channels"""
-    first: Literal[3, 5, 7, 9] = 7
+    """feature maps of each stack, a multiple of the image's channels"""
+    first_kernel_size: Literal[3, 5, 7, 9] = 7
     """side of the first layer's window"""
-    kernel: Literal[3, 5, 7] = 3
+    kernel_size: Literal[3, 5, 7] = 3
     """side of the other layers' windows"""
-    places: bool = False
-    """a learned bias for every place, which the papers have not"""
+    position_bias: bool = False
+    """a learnt bias for every position, which the papers do not have"""
 
 
 class TrainOptions(Options):
-    """Today's optimiser; small batches, as a picture is 784 examples."""
+    """Today's optimiser; small batches, as each image is 784 examples."""
 
     batch_size: Count = 16
     lr: Rate = 1e-3
@@ -58,10 +59,10 @@ def gate(x: Tensor) -> Tensor:  # (n, 2 p, ...) -> (n, p, ...)
     return a.tanh() * b.sigmoid()
 
 
-class Across(nn.Conv2d):
-    """A convolution of a pixel and those to its left, (n, p, H, W) -> (n, q, H, W).
+class MaskedConv(nn.Conv2d):
+    """A convolution over a pixel and those to its left: ``(n, p, H, W)`` to ``(n, q, H, W)``.
 
-    Of the pixel itself, a map of channel c sees those of the channels before c, R then G then B
+    Of the pixel itself, a map of channel c sees the maps of channels before c, in the order R, G, B
     (mask A), or of c too (mask B). ``halves``: 2 where the output is the two halves of a gate.
     """
 
@@ -77,42 +78,42 @@ class Across(nn.Conv2d):
         super().__init__(*maps, (1, taps), bias=bias)
         self.channels, self.mask, self.halves = channels, mask, halves
 
-    def masked(self) -> Tensor:
-        """The weights with 0 for what may not be seen."""
+    def masked(self) -> Tensor:  # (q, p, 1, taps)
+        """The weights, with 0 for what may not be seen (section 3.4 of 2016a)."""
         if self.channels == 1 and self.mask == "B":
             return self.weight
         q, p = (torch.arange(n, device=self.weight.device) for n in self.weight.shape[:2])
         half = len(q) // self.halves
         to, of = q % half // (half // self.channels), p // (len(p) // self.channels)
-        seen = of < to[:, None] if self.mask == "A" else of <= to[:, None]
-        own = self.weight[..., -1:] * seen[:, :, None, None]
+        seen = of < to[:, None] if self.mask == "A" else of <= to[:, None]  # (q, p)
+        own = self.weight[..., -1:] * rearrange(seen, "q p -> q p 1 1")
         return torch.cat([self.weight[..., :-1], own], -1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # (n, p, H, W) -> (n, q, H, W)
         return F.conv2d(F.pad(x, (self.kernel_size[1] - 1, 0)), self.masked(), self.bias)
 
 
-class Gated(nn.Module):
+class GatedLayer(nn.Module):
     """A layer of both stacks (figure 2 of 2016b)."""
 
     def __init__(self, config: Config):
         super().__init__()
-        p, self.side, channels = config.width, config.kernel // 2, config.shape[0]
-        self.down = nn.Conv2d(p, 2 * p, (self.side + 1, config.kernel))
+        p, self.side, channels = config.width, config.kernel_size // 2, config.shape[0]
+        self.down = nn.Conv2d(p, 2 * p, (self.side + 1, config.kernel_size))
         self.link = nn.Conv2d(2 * p, 2 * p, 1)
-        self.across = Across((p, 2 * p), self.side + 1, channels, halves=2)
-        self.out = Across((p, p), 1, channels, bias=False)
+        self.across = MaskedConv((p, 2 * p), self.side + 1, channels, halves=2)
+        self.out = MaskedConv((p, p), 1, channels, bias=False)
         if config.conditional:
             self.classes = nn.Embedding(config.classes, 4 * p)
 
     def class_terms(self, labels: Tensor | None) -> tuple[Tensor | float, ...]:
-        """What the class adds to each stack, two of (n, 2 p, 1, 1) (equation 4)."""
+        """What the class adds to each stack: two of ``(n, 2 p, 1, 1)`` (equation 4), or 0."""
         if labels is None:
             return 0.0, 0.0
-        return self.classes(labels)[:, :, None, None].chunk(2, 1)
+        return rearrange(self.classes(labels), "n p -> n p 1 1").chunk(2, 1)
 
     def forward(self, v: Tensor, h: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(n, p, H, W) twice -> as they were."""
+        """The vertical stack and the horizontal one, ``(n, p, H, W)`` each, to the same."""
         down, across = self.class_terms(labels)
         above = self.down(F.pad(v, (self.side, self.side, self.side, 0))) + down
         beside = self.across(h) + self.link(above) + across
@@ -127,79 +128,81 @@ class PixelCNN(genzoo.Completer, genzoo.Density):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.shape, self.levels = config.shape, config.coarse or config.levels
+        self.shape, self.levels = config.shape, config.quantized_levels or config.levels
         self.num_classes = config.classes if config.conditional else 0
         if len(self.shape) != 3 or not self.levels > 1:
-            raise genzoo.BadInput("PixelCNN takes pictures whose pixels have 2 to 256 levels")
+            raise genzoo.BadInput("PixelCNN needs images whose pixels have 2 to 256 levels")
         if config.conditional and not config.classes:
-            raise genzoo.BadInput("conditional needs data with classes")
-        channels, p, self.reach = self.shape[0], config.width, config.first // 2
+            raise genzoo.BadInput("conditional=true needs data with classes")
+        channels, p, self.reach = self.shape[0], config.width, config.first_kernel_size // 2
         if p % channels:
             raise genzoo.BadInput(f"width must be a multiple of {channels} channels, got {p}")
-        self.above = nn.Conv2d(channels, p, (self.reach, config.first))
-        self.left = Across((channels, p), self.reach + 1, channels, "A")
-        if config.places:
+        self.above = nn.Conv2d(channels, p, (self.reach, config.first_kernel_size))
+        self.left = MaskedConv((channels, p), self.reach + 1, channels, "A")
+        if config.position_bias:
             self.places = nn.Parameter(torch.zeros(2, p, *self.shape[1:]))
-        self.layers = nn.ModuleList(Gated(config) for _ in range(config.layers))
-        self.head = Across((p, p), 1, channels)
-        self.law = Across((p, channels * self.levels), 1, channels)
+        self.layers = nn.ModuleList(GatedLayer(config) for _ in range(config.layers))
+        self.head = MaskedConv((p, p), 1, channels)
+        self.law = MaskedConv((p, channels * self.levels), 1, channels)
 
     def logits(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        """(n, C, H, W) -> (n, C, levels, H, W), each given the pixels and channels before it."""
+        """``(n, C, H, W)`` to ``(n, C, levels, H, W)``, given the pixels and channels before."""
         reach = self.reach
         v, h = self.above(F.pad(x, (reach, reach, reach, 0)))[:, :, :-1], self.left(x)
-        if self.config.places:
+        if self.config.position_bias:
             v, h = v + self.places[0], h + self.places[1]
         for layer in self.layers:
             v, h = layer(v, h, labels)
-        return self.law(self.head(h.relu()).relu()).unflatten(1, (self.shape[0], self.levels))
+        logits = self.law(self.head(h.relu()).relu())
+        return rearrange(logits, "n (c levels) h w -> n c levels h w", levels=self.levels)
 
-    def level(self, x: Tensor) -> Tensor:  # in the range -> whole numbers
+    def level(self, x: Tensor) -> Tensor:  # in the model's range -> 0 to levels - 1
         return ((x + 1) / 2 * (self.levels - 1)).round().long()
 
     def value(self, level: Tensor) -> Tensor:  # and back
         return level * (2 / (self.levels - 1)) - 1
 
     def log_weight(self, x: Tensor, labels: Tensor | None, noise: genzoo.Noise) -> Tensor:
-        each = self.logits(x, labels).float().log_softmax(2)  # (n, C, levels, H, W)
-        return each.gather(2, self.level(x)[:, :, None]).sum((1, 2, 3, 4))
+        log_p = self.logits(x, labels).float().log_softmax(2)  # (n, C, levels, H, W)
+        values = log_p.gather(2, rearrange(self.level(x), "n c h w -> n c 1 h w"))
+        return reduce(values, "n c 1 h w -> n", "sum")
 
     def loss(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
-        """Minus the log-likelihood, nats a value."""
+        """Minus the log-likelihood, in nats per value."""
         x = batch.x
-        if self.config.coarse:
+        if self.config.quantized_levels:
             steps = (x + 1) / 2 * (self.levels - 1)
             x = self.value((steps + batch.noise("coarse").uniform(*self.shape)).floor())
         loss = F.cross_entropy(self.logits(x, batch.labels).transpose(1, 2), self.level(x))
-        each = loss.detach()
-        return loss, {"nats": each * math.prod(self.shape), "bits/dim": each / math.log(2)}
+        nats = loss.detach()
+        return loss, {"nats": nats * math.prod(self.shape), "bits/dim": nats / math.log(2)}
 
     def generate(self, noise: genzoo.Noise, labels: Tensor | None = None) -> Tensor:
-        nothing = torch.zeros(len(noise), *self.shape, device=self.device)
-        return self.complete(nothing, nothing, noise, labels)
+        unknown = torch.zeros(len(noise), *self.shape, device=self.device)
+        return self.complete(unknown, unknown, noise, labels)
 
     def complete(
         self, x: Tensor, mask: Tensor, noise: genzoo.Noise, labels: Tensor | None = None
-    ) -> Tensor:  # (n, C, H, W), and what of it is known as 1 -> (n, C, H, W)
-        """What ``complete_slowly`` gives, in the time of a few forward passes."""
+    ) -> Tensor:  # images and a mask, 1 = known, both (n, C, H, W) -> (n, C, H, W)
+        """The result of ``complete_slowly``, in the time of a few forward passes."""
         return genzoo_pixelcnn_fast.complete(self, x, mask, noise, labels)
 
     @torch.no_grad()
     def complete_slowly(
         self, x: Tensor, mask: Tensor, noise: genzoo.Noise, labels: Tensor | None = None
-    ) -> Tensor:  # (n, C, H, W), and what of it is known as 1 -> (n, C, H, W)
+    ) -> Tensor:  # images and a mask, 1 = known, both (n, C, H, W) -> (n, C, H, W)
         """Section 3.1 of 2016a: one value after the other, each by a forward pass of its own.
 
-        The largest of logits plus Gumbel epsilon is a sample of their softmax.
+        The argmax of logits plus Gumbel noise is a sample from their softmax.
         """
         channels, height, width = self.shape
-        picture, known = torch.zeros_like(x), mask > 0
+        image, known = torch.zeros_like(x), mask > 0
         epsilon = [noise.gumbel(width, channels, self.levels) for _ in range(height)]
         for i, j, c in itertools.product(range(height), range(width), range(channels)):
-            logits = self.logits(picture, labels)[:, c, :, i, j] + epsilon[i][:, j, c]
+            logits = self.logits(image, labels)[:, c, :, i, j] + epsilon[i][:, j, c]
             value = self.value(logits.argmax(1))
-            picture[:, c, i, j] = torch.where(known[:, c, i, j], x[:, c, i, j], value)
-        return picture
+            image[:, c, i, j] = torch.where(known[:, c, i, j], x[:, c, i, j], value)
+        return image
 
 
 def trainer(model: PixelCNN, options: TrainOptions) -> genzoo.Trainer:
@@ -213,7 +216,14 @@ def genzoo_family() -> genzoo.Family:
         options=TrainOptions,
         model=PixelCNN,
         trainer=trainer,
+        revision=2,
+        upgrade=genzoo.rename_fields(
+            coarse="quantized_levels",
+            first="first_kernel_size",
+            kernel="kernel_size",
+            places="position_bias",
+        ),
         tiny=Config(shape=(1, 6, 6), levels=3, layers=2, width=6),
         paper="arXiv:1606.05328",
-        api=2,
+        summary="each pixel sampled given those before it; exact likelihoods",
     )

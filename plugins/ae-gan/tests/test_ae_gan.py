@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from genzoo_ae_gan import AEGAN, Config, Discriminator, Reconstructing, TrainOptions
+from genzoo_ae_gan import AEGAN, AEGANTrainer, Config, Discriminator, TrainOptions
 
 import genzoo
 from genzoo import data
@@ -41,7 +41,7 @@ def test_it_finds_the_ring_where_the_same_networks_collapse(seed):
     its = Discriminator(PLANE)
     its.load_state_dict(discriminator.state_dict())
     plain = genzoo.Adversarial(alone, its, AdversarialOptions(**FAST))
-    stable = Reconstructing(model, discriminator, TrainOptions(**FAST))
+    stable = AEGANTrainer(model, discriminator, TrainOptions(**FAST))
     assert modes(played(plain, 300, seed)) <= 3
     assert modes(played(stable, 300, seed)) == 8
 
@@ -52,12 +52,12 @@ def test_it_has_a_gradient_where_the_plain_game_is_flat():
     model, x = AEGAN(PLANE), torch.full((16, 2), 2.0)
 
     def slope(weight):
-        trainer = Reconstructing(
-            model, Discriminator(PLANE), TrainOptions(loss="minimax", reconstruction=weight)
+        trainer = AEGANTrainer(
+            model, Discriminator(PLANE), TrainOptions(loss="minimax", reconstruction_weight=weight)
         )
         with torch.no_grad():
             trainer.discriminator.head.bias.fill_(-30.0)
-        loss, _ = trainer._generate(genzoo.Batch(x))
+        loss, _ = trainer._generator_loss(genzoo.Batch(x))
         grads = torch.autograd.grad(loss, list(model.generator.parameters()))
         return sum(g.square().sum() for g in grads).sqrt().item()
 
@@ -68,17 +68,17 @@ def test_it_has_a_gradient_where_the_plain_game_is_flat():
 def test_the_losses_are_those_of_the_formula():
     torch.manual_seed(0)
     model, x = AEGAN(PLANE), torch.randn(8, 2)
-    trainer = Reconstructing(
-        model, Discriminator(PLANE), TrainOptions(loss="minimax", reconstruction=3)
+    trainer = AEGANTrainer(
+        model, Discriminator(PLANE), TrainOptions(loss="minimax", reconstruction_weight=3)
     )
     batch, d = genzoo.Batch(x), trainer.discriminator
     back, drawn = trainer.fakes(batch)
     assert torch.equal(back, model.decode(model.embed(x)))
     real, one, two = (d(v).sigmoid() for v in (x, back, drawn))
     value = real.log().mean() + ((1 - one).log().mean() + (1 - two).log().mean()) / 2
-    found, _ = trainer._discriminate(batch)
+    found, _ = trainer._discriminator_loss(batch)
     assert found.item() == pytest.approx(-value.item(), rel=1e-5)
-    found, logs = trainer._generate(batch)
+    found, logs = trainer._generator_loss(batch)
     error = (back - x).square().sum(1).mean()
     wanted = ((1 - one).log().mean() + (1 - two).log().mean()) / 2 + 3 * error
     assert found.item() == pytest.approx(wanted.item(), rel=1e-5)

@@ -79,6 +79,6 @@ def test_both_errors_are_what_they_say(digits):
     back = model.decoder(model.encoder(x)).sigmoid()
     squared, _ = model.loss(genzoo.Batch(x), TrainOptions())
     assert squared.item() == pytest.approx((back - x).square().sum().item() / 4, rel=1e-5)
-    entropy, _ = model.loss(genzoo.Batch(x), TrainOptions(error="cross-entropy"))
+    entropy, _ = model.loss(genzoo.Batch(x), TrainOptions(loss="cross-entropy"))
     by_hand = -(x * back.log() + (1 - x) * (1 - back).log()).sum() / 4
     assert entropy.item() == pytest.approx(by_hand.item(), rel=1e-4)

@@ -54,11 +54,13 @@ def test_parameters_of_the_reference_networks():
 @pytest.mark.parametrize(("layers", "patch"), [(3, 70), (2, 34), (1, 16)])
 def test_a_critic_sees_patches(layers, patch):
     torch.manual_seed(0)
-    critic = cyclegan.PatchDiscriminator(config(shape=(3, 128, 128), layers=layers)).eval()
+    critic = cyclegan.PatchDiscriminator(
+        config(shape=(3, 128, 128), discriminator_layers=layers)
+    ).eval()
     for block in critic.blocks:
         block[1] = nn.Identity()  # instance norm sees the whole picture, if only its mean
     x = torch.randn(1, 3, 128, 128, requires_grad=True)
-    logits = critic(x)[-1]
+    logits = critic(x)
     middle = logits.shape[2] // 2
     (slope,) = torch.autograd.grad(logits[0, 0, middle, middle], x)
     assert (slope[0].abs().sum(0) > 0).any(0).sum() == patch
@@ -70,14 +72,14 @@ class Turn(nn.Module):
 
 
 def test_generators_that_undo_each_other_have_no_cycle_loss():
-    trainer = learner(identity=0.0)
+    trainer = learner(identity_weight=0.0)
     trainer.pair.forth, trainer.pair.back = Turn(), Turn()
     trainer.critics[0] = trainer.critics[1] = Constant(1.0)
-    loss, logs = trainer._generate({}, batch_of())
+    loss, logs = trainer._generator_loss({}, batch_of())
     assert logs["cycle"] == 0
     assert loss == 0, "critics that believe everything, and no way round that loses anything"
     trainer.pair.back = nn.Identity()
-    _, logs = trainer._generate({}, batch_of())
+    _, logs = trainer._generator_loss({}, batch_of())
     assert logs["cycle"] > 0.5
 
 
@@ -87,33 +89,35 @@ class Constant(nn.Module):
         self.value = value
 
     def forward(self, x):
-        return [torch.full((len(x), 1, 2, 2), self.value)]
+        return torch.full((len(x), 1, 2, 2), self.value)
 
 
 def test_the_losses_by_hand():
     """Equations 1 to 3 with least squares: critics that say 0.25 to everything."""
-    trainer = learner(cycle=2.0, identity=0.5)
+    trainer = learner(cycle_weight=2.0, identity_weight=0.5)
     trainer.pair.forth, trainer.pair.back = Turn(), nn.Identity()
     trainer.critics[0] = trainer.critics[1] = Constant(0.25)
     batch, fakes = batch_of(), {}
-    total, logs = trainer._generate(fakes, batch)
+    total, logs = trainer._generator_loss(fakes, batch)
     a, b = batch.x.abs().mean(), batch.second_domain.abs().mean()
     assert logs["adversarial"].item() == pytest.approx(2 * 0.75**2)
     assert logs["cycle"].item() == pytest.approx(2 * (a + b).item(), rel=1e-5)
     assert logs["identity"].item() == pytest.approx(2 * b.item(), rel=1e-5)
     expected = 2 * 0.75**2 + 2.0 * 2 * (a + b) + 2.0 * 0.5 * 2 * b
     assert total.item() == pytest.approx(expected.item(), rel=1e-5)
-    judged, _ = trainer._judge(fakes, batch)
+    judged, _ = trainer._discriminator_loss(fakes, batch)
     assert judged.item() == pytest.approx(0.75**2 + 0.25**2)
 
 
 def test_the_critics_see_earlier_fakes():
-    trainer, seen = learner(pool=4), []
+    trainer, seen = learner(buffer_size=4), []
     for step in range(12):
         fakes = {}
-        trainer._generate(fakes, batch_of(step=step))
+        trainer._generator_loss(fakes, batch_of(step=step))
         hook = trainer.critics[1].register_forward_pre_hook(lambda _, x: seen.append(x[0]))
-        trainer._judge({k: (v[0], v[1] + step) for k, v in fakes.items()}, batch_of(step=step))
+        trainer._discriminator_loss(
+            {k: (v[0], v[1] + step) for k, v in fakes.items()}, batch_of(step=step)
+        )
         hook.remove()
     shown = [x.mean().round().item() for x in seen[1::2]]  # marked by the step that drew them
     assert any(abs(value - step) > 0.9 for step, value in enumerate(shown))
@@ -176,7 +180,10 @@ def domains(tmp_path, monkeypatch):
 
 
 def test_trained_and_used_from_the_command_line(domains, capsys):
-    sets = " ".join(f"--set {s}" for s in ("width=4", "blocks=1", "layers=1", "examples=4"))
+    sets = " ".join(
+        f"--set {s}"
+        for s in ("width=4", "residual_blocks=1", "discriminator_layers=1", "examples=4")
+    )
     train = f"train cyclegan --data ./dark,./light --steps 3 --out m {sets} --set batch_size=2"
     assert run(train.split()) == 0
     model = genzoo.load("./m")
@@ -206,7 +213,7 @@ def test_trained_and_used_from_the_command_line(domains, capsys):
 
 def test_the_second_domain_has_its_own_order(domains):
     plan = {"steps": 40, "device": "cpu"}
-    values = {"width": 4, "blocks": 1, "layers": 1, "examples": 1}
+    values = {"width": 4, "residual_blocks": 1, "discriminator_layers": 1, "examples": 1}
     made = launch.start("cyclegan", "./dark,./light", domains / "run", values=values, **plan)
     pair = made.dataset
     batches = [batch for batch, _ in zip(made.loader.batches(), range(24), strict=False)]

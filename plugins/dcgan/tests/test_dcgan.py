@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from genzoo_dcgan import Config, Discriminator, Generator, Options
+from genzoo_dcgan import Config, Discriminator, Generator, TrainOptions
 from pydantic import ValidationError
 from torch import nn
 
@@ -39,7 +39,7 @@ def test_every_size_fits_generator_and_discriminator(size):
 
 @pytest.mark.parametrize("size", [9, 30, 33, 36, 100, 127])
 def test_a_size_that_does_not_halve_down_is_refused(size):
-    with pytest.raises(ValidationError, match="power of two"):
+    with pytest.raises(ValidationError, match=f"input_value={size}"):
         Config(size=size)
 
 
@@ -72,7 +72,7 @@ def test_leaky_slope_is_the_papers():
 
 
 def test_defaults_are_the_papers():
-    o = Options()
+    o = TrainOptions()
     assert (o.optimizer, o.lr, o.beta1, o.batch_size) == ("adam", 2e-4, 0.5, 128)
 
 
@@ -89,9 +89,9 @@ def test_the_discriminator_halves_down_to_what_sees_the_whole(size, sides):
     assert [m.shape[-1] for m in maps] == sides
 
 
-def test_hidden_layers_stand_between_code_and_maps():
+def test_dense_layers_stand_between_code_and_maps():
     """As in the authors' MNIST code: 100 -> 1024 -> 128 maps of 7x7, batch norm between."""
-    model = Generator(Config(channels=1, size=28, hidden=(1024, 96)))
+    model = Generator(Config(channels=1, size=28, dense_units=(1024, 96)))
     kinds = [type(m) for m in model.layers][:7]
     layer = [nn.ConvTranspose2d, nn.BatchNorm2d, nn.ReLU]
     assert kinds == [*layer, *layer, nn.ConvTranspose2d]
@@ -105,7 +105,7 @@ LECTURE = {
     "latent_dim": 100,
     "width": 32,
     "network": "upsampling",
-    "noise": "uniform",
+    "prior": "uniform",
     "dropout": 0.4,
 }
 
@@ -146,11 +146,11 @@ def test_the_lectures_networks_at_other_sizes():
         assert Discriminator(config)(images).shape == (2,)
 
 
-def test_a_uniform_code_stays_within_one(monkeypatch):
-    model = Generator(Config(size=8, channels=1, width=4, latent_dim=50, noise="uniform")).eval()
-    seen = []
-    model.layers[0].register_forward_hook(lambda m, i, out: seen.append(i[0]))
+def test_a_uniform_code_stays_within_one():
+    model = Generator(Config(size=8, channels=1, width=4, latent_dim=50, prior="uniform")).eval()
+    inputs = []
+    model.layers[0].register_forward_hook(lambda m, i, out: inputs.append(i[0]))
     model.generate(Noise(0, range(200)))
-    code = seen[0].flatten()
+    code = inputs[0].flatten()
     assert code.abs().max() < 1
     assert code.std().item() == pytest.approx(3**-0.5, abs=0.02)  # of the uniform law on (-1, 1)

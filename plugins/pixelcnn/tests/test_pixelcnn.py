@@ -22,7 +22,7 @@ GREY, COLOUR = (1, 6, 5), (3, 5, 4)
 def made(shape=GREY, seed=0, **values):
     """A small model whose weights are large enough for every dependence to show."""
     torch.manual_seed(seed)
-    asked = {"levels": 4, "layers": 2, "width": 6, "first": 5, **values}
+    asked = {"levels": 4, "layers": 2, "width": 6, "first_kernel_size": 5, **values}
     model = pixelcnn.PixelCNN(checked(pixelcnn.Config, {"shape": shape, **asked}, "config"))
     with torch.no_grad():
         for parameter in model.parameters():
@@ -33,9 +33,9 @@ def made(shape=GREY, seed=0, **values):
 VARIANTS = {
     "grey": {},
     "colour": {"shape": COLOUR},
-    "binary": {"levels": 2, "places": True},
-    "wide": {"kernel": 5, "first": 7},
-    "classes": {"classes": 3, "conditional": True, "shape": COLOUR, "places": True},
+    "binary": {"levels": 2, "position_bias": True},
+    "wide": {"kernel_size": 5, "first_kernel_size": 7},
+    "classes": {"classes": 3, "conditional": True, "shape": COLOUR, "position_bias": True},
 }
 
 
@@ -76,7 +76,7 @@ def test_each_value_depends_on_those_before_it_and_on_no_other(model):
 @pytest.mark.parametrize("mask", ["A", "B"])
 @pytest.mark.parametrize("halves", [1, 2])
 def test_masked_convolution_against_a_loop(mask, halves):
-    layer = pixelcnn.Across((6, 12), 3, 3, mask, halves)
+    layer = pixelcnn.MaskedConv((6, 12), 3, 3, mask, halves)
     x = torch.randn(2, 6, 1, 5)
     expected = layer.bias.detach().view(12, 1, 1).expand(2, 12, 1, 5).clone()
     for q, p, j, tap in itertools.product(range(12), range(6), range(5), range(3)):
