@@ -14,13 +14,12 @@ import math
 from typing import Annotated, Literal
 
 import torch
-from einops import reduce
 from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
 from genzoo.models.networks import activations, squash, unit_range
-from genzoo.options import Options
+from genzoo.options import DiscriminatorRate, Options
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Weight
 from genzoo.training import LOSSES, make_player
 
@@ -41,7 +40,7 @@ class TrainOptions(Options):
     lr: Rate = 2e-4
     beta1: Decay = 0.5
     loss: Literal["non-saturating", "minimax"] = "non-saturating"
-    discriminator_lr: Annotated[float, Field(ge=0, le=10)] = 0.0
+    discriminator_lr: DiscriminatorRate = 0.0
     """of the discriminator; 0 takes the model's"""
     reconstruction_weight: Weight = 0.1
     """lambda, the weight of the squared error summed over a sample's values"""
@@ -131,7 +130,7 @@ class AEGANTrainer(genzoo.Trainer):
     def _generator_loss(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
         fakes = self.fakes(batch)
         game = sum(self.loss.generator(self.discriminator(x).float()) for x in fakes)
-        error = reduce((fakes[0].float() - batch.x).square(), "n ... -> n", "sum").mean()
+        error = (fakes[0].float() - batch.x).square().flatten(1).sum(1).mean()
         return game / 2 + self.weight * error, {"error": error}
 
 
@@ -151,5 +150,5 @@ def genzoo_family() -> genzoo.Family:
         upgrade=genzoo.rename_fields(code="latent_dim", reconstruction="reconstruction_weight"),
         tiny=Config(shape=(1, 8, 8), latent_dim=4, units=8),
         paper="arXiv:1612.02136",
-        summary="a GAN whose generator also decodes what an encoder makes of the data",
+        api=2,
     )

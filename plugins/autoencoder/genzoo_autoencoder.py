@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from einops import reduce
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -60,6 +59,9 @@ def _mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:
 class Autoencoder(genzoo.Latent, genzoo.Encoder):
     """Random codes are N(0, 1), or N(mean, scale scale^T) once that is fitted."""
 
+    prior_mean: Tensor
+    prior_scale: Tensor
+
     def __init__(self, config: Config):
         super().__init__(config)
         self.latent_dim, self.shape = config.latent_dim, config.shape
@@ -92,7 +94,7 @@ class Autoencoder(genzoo.Latent, genzoo.Encoder):
             error = F.binary_cross_entropy_with_logits(logits, batch.x, reduction="none")
         else:
             error = squash(logits, self.value_range).sub(batch.x).square()
-        return reduce(error, "n ... -> n", "sum").mean(), {}
+        return error.flatten(1).sum(1).mean(), {}
 
 
 def trainer(model: Autoencoder, options: TrainOptions) -> genzoo.Trainer:
@@ -119,5 +121,5 @@ def genzoo_family() -> genzoo.Family:
         upgrade=genzoo.rename_fields(code="latent_dim", error="loss"),
         tiny=Config(shape=(1, 16, 16), latent_dim=2, width=8),
         paper="doi:10.1126/science.1127647",
-        summary="compresses samples to codes and back; its decoder is given random codes",
+        api=2,
     )

@@ -155,10 +155,6 @@ def discriminator(config: Config) -> genzoo.Discriminator:
     return ConvDiscriminator(config) if config.network == "conv" else Discriminator(config)
 
 
-def trainer(model: genzoo.Latent, options: TrainOptions) -> genzoo.Trainer:
-    return genzoo.Adversarial(model, discriminator(model.config), options)
-
-
 @genzoo.hookimpl
 def genzoo_family() -> genzoo.Family:
     return genzoo.Family(
@@ -166,7 +162,6 @@ def genzoo_family() -> genzoo.Family:
         options=TrainOptions,
         model=generator,
         discriminator=discriminator,
-        trainer=trainer,
         data="labelled",
         revision=3,
         upgrade=genzoo.rename_fields(
@@ -184,5 +179,5 @@ def genzoo_family() -> genzoo.Family:
             dense_units=(4,),
         ),
         paper="arXiv:1411.1784",
-        summary="a GAN whose two networks are both given the class",
+        api=2,
     )

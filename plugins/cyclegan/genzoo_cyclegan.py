@@ -244,7 +244,6 @@ def genzoo_family() -> genzoo.Family:
         tiny=Config(
             shape=(3, 16, 16), width=4, residual_blocks=1, discriminator_layers=1, examples=5
         ),
-        branch="implicit/direct",
         paper="arXiv:1703.10593",
-        summary="two generators that undo each other, learnt from unpaired images",
+        api=2,
     )

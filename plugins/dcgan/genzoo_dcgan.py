@@ -152,10 +152,6 @@ def upsampling_discriminator(config: Config) -> tuple[nn.ModuleList, nn.Module]:
     return blocks, nn.Sequential(nn.Flatten(), nn.Linear(maps[-1] * side**2, 1))
 
 
-def trainer(model: Generator, options: TrainOptions) -> genzoo.Trainer:
-    return genzoo.Adversarial(model, Discriminator(model.config), options)
-
-
 @genzoo.hookimpl
 def genzoo_family() -> genzoo.Family:
     return genzoo.Family(
@@ -163,7 +159,6 @@ def genzoo_family() -> genzoo.Family:
         options=TrainOptions,
         model=Generator,
         discriminator=Discriminator,
-        trainer=trainer,
         revision=3,
         upgrade=genzoo.rename_fields(code="latent_dim", hidden="dense_units", noise="prior"),
         tiny=Config(channels=1, size=16, latent_dim=4, width=4),

@@ -81,10 +81,6 @@ class Discriminator(genzoo.Discriminator):
         return self.head(self.features(x)[-1]).flatten()
 
 
-def trainer(model: Generator, options: TrainOptions) -> genzoo.Trainer:
-    return genzoo.Adversarial(model, Discriminator(model.config), options)
-
-
 @genzoo.hookimpl
 def genzoo_family() -> genzoo.Family:
     return genzoo.Family(
@@ -92,7 +88,6 @@ def genzoo_family() -> genzoo.Family:
         options=TrainOptions,
         model=Generator,
         discriminator=Discriminator,
-        trainer=trainer,
         revision=3,
         upgrade=genzoo.rename_fields(
             code="latent_dim",
@@ -108,7 +103,6 @@ def genzoo_family() -> genzoo.Family:
             discriminator_units=6,
             maxout_pieces=2,
         ),
-        branch="implicit/direct",
         paper="arXiv:1406.2661",
-        summary="two perceptrons: one generates samples, one tells them from data",
+        api=2,
     )

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import genzoo_pixelcnn_fast
 import torch
 import torch.nn.functional as F
-from einops import rearrange, reduce
+from einops import rearrange
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -37,9 +37,9 @@ class Config(Schema):
     layers: Annotated[int, Field(ge=1, le=64)] = 7
     width: Annotated[int, Field(ge=1, le=1024)] = 64
     """feature maps of each stack, a multiple of the image's channels"""
-    first_kernel_size: Literal[3, 5, 7, 9] = 7
+    first_kernel: Literal[3, 5, 7, 9] = 7
     """side of the first layer's window"""
-    kernel_size: Literal[3, 5, 7] = 3
+    kernel: Literal[3, 5, 7] = 3
     """side of the other layers' windows"""
     position_bias: bool = False
     """a learnt bias for every position, which the papers do not have"""
@@ -98,8 +98,8 @@ class GatedLayer(nn.Module):
 
     def __init__(self, config: Config):
         super().__init__()
-        p, self.side, channels = config.width, config.kernel_size // 2, config.shape[0]
-        self.down = nn.Conv2d(p, 2 * p, (self.side + 1, config.kernel_size))
+        p, self.side, channels = config.width, config.kernel // 2, config.shape[0]
+        self.down = nn.Conv2d(p, 2 * p, (self.side + 1, config.kernel))
         self.link = nn.Conv2d(2 * p, 2 * p, 1)
         self.across = MaskedConv((p, 2 * p), self.side + 1, channels, halves=2)
         self.out = MaskedConv((p, p), 1, channels, bias=False)
@@ -124,6 +124,7 @@ class PixelCNN(genzoo.Completer, genzoo.Density):
     """p(x) as a product over pixels and channels (equation 1 of 2016a)."""
 
     likelihood_kind = "exact"
+    levels: int
     in_raster_order = True
 
     def __init__(self, config: Config):
@@ -134,10 +135,10 @@ class PixelCNN(genzoo.Completer, genzoo.Density):
             raise genzoo.BadInput("PixelCNN needs images whose pixels have 2 to 256 levels")
         if config.conditional and not config.classes:
             raise genzoo.BadInput("conditional=true needs data with classes")
-        channels, p, self.reach = self.shape[0], config.width, config.first_kernel_size // 2
+        channels, p, self.reach = self.shape[0], config.width, config.first_kernel // 2
         if p % channels:
             raise genzoo.BadInput(f"width must be a multiple of {channels} channels, got {p}")
-        self.above = nn.Conv2d(channels, p, (self.reach, config.first_kernel_size))
+        self.above = nn.Conv2d(channels, p, (self.reach, config.first_kernel))
         self.left = MaskedConv((channels, p), self.reach + 1, channels, "A")
         if config.position_bias:
             self.places = nn.Parameter(torch.zeros(2, p, *self.shape[1:]))
@@ -147,8 +148,7 @@ class PixelCNN(genzoo.Completer, genzoo.Density):
 
     def logits(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """``(n, C, H, W)`` to ``(n, C, levels, H, W)``, given the pixels and channels before."""
-        reach = self.reach
-        v, h = self.above(F.pad(x, (reach, reach, reach, 0)))[:, :, :-1], self.left(x)
+        v, h = self.above(F.pad(x, (*[self.reach] * 3, 0)))[:, :, :-1], self.left(x)
         if self.config.position_bias:
             v, h = v + self.places[0], h + self.places[1]
         for layer in self.layers:
@@ -164,8 +164,7 @@ class PixelCNN(genzoo.Completer, genzoo.Density):
 
     def log_weight(self, x: Tensor, labels: Tensor | None, noise: genzoo.Noise) -> Tensor:
         log_p = self.logits(x, labels).float().log_softmax(2)  # (n, C, levels, H, W)
-        values = log_p.gather(2, rearrange(self.level(x), "n c h w -> n c 1 h w"))
-        return reduce(values, "n c 1 h w -> n", "sum")
+        return log_p.gather(2, self.level(x)[:, :, None]).sum((1, 2, 3, 4))
 
     def loss(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
         """Minus the log-likelihood, in nats per value."""
@@ -174,8 +173,7 @@ class PixelCNN(genzoo.Completer, genzoo.Density):
             steps = (x + 1) / 2 * (self.levels - 1)
             x = self.value((steps + batch.noise("coarse").uniform(*self.shape)).floor())
         loss = F.cross_entropy(self.logits(x, batch.labels).transpose(1, 2), self.level(x))
-        nats = loss.detach()
-        return loss, {"nats": nats * math.prod(self.shape), "bits/dim": nats / math.log(2)}
+        return loss, {"nats": loss * math.prod(self.shape), "bits/dim": loss / math.log(2)}
 
     def generate(self, noise: genzoo.Noise, labels: Tensor | None = None) -> Tensor:
         unknown = torch.zeros(len(noise), *self.shape, device=self.device)
@@ -205,25 +203,18 @@ class PixelCNN(genzoo.Completer, genzoo.Density):
         return image
 
 
-def trainer(model: PixelCNN, options: TrainOptions) -> genzoo.Trainer:
-    return genzoo.LossTrainer(model, model.loss, options)
-
-
 @genzoo.hookimpl
 def genzoo_family() -> genzoo.Family:
     return genzoo.Family(
         config=Config,
         options=TrainOptions,
         model=PixelCNN,
-        trainer=trainer,
+        trainer=lambda model, options: genzoo.LossTrainer(model, model.loss, options),
         revision=2,
         upgrade=genzoo.rename_fields(
-            coarse="quantized_levels",
-            first="first_kernel_size",
-            kernel="kernel_size",
-            places="position_bias",
+            coarse="quantized_levels", first="first_kernel", places="position_bias"
         ),
         tiny=Config(shape=(1, 6, 6), levels=3, layers=2, width=6),
         paper="arXiv:1606.05328",
-        summary="each pixel sampled given those before it; exact likelihoods",
+        api=2,
     )

@@ -5,9 +5,9 @@ both networks (4.1), two time-scales (4.2). The residual blocks, conditional bat
 projection discriminator are those of Miyato & Koyama 2018 (arXiv:1802.05637, equation 3).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 import genzoo
 from genzoo.models.networks import pyramid
-from genzoo.options import AdversarialOptions
+from genzoo.options import AdversarialOptions, DiscriminatorRate, GanLossName
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape
 
 
@@ -40,9 +40,9 @@ class Config(Schema):
 class TrainOptions(AdversarialOptions):
     """Sections 4.2 and 5: hinge loss, Adam (0, 0.9), the discriminator four times as fast."""
 
-    loss: Literal["non-saturating", "minimax", "least-squares", "hinge", "wasserstein"] = "hinge"
+    loss: GanLossName = "hinge"
     lr: Rate = 1e-4
-    discriminator_lr: Annotated[float, Field(ge=0, le=10)] = 4e-4
+    discriminator_lr: DiscriminatorRate = 4e-4
     beta1: Decay = 0.0
     beta2: Decay = 0.9
 
@@ -57,13 +57,11 @@ def conv(a: int, b: int, side: int = 3, bias: bool = True) -> nn.Module:
 def levels(config: Config) -> tuple[list[int], int, int]:
     """Feature maps from the image inwards, the smallest side, and the side with attention, or 0."""
     inner, smallest = pyramid(config.shape, config.width)
-    sides = [smallest * 2**i for i in range(1, len(inner))]  # those between two blocks
-    wanted = config.attention_resolution
-    side = max((side for side in sides if side <= wanted), default=0)
-    if wanted and not side:
-        allowed = ", ".join(map(str, [*sides, 0]))
-        raise genzoo.BadInput(f"attention_resolution must be one of {allowed}, got {wanted}")
-    return [config.width * 2 ** min(i, 4) for i in range(len(inner) + 1)], smallest, side
+    sides, asked = [smallest * 2**i for i in range(1, len(inner))], config.attention_resolution
+    attends = max((side for side in sides if side <= asked), default=0)  # between two blocks
+    if asked and not attends:
+        raise genzoo.BadInput(f"attention_resolution must be one of {[*sides, 0]}, got {asked}")
+    return [config.width * 2 ** min(i, 4) for i in range(len(inner) + 1)], smallest, attends
 
 
 class Attention(nn.Module):
@@ -126,8 +124,18 @@ class Down(nn.Module):
         return F.avg_pool2d(h, 2) + self.past(F.avg_pool2d(x, 2))
 
 
+def run(network: Any, x: Tensor, *labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """The output of each block, before and after attention, which at most one of them has."""
+    for i, block in enumerate(network.blocks):
+        maps = block(x, *labels)
+        x = network.attentions[str(i)](maps) if str(i) in network.attentions else maps
+        yield maps, x
+
+
 class Generator(genzoo.Latent, genzoo.Attentive):
     """Residual blocks from 4 to 7 pixels up, attention at one side between them."""
+
+    attentions: Any
 
     def __init__(self, config: Config):
         super().__init__(config)
@@ -148,27 +156,22 @@ class Generator(genzoo.Latent, genzoo.Attentive):
     ) -> Tensor:  # (n, latent_dim), (n,) -> (n, *shape)
         return self._run(code, labels)[0]
 
-    def attend(
-        self, noise: genzoo.Noise, labels: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:  # -> (n, *shape), (n, H, W, H, W)
-        x, maps = self._run(noise.normal(self.latent_dim), labels)
-        if maps is None:
+    # -> (n, *shape), (n, H, W, H, W)
+    def attend(self, noise: genzoo.Noise, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if not (side := self.attends):
             raise genzoo.BadInput("this model was built without attention")
-        (attention,) = self.attentions.values()
-        weights = attention.weights(maps)
-        return x, rearrange(weights, "n (i j) (h w) -> n i j h w", i=self.attends, h=self.attends)
+        x, maps = self._run(noise.normal(self.latent_dim), labels)
+        ((i, attention),) = self.attentions.items()
+        weights = attention.weights(maps[int(i)])
+        return x, rearrange(weights, "n (i j) (h w) -> n i j h w", i=side, h=side)
 
-    def _run(self, code: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """The images, and the input of the attention layer."""
+    def _run(self, code: Tensor, labels: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+        """The images, and the output of each block before attention."""
         if labels is None:
             labels = torch.zeros(len(code), dtype=torch.long, device=code.device)
-        side, maps = self.smallest, None
-        x = rearrange(self.first(code), "n (c h w) -> n c h w", h=side, w=side)
-        for i, block in enumerate(self.blocks):
-            x = block(x, labels)
-            if str(i) in self.attentions:
-                maps, x = x, self.attentions[str(i)](x)
-        return self.last(self.norm(x).relu()).tanh(), maps
+        x = rearrange(self.first(code), "n (c h w) -> n c h w", h=self.smallest, w=self.smallest)
+        maps, outputs = zip(*run(self, x, labels), strict=True)
+        return self.last(self.norm(outputs[-1]).relu()).tanh(), [*maps]
 
 
 class Discriminator(genzoo.Discriminator):
@@ -184,38 +187,24 @@ class Discriminator(genzoo.Discriminator):
             if config.shape[1] // 2 ** (i + 1) == attends:
                 self.attentions[str(i)] = Attention(b)
         self.head = spectral_norm(nn.Linear(maps[-1], 1))
-        self.classes: nn.Module | None = None
         if config.classes:
-            self.classes = spectral_norm(nn.Embedding(config.classes, maps[-1]))
+            self.classes: nn.Module = spectral_norm(nn.Embedding(config.classes, maps[-1]))
 
     def features(self, x: Tensor) -> list[Tensor]:  # (n, *shape) -> maps, each half as large
-        outputs = []
-        for i, block in enumerate(self.blocks):
-            x = block(x)
-            if str(i) in self.attentions:
-                x = self.attentions[str(i)](x)
-            outputs.append(x)
-        return outputs
+        return [output for _, output in run(self, x)]
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:  # (n, *shape) -> (n,)
         h = reduce(self.features(x)[-1].relu(), "n c h w -> n c", "sum")
         logits = self.head(h).flatten()
-        if labels is None or self.classes is None:
-            return logits
-        return logits + (self.classes(labels) * h).sum(1)
-
-
-def trainer(model: Generator, options: TrainOptions) -> genzoo.Trainer:
-    return genzoo.Adversarial(model, Discriminator(model.config), options)
+        return logits if labels is None else logits + (self.classes(labels) * h).sum(1)
 
 
 @torch.no_grad()
 def finish(model: Generator, options: TrainOptions, batches: Iterable[Tensor]) -> None:
     """Find the singular vectors of averaged weights: averages of singular vectors are not them."""
-    for layer in filter(is_parametrized, model.modules()):
-        layer.train()
-        _ = [layer.weight for _ in range(30)]
-        layer.eval()
+    model.train()  # in which each access to a weight is one step of the power iteration
+    _ = [layer.weight for layer in filter(is_parametrized, model.modules()) for _ in range(30)]
+    model.eval()
 
 
 @genzoo.hookimpl
@@ -225,12 +214,10 @@ def genzoo_family() -> genzoo.Family:
         options=TrainOptions,
         model=Generator,
         discriminator=Discriminator,
-        trainer=trainer,
         finish=finish,
         revision=3,
         upgrade=genzoo.rename_fields(code="latent_dim", attention="attention_resolution"),
         tiny=Config(shape=(3, 16, 16), classes=3, latent_dim=4, width=8, attention_resolution=8),
-        branch="implicit/direct",
         paper="arXiv:1805.08318",
-        summary="a GAN with self-attention and spectral norm in both networks",
+        api=2,
     )

@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from einops import reduce
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -72,6 +71,8 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
     """q(z | x) and p(x | z); the prior is N(mean, scale scale^T), N(0, 1) until it is fitted."""
 
     likelihood_kind = "bound"
+    prior_mean: Tensor
+    prior_scale: Tensor
 
     def __init__(self, config: Config):
         super().__init__(config)
@@ -118,7 +119,7 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
             values = -error.square() / 2 - log_scale - math.log(2 * math.pi) / 2
         else:
             values = _discretised_logistic(x, mean, log_scale)
-        return reduce(values, "n ... -> n", "sum")
+        return values.flatten(1).sum(1)
 
     def log_weight(self, x: Tensor, labels: Tensor | None, noise: genzoo.Noise) -> Tensor:
         """log p(x | z) + log p(z) - log q(z | x), with z from q (section 2.2): ``(n,)``."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import genzoo
 from genzoo.models.networks import activations, initialise_convolution, pyramid
-from genzoo.options import AdversarialOptions
+from genzoo.options import AdversarialOptions, DiscriminatorSteps, OptimizerName, PenaltyName
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Weight
 
 
@@ -32,8 +32,8 @@ class TrainOptions(AdversarialOptions):
     """Gulrajani et al.: five discriminator steps, a penalty of weight 10, Adam (0, 0.9)."""
 
     loss: Literal["wasserstein"] = "wasserstein"
-    discriminator_steps: Annotated[int, Field(ge=1, le=100)] = 5
-    penalty: Literal["none", "gradient", "r1"] = "gradient"
+    discriminator_steps: DiscriminatorSteps = 5
+    penalty: PenaltyName = "gradient"
     lr: Rate = 1e-4
     beta1: Decay = 0.0
     beta2: Decay = 0.9
@@ -43,9 +43,9 @@ class ClippedTrainOptions(AdversarialOptions):
     """Arjovsky et al.: RMSprop at 0.00005, weights clipped to 0.01."""
 
     loss: Literal["wasserstein"] = "wasserstein"
-    discriminator_steps: Annotated[int, Field(ge=1, le=100)] = 5
+    discriminator_steps: DiscriminatorSteps = 5
     weight_clip: Weight = 0.01
-    optimizer: Literal["adam", "rmsprop", "sgd"] = "rmsprop"
+    optimizer: OptimizerName = "rmsprop"
     lr: Rate = 5e-5
 
 
@@ -120,10 +120,6 @@ def mlp_discriminator(config: Config) -> tuple[nn.ModuleList, nn.Module]:
     return blocks, nn.Linear(config.width, 1)
 
 
-def trainer(model: Generator, options: AdversarialOptions) -> genzoo.Trainer:
-    return genzoo.Adversarial(model, Discriminator(model.config), options)
-
-
 @genzoo.hookimpl
 def genzoo_family(name: str) -> genzoo.Family:
     clipped = name == "wgan"
@@ -132,12 +128,9 @@ def genzoo_family(name: str) -> genzoo.Family:
         options=ClippedTrainOptions if clipped else TrainOptions,
         model=Generator,
         discriminator=Discriminator,
-        trainer=trainer,
         revision=2,
         upgrade=genzoo.rename_fields(code="latent_dim"),
         tiny=Config(shape=(1, 8, 8), latent_dim=4, width=4),
         paper="arXiv:1701.07875" if clipped else "arXiv:1704.00028",
-        summary="a discriminator that estimates Wasserstein's distance, its weights clipped"
-        if clipped
-        else "a discriminator that estimates Wasserstein's distance, its gradient's norm near 1",
+        api=2,
     )

@@ -64,26 +64,29 @@ NAMES = {
     "model/gradient": "model/gradient",
     "model/loss": "model/loss",
     "model/nats": "model/nats",
-    # fields of configs
-    "attention": "attention",
-    "blocks": "blocks",
-    "coarse": "coarse",
+    # fields of configs, of all families or of one
+    "attention": "attention_resolution",
+    "blocks": "residual_blocks",
+    "coarse": "quantized_levels",
     "code": "latent_dim",
     "conditional": "conditional",
     "dropout": "dropout",
     "examples": "examples",
-    "first": "first",
-    "hidden": "hidden",
+    "first": "first_kernel",
+    "hidden": "dense_units",
     "kernel": "kernel",
     "layers": "layers",
     "likelihood": "likelihood",
-    "maxout": "maxout",
+    "maxout": "discriminator_units",
     "network": "network",
-    "noise": "noise",
-    "pieces": "pieces",
-    "places": "places",
+    "noise": "prior",
+    "pieces": "maxout_pieces",
+    "places": "position_bias",
     "units": "units",
     "width": "width",
+    "cgan.units": "generator_units",
+    "cyclegan.layers": "discriminator_layers",
+    "gan.units": "generator_units",
     # metrics
     "fd": "fd",
     "kd": "kd",
@@ -96,9 +99,9 @@ NAMES = {
 }
 
 
-def today(name: str) -> str:
+def today(name: str, family: str = "") -> str:
     """What a name in the records is called now; tensors that NAMES leaves out keep theirs."""
-    return NAMES.get(name, name)
+    return NAMES.get(f"{family}.{name}", NAMES.get(name, name))
 
 
 # ---------------------------------------------------------------------------- what genzoo is asked
@@ -163,7 +166,7 @@ def train(
 ) -> list[dict[str, float]]:
     """Train into ``folder``; the logs of each step. Interrupted after step ``stop``, if given."""
     channels, size, _ = asked["shape"]
-    values = {today(key): value for key, value in asked["config"].items()}
+    values = {today(key, family): value for key, value in asked["config"].items()}
     run = launch.start(
         family,
         asked["data"],

@@ -22,7 +22,7 @@ GREY, COLOUR = (1, 6, 5), (3, 5, 4)
 def made(shape=GREY, seed=0, **values):
     """A small model whose weights are large enough for every dependence to show."""
     torch.manual_seed(seed)
-    asked = {"levels": 4, "layers": 2, "width": 6, "first_kernel_size": 5, **values}
+    asked = {"levels": 4, "layers": 2, "width": 6, "first_kernel": 5, **values}
     model = pixelcnn.PixelCNN(checked(pixelcnn.Config, {"shape": shape, **asked}, "config"))
     with torch.no_grad():
         for parameter in model.parameters():
@@ -34,7 +34,7 @@ VARIANTS = {
     "grey": {},
     "colour": {"shape": COLOUR},
     "binary": {"levels": 2, "position_bias": True},
-    "wide": {"kernel_size": 5, "first_kernel_size": 7},
+    "wide": {"kernel": 5, "first_kernel": 7},
     "classes": {"classes": 3, "conditional": True, "shape": COLOUR, "position_bias": True},
 }
 
@@ -199,7 +199,7 @@ def test_parameters_of_the_reference_network():
 
 
 def test_rounding_at_random_keeps_the_mean(monkeypatch):
-    model = made((1, 8, 8), levels=256, coarse=2)
+    model = made((1, 8, 8), levels=256, quantized_levels=2)
     seen = []
     monkeypatch.setattr(
         model, "logits", lambda x, labels: seen.append(x) or torch.zeros(500, 1, 2, 8, 8)
@@ -225,23 +225,23 @@ def test_the_loss_is_minus_the_likelihood(model):
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "reason"),
     [
-        ({"shape": (2,)}, "takes pictures"),
+        ({"shape": (2,)}, "2 to 256 levels"),
         ({"levels": 1}, "2 to 256 levels"),
-        ({"coarse": 1}, "2 to 256 levels"),
-        ({"conditional": True}, "data with classes"),
-        ({"shape": (3, 4, 4), "width": 8}, "multiple of 3 channels, got 8"),
+        ({"quantized_levels": 1}, "2 to 256 levels"),
+        ({"conditional": True}, "conditional"),
+        ({"shape": (3, 4, 4), "width": 8}, "3 channels, got 8"),
     ],
 )
-def test_what_cannot_be_built_is_told(values, said):
-    with pytest.raises(genzoo.BadInput, match=said):
+def test_what_cannot_be_built_is_refused(values, reason):
+    with pytest.raises(genzoo.BadInput, match=reason):
         made(**values)
 
 
 def test_it_learns_which_half_is_bright():
     """Pictures whose lower half repeats the upper: half of the bits are free."""
-    model = made((1, 4, 4), levels=2, first=5, width=16)
+    model = made((1, 4, 4), levels=2, first_kernel=5, width=16)
     options = checked(pixelcnn.TrainOptions, {"lr": 0.01, "ema_decay": 0.0}, "options")
     learner = families.get("pixelcnn").make_trainer(model, options)
     learner.prepare(genzoo.training.RunSettings())
