@@ -68,9 +68,8 @@ class AEGAN(genzoo.Latent, genzoo.Encoder):
         self.encoder = nn.Sequential(nn.Flatten(), *encoder)
         self.generator = nn.Sequential(*generator, nn.Unflatten(1, self.shape))
 
-    def decode(
-        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
-    ) -> Tensor:  # (n, latent_dim) -> (n, *shape)
+    # (n, latent_dim) -> (n, *shape)
+    def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
         return squash(self.generator(code), self.value_range)
 
     def embed(self, x: Tensor) -> Tensor:  # (n, *shape) -> (n, latent_dim)

@@ -78,9 +78,8 @@ class Autoencoder(genzoo.Latent, genzoo.Encoder):
         self.register_buffer("prior_mean", mean)
         self.register_buffer("prior_scale", scale)
 
-    def decode(
-        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
-    ) -> Tensor:  # (n, latent_dim) -> (n, *shape)
+    # (n, latent_dim) -> (n, *shape)
+    def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
         z = self.prior_mean + code @ self.prior_scale.T
         return squash(self.decoder(z), self.value_range)
 

@@ -64,9 +64,8 @@ class Generator(genzoo.Latent):
         joint = [nn.Linear(a + b, c), nn.ReLU(), drop, nn.Linear(c, math.prod(self.shape))]
         self.layers = nn.Sequential(*joint, nn.Sigmoid(), nn.Unflatten(1, self.shape))
 
-    def decode(
-        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
-    ) -> Tensor:  # (n, latent_dim), (n,) -> (n, *shape)
+    # (n, latent_dim), (n,) -> (n, *shape)
+    def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
         code = torch.special.ndtr(code)  # uniform in the unit hypercube
         y = _one_hot(labels, self.num_classes, code)
         return self.layers(torch.cat([self.from_code(code), self.from_class(y)], 1))
@@ -118,9 +117,8 @@ class ConvGenerator(genzoo.Latent):
         layers += [nn.ConvTranspose2d(maps[-1], self.shape[0], 4, 2, 1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
 
-    def decode(
-        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
-    ) -> Tensor:  # (n, latent_dim), (n,) -> (n, C, H, W)
+    # (n, latent_dim), (n,) -> (n, C, H, W)
+    def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.layers(torch.cat([code, _one_hot(labels, self.num_classes, code)], 1))
 
 

@@ -67,9 +67,8 @@ class Generator(genzoo.Latent):
         else:
             self.value_range, self.layers = (0.0, 1.0), upsampling_generator(config)
 
-    def decode(
-        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
-    ) -> Tensor:  # (n, latent_dim) -> (n, C, H, W)
+    # (n, latent_dim) -> (n, C, H, W)
+    def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
         if self.config.prior == "uniform":  # the distribution function of N(0, 1) is uniform
             code = 2 * torch.special.ndtr(code) - 1
         is_strided = self.config.network == "strided"

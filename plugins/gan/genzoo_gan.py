@@ -54,9 +54,8 @@ class Generator(genzoo.Latent):
         last = nn.Linear(units, math.prod(self.shape))
         self.layers = nn.Sequential(*hidden, last, nn.Unflatten(1, self.shape))
 
-    def decode(
-        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
-    ) -> Tensor:  # (n, latent_dim) -> (n, *shape)
+    # (n, latent_dim) -> (n, *shape)
+    def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
         if self.config.prior == "uniform":  # the distribution function of N(0, 1) is uniform
             code = 2 * torch.special.ndtr(code) - 1
         return squash(self.layers(code), self.value_range)

@@ -151,9 +151,8 @@ class Generator(genzoo.Latent, genzoo.Attentive):
                 self.attentions[str(i)] = Attention(b)
         self.norm, self.last = nn.BatchNorm2d(maps[-1]), conv(maps[-1], self.shape[0])
 
-    def decode(
-        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
-    ) -> Tensor:  # (n, latent_dim), (n,) -> (n, *shape)
+    # (n, latent_dim), (n,) -> (n, *shape)
+    def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
         return self._run(code, labels)[0]
 
     # -> (n, *shape), (n, H, W, H, W)

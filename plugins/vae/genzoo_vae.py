@@ -94,9 +94,8 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
         self.register_buffer("prior_mean", mean)
         self.register_buffer("prior_scale", scale)
 
-    def decode(
-        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
-    ) -> Tensor:  # (n, latent_dim) -> (n, *shape), the mean of p(x | z)
+    # (n, latent_dim) -> (n, *shape), the mean of p(x | z)
+    def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
         z = self.prior_mean + code @ self.prior_scale.T
         return squash(self.decoder(z), self.value_range)
 

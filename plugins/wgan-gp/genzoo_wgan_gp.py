@@ -60,9 +60,8 @@ class Generator(genzoo.Latent):
         else:
             self.value_range, self.layers = None, mlp_generator(config)
 
-    def decode(
-        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
-    ) -> Tensor:  # (n, latent_dim) -> (n, *shape)
+    # (n, latent_dim) -> (n, *shape)
+    def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.layers(code)
 
 

@@ -159,9 +159,8 @@ class RealNVP(genzoo.Latent, genzoo.Encoder, genzoo.Density):
         slope = math.log((1 - 2 * MARGIN) / self.levels) - p.log() - (1 - p).log()
         return p.logit(), slope.flatten(1).sum(1)
 
-    def decode(
-        self, code: Tensor, labels: Tensor | None = None, noise: genzoo.Noise | None = None
-    ) -> Tensor:  # (n, code) -> (n, *shape)
+    # (n, latent_dim) -> (n, *shape)
+    def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
         x = self.inverse(code)
         if self.levels is None:
             return x
