@@ -29,9 +29,10 @@ from genzoo.training import (
 )
 from genzoo.training.monitor import RULES
 
-POINTS = {"units": 8, "maxout": 8, "lr": 1e-3, "dropout": 0.0, "batch_size": 16}
+POINTS = {"lr": 1e-3, "dropout": 0.0, "batch_size": 16}
+POINTS |= {"generator_units": 8, "discriminator_units": 8}
 CRITIC = {"width": 8, "batch_size": 16, "discriminator_steps": 1}
-PICTURES = {"size": 8, "channels": 1, "width": 4, "hidden": [8], "batch_size": 16}
+PICTURES = {"size": 8, "channels": 1, "width": 4, "dense_units": [8], "batch_size": 16}
 # A discriminator that learns, against a generator that hardly does.
 LOST = {**POINTS, "lr": 1e-6, "discriminator_lr": 0.05}
 
@@ -313,7 +314,7 @@ def test_a_gap_that_nobody_sees_is_none(attended):
         ("dcgan", {**PICTURES, "ema_decay": 0.9}),
         ("cgan", {**PICTURES, "network": "conv"}),
         ("sagan", {"size": 16, "channels": 1, "width": 4, "batch_size": 8}),
-        ("gan", {"units": 8, "maxout": 8, "batch_size": 16}),
+        ("gan", {"generator_units": 8, "discriminator_units": 8, "batch_size": 16}),
     ],
 )
 def test_no_trace_on_what_is_watched(family, values, hasty):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from genzoo_gan import Config as GANConfig
 from genzoo_gan import Discriminator, Generator
-from genzoo_gan import Options as GANOptions
+from genzoo_gan import TrainOptions as GANOptions
 from torch import nn
 
 import genzoo
@@ -17,10 +17,9 @@ from genzoo import data, families
 from genzoo.data.synthetic import RING
 from genzoo.training import LOSSES, RunSettings
 
-LINE = GANConfig(shape=(1,), latent_dim=2, noise="normal", units=32, maxout=16, pieces=3, dropout=0)
-PLANE = GANConfig(
-    shape=(2,), latent_dim=2, noise="normal", units=64, maxout=32, pieces=3, dropout=0
-)
+SMALL = {"prior": "normal", "maxout_pieces": 3, "dropout": 0}
+LINE = GANConfig(shape=(1,), latent_dim=2, generator_units=32, discriminator_units=16, **SMALL)
+PLANE = GANConfig(shape=(2,), latent_dim=2, generator_units=64, discriminator_units=32, **SMALL)
 
 
 def normal(x, mean, deviation):

@@ -16,7 +16,7 @@ from genzoo.errors import BadInput
 from genzoo.models.pictures import SYNTHETIC
 from genzoo.runs import launch, plots
 
-SIZES = {"units": 16, "maxout": 8, "batch_size": 16}
+SIZES = {"generator_units": 16, "discriminator_units": 8, "batch_size": 16}
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_without_matplotlib_it_says_what_to_install(run, tmp_path):
 def test_tensorboard_reads_what_the_board_wrote(tmp_path):
     """Every logged step, and each grid."""
     command = [sys.executable, "-m", "genzoo", "train", "gan", "--board", "--out", "mine"]
-    command += ["--set", "units=8", "--set", "maxout=8", "--set", "batch_size=16", "--steps", "20"]
+    command += ["--set", "generator_units=8", "--set", "discriminator_units=8", "--set", "batch_size=16", "--steps", "20"]
     command += ["--grid-every", "10"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
