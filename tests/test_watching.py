@@ -149,8 +149,9 @@ def test_without_matplotlib_it_says_what_to_install(run, tmp_path):
 def test_tensorboard_reads_what_the_board_wrote(tmp_path):
     """Every logged step, and each grid."""
     command = [sys.executable, "-m", "genzoo", "train", "gan", "--board", "--out", "mine"]
-    command += ["--set", "generator_units=8", "--set", "discriminator_units=8", "--set", "batch_size=16", "--steps", "20"]
-    command += ["--grid-every", "10"]
+    for value in ("generator_units=8", "discriminator_units=8", "batch_size=16"):
+        command += ["--set", value]
+    command += ["--steps", "20", "--grid-every", "10"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     code = (
