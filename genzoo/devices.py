@@ -20,22 +20,29 @@ def device(name: "str | torch.device" = "auto") -> "torch.device":
     """The device ``name``; ``auto`` takes cuda, else mps, else cpu. Raises BadInput."""
     import torch
 
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    accelerators = [
+        kind
+        for kind, available in (
+            ("cuda", torch.cuda.is_available()),
+            ("mps", torch.backends.mps.is_available()),
+        )
+        if available
+    ]
     if name == "auto":
-        return torch.device(next((kind for kind, is_there in there.items() if is_there), "cpu"))
+        return torch.device(next(iter(accelerators), "cpu"))
+    available = ["cpu", *accelerators]
     try:
-        wanted = torch.device(name)
+        device = torch.device(name)
     except RuntimeError:
-        wanted = None
-    known = wanted is not None and (wanted.type == "cpu" or there.get(wanted.type, False))
-    if wanted is None or not known or (wanted.index or 0) >= _count(wanted.type):
-        have = ", ".join(["cpu", *(kind for kind, is_there in there.items() if is_there)])
-        raise BadInput(f"there is no device {str(name)!r} here: there is {have} (or auto)")
-    return wanted
+        device = None
+    if device is None or device.type not in available or (device.index or 0) >= _count(device.type):
+        choices = ", ".join([*available, "auto"])
+        raise BadInput(f"unknown or unavailable device {str(name)!r}; available: {choices}")
+    return device
 
 
 def memory() -> int:
-    """The bytes of this machine's memory; 0 where the system does not say."""
+    """This machine's memory in bytes; 0 where it is unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):

@@ -63,6 +63,15 @@ def test_a_lost_line_end_costs_no_line(whole, photos, tmp_path):
     assert_same(whole, folder)
 
 
+def test_resuming_reads_its_checkpoint_once(photos, tmp_path, monkeypatch):
+    folder, reads, load = pressed(begin(tmp_path / "run", photos), 5), [], torch.load
+    monkeypatch.setattr(
+        torch, "load", lambda *args, **more: reads.append(args) or load(*args, **more)
+    )
+    launch.resume(folder).go()
+    assert [path.name for (path,) in reads] == ["00000005.pt"]
+
+
 def test_broken_checkpoints_do_not_push_out_a_whole_one(whole, photos, tmp_path):
     folder = pressed(begin(tmp_path / "torn", photos), 10)
     for path in (folder / "run" / "checkpoints").iterdir():
@@ -98,13 +107,13 @@ def test_one_changed_bit_of_one_picture_ends_a_run(photos, tmp_path):
     pixels = np.asarray(Image.open(picture)).copy()
     pixels[3, 3] ^= 1
     Image.fromarray(pixels).save(picture)
-    with pytest.raises(BadInput, match=r"mine has changed since .*run began"):
+    with pytest.raises(BadInput, match=r"mine .*changed"):
         launch.resume(folder)
     shutil.copy2(photos / "train" / "07.png", picture)
     assert launch.resume(folder).start == 5
     for number in range(5, 15):  # some of them are held out for testing
         (mine / "train" / f"{number:02}.png").unlink()
-    with pytest.raises(BadInput, match="has changed"):
+    with pytest.raises(BadInput, match="mine"):
         launch.resume(folder)
 
 
@@ -117,7 +126,7 @@ def test_a_run_on_resized_data_goes_on(photos, tmp_path):
 
 def test_minutes_are_for_one_process(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(parallel, "size", lambda: 2)
-    with pytest.raises(BadInput, match="several processes need --steps"):
+    with pytest.raises(BadInput, match="--steps"):
         begin(tmp_path / "run", photos, steps=None, minutes=1.0)
 
 
@@ -170,7 +179,7 @@ def test_an_unknown_field_is_refused_before_any_data_are_read(tmp_path):
 
 
 def test_a_family_of_images_refuses_points_before_anything_is_written(tmp_path):
-    with pytest.raises(BadInput, match="ring8 holds points"):
+    with pytest.raises(BadInput, match="ring8"):
         launch.start("dcgan", "ring8", tmp_path / "r", steps=1)
     assert not (tmp_path / "r").exists()
 
@@ -180,7 +189,7 @@ def test_a_folder_with_other_things_is_not_trained_into(tmp_path):
     mine.mkdir()
     (mine / "thesis.txt").write_text("mine")
     asked = {"steps": 1, "values": {"width": 8}}
-    with pytest.raises(BadInput, match=r"holds thesis\.txt, which is no part of a run"):
+    with pytest.raises(BadInput, match=r"thesis\.txt"):
         launch.start("vae", "digits", mine, **asked)
     launch.start("vae", "digits", mine, force=True, **asked).go()
     assert (mine / "thesis.txt").read_text() == "mine"
@@ -193,5 +202,6 @@ def test_without_a_readable_checkpoint_a_run_says_that_it_begins_anew(tmp_path, 
         path.write_bytes(path.read_bytes()[:1000])
     assert launch.resume(tmp_path / "r").start == 0
     first, second = caplog.messages
-    assert first.endswith("taking the one before")
-    assert second.endswith("beginning anew")
+    assert "00000004.pt" in first
+    assert "00000002.pt" in second
+    assert "step 0" in second

@@ -200,9 +200,9 @@ def test_assignments(pair, value):
 @pytest.mark.parametrize(
     ("pairs", "says"),
     [
-        (["width"], "takes key=value, got 'width'"),
-        (["=3"], "takes key=value"),
-        (["a=1", " a =2"], "gives a twice"),
+        (["width"], "'width'"),
+        (["=3"], "'=3'"),
+        (["a=1", " a =2"], "a .*twice"),
     ],
 )
 def test_bad_assignments(pairs, says):

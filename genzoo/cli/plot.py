@@ -1,4 +1,4 @@
-"""plot: what a run shows, as a figure, a page or a film."""
+"""plot: draw a run as a figure, a page or a film."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +12,12 @@ from genzoo.text import printable
 
 @app.command()
 def plot(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder that train wrote.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help=".html, .svg, .png, or .gif: the grids. [RUN.html]"),
+        typer.Option(
+            "-o", "--output", help=".html, .svg, .png or .gif (film of the grids). [RUN.html]"
+        ),
     ] = None,
     force: Force = False,
     json: Json = False,
@@ -25,8 +27,8 @@ def plot(
 
     path = output or Path(f"{run.resolve().name}.html")
     check_new(path, plots.ENDINGS, force)
-    found = plots.plot(run, path)
+    file = plots.plot(run, path)
     if json:
-        as_json({"file": str(found), **plots.watched(run).record()})
+        as_json({"file": str(file), **plots.read_run(run).record()})
     else:
-        print(printable(str(found)))
+        print(printable(str(file)))

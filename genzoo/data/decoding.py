@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Not every format that Pillow knows: EPS, for one, would start Ghostscript.
 DECODERS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-NEEDS_SIZE = "give size=, they are cropped to the centre and resized"
+NEEDS_SIZE = "give size= to crop and resize them"
 log = logging.getLogger("genzoo")
 
 
@@ -86,7 +86,7 @@ def picture(path: str | Path, channels: int, *, still: bool = False) -> np.ndarr
     except Exception as error:  # a decoder given hostile bytes raises nearly anything
         raise _unreadable(path, error) from None
     if still and frames > 1:
-        raise BadInput(f"{path} is an animation of {frames} pictures: give one of them")
+        raise BadInput(f"{path} is an animation of {frames} images: give one of them")
     return found
 
 
@@ -95,11 +95,9 @@ def _unreadable(path: str | Path, error: Exception) -> BadInput:
 
     log.debug("%s: %s", path, error)
     if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
-        most = f"{(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels"
-        return BadInput(f"{path} has more than {most}, which might be a bomb: make it smaller")
-    return BadInput(
-        f"{path} is no picture that can be read ({', '.join(DECODERS)}, in 8 or 16 bits)"
-    )
+        limit = f"{(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels"
+        return BadInput(f"{path} is too large (limit {limit})")
+    return BadInput(f"{path} is not a readable image ({', '.join(DECODERS)}, in 8 or 16 bits)")
 
 
 def photo(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, str]:
@@ -112,7 +110,9 @@ def photo(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, str]:
         raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
     channels, height, width = shape
     if height != width:
-        raise BadInput(f"{path}: photos are made square, and {height}x{width} pixels are asked for")
+        raise BadInput(
+            f"{path}: cannot become {height}x{width} pixels: photos are cropped to squares"
+        )
     try:
         with _opened(content) as image:
             frames, own, mode = getattr(image, "n_frames", 1), image.size, image.mode
@@ -122,7 +122,7 @@ def photo(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, str]:
     except Exception as error:  # a decoder given hostile bytes raises nearly anything
         raise _unreadable(path, error) from None
     if frames > 1:
-        raise BadInput(f"{path} is an animation of {frames} pictures: give one of them")
+        raise BadInput(f"{path} is an animation of {frames} images: give one of them")
     done = [] if same else [f"{own[0]}x{own[1]} to {width}x{height}"]
     done += [] if own[0] == own[1] else ["its centre square"]
     done += ["white behind what is transparent"] if sheer else []
@@ -142,10 +142,10 @@ def photos(paths: Sequence[str | Path], shape: Sequence[int]) -> tuple[np.ndarra
     for path in map(expanded, paths):
         inside = sorted(p for p in path.iterdir() if _is_picture(p)) if path.is_dir() else [path]
         if not inside:
-            raise BadInput(f"there is no picture in {path} ({', '.join(DECODERS)})")
+            raise BadInput(f"no images in {path} ({', '.join(DECODERS)})")
         found += inside
     if not found:
-        raise BadInput("no picture is named")
+        raise BadInput("no images given")
     pixels = []
     for path in found:
         one, done = photo(path, shape)
@@ -183,7 +183,7 @@ def _frame(
                 own, mode = image.size, image.mode
         except Exception as error:  # as in _decoded; counted when its turn comes
             # Pillow would show the object that it was given.
-            why = "no picture" if isinstance(error, UnidentifiedImageError) else error
+            why = "no image" if isinstance(error, UnidentifiedImageError) else error
             first = first or f"{name}: {why}"
             continue
         if size is None and own[0] != own[1]:
@@ -217,7 +217,7 @@ def _drawn(image: Image, frame: Frame, name: str = "") -> np.ndarray:
 
     if frame.size is None and frame.own not in (None, image.size):
         own, other = ("{}x{}".format(*size) for size in (frame.own or (), image.size))
-        raise BadInput(f"images of unlike sizes, {own} and {other} ({name}): {NEEDS_SIZE}")
+        raise BadInput(f"images differ in size, {own} and {other} ({name}): {NEEDS_SIZE}")
     image = _converted(image, frame.channels)
     if frame.size:
         side = min(*image.size, frame.crop or max(image.size))

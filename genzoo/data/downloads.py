@@ -1,4 +1,4 @@
-"""Where the files of standard data sets lie, and their download."""
+"""The files of standard data sets: found on the disk, or downloaded."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ CIFAR = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 
 
 def locate(name: str, root: Path | None, find: Callable[[Path], Any]) -> Any:
-    """What `find` sees below `root`; without one, below $GENZOO_DATA, then among the downloads."""
+    """What `find` finds below `root`; without a root, below $GENZOO_DATA or in the downloads."""
     downloads, given = home() / "downloads", os.environ.get("GENZOO_DATA")
     if given and not root and not expanded(given).is_dir():
-        raise BadInput(f"GENZOO_DATA names {given}, which is no folder")
+        raise BadInput(f"GENZOO_DATA is {given}, which is not a folder")
     for place in [root] if root else [*([expanded(given)] if given else []), downloads]:
         if (found := find(place)) is not None:
             return found
     if root or name not in (*TORCHVISION, "cifar10"):
-        where = root or given or "GENZOO_DATA, which is not set"
+        where = root or given or "GENZOO_DATA (not set)"
         raise DataMissing(f"no files of {name} in {where}: expected {LAYOUTS[name]}")
     _download(name, downloads)
     if (found := find(downloads)) is not None:
         return found
-    raise OperationFailed(f"the download of {name} left nothing usable in {downloads}")
+    raise OperationFailed(f"the download of {name} gave no usable files in {downloads}")
 
 
 def _download(name: str, place: Path) -> None:
@@ -51,12 +51,12 @@ def _download(name: str, place: Path) -> None:
         with locked(place / f"{name}.lock"), contextlib.redirect_stdout(sys.stderr):
             log.info("downloading %s into %s", name, place)
             _fetch(name, str(place))
-    except Exception as error:  # a download fails in as many ways as the parts it goes through
+    except Exception as error:  # downloading and unpacking raise errors of many classes
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EACCES, errno.EROFS):
             raise OperationFailed(f"cannot write {place}: {error}; set GENZOO_HOME") from error
         why = str(error).strip().splitlines()[:1] or [type(error).__name__]
-        todo = f"give its files by root= or GENZOO_DATA: {LAYOUTS[name]}"
-        raise NetworkError(f"could not download {name} ({why[0]}); {todo}") from error
+        hint = f"give its files by root= or GENZOO_DATA: {LAYOUTS[name]}"
+        raise NetworkError(f"could not download {name} ({why[0]}); {hint}") from error
 
 
 def _fetch(name: str, place: str) -> None:

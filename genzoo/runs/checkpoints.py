@@ -52,8 +52,8 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
         with whole(folder / f"{step:08}.pt") as aside, aside.open("wb") as file:
             torch.save(vars(checkpoint), file)
     except (OperationFailed, RuntimeError) as error:
-        # torch's writer says of a failed write only where in its file it was.
-        why = "the disk is full, or fails" if isinstance(error, RuntimeError) else error.__cause__
+        # torch's own error names only the position in its file.
+        why = "the disk is full or failed" if isinstance(error, RuntimeError) else error.__cause__
         raise OperationFailed(f"cannot write the checkpoint of step {step}: {why}") from error
     newest_first = checkpoints(run)
     kept = [p for p in newest_first if int(p.stem) <= step][:2]  # what is newer could not be read
@@ -71,8 +71,8 @@ def read_checkpoint(run: Path, device: torch.device) -> Checkpoint | None:
             return Checkpoint(**state)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:100]
-            then = "beginning anew" if path == newest_first[-1] else "taking the one before"
-            log.warning("%s cannot be read (%s): %s", path, reason, then)
+            then = "starting from step 0" if path == newest_first[-1] else "trying the one before"
+            log.warning("cannot read %s (%s): %s", path, reason, then)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Start a run, resume it, or estimate what it would take."""
+"""Start a run, resume it, or estimate its time and memory."""
 
 import logging
 import os
@@ -27,7 +27,9 @@ log = logging.getLogger("genzoo")
 @final
 @dataclass(frozen=True)
 class Estimate:
-    """What ``--dry-run`` found: counts, bytes, steps a second, seconds to the end."""
+    """What a run would take. ``parameters``: of each network; ``memory``: bytes at the most;
+    ``rate``: steps a second; ``seconds``: for all ``steps``.
+    """
 
     parameters: dict[str, int]
     memory: int
@@ -70,7 +72,7 @@ def start(
         try:
             (folder / "run").mkdir(parents=True)
         except OSError as error:
-            raise OperationFailed(f"cannot make {folder}: {error.strerror}") from error
+            raise OperationFailed(f"cannot create {folder}: {error.strerror}") from error
         write_whole(folder / "run" / "plan.json", record.model_dump_json(indent=2).encode())
     parallel.wait()
     return run
@@ -83,11 +85,13 @@ def resume(folder: Path, root: Path | None = None) -> Run:
     """
     path = folder / "run" / "plan.json"
     if not path.is_file():
-        raise BadInput(f"there is no run in {folder} to resume: leave --resume out to begin one")
+        raise BadInput(f"no run in {folder} to resume: to start one, leave --resume out")
     record = read_plan(path)
     dataset = open_dataset(record.family, record.data, record.config, root)
     if dataset.sha256 != record.data_sha256:
-        raise BadInput(f"{record.data} has changed since {folder} began: the run cannot go on")
+        raise BadInput(
+            f"{record.data} has changed since the run in {folder} started: it cannot be resumed"
+        )
     torch.set_num_threads(record.threads)  # sums depend on how they are shared out
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if (record.versions, record.processes) != (versions(record.family), processes):
@@ -100,10 +104,10 @@ def resume(folder: Path, root: Path | None = None) -> Run:
 
 
 def estimate(record: Plan, dataset: DataSet) -> Estimate:
-    """Try a few steps of ``record`` and throw them away: what the whole of it would take."""
+    """What the run would take, measured by a few steps that are thrown away."""
     run = Run(record, dataset, Path())
     steps = fit(run.trainer, run.loader.batches(), 1000)
-    next(steps)  # the first one sets things up
+    next(steps)  # the first step is slower
     began, done = time.monotonic(), 0
     while done < 20 and (done < 3 or time.monotonic() - began < 5):
         next(steps)
@@ -117,7 +121,7 @@ def estimate(record: Plan, dataset: DataSet) -> Estimate:
 
 
 def _memory(device: torch.device) -> int:
-    """The most bytes that this process, or its accelerator, has held."""
+    """The peak memory of this process, or of its accelerator, in bytes."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     import resource
@@ -126,18 +130,20 @@ def _memory(device: torch.device) -> int:
 
 
 def _check_free(folder: Path) -> None:
-    """Whether a new run would write over nothing; of one without a checkpoint, nothing is lost."""
+    """Raise BadInput where a new run would overwrite something, but a run without a checkpoint."""
     if checkpoints(folder):
-        raise BadInput(f"{folder} holds a run already: --resume it, or --force to begin anew")
+        raise BadInput(f"{folder} already holds a run: --resume continues it, --force replaces it")
     check_free(folder, manifest.FILES, force=False)
-    strange = sorted(p.name for p in folder.glob("[!.]*") if p.name != "run")
-    if strange:
+    others = sorted(p.name for p in folder.glob("[!.]*") if p.name != "run")
+    if others:
         hint = "choose another --out, or --force to train beside it"
-        raise BadInput(f"{folder} holds {strange[0]}, which is no part of a run: {hint}")
+        raise BadInput(
+            f"{folder} contains {others[0]}, which does not belong to a training run: {hint}"
+        )
 
 
 def _clear(folder: Path) -> None:
-    """Make room for a new run; what else is in the folder stays."""
+    """Remove an earlier run and its model; other files stay."""
     shutil.rmtree(folder / "run", ignore_errors=True)
     for name in manifest.FILES:
         (folder / name).unlink(missing_ok=True)

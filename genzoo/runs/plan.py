@@ -1,4 +1,4 @@
-"""Plan: everything that a run depends on, checked before it starts."""
+"""The plan of a run: data set, config and options, checked first; and its stored record."""
 
 import json
 import os
@@ -25,7 +25,7 @@ Steps = Annotated[int, Field(ge=1, le=10**9)]
 
 
 class Plan(Schema):
-    """What was asked of a run, and what must not have changed when it goes on."""
+    """The record of a run (plan.json): its settings, and what must be the same on resuming."""
 
     format: Literal[2] = 2
     family: Name
@@ -198,9 +198,9 @@ def assignments(pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         key, sign, text = pair.partition("=")
         if not sign or not key.strip():
-            raise BadInput(f"--set takes key=value, got {pair!r}")
+            raise BadInput(f"--set expects NAME=VALUE, got {pair!r}")
         if key.strip() in values:
-            raise BadInput(f"--set gives {key.strip()} twice")
+            raise BadInput(f"--set {key.strip()} is given twice")
         values[key.strip()] = _value(text.strip())
     return values
 
@@ -208,7 +208,7 @@ def assignments(pairs: Iterable[str]) -> dict[str, Any]:
 def divide(
     values: dict[str, Any], schemas: dict[str, type[Schema]], hint: str
 ) -> dict[str, dict[str, Any]]:
-    """Each of ``values`` to the first of ``schemas`` that has a field of that name."""
+    """Give each of ``values`` to the first of ``schemas`` that has a field of that name."""
     parts: dict[str, dict[str, Any]] = {name: {} for name in schemas}
     fields = {f: name for name, s in reversed(schemas.items()) for f in s.model_fields}
     for key, value in values.items():
@@ -218,7 +218,7 @@ def divide(
     return parts
 
 
-# Numbers as people write them and JSON does not: .5 and 2.
+# Numbers that JSON does not know: .5 and 2.
 _SHORT = re.compile(r"^[+-]?(\d+\.|\.\d+)$")
 
 

@@ -1,17 +1,18 @@
-"""Watching a run: what its log says and its grids show, as a figure, a page or a film.
+"""Plots of a run: its log and its sample grids, as a figure, a page, a film or for TensorBoard.
 
-Two curves come from the grids, which draw the same codes at every step. Cells far apart: the code
-matters, and no mode is everything. Frames close together: what each code means has settled.
+Two curves come from the grids, whose samples have the same codes at every step. Samples that are
+far apart: the code matters, and the modes have not collapsed into one. Samples that hardly move
+from grid to grid: what each code means has settled.
 """
 
 import base64
-import html
 import io
 import json
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -25,14 +26,15 @@ from genzoo.text import printable
 from genzoo.version import VERSION
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from matplotlib.axes import Axes
 
     from genzoo.runs.run import RunStatus
 
 
-COLUMNS, GAP = 4, 2  # of a grid of sixteen
-FRAME = 200  # milliseconds
-# What lectures tell people to watch comes first; what else is logged has a panel of its own.
+COLUMNS, GAP = 4, 2  # of a grid of sixteen samples: across, and pixels between them
+FRAME = 200  # milliseconds of a grid in the film
+# Panels, by what their curves' names match; any other curve has a panel of its own.
 PANELS = {
     "losses": r"/loss$",
     "discriminator's accuracy": r"/accuracy$",
@@ -40,25 +42,25 @@ PANELS = {
     "gradient norms": r"/gradient$",
 }
 LINE = 0.8
-ENDINGS = (".html", ".svg", ".png", ".gif")  # of what a run is drawn as
-MANY = 100  # values, from which on their moving mean is drawn before them
+ENDINGS = (".html", ".svg", ".png", ".gif")
+MANY = 100  # values: a longer curve is drawn with its moving mean
 Curve = tuple[np.ndarray, np.ndarray]
 
 
 @final
 @dataclass(frozen=True)
-class Watched:
-    """What a run left to look at.
+class RunLog:
+    """What a run has logged and drawn so far.
 
-    ``curves``: of everything logged, the steps and the values, ``(k,)`` each. ``findings``: what
-    the doctor said, by step. ``steps``, ``frames``: of the grids, uint8 ``(k, H, W)`` or
-    ``(k, H, W, 3)``; none where the samples are no pictures. ``plan``: what was asked of the run.
+    ``plan``: the content of plan.json. ``curves``: of every logged name, the steps and the values,
+    ``(k,)`` each. ``warnings``: the training monitor's, each with its step. ``steps``, ``frames``:
+    of the sample grids, uint8 ``(k, H, W)`` or ``(k, H, W, 3)``; None where samples are no images.
     """
 
     folder: Path
     plan: dict[str, Any]
     curves: dict[str, Curve]
-    findings: tuple[tuple[int, str], ...]
+    warnings: tuple[tuple[int, str], ...]
     steps: tuple[int, ...]
     frames: np.ndarray | None
 
@@ -75,7 +77,7 @@ class Watched:
 
     @property
     def spread(self) -> Curve | None:
-        """How far apart the samples of a grid are: the root of the mean square over all pairs."""
+        """How far apart the samples of a grid are: the root mean square over all pairs."""
         if (cells := self.cells) is None:
             return None
         flat = cells.reshape(*cells.shape[:2], -1)
@@ -84,23 +86,25 @@ class Watched:
 
     @property
     def change(self) -> Curve | None:
-        """How far each sample moved since the grid before: the root of the mean square."""
+        """How far the samples moved since the previous grid: the root mean square."""
         if (cells := self.cells) is None or len(cells) < 2:
             return None
         moved = np.square(np.diff(cells, axis=0)).reshape(len(cells) - 1, -1).mean(1)
         return np.array(self.steps[1:]), np.sqrt(moved)
 
     def record(self) -> dict[str, Any]:
-        """All of it but the pictures, for JSON."""
-        movement = {"cells apart": self.spread, "moved since the grid before": self.change}
-        curves = {**self.curves, **{k: v for k, v in movement.items() if v is not None}}
-        told = {name: [steps.tolist(), values.tolist()] for name, (steps, values) in curves.items()}
-        findings = [{"step": step, "text": text} for step, text in self.findings]
-        return {"folder": str(self.folder), "curves": told, "findings": findings}
+        """Everything but the images, for JSON."""
+        of_grids = {"cells apart": self.spread, "moved since the grid before": self.change}
+        curves = {**self.curves, **{k: v for k, v in of_grids.items() if v is not None}}
+        lists = {
+            name: [steps.tolist(), values.tolist()] for name, (steps, values) in curves.items()
+        }
+        warnings = [{"step": step, "text": text} for step, text in self.warnings]
+        return {"folder": str(self.folder), "curves": lists, "findings": warnings}
 
 
-def watched(folder: str | Path) -> Watched:
-    """What the run in ``folder`` has logged and drawn so far; it may still be training.
+def read_run(folder: str | Path) -> RunLog:
+    """The log and the grids of the run in ``folder``, which may still be training.
 
     Raises BadInput where there is no run.
     """
@@ -109,27 +113,25 @@ def watched(folder: str | Path) -> Watched:
         plan = json.loads((place / "plan.json").read_bytes())
         lines = (place / "log.jsonl").read_text(errors="replace").splitlines()
     except (OSError, ValueError):
-        raise BadInput(
-            f"there is no run in {folder}: it is a folder that genzoo train wrote"
-        ) from None
-    told = [line for text in lines if (line := _parsed(text))]
-    numbers = [{k: v for k, v in line.items() if k != "step"} for line in told]
+        raise BadInput(f"no run in {folder}: give a folder that genzoo train wrote") from None
+    records = [record for line in lines if (record := _parsed(line))]
+    names = dict.fromkeys(name for record in records for name in record)
     curves: dict[str, Curve] = {}
-    for name in dict.fromkeys(k for line in numbers for k in line if k not in ("finding", "text")):
-        points = [(line["step"], line[name]) for line in told if name in line]
+    for name in [name for name in names if name not in ("step", "finding", "text")]:
+        points = [(record["step"], record[name]) for record in records if name in record]
         steps, values = np.array(points, dtype=np.float64).T
         curves[name] = steps.astype(np.int64), values
-    findings = tuple((line["step"], line["text"]) for line in told if "finding" in line)
-    return Watched(expanded(folder), plan, curves, findings, *_grids(place / "grids"))
+    warnings = tuple((r["step"], r["text"]) for r in records if "finding" in r)
+    return RunLog(expanded(folder), plan, curves, warnings, *_grids(place / "grids"))
 
 
-def _parsed(text: str) -> dict[str, Any]:
-    """A line of the log; {} where a crash cut it off."""
+def _parsed(line: str) -> dict[str, Any]:
+    """The record in a line of the log; {} where a crash cut the line off."""
     try:
-        line = json.loads(text)
+        record = json.loads(line)
     except ValueError:
         return {}
-    return line if isinstance(line, dict) and isinstance(line.get("step"), int) else {}
+    return record if isinstance(record, dict) and isinstance(record.get("step"), int) else {}
 
 
 def _grids(folder: Path) -> tuple[tuple[int, ...], np.ndarray | None]:
@@ -141,18 +143,18 @@ def _grids(folder: Path) -> tuple[tuple[int, ...], np.ndarray | None]:
         except OSError:
             continue  # being written, or cut off by a crash
         steps.append(int(path.stem))
-    whole = [i for i, frame in enumerate(frames) if frame.shape == frames[-1].shape]
-    kept = np.stack([frames[i] for i in whole]) if whole else None
-    return tuple(steps[i] for i in whole), kept
+    alike = [i for i, frame in enumerate(frames) if frame.shape == frames[-1].shape]
+    stack = np.stack([frames[i] for i in alike]) if alike else None
+    return tuple(steps[i] for i in alike), stack
 
 
 def plot(folder: str | Path, path: str | Path) -> Path:
-    """Write what the run in ``folder`` shows to ``path``: a figure (.svg, .png), a page that needs
-    nothing beside it (.html), or the grids as a film (.gif).
+    """Draw the run in ``folder`` into the file ``path``: a figure (.svg, .png), a page without
+    further files (.html), or a film of the grids (.gif).
 
     Raises BadInput where there is no run, or nothing in it yet; OperationFailed without matplotlib.
     """
-    run, path = watched(folder), expanded(path)
+    run, path = read_run(folder), expanded(path)
     check_new(path, ENDINGS, force=True)
     kind = path.suffix.lower().removeprefix(".")
     write = {"html": page, "gif": film}.get(kind, lambda run: figure(run, kind))
@@ -160,20 +162,19 @@ def plot(folder: str | Path, path: str | Path) -> Path:
     return path
 
 
-def film(run: Watched) -> bytes:
+def film(run: RunLog) -> bytes:
     """The grids, one after the other, as a GIF; the last one stays for two seconds."""
     if run.frames is None:
-        raise BadInput(
-            f"{run.folder} holds no grids: its samples are no pictures, or none is drawn"
-        )
+        why = "its samples are no images, or none is drawn yet"
+        raise BadInput(f"{run.folder} has no grids: {why}")
     frames = [Image.fromarray(frame) for frame in run.frames]
     buffer, waits = io.BytesIO(), [FRAME] * (len(frames) - 1) + [2000]
-    told = {"save_all": True, "loop": 0, "duration": waits, "comment": SYNTHETIC.encode()}
-    frames[0].save(buffer, "GIF", append_images=frames[1:], **told)
+    options = {"save_all": True, "loop": 0, "duration": waits, "comment": SYNTHETIC.encode()}
+    frames[0].save(buffer, "GIF", append_images=frames[1:], **options)
     return buffer.getvalue()
 
 
-def figure(run: Watched, kind: str) -> bytes:
+def figure(run: RunLog, kind: str) -> bytes:
     """All panels as the bytes of an SVG or a PNG. Raises OperationFailed without matplotlib."""
     try:
         import matplotlib
@@ -187,7 +188,7 @@ def figure(run: Watched, kind: str) -> bytes:
         sheet = Figure(figsize=(10, 2.6 * rows), layout="constrained")
         places = sheet.subplots(rows, 2, squeeze=False).flat
         for axes, (name, curves) in zip(places, panels.items(), strict=False):
-            _panel(axes, name, curves, [step for step, _ in run.findings])
+            _panel(axes, name, curves, [step for step, _ in run.warnings])
         for axes in sheet.axes[len(panels) :]:
             axes.set_axis_off()
         sheet.suptitle(printable(_title(run)))
@@ -197,18 +198,18 @@ def figure(run: Watched, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def _panels(run: Watched) -> dict[str, dict[str, Curve]]:
-    """What is drawn beside what: by the kind of number, whichever player it is of."""
+def _panels(run: RunLog) -> dict[str, dict[str, Curve]]:
+    """The curves of each panel, by label: those of one kind, of all networks."""
     panels: dict[str, dict[str, Curve]] = {}
     for name, curve in run.curves.items():
-        fitting = [panel for panel, rule in PANELS.items() if re.search(rule, name)]
-        panel = fitting[0] if fitting else name
+        matching = [panel for panel, pattern in PANELS.items() if re.search(pattern, name)]
+        panel = matching[0] if matching else name
         short = name.partition("/")[0 if panel in ("losses", "gradient norms") else 2]
         panels.setdefault(panel, {})[short or name] = curve
     panels = {name: panels[name] for name in [*PANELS, *panels] if name in panels}
     if run.spread and run.change:
-        panels["samples of one grid: how far apart"] = {"": run.spread}
-        panels["the same codes: moved since the grid before"] = {"": run.change}
+        panels["distance between the samples of a grid"] = {"": run.spread}
+        panels["change of the samples since the previous grid"] = {"": run.change}
     if not panels:
         raise BadInput(f"{run.folder} has logged nothing yet: wait for its first ten steps")
     return panels
@@ -216,11 +217,11 @@ def _panels(run: Watched) -> dict[str, dict[str, Curve]]:
 
 def _panel(axes: "Axes", name: str, curves: dict[str, Curve], marks: Sequence[int]) -> None:
     for label, (steps, values) in curves.items():
-        (drawn,) = axes.plot(steps, values, linewidth=LINE)
+        (line,) = axes.plot(steps, values, linewidth=LINE)
         if len(values) > MANY:
-            drawn.set_alpha(0.3)
-            (drawn,) = axes.plot(steps, _smooth(values), color=drawn.get_color())
-        drawn.set_label(printable(label))
+            line.set_alpha(0.3)
+            (line,) = axes.plot(steps, _smooth(values), color=line.get_color())
+        line.set_label(printable(label))
     for step in marks:
         axes.axvline(step, color="firebrick", linewidth=LINE, linestyle=":")
     positive = [values for _, values in curves.values() if (values > 0).all()]
@@ -234,50 +235,44 @@ def _panel(axes: "Axes", name: str, curves: dict[str, Curve], marks: Sequence[in
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
-    """A moving mean over a fiftieth of the run, of what there is at the ends."""
+    """A moving mean over a fiftieth of the run; at the ends, over the values that exist."""
     width = max(3, len(values) // 50) | 1
     total = np.convolve(values, np.ones(width), "same")
     return total / np.convolve(np.ones(len(values)), np.ones(width), "same")
 
 
-def _title(run: Watched) -> str:
+def _title(run: RunLog) -> str:
     plan = run.plan
     return f"{plan.get('family', '?')} on {plan.get('data', '?')}, {plan.get('steps', 0):,} steps"
 
 
-def page(run: Watched) -> bytes:
-    """A page with everything in it: curves, the film, what the doctor said, the last values."""
+def page(run: RunLog) -> bytes:
+    """An HTML page without further files: figure, film, warnings and last values."""
     svg = figure(run, "svg").decode()
-    parts = [f"<h1>{_safe(_title(run))}</h1>", f"<pre>{_safe(run.plan.get('command', ''))}</pre>"]
-    parts.append(svg[svg.index("<svg") :])
-    if run.frames is not None:
-        kept = base64.b64encode(film(run)).decode()
-        parts.append("<h2>The same sixteen codes, as training goes on</h2>")
-        parts.append(f'<img alt="samples at each kept step" src="data:image/gif;base64,{kept}">')
-    said = "".join(f"<li>step {step}: {_safe(text)}</li>" for step, text in run.findings)
-    parts.append(f"<h2>What the doctor said</h2><ul>{said or '<li>nothing</li>'}</ul>")
-    rows = "".join(
-        f"<tr><td>{_safe(name)}<td>{steps[-1]:,}<td>{values[-1]:.6g}"
-        for name, (steps, values) in run.curves.items()
-    )
-    parts.append(f"<h2>The last values</h2><table><tr><th><th>step<th>value{rows}</table>")
-    style = "body{font:15px system-ui;max-width:62em;margin:2em auto;padding:0 1em}svg{width:100%;"
-    style += "height:auto}td,th{text-align:right;padding:.1em 1em}td:first-child{text-align:left}"
-    head = f'<meta charset="utf-8"><title>{_safe(_title(run))}</title><style>{style}</style>'
-    body = "\n".join(parts)
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>'.encode()
+    gif = "" if run.frames is None else base64.b64encode(film(run)).decode()
+    title, figure_tag = _title(run), svg[svg.index("<svg") :]
+    return _template().render(run=run, title=title, figure=figure_tag, film=gif).encode()
 
 
-def _safe(text: Any) -> str:
-    return html.escape(printable(str(text)))
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment
+
+    source = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
+    return Environment(autoescape=True, finalize=_without_controls).from_string(source)
+
+
+def _without_controls(value: Any) -> Any:
+    """Text without control characters: names and commands come from others' files."""
+    return printable(value) if type(value) is str else value
 
 
 @final
 class TensorBoardWriter:
-    """Writes a run's numbers, and its grids, where TensorBoard reads them: ``FOLDER/run/board``.
+    """Writes a run's numbers and grids where TensorBoard reads them: ``FOLDER/run/board``.
 
-    Called after each step; ``start``: the step that a resumed run goes on from, so that what was
-    written behind it is dropped. Raises OperationFailed without tensorboard.
+    Called after each step. ``start``: the step that a resumed run begins with; TensorBoard drops
+    what was written for later steps. Raises OperationFailed without tensorboard.
     """
 
     def __init__(self, folder: Path, start: int = 0, every: int = 10):
@@ -287,23 +282,24 @@ class TensorBoardWriter:
             raise OperationFailed(
                 '--board needs tensorboard: pip install "genzoo[board]"'
             ) from None
-        self.folder, self.every, self.drawn = folder / "run", every, start - 1
+        self.folder, self.every, self.last_grid = folder / "run", every, start - 1
         self.writer = SummaryWriter(str(self.folder / "board"), purge_step=start + 1)
 
     def __call__(self, status: "RunStatus") -> None:
         if status.step % self.every == 0 or status.step == status.steps:
             for name, value in status.logs.items():
                 self.writer.add_scalar(name, value.item(), status.step)
-            self._draw()
+            self._write_grids()
 
-    def _draw(self) -> None:
-        new = [p for p in (self.folder / "grids").glob("[0-9]*.png") if int(p.stem) > self.drawn]
-        for path in sorted(new):
-            frame, self.drawn = np.array(Image.open(path)), int(path.stem)
+    def _write_grids(self) -> None:
+        for path in sorted((self.folder / "grids").glob("[0-9]*.png")):
+            if int(path.stem) <= self.last_grid:
+                continue
+            frame, self.last_grid = np.array(Image.open(path)), int(path.stem)
             layout = "HW" if frame.ndim == 2 else "HWC"
-            self.writer.add_image("samples", frame, self.drawn, dataformats=layout)
+            self.writer.add_image("samples", frame, self.last_grid, dataformats=layout)
 
     def close(self) -> None:
-        """Write what is left: the last grid is drawn after the last step."""
-        self._draw()
+        """Write the rest: the last grid is drawn after the last step."""
+        self._write_grids()
         self.writer.close()

@@ -1,4 +1,4 @@
-"""What the doctor costs: a hundred steps against its looks at them, of which one draws."""
+"""What the training monitor costs: a hundred steps against its looks, one of which samples."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def main() -> None:
             for step in range(1, EVERY + 1):
                 run.monitor.look(step, logs, batch)
 
-        ratio(f"{family} on {named}: {EVERY} steps against the doctor's", looks, steps, rounds=3)
+        ratio(f"{family} on {named}: {EVERY} steps against the monitor's", looks, steps, rounds=3)
 
 
 if __name__ == "__main__":
