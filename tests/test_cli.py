@@ -132,7 +132,7 @@ ONE_LINE = [
     ("smaple vae", 2, ["command", "did you mean sample?", "--help"]),
     ("sample", 2, ["name"]),
     ("sample vae dcgan", 2, ["dcgan"]),
-    ("train", 2, ["which family", "genzoo families"]),
+    ("train", 2, ["family", "genzoo families"]),
     ("sample ./nowhere", 2, ["nowhere"]),
     ("sample ~nobody-at-all/model", 2, ["~nobody-at-all"]),
     ("sample \x1b[31mred", 2, ["no model"]),

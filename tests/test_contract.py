@@ -108,29 +108,29 @@ def _made(change=lambda x, y, split: (x, y), **more):
 _unsteady = iter(range(1000))
 WRONG_SETS = {
     "says_what_it_is": [
-        (_made(terms=""), "terms is empty"),
-        (_made(classes=("a", "a", "c")), "two classes have one name"),
-        (_made(levels=7), r"levels of images are \(2, 256\), got 7"),
+        (_made(terms=""), "terms"),
+        (_made(classes=("a", "a", "c")), "two classes"),
+        (_made(levels=7), r"levels .*\(2, 256\), got 7"),
     ],
-    "has_train_and_test": [(_made(splits=("train",)), "no split test")],
+    "has_train_and_test": [(_made(splits=("train",)), "split test")],
     "splits_share_no_sample": [
-        (_made(lambda x, y, split: _split("train")), "40 of 40 test samples stand in train"),
+        (_made(lambda x, y, split: _split("train")), "40 of 40 test samples"),
     ],
     "splits_are_alike": [
-        (_made(lambda x, y, split: (x[..., : len(split), : len(split)], y)), "differ in shape"),
+        (_made(lambda x, y, split: (x[..., : len(split), : len(split)], y)), "shape"),
     ],
     "samples_are_what_the_core_takes": [
-        (_made(lambda x, y, split: (x[..., :4], y)), "images are squares, got"),
+        (_made(lambda x, y, split: (x[..., :4], y)), r"square, got \(1, 6, 4\)"),
     ],
     "read_twice_it_is_the_same": [
-        (_made(lambda x, y, split: (x + next(_unsteady), y)), "the key changes"),
+        (_made(lambda x, y, split: (x + next(_unsteady), y)), "two keys"),
         (
             _made(read=lambda root, split: Rows("k", lambda: [(_split("x" * next(_unsteady)))])),
-            "two reads give two hashes",
+            "two hashes",
         ),
     ],
     "labels_are_its_classes": [
-        (_made(lambda x, y, split: (x, None)), "names classes and gives no labels"),
+        (_made(lambda x, y, split: (x, None)), "no labels"),
         (_made(lambda x, y, split: (x, y if split == "train" else None)), "test has no labels"),
     ],
     "attributes_fit_the_samples": [
@@ -259,7 +259,7 @@ def test_every_check_is_counted(install, capsys):
     assert cli.run(["plugin", "check", "odd"]) == 1
     out = capsys.readouterr().out.splitlines()
     assert out == [
-        "splits_share_no_sample: 20 of 20 test samples stand in train, too",
+        "splits_share_no_sample: 20 of 20 test samples are in train, too",
         "data set odd: 5 checks held, 1 broken, 2 do not apply: labels_are_its_classes"
         " (has no labels); attributes_fit_the_samples (has no attributes)",
     ]

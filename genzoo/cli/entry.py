@@ -1,4 +1,4 @@
-"""The command line: one command per verb, each only calling the public functions."""
+"""The entry point of the command line: runs one command, turns errors into a line and a code."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
 
-from genzoo.cli import (  # noqa: F401 (each adds its commands)
+from genzoo.cli import (  # noqa: F401 (each import adds its commands)
     arithmetic,
     attend,
     cite,
@@ -46,27 +46,27 @@ from genzoo.text import printable
 
 @final
 class _Line(logging.Formatter):
-    """What is logged names files and models that others have named."""
+    """Log lines as printable text: they name files and models that others have named."""
 
     def format(self, record: logging.LogRecord) -> str:
-        clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # of a Ticker's line, which stands there
+        clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # removes the line of a Ticker
         return clear + printable(super().format(record))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code."""
-    given = [*sys.argv[1:]] if arguments is None else [*arguments]
+    words = [*sys.argv[1:]] if arguments is None else [*arguments]
     for name in ("stdout", "stderr"):  # closed by the caller, as in genzoo list >&-
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (until the process ends)
-    # pydantic would look through every installed package for its own plugins: 20 ms of 200.
+    # Else pydantic searches every installed package for its own plugins: 20 ms of 200.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    if not sys.stderr.isatty():  # what the Hub's client says of its tries is progress
+    if not sys.stderr.isatty():  # the Hub client's lines about retries are progress
         os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Line("genzoo: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    code = run(given)
+    code = run(words)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -75,32 +75,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command; whatever goes wrong becomes one line and an exit code."""
+    """Run one command; an error becomes one line and an exit code."""
     try:
         _check_command(arguments)
         return app([*arguments], prog_name="genzoo", standalone_mode=False) or 0
     except Ended as end:
         if isinstance(end.__cause__, BrokenPipeError):
             return _closed_pipe()
-        return _say(str(end.__cause__) or "interrupted", 130, arguments)
-    except SystemExit:  # how typer ends where nobody reads its help
+        return _print_error(str(end.__cause__) or "interrupted", 130, arguments)
+    except SystemExit:  # how typer ends where the pipe of its help is closed
         return _closed_pipe()
     except GenzooError as error:
-        return _say(str(error), error.exit_code, arguments)
+        return _print_error(str(error), error.exit_code, arguments)
     except (MemoryError, OSError) as error:
-        return _say(f"{type(error).__name__}: {error}", 1, arguments)
+        return _print_error(f"{type(error).__name__}: {error}", 1, arguments)
     except Exception as error:
-        complaint: Any = error
+        usage: Any = error
         if type(error).__name__ == "NoArgsIsHelpError":
-            print(complaint.format_message(), file=sys.stderr)
-            return complaint.exit_code
-        if hasattr(error, "format_message"):  # typer's own, about how it was called
-            where = complaint.ctx.command_path if getattr(complaint, "ctx", None) else "genzoo"
-            said = complaint.format_message().rstrip(".")
-            said += "" if said.endswith("?") else "."
-            return _say(f"{said} Type {where} --help.", complaint.exit_code, arguments)
+            print(usage.format_message(), file=sys.stderr)
+            return usage.exit_code
+        if hasattr(error, "format_message"):  # typer's own: a wrong option or argument
+            where = usage.ctx.command_path if getattr(usage, "ctx", None) else "genzoo"
+            message = usage.format_message().rstrip(".")
+            message += "" if message.endswith("?") else "."
+            return _print_error(f"{message} Type {where} --help.", usage.exit_code, arguments)
         if "out of memory" in str(error) or "can't allocate" in str(error):
-            return _say(str(error), 1, arguments)
+            return _print_error(str(error), 1, arguments)
         raise
 
 
@@ -112,7 +112,7 @@ def _check_command(arguments: Sequence[str]) -> None:
         raise unknown("command", first, known, "Type genzoo --help to see all.")
 
 
-def _say(message: str, code: int, arguments: Sequence[str]) -> int:
+def _print_error(message: str, code: int, arguments: Sequence[str]) -> int:
     if os.environ.get("GENZOO_DEBUG"):
         traceback.print_exc()
     line = " ".join(printable(message).split())
@@ -124,6 +124,6 @@ def _say(message: str, code: int, arguments: Sequence[str]) -> int:
 
 
 def _closed_pipe() -> int:
-    """Nobody reads on: stop quietly, as other tools do (128 + SIGPIPE)."""
+    """The reader of stdout has gone: stop quietly, as other tools do (128 + SIGPIPE)."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 141

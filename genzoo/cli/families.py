@@ -1,4 +1,4 @@
-"""families: what can be trained."""
+"""genzoo families: the installed families, as a tree or a table."""
 
 from typing import Annotated
 
@@ -11,45 +11,44 @@ from genzoo.families.registry import Plugin
 
 @app.command("families")
 def list_families(
-    flat: Annotated[bool, typer.Option("--flat", help="One family a line.")] = False,
+    flat: Annotated[bool, typer.Option("--flat", help="A table, one family a line.")] = False,
     json: Json = False,
 ) -> None:
-    """Draw the taxonomy of installed families: branch, year, one phrase."""
+    """List the installed families as a taxonomy, with year and summary."""
     from genzoo import families
     from genzoo.testing import status
 
     status.refuse_broken("family")
     off = families.disabled()
-    found = [p for p in families.plugins() if not {p.name, p.package} & off]
+    enabled = [p for p in families.plugins() if not {p.name, p.package} & off]
     if json:
         keys = ("name", "branch", "year", "summary", "package", "version")
-        as_json([{k: getattr(p, k) for k in keys} for p in found])
+        as_json([{k: getattr(p, k) for k in keys} for p in enabled])
     elif flat:
-        as_table([(p.name, p.branch, p.year, p.summary) for p in found])
+        as_table([(p.name, p.branch, p.year, p.summary) for p in enabled])
     else:
-        print("\n".join(tree(found)))
+        print("\n".join(tree(enabled)))
 
 
-def tree(found: "list[Plugin]") -> list[str]:
+def tree(plugins: "list[Plugin]") -> list[str]:
     """The taxonomy (Goodfellow 2016, arXiv:1701.00160, figure 9) as lines of text."""
     branches: dict[str, dict[str, list[str]]] = {}
-    for branch in [*BRANCHES, *sorted({p.branch for p in found} - {*BRANCHES})]:
+    for branch in [*BRANCHES, *sorted({p.branch for p in plugins} - {*BRANCHES})]:
         stem, _, twig = (branch or "elsewhere").partition("/")
-        leaves = [f"{p.name}  {p.year}  {p.summary}" for p in found if p.branch == branch]
+        leaves = [f"{p.name}  {p.year}  {p.summary}" for p in plugins if p.branch == branch]
         branches.setdefault(f"{stem} density", {})[twig or "unsorted"] = leaves
     lines = ["generative models"]
     for stem, twigs in branches.items():
-        lines += _hung(stem, twigs, stem == [*branches][-1])
+        lines += _subtree(stem, twigs, stem == [*branches][-1])
     return lines
 
 
-def _hung(name: str, below: "dict[str, list[str]] | list[str]", last: bool) -> list[str]:
-    """``name`` with what is below it, behind the lines of a tree."""
+def _subtree(name: str, below: "dict[str, list[str]] | list[str]", last: bool) -> list[str]:
+    """``name`` and what is below it, drawn with the lines of a tree."""
     lines = [("└── " if last else "├── ") + name]
-    names_ = list(below)
-    for i, child in enumerate(names_):
+    children = list(below)
+    for i, child in enumerate(children):
         deeper = below[child] if isinstance(below, dict) else []
-        lines += [
-            ("    " if last else "│   ") + x for x in _hung(child, deeper, i == len(names_) - 1)
-        ]
+        indent = "    " if last else "│   "
+        lines += [indent + line for line in _subtree(child, deeper, i == len(children) - 1)]
     return lines

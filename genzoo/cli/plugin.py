@@ -1,4 +1,4 @@
-"""plugins, plugin check, plugin new: what others added, and adding to it."""
+"""genzoo plugins, plugin check, plugin new: plugins, their contracts, a new package."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,55 +11,55 @@ from genzoo.text import printable
 
 @app.command()
 def plugins(
-    verbose: Annotated[bool, typer.Option("--verbose", help="With tracebacks.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print tracebacks, too.")] = False,
     json: Json = False,
 ) -> None:
-    """Load every plugin and say which are ok, broken, disabled or in conflict, whose and why."""
+    """Load every plugin and print its state: ok, broken, disabled or conflict, and why."""
     from genzoo.testing import status
 
-    found = status.inspect()
+    every = status.inspect()
     if json:
-        as_json([vars(p) for p in found])
+        as_json([vars(p) for p in every])
     else:
-        rows = [(p.name, p.kind, p.state, f"{p.package} {p.version}", p.error) for p in found]
+        rows = [(p.name, p.kind, p.state, f"{p.package} {p.version}", p.error) for p in every]
         as_table(rows, ("name", "kind", "state", "package", ""))
-        for plugin in found if verbose else []:
+        for plugin in every if verbose else []:
             if plugin.detail:
                 print(f"\n{plugin.name}\n{plugin.detail}")
-    if any(p.state in ("broken", "conflict") for p in found):
+    if any(p.state in ("broken", "conflict") for p in every):
         raise typer.Exit(1)
 
 
-one = typer.Typer(help="Check a plugin, or begin a new one.", no_args_is_help=True)
-app.add_typer(one, name="plugin")
+commands = typer.Typer(help="Check a plugin, or start a new one.", no_args_is_help=True)
+app.add_typer(commands, name="plugin")
 
 
-@one.command()
+@commands.command()
 def check(
-    name: Annotated[str, typer.Argument(help="A plugin's, as genzoo plugins lists it.")],
+    name: Annotated[str, typer.Argument(help="A name from genzoo plugins.")],
     json: Json = False,
 ) -> None:
-    """Hold a family, metric or data set to its contract: genzoo plugin check my-gan."""
+    """Check the contract of a family, metric or data set: genzoo plugin check my-gan."""
     from genzoo import testing
 
-    found = testing.outcomes(name)
+    outcomes = testing.outcomes(name)
     if json:
-        as_json([vars(outcome) for outcome in found])
+        as_json([vars(outcome) for outcome in outcomes])
     else:
-        print("\n".join(printable(line) for o in found for line in str(o).split("\n")))
-    if any(outcome.broken for outcome in found):
+        print("\n".join(printable(line) for o in outcomes for line in str(o).split("\n")))
+    if any(outcome.broken for outcome in outcomes):
         raise typer.Exit(1)
 
 
-@one.command()
+@commands.command()
 def new(
-    name: Annotated[str, typer.Argument(help="What it will be called: my-gan.")],
+    name: Annotated[str, typer.Argument(help="The new plugin's name: my-gan.")],
     kind: Annotated[str, typer.Option(help="family, metric or dataset.")] = "family",
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="The new folder. [genzoo-NAME]")
     ] = None,
 ) -> None:
-    """Write a small package that adds a family, a metric or a data set, and works as it stands."""
+    """Write a small, working example package of a family, a metric or a data set."""
     from genzoo.testing import scaffold
 
     print(printable(str(scaffold.create(name, kind, out))))

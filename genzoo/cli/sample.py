@@ -1,4 +1,4 @@
-"""sample: pictures from a model."""
+"""genzoo sample: draws samples from a model and writes them to a file or a folder."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,33 +15,41 @@ if TYPE_CHECKING:
 
 @app.command()
 def sample(
-    name: Annotated[str, typer.Argument(help="A model of genzoo list, or a folder like ./mine.")],
-    n: Annotated[int, typer.Option("-n", help="How many.")] = 16,
+    name: Annotated[str, typer.Argument(help="A model from genzoo list, or a folder like ./mine.")],
+    n: Annotated[int, typer.Option("-n", help="Number of samples.")] = 16,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="A .png (grid), a .npy, or a folder (a file each)."),
+        typer.Option(
+            "-o", "--output", help="NAME.png (a grid), NAME.npy, or a folder (a file each)."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed draws the same; -1 a fresh one.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="The same seed gives the same samples; -1: a fresh seed.")
+    ] = 0,
     start: Annotated[int, typer.Option(help="Index of the first sample.")] = 0,
-    labels: Annotated[str | None, typer.Option(help="One, or n separated by commas.")] = None,
-    truncation: Annotated[float | None, typer.Option(help="Redraw codes beyond this.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="One class, or n, separated by commas.")
+    ] = None,
+    truncation: Annotated[
+        float | None, typer.Option(help="Redraw the numbers of a code beyond this.")
+    ] = None,
     scale: Scale = None,
     watch: Annotated[
-        Path | None, typer.Option(help="A .gif of the pictures as they were drawn, pixel by pixel.")
+        Path | None, typer.Option(help="Write a .gif of the images as they appear pixel by pixel.")
     ] = None,
     numbers: Annotated[
-        bool, typer.Option("--numbers", help="A grid with each one's SEED:INDEX, to choose from.")
+        bool, typer.Option("--numbers", help="Write SEED:INDEX below each image of the grid.")
     ] = False,
     metadata: Annotated[
         bool,
-        typer.Option("--metadata/--no-metadata", help="Write model and seeds into the pictures."),
+        typer.Option("--metadata/--no-metadata", help="Write model and seeds into the images."),
     ] = True,
-    batch_size: Annotated[int, typer.Option(help="Samples at a time.")] = 64,
+    batch_size: Annotated[int, typer.Option(help="Samples computed at a time.")] = 64,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Draw samples and write them down: genzoo sample dcgan-mnist."""
+    """Draw samples and write them to a file: genzoo sample dcgan-mnist."""
     from genzoo.models import film, writing
 
     model = _sampler(name, device)
@@ -58,14 +66,14 @@ def sample(
         progress=ticker.count,
     )
     if numbers and path.suffix != ".png":
-        raise BadInput(f"--numbers are for a grid: expected -o NAME.png, got {path}")
+        raise BadInput(f"--numbers needs a grid: expected -o NAME.png, got {path}")
     writing.check_target(path, n, model, scale, force)
     if watch is not None:
-        drawn = film.watchable(model, parts, n, watch, force)
-        parts = iter([drawn])
+        images = film.watchable(model, parts, n, watch, force)
+        parts = iter([images])
     record = writing.write(parts, n, path, scale, metadata, numbers=numbers)
     if watch is not None:
-        film.watch(drawn, watch, metadata=metadata)
+        film.watch(images, watch, metadata=metadata)
     ticker.done()
     if json:
         as_json({"path": str(path), "n": n, **record})
@@ -79,7 +87,7 @@ def _sampler(name: str, device: str) -> "Sampler":
 
     model = load(name, device=device)
     if not isinstance(model, Sampler):
-        raise BadInput(f"{name} does not sample: it is {article(model)}")
+        raise BadInput(f"{name} cannot sample: it is {article(model)}")
     return model
 
 

@@ -7,9 +7,9 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "family": ("API", "BRANCHES", "Family", "Hooks", "Upgraded", "hookimpl", "hookspec"),
         "registry": (
-            "CALLED",
             "GROUPS",
-            "LISTED",
+            "KIND_NAMES",
+            "LIST_COMMANDS",
             "Conflict",
             "Plugin",
             "disabled",
@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = lazy(
             "names",
             "owner",
             "plugins",
-            "required",
+            "required_packages",
         ),
     },
 )

@@ -7,9 +7,9 @@ from genzoo.families.family import Hooks as Hooks
 from genzoo.families.family import Upgraded as Upgraded
 from genzoo.families.family import hookimpl as hookimpl
 from genzoo.families.family import hookspec as hookspec
-from genzoo.families.registry import CALLED as CALLED
 from genzoo.families.registry import GROUPS as GROUPS
-from genzoo.families.registry import LISTED as LISTED
+from genzoo.families.registry import KIND_NAMES as KIND_NAMES
+from genzoo.families.registry import LIST_COMMANDS as LIST_COMMANDS
 from genzoo.families.registry import Conflict as Conflict
 from genzoo.families.registry import Plugin as Plugin
 from genzoo.families.registry import disabled as disabled
@@ -20,4 +20,4 @@ from genzoo.families.registry import metadata as metadata
 from genzoo.families.registry import names as names
 from genzoo.families.registry import owner as owner
 from genzoo.families.registry import plugins as plugins
-from genzoo.families.registry import required as required
+from genzoo.families.registry import required_packages as required_packages

@@ -1,4 +1,4 @@
-"""What a plugin provides: a `Family`, and the hooks that return it."""
+"""Family: what a plugin provides; and the hooks that return families, metrics and data sets."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ hookimpl = pluggy.HookimplMarker("genzoo")
 class Upgraded(NamedTuple):
     """What an older revision stored, in today's names.
 
-    ``tensors``: of each tensor that is called otherwise now, its old name and its new one.
+    ``tensors``: old name -> new name, of each tensor that was renamed.
     """
 
     config: dict[str, Any]
@@ -45,7 +45,7 @@ def rename_fields(**names: str) -> Upgrade:
     def upgrade(
         revision: int, config: dict[str, Any], options: dict[str, Any], tensors: Collection[str]
     ) -> Upgraded:
-        from genzoo.schemas import renamed  # brings pydantic, for which a listing need not wait
+        from genzoo.schemas import renamed  # imports pydantic, which a listing does not need
 
         return Upgraded(renamed(config, names), renamed(options, names))
 
@@ -103,22 +103,22 @@ class Family:
         options: dict[str, Any],
         tensors: Collection[str] = (),
     ) -> Upgraded:
-        """What a model of an older ``revision`` stored, in today's names."""
+        """The fields of a model of an older ``revision``, in today's names."""
         if self.upgrade is None or revision >= self.revision:
             return Upgraded(config, options)
         return self.upgrade(revision, config, options, tensors)
 
 
 class Hooks:
-    """What a plugin module (or object) may define, each marked with ``@genzoo.hookimpl``."""
+    """The hooks of a plugin's module (or object), each marked with ``@genzoo.hookimpl``."""
 
     @hookspec(firstresult=True)
     def genzoo_family(self, name: str) -> Family:  # type: ignore[empty-body]
-        """The family of the entry point ``name``; leave the argument out if there is only one."""
+        """The family of the entry point ``name``. A plugin of one family may leave ``name`` out."""
 
     @hookspec(firstresult=True)
     def genzoo_metric(self, name: str) -> Any:
-        """The metric of the entry point ``name``: a `genzoo.metrics.Metric`, as a class."""
+        """The metric of the entry point ``name``: a subclass of `genzoo.metrics.Metric`."""
 
     @hookspec(firstresult=True)
     def genzoo_dataset(self, name: str) -> Any:

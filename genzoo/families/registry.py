@@ -1,4 +1,4 @@
-"""Plugins found by their entry points, listed without an import, and loaded by name."""
+"""The registry of plugins: listed from package metadata without an import, loaded by name."""
 
 import contextlib
 import logging
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 
 
 GROUPS = {"family": "genzoo.families", "metric": "genzoo.metrics", "dataset": "genzoo.datasets"}
-CALLED = {"family": "family", "metric": "metric", "dataset": "data set"}
-LISTED = {"family": "families", "metric": "metrics", "dataset": "data"}  # the command that does
+KIND_NAMES = {"family": "family", "metric": "metric", "dataset": "data set"}
+# The command that lists a kind: genzoo families.
+LIST_COMMANDS = {"family": "families", "metric": "metrics", "dataset": "data"}
 log = logging.getLogger("genzoo")
 
 
 @final
 @dataclass(frozen=True)
 class Plugin:
-    """An entry point, as package metadata describe it: nothing is imported to make one."""
+    """A plugin as its package's metadata describe it; no import is needed."""
 
     name: str
     kind: str
@@ -46,21 +47,22 @@ class Plugin:
 
 
 def plugins(kind: str = "family") -> list[Plugin]:
-    """The installed plugins of a kind by name, from metadata alone."""
-    return [_described(e, kind) for e in _entry_points(kind)]
+    """The installed plugins of a kind, sorted by name, from metadata alone."""
+    return [_from_metadata(e, kind) for e in _entry_points(kind)]
 
 
 def names(kind: str = "family") -> list[str]:
-    """What can be asked of ``get``, without importing a plugin."""
+    """The names that ``get`` and ``load`` take, without importing a plugin."""
     off = disabled()
     return sorted({p.name for p in plugins(kind) if not {p.name, p.package} & off})
 
 
 def known(name: str) -> bool:
-    """Whether a family of this name is installed, enabled or not, or is one that genzoo requires;
-    ``get`` says what is wrong with it.
+    """Whether ``name`` is an installed family, enabled or not, or one that genzoo requires.
+
+    ``get`` may still fail, and says why.
     """
-    return f"genzoo-{name}" in required() or name in {p.name for p in plugins()}
+    return f"genzoo-{name}" in required_packages() or name in {p.name for p in plugins()}
 
 
 def get(name: str) -> Family:
@@ -68,21 +70,21 @@ def get(name: str) -> Family:
 
     Raises UnknownName; OperationFailed where the plugin is broken or two have the name.
     """
-    return load("family", name, "a genzoo.Family", lambda found: isinstance(found, Family))
+    return load("family", name, "a genzoo.Family", lambda result: isinstance(result, Family))
 
 
-def load(kind: str, name: str, wanted: str, fits: Callable[[Any], bool]) -> Any:
-    """What the plugin ``name`` of ``kind`` hands over, ``wanted`` in words, if it ``fits``.
+def load(kind: str, name: str, expected: str, fits: Callable[[Any], bool]) -> Any:
+    """What the hook of the plugin ``name`` of ``kind`` returns, checked.
 
-    Raises as ``get`` does.
+    ``fits`` checks it; ``expected`` describes it in words. Raises as ``get`` does.
     """
-    owner, found = _load(kind, name)
-    if not fits(found):
-        got = f"{found!r:.80}" if isinstance(found, type) else f"{article(found)}"
-        got = "nothing" if found is None else got
-        raise OperationFailed(f"{owner} is broken: genzoo_{kind} must return {wanted}, got {got}")
-    _check_api(owner, getattr(found, "api", None))
-    return found
+    owner, result = _load(kind, name)
+    if not fits(result):
+        got = f"{result!r:.80}" if isinstance(result, type) else article(result)
+        got = "nothing" if result is None else got
+        raise OperationFailed(f"{owner} is broken: genzoo_{kind} must return {expected}, got {got}")
+    _check_api(owner, getattr(result, "api", None))
+    return result
 
 
 def _check_api(owner: str, api: Any) -> None:
@@ -97,7 +99,7 @@ def _check_api(owner: str, api: Any) -> None:
 
 
 def owner(kind: str, name: str) -> str:
-    """Whose plugin ``name`` is, for a message: ``plugin genzoo-x (genzoo_x)``."""
+    """The plugin ``name`` for a message: ``plugin genzoo-x (genzoo_x)``."""
     return _load(kind, name)[0]
 
 
@@ -112,113 +114,115 @@ def metadata(name: str) -> Plugin:
 
 @final
 class Conflict(OperationFailed):
-    """Two distributions offer the same name."""
+    """Two packages have a plugin of the same name."""
 
 
 def _entry_points(kind: str) -> "list[EntryPoint]":
     from importlib.metadata import distributions
 
-    found: dict[str, list[EntryPoint]] = {}
+    by_package: dict[str, list[EntryPoint]] = {}
     for dist in distributions():
         try:
-            if mine := [*dist.entry_points.select(group=GROUPS[kind])]:
-                # One that stands on the path twice is what stands there first.
-                found.setdefault(_package(mine[0]), mine)
-        except Exception as error:  # damaged metadata, of whatever is installed
-            log.debug("cannot read the metadata of a distribution: %s", error)
-    entries = [e for mine in found.values() for e in mine]
-    return sorted(entries, key=lambda e: (e.name, _package(e), e.value))
+            if entries := [*dist.entry_points.select(group=GROUPS[kind])]:
+                # Of a package that is on the path twice, Python imports the first.
+                by_package.setdefault(_package(entries[0]), entries)
+        except Exception as error:  # damaged metadata of any installed package
+            log.debug("cannot read the metadata of a package: %s", error)
+    every = [entry for entries in by_package.values() for entry in entries]
+    return sorted(every, key=lambda e: (e.name, _package(e), e.value))
 
 
 @cache
 def _load(kind: str, name: str) -> tuple[str, Any]:
-    found = [e for e in _entry_points(kind) if printable(e.name, "") == name]
-    if not found:
+    """(the plugin for a message, what its hook returns)."""
+    entries = [e for e in _entry_points(kind) if printable(e.name, "") == name]
+    if not entries:
         raise _missing(kind, name)
-    if not (found := [e for e in found if not {name, _package(e)} & disabled()]):
+    if not (entries := [e for e in entries if not {name, _package(e)} & disabled()]):
         raise OperationFailed(
-            f"the {CALLED[kind]} {name!r} is disabled: GENZOO_DISABLE_PLUGINS names it"
+            f"the {KIND_NAMES[kind]} {name!r} is disabled by GENZOO_DISABLE_PLUGINS"
         )
-    if len(found) > 1:
-        owners = " and ".join(f"{_package(e)} ({e.value})" for e in found)
+    if len(entries) > 1:
+        owners = " and ".join(f"{_package(e)} ({e.value})" for e in entries)
         raise Conflict(
-            f"two plugins are called {name!r}: {owners}. Uninstall one of them, or name one "
-            "package in GENZOO_DISABLE_PLUGINS"
+            f"two plugins are called {name!r}: {owners}. Uninstall one of them, or add one "
+            "package to GENZOO_DISABLE_PLUGINS"
         )
-    return _hand_over(kind, found[0])
+    return _import(kind, entries[0])
 
 
-def _hand_over(kind: str, entry: "EntryPoint") -> tuple[str, Any]:
-    """(whose it is, what it hands over)."""
+def _import(kind: str, entry: "EntryPoint") -> tuple[str, Any]:
+    """As ``_load``, of one entry point."""
     manager = pluggy.PluginManager("genzoo")
     manager.add_hookspecs(Hooks)
     owner = f"plugin {_package(entry)} ({entry.value})"
     hook = f"genzoo_{kind}"
     try:
         if not entry.pattern.match(entry.value):
-            raise TypeError(f"its entry point is MODULE or MODULE:OBJECT, got {entry.value}")
+            raise TypeError(f"its entry point must be MODULE or MODULE:OBJECT, got {entry.value}")
         with contextlib.redirect_stdout(sys.stderr):  # a command's stdout is its result
             plugin = entry.load()
             manager.register(plugin, name=f"{_package(entry)}:{entry.name}")
             manager.check_pending()
             if not getattr(manager.hook, hook).get_hookimpls():
-                there = (
-                    "is not marked with @genzoo.hookimpl" if hasattr(plugin, hook) else "is missing"
-                )
-                raise TypeError(f"its {hook} {there}")
-            handed = getattr(manager.hook, hook)(name=entry.name)
+                unmarked = hasattr(plugin, hook)
+                fault = "is not marked with @genzoo.hookimpl" if unmarked else "is missing"
+                raise TypeError(f"its {hook} {fault}")
+            result = getattr(manager.hook, hook)(name=entry.name)
     except KeyboardInterrupt:  # Ctrl-C, or a plugin that raises it
         log.warning("interrupted in %s", owner)
         raise
     except (Exception, SystemExit) as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        if isinstance(error, TypeError) and "Family.__init__()" in said:
-            said = f"it is not written for plugin API {API} of this genzoo: {said}"
-        reason = _excluded(entry) or said[:300]
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        if isinstance(error, TypeError) and "Family.__init__()" in text:
+            text = f"it is not written for plugin API {API} of this genzoo: {text}"
+        reason = _unmet_requirement(entry) or text[:300]
         raise OperationFailed(
             f"{owner} is broken: {reason}. See genzoo plugins --verbose"
         ) from error
-    return owner, handed
+    return owner, result
 
 
-def _excluded(entry: "EntryPoint") -> str:
-    """Why the plugin's own requirements rule this genzoo out, if they do."""
+def _unmet_requirement(entry: "EntryPoint") -> str:
+    """Which of the plugin's requirements this version of genzoo does not meet; "" if none."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     for text in (entry.dist.requires if entry.dist else None) or []:
         try:
-            wanted = Requirement(text)
+            requirement = Requirement(text)
         except InvalidRequirement:
             continue
-        if wanted.name != "genzoo" or (wanted.marker and not wanted.marker.evaluate()):
+        applies = requirement.marker is None or requirement.marker.evaluate()
+        if requirement.name != "genzoo" or not applies:
             continue
-        if not wanted.specifier.contains(VERSION, prereleases=True):
-            return f"it requires {text}, and this is genzoo {VERSION}"
+        if not requirement.specifier.contains(VERSION, prereleases=True):
+            return f"it requires {text}, this is genzoo {VERSION}"
     return ""
 
 
 def _missing(kind: str, name: str) -> UnknownName:
-    hint = f"Type genzoo {LISTED[kind]} to see all."
-    if kind == "family" and f"genzoo-{name}" in required():
+    hint = f"Type genzoo {LIST_COMMANDS[kind]} to see all."
+    if kind == "family" and f"genzoo-{name}" in required_packages():
         return UnknownName(f"the family {name!r} is not installed: pip install genzoo-{name}")
-    return unknown(CALLED[kind], name, names(kind), hint)
+    return unknown(KIND_NAMES[kind], name, names(kind), hint)
 
 
-def required() -> set[str]:
-    """The packages that genzoo itself requires; any other name might be a squatter's."""
+def required_packages() -> set[str]:
+    """The packages that genzoo itself requires. Only these are safe to name in a pip command."""
     from importlib.metadata import PackageNotFoundError, requires
 
     try:
-        wanted = requires("genzoo") or []
+        requirements = requires("genzoo") or []
     except PackageNotFoundError:
         return set()
-    return {re.split(r"[^\w.-]", w, maxsplit=1)[0] for w in wanted}
+    return {re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in requirements}
 
 
-def _described(entry: "EntryPoint", kind: str) -> Plugin:
+def _from_metadata(entry: "EntryPoint", kind: str) -> Plugin:
     meta: Any = entry.dist.metadata if entry.dist else {}
     words = [w.strip().split(":") for w in printable(meta.get("Keywords") or "", "").split(",")]
     name, value = printable(entry.name, ""), printable(entry.value, "")
+    # A family's keyword: NAME:BRANCH:YEAR.
     branch, year = next((w[1:] for w in words if len(w) == 3 and w[0] == name), ["", ""])
     summary = printable(meta.get("Summary") or "", "")
     version = printable(meta.get("Version") or "?", "")
@@ -231,5 +235,5 @@ def _package(entry: "EntryPoint") -> str:
 
 
 def disabled() -> set[str]:
-    """The plugins and packages that GENZOO_DISABLE_PLUGINS leaves out."""
+    """The names of plugins and packages in GENZOO_DISABLE_PLUGINS."""
     return {w.strip() for w in os.environ.get("GENZOO_DISABLE_PLUGINS", "").split(",") if w.strip()}

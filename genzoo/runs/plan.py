@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
-import torch
 from pydantic import Field
 
 from genzoo import devices, families
@@ -151,6 +150,8 @@ def make_plan(
     **settings: Any,
 ) -> Plan:
     """The record of a run of ``setup``; ``settings`` are further fields of `Plan`."""
+    import torch  # not at the top: the command reads its --set before it knows the family
+
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     pieces = processes * max(1, settings.get("micro_batches", 1))  # Plan refuses less
     if (size := setup.options.batch_size) % pieces:
@@ -187,6 +188,9 @@ def absolute(data: str | Path) -> str:
 
 
 def versions(family: str) -> dict[str, str]:
+    """The versions of genzoo, torch and the family's package."""
+    import torch
+
     plugin = families.metadata(family)
     torch_version = torch.__version__.partition("+")[0]
     return {"genzoo": VERSION, "torch": torch_version, plugin.package: plugin.version}

@@ -2,10 +2,10 @@
 
     @pytest.mark.parametrize("check", testing.CHECKS)
     def test_contract(check):
-        if why := testing.run(check, "my-family"):
-            pytest.skip(why)
+        if reason := testing.run(check, "my-family"):
+            pytest.skip(reason)
 
-    def test_enough_is_checked():
+    def test_enough_checks_apply():
         assert len(testing.outcome("my-family").held) == 14
 
 `CHECKS` are those of families. `checks("metric")` and `checks("dataset")` give the others; `run`

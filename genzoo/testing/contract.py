@@ -1,4 +1,4 @@
-"""What a contract is: named checks that hold, are broken, or do not apply, and how many of each."""
+"""Contract: named checks of a plugin. Outcome: which hold, fail, or do not apply."""
 
 import json
 from collections.abc import Callable
@@ -6,31 +6,32 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from genzoo.families.registry import CALLED
+from genzoo.families.registry import KIND_NAMES
 
 Check = Callable[[Any], str | None]
 
 
 class Broken(AssertionError):
-    """A check found the contract broken: pytest shows it as a failed assertion, in our words."""
+    """A check failed: pytest shows it as a failed assertion, with a sentence in place of code."""
 
 
-def require(good: Any, said: str) -> None:
-    """Raises Broken with ``said`` unless ``good``: an ``assert`` that ``python -O`` leaves in."""
-    if not good:
-        raise Broken(said)
+def require(condition: Any, message: str) -> None:
+    """Raise Broken unless ``condition`` is true: an ``assert`` that ``python -O`` does not drop."""
+    if not condition:
+        raise Broken(message)
 
 
-def require_refused(call: Callable[[], Any], error: type[Exception], said: str) -> None:
-    """Raises Broken with ``said`` unless ``call`` raises ``error``."""
+def require_error(call: Callable[[], Any], error: type[Exception], message: str) -> None:
+    """Raise Broken unless ``call`` raises ``error``."""
     try:
         call()
     except error:
         return
-    raise Broken(said)
+    raise Broken(message)
 
 
 def require_json(value: Any, what: str) -> None:
+    """Raise Broken unless ``value`` can be written as JSON."""
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -40,32 +41,31 @@ def require_json(value: Any, what: str) -> None:
 @final
 @dataclass(frozen=True)
 class Contract:
-    """What the plugins of a kind promise. ``opened`` is, while entered, one by name, as the checks
-    look at it.
+    """The checks of a kind of plugin. ``open_case`` gives, for a name, the case that they check.
 
-    A check raises where the promise is broken; it returns why it does not apply, or None.
+    A check raises Broken where it fails. It returns the reason why it does not apply, or None.
     """
 
     kind: str
-    opened: Callable[[str], AbstractContextManager[Any]]
+    open_case: Callable[[str], AbstractContextManager[Any]]
     checks: dict[str, Check] = field(default_factory=dict)
 
     def check(self, check: Check) -> Check:
-        """Add a check, under its name without the underscore. A decorator."""
+        """A decorator that adds a check, under its name without the leading underscore."""
         self.checks[check.__name__.strip("_")] = check
         return check
 
     def run(self, check: str, case: Any) -> str | None:
         """Run one check on a name or a case. Raises Broken, or whatever the plugin raises."""
-        with self.opened(case) if isinstance(case, str) else nullcontext(case) as opened:
+        with self.open_case(case) if isinstance(case, str) else nullcontext(case) as opened:
             return self.checks[check](opened)
 
 
 @final
 @dataclass(frozen=True)
 class Outcome:
-    """How a plugin kept its contract: ``held`` checks; of ``skipped`` ones why they do not apply,
-    of ``broken`` ones what was wrong.
+    """The result of all checks: the names of those that ``held``; ``skipped``: check -> why it does
+    not apply; ``broken``: check -> what is wrong.
     """
 
     name: str
@@ -75,17 +75,17 @@ class Outcome:
     broken: dict[str, str]
 
     def __str__(self) -> str:
-        """A line for each broken check, and one that counts."""
-        lines = [f"{check}: {said}" for check, said in self.broken.items()]
+        """A line for each broken check, and one with the counts."""
+        lines = [f"{check}: {message}" for check, message in self.broken.items()]
         counts = [f"{len(self.held)} checks held"]
         counts += [f"{len(self.broken)} broken"] * bool(self.broken)
         if self.skipped:
-            whys: dict[str, list[str]] = {}
-            for check, why in self.skipped.items():
-                whys.setdefault(why, []).append(check)
-            told = "; ".join(f"{', '.join(checks)} ({why})" for why, checks in whys.items())
-            counts += [f"{len(self.skipped)} do not apply: {told}"]
-        return "\n".join([*lines, f"{CALLED[self.kind]} {self.name}: {', '.join(counts)}"])
+            by_reason: dict[str, list[str]] = {}
+            for check, reason in self.skipped.items():
+                by_reason.setdefault(reason, []).append(check)
+            groups = "; ".join(f"{', '.join(c)} ({reason})" for reason, c in by_reason.items())
+            counts += [f"{len(self.skipped)} do not apply: {groups}"]
+        return "\n".join([*lines, f"{KIND_NAMES[self.kind]} {self.name}: {', '.join(counts)}"])
 
 
 def outcome(contract: Contract, name: str) -> Outcome:
@@ -96,15 +96,15 @@ def outcome(contract: Contract, name: str) -> Outcome:
     held: list[str] = []
     skipped: dict[str, str] = {}
     broken: dict[str, str] = {}
-    with contract.opened(name) as case:
-        for check, look in contract.checks.items():
+    with contract.open_case(name) as case:
+        for check, call in contract.checks.items():
             try:
-                why = look(case)
+                reason = call(case)
             except Broken as error:
                 broken[check] = " ".join(str(error).split())
-            except Exception as error:  # the plugin's own code: whatever it raises breaks the check
+            except Exception as error:  # the plugin's own code: any exception breaks the check
                 broken[check] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             else:
-                held += [check] if why is None else []
-                skipped |= {} if why is None else {check: why}
+                held += [check] if reason is None else []
+                skipped |= {} if reason is None else {check: reason}
     return Outcome(name, contract.kind, tuple(held), skipped, broken)

@@ -1,4 +1,4 @@
-"""What every data set promises: train and test that share no sample, read twice alike."""
+"""The contract of a data set: train and test share no sample, reading twice gives the same rows."""
 
 import hashlib
 from contextlib import nullcontext
@@ -15,14 +15,14 @@ from genzoo.data.dataset import DataSet, Source
 from genzoo.errors import OperationFailed
 from genzoo.testing.contract import Broken, Contract, require
 
-SHARED = 0.01  # of the test samples that may stand in train, too: real sets hold copies
+SHARED = 0.01  # the share of test samples that may be in train, too: real sets hold copies
 LEVELS = {"images": (2, 256), "points": (0,)}
 
 
 @final
 @dataclass(frozen=True)
 class Case:
-    """A data set, opened when first asked."""
+    """A data set, opened when first used."""
 
     name: str
     source: Source
@@ -38,32 +38,34 @@ DATASET = Contract("dataset", lambda name: nullcontext(Case(name, data.describe(
 @DATASET.check
 def _says_what_it_is(case: Case) -> None:
     source = case.source
-    require(source.summary, "summary is empty: a phrase for people")
-    require(source.terms, "terms is empty: whose it is, and under which license")
-    require(source.kind in LEVELS, f"kind is images or points, got {source.kind!r}")
+    require(source.summary, "summary is empty: give a phrase for people")
+    require(source.terms, "terms is empty: give the owner and the license")
+    require(source.kind in LEVELS, f"kind must be images or points, got {source.kind!r}")
     levels = LEVELS[source.kind]
-    require(source.levels in levels, f"levels of {source.kind} are {levels}, got {source.levels}")
+    require(
+        source.levels in levels,
+        f"levels of {source.kind} must be one of {levels}, got {source.levels}",
+    )
     classes = source.classes
     named = isinstance(classes, tuple) and all(c and isinstance(c, str) for c in classes)
-    require(named, f"classes is a tuple of names, got {classes!r:.80}")
-    require(len({*classes}) == len(classes), "two classes have one name")
+    require(named, f"classes must be a tuple of names, got {classes!r:.80}")
+    require(len({*classes}) == len(classes), "two classes have the same name")
 
 
 @DATASET.check
 def _has_train_and_test(case: Case) -> None:
     for split in ("train", "test"):
-        require(split in case.splits, f"there is no split {split}")
+        require(split in case.splits, f"the split {split} is missing")
         require(len(case.splits[split]) > 0, f"the split {split} is empty")
 
 
 @DATASET.check
 def _splits_share_no_sample(case: Case) -> None:
     train, test = ([*map(bytes, case.splits[s].array)] for s in ("train", "test"))
-    seen = {hashlib.sha256(row).digest() for row in train}
-    shared = sum(hashlib.sha256(row).digest() in seen for row in test)
-    require(
-        shared <= SHARED * len(test), f"{shared} of {len(test)} test samples stand in train, too"
-    )
+    digests = {hashlib.sha256(row).digest() for row in train}
+    shared = sum(hashlib.sha256(row).digest() in digests for row in test)
+    message = f"{shared} of {len(test)} test samples are in train, too"
+    require(shared <= SHARED * len(test), message)
 
 
 @DATASET.check
@@ -82,44 +84,47 @@ def _samples_are_what_the_core_takes(case: Case) -> None:
             opened.array.dtype == dtype, f"{split} is {opened.array.dtype}, not {dtype.__name__}"
         )
         batch = opened.batch(range(min(4, len(opened))))
-        require(batch.dtype == torch.float32, f"batches of {split} are {batch.dtype}")
-        require(batch.isfinite().all(), f"{split} holds values that are not finite")
+        require(
+            batch.dtype == torch.float32, f"batches of {split} must be float32, got {batch.dtype}"
+        )
+        require(batch.isfinite().all(), f"{split} has values that are not finite")
         if opened.kind == "images":
             square = opened.shape[1] == opened.shape[2]
-            require(square, f"images are squares, got {opened.shape}: Pictures crops them")
+            require(square, f"images must be square, got {opened.shape}: ImageFiles crops them")
             inside = batch.min() >= 0 and batch.max() <= 1
-            require(inside, f"batches of {split} leave [0, 1]")
+            require(inside, f"batches of {split} have values outside of [0, 1]")
 
 
 @DATASET.check
 def _read_twice_it_is_the_same(case: Case) -> None:
-    """Past the cache: what is in it was read once, by whatever version of the plugin."""
+    """Without the cache: another version of the plugin may have filled it."""
     for split, opened in case.splits.items():
         keys = {case.source.read(None, split).key for _ in range(2)}
-        require(len(keys) == 1, f"{split}: the key changes from one read to the next")
+        require(len(keys) == 1, f"{split}: two reads give two keys")
         once, again = (_sha256(case.source, split) for _ in range(2))
-        require(
-            once == again, f"{split}: two reads give two hashes; take numbers from a fixed seed"
-        )
-        told = "the cache holds other rows under this key: change the key when the rows change"
-        require(once == opened.sha256, f"{split}: {told}")
+        require(once == again, f"{split}: two reads give two hashes; use a fixed seed")
+        message = "the cache has other rows under this key: change the key when the rows change"
+        require(once == opened.sha256, f"{split}: {message}")
 
 
 @DATASET.check
 def _labels_are_its_classes(case: Case) -> str | None:
     if all(opened.labels is None for opened in case.splits.values()):
-        require(not case.source.classes, "it names classes and gives no labels")
+        require(not case.source.classes, "it names classes but gives no labels")
         return "has no labels"
     for split, opened in case.splits.items():
         labels, count = opened.labels, len(opened.classes)
         if labels is None:
-            require(False, f"{split} has no labels, and other splits have")
+            require(False, f"{split} has no labels, but another split has")
             continue
-        require(labels.dtype == np.int64, f"labels of {split} are {labels.dtype}, not int64")
-        require(len(labels) == len(opened), f"{len(labels)} labels for {len(opened)} in {split}")
+        require(labels.dtype == np.int64, f"labels of {split} must be int64, got {labels.dtype}")
+        require(
+            len(labels) == len(opened),
+            f"{split} has {len(labels)} labels for {len(opened)} samples",
+        )
         low, high = labels.min(), labels.max()
         require(
-            low >= 0 and high < count, f"{split} has labels {low} to {high}, of {count} classes"
+            low >= 0 and high < count, f"{split} has labels {low} to {high}, but {count} classes"
         )
     return None
 
@@ -144,9 +149,9 @@ def _attributes_fit_the_samples(case: Case) -> str | None:
 def _sha256(source: Source, split: str) -> str:
     raw = source.read(None, split)
     meta = {"name": source.name, "split": split, "classes": source.classes, "skipped": []}
-    sha256, told = hashlib.sha256(), []
+    sha256, label_bytes = hashlib.sha256(), []
     for block, labels in decoding.blocks(source, raw, None, None, meta):
         sha256.update(np.ascontiguousarray(block).data)
-        told += [] if labels is None else [labels.tobytes()]
-    sha256.update(b"".join(told))
+        label_bytes += [] if labels is None else [labels.tobytes()]
+    sha256.update(b"".join(label_bytes))
     return sha256.hexdigest()

@@ -1,9 +1,9 @@
-"""The contracts of families, data sets and metrics, run by name."""
+"""Runs the contracts of families, data sets and metrics by name."""
 
 from typing import Any
 
-from genzoo.errors import BadInput, UnknownName, unknown
-from genzoo.families.registry import CALLED, names
+from genzoo.errors import BadInput, unknown
+from genzoo.families.registry import KIND_NAMES, names
 from genzoo.testing import contract, dataset, family, metric
 from genzoo.testing.contract import Contract, Outcome
 
@@ -19,16 +19,18 @@ def checks(kind: str = "family") -> list[str]:
 
 
 def run(check: str, name: str | Any, kind: str = "family") -> str | None:
-    """Run one check on a plugin by name (or on a `Case`): why it does not apply, or None if it
-    holds. Raises Broken, an AssertionError, where the contract is broken; BadInput, UnknownName.
+    """Run one check on a plugin by name (or on a `Case`). None if it holds, else the reason why it
+    does not apply. Raises Broken, an AssertionError, where it fails; BadInput, UnknownName.
     """
     if check not in checks(kind):
-        raise unknown("check", check, checks(kind), f"They are those of a {CALLED[kind]}.")
+        raise unknown(
+            "check", check, checks(kind), f"These are the checks of a {KIND_NAMES[kind]}."
+        )
     return _contract(kind).run(check, name)
 
 
 def outcome(name: str, kind: str = "family") -> Outcome:
-    """Run a kind's whole contract.
+    """Run all checks of a kind on the plugin ``name``.
 
     Raises UnknownName; OperationFailed where the plugin cannot load.
     """
@@ -36,19 +38,15 @@ def outcome(name: str, kind: str = "family") -> Outcome:
 
 
 def outcomes(name: str) -> list[Outcome]:
-    """The contracts of every plugin called ``name``: a name may be of several kinds.
+    """Run all checks on every plugin called ``name``: plugins of several kinds may share it.
 
     Raises UnknownName; OperationFailed where the plugin cannot load.
     """
     kinds = [kind for kind in CONTRACTS if name in names(kind)]
     if not kinds:
-        raise _nobody(name)
+        known = {name for kind in CONTRACTS for name in names(kind)}
+        raise unknown("plugin", name, known, "Type genzoo plugins to see all.")
     return [outcome(name, kind) for kind in kinds]
-
-
-def _nobody(name: str) -> UnknownName:
-    known = {name for kind in CONTRACTS for name in names(kind)}
-    return unknown("plugin", name, known, "Type genzoo plugins to see all.")
 
 
 def _contract(kind: str) -> Contract:

@@ -24,7 +24,7 @@ from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Density, Encoder
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent
-from genzoo.testing.contract import Broken, Contract, require, require_json, require_refused
+from genzoo.testing.contract import Broken, Contract, require, require_error, require_json
 
 SHAPE = (1, 28, 28)  # what the features of the package's own classifier of digits take
 REAL, FEW = 60, 200
@@ -189,7 +189,7 @@ def _refuses_what_is_no_image(case: Case) -> str | None:
     for what, wrong in (("NaN", torch.nan), ("a pixel of 2", 2.0)):
         x = case.samples()
         x[0, 0, 0, 0] = wrong
-        require_refused(partial(metric, x), BadInput, f"{what} was taken for a pixel")
+        require_error(partial(metric, x), BadInput, f"{what} was taken for a pixel")
     return None
 
 

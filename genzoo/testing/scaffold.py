@@ -9,7 +9,7 @@ from string import Template
 
 from genzoo import families
 from genzoo.errors import BadInput
-from genzoo.families.registry import CALLED, GROUPS
+from genzoo.families.registry import GROUPS, KIND_NAMES
 from genzoo.files import expanded, whole_folder
 from genzoo.testing import status
 from genzoo.version import VERSION
@@ -62,11 +62,11 @@ def _owner(name: str, kind: str) -> str:
     for group in GROUPS:
         for plugin in families.plugins(group):
             if plugin.package == package or (plugin.name, group) == (name, kind):
-                return f"the {CALLED[group]} {plugin.name} of {plugin.package}"
-    if package in families.required():
+                return f"the {KIND_NAMES[group]} {plugin.name} of {plugin.package}"
+    if package in families.required_packages():
         return f"{package}, which genzoo itself requires"
     if name in status.built_in(kind):
-        return f"a built-in {CALLED[kind]}"
+        return f"a built-in {KIND_NAMES[kind]}"
     if kind == "family" and name in names.model_names():
         return "a model of genzoo list"
     return f"an installed module, {module}" if importlib.util.find_spec(module) else ""

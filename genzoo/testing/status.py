@@ -1,4 +1,4 @@
-"""Plugins of every kind at once: whether they load, and which stands in the way of another."""
+"""The state of every installed plugin: ok, broken, disabled or in conflict."""
 
 import os
 import traceback
@@ -8,20 +8,19 @@ from typing import Any
 from genzoo import data, families
 from genzoo.data import catalogue
 from genzoo.errors import GenzooError, OperationFailed
-from genzoo.families.registry import CALLED, GROUPS, Conflict, Plugin
+from genzoo.families.registry import GROUPS, KIND_NAMES, Conflict, Plugin
 from genzoo.text import printable
 
 
 def inspect(kinds: "tuple[str, ...]" = tuple(GROUPS)) -> list[Plugin]:
-    """Every plugin after trying to load it: ok, broken, disabled or conflict, and why."""
-    found = [p for kind in kinds for p in families.plugins(kind)]
-    return [_tried(p) for p in found]
+    """Every plugin after an attempt to load it, with its state and the reason."""
+    return [_with_state(p) for kind in kinds for p in families.plugins(kind)]
 
 
 def refuse_broken(*kinds: str) -> None:
-    """Where GENZOO_STRICT_PLUGINS is set, load the plugins of ``kinds``, all if none is named.
+    """Where GENZOO_STRICT_PLUGINS is set, load the plugins of ``kinds`` (none given: of all kinds).
 
-    Raises OperationFailed if one is broken or in conflict: a listing would have passed it over.
+    Raises OperationFailed if one is broken or in conflict: a listing would leave it out silently.
     """
     if os.environ.get("GENZOO_STRICT_PLUGINS", "0") in ("", "0"):
         return
@@ -31,8 +30,8 @@ def refuse_broken(*kinds: str) -> None:
         raise OperationFailed(f"GENZOO_STRICT_PLUGINS is set: {bad[0].error}{more}")
 
 
-def handed_over(kind: str, name: str) -> Any:
-    """What the plugin ``name`` hands over, if it can be used.
+def load(kind: str, name: str) -> Any:
+    """The family, metric or data set ``name``, checked.
 
     Raises UnknownName, OperationFailed.
     """
@@ -40,32 +39,32 @@ def handed_over(kind: str, name: str) -> Any:
         return families.get(name)
     if kind == "dataset":
         return data.describe(name)
-    from genzoo.metrics import registry  # brings torch
+    from genzoo.metrics import registry  # imports torch
 
     return registry.metric_class(name)
 
 
 def built_in(kind: str) -> set[str]:
-    """The names of a kind that genzoo has itself, so that no plugin can have them."""
+    """The names of a kind that genzoo itself uses: no plugin can have them."""
     if kind == "dataset":
         return {*catalogue.SOURCES}
     if kind == "metric":
-        from genzoo.metrics import registry  # brings torch
+        from genzoo.metrics import registry  # imports torch
 
         return registry.TAKEN
     return set()
 
 
-def _tried(plugin: Plugin) -> Plugin:
+def _with_state(plugin: Plugin) -> Plugin:
     if {plugin.name, plugin.package} & families.disabled():
-        return replace(plugin, state="disabled", error="named in GENZOO_DISABLE_PLUGINS")
+        return replace(plugin, state="disabled", error="disabled by GENZOO_DISABLE_PLUGINS")
     if plugin.name in built_in(plugin.kind):
-        what = f"the {CALLED[plugin.kind]} {plugin.name!r}"
-        whose = f"plugin {plugin.package} ({plugin.value})"
-        error = f"{whose} is passed over: {what} is genzoo's own, and keeps its name"
+        owner = f"plugin {plugin.package} ({plugin.value})"
+        kind = KIND_NAMES[plugin.kind]
+        error = f"{owner} is ignored: genzoo has a built-in {kind} {plugin.name!r}"
         return replace(plugin, state="conflict", error=error)
     try:
-        handed_over(plugin.kind, plugin.name)
+        load(plugin.kind, plugin.name)
     except GenzooError as error:
         state: Any = "conflict" if isinstance(error, Conflict) else "broken"
         cause = error.__cause__
