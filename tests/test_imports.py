@@ -60,6 +60,7 @@ import genzoo.families
 genzoo.families.names(), genzoo.families.plugins()
 tell("families.names()")
 import genzoo.cli
+genzoo.cli.run
 tell("import genzoo.cli")
 for line in json.loads(sys.argv[1]):
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
