@@ -127,7 +127,7 @@ def test_without_metadata_it_says_that_it_is_synthetic_and_no_more(model):
     assert genzoo.inspect("x.png") == provenance.Provenance(True, None)
     assert "trainedAlgorithmicMedia" in Image.open("x.png").text["XML:com.adobe.xmp"]
     assert not [w for w in (b"tiny", b"seeds", b"Software", b"0.1.0") if w in content]
-    with pytest.raises(BadInput, match="says that it is synthetic, and not how it was drawn"):
+    with pytest.raises(BadInput, match=r"x\.png has no record"):
         genzoo.reproduce("x.png")
 
 
@@ -171,7 +171,7 @@ def test_the_mark_alone_says_synthetic(home):
     for name, mark in (("a.png", b"Comment\0Synthetic: yes"), ("b.png", b"Comment\0a holiday")):
         Path(name).write_bytes(png(chunk(b"tEXt", mark)))
     assert genzoo.inspect("a.png") == provenance.Provenance(True, None)
-    with pytest.raises(OperationFailed, match=r"b\.png does not say where it comes from"):
+    with pytest.raises(OperationFailed, match=r"b\.png has no genzoo metadata"):
         genzoo.inspect("b.png")
 
 
@@ -240,7 +240,7 @@ def test_a_missing_model_is_named(model, home):
     model.sample(2).save("x.png")
     (home / "tiny").rename("elsewhere")
     sha = model.origin.weights_sha256[:12]
-    with pytest.raises(UnknownName, match=rf"tiny \(vae\), which is not here, {sha}: .*--model"):
+    with pytest.raises(UnknownName, match=rf"tiny \(vae\), .* {sha}: .*--model"):
         genzoo.reproduce("x.png")
     assert genzoo.reproduce("x.png", "./elsewhere", device="cpu").state == "equal"
 
@@ -250,9 +250,9 @@ def test_a_model_with_other_weights_does_not_stand_in(model, home):
     (home / "tiny").rename("elsewhere")
     other = shelved(home, "tiny", "vae", seed=1).origin.weights_sha256[:12]
     mine = model.origin.weights_sha256[:12]
-    with pytest.raises(UnknownName, match=f"other weights here, {other}, than .*, {mine}"):
+    with pytest.raises(UnknownName, match=f"other weights, {other}, than .* {mine}"):
         genzoo.reproduce("x.png")
-    with pytest.raises(UnknownName, match=f"other weights, {other}, than .*, {mine}"):
+    with pytest.raises(UnknownName, match=f"other weights, {other}, than .* {mine}"):
         genzoo.reproduce("x.png", "tiny")
 
 
@@ -262,24 +262,24 @@ def test_a_picture_cannot_send_for_a_model(home, monkeypatch):
     for name in ("owner/name@main", "../../etc", "./evil", "https://evil.example"):
         origin = {"model": name, "family": "vae", "weights_sha256": "1" * 64}
         Path("x.png").write_bytes(recorded(origin=origin))
-        with pytest.raises(UnknownName, match="which is not here"):
+        with pytest.raises(UnknownName, match="not a bundled model"):
             genzoo.reproduce("x.png")
 
 
 def test_what_seeds_alone_do_not_draw(model, translator, home):
     made = translator.translate(translator.sample(2), "dark")
     made.save("a.png")
-    with pytest.raises(BadInput, match=r"made by genzoo translate, which takes more"):
+    with pytest.raises(BadInput, match="genzoo translate"):
         genzoo.reproduce("a.png")
     maps = torch.ones(1, 2, 2, 2, 2)
     film.overlay(model.sample(1), maps, [(1, 1)]).save("b.png")
-    with pytest.raises(BadInput, match=r"made by genzoo attention, which takes more"):
+    with pytest.raises(BadInput, match="genzoo attention"):
         genzoo.reproduce("b.png")
     Images(torch.zeros(1, 1, 4, 4)).save("c.png")
-    with pytest.raises(BadInput, match=r"made by hand, which takes more"):
+    with pytest.raises(BadInput, match="by hand"):
         genzoo.reproduce("c.png")
     translator.sample(2).save("d.png")
-    with pytest.raises(BadInput, match=r"a model that had not been saved"):
+    with pytest.raises(BadInput, match="never saved"):
         genzoo.reproduce("d.png")
 
 
@@ -288,7 +288,7 @@ def test_a_record_of_more_than_the_picture_has_draws_nothing(model, monkeypatch)
     monkeypatch.setattr(genzoo.Sampler, "sample", None)
     origin = dict(vars(model.origin))
     Path("x.png").write_bytes(recorded(origin=origin, seeds=[[0, i] for i in range(5000)]))
-    with pytest.raises(BadInput, match="18x18, which is no grid of 5000 pictures of 1x16x16"):
+    with pytest.raises(BadInput, match=r"18x18; .* 5000 images of 1x16x16"):
         genzoo.reproduce("x.png", device="cpu")
 
 
@@ -437,9 +437,9 @@ def test_inspect_on_the_command_line(model, capsys):
     model.sample(3, seed=8, start=5).save("x.png")
     code, out, err = call(capsys, "inspect", "x.png", "--reproduce", "-o", "again.png")
     assert (code, err) == (0, "")
-    words = ["it says so", "tiny", "vae", model.origin.weights_sha256, "8 from 5 on", "sample"]
+    words = ["yes", "tiny", "vae", model.origin.weights_sha256, "8 from 5 on", "sample"]
     assert [w for w in words if w not in out] == []
-    assert out.endswith("drawn again by tiny: equal, pixel for pixel\n")
+    assert out.endswith("reproduced by tiny: all pixels are equal\n")
     assert Path("again.png").read_bytes() == Path("x.png").read_bytes()
 
 

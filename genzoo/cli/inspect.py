@@ -18,59 +18,52 @@ if TYPE_CHECKING:
 def inspect_picture(
     picture: Annotated[Path, typer.Argument(metavar="FILE", help="A .png or .gif.")],
     again: Annotated[
-        bool, typer.Option("--reproduce", help="Draw it again, and compare pixel for pixel.")
+        bool, typer.Option("--reproduce", help="Draw it again and compare all pixels.")
     ] = False,
     model: Annotated[
-        str | None, typer.Option(help="The model, where it is none of genzoo list: ./mine.")
+        str | None, typer.Option(help="The model, if it is not bundled: ./mine.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="A .png, for what is drawn again.")
+        Path | None, typer.Option("-o", "--output", help="A .png for the reproduced picture.")
     ] = None,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Say which model drew a picture, from which seeds: genzoo inspect dcgan-mnist.png."""
-    from genzoo.zoo import provenance
+    """Show which model drew a picture, from which seeds: genzoo inspect dcgan-mnist.png."""
+    from genzoo.zoo.provenance import inspect, reproduce
 
     if not again and (model or output):
-        raise BadInput("--model and -o are for what is drawn again: add --reproduce")
-    _check_output(output, force)
-    told = provenance.inspect(picture)
-    found = provenance.reproduce(picture, model, device=device) if again else None
-    if found and output:
-        found.samples.save(output, found.scale)
+        raise BadInput("--model and -o are only for --reproduce: add it")
+    if output:
+        check_new(output, [".png"], force)
+    provenance = inspect(picture)
+    result = reproduce(picture, model, device=device) if again else None
+    if result and output:
+        result.samples.save(output, result.scale)
     if json:
-        as_json({"path": str(picture), **_record(told), "reproduced": _result(found)})
+        as_json({"path": str(picture), **_record(provenance), "reproduced": _result(result)})
     else:
-        _show(told, found)
-    if found and found.state == "differs":
+        _show(provenance, result)
+    if result and result.state == "differs":
         raise typer.Exit(1)
 
 
-def _check_output(output: Path | None, force: bool) -> None:
-    if output is None:
-        return
-    check_new(output, [".png"], force)
+def _record(provenance: "Provenance") -> dict[str, Any]:
+    record = provenance.record and provenance.record.model_dump(mode="json")
+    return {"synthetic": provenance.synthetic, "record": record}
 
 
-def _record(told: "Provenance") -> dict[str, Any]:
-    record = told.record and told.record.model_dump(mode="json")
-    return {"synthetic": told.synthetic, "record": record}
-
-
-def _result(found: "Reproduction | None") -> dict[str, Any] | None:
-    if found is None:
+def _result(result: "Reproduction | None") -> dict[str, Any] | None:
+    if result is None:
         return None
-    return {key: getattr(found, key) for key in ("state", "apart", "share", "model")}
+    return {key: getattr(result, key) for key in ("state", "apart", "share", "model")}
 
 
-def _show(told: "Provenance", found: "Reproduction | None") -> None:
-    rows: list[tuple[str, Any]] = [
-        ("synthetic", "it says so" if told.synthetic else "it does not say so")
-    ]
-    if (record := told.record) is None:
-        rows.append(("model", "it does not say which"))
+def _show(provenance: "Provenance", result: "Reproduction | None") -> None:
+    rows: list[tuple[str, Any]] = [("synthetic", "yes" if provenance.synthetic else "not stated")]
+    if (record := provenance.record) is None:
+        rows.append(("model", "not stated"))
     else:
         rows += [("genzoo", record.genzoo)]
         if origin := record.origin:
@@ -81,8 +74,8 @@ def _show(told: "Provenance", found: "Reproduction | None") -> None:
         rows += [("samples", len(record.seeds)), ("seeds", _seeds(record.seeds))]
         rows += [("labels", _short(record.labels))] if record.labels else []
     as_table(row for row in rows if row[1] != "")
-    if found:
-        print(printable(_verdict(found)))
+    if result:
+        print(printable(_verdict(result)))
 
 
 def _seeds(seeds: "tuple[tuple[int, int], ...]") -> str:
@@ -94,13 +87,13 @@ def _seeds(seeds: "tuple[tuple[int, int], ...]") -> str:
 
 
 def _short(values: Any) -> str:
-    shown = ", ".join(map(str, values[:20]))
-    return f"{shown}, ..." if len(values) > 20 else shown
+    text = ", ".join(map(str, values[:20]))
+    return f"{text}, ..." if len(values) > 20 else text
 
 
-def _verdict(found: "Reproduction") -> str:
-    if found.state == "equal":
-        return f"drawn again by {found.model}: equal, pixel for pixel"
-    share = f"{found.share:.2%} of the values differ by up to {found.apart} of 255"
-    how = "equal but for rounding" if found.state == "rounded" else "it differs"
-    return f"drawn again by {found.model}: {how}: {share}"
+def _verdict(result: "Reproduction") -> str:
+    if result.state == "equal":
+        return f"reproduced by {result.model}: all pixels are equal"
+    share = f"{result.share:.2%} of the values differ by up to {result.apart} of 255"
+    how = "equal but for rounding" if result.state == "rounded" else "different"
+    return f"reproduced by {result.model}: {how}: {share}"

@@ -1,4 +1,4 @@
-"""list and info: what is here."""
+"""list: the bundled models. info: one model or family."""
 
 import math
 from typing import Annotated, Any
@@ -11,10 +11,12 @@ from genzoo.text import printable
 
 @app.command("list")
 def list_models(
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Names alone, one a line.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print names only, one a line.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """List the models that come along: data, size, score, seconds for sixteen samples."""
+    """List the bundled models: data, size, score, seconds for sixteen samples."""
     from genzoo.testing import status
     from genzoo.zoo import card, names
 
@@ -34,28 +36,27 @@ def list_models(
 def info(
     name: Annotated[str, typer.Argument(help="A model, a folder or a family.")], json: Json = False
 ) -> None:
-    """Show what a model is and how it was made, or what a family can be told."""
+    """Show what a model is and how it was trained, or a family's options."""
     from genzoo import families
     from genzoo.zoo import card, names
-    from genzoo.zoo import manifest as manifests
-    from genzoo.zoo import weights as weight_files
+    from genzoo.zoo.manifest import WEIGHTS
+    from genzoo.zoo.weights import read_header
 
     if name in families.names():
         _family(name, json)
         return
-    folder = names.find(name)
-    manifest, metrics = manifests.read_manifest(folder), card.read_metrics(folder)
-    tensors = weight_files.read_header(folder / manifests.WEIGHTS)
+    folder, manifest = names.resolve(name)
+    metrics, tensors = card.read_metrics(folder), read_header(folder / WEIGHTS)
     if json:
         as_json({**manifest.model_dump(mode="json"), "scores": metrics.get("scores", [])})
         return
-    made = [("made by", manifest.recipe.command)] if manifest.recipe else []
-    found = [(s["name"], f"{s['value']:g}{s.get('unit', '')}") for s in metrics.get("scores", [])]
+    command = [("made by", manifest.recipe.command)] if manifest.recipe else []
+    scores = [(s["name"], card.score_value(s)) for s in metrics.get("scores", [])]
     terms = f"{manifest.license}. {manifest.terms}"
     print(printable(f"{manifest.name}  ({folder})"))
     numbers = sum(math.prod(shape) for _, shape in tensors.values())
     weights = ("weights", f"{numbers:,} numbers in {len(tensors)} tensors")
-    as_table([*card.facts(manifest).items(), weights, *found, ("terms", terms), *made])
+    as_table([*card.facts(manifest).items(), weights, *scores, ("terms", terms), *command])
 
 
 def _family(name: str, json: bool) -> None:

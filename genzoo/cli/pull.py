@@ -12,15 +12,15 @@ from genzoo.cli.app import Force, Json, app, as_json
 def pull(
     name: Annotated[str, typer.Argument(help="owner/name, or owner/name@revision.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The folder; else the model's name.")
+        Path | None, typer.Option("-o", "--output", help="The folder. [the model's name]")
     ] = None,
     discriminator: Annotated[
-        bool, typer.Option("--discriminator", help="The discriminator, too.")
+        bool, typer.Option("--discriminator", help="Also fetch the discriminator.")
     ] = False,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Fetch a model of the Hugging Face Hub into a folder of your own."""
+    """Copy a model of the Hugging Face Hub into a folder of your own."""
     from genzoo.zoo import publish
 
     folder = publish.pull(name, output, discriminator=discriminator, force=force)

@@ -10,14 +10,18 @@ from genzoo.cli.app import Json, app, as_json
 
 @app.command()
 def push(
-    folder: Annotated[Path, typer.Argument(help="A model's folder, as genzoo train makes it.")],
-    repo: Annotated[str, typer.Argument(help="Where it goes: owner/name.")],
-    private: Annotated[bool, typer.Option("--private", help="For you alone.")] = False,
+    folder: Annotated[Path, typer.Argument(help="A model folder, as genzoo train writes it.")],
+    repo: Annotated[str, typer.Argument(help="The repository: owner/name.")],
+    private: Annotated[
+        bool, typer.Option("--private", help="Make the repository private.")
+    ] = False,
     tag: Annotated[str | None, typer.Option(help="A name for this version: v1.")] = None,
-    license: Annotated[str | None, typer.Option(help="mit, cc-by-4.0. [its own]")] = None,
+    license: Annotated[
+        str | None, typer.Option(help="mit, cc-by-4.0, other. [the model's own]")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Send a model to the Hugging Face Hub, after a look at what would be public."""
+    """Upload a model to the Hugging Face Hub, after checking the files."""
     from genzoo.zoo import publish
 
     pushed = publish.push(folder, repo, private=private, tag=tag, license=license)

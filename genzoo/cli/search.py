@@ -10,18 +10,19 @@ from genzoo.cli.app import Json, app, as_json, as_table
 
 @app.command()
 def search(
-    family: Annotated[str | None, typer.Argument(help="Of this family alone.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 100,
+    family: Annotated[str | None, typer.Argument(help="Only models of this family.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most to list.")] = 100,
     json: Json = False,
 ) -> None:
     """List the models on the Hugging Face Hub that genzoo loads."""
     from genzoo.zoo import hub
 
-    found = hub.search(family, limit)
+    hits = hub.search(family, limit)
     if json:
-        as_json([vars(f) for f in found])
+        as_json([vars(hit) for hit in hits])
         return
-    rows = [(f.name, f.license, f.downloads, f.changed, " ".join(f.tags)) for f in found]
+    rows = [(h.name, h.license, h.downloads, h.changed, " ".join(h.tags)) for h in hits]
     if not rows:
-        print(f"none of the family {family}" if family else "none", file=sys.stderr)
+        of = f" of the family {family}" if family else ""
+        print(f"no models{of} on the Hub", file=sys.stderr)
     as_table(rows, ("name", "license", "downloads", "changed", "tags"))

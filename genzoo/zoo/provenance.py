@@ -1,4 +1,4 @@
-"""Where a picture comes from: what genzoo wrote into it, and the same picture drawn again."""
+"""Where a picture comes from: the record that genzoo wrote into it, and the picture reproduced."""
 
 import io
 import stat
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from genzoo.models.samples import Images
 
 
-# What is read of a file that anybody may have written: bytes in all, bytes of text, parts.
+# Limits for a file that anybody may have written: bytes of the file, of a text; number of chunks.
 LARGEST_FILE, LARGEST_TEXT, MOST_CHUNKS = 1 << 28, 1 << 22, 100_000
 LARGEST_FRAMES = 1000
 _KEYWORD = "genzoo"  # as in samples.py, which brings torch
@@ -40,7 +40,7 @@ State = Literal["equal", "rounded", "differs"]
 
 
 class ModelIdentity(Schema, use_attribute_docstrings=False):
-    """The model that a picture says it is of."""
+    """The model that a picture names."""
 
     model: Name
     family: Name
@@ -49,7 +49,7 @@ class ModelIdentity(Schema, use_attribute_docstrings=False):
 
 
 class Call(Schema, use_attribute_docstrings=False, extra="ignore"):
-    """How a picture says it was drawn."""
+    """How a picture was drawn, by its record."""
 
     method: Name = "sample"
     truncation: Annotated[float, Field(gt=0, le=1e6)] | None = None
@@ -58,7 +58,7 @@ class Call(Schema, use_attribute_docstrings=False, extra="ignore"):
 
 
 class Record(Schema, use_attribute_docstrings=False, extra="ignore"):
-    """What genzoo writes into a picture; files from before ``call`` was written are samples."""
+    """The record that genzoo writes into a picture. Files older than ``call`` are samples."""
 
     genzoo: Name
     origin: ModelIdentity | None = None
@@ -70,8 +70,8 @@ class Record(Schema, use_attribute_docstrings=False, extra="ignore"):
 @final
 @dataclass(frozen=True)
 class Provenance:
-    """What a picture says of itself, which anybody can have written: whether it is ``synthetic``,
-    and the ``record`` of how it was drawn, if it carries one.
+    """What a picture's metadata say, which anybody can have written: whether it is ``synthetic``,
+    and the ``record`` of how it was drawn, if there is one.
     """
 
     synthetic: bool
@@ -81,9 +81,10 @@ class Provenance:
 @final
 @dataclass(frozen=True)
 class Reproduction:
-    """A picture drawn again by ``model``: how far the two are apart, of 255, and in what share.
+    """A picture drawn again by ``model``, and how it differs from the first.
 
-    ``rounded``: by one level at the most, as another batch size or another device may round.
+    ``apart``: the largest difference, in levels of 255. ``share``: of values that differ.
+    ``state`` is ``rounded`` if ``apart`` is 1: other batch sizes and devices round differently.
     """
 
     state: State
@@ -95,10 +96,9 @@ class Reproduction:
 
 
 def inspect(path: str | Path) -> Provenance:
-    """What the PNG or GIF at ``path`` says of where it comes from; no pixel is decoded.
+    """The provenance in the metadata of the PNG or GIF at ``path``; no pixel is decoded.
 
-    Raises BadInput where it is no such file or its record is damaged, OperationFailed where it
-    says nothing.
+    Raises BadInput if it is no such file or its record is damaged, OperationFailed if it has none.
     """
     path = expanded(path)
     _check_plain(path)
@@ -113,7 +113,7 @@ def inspect(path: str | Path) -> Provenance:
     if (text := texts.get(_KEYWORD)) is None:
         if not synthetic:
             raise OperationFailed(
-                f"{path} does not say where it comes from: not genzoo's, or washed off"
+                f"{path} has no genzoo metadata: not made by genzoo, or the metadata was removed"
             )
         return Provenance(True, None)
     where = f"{path}: its record"
@@ -128,9 +128,9 @@ def reproduce(
 ) -> Reproduction:
     """Draw the picture at ``path`` again, and compare the two pixel for pixel.
 
-    ``model``: a name or a folder, where the model is none of those that come along. It must have
-    the weights that the picture names; what a picture says is never fetched. Raises BadInput,
-    UnknownName (no such model, or other weights), and as ``load``.
+    ``model``: a name or a folder, if it is not a bundled model. It must have the weights that the
+    picture names; nothing that a picture names is ever fetched. Raises BadInput, UnknownName (no
+    such model, or other weights), and as ``load``.
     """
     from genzoo.models.sampler import Sampler
 
@@ -140,7 +140,7 @@ def reproduce(
     name, folder = _source(record.origin, model)
     loaded = names.load(folder, device=device)
     if not (isinstance(loaded, Sampler) and loaded.is_images):
-        raise BadInput(f"{name} draws no pictures: {path} is not its")
+        raise BadInput(f"{name} does not generate images, so it cannot have made {path}")
     numbers = bool(record.call and record.call.numbers)
     with _opened(path) as picture:
         scale, gap = _layout(len(record.seeds), loaded.shape, picture, path, numbers)
@@ -153,41 +153,41 @@ def reproduce(
 
 def _check_plain(path: Path) -> None:
     try:
-        found = path.stat()
+        status = path.stat()
     except (OSError, ValueError) as error:
         raise BadInput(f"cannot read {path}: {getattr(error, 'strerror', error)}") from None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise BadInput(f"{path} is not a plain file")
-    if found.st_size > LARGEST_FILE:
+    if status.st_size > LARGEST_FILE:
         raise BadInput(f"{path} is larger than {LARGEST_FILE} bytes")
 
 
 def _texts(file: BinaryIO, path: Path) -> dict[str, bytes]:
-    """The texts of a PNG by keyword, the first of each; those of a GIF's comment."""
+    """The texts of a PNG by keyword, the first of each; of a GIF the comment and the record."""
     start = file.read(8)
-    found: dict[str, bytes] = {}
+    texts: dict[str, bytes] = {}
     if start == b"\x89PNG\r\n\x1a\n":
         for key, text in _png(file, path):
-            found.setdefault(key, text)
+            texts.setdefault(key, text)
     elif start[:6] in (b"GIF87a", b"GIF89a"):
         file.seek(0)
         # Before the first image, and no further.
-        found["Comment"], _, record = _gif(io.BytesIO(file.read(LARGEST_TEXT))).partition(b"\n")
-        found |= {_KEYWORD: record} if record else {}
+        texts["Comment"], _, record = _gif(io.BytesIO(file.read(LARGEST_TEXT))).partition(b"\n")
+        texts |= {_KEYWORD: record} if record else {}
     else:
         raise BadInput(f"{path} is neither a PNG nor a GIF")
-    return found
+    return texts
 
 
 def _png(file: BinaryIO, path: Path) -> Iterator[tuple[str, bytes]]:
-    """(keyword, text) of each text chunk (PNG 3rd edition, section 11.3.3); all else is skipped."""
+    """(keyword, text) of each text chunk (PNG 3rd edition, section 11.3.3); others are skipped."""
     for _ in range(MOST_CHUNKS):
         head = file.read(8)
         if len(head) < 8:
             return
         length, kind = int.from_bytes(head[:4], "big"), head[4:]
         if length > LARGEST_TEXT and kind != b"IDAT":
-            raise BadInput(f"{path}: a chunk of {length} bytes, at most {LARGEST_TEXT} are read")
+            raise BadInput(f"{path}: a chunk of {length} bytes, the limit is {LARGEST_TEXT}")
         if kind in _TEXTS:
             yield _text(kind, file.read(length), path)
             length = 0
@@ -227,43 +227,44 @@ def _gif(file: BinaryIO) -> bytes:
 
 
 def _drawable(record: Record | None, path: Path) -> Record:
-    """``record``, if it is of samples of a model that can be asked again."""
+    """``record``, if a model's samples can be drawn again from it. Raises BadInput."""
     if record is None:
-        raise BadInput(f"{path} says that it is synthetic, and not how it was drawn")
+        raise BadInput(f"{path} has no record of how it was drawn, only that it is synthetic")
     method = record.call and record.call.method
     if method != "sample" or not record.seeds:
-        made = f"by genzoo {method}" if method else "by hand"
-        raise BadInput(f"{path} was made {made}, which takes more than the model and seeds")
+        origin = f"by 'genzoo {method}'" if method else "by hand"
+        hint = "only pictures from 'genzoo sample' can be reproduced"
+        raise BadInput(f"{path} was made {origin}; {hint}")
     if record.origin is None:
-        raise BadInput(f"{path} was drawn by a model that had not been saved")
+        raise BadInput(f"{path} was drawn by a model that was never saved")
     return record
 
 
 def _source(origin: ModelIdentity, model: str | Path | None) -> tuple[str, Path]:
     """The name and the folder of the model with the weights that ``origin`` names."""
-    told, wanted = f"{origin.model} ({origin.family})", origin.weights_sha256
+    original, sha256 = f"{origin.model} ({origin.family})", origin.weights_sha256
     if model is not None:
         folder, manifest = names.resolve(model)
-        has = manifest.weights_sha256
-        if has != wanted:
+        if (own := manifest.weights_sha256) != sha256:
             raise UnknownName(
-                f"{model} has other weights, {has[:12]}, than {told} that drew it, {wanted[:12]}"
+                f"{model} has other weights, {own[:12]}, than {original}: {sha256[:12]}"
             )
         return str(model), folder
-    here = {name: card.weights_sha256 for name, card in names.bundled().items()}
-    same = sorted((n for n, has in here.items() if has == wanted), key=lambda n: n != origin.model)
+    bundled = {name: card.weights_sha256 for name, card in names.bundled().items()}
+    same = [name for name, own in bundled.items() if own == sha256]
     if same:
-        return same[0], names.cards_folder() / same[0]
+        name = origin.model if origin.model in same else same[0]
+        return name, names.cards_folder() / name
     hint = "if you have that model, name its folder: --model ./FOLDER"
-    if has := here.get(origin.model, ""):
-        what = f"{told} has other weights here, {has[:12]}, than those that drew it"
+    if own := bundled.get(origin.model, ""):
+        what = f"the bundled {original} has other weights, {own[:12]}, than those that drew it"
     else:
-        what = f"it was drawn by {told}, which is not here"
-    raise UnknownName(f"{what}, {wanted[:12]}: {hint}")
+        what = f"it was drawn by {original}, which is not a bundled model"
+    raise UnknownName(f"{what}, {sha256[:12]}: {hint}")
 
 
 def _opened(path: Path) -> "Image.Image":
-    """The picture, of which only the head has been read."""
+    """The picture, of which only the header has been read."""
     from PIL import Image
 
     from genzoo.models.pictures import LARGEST_SHEET
@@ -272,20 +273,20 @@ def _opened(path: Path) -> "Image.Image":
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             picture = Image.open(path, formats=["PNG", "GIF"])
-    except Exception as error:  # whatever Pillow makes of it
+    except Exception as error:  # Pillow raises many kinds
         raise BadInput(f"{path} cannot be opened: {_line(error)}") from None
     if picture.width * picture.height > LARGEST_SHEET:
         picture.close()
-        raise BadInput(f"{path} is larger than any that genzoo writes")
+        raise BadInput(f"{path} is larger than any picture that genzoo writes")
     return picture
 
 
 def _layout(
     n: int, shape: Sequence[int], picture: "Image.Image", path: Path, numbers: bool
 ) -> tuple[int, int]:
-    """The scale and the gap of a grid of ``n`` pictures ``(C, H, W)`` of the size of ``picture``.
+    """The scale and the gap of a grid of ``n`` images ``(C, H, W)`` that is as large as ``picture``.
 
-    A PNG of a single one has no border. Raises BadInput where there are none.
+    A PNG of a single image has no border. Raises BadInput if no grid fits.
     """
     from genzoo.models.pictures import BAND, check_sheet
 
@@ -296,27 +297,29 @@ def _layout(
     if check_sheet(n, shape, scale, **around)[2] == picture.size[::-1]:
         return scale, gap
     size, each = ("x".join(map(str, s)) for s in (picture.size, shape))
-    raise BadInput(f"{path} is {size}, which is no grid of {n} pictures of {each}")
+    raise BadInput(f"{path} is {size}; no grid of {n} images of {each} has that size")
 
 
 def _again(model: "Sampler", record: Record) -> "Images":
-    """The samples that ``record`` is of: in one call each, where one draws several in a row."""
+    """The samples of ``record``, in as few calls as their seeds and indices allow."""
     from genzoo.models.samples import Images, Samples
 
-    drawn: list[Samples] = []
+    samples: list[Samples] = []
     truncation = record.call.truncation if record.call else None
-    places = enumerate(record.seeds)
-    for (seed, _), run in groupby(places, key=lambda p: (p[1][0], p[1][1] - p[0])):
+    numbered = enumerate(record.seeds)
+    for (seed, _), run in groupby(numbered, key=lambda p: (p[1][0], p[1][1] - p[0])):
         rows = [*run]
         first, n = rows[0][0], len(rows)
         labels: Any = None if record.labels is None else record.labels[first : first + n]
         start = record.seeds[first][1]
-        drawn.append(model.sample(n, seed=seed, start=start, labels=labels, truncation=truncation))
-    return Images.join(drawn)
+        samples.append(
+            model.sample(n, seed=seed, start=start, labels=labels, truncation=truncation)
+        )
+    return Images.join(samples)
 
 
 def _distance(picture: "Image.Image", again: "Image.Image", path: Path) -> tuple[int, float]:
-    """How far two pictures of one size are apart at the most, and in what share of their values."""
+    """The largest difference of two pictures of one size, and the share of values that differ."""
     import numpy as np
 
     try:
@@ -329,7 +332,7 @@ def _distance(picture: "Image.Image", again: "Image.Image", path: Path) -> tuple
 
 
 def _last_frame(picture: "Image.Image") -> None:
-    """A film ends with the whole picture."""
+    """Go to the last frame of a film, which is the whole picture."""
     if picture.format != "GIF":
         return
     for frame in range(1, LARGEST_FRAMES):
