@@ -455,8 +455,8 @@ def test_inspect_as_json(model, capsys):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["-o", "y.png"], "add --reproduce"),
-        (["--model", "tiny"], "add --reproduce"),
+        (["-o", "y.png"], "--reproduce"),
+        (["--model", "tiny"], "--reproduce"),
         (["--reproduce", "-o", "y.jpg"], "ending in .png"),
         (["--reproduce", "-o", "gone/y.png"], "gone"),
         (["--reproduce", "-o", "x.png"], "x.png exists"),

@@ -34,7 +34,7 @@ def inspect_picture(
     from genzoo.zoo.provenance import inspect, reproduce
 
     if not again and (model or output):
-        raise BadInput("--model and -o are only for --reproduce: add it")
+        raise BadInput("--model and -o need --reproduce")
     if output:
         check_new(output, [".png"], force)
     provenance = inspect(picture)

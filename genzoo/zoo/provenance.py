@@ -284,7 +284,7 @@ def _opened(path: Path) -> "Image.Image":
 def _layout(
     n: int, shape: Sequence[int], picture: "Image.Image", path: Path, numbers: bool
 ) -> tuple[int, int]:
-    """The scale and the gap of a grid of ``n`` images ``(C, H, W)`` that is as large as ``picture``.
+    """The scale and the gap of a grid of ``n`` images ``(C, H, W)`` as large as ``picture``.
 
     A PNG of a single image has no border. Raises BadInput if no grid fits.
     """
