@@ -1,6 +1,6 @@
 """Folders that mean harm, on the disk, through the command line: a line, a code, nothing run.
 
-The messages for each kind of damage are tested in test_model_folders.py; here it is that nothing else happens.
+test_model_folders.py tests the message for each kind of damage; here: that nothing else happens.
 """
 
 import hashlib

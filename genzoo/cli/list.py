@@ -63,12 +63,17 @@ def _family(name: str, json: bool) -> None:
     from genzoo import families
     from genzoo.schemas import fields as fields_of
 
-    found = families.get(name)
-    schemas = {"config": found.config, "options": found.options}
+    family = families.get(name)
+    schemas = {"config": family.config, "options": family.options}
     fields = {kind: fields_of(schema) for kind, schema in schemas.items()}
     plugin = families.metadata(name)
     package = f"{plugin.package} {plugin.version}"
-    facts = {"branch": plugin.branch, "year": plugin.year, "paper": found.paper, "package": package}
+    facts = {
+        "branch": plugin.branch,
+        "year": plugin.year,
+        "paper": family.paper,
+        "package": package,
+    }
     if json:
         as_json({"name": name, "summary": plugin.summary, **facts, **fields})
         return
