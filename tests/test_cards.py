@@ -499,7 +499,7 @@ def test_scores_of_format_1_are_read_under_todays_names(tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps({"scores": scores, "more": 1}))
     found = cards.read_metrics(tmp_path)
     first, second = found["scores"]
-    assert first["name"] == first["asked"]["metrics"] == "nearest_train_pixels-mnist"
+    assert first["name"] == first["request"]["metrics"] == "nearest_train_pixels-mnist"
     assert first["goal"] == "near_one"
     assert first["protocol"] == {"class-conditional": False, "samples compared": 5, "data": "mnist"}
     assert second["name"] == "inpainting_psnr-mnist"

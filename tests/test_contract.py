@@ -167,7 +167,7 @@ def test_metric_keeps_the_contract(name):
 class Bright(SampleMetric):
     """The mean pixel; each test makes one thing of it wrong."""
 
-    id, goal, about, least = "bright", "lower", "the mean pixel", 10
+    id, goal, about, min_samples = "bright", "lower", "the mean pixel", 10
     told = {"data": "made"}  # noqa: RUF012
 
     @property
@@ -175,7 +175,7 @@ class Bright(SampleMetric):
         return "bright-made"
 
     @property
-    def measure(self):
+    def extract(self):
         return self.kept
 
     @staticmethod
@@ -185,8 +185,8 @@ class Bright(SampleMetric):
     def conditions(self):
         return self.told
 
-    def judged(self, measured):
-        return Estimates(measured[:10])
+    def estimate(self, features):
+        return Estimates(features[:10])
 
     def floor(self, n):
         return 0.5
@@ -197,32 +197,32 @@ def _wrong(**more):
 
 
 WRONG_METRICS = {
-    "says_what_it_is": (_wrong(goal="up"), "goal is one of"),
+    "has_id_goal_and_description": (_wrong(goal="up"), "got 'up'"),
     "conditions_are_json": (_wrong(told={"data": {1, 2}}), "cannot be written as JSON"),
     "gives_a_finite_score": (
         _wrong(floor=lambda self, n: float("nan")),
-        "floor of .* must be a finite number or None, got nan",
+        "floor .*, got nan",
     ),
-    "measures_twice_alike": (
-        _wrong(judged=lambda self, m: Estimates(np.random.rand(10))),
-        "twice the same: ",
+    "is_reproducible": (
+        _wrong(estimate=lambda self, m: Estimates(np.random.rand(10))),
+        "the same samples",
     ),
-    "does_not_see_the_batch": (
+    "does_not_depend_on_the_batch": (
         _wrong(kept=staticmethod(lambda x: (x - x.mean()).flatten(1).mean(1).numpy())),
-        "not that of its images",
+        "depends on the batch",
     ),
     "parts_depend_on_n_alone": (
-        _wrong(judged=lambda self, m: Estimates(m[: 5 + int(m.sum() * 1e4) % 90])),
-        r"there are \[",
+        _wrong(estimate=lambda self, m: Estimates(m[: 5 + int(m.sum() * 1e4) % 90])),
+        r"\[\d+, \d+\] parts",
     ),
-    "refuses_what_is_no_image": (_wrong(__call__=lambda self, x: None), "NaN was taken"),
-    "sees_unlike_images_apart": (
+    "refuses_invalid_pixels": (_wrong(__call__=lambda self, x: None), "NaN"),
+    "features_differ_between_images": (
         _wrong(kept=staticmethod(lambda x: np.ones(len(x)))),
-        "the same of every picture",
+        "even for noise",
     ),
-    "goes_through_evaluate": (
+    "works_in_evaluate": (
         _wrong(name=property(lambda self: f"bright-{next(_unsteady)}")),
-        "evaluate gave",
+        "evaluate returns",
     ),
 }
 
@@ -230,9 +230,9 @@ WRONG_METRICS = {
 @pytest.mark.parametrize("check", testing.checks("metric"))
 def test_contract_notices_a_wrong_metric(check, monkeypatch):
     wrong, said = WRONG_METRICS[check]
-    monkeypatch.setitem(registry.OWN, "bright", Bright)
+    monkeypatch.setitem(registry.BUILT_IN, "bright", Bright)
     assert testing.run(check, "bright", "metric") is None
-    monkeypatch.setitem(registry.OWN, "bright", wrong)
+    monkeypatch.setitem(registry.BUILT_IN, "bright", wrong)
     with pytest.raises(testing.Broken, match=said):
         testing.run(check, "bright", "metric")
 

@@ -49,7 +49,7 @@ def test_a_direction_from_seeds_is_the_difference_of_their_means(latent):
 def test_a_direction_from_samples_is_that_of_the_classifiers_two_halves(digits):
     direction = directions.direction_from_samples(digits, "7", n=300, seed=2)
     classifier, drawn = directions.AttributeClassifier("mnist", "7"), digits.sample(300, seed=2)
-    seen = classifiers.Small("mnist")
+    seen = classifiers.DatasetClassifier("mnist")
     is_seven = seen.logits(seen(drawn.tensor)).argmax(1) == 7
     codes = digits.codes(300, seed=2)
     expected = codes[is_seven].mean(0) - codes[~is_seven].mean(0)

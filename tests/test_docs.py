@@ -64,13 +64,13 @@ LIMITS = {
 def test_the_first_training_on_a_page_gives_digits(family, tmp_path, monkeypatch):
     import genzoo
     from genzoo import data
-    from genzoo.metrics.real_data import features
+    from genzoo.metrics.real_data import load_features
     from genzoo.metrics.statistics import distances
 
     monkeypatch.chdir(tmp_path)
     ((kind, text),) = _blocks(ROOT / "docs" / "families" / f"{family}.md", "slow")
     _run(kind, text)
-    model, extract = genzoo.load(f"./{family}-digits"), features("mnist")
+    model, extract = genzoo.load(f"./{family}-digits"), load_features("mnist")
     samples = model.sample(500, seed=0).tensor
     real = data.open("digits-inverted" if family == "cyclegan" else "digits")
     images = samples.clamp(0, 1), real.batch(range(1500))

@@ -335,7 +335,7 @@ def test_no_module_comes_from_a_cards_numbers(folder, monkeypatch, capsys):
     monkeypatch.syspath_prepend(folder)
     for features in ("evil:network", f"inception:{folder / 'evil.pt'}"):
         asked = {"metrics": "kd", "data": "digits", "features": features}
-        metrics({"scores": [SCORE | {"tolerance": 0.1, "asked": asked}]})(folder)
+        metrics({"scores": [SCORE | {"tolerance": 0.1, "request": asked}]})(folder)
         code, out, err = call(capsys, "verify", folder, "--json")
         (_, check) = json.loads(out)
         assert (code, check["state"]) == (1, "skipped")
@@ -349,7 +349,7 @@ def test_no_module_comes_from_a_cards_numbers(folder, monkeypatch, capsys):
 @pytest.mark.parametrize("changes", [{"n": 10**12}, {"n": "9"}, {"seed": True}, {"root": "/"}])
 def test_a_card_asks_within_bounds(changes, folder, capsys):
     asked = {"metrics": "kd", "data": "digits", "n": 9} | changes
-    metrics({"scores": [SCORE | {"tolerance": 0.1, "asked": asked}]})(folder)
+    metrics({"scores": [SCORE | {"tolerance": 0.1, "request": asked}]})(folder)
     code, out, _ = call(capsys, "verify", folder, "--json")
     (_, check) = json.loads(out)
     assert (code, check["state"]) == (1, "differs")

@@ -18,7 +18,7 @@ import genzoo
 from genzoo import families
 from genzoo.cli import run
 from genzoo.errors import BadInput, GenzooError, OperationFailed, UnknownName
-from genzoo.evaluation import comparison
+from genzoo.evaluation import drawing
 from genzoo.models import film
 from genzoo.models.samples import Images
 from genzoo.zoo import folder, names, provenance
@@ -162,7 +162,7 @@ def test_a_film_says_what_drew_it(model):
 
 
 def test_a_comparisons_picture_says_that_it_is_synthetic(home):
-    Path("x.png").write_bytes(comparison._png(Image.new("RGB", (4, 4))))
+    Path("x.png").write_bytes(drawing.png(Image.new("RGB", (4, 4)), synthetic=True))
     assert "trainedAlgorithmicMedia" in Image.open("x.png").text["XML:com.adobe.xmp"]
     assert genzoo.inspect("x.png") == provenance.Provenance(True, None)
 

@@ -10,6 +10,7 @@ from genzoo import data
 from genzoo.cli import run
 from genzoo.errors import InvalidModel, UnknownName
 from genzoo.evaluation import published
+from genzoo.metrics import registry
 from genzoo.zoo import names
 
 EVERY = [record for name in published.names() for record in published.published(name)]
@@ -48,7 +49,8 @@ def card(tmp_path, monkeypatch):
     def written(name, *scores):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text("{}")
-        (tmp_path / name / "metrics.json").write_text(json.dumps({"scores": scores}))
+        values = {"format": 2, "scores": scores}
+        (tmp_path / name / "metrics.json").write_text(json.dumps(values))
 
     monkeypatch.setattr(names, "cards_folder", lambda: tmp_path)
     return written
@@ -113,7 +115,6 @@ def test_every_number_has_a_protocol_and_a_source(name):
         assert record.value > 0, where
         assert record.plus_minus is None or 0 <= record.plus_minus < record.value / 10, where
         assert (record.plus_minus is None) or record.protocol.plus_minus, f"{where}: +- of what"
-        assert record.ours is None or record.ours.like or record.ours.why, where
 
 
 def test_distances_say_how_many_images_they_compare():
@@ -199,12 +200,14 @@ def test_unknown_names_have_near_ones():
 def test_a_score_stands_in_the_table_it_is_like(card, call):
     card("some-gan", parzen())
     plain, of_classes, *_ = published.tables("mnist", "parzen")
-    assert [(m.card, m.value, m.unlike) for m in plain.mine] == [("some-gan", 223.5, "")]
-    assert plain.verdict == ""
-    assert of_classes.mine[0].unlike == ""  # 1,000 of each class there, which its note says
+    (score,) = plain.card_scores
+    assert (score.card, score.value, score.differences) == ("some-gan", 223.5, "")
+    assert plain.missing == ""
+    assert "of each" in of_classes.counterpart.remark
+    assert of_classes.card_scores[0].differences == ""
     code, out, _ = call("reference mnist --metric parzen")
     assert code == 0
-    assert re.search(r"^ours: some-gan +223.5 \(221.5 to 225.5\) +card$", out, re.M)
+    assert re.search(r"^genzoo: some-gan +223.5 \(221.5 to 225.5\) +card$", out, re.M)
     assert "1,000 samples of each class" in out
 
 
@@ -212,33 +215,58 @@ def test_a_score_stands_in_the_table_it_is_like(card, call):
     ("score", "said"),
     [
         (parzen(samples=4000), "few not comparable: samples 4,000, here 10,000"),
-        (parzen(name="parzen-mnist-binarized"), "no card has a score parzen-mnist like these"),
-        (parzen(name="fd-mnist"), "no card has a score parzen-mnist like these"),
+        (parzen(name="parzen-mnist-binarized"), "no card has a comparable parzen-mnist score"),
+        (parzen(name="fd-mnist"), "no card has a comparable parzen-mnist score"),
     ],
 )
 def test_a_score_that_is_not_alike_stands_in_no_table(score, said, card, call):
     card("few", score)
     _, out, _ = call("reference mnist --metric parzen")
-    assert f"ours: {said}" in out.splitlines()
+    assert f"genzoo: {said}" in out.splitlines()
     assert "223.5" not in out
 
 
-def test_what_cannot_be_measured_again_says_what_it_takes(card, call):
-    card("some-gan", {**parzen(), "name": "fid-cifar10"})
+def test_no_metric_of_genzoos_is_said_to_be_unmeasurable():
+    """What can be measured follows from the metrics that there are, not from a sentence."""
+    for record in EVERY:
+        own = published.counterpart(record)
+        ids = {name for name in registry.RESERVED if f"{own.score}-".startswith(f"{name}-")}
+        assert own.score is None or ids, own
+        if record.metric in registry.RESERVED and record.data in data.names():
+            assert own.score is not None, record
+    without = {r.metric for r in EVERY if r.metric not in published.COUNTERPARTS}
+    assert without == {"coverage", "density", "error", "feature-units"}
+
+
+def test_a_fid_stands_where_network_images_and_their_number_are_the_same(card, call):
+    told = {"data": "cifar10", "real": "50,000 training images", "samples": 50_000}
+    card("some-gan", {"name": "fid", "value": 223.5, "protocol": told})
+    comparable = [t for t in published.tables("cifar10", "fid") if not t.missing]
+    assert comparable
+    for table in comparable:
+        assert (table.protocol.n_real, table.protocol.n_fake) == (50_000, 50_000)
+        assert "TensorFlow" in table.protocol.features
     _, out, _ = call("reference cifar10 --metric fid")
-    assert "223.5" not in out
-    assert "ours: not re-measurable: needs the original Inception network's weights" in out
-    assert not re.search("^ours: (?!not re-measurable)", out, re.M)
+    assert "cannot be measured" not in out
+    assert "the number of images is not stated" in out
+    assert "genzoo: some-gan" in out
+
+
+def test_a_score_on_other_data_stands_in_no_table(card):
+    told = {"data": "mnist", "real": "50,000 training images", "samples": 50_000}
+    card("some-gan", {"name": "fid", "value": 223.5, "protocol": told})
+    assert all(table.missing for table in published.tables("cifar10", "fid"))
+    assert all(table.missing for table in published.tables("stl10", "fid"))
 
 
 def test_an_exact_likelihood_stands_with_exact_ones_alone(card):
-    told = {"likelihood": "exact", "levels": 2, "told the class": False}
+    told = {"likelihood": "exact", "levels": 2, "class-conditional": False}
     card("some-model", {"name": "nll-mnist-binarized", "value": 82.46, "protocol": told})
     tables = published.tables("mnist-binarized")
-    alike = [t for t in tables if any(not m.unlike for m in t.mine)]
+    alike = [t for t in tables if any(not score.differences for score in t.card_scores)]
     assert ["likelihood exact" in t.protocol.features for t in alike] == [True]
     assert alike[0].protocol.split == "test"
-    assert alike[0].mine[0].interval is None
+    assert alike[0].card_scores[0].interval is None
 
 
 # ------------------------------------------------------------------------------------- the command
@@ -277,19 +305,20 @@ def test_json_holds_all_of_it(card, call):
     assert record.keys() == {"data", "tables"}
     table = record["tables"][0]
     assert table.keys() == {
-        *("metric", "unit", "higher_is_better", "protocol", "rows", "like", "ours", "verdict")
+        *("metric", "unit", "higher_is_better", "protocol", "rows"),
+        *("counterpart", "card_scores", "missing"),
     }
     assert table["rows"][3]["value"] == 225
     assert table["rows"][3].keys() == {
         *("model", "relation", "value", "plus_minus", "source", "checked")
     }
-    assert table["ours"] == [
+    assert table["card_scores"] == [
         {
             "card": "some-gan",
             "value": 223.5,
             "interval": [221.5, 225.5],
             "protocol": {"samples": 10_000},
-            "unlike": "",
+            "differences": "",
         }
     ]
     assert sum(len(t["rows"]) for t in record["tables"]) == len(published.published("mnist"))
@@ -311,8 +340,8 @@ def test_words_of_a_card_do_not_drive_the_terminal(card, call, monkeypatch):
     assert "some-gan not comparable: samples" in out
     assert out.replace("\n", "").isprintable()
     table = published.tables("mnist", "parzen")[0]
-    odd = SimpleNamespace(card="\x1b[2Jodd", value=1.0, interval=None, unlike="", protocol={})
-    shown = SimpleNamespace(**{**vars(table), "mine": (odd,), "verdict": "\x07"})
+    odd = SimpleNamespace(card="\x1b[2Jodd", value=1.0, interval=None, differences="", protocol={})
+    shown = SimpleNamespace(**{**vars(table), "card_scores": (odd,), "missing": "\x07"})
     monkeypatch.setattr(published, "tables", lambda data, metric: [shown])
     _, out, _ = call("reference mnist")
     assert "odd" in out

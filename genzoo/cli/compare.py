@@ -1,4 +1,4 @@
-"""compare: which of several models is better, at what, and how sure that is."""
+"""compare: which of several models is better, by which metric, and how sure that is."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,37 +12,39 @@ from genzoo.text import printable
 
 @app.command()
 def compare(
-    models: Annotated[list[str], typer.Argument(help="Models, folders or families, two or more.")],
-    data: Annotated[str | None, typer.Option(help="Compare on this. [the first shared]")] = None,
-    n: Annotated[int, typer.Option("-n", "--n", help="Samples of each.")] = 4000,
-    seed: Annotated[int, typer.Option(min=0, help="Of all models' samples.")] = 0,
+    models: Annotated[list[str], typer.Argument(help="Two or more models, folders or families.")],
+    data: Annotated[
+        str | None, typer.Option(help="Reference data. [the first that all share]")
+    ] = None,
+    n: Annotated[int, typer.Option("-n", "--n", help="Samples of each model.")] = 4000,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the samples.")] = 0,
     metrics: Annotated[
-        str | None, typer.Option(help="Names with commas between: fd-mnist,sharpness-mnist. [all]")
+        str | None, typer.Option(help="Names separated by commas: fd,sharpness. [defaults]")
     ] = None,
     features: Annotated[
-        str | None, typer.Option(help="mnist, inception, module:object. [data's classifier]")
+        str | None, typer.Option(help="mnist, inception, module:object. [of data]")
     ] = None,
     groups: Annotated[
-        int | None, typer.Option(min=1, help="Disjoint groups that distances are estimated on.")
+        int | None, typer.Option(min=1, help="Disjoint groups of samples to estimate on.")
     ] = None,
     root: Root = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The folder of compare.html and .png.")
+        Path | None, typer.Option("-o", "--output", help="The folder for compare.html and .png.")
     ] = None,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Say which model is better, at what, and how sure that is: genzoo compare vae dcgan."""
+    """Rank models by metrics, with confidence: genzoo compare vae dcgan."""
     from genzoo.evaluation import compare as comparing
     from genzoo.evaluation import comparison
 
-    free = metrics is not None or features is not None
-    folders, _, _ = comparing.chosen(models, data, free=free)
+    any_data = metrics is not None or features is not None
+    folders, _, _ = comparing.choose_models(models, data, any_data=any_data)
     folder = expanded(output or Path("-vs-".join(Path(name).name for name in folders)))
-    comparison.check(folder, force)
+    comparison.check_target(folder, force)
     ticker = Ticker()
-    found = comparing.compare(
+    result = comparing.compare(
         *models,
         data=data,
         n=n,
@@ -55,9 +57,9 @@ def compare(
         progress=lambda name, done, total: ticker(lambda: f"{name}: {done} of {total} samples"),
     )
     ticker.done()
-    found.save(folder, force=force)
+    result.save(folder, force=force)
     if json:
-        as_json({"folder": str(folder), **found.record()})
+        as_json({"folder": str(folder), **result.record()})
         return
-    print("\n".join(map(printable, str(found).split("\n"))))
+    print("\n".join(map(printable, str(result).split("\n"))))
     print(printable(str(folder / comparison.FILES[0])))

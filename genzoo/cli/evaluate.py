@@ -12,29 +12,33 @@ from genzoo.text import printable
 @app.command()
 def evaluate(
     subject: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A model, a folder like ./mine, images:FOLDER.")
+        str,
+        typer.Argument(metavar="MODEL", help="A model, a folder like ./mine, or images:FOLDER."),
     ],
     data: Annotated[
-        str | None, typer.Option(help="Held against: a name, ./FOLDER, images:FOLDER. [its own]")
+        str | None,
+        typer.Option(help="Reference data: a name, ./FOLDER, images:FOLDER. [training data]"),
     ] = None,
     metrics: Annotated[
-        str | None, typer.Option(help="Names with commas between: fd,precision,nll. [the usual]")
+        str | None, typer.Option(help="Names separated by commas: fd,precision,nll. [defaults]")
     ] = None,
     n: Annotated[
-        int | None, typer.Option("-n", "--n", help="Samples, or images a likelihood is of.")
+        int | None, typer.Option("-n", "--n", help="Samples, or test images for a likelihood.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the samples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the samples.")] = 0,
     features: Annotated[
-        str | None, typer.Option(help="mnist, inception, inception:FILE, module:object. [data's]")
+        str | None, typer.Option(help="mnist, inception, inception:FILE, module:object. [of data]")
     ] = None,
     groups: Annotated[
-        int | None, typer.Option(min=1, help="Disjoint groups that distances are estimated on.")
+        int | None, typer.Option(min=1, help="Disjoint groups of samples to estimate on.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=2, help="Real images to look at.")] = None,
-    size: Annotated[int | None, typer.Option(min=1, help="Bring folders' images to it.")] = None,
-    channels: Annotated[int | None, typer.Option(help="1 or 3, of folders' images.")] = None,
+    limit: Annotated[int | None, typer.Option(min=2, help="Number of real images to use.")] = None,
+    size: Annotated[int | None, typer.Option(min=1, help="Resize images of folders.")] = None,
+    channels: Annotated[int | None, typer.Option(help="1 or 3, for images of folders.")] = None,
     root: Root = None,
-    write: Annotated[bool, typer.Option("--write", help="Put it into the model's card.")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Store the scores in the model's card.")
+    ] = False,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -42,7 +46,7 @@ def evaluate(
     from genzoo.evaluation import evaluate as evaluation
 
     ticker = Ticker()
-    found = evaluation.evaluate(
+    result = evaluation.evaluate(
         subject,
         data=data,
         metrics=metrics,
@@ -59,19 +63,19 @@ def evaluate(
     )
     ticker.done()
     if write:
-        found.write()
+        result.write()
     if json:
-        as_json(found.record())
+        as_json(result.record())
         return
-    print(printable(f"{found.name} on {found.data}"))
-    print(found)
-    for score in found.scores:
+    print(printable(f"{result.name} on {result.data}"))
+    print(result)
+    for score in result.scores:
         print(printable(f"{score.metric}: {evaluation.protocol_line(score.protocol)}"))
 
 
 @app.command("metrics")
 def list_metrics(json: Json = False) -> None:
-    """List the metrics: what each measures, and of what."""
+    """List the metrics: what each measures, of images or of a model."""
     from genzoo.cli.app import as_table
     from genzoo.metrics import registry
     from genzoo.metrics.metric import ModelMetric
@@ -79,19 +83,19 @@ def list_metrics(json: Json = False) -> None:
     from genzoo.testing import status
 
     status.refuse_broken("metric")
-    found = []
+    rows = []
     for name in registry.names():
         try:
-            kind = registry.metric_class(name)
-        except GenzooError as error:  # a broken plugin, or a name taken twice
-            found.append((name, "", "", str(error)))
+            metric = registry.metric_class(name)
+        except GenzooError as error:  # a broken plugin, or two plugins with one name
+            rows.append((name, "", "", str(error)))
             continue
-        of = "a model" if issubclass(kind, ModelMetric) else "images"
-        found.append((name, of, kind.goal, kind.about))
-    known = {name: (of, goal) for name, of, goal, _ in found}
-    for ours, theirs in INCEPTION.items():
-        found.append((theirs, *known[ours], f"{ours} in the features of the original FID"))
+        of = "a model" if issubclass(metric, ModelMetric) else "images"
+        rows.append((name, of, metric.goal, metric.about))
+    facts = {name: (of, goal) for name, of, goal, _ in rows}
+    for own, usual in INCEPTION.items():
+        rows.append((usual, *facts[own], f"{own} in the features of the original FID"))
     if json:
-        as_json([dict(zip(("name", "of", "goal", "about"), row, strict=True)) for row in found])
+        as_json([dict(zip(("name", "of", "goal", "about"), row, strict=True)) for row in rows])
     else:
-        as_table(found, ("name", "of", "good", ""))
+        as_table(rows, ("name", "of", "goal", ""))

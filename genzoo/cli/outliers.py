@@ -1,4 +1,4 @@
-"""outliers: whether a model finds images of another kind less likely."""
+"""outliers: whether a model gives other images a lower likelihood."""
 
 from typing import Annotated
 
@@ -11,22 +11,24 @@ from genzoo.text import printable
 @app.command()
 def outliers(
     name: Annotated[str, typer.Argument(help="A model of genzoo list, or a folder like ./mine.")],
-    against: Annotated[str, typer.Option(help="The other kind: a data set's name, or a folder.")],
-    data: Annotated[str | None, typer.Option(help="Its own kind. [its training data]")] = None,
+    against: Annotated[str, typer.Option(help="The other images: a data set or a folder.")],
+    data: Annotated[
+        str | None, typer.Option(help="The model's own images. [training data]")
+    ] = None,
     n: Annotated[int, typer.Option("-n", min=2, help="Test images of each.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of which images.")] = 0,
-    size: Annotated[int | None, typer.Option(min=1, help="Bring images to it.")] = None,
-    channels: Annotated[int | None, typer.Option(help="1 or 3, of folders' images.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for choosing images.")] = 0,
+    size: Annotated[int | None, typer.Option(min=1, help="Resize images of folders.")] = None,
+    channels: Annotated[int | None, typer.Option(help="1 or 3, for images of folders.")] = None,
     root: Root = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Tell two kinds of images apart by log p: genzoo outliers NAME --against fashion-mnist."""
-    from genzoo.evaluation import evaluate
-    from genzoo.evaluation import outliers as outlier
+    """Separate two kinds of images by log p: genzoo outliers NAME --against fashion-mnist."""
+    from genzoo.evaluation.evaluate import protocol_line
+    from genzoo.evaluation.outliers import find_outliers
 
     ticker = Ticker()
-    found = outlier.find_outliers(
+    result = find_outliers(
         name,
         data=data,
         against=against,
@@ -40,20 +42,21 @@ def outliers(
     )
     ticker.done()
     if json:
-        as_json(found.record())
+        as_json(result.record())
         return
-    low, high = found.interval
+    low, high = result.interval
     as_table(
         [
             (
                 "AUROC",
-                f"{found.auroc:.4f}",
-                f"[{low:.4f}, {high:.4f}]" if low < high else "no interval: in perfect order",
+                f"{result.auroc:.4f}",
+                f"[{low:.4f}, {high:.4f}]" if low < high else "no interval: perfect separation",
             ),
-            ("mean log p", f"{found.inside.mean():.1f} nats", found.data),
-            ("", f"{found.outside.mean():.1f} nats", found.against),
+            ("mean log p", f"{result.inside.mean():.1f} nats", result.data),
+            ("", f"{result.outside.mean():.1f} nats", result.against),
         ]
     )
     if high < 0.5:
-        print(printable(f"{found.name} finds {found.against} the more likely: no outlier to it"))
-    print(printable(evaluate.protocol_line(found.protocol)))
+        other = f"assigns {result.against} a higher likelihood"
+        print(printable(f"{result.name} {other}: not detected as outliers"))
+    print(printable(protocol_line(result.protocol)))

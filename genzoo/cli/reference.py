@@ -1,4 +1,4 @@
-"""reference: published numbers, and ours beside them."""
+"""reference: published numbers, and genzoo's beside them."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
 
 @app.command()
 def reference(
-    data: Annotated[str | None, typer.Argument(help="A data set. [list those there are]")] = None,
+    data: Annotated[str | None, typer.Argument(help="A data set. [list all]")] = None,
     metric: Annotated[str | None, typer.Option(help="One metric: fid, parzen. [all]")] = None,
     json: Json = False,
 ) -> None:
-    """Show published numbers with their protocols and sources, and ours where they are alike."""
+    """Show published numbers with protocol and source, and the cards' scores that compare."""
     from genzoo.errors import BadInput
     from genzoo.evaluation import published
 
     if data is not None:
-        found = published.tables(data, metric)
-        as_json({"data": data, "tables": [_record(t) for t in found]}) if json else _show(found)
+        tables = published.tables(data, metric)
+        as_json({"data": data, "tables": [_record(t) for t in tables]}) if json else _show(tables)
         return
     if metric is not None:
-        raise BadInput("--metric takes a data set: genzoo reference cifar10 --metric fid")
+        raise BadInput("--metric needs a data set: genzoo reference cifar10 --metric fid")
     records = {name: published.published(name) for name in published.names()}
-    kinds = {name: [*dict.fromkeys(r.metric for r in rows)] for name, rows in records.items()}
+    metrics = {name: [*dict.fromkeys(r.metric for r in rows)] for name, rows in records.items()}
     if json:
         listed = ((name, len(rows)) for name, rows in records.items())
-        as_json([{"data": name, "numbers": n, "metrics": kinds[name]} for name, n in listed])
+        as_json([{"data": name, "numbers": n, "metrics": metrics[name]} for name, n in listed])
         return
-    rows = [(name, len(records[name]), ", ".join(kinds[name])) for name in records]
+    rows = [(name, len(records[name]), ", ".join(metrics[name])) for name in records]
     as_table(rows, ("data", "numbers", "metrics"))
 
 
@@ -44,38 +44,38 @@ def _show(tables: "list[Table]") -> None:
         print("\n" * bool(i) + printable(f"{table.metric}{unit}, {better[table.higher_is_better]}"))
         print(printable(f"protocol: {table.protocol}"))
         _rows(table)
-        for mine in table.mine:
-            if mine.unlike:
-                print(printable(f"ours: {mine.card} not comparable: {mine.unlike}"))
-        if table.verdict:
-            print(printable(f"ours: {table.verdict}"))
-        elif table.ours and table.ours.why:
-            print(printable(f"mind: {table.ours.why}"))
+        for score in table.card_scores:
+            if score.differences:
+                print(printable(f"genzoo: {score.card} not comparable: {score.differences}"))
+        if table.missing:
+            print(printable(f"genzoo: {table.missing}"))
+        elif table.counterpart.remark:
+            print(printable(f"note: {table.counterpart.remark}"))
 
 
 def _rows(table: "Table") -> None:
-    """The numbers, then ours; a source that is the same for all stands above, once."""
+    """The numbers, then the cards'; one source of all numbers is printed once, above."""
     shared = len({str(row.source) for row in table.rows}) == 1
     if shared:
         print(printable(f"source: {table.rows[0].source}"))
     rows = [[row.model, _value(row), row.checked, str(row.source)] for row in table.rows]
-    alike = (mine for mine in table.mine if not mine.unlike)
-    rows += [[f"ours: {m.card}", _between(m.value, m.interval), "card", ""] for m in alike]
+    comparable = (score for score in table.card_scores if not score.differences)
+    rows += [[f"genzoo: {s.card}", _number(s.value, s.interval), "card", ""] for s in comparable]
     heads = ["model", table.metric, "checked", "source"]
-    wide = len(heads) - shared
-    as_table([row[:wide] for row in rows], heads[:wide])
+    width = len(heads) - shared
+    as_table([row[:width] for row in rows], heads[:width])
 
 
 def _record(table: "Table") -> dict[str, Any]:
     head = {"metric": table.metric, "unit": table.unit, "higher_is_better": table.higher_is_better}
-    kept = {"model", "relation", "value", "plus_minus", "source", "checked"}
+    columns = {"model", "relation", "value", "plus_minus", "source", "checked"}
     return {
         **head,
         "protocol": table.protocol.model_dump(),
-        "rows": [row.model_dump(include=kept) for row in table.rows],
-        "like": table.ours.model_dump() if table.ours else None,
-        "ours": [vars(mine) for mine in table.mine],
-        "verdict": table.verdict,
+        "rows": [row.model_dump(include=columns) for row in table.rows],
+        "counterpart": vars(table.counterpart),
+        "card_scores": [vars(score) for score in table.card_scores],
+        "missing": table.missing,
     }
 
 
@@ -85,5 +85,5 @@ def _value(row: "Published") -> str:
     return f"{relation}{row.value:.10g}{error}"
 
 
-def _between(value: float, interval: tuple[float, float] | None) -> str:
+def _number(value: float, interval: tuple[float, float] | None) -> str:
     return f"{value:g}" if interval is None else f"{value:g} ({interval[0]:g} to {interval[1]:g})"

@@ -1,4 +1,4 @@
-"""truncate: fidelity against variety."""
+"""truncate: fidelity and diversity at several truncations."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,12 +14,12 @@ from genzoo.text import printable
 def truncate(
     name: Annotated[str, typer.Argument(help="A model of genzoo list, or a folder like ./mine.")],
     values: Annotated[
-        str, typer.Option(help="Truncations; none is without.")
+        str, typer.Option(help="Truncations; none: no truncation.")
     ] = "0.25,0.5,0.75,1,1.5,2,none",
     metrics: Annotated[str, typer.Option(help="As in genzoo evaluate.")] = "precision,recall,fd",
-    data: Annotated[str | None, typer.Option(help="Held against. [its own]")] = None,
-    n: Annotated[int, typer.Option("-n", "--n", help="Samples at each.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the samples.")] = 0,
+    data: Annotated[str | None, typer.Option(help="Reference data. [training data]")] = None,
+    n: Annotated[int, typer.Option("-n", "--n", help="Samples at each truncation.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the samples.")] = 0,
     features: Annotated[str | None, typer.Option(help="As in genzoo evaluate.")] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A .png or .json. [NAME-truncation.png]")
@@ -29,15 +29,15 @@ def truncate(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Draw how truncation trades variety for fidelity: genzoo truncate dcgan-celeba."""
+    """Plot how truncation trades diversity for fidelity: genzoo truncate dcgan-celeba."""
     from genzoo.evaluation import truncation
 
     path = output or Path(f"{printable(Path(name).name.partition('@')[0])}-truncation.png")
     check_new(path, [".png", ".json"], force)
     ticker = Ticker()
-    found = truncation.truncate(
+    curve = truncation.truncate(
         name,
-        truncation.read(values),
+        truncation.parse_values(values),
         data=data,
         metrics=metrics,
         n=n,
@@ -48,10 +48,10 @@ def truncate(
         progress=ticker.count,
     )
     ticker.done()
-    found.save(path)
+    curve.save(path)
     if json:
-        as_json({"path": str(path), **found.record()})
+        as_json({"path": str(path), **curve.record()})
         return
-    print(printable(f"{found.name} on {found.data}"))
-    print(found)
+    print(printable(f"{curve.name} on {curve.data}"))
+    print(curve)
     print(printable(str(path)))

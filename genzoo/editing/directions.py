@@ -114,7 +114,7 @@ class AttributeClassifier:
     """
 
     def __init__(self, data: str, attribute: str):
-        self.network = classifiers.Small(data)
+        self.network = classifiers.DatasetClassifier(data)
         source = sets.describe(data)
         known = source.classes or source.attributes
         if attribute not in known:
@@ -127,7 +127,7 @@ class AttributeClassifier:
 
         The attribute's logit; for a class, its logit minus the highest other one.
         """
-        logits = self.network.outcomes(self.network(x.cpu()))
+        logits = self.network.all_logits(self.network(x.cpu()))
         own = logits[:, self.index]
         if not self.network.outputs:
             return own

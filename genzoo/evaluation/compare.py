@@ -1,4 +1,4 @@
-"""compare: which of several models is better, at what, and how sure that is."""
+"""compare: which of several models is better, by which metric, and how sure that is."""
 
 import time
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ import torch
 from genzoo import devices, families
 from genzoo.errors import BadInput, article
 from genzoo.evaluation.comparison import BATCH, Comparison, ModelEntry
-from genzoo.evaluation.evaluate import check_asked, chosen_metrics, measured
+from genzoo.evaluation.evaluate import check_arguments, choose_metrics, measure
 from genzoo.features import classifiers
 from genzoo.files import is_folder
-from genzoo.metrics.metric import Metric, ModelMetric, SampleMetric
-from genzoo.metrics.real_data import RealData, Tell
+from genzoo.metrics.metric import Metric, ModelMetric
+from genzoo.metrics.real_data import RealData
 from genzoo.metrics.score import Score, verdicts
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.checks import checked_seed
-from genzoo.models.sampler import Sampler
+from genzoo.models.sampler import Progress, Sampler
 from genzoo.models.samples import Images
 from genzoo.zoo import card as cards
 from genzoo.zoo import manifest as manifests
@@ -37,149 +37,138 @@ def compare(
     groups: int | None = None,
     root: str | Path | None = None,
     device: "str | torch.device" = "auto",
-    progress: Tell | None = None,
+    progress: Progress | None = None,
 ) -> Comparison:
-    """Draw ``n`` samples of each model from one seed, and score them alike; needs no data set.
+    """Rank models by scores of ``n`` samples each, with one seed; needs no data set by default.
 
-    ``models``: cards, folders or families, two or more; a family stands for its model on ``data``,
-    or on the first data set that all have in common. ``metrics``: names like ``fd``, ``nll``; left
-    out, those of any images, which need no data set; a model without the ability has no score.
-    ``features``, ``groups``: as in `genzoo.evaluate`. ``progress`` is told (model, samples done,
-    n). Raises BadInput, UnknownName, InvalidModel.
+    ``models``: two or more cards, folders or families; a family means its model on ``data``, or on
+    the first data set that all have in common. ``metrics``: names like ``fd``, ``nll``; by default
+    those of any images; a model that a metric does not apply to has no score. ``features``,
+    ``groups``: as in `genzoo.evaluate`. ``progress(model, samples done, n)``. Raises BadInput,
+    UnknownName, InvalidModel.
     """
-    check_asked(n=n, groups=groups, metrics=metrics, features=features)
+    check_arguments(n=n, groups=groups, metrics=metrics, features=features)
     checked_seed(seed)
-    free = metrics is not None or features is not None
-    folders, data, why = chosen(models, data, free=free)
+    any_data = metrics is not None or features is not None
+    folders, data, reason = choose_models(models, data, any_data=any_data)
     real = RealData(data, features, root=root, groups=groups, progress=progress)
-    loaded = [_loaded(name, f, device) for name, f in folders.items()]
-    wanted = chosen_metrics(real, loaded[0], metrics)
-    _check_enough(wanted, n)
-    _check_able(wanted, loaded)
-    scores: dict[str, list[Score | None]] = {m.name: [] for m in wanted}
-    for who in loaded:
-        able = [m for m in wanted if not _lacks(m, who)]
-        found = {s.metric: s for s in _measured(who, able, n, seed, progress)}
+    subjects = [_loaded(name, folder, device) for name, folder in folders.items()]
+    chosen = choose_metrics(real, subjects[0], metrics)
+    scores: dict[str, list[Score | None]] = {metric.name: [] for metric in chosen}
+    for subject, applicable in zip(subjects, _applicable(chosen, subjects), strict=True):
+        own = measure(subject, applicable, seed, samples=n, progress=progress)
+        by_name = {score.metric: score for score in own}
         for name, column in scores.items():
-            column.append(found.get(name))
-    seconds = _timed([who.sampler for who in loaded])
-    entrants = tuple(_entrant(who, seed, spent) for who, spent in zip(loaded, seconds, strict=True))
+            column.append(by_name.get(name))
+    seconds = _timed([subject.sampler for subject in subjects])
     return Comparison(
         data,
-        why,
+        reason,
         n,
         seed,
-        devices.machine(loaded[0].model.device),
-        entrants,
-        {m.name: m.about for m in wanted},
-        {name: tuple(found) for name, found in scores.items()},
-        {name: tuple(verdicts(found)) for name, found in scores.items()},
+        devices.machine(subjects[0].model.device),
+        tuple(_entry(who, seed, spent) for who, spent in zip(subjects, seconds, strict=True)),
+        {metric.name: metric.about for metric in chosen},
+        {name: tuple(column) for name, column in scores.items()},
+        {name: tuple(verdicts(column)) for name, column in scores.items()},
     )
 
 
-def _check_enough(wanted: Sequence[Metric], n: int) -> None:
-    looking = [metric for metric in wanted if isinstance(metric, SampleMetric)]
-    most = max(looking, key=lambda m: m.at_least(), default=None)
-    if most is not None and n < (least := most.at_least()):
-        raise BadInput(f"{most.name} takes at least {least:,} samples, got {n:,}: -n {least}")
+def _applicable(metrics: Sequence[Metric], subjects: list[ModelSubject]) -> list[list[Metric]]:
+    """The metrics that apply to each model. Raises BadInput where one applies to none."""
+    applicable: list[list[Metric]] = [[] for _ in subjects]
+    for metric in metrics:
+        reasons = []
+        for subject, own in zip(subjects, applicable, strict=True):
+            reason = metric.unsupported_reason(subject) if isinstance(metric, ModelMetric) else ""
+            if reason:
+                reasons.append(f"{subject.name}: {reason}")
+            else:
+                own.append(metric)
+        if len(reasons) == len(subjects):
+            raise BadInput(f"{metric.name} applies to none of the models: {'; '.join(reasons)}")
+    return applicable
 
 
-def _check_able(wanted: Sequence[Metric], loaded: Sequence[ModelSubject]) -> None:
-    """Whether every metric can be measured of some model. Raises BadInput."""
-    for metric in wanted:
-        reasons = [f"{who.name}: {why}" for who in loaded if (why := _lacks(metric, who))]
-        if len(reasons) == len(loaded):
-            raise BadInput(f"{metric.name} can be measured of none of them: {'; '.join(reasons)}")
-
-
-def _lacks(metric: Metric, who: ModelSubject) -> str:
-    return metric.lacks(who) if isinstance(metric, ModelMetric) else ""
-
-
-def _measured(
-    who: ModelSubject, able: Sequence[Metric], n: int, seed: int, progress: Tell | None
-) -> list[Score]:
-    """Of images, ``n`` samples; of a model, what its metric takes, as ``evaluate`` does."""
-    of_images = [metric for metric in able if isinstance(metric, SampleMetric)]
-    of_models = [metric for metric in able if metric not in of_images]
-    found = measured(who, of_images, n, seed, progress) if of_images else []
-    return [*found, *measured(who, of_models, None, seed, progress)]
-
-
-def chosen(
-    models: Sequence[str | Path], data: str | None = None, *, free: bool = False
+def choose_models(
+    models: Sequence[str | Path], data: str | None = None, *, any_data: bool = False
 ) -> tuple[dict[str, Path], str, str]:
-    """The folder that each name means, the data set to compare them on, and why that one.
+    """The folder of each model, the data set to compare them on, and the reason for that one.
 
-    ``free``: metrics or features were named, so that the data need no classifier.
+    ``any_data``: metrics or features were named, so that the data need no classifier. Raises
+    BadInput, UnknownName.
     """
     if len(models) < 2:
-        raise BadInput(f"a comparison takes two models or more, got {len(models)}")
-    known = classifiers.names()
-    if data is not None and data not in known and not free:
-        raise BadInput(f"there are no features of {data!r}, only of {', '.join(known)}")
-    options = {str(name): _trained(name) for name in models}
-    if free:
-        known = sorted({*known, *(on for trained in options.values() for on in trained)})
-    why = "as --data asks"
+        raise BadInput(f"a comparison needs two models or more, got {len(models)}")
+    usable = classifiers.names()
+    if data is not None and data not in usable and not any_data:
+        raise BadInput(f"no classifier for {data!r}, available: {', '.join(usable)}")
+    options = {str(name): _folders_of(name) for name in models}
+    if any_data:
+        usable = sorted({*usable, *(on for folders in options.values() for on in folders)})
+    reason = "as --data asks"
     if data is None:
-        data, why = _common(options, known)
+        data, reason = _common_data(options, usable)
     folders: dict[str, Path] = {}
     for name in models:
         on = options[str(name)]
         if data not in on and name in families.names():
-            have = ", ".join(on) or "nothing"
-            raise BadInput(f"{name} has no model trained on {data}, only on {have}")
+            have = ", ".join(on) or "none"
+            raise BadInput(f"{name} has no model trained on {data}, available: {have}")
         folder = on[data] if data in on else next(iter(on.values()))
         if folder in folders.values():
-            is_it = "" if name == folder.name else f" is {folder.name}, which"
-            raise BadInput(f"{name}{is_it} is in the comparison already")
+            alias = "" if name == folder.name else f" is {folder.name}, which"
+            raise BadInput(f"{name}{alias} is in the comparison already")
         folders[folder.name if folder.name not in folders else str(folder)] = folder
     _check_different(folders)
-    return folders, data, why
+    return folders, data, reason
 
 
 def _check_different(folders: dict[str, Path]) -> None:
-    """Whether no model stands there twice, were it under two names."""
+    """Whether no two folders hold the same weights. Raises BadInput."""
     weights: dict[str, str] = {}
     for name, folder in folders.items():
         first = weights.setdefault(manifests.read_manifest(folder).weights_sha256, name)
         if first != name:
-            raise BadInput(f"{name} has the weights of {first}: they are the same model")
+            raise BadInput(f"{name} and {first} have the same weights: they are one model")
 
 
-def _trained(name: str | Path) -> dict[str, Path]:
-    """What ``name`` can stand for: folders, by the data set that they were trained on."""
+def _folders_of(name: str | Path) -> dict[str, Path]:
+    """The folders that ``name`` can mean, by the data set that they were trained on."""
     if not isinstance(name, str | Path):
-        got = f"{article(name)}: give its name, or genzoo.save it and give its folder"
-        raise BadInput(f"a comparison takes names, families and folders, got {got}")
+        raise BadInput(
+            f"a model must be a name, a family or a folder, got {article(name)}: save it with "
+            f"genzoo.save and give the folder"
+        )
     if not is_folder(name) and name in families.names():
-        found = {on: names.cards_folder() / card for on, card in names.models_of(str(name)).items()}
-        return found or {"": names.find(name)}  # find says what a family without a model needs
+        folders = {on: names.cards_folder() / card for on, card in names.models_of(str(name)).items()}
+        return folders or {"": names.find(name)}  # find raises: it says how to train one
     folder = names.find(name)
     return {manifests.read_manifest(folder).data: folder}
 
 
-def _common(options: dict[str, dict[str, Path]], known: list[str]) -> tuple[str, str]:
+def _common_data(options: dict[str, dict[str, Path]], usable: list[str]) -> tuple[str, str]:
     rank = {name: i for i, name in enumerate(names.PREFERRED)}
-    every = reduce(set.intersection, (set(on) for on in options.values()))
-    usable = sorted(every & set(known), key=lambda d: (rank.get(d, len(rank)), d))
-    if not usable:
+    shared = reduce(set.intersection, (set(on) for on in options.values()))
+    common = sorted(shared & set(usable), key=lambda d: (rank.get(d, len(rank)), d))
+    if not common:
         each = ", ".join(f"{name} on {' and '.join(on)}" for name, on in options.items())
-        hint = f"--data {' or '.join(known)} measures them against that all the same"
-        raise BadInput(f"the models share no data set that has features: {each}; {hint}")
-    others = f" (--data {' or '.join(usable[1:])} is there too)" if usable[1:] else ""
-    return usable[0], f"what all of them were trained on{others}"
+        raise BadInput(
+            f"the models share no training data with a classifier ({each}): choose the reference "
+            f"data with --data {' or '.join(usable)}"
+        )
+    others = f" (also possible: --data {' or '.join(common[1:])})" if common[1:] else ""
+    return common[0], f"the training data of all models{others}"
 
 
 def _loaded(name: str, folder: Path, device: "str | torch.device") -> ModelSubject:
-    who = ModelSubject(name, names.load(folder, device=device), folder)
-    _ = who.sampler  # says what it is where it is none
-    return who
+    subject = ModelSubject(name, names.load(folder, device=device), folder)
+    _ = subject.sampler  # raises where the model does not sample images
+    return subject
 
 
 def _timed(models: list[Sampler]) -> list[tuple[float, ...]]:
-    """Seconds that 64 samples take, seven times, in turns: what slows one slows the other."""
+    """Seconds for 64 samples, seven times, in turns, so that a busy machine slows all alike."""
     seconds: list[list[float]] = [[] for _ in models]
     for _ in range(ROUNDS):
         for model, spent in zip(models, seconds, strict=True):
@@ -189,7 +178,7 @@ def _timed(models: list[Sampler]) -> list[tuple[float, ...]]:
     return [tuple(spent) for spent in seconds]
 
 
-def _entrant(who: ModelSubject, seed: int, seconds: tuple[float, ...]) -> ModelEntry:
+def _entry(who: ModelSubject, seed: int, seconds: tuple[float, ...]) -> ModelEntry:
     folder, model = who.folder, who.sampler
     assert folder is not None
     manifest = manifests.read_manifest(folder)

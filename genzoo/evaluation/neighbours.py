@@ -1,4 +1,4 @@
-"""Nearest: samples beside the training images that they are most like. To be looked at here."""
+"""Samples beside the most similar training images, for local viewing."""
 
 import io
 from collections.abc import Callable
@@ -13,28 +13,28 @@ from torch import Tensor
 
 from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput
-from genzoo.evaluation.evaluate import subject_of
+from genzoo.evaluation.evaluate import find_model, reference_data
 from genzoo.files import expanded, write_whole
-from genzoo.metrics.real_data import RealData, Tell, check_finite
+from genzoo.metrics.real_data import RealData, check_finite
 from genzoo.metrics.statistics.nearest import closest
-from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.checks import checked_seed
 from genzoo.models.model import Model
 from genzoo.models.pictures import COMPOSITE, check_sheet
+from genzoo.models.sampler import Progress
 from genzoo.models.samples import Images
 
-CHUNK = 1 << 24  # numbers of training images at a time: 64 MB, and what closest takes for them
+CHUNK = 1 << 24  # numbers of training images at a time: 64 MB
 CAPTION, GAP = 14, 6
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Near:
-    """The training images nearest to each sample, by one measure: ``rows`` ``(n, k)`` in the
-    training split, and their Euclidean ``distances`` ``(n, k)``, ascending.
+    """The training images nearest to each sample in one ``space``, pixels or features: ``rows``
+    ``(n, k)`` of the training split, and Euclidean ``distances`` ``(n, k)``, ascending.
     """
 
-    by: str
+    space: str
     rows: np.ndarray
     distances: np.ndarray
 
@@ -42,7 +42,7 @@ class Near:
 @final
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """Samples, and the training images nearest to them, in pixels and in features."""
+    """Samples and the training images nearest to them, in pixels and in features."""
 
     name: str
     samples: Images
@@ -51,22 +51,22 @@ class Neighbours:
 
     @property
     def note(self) -> str:
-        """What the picture holds, and so what it is not for."""
+        """What the picture contains, and what it is for."""
         terms = f"; terms of the data: {self.dataset.terms}" if self.dataset.terms else ""
-        held = f"holds real images of {self.dataset.name}"
-        return f"{held}: to be looked at here, not to be published{terms}"
+        content = f"contains real images of {self.dataset.name}"
+        return f"{content}: for local viewing only; do not publish{terms}"
 
     def record(self) -> dict[str, Any]:
-        """For JSON: which training images, and how far away."""
+        """For JSON: the training images and their distances."""
         near = [
-            {"by": n.by, "rows": n.rows.tolist(), "distances": n.distances.round(4).tolist()}
+            {"space": n.space, "rows": n.rows.tolist(), "distances": n.distances.round(4).tolist()}
             for n in self.near
         ]
         data = {"data": self.dataset.name, "data_sha256": self.dataset.sha256}
         return {"model": self.name, **data, "note": self.note, "near": near}
 
     def picture(self) -> Image.Image:
-        """A row for each sample: it, then its nearest by each measure, distances below them."""
+        """A row for each sample: itself, then its nearest images, with distances below."""
         scale, _, _ = check_sheet(1, self.dataset.shape)
         rows = [self._cells(i, scale) for i in range(len(self.samples))]
         across = sum(cell.width + gap for cell, _, gap in rows[0]) + GAP
@@ -74,7 +74,7 @@ class Neighbours:
         check_sheet(1, (1, len(rows) * high, across), 1)
         sheet = Image.new(rows[0][0][0].mode, (max(across, 420), 2 * CAPTION + len(rows) * high))
         draw = ImageDraw.Draw(sheet)
-        heads = "; ".join(n.by for n in self.near)
+        heads = "; ".join(n.space for n in self.near)
         draw.text((GAP, 1), f"{self.name}; nearest of {self.dataset.name} in {heads}", fill="white")
         for i, row in enumerate(rows):
             left, top = GAP, CAPTION + i * high + 2
@@ -86,19 +86,19 @@ class Neighbours:
         return sheet
 
     def _cells(self, i: int, scale: int) -> list[tuple[Image.Image, str, int]]:
-        """(picture, what stands below it, the gap behind it) of a row."""
-        found = [(self.samples[i].grid(scale=scale, gap=0), f"sample {i}", 3 * GAP)]
+        """(picture, caption, gap behind it) of each cell in a row."""
+        cells = [(self.samples[i].grid(scale=scale, gap=0), f"sample {i}", 3 * GAP)]
         for near in self.near:
             real = Images(self.dataset.batch(near.rows[i]))
-            found += [
-                (one.grid(scale=scale, gap=0), f"{apart:.2f}", GAP)
-                for one, apart in zip(real, near.distances[i], strict=True)
+            cells += [
+                (one.grid(scale=scale, gap=0), f"{distance:.2f}", GAP)
+                for one, distance in zip(real, near.distances[i], strict=True)
             ]
-            found[-1] = (*found[-1][:2], 3 * GAP)
-        return found
+            cells[-1] = (*cells[-1][:2], 3 * GAP)
+        return cells
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture as a PNG that says what it holds."""
+        """Write the picture as a PNG with the note in its metadata. Raises BadInput."""
         path = expanded(path)
         if path.suffix.lower() != ".png":
             raise BadInput(f"cannot write {path.name}: expected a name ending in .png")
@@ -121,34 +121,30 @@ def find_neighbours(
     channels: int | None = None,
     root: str | Path | None = None,
     device: "str | torch.device" = "auto",
-    progress: Tell | None = None,
+    progress: Progress | None = None,
 ) -> Neighbours:
-    """``n`` samples, and the ``k`` training images most like each, in pixels and, where ``data``
-    have a classifier, in its features. ``data``: left out, what the model was trained on.
+    """``n`` samples, and the ``k`` nearest training images of each, in pixels and, where ``data``
+    have a classifier, in its features. ``data``: by default what the model was trained on.
 
-    Training images pass by in portions of 64 MB. Raises BadInput, and as ``load``.
+    Training images are read 64 MB at a time. Raises BadInput, and as ``load``.
     """
-    who = subject_of(model, device, {"size": size, "channels": channels})
-    if not isinstance(who, ModelSubject):
-        raise BadInput(f"{who.name} is images, and a model is needed to draw samples")
-    against = data or who.model.provenance.get("data")
-    if not against:
-        raise BadInput(f"what was {who.name} trained on? --data names a data set or a folder")
-    real = RealData(str(against), root=root, size=size, channels=channels, progress=progress)
+    subject = find_model(model, device)
+    reference = reference_data(subject, data)
+    real = RealData(reference, root=root, size=size, channels=channels, progress=progress)
     train = real.open("train")
-    if train.shape != tuple(who.sampler.shape):
-        own, other = ("x".join(map(str, s)) for s in (who.sampler.shape, train.shape))
-        raise BadInput(f"{who.name} draws {own}, and {train.name} is {other}")
+    if train.shape != tuple(subject.sampler.shape):
+        own, other = ("x".join(map(str, s)) for s in (subject.sampler.shape, train.shape))
+        raise BadInput(f"samples of {subject.name} are {own}, but {train.name} is {other}")
     for what, value, most in (("n", n, 1000), ("k", k, min(len(train), 100))):
         if type(value) is not int or not 1 <= value <= most:
             raise BadInput(f"{what} must be a whole number from 1 to {most:,}, got {value!r}")
-    samples = who.sampler.sample(n, seed=checked_seed(seed))
+    samples = subject.sampler.sample(n, seed=checked_seed(seed))
     assert isinstance(samples, Images)
-    measures: dict[str, Callable[[Tensor], np.ndarray]] = {"pixels": _pixels}
-    if real.has_features and real.takes in (None, train.shape):
-        measures[f"features of {real.features_name}"] = real.features
-    near = [_near(by, measure, samples, real, k) for by, measure in measures.items()]
-    return Neighbours(who.name, samples, train, tuple(near))
+    spaces: dict[str, Callable[[Tensor], np.ndarray]] = {"pixels": _pixels}
+    if real.has_features and real.input_shape in (None, train.shape):
+        spaces[f"features of {real.features_name}"] = real.features
+    near = [_near(space, extract, samples, real, k) for space, extract in spaces.items()]
+    return Neighbours(subject.name, samples, train, tuple(near))
 
 
 def _pixels(x: Tensor) -> np.ndarray:
@@ -156,18 +152,18 @@ def _pixels(x: Tensor) -> np.ndarray:
 
 
 def _near(
-    by: str, measure: Callable[[Tensor], np.ndarray], samples: Images, real: RealData, k: int
+    space: str, extract: Callable[[Tensor], np.ndarray], samples: Images, real: RealData, k: int
 ) -> Near:
-    train, mine = real.open("train"), measure(samples.tensor.cpu())
-    check_finite(mine, f"{by} of the samples")
+    train, own = real.open("train"), extract(samples.tensor.cpu())
+    check_finite(own, f"{space} of the samples")
     each = max(1, CHUNK // int(np.prod(train.shape)))
-    squares, rows = np.empty((len(mine), 0)), np.empty((len(mine), 0), dtype=np.intp)
+    squares, rows = np.empty((len(own), 0)), np.empty((len(own), 0), dtype=np.intp)
     for start in range(0, len(train), each):
         part = range(start, min(start + each, len(train)))
-        found, which = closest(mine, measure(train.batch(part)), min(k, len(part)))
-        squares, rows = np.hstack([squares, found]), np.hstack([rows, which + start])
+        new, which = closest(own, extract(train.batch(part)), min(k, len(part)))
+        squares, rows = np.hstack([squares, new]), np.hstack([rows, which + start])
         order = np.lexsort((rows, squares), axis=1)[:, :k]
         squares = np.take_along_axis(squares, order, 1)
         rows = np.take_along_axis(rows, order, 1)
-        real.tell(f"{by} of {train.name}", part.stop, len(train))
-    return Near(by, rows, np.sqrt(squares))
+        real.report(f"{space} of {train.name}", part.stop, len(train))
+    return Near(space, rows, np.sqrt(squares))

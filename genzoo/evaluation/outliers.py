@@ -1,7 +1,7 @@
-"""Novelty: whether a model of a density finds images of another kind less likely than its own.
+"""Outlier detection: does a density model give other images a lower likelihood than its own kind.
 
-It need not: models of FashionMNIST find MNIST more likely, and models of CIFAR-10 SVHN (Nalisnick
-et al. 2019, arXiv:1810.09136).
+It may not: models of FashionMNIST give MNIST a higher likelihood, and models of CIFAR-10 do so with
+SVHN (Nalisnick et al. 2019, arXiv:1810.09136).
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from torch import Tensor
 
 from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput
-from genzoo.evaluation.evaluate import subject_of
-from genzoo.metrics.real_data import Tell, opened_images, some_of
+from genzoo.evaluation.evaluate import find_model, reference_data
+from genzoo.metrics.real_data import opened_images, random_rows
 from genzoo.metrics.statistics.ranks import auroc
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Density
 from genzoo.models.checks import checked_seed
 from genzoo.models.model import Model
-from genzoo.models.sampler import Sampler
+from genzoo.models.sampler import Progress, Sampler
 from genzoo.zoo import names as model_names
 
 BATCH = 250
@@ -30,11 +30,11 @@ BATCH = 250
 @final
 @dataclass(frozen=True, eq=False)
 class Outliers:
-    """How well log-probabilities tell ``data`` from ``against``.
+    """How well log-likelihoods separate ``data`` from ``against``.
 
-    ``auroc``: how often an image of ``data`` is the more likely one of a pair, ties half, with the
-    interval that holds 95 %: 1 if always, 0.5 if they say nothing, below if ``against`` is.
-    ``inside``, ``outside``: nats of each image of the two, ``(n,)``.
+    ``auroc``: the probability, with its 95 % ``interval``, that an image of ``data`` is more likely
+    than one of ``against``: 1 if always, 0.5 at chance, less if ``against`` is more likely.
+    ``inside``, ``outside``: log-likelihoods in nats of the images of the two, ``(n,)``.
     """
 
     name: str
@@ -49,9 +49,15 @@ class Outliers:
     def record(self) -> dict[str, Any]:
         """For JSON."""
         nats = {"inside": float(self.inside.mean()), "outside": float(self.outside.mean())}
-        found = {"auroc": self.auroc, "interval": list(self.interval), "mean nats": nats}
-        told = {"model": self.name, "data": self.data, "against": self.against}
-        return {**told, **found, "protocol": self.protocol}
+        return {
+            "model": self.name,
+            "data": self.data,
+            "against": self.against,
+            "auroc": self.auroc,
+            "interval": list(self.interval),
+            "mean nats": nats,
+            "protocol": self.protocol,
+        }
 
 
 def find_outliers(
@@ -65,30 +71,27 @@ def find_outliers(
     channels: int | None = None,
     root: str | Path | None = None,
     device: "str | torch.device" = "auto",
-    progress: Tell | None = None,
+    progress: Progress | None = None,
 ) -> Outliers:
-    """Score ``n`` test images of ``data`` (left out, what the model was trained on) and ``n`` of
-    ``against`` by log p, and say how well that tells them apart.
+    """Separate ``n`` test images of ``data`` (by default the training data) from ``n`` of
+    ``against`` by their log-likelihood.
 
-    Images are rounded to the model's levels. A model that is told the class is asked for all, and
-    p is the mean over them; a bound stands for p where the model has no more. Raises BadInput, and
-    as ``load``.
+    Images are rounded to the model's levels. For a class-conditional model p is the mean over all
+    classes; a bound replaces p where the model has no exact one. Raises BadInput, and as ``load``.
     """
-    who = subject_of(model, device, {"size": size, "channels": channels})
-    if not (isinstance(who, ModelSubject) and isinstance(who.model, Density)):
-        having = ", ".join(model_names.able(Density)) or "none here"
-        raise BadInput(f"{who.name} gives no likelihood: these can: {having}")
-    own = data or who.model.provenance.get("data")
-    if not own:
-        raise BadInput(f"what was {who.name} trained on? --data names a data set or a folder")
+    subject = find_model(model, device)
+    if not isinstance(subject.model, Density):
+        others = ", ".join(model_names.able(Density)) or "none"
+        raise BadInput(f"{subject.name} has no likelihood; models with one: {others}")
+    own = reference_data(subject, data)
     where = {"size": size, "channels": channels, "root": root}
     sets = [opened_images(str(name), "test", where) for name in (own, against)]
     if sets[0].sha256 == sets[1].sha256:
         raise BadInput(f"{own} and {against} are the same images")
-    inside, outside = (_scored(who, test, n, checked_seed(seed), progress) for test in sets)
-    area, between = auroc(inside, outside)
-    told = _protocol(who.model, sets, n, seed)
-    return Outliers(who.name, str(own), against, area, between, inside, outside, told)
+    inside, outside = (_log_probs(subject, test, n, checked_seed(seed), progress) for test in sets)
+    area, interval = auroc(inside, outside)
+    protocol = _protocol(subject.model, sets, n, seed)
+    return Outliers(subject.name, own, against, area, interval, inside, outside, protocol)
 
 
 def _protocol(model: Density, sets: list[DataSet], n: int, seed: int) -> dict[str, Any]:
@@ -103,28 +106,29 @@ def _protocol(model: Density, sets: list[DataSet], n: int, seed: int) -> dict[st
     }
 
 
-def _scored(
-    who: ModelSubject, test: DataSet, n: int, seed: int, progress: Tell | None
+def _log_probs(
+    subject: ModelSubject, test: DataSet, n: int, seed: int, progress: Progress | None
 ) -> np.ndarray:
-    model = who.model
+    """``(n,)`` nats."""
+    model = subject.model
     assert isinstance(model, Density)
     if tuple(model.shape) != test.shape:
         own, other = ("x".join(map(str, shape)) for shape in (model.shape, test.shape))
-        raise BadInput(f"{who.name} scores {own}, and {test.name} is {other}")
-    rows, found = some_of(test, n, seed), []
+        raise BadInput(f"{subject.name} takes {own} images, but {test.name} is {other}")
+    rows, nats = random_rows(test, n, seed), []
     for start in range(0, len(rows), BATCH):
         x = test.batch(rows[start : start + BATCH])
         if levels := model.levels:
             x = (x * (levels - 1)).round() / (levels - 1)
-        # A seed for each batch: the codes of log_prob go by an image's place in its batch.
-        found.append(_log_prob(model, x, seed + start).cpu().double().numpy())
+        # One seed for each batch, because log_prob numbers its codes from the batch's first image.
+        nats.append(_log_prob(model, x, seed + start).cpu().double().numpy())
         if progress:
-            progress(f"{who.name}: {test.name}", start + len(x), len(rows))
-    return np.concatenate(found)
+            progress(f"{subject.name}: {test.name}", start + len(x), len(rows))
+    return np.concatenate(nats)
 
 
 def _log_prob(model: Density, x: Tensor, seed: int) -> Tensor:
-    """``(n,)`` nats; of a model of classes log of the mean of p over them."""
+    """``(n,)`` nats; for a class-conditional model the log of the mean of p over the classes."""
     if not (isinstance(model, Sampler) and model.num_classes):
         return model.log_prob(x, seed=seed)
     each = [model.log_prob(x, k, seed=seed) for k in range(model.num_classes)]

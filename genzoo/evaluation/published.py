@@ -1,27 +1,29 @@
-"""Published numbers beside ours: each with its protocol and its source, only like with like.
+"""Published numbers with protocol and source, and the scores of genzoo's cards that compare.
 
-They lie in ``published.json``, so reading them needs no network and no torch.
+The numbers are in ``published.json``; reading them needs no network and no torch.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, final
 
+from genzoo import data as datasets
 from genzoo.errors import InvalidModel, unknown
 from genzoo.schemas import Name, Schema, checked, read_json
 from genzoo.zoo import card as cards
 from genzoo.zoo import names as model_names
 
 FILE = Path(__file__).with_name("published.json")
-# How many images: None where there are none in it, as in a likelihood.
+# The number of images: None where the metric uses none, as the fake ones of a likelihood.
 Images = int | Literal["not stated"] | None
 
 
 @final
 class Protocol(Schema):
-    """What another number must share to stand in one table with this one."""
+    """What two numbers must share to be in one table."""
 
     n_real: Images
     n_fake: Images
@@ -34,15 +36,15 @@ class Protocol(Schema):
 
     def __str__(self) -> str:
         counts = [_counted(self.n_real, "real"), _counted(self.n_fake, "fake")]
-        told = {"split": self.split, "features": self.features, "size": self.size}
-        told |= {"averaged over": self.averaging, "+-": self.plus_minus}
-        kept = [f"{kind} {value}" for kind, value in told.items() if value not in (None, "none")]
-        return "; ".join(filter(None, [*counts, *kept, self.note]))
+        fields = {"split": self.split, "features": self.features, "size": self.size}
+        fields |= {"averaged over": self.averaging, "+-": self.plus_minus}
+        parts = [f"{key} {value}" for key, value in fields.items() if value not in (None, "none")]
+        return "; ".join(filter(None, [*counts, *parts, self.note]))
 
 
 @final
 class Source(Schema):
-    """Where a number stands: title, table or file, year, arXiv identifier or address."""
+    """Where a number is printed: title, table or file, year, arXiv identifier or address."""
 
     title: Name
     where: Name
@@ -54,25 +56,11 @@ class Source(Schema):
 
 
 @final
-class Ours(Schema):
-    """The kind of our metric that is (``like``) or is not the same as a published one, and why.
-
-    ``needs``: what a card's protocol must say for its score to be like the published ones; None
-    stands for saying nothing. ``metric`` is None where nothing of ours measures this.
-    """
-
-    metric: Name | None
-    like: bool
-    why: Name
-    needs: dict[Name, bool | int | Name | None]
-
-
-@final
 class Published(Schema):
-    """A number that others published.
+    """A published number.
 
-    ``relation``: whether the value is that, at most that, or about that. ``checked``: how it was
-    compared with its source: read in its file, in a transcript of it, or remembered alone.
+    ``relation``: whether the true value is equal, at most, or about ``value``. ``checked``: what it
+    was compared with: the source's file, a transcript of it, or only memory.
     """
 
     data: Name
@@ -86,7 +74,6 @@ class Published(Schema):
     protocol: Protocol
     source: Source
     checked: Literal["file", "transcript", "memory"]
-    ours: Ours | None
 
 
 @final
@@ -96,39 +83,55 @@ class _File(Schema):
 
 @final
 @dataclass(frozen=True)
-class Mine:
-    """A card's score, and in ``unlike`` what keeps it from standing beside published numbers."""
+class Counterpart:
+    """genzoo's counterpart of a published metric.
+
+    ``score``: the name of its scores, None where genzoo cannot measure it. ``reason``: why they do
+    not compare, "" where they do. ``needs``: what the protocol of a score must say to compare.
+    ``remark``: what differs all the same.
+    """
+
+    score: str | None
+    reason: str = ""
+    needs: dict[str, Any] = field(default_factory=dict)
+    remark: str = ""
+
+
+@final
+@dataclass(frozen=True)
+class CardScore:
+    """A score on a card; ``differences``: why it does not compare, "" where it does."""
 
     card: str
     value: float
     interval: tuple[float, float] | None
     protocol: dict[str, Any]
-    unlike: str
+    differences: str
 
 
 @final
 @dataclass(frozen=True)
 class Table:
-    """Numbers of one metric and protocol; ``mine``: the cards' scores of that kind."""
+    """Published numbers of one metric and protocol, and the cards' scores of the same metric."""
 
     metric: str
     unit: str
     higher_is_better: bool | None
     protocol: Protocol
     rows: tuple[Published, ...]
-    ours: Ours | None
-    mine: tuple[Mine, ...]
+    counterpart: Counterpart
+    card_scores: tuple[CardScore, ...]
 
     @property
-    def verdict(self) -> str:
-        """Why there is nothing of ours in it; "" where there is something."""
-        if self.ours is None or any(not mine.unlike for mine in self.mine):
+    def missing(self) -> str:
+        """Why no score of genzoo is in the table; "" where one is."""
+        if any(not score.differences for score in self.card_scores):
             return ""
-        if self.ours.metric is None:
-            return f"not re-measurable: {self.ours.why}"
-        if not self.ours.like:
-            return f"not comparable: {self.ours.why}"
-        return f"no card has a score {self.ours.metric}-{self.rows[0].data} like these"
+        if self.counterpart.score is None:
+            return f"cannot be measured: {self.counterpart.reason}"
+        if self.counterpart.reason:
+            return f"not comparable: {self.counterpart.reason}"
+        return f"no card has a comparable {self.counterpart.score} score"
 
 
 def names() -> list[str]:
@@ -150,54 +153,146 @@ def tables(data: str, metric: str | None = None) -> list[Table]:
     Raises UnknownName.
     """
     records = published(data)
-    kinds = {record.metric for record in records}
-    if metric is not None and metric not in kinds:
-        raise unknown("published metric", metric[:80], kinds, "Leave it out for all.")
+    metrics = list(dict.fromkeys(record.metric for record in records))
+    if metric is not None and metric not in metrics:
+        raise unknown("published metric", metric[:80], metrics, "Leave it out for all.")
     groups: dict[tuple[str, ...], list[Published]] = {}
     for record in records:
         if metric in (None, record.metric):
-            ours = record.ours.model_dump_json() if record.ours else ""
-            key = (record.metric, record.unit, record.protocol.model_dump_json(), ours)
+            key = (record.metric, record.unit, record.protocol.model_dump_json())
             groups.setdefault(key, []).append(record)
-    order = {kind: i for i, kind in enumerate(dict.fromkeys(r.metric for r in records))}
     scores = _scores()
-    return [_table(groups[key], scores) for key in sorted(groups, key=lambda k: order[k[0]])]
+    return [
+        _table(groups[key], scores) for key in sorted(groups, key=lambda k: metrics.index(k[0]))
+    ]
 
 
 def _table(rows: Sequence[Published], scores: Sequence[tuple[str, dict[str, Any]]]) -> Table:
     first = rows[0]
-    ours, mine = first.ours, []
-    if ours and ours.metric and ours.like:
-        name = f"{ours.metric}-{first.data}"
-        mine = [_mine(card, score, ours) for card, score in scores if score["name"] == name]
+    own = counterpart(first)
+    named = [] if own.reason else [(c, s) for c, s in scores if s["name"] == own.score]
     return Table(
         first.metric,
         first.unit,
         first.higher_is_better,
         first.protocol,
         tuple(rows),
-        ours,
-        tuple(mine),
+        own,
+        tuple(_card_score(card, score, own) for card, score in named),
     )
 
 
-def _mine(card: str, score: dict[str, Any], ours: Ours) -> Mine:
-    protocol, between = score.get("protocol", {}), score.get("interval")
-    unlike = [
-        f"{key} {_said(protocol.get(key))}, here {_said(needed)}"
-        for key, needed in ours.needs.items()
+def _card_score(card: str, score: dict[str, Any], own: Counterpart) -> CardScore:
+    protocol, interval = score.get("protocol", {}), score.get("interval")
+    differences = [
+        f"{key} {_text(protocol.get(key))}, here {_text(needed)}"
+        for key, needed in own.needs.items()
         if protocol.get(key) != needed
     ]
-    interval = (between[0], between[1]) if between else None
-    return Mine(card, score["value"], interval, protocol, "; ".join(unlike))
+    ends = (interval[0], interval[1]) if interval else None
+    return CardScore(card, score["value"], ends, protocol, "; ".join(differences))
+
+
+# --------------------------------------------------------------- what genzoo has for a metric
+
+
+def counterpart(record: Published) -> Counterpart:
+    """genzoo's counterpart of a published number's metric, under the number's protocol."""
+    if record.metric not in COUNTERPARTS:
+        return Counterpart(None, "genzoo has no such metric")
+    if record.data not in datasets.names():
+        return Counterpart(None, f"{record.data} is not one of genzoo's data sets")
+    return COUNTERPARTS[record.metric](record)
+
+
+def _parzen(record: Published) -> Counterpart:
+    of_each = "of each class" in (record.protocol.note or "")
+    remark = "a card's classes are random, the paper's are 1,000 of each" if of_each else ""
+    needs = {"samples": record.protocol.n_fake}
+    return Counterpart(f"parzen-{record.data}", needs=needs, remark=remark)
+
+
+def _probe(record: Published) -> Counterpart:
+    metric = {"accuracy": "probe", "accuracy-400": "probe_400"}[record.metric]
+    remark = (
+        "classifier and splits are the same; the paper's features are learnt from other images, "
+        "a card's from its training data"
+    )
+    return Counterpart(f"{metric}-{record.data}", remark=remark)
+
+
+def _likelihood(record: Published) -> Counterpart:
+    """By the words of its protocol: the levels, and exact, a bound, or K importance samples."""
+    features, split = record.protocol.features, record.protocol.split
+    levels = re.match(r"pixels in (\d+) levels", features)
+    importance = re.search(r"importance sampling, ([\d,]+) samples", features)
+    needs: dict[str, Any] = {"likelihood": "bound"}
+    if "likelihood exact" in features:
+        metric, needs = "nll", {"likelihood": "exact"}
+    elif "variational bound" in features:
+        metric, needs["importance samples"] = "elbo", 1
+    else:
+        metric = "iwae"
+        needs["importance samples"] = int(importance[1].replace(",", "")) if importance else None
+    needs |= {"levels": levels and int(levels[1]), "class-conditional": False}
+    reason = ""
+    if "drawn anew" in features:
+        reason = "images binarised anew each epoch are other data than the fixed ones"
+    elif split != "test":
+        reason = f"a card's images are of the test split, these of the {split} split"
+    elif metric == "iwae" and not importance:
+        reason = "each paper estimates in its own way"
+    return Counterpart(f"{metric}-{record.data}", reason, needs)
+
+
+def _inception(record: Published) -> Counterpart:
+    """Needs the original network and resizing, the training images, and known numbers of images."""
+    protocol, metric = record.protocol, record.metric
+    needs = {"data": record.data, "samples": protocol.n_fake}
+    resized = re.sub("not anti-aliased", "", f"{protocol.features}; {protocol.note or ''}")
+    original = "TensorFlow" in protocol.features and "anti-aliased" not in resized
+    reason = ""
+    if not original:
+        reason = f"genzoo's {metric} takes the network and resizing of the original FID"
+    elif not isinstance(protocol.n_fake, int) or protocol.n_real == "not stated":
+        reason = "the number of images is not stated"
+    elif metric == "is":
+        reason = "" if protocol.averaging == "10 splits" else "the number of splits is not stated"
+    elif protocol.split != "train":
+        reason = f"genzoo's {metric} takes the training images, these are of: {protocol.split}"
+    else:
+        needs["real"] = f"{protocol.n_real:,} training images"
+    remark = "both average unbiased estimates, of 40 blocks in genzoo" if metric == "kid" else ""
+    return Counterpart(metric, reason, needs, "" if reason else remark)
+
+
+def _neighbourhoods(record: Published) -> Counterpart:
+    reason = "the number of neighbours is not stated"
+    return Counterpart(f"{record.metric}-inception", reason)
+
+
+# By the name of the published metric. A test holds it against the metrics that genzoo has.
+COUNTERPARTS: dict[str, Callable[[Published], Counterpart]] = {
+    "accuracy": _probe,
+    "accuracy-400": _probe,
+    "bpd": _likelihood,
+    "fid": _inception,
+    "is": _inception,
+    "kid": _inception,
+    "nll": _likelihood,
+    "parzen": _parzen,
+    "precision": _neighbourhoods,
+    "recall": _neighbourhoods,
+}
 
 
 def _scores() -> list[tuple[str, dict[str, Any]]]:
-    found = [
-        (name, cards.read_metrics(model_names.cards_folder() / name))
+    """(card, score) of all bundled cards."""
+    return [
+        (name, score)
         for name in model_names.model_names()
+        for score in cards.read_metrics(model_names.cards_folder() / name).get("scores", [])
     ]
-    return [(name, score) for name, metrics in found for score in metrics.get("scores", [])]
 
 
 @cache
@@ -210,5 +305,5 @@ def _counted(n: Images, kind: str) -> str:
     return f"{n:,} {kind}" if isinstance(n, int) else f"{kind}: {n}" if n else ""
 
 
-def _said(value: Any) -> str:
-    return "not told" if value is None else f"{value:,}" if type(value) is int else str(value)
+def _text(value: Any) -> str:
+    return "not stated" if value is None else f"{value:,}" if type(value) is int else str(value)

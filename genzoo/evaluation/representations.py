@@ -1,4 +1,4 @@
-"""Seen: what a model's discriminator, or its encoder, sees in images."""
+"""The features of a model's discriminator, or the codes of its encoder, for images."""
 
 import io
 import json
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from genzoo.errors import BadInput
 from genzoo.files import check_new, write_whole
-from genzoo.metrics.probe_metrics import seer
-from genzoo.metrics.statistics import linear_probe
+from genzoo.metrics.probe_metrics import feature_maps
+from genzoo.metrics.statistics.linear_probe import FeatureMaps, pooled
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Encoder
 from genzoo.models.model import Model, finite_input
@@ -28,24 +28,26 @@ def extract_features(
     batch_size: int = 250,
     device: "str | torch.device" = "auto",
 ) -> np.ndarray:
-    """What the model sees in ``images``, ``(n, *shape)`` in [0, 1]: float32 ``(n, d)``.
+    """The model's features, float32 ``(n, d)``, of ``images``, ``(n, *shape)`` in [0, 1].
 
-    The maps of its discriminator, each max-pooled to 4x4, side by side (Radford et al. 2016,
-    section 5.1); where it has none, an `Encoder`'s codes. A model in memory has no discriminator:
-    give its name or folder. Raises BadInput, and as ``load``.
+    The maps of its discriminator, each max-pooled to 4x4, concatenated (Radford et al. 2016,
+    section 5.1); without a discriminator the codes of an `Encoder`. A model in memory has no
+    discriminator: give its name or folder. Raises BadInput, and as ``load``.
     """
-    who = _subject(model, device)
-    x = finite_input(who.model, images)
+    subject = _subject(model, device)
+    x = finite_input(subject.model, images)
     if type(batch_size) is not int or batch_size < 1:
         raise BadInput(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
-    sees = _sees(who)
+    maps = _feature_maps(subject)
     with torch.no_grad():
-        parts = [linear_probe.pooled(sees(part)).float().cpu() for part in x.split(batch_size)]
+        parts = [pooled(maps(part)).float().cpu() for part in x.split(batch_size)]
     return torch.cat(parts).numpy()
 
 
-def seen_by(model: str | Path | Model, device: "str | torch.device" = "auto") -> tuple[int, ...]:
-    """The shape of the images that it sees. Raises as ``features``."""
+def input_shape(
+    model: str | Path | Model, device: "str | torch.device" = "auto"
+) -> tuple[int, ...]:
+    """The shape of image that its features take. Raises as ``load``."""
     return tuple(_subject(model, device).model.shape)
 
 
@@ -57,21 +59,16 @@ def _subject(model: str | Path | Model, device: "str | torch.device") -> ModelSu
     return ModelSubject(str(model), loaded, model_names.with_discriminator(model, folder))
 
 
-def _sees(who: ModelSubject) -> linear_probe.Features:
-    if not isinstance(who.model, Encoder):
+def _feature_maps(subject: ModelSubject) -> FeatureMaps:
+    if not isinstance(subject.model, Encoder):
         try:
-            who.discriminator()
+            subject.discriminator()
         except BadInput as error:
-            trained = {n for n in model_names.model_names() if _judged(n)} | {
-                *model_names.able(Encoder)
-            }
-            who_does = f"{', '.join(sorted(trained))} do"
-            raise BadInput(f"{error}, and it encodes nothing; {who_does}") from None
-    return seer(who)
-
-
-def _judged(name: str) -> bool:
-    return (model_names.cards_folder() / name / manifest.DISCRIMINATOR).exists()
+            home, file = model_names.cards_folder(), manifest.DISCRIMINATOR
+            with_one = {n for n in model_names.model_names() if (home / n / file).exists()}
+            others = ", ".join(sorted({*with_one, *model_names.able(Encoder)}))
+            raise BadInput(f"{error}, and it has no encoder; models with one: {others}") from None
+    return feature_maps(subject)
 
 
 def check_target(path: Path, force: bool = False) -> None:
@@ -79,15 +76,15 @@ def check_target(path: Path, force: bool = False) -> None:
     check_new(path, [".safetensors", ".npy"], force)
 
 
-def write(path: Path, found: np.ndarray, files: Sequence[Path], *, force: bool = False) -> None:
-    """Write features ``(n, d)`` as an array; safetensors also say of which ``files``."""
+def write(path: Path, features: np.ndarray, files: Sequence[Path], *, force: bool = False) -> None:
+    """Write features ``(n, d)`` as an array; a safetensors file also lists the image ``files``."""
     from safetensors.numpy import save
 
     check_target(path, force)
     if path.suffix == ".safetensors":
         names = json.dumps([str(file) for file in files])
-        write_whole(path, save({"features": np.ascontiguousarray(found)}, {"files": names}))
+        write_whole(path, save({"features": np.ascontiguousarray(features)}, {"files": names}))
         return
     buffer = io.BytesIO()
-    np.save(buffer, found, allow_pickle=False)
+    np.save(buffer, features, allow_pickle=False)
     write_whole(path, buffer.getvalue())

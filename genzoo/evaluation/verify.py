@@ -1,4 +1,4 @@
-"""verify: whether a model still draws what its card says, and scores what its card says."""
+"""verify: whether a model still generates the samples and gets the scores on its card."""
 
 import os
 from collections.abc import Iterator
@@ -19,21 +19,20 @@ from genzoo.errors import (
 )
 from genzoo.evaluation.evaluate import evaluate
 from genzoo.files import expanded, home
-from genzoo.metrics.real_data import Tell
 from genzoo.metrics.score import Score
-from genzoo.models.sampler import Sampler
+from genzoo.models.sampler import Progress, Sampler
 from genzoo.schemas import Count, Name, Schema, checked
 from genzoo.zoo import card, manifest, names
 from genzoo.zoo import folder as folders
 
 State = Literal["ok", "differs", "skipped"]
-# Another machine rounds otherwise: a level or two of 256 in each value; where levels are drawn, a
-# tie may fall the other way, and with it what is drawn after it.
+# Other machines round differently, by a level or two of 256. Where a model samples levels, rounding
+# can change one level, and with it all that is sampled after it.
 LEVELS, SHARE = 2, 0.01
 
 
-class Asked(Schema, use_attribute_docstrings=False):
-    """What a card says was asked of ``evaluate``."""
+class Request(Schema, use_attribute_docstrings=False):
+    """The arguments of ``evaluate`` that a card stores."""
 
     metrics: Name
     data: Name | None = None
@@ -49,14 +48,14 @@ class Asked(Schema, use_attribute_docstrings=False):
 @final
 @dataclass(frozen=True)
 class Check:
-    """One number of a card, measured again. ``why``: what was not as it should be."""
+    """The comparison of one number on a card with a new measurement; ``reason``: why not ok."""
 
-    what: str
+    name: str
     state: State
-    kept: float | None = None
-    found: float | None = None
+    card: float | None = None
+    now: float | None = None
     tolerance: float | None = None
-    why: str = ""
+    reason: str = ""
 
 
 def verify(
@@ -64,89 +63,95 @@ def verify(
     *,
     root: str | Path | None = None,
     device: "str | torch.device" = "cpu",
-    progress: Tell | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Check]:
-    """Measure again what the card of a model says, each number under its own protocol.
+    """Measure the numbers on a model's card again, each with its own protocol.
 
-    First the fingerprint, which needs no data. A number whose data are not at hand is skipped:
-    nothing is downloaded. ``root``: where data sets lie, else $GENZOO_DATA. Raises UnknownName,
+    The fingerprint comes first and needs no data. A number whose data are missing is skipped;
+    nothing is downloaded. ``root``: the folder of data sets, else $GENZOO_DATA. Raises UnknownName,
     InvalidModel.
     """
     folder = names.find(name)
-    manifest.read_manifest(folder)  # says what is wrong where there is no model
+    manifest.read_manifest(folder)  # raises where the folder holds no model
     metrics = card.read_metrics(folder)
-    yield _fingerprint(folder, metrics, device)
+    yield _fingerprint_check(folder, metrics, device)
     for score in metrics.get("scores", []):
-        yield _again(folder, score, root, device, progress)
+        yield _score_check(folder, score, root, device, progress)
 
 
-def _fingerprint(folder: Path, metrics: dict[str, Any], device: "str | torch.device") -> Check:
-    packed, what = metrics.get("fingerprint"), "fingerprint"
+def _fingerprint_check(
+    folder: Path, metrics: dict[str, Any], device: "str | torch.device"
+) -> Check:
+    packed, name = metrics.get("fingerprint"), "fingerprint"
     if packed is None:
-        return Check(what, "skipped", why="the card has none")
+        return Check(name, "skipped", reason="the card has none")
     model = folders.load_folder(folder, device)
     if not isinstance(model, Sampler):
-        return Check(what, "skipped", why=f"{article(model)} draws nothing")
-    apart, share = card.distance(model, packed, LEVELS)
-    good = apart <= LEVELS or (model.in_raster_order and share <= SHARE)
-    why = "" if good else f"{share:.1%} of the values differ by up to {apart} of 256 levels"
-    return Check(what, "ok" if good else "differs", 0, apart, LEVELS, why)
+        return Check(name, "skipped", reason=f"{article(model)} does not sample")
+    levels, share = card.distance(model, packed, LEVELS)
+    if levels <= LEVELS or (model.in_raster_order and share <= SHARE):
+        return Check(name, "ok", 0, levels, LEVELS)
+    reason = f"{share:.1%} of the values differ by up to {levels} of 256 levels"
+    return Check(name, "differs", 0, levels, LEVELS, reason)
 
 
-def _again(
+def _score_check(
     folder: Path,
     score: dict[str, Any],
     root: str | Path | None,
     device: "str | torch.device",
-    progress: Tell | None,
+    progress: Progress | None,
 ) -> Check:
-    name, kept, tolerance = score["name"], score["value"], score.get("tolerance")
-    if score.get("asked") is None or tolerance is None:
-        return Check(name, "skipped", kept, why="measured otherwise: its protocol says how")
+    name, value, tolerance = score["name"], score["value"], score.get("tolerance")
+    if score.get("request") is None or tolerance is None:
+        return Check(name, "skipped", value, reason="the card stores no request to repeat")
     try:
-        asked = checked(Asked, score["asked"], "what the card asks", InvalidModel)
-        if ":" in (asked.features or ""):
-            hint = f"if you trust it, genzoo evaluate --features {asked.features}"
-            return Check(name, "skipped", kept, why=f"a card may not choose what is run: {hint}")
-        told, place = asked.model_dump(exclude_none=True), _at_hand(root)
-        (now,) = evaluate(folder, **told, root=place, device=device, progress=progress).scores
+        request = checked(Request, score["request"], f"the card's request of {name}", InvalidModel)
+        if ":" in (request.features or ""):
+            hint = f"if you trust it, run genzoo evaluate --features {request.features}"
+            reason = f"a card may not choose code to run: {hint}"
+            return Check(name, "skipped", value, reason=reason)
+        arguments = request.model_dump(exclude_none=True)
+        (now,) = evaluate(
+            folder, **arguments, root=_data_root(root), device=device, progress=progress
+        ).scores
     except (DataMissing, NetworkError, OperationFailed) as error:
-        return Check(name, "skipped", kept, tolerance=tolerance, why=str(error))
+        return Check(name, "skipped", value, tolerance=tolerance, reason=str(error))
     except GenzooError as error:
-        return Check(name, "differs", kept, tolerance=tolerance, why=str(error))
+        return Check(name, "differs", value, tolerance=tolerance, reason=str(error))
     return _compared(score, now)
 
 
 def _compared(score: dict[str, Any], now: Score) -> Check:
-    name, kept, told = (score[k] for k in ("name", "value", "protocol"))
-    # A card may ask for more care, never for less: what is allowed follows from what is found.
+    name, value, protocol = (score[k] for k in ("name", "value", "protocol"))
+    # A card can lower the tolerance, but not raise it.
     tolerance = min(score["tolerance"], now.tolerance)
-    unlike = [k for k in {**told, **now.protocol} if told.get(k) != now.protocol.get(k)]
+    keys = [k for k in {**protocol, **now.protocol} if protocol.get(k) != now.protocol.get(k)]
     if (name, score.get("goal", now.goal)) != (now.metric, now.goal):
-        why = f"what it asks for is {now.metric}, {now.goal} is better"
-    elif unlike:
-        why = f"under another protocol now: {', '.join(unlike)}"
-    elif not abs(now.value - kept) <= tolerance:
-        why = f"it is {abs(now.value - kept):.3g} away, allowed are {tolerance:g}"
-    elif not _around(score, now, tolerance):
-        why = f"its interval and floor are another's: {now.interval}, {now.floor}"
+        reason = f"its request gives {now.metric} with the goal {now.goal}"
+    elif keys:
+        reason = f"its protocol differs in {', '.join(keys)}"
+    elif not abs(now.value - value) <= tolerance:
+        reason = f"it differs by {abs(now.value - value):.3g}, the tolerance is {tolerance:g}"
+    elif not _same_bounds(score, now, tolerance):
+        reason = f"its interval or floor differs from {now.interval}, {now.floor}"
     else:
-        return Check(name, "ok", kept, now.value, tolerance)
-    return Check(name, "differs", kept, now.value, tolerance, why)
+        return Check(name, "ok", value, now.value, tolerance)
+    return Check(name, "differs", value, now.value, tolerance, reason)
 
 
-def _around(score: dict[str, Any], now: Score, tolerance: float) -> bool:
-    """Whether what the card says around the value is what was found, within the tolerance."""
-    kept = [*(score.get("interval") or (None, None)), score.get("floor", now.floor)]
-    found = [*(now.interval or (None, None)), now.floor]
+def _same_bounds(score: dict[str, Any], now: Score, tolerance: float) -> bool:
+    """Whether interval and floor on the card equal the new ones, within twice the tolerance."""
+    card_bounds = [*(score.get("interval") or (None, None)), score.get("floor", now.floor)]
+    bounds = [*(now.interval or (None, None)), now.floor]
     return all(
         a is b is None or (a is not None and b is not None and abs(a - b) <= 2 * tolerance)
-        for a, b in zip(kept, found, strict=True)
+        for a, b in zip(card_bounds, bounds, strict=True)
     )
 
 
-def _at_hand(root: str | Path | None) -> str | Path | None:
-    """Where data sets are looked for, and not downloaded into."""
+def _data_root(root: str | Path | None) -> str | Path | None:
+    """The folder of data sets: a given one is not downloaded into."""
     if given := root or os.environ.get("GENZOO_DATA"):
         return expanded(given)
     (downloads := home() / "downloads").mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Features: what is seen in an image, and so what a distance compares.
+"""Feature extractors: the small classifiers that ship with the package, and networks of the user.
 
-Distances in the features of one network compare with those in no other's: the name and the hash of
-the network stand in the protocol of every number.
+Distances in the features of two networks do not compare: the name and the hash of the network are
+in the protocol of every score.
 """
 
 import hashlib
@@ -20,16 +20,16 @@ from torch import Tensor, nn
 from genzoo.errors import BadInput, OperationFailed, article
 from genzoo.models.inference import inference_copy
 
-WIDTH = 128  # of the small classifiers' features
+WIDTH = 128  # of the features of the small classifiers
 FOLDER = Path(__file__).parent
 BATCH = 250
 
 
-class Features(ABC):
+class FeatureExtractor(ABC):
     """A map from images to vectors.
 
-    ``shape``: of the images that it takes, None: any picture. ``sha256``: of its weights, "" where
-    that cannot be known. ``outputs``: the classes that it tells apart, 0 where it tells none.
+    ``shape``: of the images that it takes; None: any. ``sha256``: of its weights; "" if unknown.
+    ``outputs``: the number of its classes; 0 without classes.
     """
 
     name: str
@@ -44,11 +44,11 @@ class Features(ABC):
 
     @abstractmethod
     def logits(self, features: np.ndarray) -> np.ndarray:
-        """``(n, outputs)``, of the classes. Raises BadInput where there are none."""
+        """Class logits ``(n, outputs)`` of features ``(n, d)``. Raises BadInput without classes."""
 
 
-class Classifier(nn.Module):
-    """Strided 3x3 convolutions with batch norm and SiLU; a hidden layer of 128: the features."""
+class ClassifierNetwork(nn.Module):
+    """Strided 3x3 convolutions with batch norm and SiLU; the features are a hidden layer of 128."""
 
     def __init__(self, channels: int, size: int, widths: tuple[int, ...], outputs: int):
         super().__init__()
@@ -67,21 +67,21 @@ class Classifier(nn.Module):
 
 
 @final
-class Small(Features):
-    """A small classifier of the project's own, of one data set, that ships with the package."""
+class DatasetClassifier(FeatureExtractor):
+    """The small classifier of one data set, which ships with the package."""
 
     def __init__(self, name: str):
-        kept = shipped(name)
+        file = shipped(name)
         self.name, self.about = name, f"genzoo's classifier of {name}"
-        self.facts, self.sha256 = kept.facts, kept.sha256
-        self.network = Classifier(**self.facts["network"]).eval()
+        self.facts, self.sha256 = file.facts, file.sha256
+        self.network = ClassifierNetwork(**self.facts["network"]).eval()
         prefix = "network."
-        state = {k.removeprefix(prefix): v for k, v in kept.tensors.items() if k.startswith(prefix)}
+        state = {k.removeprefix(prefix): v for k, v in file.tensors.items() if k.startswith(prefix)}
         self.network.load_state_dict(
             {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
         )
         self.shape = self.network.shape
-        # Attributes, of which a face has several, are no classes.
+        # Attributes are not classes: a face has several.
         self.outputs = self.network.head.out_features if self.facts["exclusive"] else 0
 
     def __call__(self, x: Tensor) -> np.ndarray:
@@ -93,24 +93,24 @@ class Small(Features):
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         if not self.outputs:
-            raise BadInput(f"{self.about} finds attributes: it tells no classes apart")
-        return self.outcomes(features)
+            raise BadInput(f"{self.about} has attributes, not classes")
+        return self.all_logits(features)
 
-    def outcomes(self, features: np.ndarray) -> np.ndarray:
-        """float64 ``(n, outputs)``: the logits of classes, or of attributes."""
+    def all_logits(self, features: np.ndarray) -> np.ndarray:
+        """The logits of all classes or attributes, float64 ``(n, K)``."""
         with torch.no_grad():
             return self.network.head(torch.from_numpy(features)).double().numpy()
 
 
 @final
-class Channels(Features):
-    """The small classifier of one data set, on each channel: the classes are their numbers.
+class ChannelClassifier(FeatureExtractor):
+    """The small classifier of one data set on each channel; a class is the tuple of the channels'.
 
-    Three digits make a class of 0 to 999, the first channel's the hundreds.
+    Three digits make a class from 0 to 999, with the hundreds in the first channel.
     """
 
     def __init__(self, name: str, of: str, channels: int):
-        self.one = Small(of)
+        self.one = DatasetClassifier(of)
         self.name, self.about = name, f"{self.one.about}, on each channel"
         self.sha256 = hashlib.sha256(f"{channels} {self.one.sha256}".encode()).hexdigest()
         self.shape = (channels, *(self.one.shape or ())[1:])
@@ -121,18 +121,18 @@ class Channels(Features):
         return np.concatenate([self.one(x[:, i : i + 1]) for i in range(x.shape[1])], axis=1)
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        whole = np.zeros((len(features), 1))
+        joint = np.zeros((len(features), 1))
         for part in np.split(features, features.shape[1] // WIDTH, axis=1):
             own = torch.from_numpy(self.one.logits(np.ascontiguousarray(part))).log_softmax(1)
-            whole = (whole[:, :, None] + own.numpy()[:, None, :]).reshape(len(features), -1)
-        return whole
+            joint = (joint[:, :, None] + own.numpy()[:, None, :]).reshape(len(features), -1)
+        return joint
 
 
 @final
-class CustomFeatures(Features):
-    """A network of the user's own, as ``module:object`` names it: their code, at their request.
+class CustomFeatures(FeatureExtractor):
+    """The user's own network, named ``module:object``. This runs the user's code.
 
-    The object is a module or a function of images, or a class that makes one without arguments.
+    The object is a module, a function of images, or a class whose call without arguments is one.
     """
 
     outputs, shape = 0, None
@@ -145,28 +145,28 @@ class CustomFeatures(Features):
 
     def __call__(self, x: Tensor) -> np.ndarray:
         with torch.no_grad():
-            return np.concatenate([self._seen(part) for part in x.split(BATCH)])
+            return np.concatenate([self._extract(part) for part in x.split(BATCH)])
 
-    def _seen(self, x: Tensor) -> np.ndarray:
+    def _extract(self, x: Tensor) -> np.ndarray:
         try:
-            seen = self.network(x)
+            features = self.network(x)
         except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
             raise OperationFailed(
                 f"{self._path} failed on images {tuple(x.shape)}: {why}"
             ) from error
-        fits = isinstance(seen, Tensor) and not seen.is_complex()
-        if not fits or seen.ndim != 2 or len(seen) != len(x):
-            got = type(seen).__name__
-            if isinstance(seen, Tensor):
-                got = f"{tuple(seen.shape)} of {str(seen.dtype).removeprefix('torch.')}"
+        is_real = isinstance(features, Tensor) and not features.is_complex()
+        if not is_real or features.ndim != 2 or len(features) != len(x):
+            got = type(features).__name__
+            if isinstance(features, Tensor):
+                got = f"{tuple(features.shape)} of {str(features.dtype).removeprefix('torch.')}"
             raise OperationFailed(
-                f"{self._path} must give a tensor ({len(x)}, d) of features, gave {got}"
+                f"{self._path} must return a tensor ({len(x)}, d) of features, got {got}"
             )
-        return seen.float().cpu().numpy()
+        return features.float().cpu().numpy()
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        raise BadInput(f"{self._path} gives features, no classes: leave class scores out")
+        raise BadInput(f"{self._path} has no classes: leave out metrics that need them")
 
 
 def _imported(path: str) -> Any:
@@ -174,34 +174,36 @@ def _imported(path: str) -> Any:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)  # as python -m would
     try:
-        found = getattr(importlib.import_module(module), name)
-        found = found() if isinstance(found, type) else found
+        network = getattr(importlib.import_module(module), name)
+        network = network() if isinstance(network, type) else network
     except (Exception, SystemExit) as error:
         why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        raise BadInput(f"the features {path} cannot be had: {why}") from error
-    if not callable(found):
-        raise BadInput(f"the features {path} are {article(found)}, no network")
-    return found.eval() if isinstance(found, nn.Module) else found
+        raise BadInput(f"cannot load the features {path}: {why}") from error
+    if not callable(network):
+        raise BadInput(
+            f"the features {path} must be a network or a function, got {article(network)}"
+        )
+    return network.eval() if isinstance(network, nn.Module) else network
 
 
 def _code_and_state(path: str, network: Any) -> str:
-    """The hash of the file that the network stands in, and of its weights; "" without a file.
+    """The hash of the file that defines the network, and of its weights; "" without a file.
 
-    Weights alone do not say what is computed of them, and some networks have none.
+    The file counts, because weights do not determine what is computed, and some networks have none.
     """
     file = getattr(sys.modules[path.partition(":")[0]], "__file__", None)
     if not file or not Path(file).is_file():
         return ""
-    found = hashlib.sha256(path.encode() + Path(file).read_bytes())
+    digest = hashlib.sha256(path.encode() + Path(file).read_bytes())
     state = network.state_dict() if isinstance(network, nn.Module) else {}
     for key, value in state.items():
-        found.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
+        digest.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 @final
-class Kept:
-    """The file of a small classifier, read: its tensors, its facts, its hash."""
+class ClassifierFile:
+    """The content of a small classifier's file: tensors, facts, hash."""
 
     def __init__(self, path: Path):
         from safetensors import safe_open
@@ -213,20 +215,20 @@ class Kept:
 
 
 def names() -> list[str]:
-    """The data sets that have a small classifier, and with it what it saw in the real images."""
+    """The data sets that have a small classifier, whose file holds their reference, too."""
     return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
 
 
 @cache
-def shipped(data: str) -> Kept:
+def shipped(data: str) -> ClassifierFile:
     """The file of the classifier of ``data``. Raises BadInput."""
     if data not in names():
-        raise BadInput(f"there are no features for {data}, only for {', '.join(names())}")
-    return Kept(FOLDER / f"{data}.safetensors")
+        raise BadInput(f"no classifier for {data}, available: {', '.join(names())}")
+    return ClassifierFile(FOLDER / f"{data}.safetensors")
 
 
-def check_shape(features: Features, x: Tensor) -> None:
-    """Whether ``x`` holds images that ``features`` takes. Raises BadInput."""
+def check_shape(features: FeatureExtractor, x: Tensor) -> None:
+    """Whether ``features`` takes the images ``x``. Raises BadInput."""
     if x.ndim != 4 or features.shape not in (None, tuple(x.shape[1:])):
         want = ", ".join(map(str, features.shape or ("C", "H", "W")))
-        raise BadInput(f"fd-{features.name} takes images (n, {want}), got {tuple(x.shape)}")
+        raise BadInput(f"{features.about} takes images (n, {want}), got {tuple(x.shape)}")

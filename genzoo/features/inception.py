@@ -1,7 +1,6 @@
-"""The Inception network of the original FID (Heusel et al. 2017), so that numbers compare.
+"""The Inception network of the original FID (Heusel et al. 2017), for comparable numbers.
 
-The network is torch-fidelity's port of it; that package and the weights are not genzoo's, and come
-only where someone asks for them.
+The network is torch-fidelity's port; that package and the weights are loaded only when used.
 """
 
 import hashlib
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from genzoo.errors import BadInput, NetworkError, OperationFailed
-from genzoo.features.classifiers import Features
+from genzoo.features.classifiers import FeatureExtractor
 from genzoo.files import expanded
 from genzoo.models.inference import channels_last
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 
 VARIABLE = "GENZOO_INCEPTION"
-# Below 16 images torch takes slower convolutions. The file has 95 MB: one of a GB is another.
+# Below 16 images torch chooses slower convolutions. The true file has 95 MB, so 1 GiB is a limit.
 _BATCH, _LARGEST = 16, 2**30
 _SIZE = 299
 _BLOCKS = """
@@ -39,13 +38,12 @@ AvgPool
 
 
 @final
-class Inception(Features):
-    """Features of images as FID, KID, precision and recall take them, and the Inception score.
+class Inception(FeatureExtractor):
+    """The features of FID, KID, precision and recall, and the logits of the Inception score.
 
-    ``path``: the weights, .pth or .safetensors; else the file that $GENZOO_INCEPTION names; else
-    what torch hub keeps, once downloaded. ``sha256``: of that file. Raises BadInput,
-    OperationFailed where
-    torch-fidelity is missing, NetworkError.
+    ``path``: the weights, .pth or .safetensors; by default the file in $GENZOO_INCEPTION, else the
+    one in torch hub's folder, downloaded once. ``sha256``: of that file. Raises BadInput,
+    NetworkError, and OperationFailed where torch-fidelity is missing.
     """
 
     name, about, shape, outputs = "inception", "Inception of the original FID", None, 1008
@@ -61,25 +59,25 @@ class Inception(Features):
         file = _file(path, fidelity.URL_INCEPTION_V3)
         content = _content(file)
         self.sha256 = hashlib.sha256(content).hexdigest()
-        kept = io.BytesIO()
-        torch.save(_state(file, content), kept)
-        kept.seek(0)
+        safe = io.BytesIO()
+        torch.save(_state(file, content), safe)
+        safe.seek(0)
         try:
-            # torch-fidelity unpickles whatever it is given: so it is given what was written here.
+            # torch-fidelity unpickles any file, so it gets a copy that holds only tensors.
             with torch.random.fork_rng(devices=[]):
-                made = fidelity.FeatureExtractorInceptionV3(self.name, ["2048"], kept)
+                network = fidelity.FeatureExtractorInceptionV3(self.name, ["2048"], safe)
         except RuntimeError:
-            raise _foreign(file, "its tensors are others") from None
-        made = _faster(made)
-        self._layers = nn.Sequential(*(getattr(made, name) for name in _BLOCKS.split()))
-        self._head = made.fc.weight
+            raise _invalid(file, "its tensors do not fit") from None
+        network = _folded(network)
+        self._layers = nn.Sequential(*(getattr(network, name) for name in _BLOCKS.split()))
+        self._head = network.fc.weight
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> np.ndarray:
         """float32 (n, 2048) of images (n, 1 or 3, H, W) in [0, 1]. Raises BadInput.
 
-        Grey counts as red, green and blue alike. Pixels are rounded to 8 bits and enlarged or
-        shrunk to 299 x 299 as TensorFlow 1 did it: that is a part of the original FID.
+        Grey is repeated for red, green and blue. As in the original FID, pixels are rounded to 8
+        bits and resized to 299 x 299 like TensorFlow 1.
         """
         if x.ndim != 4 or x.shape[1] not in (1, 3) or not x.numel():
             raise BadInput(f"Inception takes images (n, 1 or 3, H, W), got {tuple(x.shape)}")
@@ -90,7 +88,7 @@ class Inception(Features):
 
     @torch.no_grad()
     def logits(self, features: np.ndarray) -> np.ndarray:
-        """float32 (n, 1008) of features (n, 2048): without the bias, as the Inception score's."""
+        """float32 (n, 1008) of features (n, 2048), without the bias as in the Inception score."""
         if features.ndim != 2 or features.shape[1] != self.width:
             raise BadInput(f"expected features (n, {self.width}), got {features.shape}")
         x = torch.as_tensor(features, dtype=torch.float32)
@@ -103,9 +101,9 @@ def _pixels(x: Tensor) -> Tensor:  # (n, 1 or 3, H, W) in [0, 1] -> (n, 3, H, W)
 
 
 def _resized(x: Tensor) -> Tensor:  # (n, C, H, W) -> (n, C, 299, 299)
-    """TensorFlow 1's bilinear resizing: corners at corners of pixels, and nothing is averaged.
+    """TensorFlow 1's bilinear resizing: pixels are aligned at their corners, without averaging.
 
-    The rows' length first, so that it is done once for each row that is there.
+    The width first: so each row is resized once.
     """
     for axis in (3, 2):
         if (size := x.shape[axis]) == _SIZE:
@@ -118,19 +116,18 @@ def _resized(x: Tensor) -> Tensor:  # (n, C, H, W) -> (n, C, 299, 299)
     return x
 
 
-def _faster(network: "FeatureExtractorInceptionV3") -> "FeatureExtractorInceptionV3":
-    """The same network with its batch norms inside the convolutions, and channels last."""
+def _folded(network: "FeatureExtractorInceptionV3") -> "FeatureExtractorInceptionV3":
+    """The same network, faster: batch norms folded into the convolutions, channels last."""
     for block in [m for m in network.modules() if isinstance(getattr(m, "bn", None), nn.Module)]:
         block.conv, block.bn = fuse_conv_bn_eval(block.conv, block.bn), nn.Identity()
     return channels_last(network)
 
 
 def _file(path: str | Path | None, url: str) -> Path:
-    """Where the weights lie: as given, as the environment says, or in torch hub's folder."""
-    told = path or os.environ.get(VARIABLE)
-    if told:
-        if not (file := expanded(told)).is_file():
-            raise BadInput(f"{'' if path else VARIABLE + ': '}there is no file {file}")
+    """The path of the weights: as given, from the environment, or in torch hub's folder."""
+    if name := path or os.environ.get(VARIABLE):
+        if not (file := expanded(name)).is_file():
+            raise BadInput(f"{'' if path else VARIABLE + ': '}no such file: {file}")
         return file
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     file = folder / Path(urlparse(url).path).name
@@ -139,22 +136,22 @@ def _file(path: str | Path | None, url: str) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(file), progress=sys.stderr.isatty())
         except (OSError, HTTPException) as error:
-            todo = f"put {file.name} into {folder}, or say where it is by {VARIABLE}"
-            raise NetworkError(f"{url} did not come ({error}): {todo}") from None
+            todo = f"put {file.name} into {folder}, or set {VARIABLE} to its path"
+            raise NetworkError(f"cannot download {url} ({error}): {todo}") from None
     return file
 
 
 def _content(file: Path) -> bytes:
     try:
         if file.stat().st_size > _LARGEST:
-            raise _foreign(file, "it is too large")
+            raise _invalid(file, "it is too large")
         return file.read_bytes()
     except OSError as error:
         raise BadInput(f"cannot read {file}: {error.strerror or error}") from None
 
 
 def _state(file: Path, content: bytes) -> dict[str, Tensor]:
-    """The tensors of the file, whatever they are; nothing in it is run. Raises BadInput."""
+    """The tensors of the file, unchecked; runs no code from it. Raises BadInput."""
     from safetensors.torch import load
 
     try:
@@ -163,14 +160,14 @@ def _state(file: Path, content: bytes) -> dict[str, Tensor]:
         else:
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged archive raises nearly anything
-        raise _foreign(file, type(error).__name__) from None
+        raise _invalid(file, type(error).__name__) from None
     if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
-        raise _foreign(file, "it is no dictionary of tensors")
+        raise _invalid(file, "it is not a dictionary of tensors")
     if not all(bool(t.isfinite().all()) for t in state.values()):
-        raise _foreign(file, "not all numbers are finite")
+        raise _invalid(file, "not all numbers are finite")
     return dict(state)
 
 
-def _foreign(file: Path, why: str) -> BadInput:
-    todo = "delete it, or name another file"
-    return BadInput(f"{file} does not hold the weights of FID's Inception ({why}): {todo}")
+def _invalid(file: Path, why: str) -> BadInput:
+    todo = "delete it or name another file"
+    return BadInput(f"{file} is not the weights of FID's Inception ({why}): {todo}")

@@ -1,4 +1,4 @@
-"""Diagnostics: whether a model repeats its training images, or draws what it is asked for."""
+"""Diagnostic metrics: does a model copy training images, draw the class given, translate well."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -8,35 +8,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput, article
-from genzoo.features.classifiers import Small
+from genzoo.features.classifiers import DatasetClassifier
 from genzoo.metrics.metric import ModelMetric, SampleMetric
-from genzoo.metrics.real_data import rows_of, some_of
+from genzoo.metrics.real_data import random_rows, rows_of
 from genzoo.metrics.score import Estimates
 from genzoo.metrics.statistics import distances, ranks
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Translator
 from genzoo.models.sampler import Sampler
 
-BLOCKS, NEAREST, QUANTILE = 40, 2000, 0.001
-LABELLED = 2000
+BLOCKS, COMPARED, QUANTILE = 40, 2000, 0.001
+LABELLED = 2000  # samples of given classes, unless n is given
 
 
-class _Known(NamedTuple):
-    """The training images, and how far held-out images are from the nearest of them."""
+class _RealDistances(NamedTuple):
+    """Features of the training images ``(m, d)``, and the distances ``(k,)`` of held-out images to
+    the nearest of them.
+    """
 
     train: np.ndarray
-    held: np.ndarray
+    held_out: np.ndarray
 
 
-class Nearness(SampleMetric):
-    """How near samples come to training images, beside how near held-out images come: the ratio of
-    the median distances, 1 if nothing was learnt by heart, near 0 if everything was.
+class NearestTrain(SampleMetric):
+    """The median distance of samples to the nearest training image, divided by that of held-out
+    images: 1 if the model memorised nothing, near 0 if it copies.
     """
 
     goal = "near_one"
-    least = BLOCKS
+    min_samples = BLOCKS
 
     @property
     @final
@@ -44,65 +45,65 @@ class Nearness(SampleMetric):
         return f"{self.id}-{self.real.data}"
 
     @final
-    def judged(self, measured: np.ndarray) -> Estimates:
-        known = self._known
-        flat = measured.reshape(len(measured), -1)[:NEAREST]
-        apart = distances.nearest(flat, known.train)
-        limit = np.quantile(known.held, QUANTILE)
+    def estimate(self, features: np.ndarray) -> Estimates:
+        train, held_out = self._real
+        flat = features.reshape(len(features), -1)[:COMPARED]
+        nearest = distances.nearest(flat, train)
+        limit = np.quantile(held_out, QUANTILE)
         details = {
-            "p-value": float(f"{ranks.rank_test(apart, known.held):.3g}"),
-            "nearer than all but 0.1 % of held-out images": int((apart < limit).sum()),
+            "p-value": float(f"{ranks.rank_test(nearest, held_out):.3g}"),
+            "nearer than all but 0.1 % of held-out images": int((nearest < limit).sum()),
         }
-        half = np.median(known.held)
-        parts = np.array([np.median(block) / half for block in np.array_split(apart, BLOCKS)])
-        told = {"samples compared": len(flat), "held-out images": len(known.held)}
-        return Estimates(parts, told, details)
+        median = np.median(held_out)
+        parts = np.array([np.median(block) / median for block in np.array_split(nearest, BLOCKS)])
+        protocol = {"samples compared": len(flat), "held-out images": len(held_out)}
+        return Estimates(parts, protocol, details)
 
     @final
     def floor(self, n: int) -> float | None:
         return 1.0
 
     @cached_property
-    def _known(self) -> _Known:
-        train, held = (self._seen(split) for split in ("train", "test"))
-        few = np.random.RandomState(0).permutation(len(held))[:NEAREST]
-        return _Known(train, distances.nearest(held[few], train))
+    def _real(self) -> _RealDistances:
+        train, test = (self._extract(split) for split in ("train", "test"))
+        rows = np.random.RandomState(0).permutation(len(test))[:COMPARED]
+        return _RealDistances(train, distances.nearest(test[rows], train))
 
-    def _seen(self, split: str) -> np.ndarray:  # -> (n, d), of training images mirrored ones too
+    def _extract(self, split: str) -> np.ndarray:
+        """Features ``(n, d)`` of a split; of training images also of the mirrored ones."""
         dataset = self.real.open(split)
-        found = []
+        features: list[np.ndarray] = []
         for x in rows_of(dataset, range(len(dataset))):
             views = (x, x.flip(3)) if split == "train" else (x,)
-            found += [np.asarray(self.measure(v), np.float32).reshape(len(x), -1) for v in views]
-            self.real.tell(f"{dataset.name} ({split})", sum(map(len, found)), 2 * len(dataset))
-        return np.concatenate(found)
+            features += [np.asarray(self.extract(v), np.float32).reshape(len(x), -1) for v in views]
+            self.real.report(f"{dataset.name} ({split})", sum(map(len, features)), 2 * len(dataset))
+        return np.concatenate(features)
 
 
 @final
-class NearestTrainFeatures(Nearness):
-    """By the features of the data's classifier."""
+class NearestTrainFeatures(NearestTrain):
+    """In the features of the data's classifier."""
 
     id = "nearest_train_features"
-    about = "distance to the nearest training image, that of held-out images = 1, in features"
+    about = "distance in features to the nearest training image; held-out images: 1, copies: 0"
 
     @property
-    def measure(self) -> Callable[[Tensor], np.ndarray]:
+    def extract(self) -> Callable[[Tensor], np.ndarray]:
         return self.real.features
 
     def conditions(self) -> dict[str, Any]:
-        hashes = {"data_sha256": self.real.open("train").sha256}
-        return {**self.real.conditions(), **hashes}
+        return {**self.real.conditions(), "data_sha256": self.real.open("train").sha256}
 
 
 @final
-class NearestTrainPixels(Nearness):
-    """By the pixels themselves."""
+class NearestTrainPixels(NearestTrain):
+    """In pixels."""
 
     id = "nearest_train_pixels"
-    about = "distance to the nearest training image, that of held-out images = 1, in pixels"
+    about = "distance in pixels to the nearest training image; held-out images: 1, copies: 0"
 
     @property
-    def measure(self) -> Callable[[Tensor], np.ndarray]:
+    def extract(self) -> Callable[[Tensor], np.ndarray]:
         return _pixels
 
     def conditions(self) -> dict[str, Any]:
@@ -113,8 +114,8 @@ def _pixels(x: Tensor) -> np.ndarray:
     return x.flatten(1).cpu().numpy()
 
 
-class Classed(ModelMetric):
-    """A number about the classes that a conditional model is asked for."""
+class GivenClass(ModelMetric):
+    """A number about the samples of a class-conditional model, given each class in turn."""
 
     @property
     @final
@@ -126,42 +127,43 @@ class Classed(ModelMetric):
         return self.real.conditions()
 
     @final
-    def lacks(self, subject: ModelSubject) -> str:
-        model, classes = subject.model, self.real.features.outputs
-        have = getattr(model, "num_classes", 0)
-        if not isinstance(model, Sampler) or not have:
-            return "it takes no classes"
-        if have != classes:
-            return f"it has {have} classes, and {self.real.features.about} tells {classes} apart"
+    def unsupported_reason(self, subject: ModelSubject) -> str:
+        model, extractor = subject.model, self.real.features
+        classes = getattr(model, "num_classes", 0)
+        if not isinstance(model, Sampler) or not classes:
+            return "it is not class-conditional"
+        if classes != extractor.outputs:
+            return f"it has {classes} classes, but {extractor.about} has {extractor.outputs}"
         return ""
 
     @final
-    def seen(
+    def labelled_features(
         self, subject: ModelSubject, n: int | None, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Features of samples ``(n, d)``, and the class that was asked for ``(n,)``, in turn."""
+        """Features of samples ``(n, d)``, and the class that each was given ``(n,)``."""
         model, count = subject.model, n or LABELLED
         assert isinstance(model, Sampler)
-        asked = torch.arange(count) % model.num_classes
-        parts = model.stream(count, labels=asked, seed=seed, batch_size=250)
-        found = [self.real.features(p.tensor.cpu().mul(255).round().div(255)) for p in parts]
-        return np.concatenate(found), asked.numpy()
+        labels = torch.arange(count) % model.num_classes
+        batches = model.stream(count, labels=labels, seed=seed, batch_size=250)
+        features = [self.real.features(b.tensor.cpu().mul(255).round().div(255)) for b in batches]
+        return np.concatenate(features), labels.numpy()
 
 
 @final
-class LabelAccuracy(Classed):
-    """How often the data's classifier finds the class that was asked for. A model of one picture
-    for each class gets 100 %: see ``intra_class_diversity`` beside it.
+class LabelAccuracy(GivenClass):
+    """The share of samples that the data's classifier assigns to the class given.
+
+    A model with one image for each class gets 100 %: read ``intra_class_diversity`` beside it.
     """
 
     id, goal, unit = "label_accuracy", "higher", " %"
-    about = "share of samples that the classifier takes for the class that was asked for"
+    about = "share of samples that the classifier assigns to the class that the model was given"
 
-    def found(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
-        features, asked = self.seen(subject, n, seed)
-        right = self.real.features.logits(features).argmax(1) == asked
-        told = {"samples": len(asked), "seed": seed, "classes": "in turn"}
-        return Estimates(100.0 * right, told)
+    def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
+        features, labels = self.labelled_features(subject, n, seed)
+        correct = self.real.features.logits(features).argmax(1) == labels
+        protocol = {"samples": len(labels), "seed": seed, "classes": "in turn"}
+        return Estimates(100.0 * correct, protocol)
 
     def floor(self) -> float | None:
         facts = getattr(self.real.features, "facts", {})
@@ -169,94 +171,96 @@ class LabelAccuracy(Classed):
 
 
 @final
-class IntraClassDiversity(Classed):
-    """The mean distance of two samples of a class, in features, as a share of two test images'."""
+class IntraClassDiversity(GivenClass):
+    """The mean distance in features of two samples of a class, divided by that of test images."""
 
     id, goal = "intra_class_diversity", "near_one"
-    about = "distance of two samples of a class, that of two real images of a class = 1"
+    about = "distance of two samples of a class; two real images of a class: 1"
 
-    def found(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
-        features, asked = self.seen(subject, n, seed)
+    def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
+        features, labels = self.labelled_features(subject, n, seed)
         test = self.real.reference.test
         if not len(test):
-            raise BadInput(f"{self.real.data} has no test split to compare with")
-        real = _apart(test, self.real.features.logits(test).argmax(1))
-        told = {"samples": len(asked), "seed": seed, "classes": "in turn"}
-        return Estimates(_apart(features, asked) / real.mean(), told)
+            raise BadInput(f"{self.id} needs a test split, and {self.real.data} has none")
+        real = _class_distances(test, self.real.features.logits(test).argmax(1))
+        protocol = {"samples": len(labels), "seed": seed, "classes": "in turn"}
+        return Estimates(_class_distances(features, labels) / real.mean(), protocol)
 
     def floor(self) -> float | None:
         return 1.0
 
 
-def _apart(features: np.ndarray, classes: np.ndarray) -> np.ndarray:  # (n, d), (n,) -> (K,)
-    """The mean distance of two of a class, for each class that has two."""
-    kinds = [torch.from_numpy(features[classes == k]) for k in np.unique(classes)]
-    return np.array([torch.pdist(kind).mean().item() for kind in kinds if len(kind) > 1])
+def _class_distances(features: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """``(K,)``: the mean distance of two features of a class, for each class that has two."""
+    groups = [torch.from_numpy(features[classes == k]) for k in np.unique(classes)]
+    return np.array([torch.pdist(group).mean().item() for group in groups if len(group) > 1])
 
 
 @final
 class TranslationAccuracy(ModelMetric):
-    """How often held-out pictures of the first domain, translated, are taken for the second's.
+    """The share of held-out images of the first domain that, translated, the data's classifier
+    assigns to the second domain.
 
-    The second domain is a class, or an attribute of faces, that the data's classifier knows
+    The second domain is a class, or an attribute of faces, that the classifier knows
     (``celeba:Black_Hair,celeba:Blond_Hair``).
     """
 
     id, goal, unit = "translation_accuracy", "higher", " %"
-    about = (
-        "share of held-out pictures that the classifier takes for the other domain's, translated"
-    )
+    about = "share of held-out images that, translated, the classifier assigns to the other domain"
 
     @property
     def name(self) -> str:
         return f"{self.id}-{self.real.features_name}"
 
     def conditions(self) -> dict[str, Any]:
-        seen_by = self.real.features
-        told = {"features": seen_by.about, "features_sha256": seen_by.sha256}
-        return {"data": self.real.data, **told}
+        network = self.real.features
+        return {
+            "data": self.real.data,
+            "features": network.about,
+            "features_sha256": network.sha256,
+        }
 
-    def lacks(self, subject: ModelSubject) -> str:
+    def unsupported_reason(self, subject: ModelSubject) -> str:
         if not isinstance(subject.model, Translator):
             return f"{article(subject.model)} does not translate"
-        return "" if "," in self.real.data else "--data names the two domains, A,B"
+        return "" if "," in self.real.data else "it needs two domains: --data A,B"
 
-    def found(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
-        model, held = subject.model, self._held(0)
+    def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
+        model, test = subject.model, self.real.domain(0, "test")
         assert isinstance(model, Translator)
         before, after = [], []
-        for x in rows_of(held, some_of(held, n, seed)):
-            made = model.translate(x, model.domains[1], seed=seed).tensor.cpu()
-            before.append(self._taken(x))
-            after.append(self._taken(made.mul(255).round().div(255)))
+        for x in rows_of(test, random_rows(test, n, seed)):
+            translated = model.translate(x, model.domains[1], seed=seed).tensor.cpu()
+            before.append(self._in_second_domain(x))
+            after.append(self._in_second_domain(translated.mul(255).round().div(255)))
         share = round(100 * float(np.concatenate(before).mean()), 2)
-        told = {"pictures": f"{sum(map(len, after)):,} of the test split", "seed": seed}
-        told["data_sha256"] = held.sha256
-        return Estimates(100.0 * np.concatenate(after), told, {"before translation": share})
+        protocol = {
+            "pictures": f"{sum(map(len, after)):,} of the test split",
+            "seed": seed,
+            "data_sha256": test.sha256,
+        }
+        return Estimates(100.0 * np.concatenate(after), protocol, {"before translation": share})
 
     def floor(self) -> float:
-        second = self._held(1)
-        seen = [self._taken(x) for x in rows_of(second, range(len(second)))]
-        return 100 * float(np.concatenate(seen).mean())
+        test = self.real.domain(1, "test")
+        hits = [self._in_second_domain(x) for x in rows_of(test, range(len(test)))]
+        return 100 * float(np.concatenate(hits).mean())
 
-    def _held(self, which: int) -> DataSet:
-        return self.real.domain(which, "test")
-
-    def _taken(self, x: Tensor) -> np.ndarray:  # (n, C, H, W) -> (n,), for the second domain's?
-        seen_by = self.real.features
-        if not isinstance(seen_by, Small):
-            raise BadInput(f"{self.id} takes a classifier of the data, not {seen_by.about}")
-        found, place = seen_by.outcomes(seen_by(x)), self._place
-        return found.argmax(1) == place if seen_by.outputs else found[:, place] > 0
+    def _in_second_domain(self, x: Tensor) -> np.ndarray:  # (n, C, H, W) -> (n,) bool
+        classifier = self.real.features
+        if not isinstance(classifier, DatasetClassifier):
+            raise BadInput(f"{self.id} needs a classifier of the data, not {classifier.about}")
+        logits, index = classifier.all_logits(classifier(x)), self._class_index
+        return logits.argmax(1) == index if classifier.outputs else logits[:, index] > 0
 
     @cached_property
-    def _place(self) -> int:
-        """The second domain's number among what the classifier tells apart."""
-        whole, _, kind = self.real.data.split(",")[1].strip().partition(":")
-        classes = self.real.kinds(whole)
-        if kind not in classes:
-            raise BadInput(f"{self.real.data}: the classifier of {whole} does not know {kind!r}")
-        return classes.index(kind)
+    def _class_index(self) -> int:
+        """The second domain's class or attribute, as the classifier numbers them."""
+        dataset, _, name = self.real.data.split(",")[1].strip().partition(":")
+        classes = self.real.class_names(dataset)
+        if name not in classes:
+            raise BadInput(f"{self.real.data}: the classifier of {dataset} has no class {name!r}")
+        return classes.index(name)
 
 
 KINDS = (

@@ -1,7 +1,7 @@
-"""Inpainting: how near to the truth a model fills in the middle of held-out images.
+"""Metrics of inpainting: how close a model's filling of a hole is to the original image.
 
-A sample that fits need not be the truth: of several sharp answers one is right, and a blurred mean
-of them beats each in decibels (Blau & Michaeli 2018). So look at the pictures, too.
+A plausible filling need not be the original: in decibels a blurred mean of several sharp answers
+beats each of them (Blau & Michaeli 2018). So look at the images, too.
 """
 
 import weakref
@@ -13,7 +13,7 @@ from torch import Tensor
 from genzoo.editing import inpainting, projection
 from genzoo.errors import BadInput, article
 from genzoo.metrics.metric import ModelMetric
-from genzoo.metrics.real_data import some_of
+from genzoo.metrics.real_data import random_rows
 from genzoo.metrics.score import Estimates
 from genzoo.metrics.statistics import similarity
 from genzoo.metrics.subjects import ModelSubject
@@ -23,29 +23,29 @@ from genzoo.models.sampler import Latent, Sampler
 IMAGES, MASK = 64, "centre"
 
 
-class _Filled(NamedTuple):
-    """Held-out images, what a model made of them, and where it had to."""
+class _Result(NamedTuple):
+    """Held-out images, the same filled in by a model, and the mask of the hole."""
 
-    truth: Tensor
-    made: Tensor
-    unknown: Tensor
+    originals: Tensor
+    filled: Tensor
+    hole: Tensor
     exact: bool
 
 
-# Both metrics look at the same pictures: by model, and then by what was asked.
-_filled: weakref.WeakKeyDictionary[ModelSubject, dict[tuple[str, int, int], _Filled]] = (
+# Both metrics share one result: by model, then by (data, n, seed).
+_results: weakref.WeakKeyDictionary[ModelSubject, dict[tuple[str, int, int], _Result]] = (
     weakref.WeakKeyDictionary()
 )
 
 
-class Inpainted(ModelMetric):
-    """A number about what is filled in, each image a part."""
+class InpaintingMetric(ModelMetric):
+    """A similarity of filled-in images to the originals; each image is a part."""
 
     goal = "higher"
 
     @abstractmethod
-    def likeness(self, filled: _Filled) -> Tensor:
-        """``(n,)``: of what was made to the truth, where it was unknown."""
+    def similarity(self, result: _Result) -> Tensor:
+        """``(n,)``: the similarity inside the hole."""
 
     @property
     @final
@@ -54,83 +54,89 @@ class Inpainted(ModelMetric):
 
     @final
     def conditions(self) -> dict[str, Any]:
-        how = projection.SEARCH
-        # Without the discriminator: a score must not depend on which files came along.
-        codes = f"{how['restarts']} restarts, {how['steps']} steps, no discriminator"
-        return {"data": self.real.data, "mask": MASK, "codes by": codes}
+        search = projection.SEARCH
+        # Without the discriminator: a score must not depend on whether its file is present.
+        codes = f"{search['restarts']} restarts, {search['steps']} steps, no discriminator"
+        return {"data": self.real.data, "mask": MASK, "code search": codes}
 
     @final
-    def lacks(self, subject: ModelSubject) -> str:
+    def unsupported_reason(self, subject: ModelSubject) -> str:
         model = subject.model
         if not isinstance(model, Completer | Latent) or not model.is_images:
-            return f"{article(model)} does not fill in pictures"
+            return f"{article(model)} cannot fill in images"
         test = self.real.open("test")
         if tuple(model.shape) != test.shape:
             own, other = ("x".join(map(str, s)) for s in (model.shape, test.shape))
-            return f"it fills in {own}, and {self.real.data} is {other}"
+            return f"it takes {own} images, but {self.real.data} is {other}"
         return ""
 
     @final
-    def found(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
+    def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
         count, test = n or IMAGES, self.real.open("test")
-        filled = self._filled(subject, count, seed)
-        told = {"images": f"{count:,} of the test split", "data_sha256": test.sha256, "seed": seed}
-        by = "drawing it given the rest" if filled.exact else "projection"
-        return Estimates(self.likeness(filled).numpy(), told, {"by": by})
+        result = self._result(subject, count, seed)
+        protocol = {
+            "images": f"{count:,} of the test split",
+            "data_sha256": test.sha256,
+            "seed": seed,
+        }
+        by = "conditional sampling" if result.exact else "projection"
+        return Estimates(self.similarity(result).numpy(), protocol, {"by": by})
 
     @final
     def floor(self) -> None:
         return None
 
-    def _filled(self, subject: ModelSubject, count: int, seed: int) -> _Filled:
-        test, kept = self.real.open("test"), _filled.setdefault(subject, {})
+    def _result(self, subject: ModelSubject, count: int, seed: int) -> _Result:
+        test, results = self.real.open("test"), _results.setdefault(subject, {})
         key = (test.sha256, count, seed)
-        if key not in kept:
-            kept[key] = self._fill(subject, some_of(test, count, seed), seed)
-        return kept[key]
+        if key not in results:
+            results[key] = self._fill_in(subject, random_rows(test, count, seed), seed)
+        return results[key]
 
-    def _fill(self, subject: ModelSubject, rows: Any, seed: int) -> _Filled:
+    def _fill_in(self, subject: ModelSubject, rows: Any, seed: int) -> _Result:
         test, model = self.real.open("test"), subject.model
         assert isinstance(model, Sampler)
-        truth = test.batch(rows)
-        # Only a Completer must be told; a projection is to find the class itself.
-        told = model.num_classes and isinstance(model, Completer)
-        labels = test.labels_of(rows) if told else None
-        if told and labels is None:
-            raise BadInput(f"{subject.name} is told the class, and {self.real.data} has none")
-        found = inpainting.inpaint(
+        originals = test.batch(rows)
+        # Only a Completer needs the class; a projection searches for it.
+        needs_labels = model.num_classes and isinstance(model, Completer)
+        labels = test.labels_of(rows) if needs_labels else None
+        if needs_labels and labels is None:
+            raise BadInput(
+                f"{subject.name} is class-conditional, but {self.real.data} has no classes"
+            )
+        completion = inpainting.inpaint(
             model,
-            truth,
+            originals,
             MASK,
             labels=labels,
             seed=seed,
             weight=0,
-            progress=lambda _, done, n: self.real.tell(f"{subject.name}: inpainting", done, n),
+            progress=lambda _, done, n: self.real.report(f"{subject.name}: inpainting", done, n),
         )
-        made = found.samples.tensor.cpu().mul(255).round().div(255)
-        return _Filled(truth, made, ~found.known.cpu(), found.exact)
+        filled = completion.samples.tensor.cpu().mul(255).round().div(255)
+        return _Result(originals, filled, ~completion.known.cpu(), completion.exact)
 
 
 @final
-class InpaintingPSNR(Inpainted):
-    """The peak signal-to-noise ratio inside the mask, of images in 256 levels."""
+class InpaintingPSNR(InpaintingMetric):
+    """The peak signal-to-noise ratio inside the hole, in 256 levels."""
 
     id, unit = "inpainting_psnr", " dB"
-    about = "peak signal-to-noise ratio of the middle of held-out images, filled in"
+    about = "peak signal-to-noise ratio of the filled-in centre of held-out images"
 
-    def likeness(self, filled: _Filled) -> Tensor:
-        return similarity.psnr(filled.made, filled.truth, filled.unknown)
+    def similarity(self, result: _Result) -> Tensor:
+        return similarity.psnr(result.filled, result.originals, result.hole)
 
 
 @final
-class InpaintingSSIM(Inpainted):
-    """The structural similarity of the windows centred inside the mask."""
+class InpaintingSSIM(InpaintingMetric):
+    """The structural similarity of the windows centred inside the hole."""
 
     id = "inpainting_ssim"
-    about = "structural similarity (SSIM) of the middle of held-out images, filled in"
+    about = "structural similarity (SSIM) of the filled-in centre of held-out images"
 
-    def likeness(self, filled: _Filled) -> Tensor:
-        return similarity.ssim(filled.made, filled.truth, filled.unknown)
+    def similarity(self, result: _Result) -> Tensor:
+        return similarity.ssim(result.filled, result.originals, result.hole)
 
 
 KINDS = (InpaintingPSNR, InpaintingSSIM)

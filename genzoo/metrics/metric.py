@@ -19,11 +19,11 @@ T = TypeVar("T")
 
 
 class Metric(ABC):
-    """A number about a model, made of parts: independent estimates.
+    """A number about a model: the mean of independent estimates, its parts.
 
-    Its value is their mean. Those of two models pair up, so that one interval, of the mean of their
-    differences, says which is better. A plugin's hook ``genzoo_metric`` hands over a subclass of
-    `SampleMetric` or `ModelMetric`; it is made with the real data that it holds models against.
+    The parts of two models pair up: one interval, of the mean of their differences, shows which
+    model is better. A plugin's hook ``genzoo_metric`` returns a subclass of `SampleMetric` or
+    `ModelMetric`; genzoo creates it with the real data that it compares models with.
     """
 
     id: ClassVar[str]
@@ -32,7 +32,7 @@ class Metric(ABC):
     # The plugin API that a plugin's metric was written for.
     api: ClassVar[int]
     unit: str = ""
-    # What no value can lie beyond: an interval is cut off there.
+    # The smallest and the largest possible value: an interval ends there.
     span: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 
     def __init__(self, real: RealData):
@@ -41,170 +41,185 @@ class Metric(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """``fd-mnist``: the kind, and in what, or on what, it is measured."""
+        """The id, and the features or the data that it is measured with: ``fd-mnist``."""
 
     @abstractmethod
     def conditions(self) -> dict[str, Any]:
-        """What its numbers depend on beside the samples, for their protocol."""
+        """What its numbers depend on besides the samples, for their protocol."""
 
     @final
-    def asked(self, method: Callable[..., T], *args: Any) -> T:
-        """What the metric's own ``method`` gives; where it breaks down, whose it is is said."""
+    def check_conditions(self) -> None:
+        """Raises what ``conditions`` raises: data or features that are missing."""
+        self._call(self.conditions)
+
+    @final
+    def _call(self, method: Callable[..., T], *args: Any) -> T:
+        """The result of the metric's own ``method``; an error of its code names the metric."""
         try:
             return method(*args)
         except (GenzooError, MemoryError):
             raise
         except Exception as error:
             why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            where = getattr(method, "__name__", "measure")
-            raise OperationFailed(f"the metric {self.name} broke down in {where}: {why}") from error
+            where = getattr(method, "__name__", "extract")
+            raise OperationFailed(f"metric {self.name} failed in {where}: {why}") from error
 
     @final
-    def scored(self, found: Estimates, floor: float | None, **told: Any) -> Score:
-        """The score of what was found; ``told`` goes into its protocol."""
-        self._check_found(found, floor)
-        parts = np.asarray(found.parts, dtype=np.float64)
+    def _score(self, estimates: Estimates, floor: float | None, **protocol: Any) -> Score:
+        """The score that ``estimates`` make; ``protocol``: the keys that genzoo sets."""
+        self._check_estimates(estimates, floor)
+        parts = np.asarray(estimates.parts, dtype=np.float64)
         if not np.isfinite(parts).all():
-            raise BadInput(f"{self.name} is not finite: the samples hold values beyond measure")
-        own, kept = self.asked(self.conditions), {**told, "parts": len(parts)}
-        self._check_told({"conditions": own, "told": found.told, "details": found.details})
-        if twice := kept.keys() & {*own, *found.told}:
-            raise OperationFailed(
-                f"the metric {self.name} says what is not its to say: {', '.join(twice)}"
+            raise BadInput(
+                f"{self.name} is not finite: the samples contain NaN, infinite or huge values"
             )
-        protocol = {**kept, **found.told, **own}
+        conditions = self._call(self.conditions)
+        self._check_json("conditions", conditions)
+        self._check_json("protocol", estimates.protocol)
+        self._check_json("details", estimates.details)
+        reserved = {**protocol, "parts": len(parts)}
+        if taken := reserved.keys() & {*conditions, *estimates.protocol}:
+            raise OperationFailed(
+                f"metric {self.name} may not set these protocol keys: {', '.join(sorted(taken))}"
+            )
         return Score(
             self.name,
             float(parts.mean()),
-            self._within(interval(parts)) if len(parts) > 1 else None,
+            self._within_span(interval(parts)) if len(parts) > 1 else None,
             floor,
             self.goal,
-            protocol,
+            {**reserved, **estimates.protocol, **conditions},
             parts,
             self.unit,
-            found.details,
+            estimates.details,
         )
 
-    def _within(self, between: tuple[float, float]) -> tuple[float, float]:
+    def _within_span(self, ends: tuple[float, float]) -> tuple[float, float]:
         low, high = self.span
-        return max(low, between[0]), min(high, between[1])
+        return max(low, ends[0]), min(high, ends[1])
 
-    def _check_found(self, found: Any, floor: Any) -> None:
-        parts = np.asarray(found.parts) if isinstance(found, Estimates) else np.array(None)
+    def _check_estimates(self, estimates: Any, floor: Any) -> None:
+        parts = np.asarray(estimates.parts) if isinstance(estimates, Estimates) else np.array(None)
         if parts.ndim != 1 or not len(parts) or parts.dtype.kind not in "fiub":
-            got = f"got {found!r:.80}"
             raise OperationFailed(
-                f"the metric {self.name} must find parts (k,), at least one, {got}"
+                f"metric {self.name}: estimate must return Estimates with at least one number in "
+                f"parts (k,), got {estimates!r:.80}"
             )
-        number = isinstance(floor, Real) and not isinstance(floor, bool)
-        if floor is not None and not (number and math.isfinite(floor)):
+        is_number = isinstance(floor, Real) and not isinstance(floor, bool)
+        if floor is not None and not (is_number and math.isfinite(floor)):
             raise OperationFailed(
-                f"the floor of {self.name} must be a finite number or None, got {floor!r}"
+                f"metric {self.name}: floor must be a finite number or None, got {floor!r}"
             )
         if self.goal not in get_args(Goal):
             goals = ", ".join(get_args(Goal))
             raise OperationFailed(
-                f"the goal of {self.name} must be one of {goals}, got {self.goal!r:.40}"
+                f"metric {self.name}: goal must be one of {goals}, got {self.goal!r:.40}"
             )
 
-    def _check_told(self, told: dict[str, Any]) -> None:
-        """Whether a card can hold it."""
-        for what, values in told.items():
-            try:
-                fits = isinstance(values, dict) and json.dumps(values, allow_nan=False)
-            except (TypeError, ValueError):
-                fits = False
-            if not fits:
-                got = f"must be a dict of what JSON can hold, got {values!r:.80}"
-                raise OperationFailed(f"the metric {self.name}: {what} {got}")
+    def _check_json(self, what: str, values: Any) -> None:
+        """Whether a card can store ``values``. Raises OperationFailed."""
+        try:
+            fits = isinstance(values, dict) and json.dumps(values, allow_nan=False)
+        except (TypeError, ValueError):
+            fits = False
+        if not fits:
+            raise OperationFailed(
+                f"metric {self.name}: {what} must be a dict of JSON values, got {values!r:.80}"
+            )
 
 
 class SampleMetric(Metric):
-    """A number about images, whoever drew them."""
+    """A number about images, from any source: extract features, estimate, score."""
 
     @property
     @abstractmethod
-    def least(self) -> int:
-        """The samples below which there are too few for its parts."""
+    def min_samples(self) -> int:
+        """The smallest number of samples that it takes."""
 
     @property
     @abstractmethod
-    def measure(self) -> Callable[[Tensor], np.ndarray]:
-        """From images ``(n, C, H, W)`` in [0, 1] what is kept of each: float32 ``(n, ...)``.
+    def extract(self) -> Callable[[Tensor], np.ndarray]:
+        """The function from images ``(n, C, H, W)`` in [0, 1] to features, float32 ``(n, ...)``.
 
-        Equal callables are called once for several metrics.
+        It runs batch by batch. Metrics whose functions are equal share one run.
         """
 
     @abstractmethod
-    def judged(self, measured: np.ndarray) -> Estimates:
-        """How many parts there are, and which samples make a part, depends on n alone."""
+    def estimate(self, features: np.ndarray) -> Estimates:
+        """Independent estimates from the features of all samples, ``(n, ...)``.
+
+        The number of parts, and which samples make a part, depend on n alone.
+        """
 
     @abstractmethod
     def floor(self, n: int) -> float | None:
-        """What n held-out real images would get; None if that is not known."""
+        """The value that n held-out real images get; None if it is not known."""
 
     @final
-    def at_least(self) -> int:
-        """``least``, checked. Raises OperationFailed."""
-        least = self.asked(lambda: self.least)
-        if not isinstance(least, int):
-            raise OperationFailed(f"least of {self.name} must be a whole number, got {least!r:.40}")
-        return least
+    def checked_min_samples(self) -> int:
+        """``min_samples``. Raises OperationFailed where that is not a whole number."""
+        count = self._call(lambda: self.min_samples)
+        if not isinstance(count, int):
+            raise OperationFailed(
+                f"metric {self.name}: min_samples must be a whole number, got {count!r:.40}"
+            )
+        return count
 
     @final
-    def score(self, measured: np.ndarray, **told: Any) -> Score:
-        """The score of what was measured; ``told`` goes into its protocol. Raises BadInput."""
-        n = len(measured)
-        if n < (least := self.at_least()):
-            raise BadInput(f"{self.name} takes at least {least:,} samples, got {n:,}")
-        found = self.asked(self.judged, measured)
-        return self.scored(found, self.asked(self.floor, n), samples=n, **told)
+    def features_of(self, images: Tensor) -> np.ndarray:
+        """What ``extract`` returns. Raises OperationFailed unless that is a row for each image."""
+        features = self._call(self.extract, images)
+        if not isinstance(features, np.ndarray) or features.shape[:1] != (len(images),):
+            got = features.shape if isinstance(features, np.ndarray) else article(features)
+            raise OperationFailed(
+                f"metric {self.name}: extract must return an array ({len(images)}, ...), got {got}"
+            )
+        return features
 
     @final
-    def __call__(self, x: Tensor, **told: Any) -> Score:
-        """The score of images ``(n, C, H, W)`` in [0, 1]. Raises BadInput."""
-        if not (x.numel() and x.min() >= 0 and x.max() <= 1):
-            raise BadInput(f"{self.name} takes images in [0, 1], with no NaN among them")
-        return self.score(self.kept(x), **told)
+    def score(self, features: np.ndarray, **protocol: Any) -> Score:
+        """The score from the features of all samples; ``protocol`` goes into its protocol.
 
-    @final
-    def kept(self, x: Tensor) -> np.ndarray:
-        """What ``measure`` keeps of images, ``(n, ...)``.
-
-        Raises OperationFailed where it keeps less.
+        Raises BadInput.
         """
-        values = self.asked(self.measure, x)
-        if not isinstance(values, np.ndarray) or values.shape[:1] != (len(x),):
-            got = values.shape if isinstance(values, np.ndarray) else article(values)
-            want = f"must keep an array ({len(x)}, ...) of images, got {got}"
-            raise OperationFailed(f"the metric {self.name} {want}")
-        return values
+        n = len(features)
+        if n < (minimum := self.checked_min_samples()):
+            raise BadInput(f"{self.name} needs at least {minimum:,} samples, got {n:,}")
+        estimates = self._call(self.estimate, features)
+        return self._score(estimates, self._call(self.floor, n), samples=n, **protocol)
+
+    @final
+    def __call__(self, images: Tensor, **protocol: Any) -> Score:
+        """The score of images ``(n, C, H, W)`` in [0, 1]. Raises BadInput."""
+        if not (images.numel() and images.min() >= 0 and images.max() <= 1):
+            raise BadInput(f"{self.name} takes images in [0, 1] without NaN")
+        return self.score(self.features_of(images), **protocol)
 
 
 class ModelMetric(Metric):
-    """A number about a model of some ability, beyond what it draws."""
+    """A number about a model with some ability: it runs the model, not only its samples."""
 
     @abstractmethod
-    def lacks(self, subject: ModelSubject) -> str:
-        """Why the model cannot be measured so, "" if it can."""
+    def unsupported_reason(self, subject: ModelSubject) -> str:
+        """Why this metric does not apply to the model; "" where it does."""
 
     @abstractmethod
-    def found(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
-        """Measure it, on ``n`` images or on all there are. Raises BadInput."""
+    def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
+        """Independent estimates from ``n`` images; None: the metric's default. Raises BadInput."""
 
     @abstractmethod
     def floor(self) -> float | None:
-        """What real images would get, where that means something."""
+        """The value that real images get; None where that means nothing."""
 
     @final
     def check(self, subject: ModelSubject) -> None:
-        """Whether the model can be measured so. Raises BadInput."""
-        if why := self.lacks(subject):
-            raise BadInput(f"{self.name} cannot be measured of {subject.name}: {why}")
+        """Whether the metric applies to the model. Raises BadInput."""
+        if reason := self.unsupported_reason(subject):
+            raise BadInput(f"{self.name} does not apply to {subject.name}: {reason}")
 
     @final
-    def score(self, subject: ModelSubject, n: int | None, seed: int, **told: Any) -> Score:
-        """The score of a model; ``told`` goes into its protocol. Raises BadInput."""
+    def score(self, subject: ModelSubject, n: int | None, seed: int, **protocol: Any) -> Score:
+        """The score of a model; ``protocol`` goes into its protocol. Raises BadInput."""
         self.check(subject)
-        found = self.asked(self.found, subject, n, seed)
-        return self.scored(found, self.asked(self.floor), **told)
+        estimates = self._call(self.estimate, subject, n, seed)
+        return self._score(estimates, self._call(self.floor), **protocol)

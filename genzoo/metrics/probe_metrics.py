@@ -1,8 +1,8 @@
-"""Representation: how well linear classifiers tell classes apart by what a network has learnt.
+"""Metrics of representations: the accuracy of a linear classifier on what a network has learnt.
 
-Radford et al. 2016, section 5.1: a discriminator's maps, max-pooled to 4x4, or an encoder's codes,
-and a linear classifier on top of them; beside it the same network with random weights, and k-means
-on patches, which the paper's table has for comparison.
+Radford et al. 2016, section 5.1: a linear classifier on a discriminator's feature maps, max-pooled
+to 4x4, or on an encoder's codes. For comparison: the same network with random weights, and k-means
+on patches as in the paper's table.
 """
 
 from abc import abstractmethod
@@ -17,26 +17,31 @@ from genzoo import families
 from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput
 from genzoo.metrics.metric import ModelMetric
-from genzoo.metrics.real_data import some_of
+from genzoo.metrics.real_data import random_rows
 from genzoo.metrics.score import Estimates
 from genzoo.metrics.statistics import linear_probe
+from genzoo.metrics.statistics.linear_probe import FeatureMaps
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Encoder
 from genzoo.models.inference import inference_copy
 
 CENTROIDS = 400
-FeatureMaps = Callable[[Tensor], list[Tensor]]
 
 
-class Probed(ModelMetric):
-    """Test accuracy of a linear classifier on what a discriminator, or an encoder, sees."""
+class LinearProbe(ModelMetric):
+    """Test accuracy of a linear classifier on the features of a discriminator or an encoder."""
 
     goal, unit = "higher", " %"
 
     @property
     @abstractmethod
-    def way(self) -> tuple[linear_probe.Kind, int | None]:
-        """The classifier, and how many training images of each class it sees; None: all."""
+    def classifier(self) -> linear_probe.Kind:
+        """The kind of linear classifier."""
+
+    @property
+    @abstractmethod
+    def per_class(self) -> int | None:
+        """The number of training images of each class; None: all."""
 
     @property
     @final
@@ -45,117 +50,130 @@ class Probed(ModelMetric):
 
     @final
     def conditions(self) -> dict[str, Any]:
-        kind, each = self.way
-        told = {"classifier": kind, "training images": f"{each} a class" if each else "all"}
-        return {"data": self.real.data, **told, "data_sha256": self.real.open("train").sha256}
+        return {
+            "data": self.real.data,
+            "classifier": self.classifier,
+            "training images": f"{self.per_class} a class" if self.per_class else "all",
+            "data_sha256": self.real.open("train").sha256,
+        }
 
     @final
-    def lacks(self, subject: ModelSubject) -> str:
+    def unsupported_reason(self, subject: ModelSubject) -> str:
         if not isinstance(subject.model, Encoder):
             try:
                 subject.discriminator()
             except BadInput as error:
-                return f"{error}; and it encodes nothing"
+                return f"{error}; and it has no encoder"
         train = self.real.open("train")
         if train.labels is None:
             return f"{self.real.data} has no classes"
         if train.shape != subject.shape:
-            shapes = ("x".join(map(str, s)) for s in (subject.shape, train.shape))
-            return f"it sees {next(shapes)}, and {self.real.data} is {next(shapes)}"
+            own, other = ("x".join(map(str, s)) for s in (subject.shape, train.shape))
+            return f"it takes {own} images, but {self.real.data} is {other}"
         return ""
 
     @final
-    def found(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
+    def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
         rows = [self._rows(n, seed), np.arange(len(self.real.open("test")))]
         from_unit = subject.model.from_unit
-        seers = {"trained": seer(subject), "random network": seer(subject, random=True)}
-        found = {name: self._probe(sees, from_unit, rows, seed) for name, sees in seers.items()}
-        whole = self.real.open("train")
-        patches = linear_probe.kmeans_features(whole, centroids=CENTROIDS)
-        found["k-means"] = self._probe(lambda x: [patches(x)], lambda x: x, rows, seed)
-        told = {"images": f"{len(rows[0]):,} training, {len(rows[1]):,} test", "seed": seed}
-        own = found.pop("trained")
-        details = {name: round(100 * float(p.correct.mean()), 2) for name, p in found.items()}
-        details = {f"{name} %": value for name, value in details.items()}
-        details["penalty"] = own.penalty
-        return Estimates(100.0 * own.correct, told, details)
+        own = self._probe(feature_maps(subject), from_unit, rows, seed)
+        random = self._probe(feature_maps(subject, random=True), from_unit, rows, seed)
+        patches = linear_probe.kmeans_features(self.real.open("train"), centroids=CENTROIDS)
+        kmeans = self._probe(lambda x: [patches(x)], lambda x: x, rows, seed)
+        protocol = {"images": f"{len(rows[0]):,} training, {len(rows[1]):,} test", "seed": seed}
+        details = {
+            "random network %": round(100 * random.accuracy, 2),
+            "k-means %": round(100 * kmeans.accuracy, 2),
+            "penalty": own.penalty,
+        }
+        return Estimates(100.0 * own.correct, protocol, details)
 
     @final
     def floor(self) -> None:
         return None
 
     def _rows(self, n: int | None, seed: int) -> np.ndarray:
-        train, each = self.real.open("train"), self.way[1]
+        """The training images that the classifier is fitted to."""
+        train = self.real.open("train")
         assert train.labels is not None
-        chosen = some_of(train, n, seed)
-        return (
-            chosen
-            if each is None
-            else chosen[linear_probe.subset(train.labels[chosen], each, seed)]
-        )
+        rows = random_rows(train, n, seed)
+        if self.per_class is None:
+            return rows
+        return rows[linear_probe.subset(train.labels[rows], self.per_class, seed)]
 
     def _probe(
         self,
-        sees: FeatureMaps,
+        maps: FeatureMaps,
         from_unit: Callable[[Tensor], Tensor],
         rows: list[np.ndarray],
         seed: int,
     ) -> linear_probe.Probe:
         sets: list[DataSet] = [self.real.open(split) for split in ("train", "test")]
-        seen = [
-            linear_probe.features_of(sees, dataset, at, from_unit)
+        train, test = (
+            linear_probe.features_of(maps, dataset, at, from_unit)
             for dataset, at in zip(sets, rows, strict=True)
-        ]
-        labels = [dataset.labels[at] for dataset, at in zip(sets, rows, strict=True)]  # type: ignore[index]
-        kind, classes = self.way[0], len(sets[0].classes)
+        )
+        train_labels, test_labels = (
+            dataset.labels[at]  # type: ignore[index]
+            for dataset, at in zip(sets, rows, strict=True)
+        )
         return linear_probe.probe(
-            seen[0], labels[0], seen[1], labels[1], classes=classes, kind=kind, seed=seed
+            train,
+            train_labels,
+            test,
+            test_labels,
+            classes=len(sets[0].classes),
+            kind=self.classifier,
+            seed=seed,
         )
 
 
 @final
-class Probe(Probed):
-    """By an L2-SVM on all training images."""
+class Probe(LinearProbe):
+    """An L2-SVM on all training images."""
 
-    id, way = "probe", ("svm", None)
-    about = "test accuracy of an L2-SVM on what the discriminator, or the encoder, sees"
-
-
-@final
-class Probe400(Probed):
-    """By an L2-SVM on 400 training images of each class, the table's second column."""
-
-    id, way = "probe_400", ("svm", 400)
-    about = "as probe, from 400 training images of each class"
+    id, classifier, per_class = "probe", "svm", None
+    about = "test accuracy of an L2-SVM on features of the discriminator or the encoder"
 
 
 @final
-class Logistic(Probed):
-    """By logistic regression on all training images."""
+class Probe400(LinearProbe):
+    """An L2-SVM on 400 training images of each class: the second column of the paper's table."""
 
-    id, way = "logistic", ("logistic", None)
-    about = "as probe, by logistic regression"
+    id, classifier, per_class = "probe_400", "svm", 400
+    about = "like probe, with 400 training images of each class"
 
 
-def seer(subject: ModelSubject, random: bool = False) -> FeatureMaps:
-    """What a private copy of the discriminator, or else the encoder, sees; ``random``: of the same
-    network with weights that it begins with."""
+@final
+class Logistic(LinearProbe):
+    """Logistic regression on all training images."""
+
+    id, classifier, per_class = "logistic", "logistic", None
+    about = "like probe, with logistic regression"
+
+
+def feature_maps(subject: ModelSubject, random: bool = False) -> FeatureMaps:
+    """The feature maps of a private copy of the discriminator, else the codes of the encoder;
+    ``random``: of the same network with its initial weights.
+    """
     model = subject.model
     try:
         network = subject.discriminator()
     except BadInput:
         assert isinstance(model, Encoder)
-        encoder = inference_copy(_begun(lambda: type(model)(model.config)) if random else model)
+        encoder = inference_copy(
+            _initialised(lambda: type(model)(model.config)) if random else model
+        )
         return lambda x: [encoder.embed(x)]
     if not random:
-        return linear_probe.still(network)
+        return linear_probe.frozen_features(network)
     assert model.origin is not None
     build = families.get(model.origin.family).discriminator
     assert build is not None
-    return linear_probe.still(_begun(lambda: build(model.config)))
+    return linear_probe.frozen_features(_initialised(lambda: build(model.config)))
 
 
-def _begun(build: Callable[[], Any]) -> Any:
+def _initialised(build: Callable[[], Any]) -> Any:
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         return build().eval()

@@ -1,4 +1,4 @@
-"""The kinds of metrics by name, the plugins' among them, and which of them a name means."""
+"""Metrics by name: genzoo's own and those of plugins."""
 
 import difflib
 from collections.abc import Sequence
@@ -19,19 +19,19 @@ from genzoo.metrics.metric import Metric, ModelMetric, SampleMetric
 from genzoo.metrics.real_data import RealData
 from genzoo.zoo import migrate
 
-# What a comparison tells of images where the data's classifier ships, and where it tells classes.
-USUAL = (
+# The default metrics of images; the second ones need a classifier with classes.
+IMAGE_METRICS = (
     sample_metrics.Frechet,
     sample_metrics.Kernel,
     sample_metrics.Precision,
     sample_metrics.Recall,
 )
-CLASSY = (sample_metrics.ClassScore, sample_metrics.ModeKL)
-OWN: dict[str, type[Metric]] = {
+CLASS_METRICS = (sample_metrics.ClassScore, sample_metrics.ModeKL)
+BUILT_IN: dict[str, type[Metric]] = {
     metric.id: metric
     for metric in (
-        *USUAL,
-        *CLASSY,
+        *IMAGE_METRICS,
+        *CLASS_METRICS,
         sample_metrics.Confident,
         sample_metrics.Sharpness,
         *likelihood_metrics.KINDS,
@@ -41,52 +41,56 @@ OWN: dict[str, type[Metric]] = {
     )
 }
 _INCEPTION = {theirs: ours for ours, theirs in sample_metrics.INCEPTION.items()}
-TAKEN = {*OWN, *_INCEPTION}  # no plugin's metric can have one of these names
+RESERVED = {*BUILT_IN, *_INCEPTION}  # no metric of a plugin may have one of these names
 
 
 def names() -> list[str]:
-    """Every kind of metric: ours, and those of plugins."""
-    return [*OWN, *(name for name in families.names("metric") if name not in TAKEN)]
+    """The ids of all metrics, built-in ones first."""
+    return [*BUILT_IN, *(name for name in families.names("metric") if name not in RESERVED)]
 
 
 def metric_class(name: str) -> type[Metric]:
-    """The metric called ``name``.
+    """The class of the metric with the id ``name``.
 
     Raises UnknownName; OperationFailed where its plugin is broken.
     """
-    if name in OWN:
-        return OWN[name]
+    if name in BUILT_IN:
+        return BUILT_IN[name]
 
-    def fits(found: Any) -> bool:
-        whole = isinstance(found, type) and issubclass(found, SampleMetric | ModelMetric)
-        return whole and getattr(found, "id", None) == name
+    def fits(value: Any) -> bool:
+        is_metric = isinstance(value, type) and issubclass(value, SampleMetric | ModelMetric)
+        return is_metric and getattr(value, "id", None) == name
 
     wanted = f"a SampleMetric or ModelMetric whose id is {name!r}"
     return families.load("metric", name, wanted, fits)
 
 
-def named(wanted: Sequence[str], real: RealData) -> list[Metric]:
-    """The metrics of these names against ``real``: a kind (``fd``), with its features or data
-    behind it (``fd-mnist``), or what the field calls some of them (``fid``, ``kid``, ``is``).
+def create(wanted: Sequence[str], real: RealData) -> list[Metric]:
+    """The metrics with these names, which compare with ``real``: an id (``fd``), an id with the
+    features or the data (``fd-mnist``), or the usual name of one (``fid``, ``kid``, ``is``).
     Raises BadInput, UnknownName.
     """
     if not all(wanted) or not wanted:
-        raise BadInput("no metric is named there: leave metrics out for the usual ones")
-    found = [_named(name, real) for name in dict.fromkeys(wanted)]
-    return list({metric.name: metric for metric in found}.values())
+        raise BadInput("an empty metric name: leave metrics out for the default ones")
+    metrics = [_create(name, real) for name in dict.fromkeys(wanted)]
+    return list({metric.name: metric for metric in metrics}.values())
 
 
-def usual(real: RealData) -> list[Metric]:
-    """What can be said of any images where the data's features are at hand."""
+def defaults(real: RealData) -> list[Metric]:
+    """The metrics of any images, where the data have features."""
     if not real.has_features:
         return []
-    kinds = [*USUAL, *(CLASSY if real.features.outputs else ()), sample_metrics.Sharpness]
+    kinds = [
+        *IMAGE_METRICS,
+        *(CLASS_METRICS if real.features.outputs else ()),
+        sample_metrics.Sharpness,
+    ]
     return [metric(real) for metric in kinds]
 
 
-def _named(name: str, real: RealData) -> Metric:
+def _create(name: str, real: RealData) -> Metric:
     if name in _INCEPTION:
-        return metric_class(_INCEPTION[name])(real.seen_by("inception"))
+        return metric_class(_INCEPTION[name])(real.with_features("inception"))
     known = names()
     if name in known:
         return metric_class(name)(real)
@@ -97,10 +101,9 @@ def _named(name: str, real: RealData) -> Metric:
         if rest in (real.data, real.features_name):
             return metric_class(one)(real)
         if rest in (*classifiers.names(), *real_data.BORROWED, "inception"):
-            return metric_class(one)(real.seen_by(rest))
+            return metric_class(one)(real.with_features(rest))
     if (new := migrate.metric_name(name)) != name:
         raise UnknownName(f"the metric {name!r} is now called {new!r}")
     full = [f"{one}-{real.features_name}" for one in known]
     near = difflib.get_close_matches(name, full)
-    hint = "Type genzoo metrics to see all."
-    raise unknown("metric", name, [*known, *_INCEPTION, *near], hint)
+    raise unknown("metric", name, [*known, *_INCEPTION, *near], "Type genzoo metrics to see all.")

@@ -1,4 +1,4 @@
-"""Score: a number, its interval, and the protocol without which it means nothing."""
+"""Scores: a number, its interval and its protocol; and which of two scores is better."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,8 @@ from genzoo.errors import BadInput
 
 Goal = Literal["lower", "higher", "near_one"]
 Verdict = Literal["better", "worse", "can't tell", "not ranked"]
-RESAMPLED, FEW, MANY = 2000, 30, 1000
+# Below FEW parts an interval takes Student's t, from MANY on the normal law, else the bootstrap.
+RESAMPLES, FEW, MANY = 2000, 30, 1000
 # Student's t, 97.5 %, at 1 to 29 degrees of freedom.
 _T = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
@@ -20,22 +21,22 @@ _T = (
 
 
 class Estimates(NamedTuple):
-    """What a metric found. ``parts``: independent estimates, ``(k,)`` float64, whose mean is the
-    value. ``told``: how, for the protocol. ``details``: what else was seen on the way.
+    """A metric's result. ``parts``: independent estimates, ``(k,)`` float64, whose mean is the
+    value. ``protocol``: how it was measured. ``details``: further numbers to show beside it.
     """
 
     parts: np.ndarray
-    told: dict[str, Any] = {}  # noqa: RUF012 (never written to)
+    protocol: dict[str, Any] = {}  # noqa: RUF012 (never written to)
     details: dict[str, Any] = {}  # noqa: RUF012
 
 
 @final
 @dataclass(frozen=True)
 class Score:
-    """What a metric found: ``value``, the mean of ``parts``; ``interval`` holds 95 %.
+    """A metric's value, the mean of ``parts``, with its 95 % ``interval``.
 
-    The interval is None of a single estimate. ``floor``: what real images get, where that is known.
-    ``protocol``: everything that another number must share to be ranked with this one.
+    ``interval``: None for a single estimate. ``floor``: the value that held-out real images get,
+    None where it is not known. ``protocol``: all that two scores must share to be ranked.
     """
 
     metric: str
@@ -50,14 +51,15 @@ class Score:
 
     @property
     def tolerance(self) -> float:
-        """How far from it a second measurement under its protocol may lie: a hundredth of the
-        value, or a fifth of its interval where that is more. Other machines round otherwise.
+        """How far a second measurement under this protocol may differ, as other machines round
+        differently: 1 % of the value or 20 % of the interval's width, whichever is larger.
         """
-        return allowed(self.value, self.interval)
+        low, high = self.interval or (0.0, 0.0)
+        return max(abs(self.value) / 100, (high - low) / 5)
 
     def record(self) -> dict[str, Any]:
-        """All of it, for JSON, to five digits: more than its interval tells."""
-        told: dict[str, Any] = {
+        """All fields for JSON; numbers to five digits, which is finer than any interval."""
+        record: dict[str, Any] = {
             "name": self.metric,
             "value": _short(self.value),
             "interval": self.interval and [_short(v) for v in self.interval],
@@ -65,15 +67,9 @@ class Score:
             "goal": self.goal,
             "tolerance": float(f"{self.tolerance:.2g}"),
         }
-        told |= {"unit": self.unit} if self.unit else {}
-        told |= {"details": self.details} if self.details else {}
-        return {**told, "protocol": self.protocol}
-
-
-def allowed(value: float, between: Sequence[float] | None) -> float:
-    """The tolerance of a ``value`` with this interval; see `Score.tolerance`."""
-    low, high = between or (0.0, 0.0)
-    return max(abs(value) / 100, (high - low) / 5)
+        record |= {"unit": self.unit} if self.unit else {}
+        record |= {"details": self.details} if self.details else {}
+        return {**record, "protocol": self.protocol}
 
 
 def _short(value: float) -> float:
@@ -81,27 +77,27 @@ def _short(value: float) -> float:
 
 
 def interval(parts: np.ndarray) -> tuple[float, float]:
-    """Where the mean of the law that gave ``parts`` lies, at 95 %.
+    """The 95 % confidence interval of the mean of ``parts``, ``(k,)``.
 
-    Student's t for fewer than 30; the percentiles of 2,000 resampled means (bootstrap) for more;
-    the normal law from 1,000 on, where the three agree.
+    Student's t for k < 30, the bootstrap (percentiles of 2,000 resampled means) for k < 1,000, the
+    normal law from there on, where all three agree. Raises BadInput for k < 2.
     """
     mean, k = float(parts.mean()), len(parts)
     if k < 2:
-        raise BadInput("an interval takes at least two parts")
+        raise BadInput(f"an interval needs at least two parts, got {k}")
     if k < FEW or k >= MANY:
-        reach = (_T[k - 2] if k < FEW else 1.96) * float(parts.std(ddof=1)) / k**0.5
-        return mean - reach, mean + reach
-    drawn = np.random.RandomState(0).randint(k, size=(RESAMPLED, k))
-    low, high = np.percentile(parts[drawn].mean(1), (2.5, 97.5))
+        half = (_T[k - 2] if k < FEW else 1.96) * float(parts.std(ddof=1)) / k**0.5
+        return mean - half, mean + half
+    rows = np.random.RandomState(0).randint(k, size=(RESAMPLES, k))
+    low, high = np.percentile(parts[rows].mean(1), (2.5, 97.5))
     return float(low), float(high)
 
 
 def verdict(one: Score, other: Score) -> Verdict:
     """Whether ``one`` is better than ``other``. Raises BadInput where their protocols differ."""
-    if unlike := differences(one, other):
+    if keys := differences(one, other):
         names = f"{one.metric} and {other.metric}"
-        raise BadInput(f"{names} cannot be ranked, their protocols differ: {', '.join(unlike)}")
+        raise BadInput(f"cannot rank {names}: their protocols differ in {', '.join(keys)}")
     if len(one.parts) < 2:
         return "can't tell"
     low, high = interval(_badness(one) - _badness(other))
@@ -109,7 +105,7 @@ def verdict(one: Score, other: Score) -> Verdict:
 
 
 def differences(one: Score, other: Score) -> list[str]:
-    """In what the protocols of two scores differ; empty where they can be ranked."""
+    """The keys in which the protocols of two scores differ; empty where they can be ranked."""
     if (one.metric, one.protocol) == (other.metric, other.protocol):
         return []
     keys = dict.fromkeys([*one.protocol, *other.protocol])
@@ -117,17 +113,17 @@ def differences(one: Score, other: Score) -> list[str]:
 
 
 def verdicts(scores: Sequence[Score | None]) -> list[Verdict | None]:
-    """Of each against the best: "better" for that one alone, and only if all others are worse.
+    """Each score against the best one, which is "better" only if all others are worse.
 
-    Nothing is ranked where protocols differ; None stands for a model that has no such score.
+    All are "not ranked" where protocols differ; None stands for a model without this score.
     """
-    there = [score for score in scores if score is not None]
-    if any(differences(there[0], other) for other in there[1:]):
-        told: list[Verdict] = ["not ranked"] * len(there)
+    present = [score for score in scores if score is not None]
+    if any(differences(present[0], other) for other in present[1:]):
+        ranks: list[Verdict] = ["not ranked"] * len(present)
     else:
-        told = _ranked(there)
-    given = iter(told)
-    return [None if score is None else next(given) for score in scores]
+        ranks = _ranked(present)
+    remaining = iter(ranks)
+    return [None if score is None else next(remaining) for score in scores]
 
 
 def _ranked(scores: Sequence[Score]) -> list[Verdict]:
@@ -140,7 +136,7 @@ def _ranked(scores: Sequence[Score]) -> list[Verdict]:
     return others
 
 
-def _badness(score: Score) -> np.ndarray:  # (k,), small where good
-    if score.goal == "near_one":  # on which side of 1 it lies is taken as known
+def _badness(score: Score) -> np.ndarray:  # (k,), lower is better
+    if score.goal == "near_one":  # the side of 1 is that of the value
         return (score.parts - 1) * (1 if score.value > 1 else -1)
     return score.parts if score.goal == "lower" else -score.parts

@@ -1,4 +1,4 @@
-"""Subjects: what is measured, a model or the images of a folder."""
+"""What a metric measures: the samples of a model, or the images of a folder."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -21,29 +21,29 @@ BATCH = 250
 
 
 class Subject(ABC):
-    """Something that images come from; each call of ``stream`` gives the same ones."""
+    """A source of images; each call of ``stream`` yields the same ones."""
 
     name: str
 
     @property
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
-        """Of an image."""
+        """The shape of one image."""
 
     @abstractmethod
     def stream(self, n: int, seed: int) -> Iterator[Tensor]:
-        """``n`` images in 256 levels, in batches ``(k, C, H, W)`` in [0, 1]. Raises BadInput."""
+        """Batches ``(k, C, H, W)`` of ``n`` images in 256 levels of [0, 1]. Raises BadInput."""
 
     @abstractmethod
-    def told(self, seed: int) -> dict[str, Any]:
-        """What its images depend on, for a protocol."""
+    def protocol(self, seed: int) -> dict[str, Any]:
+        """What its images depend on, for the protocol of a score."""
 
 
 @final
 class ModelSubject(Subject):
-    """What a model draws. ``folder``: where it was loaded from, and its discriminator is.
+    """The samples of a model. ``folder``: the one that it was loaded from, with its discriminator.
 
-    ``truncation``: as ``sample`` takes it.
+    ``truncation``: as in ``sample``.
     """
 
     def __init__(
@@ -58,18 +58,18 @@ class ModelSubject(Subject):
 
     def stream(self, n: int, seed: int) -> Iterator[Tensor]:
         model = self.sampler
-        labels = classes_for(model, n, seed)
-        told: Any = {"seed": seed, "truncation": self.truncation, "batch_size": BATCH}
-        for samples in model.stream(n, labels=labels, **told):
+        labels = random_classes(model, n, seed)
+        how: Any = {"seed": seed, "truncation": self.truncation, "batch_size": BATCH}
+        for samples in model.stream(n, labels=labels, **how):
             x = samples.tensor.cpu()
             if not torch.isfinite(x).all():
                 first = samples.seeds[int((~torch.isfinite(x)).flatten(1).any(1).nonzero()[0])]
                 raise OperationFailed(
-                    f"{self.name} drew values that are not finite: (seed, index) {first}"
+                    f"{self.name} generated values that are not finite: (seed, index) {first}"
                 )
             yield x.clamp(0, 1).mul(255).round().div(255)
 
-    def told(self, seed: int) -> dict[str, Any]:
+    def protocol(self, seed: int) -> dict[str, Any]:
         truncated = {"truncation": self.truncation} if self.truncation else {}
         return {"seed": seed, "pixels": "8 bits", **truncated}
 
@@ -80,19 +80,19 @@ class ModelSubject(Subject):
             raise BadInput(f"{self.name} does not sample: it is {article(self.model)}")
         if not self.model.is_images:
             shape = "x".join(map(str, self.model.shape))
-            raise BadInput(f"{self.name} draws {shape}, which are no images")
+            raise BadInput(f"{self.name} generates {shape}, which are not images")
         return self.model
 
     def discriminator(self) -> Discriminator:
-        """The other player, from the model's folder. Raises BadInput where there is none."""
+        """The discriminator from the model's folder. Raises BadInput where there is none."""
         if self.folder is None:
-            raise BadInput(
-                f"{self.name} was not loaded from a folder: its discriminator is unknown"
+            raise BadInput(f"{self.name} was not loaded from a folder, so it has no discriminator")
+        sha256 = manifest.read_manifest(self.folder).discriminator_sha256
+        if sha256 and not (self.folder / manifest.DISCRIMINATOR).exists():
+            raise DataMissing(
+                f"the discriminator of {self.name} is missing: it is in the model's repository, "
+                f"not in the package"
             )
-        told = manifest.read_manifest(self.folder).discriminator_sha256
-        if told and not (self.folder / manifest.DISCRIMINATOR).exists():
-            where = "it is in the model's repository, not in the package"
-            raise DataMissing(f"{self.name}'s discriminator is not here: {where}")
         network = folders.load_discriminator(self.folder, self.model.device)
         assert isinstance(network, Discriminator)
         return network
@@ -100,7 +100,7 @@ class ModelSubject(Subject):
 
 @final
 class DatasetSubject(Subject):
-    """The images of a data set, in an order that the seed chooses."""
+    """The images of a data set, in random order."""
 
     def __init__(self, name: str, dataset: DataSet):
         self.name, self.dataset = name, dataset
@@ -110,19 +110,21 @@ class DatasetSubject(Subject):
         return self.dataset.shape
 
     def stream(self, n: int, seed: int) -> Iterator[Tensor]:
-        there = len(self.dataset)
-        if n > there:
-            raise BadInput(f"{self.name} holds {there:,} images, got n {n:,}: -n {there} takes all")
-        order = torch.randperm(there, generator=torch.Generator().manual_seed(seed))[:n]
+        count = len(self.dataset)
+        if n > count:
+            raise BadInput(f"{self.name} has {count:,} images, got n {n:,}: -n {count} takes all")
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:n]
         yield from rows_of(self.dataset, order.numpy())
 
-    def told(self, seed: int) -> dict[str, Any]:
+    def protocol(self, seed: int) -> dict[str, Any]:
         return {"seed": seed, "pixels": "8 bits"}
 
 
-def classes_for(model: Sampler, n: int, seed: int) -> Tensor | None:
-    """``(n,)`` classes at random, for a model that takes them: in turn, samples would not be
-    independent, and distances less than a real sample's."""
+def random_classes(model: Sampler, n: int, seed: int) -> Tensor | None:
+    """``(n,)`` random classes for a class-conditional model, else None.
+
+    Classes in turn would make samples dependent, and distances smaller than those of real samples.
+    """
     if not model.num_classes:
         return None
     return (Noise(seed, range(n), "classes").uniform() * model.num_classes).long()

@@ -1,4 +1,4 @@
-"""What every metric promises: one number for the same samples, with all that it depends on."""
+"""The contract of every metric: the same samples give the same number, with its protocol."""
 
 import math
 import tempfile
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, final
+from typing import Any, final, get_args
 
 import numpy as np
 import torch
@@ -19,20 +19,20 @@ from genzoo.evaluation.evaluate import evaluate
 from genzoo.metrics import registry
 from genzoo.metrics.metric import ModelMetric, SampleMetric
 from genzoo.metrics.real_data import RealData
-from genzoo.metrics.score import Score
+from genzoo.metrics.score import Goal, Score
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Density, Encoder
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent
 from genzoo.testing.contract import Broken, Contract, require, require_error, require_json
 
-SHAPE = (1, 28, 28)  # what the features of the package's own classifier of digits take
+SHAPE = (1, 28, 28)  # the input of the classifier of MNIST that ships with the package
 REAL, FEW = 60, 200
 
 
 @final
-class Made(Latent, Encoder, Density):
-    """A model of made pictures with as many abilities as have one: a bright square on a ground."""
+class SquareModel(Latent, Encoder, Density):
+    """A synthetic model with many abilities: its images show a bright square."""
 
     shape, value_range, latent_dim, likelihood_kind, levels = SHAPE, (0.0, 1.0), 4, "exact", None
 
@@ -60,113 +60,130 @@ class Made(Latent, Encoder, Density):
 @final
 @dataclass(frozen=True)
 class Case:
-    """A kind of metric, and a folder of made pictures that it is held against."""
+    """A metric class, and a folder of synthetic images as its real data."""
 
     name: str
-    kind: type[SampleMetric | ModelMetric]
+    metric_class: type[SampleMetric | ModelMetric]
     folder: str
-    model: Made = field(default_factory=Made)
+    model: SquareModel = field(default_factory=SquareModel)
 
     @cached_property
     def metric(self) -> SampleMetric | ModelMetric:
-        return self.kind(RealData(self.folder, "mnist"))
+        return self.metric_class(RealData(self.folder, "mnist"))
 
     @property
     def n(self) -> int:
-        """Samples that are enough for its parts."""
-        least = self.metric.least if isinstance(self.metric, SampleMetric) else FEW
-        return max(least, FEW)
+        """Enough samples for its parts."""
+        minimum = self.metric.min_samples if isinstance(self.metric, SampleMetric) else FEW
+        return max(minimum, FEW)
 
     def samples(self, seed: int = 0) -> Tensor:
-        """``(n, 1, 28, 28)`` in 256 levels."""
+        """Images ``(n, 1, 28, 28)`` in 256 levels."""
         return self.model.sample(self.n, seed=seed).tensor.mul(255).round().div(255)
 
     def score(self) -> Score:
         if isinstance(self.metric, ModelMetric):
-            return self.metric.score(ModelSubject("made", self.model), None, 0)
+            return self.metric.score(ModelSubject("square", self.model), None, 0)
         return self.metric(self.samples())
 
-    def lacks(self) -> str | None:
-        """Why a model's metric cannot be tried on the made model."""
-        metric, made = self.metric, ModelSubject("made", self.model)
-        why = metric.lacks(made) if isinstance(metric, ModelMetric) else ""
-        return f"cannot be tried on a made model: {why}" if why else None
+    def unsupported_reason(self) -> str | None:
+        """Why a model metric cannot be tried on the synthetic model."""
+        if not isinstance(self.metric, ModelMetric):
+            return None
+        reason = self.metric.unsupported_reason(ModelSubject("square", self.model))
+        return f"does not apply to the synthetic model: {reason}" if reason else None
 
 
 @contextmanager
 def _opened(name: str) -> Iterator[Case]:
-    kind: Any = registry.metric_class(name)
-    model = Made()
+    metric_class: Any = registry.metric_class(name)
+    model = SquareModel()
     with tempfile.TemporaryDirectory() as folder:
         for split, start in (("train", 0), ("test", REAL)):
             Path(folder, split).mkdir()
             pictures = model.sample(REAL, seed=1, start=start).tensor[:, 0]
             for i, picture in enumerate((pictures * 255).round().byte().numpy()):
                 Image.fromarray(picture).save(Path(folder, split, f"{i}.png"))
-        yield Case(name, kind, folder)
+        yield Case(name, metric_class, folder)
 
 
 METRIC = Contract("metric", _opened)
 
 
 @METRIC.check
-def _says_what_it_is(case: Case) -> None:
-    require(case.kind.id == case.name, f"id is {case.kind.id!r}, and its name {case.name!r}")
-    goals = ("lower", "higher", "near_one")
-    require(case.kind.goal in goals, f"goal is one of {goals}, got {case.kind.goal!r}")
-    require(getattr(case.kind, "about", ""), "about is empty: a phrase for people")
+def _has_id_goal_and_description(case: Case) -> None:
+    require(
+        case.metric_class.id == case.name,
+        f"id must be {case.name!r}, the name of its entry point, got {case.metric_class.id!r}",
+    )
+    goals = get_args(Goal)
+    require(
+        case.metric_class.goal in goals,
+        f"goal must be one of {goals}, got {case.metric_class.goal!r}",
+    )
+    require(
+        getattr(case.metric_class, "about", ""),
+        "about must be a short description, got an empty one",
+    )
     name = case.metric.name
     fits = isinstance(name, str) and f"{name}-".startswith(f"{case.name}-")
-    require(fits, f"name is the kind and what it is measured in, {case.name}-..., got {name!r}")
+    require(fits, f"name must be like {case.name}-DATA or {case.name}-FEATURES, got {name!r}")
 
 
 @METRIC.check
 def _conditions_are_json(case: Case) -> None:
     conditions = case.metric.conditions()
-    require(isinstance(conditions, dict), f"conditions is a dict, got {conditions!r:.80}")
-    require_json(conditions, "what conditions gives")
-    held = {"data", "features"} & conditions.keys()
-    require(held, "conditions names no data and no features: scores on two sets would be ranked")
+    require(isinstance(conditions, dict), f"conditions must return a dict, got {conditions!r:.80}")
+    require_json(conditions, "the result of conditions")
+    named = {"data", "features"} & conditions.keys()
+    require(named, "conditions must name data or features: else scores on two sets are ranked")
 
 
 @METRIC.check
 def _gives_a_finite_score(case: Case) -> str | None:
-    if why := case.lacks():
-        return why
+    if reason := case.unsupported_reason():
+        return reason
     try:
         score = case.score()
-    except OperationFailed as error:  # what is no score says best itself what it is
+    except OperationFailed as error:  # its message says what is wrong
         raise Broken(str(error)) from error
     require(math.isfinite(score.value), f"the score is {score.value}")
     require(np.isfinite(score.parts).all(), "parts are not finite")
-    require(score.metric == case.metric.name, f"the score is called {score.metric!r}")
-    require(score.goal == case.kind.goal, f"the score's goal is {score.goal!r}")
+    require(
+        score.metric == case.metric.name,
+        f"the score's name is {score.metric!r}, the metric's {case.metric.name!r}",
+    )
+    require(score.goal == case.metric_class.goal, f"the score's goal is {score.goal!r}")
     require_json(score.record(), "the score")
     require(score.floor is None or math.isfinite(score.floor), f"floor is {score.floor}")
     return None
 
 
 @METRIC.check
-def _measures_twice_alike(case: Case) -> str | None:
-    if why := case.lacks():
-        return why
+def _is_reproducible(case: Case) -> str | None:
+    if reason := case.unsupported_reason():
+        return reason
     one, two = case.score(), case.score()
-    require(np.array_equal(one.parts, two.parts), f"twice the same: {one.value}, then {two.value}")
-    require(one.protocol == two.protocol, "twice the same, and two protocols")
+    require(
+        np.array_equal(one.parts, two.parts), f"the same samples give {one.value}, then {two.value}"
+    )
+    require(one.protocol == two.protocol, "the same samples give two protocols")
     return None
 
 
 @METRIC.check
-def _does_not_see_the_batch(case: Case) -> str | None:
-    """`evaluate` measures batch after batch, and joins what is kept of each image."""
+def _does_not_depend_on_the_batch(case: Case) -> str | None:
+    """`evaluate` extracts features batch by batch."""
     if not isinstance(case.metric, SampleMetric):
-        return "is of models"
+        return "is a metric of models"
     x = case.samples()[:50]
-    whole = case.metric.measure(x)
-    require(len(whole) == len(x), f"measure kept {len(whole)} rows of {len(x)} images")
-    parts = np.concatenate([case.metric.measure(part) for part in x.split(20)])
+    whole = case.metric.extract(x)
+    require(len(whole) == len(x), f"extract returns {len(whole)} rows for {len(x)} images")
+    parts = np.concatenate([case.metric.extract(part) for part in x.split(20)])
     close = parts.shape == whole.shape and np.allclose(parts, whole, atol=1e-4, rtol=1e-4)
-    require(close, "measure of a batch is not that of its images: nothing may depend on the others")
+    require(
+        close, "extract depends on the batch: an image's features may not depend on other images"
+    )
     return None
 
 
@@ -174,43 +191,43 @@ def _does_not_see_the_batch(case: Case) -> str | None:
 def _parts_depend_on_n_alone(case: Case) -> str | None:
     """Else the parts of two models would not pair up."""
     if not isinstance(case.metric, SampleMetric):
-        return "is of models"
-    kept = (case.metric.measure(case.samples(seed)) for seed in (0, 1))
-    counts = [len(case.metric.judged(measured).parts) for measured in kept]
-    require(counts[0] == counts[1], f"of {case.n} samples each, there are {counts} parts")
+        return "is a metric of models"
+    features = (case.metric.extract(case.samples(seed)) for seed in (0, 1))
+    counts = [len(case.metric.estimate(one).parts) for one in features]
+    require(counts[0] == counts[1], f"{case.n} samples give {counts} parts with two seeds")
     return None
 
 
 @METRIC.check
-def _refuses_what_is_no_image(case: Case) -> str | None:
+def _refuses_invalid_pixels(case: Case) -> str | None:
     metric = case.metric
     if not isinstance(metric, SampleMetric):
-        return "is of models"
+        return "is a metric of models"
     for what, wrong in (("NaN", torch.nan), ("a pixel of 2", 2.0)):
         x = case.samples()
         x[0, 0, 0, 0] = wrong
-        require_error(partial(metric, x), BadInput, f"{what} was taken for a pixel")
+        require_error(partial(metric, x), BadInput, f"images with {what} must be refused")
     return None
 
 
 @METRIC.check
-def _sees_unlike_images_apart(case: Case) -> str | None:
-    """What keeps the same of all images can tell nothing. (Two sets may well have one score.)"""
+def _features_differ_between_images(case: Case) -> str | None:
+    """Constant features measure nothing. (The scores of two sets may be equal.)"""
     if not isinstance(case.metric, SampleMetric):
-        return "is of models"
+        return "is a metric of models"
     noise = Noise(0, range(20), "noise").uniform(*SHAPE)
-    kept = case.metric.measure(torch.cat([case.samples()[:20], noise]))
-    alike = all(np.array_equal(row, kept[0]) for row in kept)
-    require(not alike, "measure keeps the same of every picture and of noise")
+    features = case.metric.extract(torch.cat([case.samples()[:20], noise]))
+    constant = all(np.array_equal(row, features[0]) for row in features)
+    require(not constant, "extract returns the same for all images, even for noise")
     return None
 
 
 @METRIC.check
-def _goes_through_evaluate(case: Case) -> str | None:
-    if why := case.lacks():
-        return why
-    told: dict[str, Any] = {"data": case.folder, "features": "mnist", "device": "cpu"}
+def _works_in_evaluate(case: Case) -> str | None:
+    if reason := case.unsupported_reason():
+        return reason
+    options: dict[str, Any] = {"data": case.folder, "features": "mnist", "device": "cpu"}
     n = case.n if isinstance(case.metric, SampleMetric) else None
-    (score,) = evaluate(case.model, metrics=case.name, n=n, **told).scores
-    require(score.metric == case.metric.name, f"evaluate gave {score.metric}")
+    (score,) = evaluate(case.model, metrics=case.name, n=n, **options).scores
+    require(score.metric == case.metric.name, f"evaluate returns the score {score.metric}")
     return None

@@ -51,7 +51,7 @@ def built_in(kind: str) -> set[str]:
     if kind == "metric":
         from genzoo.metrics import registry  # imports torch
 
-        return registry.TAKEN
+        return registry.RESERVED
     return set()
 
 

@@ -69,7 +69,7 @@ class Measured(Schema, use_attribute_docstrings=False, extra="ignore"):
     tolerance: Annotated[float, Field(ge=0)] | None = None
     protocol: dict[str, Any]
     details: dict[str, Any] | None = None
-    asked: dict[str, Any] | None = None
+    request: dict[str, Any] | None = None
 
 
 class Speed(Schema, use_attribute_docstrings=False, extra="ignore"):

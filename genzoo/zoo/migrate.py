@@ -24,7 +24,7 @@ OPTIONS = {
     "orthogonal": "orthogonal_weight",
     "smoothing": "label_smoothing",
 }
-# What 0.1 called kinds of metrics, the goal of some, and two conditions of their protocols.
+# What 0.1 called kinds of metrics, the goal of some, and some keys of their protocols.
 METRICS = {
     "copied": "nearest_train_pixels",
     "cs": "class_score",
@@ -39,7 +39,11 @@ METRICS = {
     "variety": "intra_class_diversity",
 }
 GOALS = {"one": "near_one"}
-PROTOCOL = {"samples looked at": "samples compared", "told the class": "class-conditional"}
+PROTOCOL = {
+    "codes by": "code search",
+    "samples looked at": "samples compared",
+    "told the class": "class-conditional",
+}
 # What 0.1 called the info of a direction file.
 DIRECTION = {
     "by": "source",
@@ -124,7 +128,8 @@ def _score(score: Any) -> Any:
         new["goal"] = GOALS.get(goal, goal)
     if isinstance(protocol := score.get("protocol"), dict):
         new["protocol"] = renamed(protocol, PROTOCOL)
-    request = score.get("asked")
+    new = renamed(new, {"asked": "request"})
+    request = new.get("request")
     if isinstance(request, dict) and isinstance(request.get("metrics"), str):
-        new["asked"] = {**request, "metrics": metric_name(request["metrics"])}
+        new["request"] = {**request, "metrics": metric_name(request["metrics"])}
     return new

@@ -57,13 +57,13 @@ def targets(name: str, split: str, dataset: data.DataSet) -> Tensor:
     return labels
 
 
-def train(name: str, seed: int = 0) -> classifiers.Classifier:
+def train(name: str, seed: int = 0) -> classifiers.ClassifierNetwork:
     torch.manual_seed(seed)
     source, dataset = torch.Generator().manual_seed(seed), data.open(name)
     wanted, (widths, passes) = targets(name, "train", dataset), PLANS[name]
     channels, size, _ = dataset.shape
     outputs = wanted.shape[1] if wanted.ndim == 2 else len(dataset.classes)
-    network = classifiers.Classifier(channels, size, widths, outputs)
+    network = classifiers.ClassifierNetwork(channels, size, widths, outputs)
     network.to(memory_format=torch.channels_last)
     batches = len(dataset) // BATCH
     optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.05)
@@ -86,7 +86,7 @@ def train(name: str, seed: int = 0) -> classifiers.Classifier:
     return network.eval()
 
 
-def rounded(network: classifiers.Classifier) -> dict[str, Tensor]:
+def rounded(network: classifiers.ClassifierNetwork) -> dict[str, Tensor]:
     """Its state in 16 bits, which the network then has too: what is measured is what is kept."""
     state = {k: v.detach().clone().contiguous() for k, v in network.state_dict().items()}
     kept = {k: v.half() if k in dict(network.named_parameters()) else v for k, v in state.items()}
@@ -95,7 +95,9 @@ def rounded(network: classifiers.Classifier) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def seen(network: classifiers.Classifier, dataset: data.DataSet) -> tuple[Tensor, Tensor, float]:
+def seen(
+    network: classifiers.ClassifierNetwork, dataset: data.DataSet
+) -> tuple[Tensor, Tensor, float]:
     """Features (n, 128), logits (n, outputs) and mean sharpness of a whole split."""
     parts, sharp = [], []
     for start in range(0, len(dataset), 500):

@@ -1,7 +1,7 @@
-"""Distances between two clouds of features, in float64.
+"""Distances between two sets of features: Frechet, kernel, precision and recall; in float64.
 
-Nothing here holds a matrix of n x n: the pairs of n features pass by in strips, so that two clouds
-of 50,000 x 2,048 take less memory than they themselves.
+No n x n matrix is held: pairs are computed in strips, so that two sets of 50,000 x 2,048 need less
+memory than the features themselves.
 """
 
 import math
@@ -26,9 +26,9 @@ from genzoo.metrics.statistics.nearest import (
 @final
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """The Gaussian of ``n`` features: ``mean`` ``(d,)`` and a ``factor`` ``(r, d)``.
+    """The Gaussian of ``n`` features: ``mean`` ``(d,)`` and ``factor`` ``(r, d)``.
 
-    The covariance (unbiased) is ``factor.T @ factor``; of fewer features than d, r is their number.
+    ``factor.T @ factor`` is the unbiased covariance; r is n where n is at most d.
     """
 
     n: int
@@ -37,7 +37,7 @@ class Moments:
 
     @property
     def trace(self) -> float:
-        """Of the covariance."""
+        """The trace of the covariance."""
         return float(np.square(self.factor).sum())
 
 
@@ -55,7 +55,7 @@ def moments(features: np.ndarray) -> Moments:
 
 
 def factored(covariance: np.ndarray) -> np.ndarray:
-    """F with F^T F the covariance: Cholesky's, or where that is singular, from eigenvectors."""
+    """F with F^T F = ``covariance``: Cholesky's, or from eigenvectors where that is singular."""
     try:
         return np.linalg.cholesky(covariance).T
     except np.linalg.LinAlgError:
@@ -64,24 +64,24 @@ def factored(covariance: np.ndarray) -> np.ndarray:
 
 
 def frechet(one: Moments, other: Moments) -> float:
-    """The Frechet distance of two Gaussians (Heusel et al. 2017, equation 6), squared as usual.
+    """The squared Frechet distance of two Gaussians (Heusel et al. 2017, equation 6).
 
-    tr (C1 C2)^1/2 is the nuclear norm of A B^T, where C1 = A^T A and C2 = B^T B: no square root of
-    a matrix, and with n features below the width, matrices of n.
+    tr (C1 C2)^1/2 is the nuclear norm of A B^T, where C1 = A^T A and C2 = B^T B. So no square root
+    of a matrix is needed, and n features below the width need n x n matrices only.
     """
     if one.mean.shape != other.mean.shape:
-        raise BadInput(f"features of unlike width: {len(one.mean)} and {len(other.mean)}")
+        raise BadInput(f"features of different width: {len(one.mean)} and {len(other.mean)}")
     product = one.factor @ other.factor.T
     if product.shape[0] > product.shape[1]:
         product = product.T
     overlap = np.sqrt(np.linalg.eigvalsh(product @ product.T).clip(0)).sum()
-    apart = np.square(one.mean - other.mean).sum()
-    return max(0.0, float(apart + one.trace + other.trace - 2 * overlap))
+    shift = np.square(one.mean - other.mean).sum()
+    return max(0.0, float(shift + one.trace + other.trace - 2 * overlap))
 
 
 def kernel(one: np.ndarray, other: np.ndarray) -> float:
-    """The kernel distance of ``(n, d)`` and ``(m, d)`` features: the squared mean discrepancy under
-    (x.y / d + 1)^3, its unbiased estimate (Binkowski et al. 2018, section 4), which can be below 0.
+    """The kernel distance of ``(n, d)`` and ``(m, d)`` features (Binkowski et al. 2018, section 4):
+    the unbiased estimate, which can be negative, of the squared MMD for the kernel (x.y / d + 1)^3.
     """
     return float(kernels(np.asarray(one)[None], other)[0])
 
@@ -91,9 +91,9 @@ def kernels(blocks: np.ndarray, other: np.ndarray) -> np.ndarray:
     blocks, other = np.asarray(blocks), np.asarray(other)
     least = min(blocks.shape[1], len(other))
     if least < 2:
-        raise BadInput(f"a kernel distance takes at least 2 features a side, got {least}")
-    there = _within(other)
-    return np.array([_within(b) + there - 2 * _between(b, other) for b in blocks])
+        raise BadInput(f"a kernel distance needs at least 2 features on each side, got {least}")
+    constant = _within(other)
+    return np.array([_within(b) + constant - 2 * _between(b, other) for b in blocks])
 
 
 def _between(one: np.ndarray, other: np.ndarray) -> float:
@@ -103,7 +103,7 @@ def _between(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _within(x: np.ndarray) -> float:
-    """The mean of the kernel over pairs of two different features."""
+    """The mean of the kernel over all pairs of different rows."""
     sums = []
     for part, dots in products(x, x):
         k = _cubic(dots, x.shape[1])
@@ -119,8 +119,8 @@ def _cubic(dots: np.ndarray, width: int) -> np.ndarray:
 def class_score(logits: np.ndarray) -> float:
     """The Inception score of ``(n, K)`` logits: exp(H(y) - H(y|x)), from 1 to K.
 
-    Salimans et al. 2016, section 4: exp(E KL(p(y|x) || p(y))), which is the same. In logarithms, so
-    that no probability underflows. Raises BadInput.
+    It equals exp(E KL(p(y|x) || p(y))) (Salimans et al. 2016, section 4). Computed in logarithms,
+    so that no probability underflows. Raises BadInput.
     """
     logits = cloud(logits, "logits", 1).astype(np.float64)
     logs = logits - _log_sum_exp(logits, 1)[:, None]  # log p(y|x)
@@ -135,20 +135,21 @@ def _log_sum_exp(x: np.ndarray, axis: int) -> np.ndarray:
 
 
 def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> tuple[float, float]:
-    """Improved precision and recall of ``(n, d)`` and ``(m, d)`` features, both above k in number.
+    """Improved precision and recall of ``(n, d)`` and ``(m, d)`` features, n and m above k.
 
-    Kynkaanniemi et al. 2019, section 2, equations 1 and 2: which share of the fakes lies in a ball
-    about some real feature, its radius the distance to its k-th nearest other, ties included; and
-    the same the other way round. Raises BadInput.
+    Kynkaanniemi et al. 2019, section 2, equations 1 and 2. Precision: the share of fakes within the
+    ball around some real feature, whose radius is the distance to its k-th nearest neighbour, ties
+    included. Recall: the same with the roles exchanged. Raises BadInput.
     """
     if k < 1:
-        raise BadInput(f"a ball reaches to the k-th neighbour, k at least 1, got {k}")
+        raise BadInput(f"k must be at least 1, got {k}")
     real, fake = cloud(real, "real features", k + 1), cloud(fake, "fake features", k + 1)
     same_width(real, fake)
-    (real, there), (fake, here) = distinct(real), distinct(fake)
-    around_real, around_fake = radii(real, there, k), radii(fake, here, k)
-    precise, recalled = covered(fake, around_fake, real, around_real)
-    return float(here @ precise / here.sum()), float(there @ recalled / there.sum())
+    (real, real_copies), (fake, fake_copies) = distinct(real), distinct(fake)
+    real_radii, fake_radii = radii(real, real_copies, k), radii(fake, fake_copies, k)
+    precise, recalled = covered(fake, fake_radii, real, real_radii)
+    precision = fake_copies @ precise / fake_copies.sum()
+    return float(precision), float(real_copies @ recalled / real_copies.sum())
 
 
 def nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:

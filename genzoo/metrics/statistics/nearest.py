@@ -1,7 +1,7 @@
-"""Who is near whom in clouds of features: all pairs in strips, never a matrix of n x n.
+"""Nearest neighbours in sets of features, without an n x n matrix: pairs come in strips.
 
-Squared distances come from inner products, and wherever their rounding could matter (ties, copies,
-the rim of a ball) from the differences themselves, so that comparisons are right to the last bit.
+Squared distances come from inner products. Where rounding could matter (ties, copies, the rim of a
+ball) they come from the differences, so that comparisons are exact.
 """
 
 import hashlib
@@ -21,18 +21,18 @@ def cloud(x: np.ndarray, what: str, least: int) -> np.ndarray:
     if x.ndim != 2 or len(x) < least or not x.shape[1]:
         raise BadInput(f"expected {what} (n, d), n at least {least}, got {x.shape}")
     if not np.isfinite(x.sum(dtype=np.float64)):
-        raise BadInput(f"{what} that are not all finite")
+        raise BadInput(f"{what} must be finite")
     return x
 
 
 def same_width(one: np.ndarray, other: np.ndarray) -> None:
-    """Whether features ``(n, d)`` and ``(m, d)`` are as wide. Raises BadInput."""
+    """Whether features ``(n, d)`` and ``(m, d)`` have one width. Raises BadInput."""
     if one.shape[-1] != other.shape[-1]:
-        raise BadInput(f"features of unlike width: {one.shape[-1]} and {other.shape[-1]}")
+        raise BadInput(f"features of different width: {one.shape[-1]} and {other.shape[-1]}")
 
 
 def chunks(n: int, width: int, size: int | None = None) -> Iterator[slice]:
-    """Slices that cover n rows of ``width`` numbers, ``size`` numbers at a time."""
+    """Slices of n rows of ``width`` numbers, about ``size`` numbers each."""
     rows = max(1, (size or _CHUNK) // width)
     return (slice(start, min(start + rows, n)) for start in range(0, n, rows))
 
@@ -40,65 +40,64 @@ def chunks(n: int, width: int, size: int | None = None) -> Iterator[slice]:
 def products(
     one: np.ndarray, other: np.ndarray, centre: np.ndarray | None = None
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """(which rows of ``one``, their float64 inner products with all of ``other``), in strips.
+    """Yield (rows of ``one``, their float64 inner products with all of ``other``), in strips.
 
-    Of the features as seen from ``centre``. The products are the caller's to write on.
+    ``centre`` is subtracted from both first. The caller may overwrite the products.
     """
     for part in chunks(len(one), len(other), _STRIP):
-        rows, dots = _seen(one[part], centre), np.empty((part.stop - part.start, len(other)))
+        rows, dots = _centred(one[part], centre), np.empty((part.stop - part.start, len(other)))
         for across in chunks(*other.shape):
-            np.matmul(rows, _seen(other[across], centre).T, out=dots[:, across])
+            np.matmul(rows, _centred(other[across], centre).T, out=dots[:, across])
         yield part, dots
 
 
-def _seen(x: np.ndarray, centre: np.ndarray | None) -> np.ndarray:
+def _centred(x: np.ndarray, centre: np.ndarray | None) -> np.ndarray:
     return np.asarray(x, dtype=np.float64) if centre is None else x - centre
 
 
 def _squares(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """(rows of ``x``, squared distances to all of ``y``, ``(rows, 1)`` what these may be off)."""
+    """Yield (rows of ``x``, squared distances to all of ``y``, their largest errors (rows, 1))."""
     centre = y.mean(0, dtype=np.float64)
-    here, there = (_lengths(v, centre) for v in (x, y))
+    x_norms, y_norms = (_squared_norms(v, centre) for v in (x, y))
     for part, dots in products(x, y, centre):
         dots *= -2
-        dots += here[part, None]
-        dots += there
-        # The bound of an inner product's rounding (Higham 2002, section 3.1), with some to spare.
-        off = (x.shape[1] + 8) * np.finfo(np.float64).eps * (here[part] + there.max())
-        yield part, dots, off[:, None]
+        dots += x_norms[part, None]
+        dots += y_norms
+        # The rounding bound of an inner product (Higham 2002, section 3.1), with a margin.
+        error = (x.shape[1] + 8) * np.finfo(np.float64).eps * (x_norms[part] + y_norms.max())
+        yield part, dots, error[:, None]
 
 
-def _lengths(x: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """``(n,)``: squared."""
+def _squared_norms(x: np.ndarray, centre: np.ndarray) -> np.ndarray:  # (n, d) -> (n,)
     parts = chunks(*x.shape)
-    return np.concatenate([np.square(_seen(x[part], centre)).sum(1) for part in parts])
+    return np.concatenate([np.square(_centred(x[part], centre)).sum(1) for part in parts])
 
 
 def between(x: np.ndarray, y: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     """``(pairs,)``: the squared distances of rows i of ``x`` and j of ``y``, from differences.
 
-    Each is the same bits in either order and in whatever company.
+    Each is bit-equal in either order, and whatever the other pairs are.
     """
-    found = np.empty(len(i))
+    squares = np.empty(len(i))
     for part in chunks(len(i), x.shape[1]):
-        apart = np.asarray(x[i[part]], dtype=np.float64) - y[j[part]]
-        found[part] = np.square(apart, out=apart).sum(1)
-    return found
+        differences = np.asarray(x[i[part]], dtype=np.float64) - y[j[part]]
+        squares[part] = np.square(differences, out=differences).sum(1)
+    return squares
 
 
 def closest(
-    x: np.ndarray, y: np.ndarray, k: int, themselves: bool = False
+    x: np.ndarray, y: np.ndarray, k: int, exclude_self: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Squared distances ``(n, k)`` to the k nearest of ``y``, ascending, and which they are.
+    """Squared distances ``(n, k)`` to the k nearest rows of ``y``, ascending, and their indices.
 
-    ``themselves``: x is y, and nobody is a neighbour of itself.
+    ``exclude_self``: x is y, and no row is its own neighbour.
     """
     squares, which = np.empty((len(x), k)), np.empty((len(x), k), dtype=np.intp)
-    for part, rough, off in _squares(x, y):
+    for part, rough, error in _squares(x, y):
         rows = np.arange(len(rough))
-        if themselves:
+        if exclude_self:
             rough[rows, rows + part.start] = np.inf
-        i, j = np.nonzero(rough <= _enough(rough, k) + 2 * off)
+        i, j = np.nonzero(rough <= _threshold(rough, k) + 2 * error)
         exact = between(x[part], y, i, j)
         order = np.lexsort((exact, i))
         pick = order[np.searchsorted(i, rows)[:, None] + np.arange(k)]
@@ -106,11 +105,11 @@ def closest(
     return squares, which
 
 
-def _enough(x: np.ndarray, k: int) -> np.ndarray:
-    """``(n, 1)``: below it each row of ``(n, m)`` has at least k numbers, and seldom many more.
+def _threshold(x: np.ndarray, k: int) -> np.ndarray:
+    """``(n, 1)``: a bound with at least k, and seldom many more, values of each row at or below it.
 
-    The k-th of the smallest of each of many groups. A group's members lie far apart in the row, as
-    features of one class may lie side by side.
+    It is the k-th smallest of the minima of many groups. The members of a group are far apart in
+    the row, because features of one class may be adjacent.
     """
     groups = min(x.shape[1], 64 * k)
     each = x.shape[1] // groups
@@ -119,9 +118,9 @@ def _enough(x: np.ndarray, k: int) -> np.ndarray:
 
 
 def distinct(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct rows of ``(n, d)``, and how often each is there.
+    """The distinct rows of ``(n, d)``, and the number of copies of each.
 
-    A generator that has collapsed makes the same image again and again: that many ties take long.
+    A collapsed generator repeats images, and many ties would be slow.
     """
     prints = [hashlib.blake2b(row.tobytes(), digest_size=16).hexdigest() for row in x]
     _, first, copies = np.unique(prints, return_index=True, return_counts=True)
@@ -129,34 +128,34 @@ def distinct(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def radii(x: np.ndarray, copies: np.ndarray, k: int) -> np.ndarray:
-    """``(n,)``: the squared distance of each of n distinct rows to its k-th nearest other.
+    """``(n,)``: the squared distance of each of n distinct rows to its k-th nearest neighbour.
 
-    Where a row is there several times, its copies are others too. There are more than k in all.
+    The copies of a row count as neighbours. There are more than k rows in all.
     """
     if len(x) == 1:
         return np.zeros(1)
-    squares, which = closest(x, x, min(k, len(x) - 1), themselves=True)
+    squares, which = closest(x, x, min(k, len(x) - 1), exclude_self=True)
     counted = copies[:, None] - 1 + copies[which].cumsum(1)
     reached = (counted >= k).argmax(1)
     return np.where(copies > k, 0, squares[np.arange(len(x)), reached])
 
 
 def covered(
-    x: np.ndarray, around_x: np.ndarray, y: np.ndarray, around_y: np.ndarray
+    x: np.ndarray, x_radii: np.ndarray, y: np.ndarray, y_radii: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows of ``x`` lie in a ball about one of ``y``, and which of ``y`` in one about an x.
+    """Whether each row of ``x`` is in a ball around a row of ``y``, and the same for ``y``: bool.
 
-    ``around_x``, ``around_y``: the balls' squared radii; a ball holds its rim.
+    ``x_radii``, ``y_radii``: the squared radii of the balls, which include their rim.
     """
-    mine, theirs = np.zeros(len(x), dtype=bool), np.zeros(len(y), dtype=bool)
-    for part, rough, off in _squares(x, y):
-        inside = rough < around_y - off
-        mine[part] = inside.any(1)
-        i, j = np.nonzero((rough <= around_y + off) & ~inside & ~mine[part, None])
-        mine[part][i[between(x[part], y, i, j) <= around_y[j]]] = True
-        reach = around_x[part, None]
-        inside = rough < reach - off
-        theirs |= inside.any(0)
-        i, j = np.nonzero((rough <= reach + off) & ~inside & ~theirs)
-        theirs[j[between(x[part], y, i, j) <= around_x[part][i]]] = True
-    return mine, theirs
+    x_covered, y_covered = np.zeros(len(x), dtype=bool), np.zeros(len(y), dtype=bool)
+    for part, rough, error in _squares(x, y):
+        inside = rough < y_radii - error
+        x_covered[part] = inside.any(1)
+        i, j = np.nonzero((rough <= y_radii + error) & ~inside & ~x_covered[part, None])
+        x_covered[part][i[between(x[part], y, i, j) <= y_radii[j]]] = True
+        reach = x_radii[part, None]
+        inside = rough < reach - error
+        y_covered |= inside.any(0)
+        i, j = np.nonzero((rough <= reach + error) & ~inside & ~y_covered)
+        y_covered[j[between(x[part], y, i, j) <= x_radii[part][i]]] = True
+    return x_covered, y_covered

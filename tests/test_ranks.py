@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from genzoo.errors import BadInput
-from genzoo.metrics.statistics.ranks import class_counts, divergence, hit, rank_test
+from genzoo.metrics.statistics.ranks import class_counts, classes_hit, divergence, rank_test
 
 stats = pytest.importorskip("scipy.stats")
 
@@ -14,7 +14,7 @@ stats = pytest.importorskip("scipy.stats")
 def test_counts_and_classes_hit():
     counts = class_counts(np.array([3, 0, 3, 3, 5]), 7)
     assert counts.tolist() == [1, 0, 0, 3, 0, 1, 0]
-    assert hit(counts) == 3
+    assert classes_hit(counts) == 3
     assert class_counts(np.array([], np.int64), 2).tolist() == [0, 0]
 
 

@@ -13,7 +13,7 @@ from genzoo import data
 from genzoo.cli import run
 from genzoo.errors import BadInput
 from genzoo.evaluation import neighbours, outliers
-from genzoo.metrics.real_data import features as seen_by
+from genzoo.metrics.real_data import load_features
 from genzoo.metrics.statistics.ranks import auroc
 from genzoo.zoo.folder import load_discriminator
 from genzoo.zoo.names import find
@@ -56,8 +56,8 @@ def test_features_of_the_classifier_are_asked_where_there_is_one(monkeypatch):
     digits = data.open("digits", "train")
     monkeypatch.setattr(neighbours.RealData, "open", lambda self, split: digits)
     found = genzoo.find_neighbours("dcgan-mnist", n=2, k=3)
-    assert [near.by for near in found.near] == ["pixels", "features of mnist"]
-    see = seen_by("mnist")
+    assert [near.space for near in found.near] == ["pixels", "features of mnist"]
+    see = load_features("mnist")
     x, y = (torch.from_numpy(see(v)).double() for v in
             (found.samples.tensor, digits.batch(range(len(digits)))))  # fmt: skip
     apart = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
@@ -70,10 +70,10 @@ def test_the_picture_says_what_it_holds(tmp_path, monkeypatch, capsys):
     code, out, err = call(capsys, *words, "-o", "near.png", "--json")
     assert (code, err) == (0, "")
     told = json.loads(out)
-    assert "not to be published" in told["note"]
+    assert "do not publish" in told["note"]
     assert np.shape(told["near"][0]["rows"]) == (2, 3)
     with Image.open("near.png") as picture:
-        assert "holds real images of digits" in picture.text["Comment"]
+        assert "contains real images of digits" in picture.text["Comment"]
         assert picture.height > 100
     code, _, err = call(capsys, *words, "-o", "near.png")
     assert (code, "--force" in err) == (2, True)
@@ -82,7 +82,7 @@ def test_the_picture_says_what_it_holds(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (("--data", "digits", "--size", 32), "draws 1x28x28, and digits is 1x32x32"),
+        (("--data", "digits", "--size", 32), "are 1x28x28, but digits is 1x32x32"),
         (("--data", "digits", "-k", 101), "k must be"),
         (("--data", "no-such"), "no data set"),
         (("-o", "x.jpg"), "ending in .png"),
@@ -186,7 +186,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
 def test_ends_and_what_has_no_rank():
     assert auroc(np.arange(5) + 9, np.arange(5)) == (1.0, (1.0, 1.0))
     assert auroc(np.ones(5), np.ones(4))[0] == 0.5
-    with pytest.raises(BadInput, match="no rank"):
+    with pytest.raises(BadInput, match="NaN"):
         auroc(np.array([1, np.nan]), np.ones(2))
     with pytest.raises(BadInput, match="at least two"):
         auroc(np.ones(1), np.ones(3))
@@ -203,7 +203,7 @@ def test_a_density_tells_its_own_kind_from_another(capsys):
     assert other.auroc == pytest.approx(1 - told["auroc"], abs=1e-9)
     code, out, _ = call(capsys, *words[:3], "digits-inverted", "--against", "digits",
                         "-n", 40)  # fmt: skip
-    assert "finds digits the more likely" in out
+    assert "assigns digits a higher likelihood" in out
 
 
 def test_a_model_of_classes_is_asked_for_all(monkeypatch):
@@ -228,10 +228,10 @@ def test_a_model_of_classes_is_asked_for_all(monkeypatch):
     [
         (("dcgan-mnist", "--against", "digits"), "pixelcnn-mnist"),
         (("vae-mnist", "--data", "digits", "--against", "digits"), "are the same images"),
-        (("vae-mnist", "--data", "digits", "--against", "digits-inverted"), "got n 1,000"),
+        (("vae-mnist", "--data", "digits", "--against", "digits-inverted"), "got 1,000"),
         (
             ("vae-mnist", "--against", "digits-inverted", "--data", "digits", "--size", 32),
-            "scores 1x28x28, and digits is 1x32x32",
+            "1x28x28 images, but digits is 1x32x32",
         ),
     ],
 )

@@ -101,7 +101,7 @@ def test_classifiers_reach_the_optimum_that_scikit_learn_finds(
 
 def test_what_does_not_settle_is_told(digits, monkeypatch):
     monkeypatch.setattr(linear_probe, "ROUNDS", 1)
-    with pytest.raises(OperationFailed, match="196 features did not settle"):
+    with pytest.raises(OperationFailed, match="196 features"):
         linear_probe.logistic(standardised(digits[0]), torch.from_numpy(digits[1]), 10, 1e-5)
 
 
@@ -181,7 +181,7 @@ def test_a_subset_has_each_class_as_often():
     assert np.array_equal(few, np.sort(few))
     assert not np.array_equal(few, subset(labels, 10, 2))
     assert few.max() > 300
-    with pytest.raises(BadInput, match="expected 1 to that, got 200"):
+    with pytest.raises(BadInput, match="got 200"):
         subset(labels, 200)
     with pytest.raises(BadInput, match="got 0"):
         subset(labels, 0)
@@ -191,7 +191,7 @@ def test_a_subset_has_each_class_as_often():
     ("change", "says"),
     [
         ({"train_y": np.arange(19)}, r"expected training features .* got \(20, 3\), \(19,\)"),
-        ({"test_x": np.ones((4, 2), np.float32)}, "unlike width: 3 and 2"),
+        ({"test_x": np.ones((4, 2), np.float32)}, "width 3.* of 2"),
         ({"test_x": np.full((4, 3), np.nan, np.float32)}, "test features are not finite"),
         ({"train_y": np.full(20, 2)}, "training labels must be 0 to 1, got 2 to 2"),
         ({"test_y": np.full(4, -1)}, "test labels must be 0 to 1, got -1 to -1"),
@@ -242,7 +242,7 @@ def test_features_of_a_data_set_leave_no_trace():
     judge(digits.batch(range(100)))  # the norm has seen something
     before = {k: v.clone() for k, v in judge.state_dict().items()}
     state, rows = torch.get_rng_state(), np.arange(700, 0, -1)
-    found = features_of(linear_probe.still(judge), digits, rows, lambda x: 2 * x - 1)
+    found = features_of(linear_probe.frozen_features(judge), digits, rows, lambda x: 2 * x - 1)
     assert judge.training
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(v, before[k]) for k, v in judge.state_dict().items())

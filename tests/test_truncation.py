@@ -12,7 +12,7 @@ from genzoo.cli import run
 from genzoo.errors import BadInput
 from genzoo.evaluation import truncation
 from genzoo.metrics.real_data import RealData
-from genzoo.metrics.registry import named
+from genzoo.metrics.registry import create
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def curve():
 
 def test_each_value_is_measured_on_the_samples_that_it_draws(curve):
     model = genzoo.load("vae-mnist", device="cpu")
-    (sharpness,) = named(["sharpness"], RealData("mnist"))
+    (sharpness,) = create(["sharpness"], RealData("mnist"))
     for value, score in zip(curve.values, curve.scores["sharpness-mnist"], strict=True):
         drawn = model.sample(500, truncation=value, batch_size=250).tensor
         assert score.value == pytest.approx(sharpness(drawn.mul(255).round().div(255)).value)
@@ -94,11 +94,11 @@ def test_axes_have_round_numbers(ends, ticks):
 
 
 BAD = [
-    ("truncate vae-mnist --values a", "truncations are like"),
+    ("truncate vae-mnist --values a", "got 'a'"),
     ("truncate vae-mnist --values 0", "at least 0.02, got 0"),
     ("truncate vae-mnist --values 1,1", "none twice"),
     ("truncate vae-mnist --values nan", "at least 0.02"),
-    ("truncate vae-mnist -n 10", "takes at least 500 samples, got 10"),
+    ("truncate vae-mnist -n 10", "at least 1,280 samples, got 10"),
     ("truncate vae-mnist -o x.svg", "x.svg"),
     ("truncate vae-mnist --metrics fdd", "fdd"),
     ("truncate pixelcnn-mnist", "no latent code"),
