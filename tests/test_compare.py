@@ -159,7 +159,7 @@ def test_unlike_protocols_are_said_and_not_ranked(found):
 def shelf(tmp_path, monkeypatch):
     """Cards of two families on two data sets, one of which has no features."""
     home = tmp_path / "cards"
-    monkeypatch.setattr(model_names, "home", lambda: home)
+    monkeypatch.setattr(model_names, "cards_folder", lambda: home)
     for seed, (name, data) in enumerate(
         [("vae-celeba", "celeba"), ("vae-mnist", "mnist"), ("vae-digits", "digits")]
     ):

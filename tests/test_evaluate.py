@@ -435,7 +435,7 @@ def test_a_plugin_that_hands_over_something_else_is_named(plugin, monkeypatch):
         ("floor", lambda *_: {}[0], "brightness-digits failed in .*: KeyError: 0"),
         ("conditions", lambda *_: [][0], "brightness-digits failed in .*: IndexError"),
         (
-            "measure",
+            "extract",
             property(lambda _: lambda x: x.sum()),
             r"extract must return an array \(40, ...\)",
         ),
@@ -510,7 +510,7 @@ def test_bad_input_is_told_in_a_line(tmp_path, wide):
 def test_images_are_no_model():
     for command in (["compare", "gan-mnist", "images:mine"], ["verify", "images:mine"]):
         assert cli.run(command) == 2
-    with pytest.raises(BadInput, match="images:mine is images, and a model is needed"):
+    with pytest.raises(BadInput, match="images:mine"):
         genzoo.load("images:mine")
 
 
