@@ -611,7 +611,7 @@ def test_ctrl_c_keeps_the_run(call, capsys):
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert err.count("\n") == 1
-    assert "--resume goes on from there" in err
+    assert "--resume" in err
     (kept,) = Path("out/run/checkpoints").iterdir()
     step = int(kept.stem)
     assert 10 <= step < 600

@@ -87,7 +87,7 @@ def _times(folder: Path) -> list[int]:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove the unfinished entries of killed processes: those whose lock nobody holds."""
+    """Remove the unfinished entries of killed processes: their locks are free."""
     for stale in [*folder.glob(".*"), *folder.glob("*.tmp-*")]:  # .tmp-: of version 0.1
         key = stale.name.lstrip(".").partition(".")[0]
         with locked(folder / f"{key}.lock", wait=False) as held:

@@ -57,7 +57,7 @@ def read_attributes(root: Path | None, split: str) -> np.ndarray:
     place = Path(faces.tree.origin).parent
     tables = (place / "celeba64_aligned_attr.csv", place / "list_attr_celeba.txt")
     if not (path := next(filter(Path.is_file, tables), None)):
-        raise BadInput(f"no attributes in {place}: expected list_attr_celeba.txt there")
+        raise BadInput(f"no attributes in {place}: expected the file list_attr_celeba.txt")
     text = path.read_text(encoding="utf-8", errors="replace").replace(",", " ")
     table = [line.split() for line in text.splitlines()]
     rows = {row[0]: row[1:] for row in table if row}

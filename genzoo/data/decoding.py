@@ -1,4 +1,4 @@
-"""Image files and arrays of pixels, checked and brought to one size and number of channels."""
+"""Decode image files and arrays of pixels to one size and number of channels."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Frame(NamedTuple):
 def blocks(
     source: Source, raw: Rows | ImageFiles, size: int | None, channels: int | None, meta: Meta
 ) -> Blocks:
-    """The split's rows; `meta` is told their `classes`, and in `skipped` the broken files."""
+    """The split's rows; sets `classes` in `meta`, and appends broken files to its `skipped`."""
     if isinstance(raw, Rows):
-        return _redrawn(source, raw, size, channels)
-    return _decoded(raw, size or raw.size, channels, meta)
+        return _convert_rows(source, raw, size, channels)
+    return _decode_files(raw, size or raw.size, channels, meta)
 
 
-def _decoded(raw: ImageFiles, size: int | None, channels: int | None, meta: Meta) -> Blocks:
+def _decode_files(raw: ImageFiles, size: int | None, channels: int | None, meta: Meta) -> Blocks:
     import numpy as np
 
     names, origin = raw.tree.names(), raw.tree.origin
@@ -61,8 +61,8 @@ def _decoded(raw: ImageFiles, size: int | None, channels: int | None, meta: Meta
                 data = read(name)
                 if selection.split and split_of(data) != selection.split:
                     continue
-                with _opened(data) as image:
-                    pixels = _drawn(image, frame, f"{origin}: {name}")
+                with _open_image(data) as image:
+                    pixels = _to_pixels(image, frame, f"{origin}: {name}")
             except GenzooError:
                 raise
             except Exception as error:  # a decoder given hostile bytes raises nearly anything
@@ -73,24 +73,24 @@ def _decoded(raw: ImageFiles, size: int | None, channels: int | None, meta: Meta
 
 
 def picture(path: str | Path, channels: int, *, still: bool = False) -> np.ndarray:
-    """One image file, upright and of its own size: uint8 (channels, H, W). Raises BadInput; of an
-    animation, too, where it must be ``still``.
+    """One image file, upright and of its own size: uint8 (channels, H, W). Raises BadInput; with
+    ``still``, for an animation, too.
     """
     try:
         content = expanded(path).read_bytes()
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
     try:
-        with _opened(content) as image:
-            frames, found = getattr(image, "n_frames", 1), _drawn(image, Frame(channels, None))
+        with _open_image(content) as image:
+            frames, pixels = getattr(image, "n_frames", 1), _to_pixels(image, Frame(channels, None))
     except Exception as error:  # a decoder given hostile bytes raises nearly anything
-        raise _unreadable(path, error) from None
+        raise _read_error(path, error) from None
     if still and frames > 1:
         raise BadInput(f"{path} is an animation of {frames} images: give one of them")
-    return found
+    return pixels
 
 
-def _unreadable(path: str | Path, error: Exception) -> BadInput:
+def _read_error(path: str | Path, error: Exception) -> BadInput:
     from PIL import Image
 
     log.debug("%s: %s", path, error)
@@ -101,8 +101,8 @@ def _unreadable(path: str | Path, error: Exception) -> BadInput:
 
 
 def photo(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, str]:
-    """One image file as uint8 of `shape` (C, H, H), its centre square, and what was done to it: ""
-    where it had that size and as many channels. Raises BadInput; of an animation, too.
+    """One image file as uint8 of `shape` (C, H, H), its centre square, and how it was changed: ""
+    where it had that size and as many channels. Raises BadInput; for an animation, too.
     """
     try:
         content = expanded(path).read_bytes()
@@ -114,45 +114,47 @@ def photo(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, str]:
             f"{path}: cannot become {height}x{width} pixels: photos are cropped to squares"
         )
     try:
-        with _opened(content) as image:
+        with _open_image(content) as image:
             frames, own, mode = getattr(image, "n_frames", 1), image.size, image.mode
             same = own == (width, height)
-            found = _drawn(image, Frame(channels, None if same else width))
-            sheer = image.has_transparency_data
+            pixels = _to_pixels(image, Frame(channels, None if same else width))
+            transparent = image.has_transparency_data
     except Exception as error:  # a decoder given hostile bytes raises nearly anything
-        raise _unreadable(path, error) from None
+        raise _read_error(path, error) from None
     if frames > 1:
         raise BadInput(f"{path} is an animation of {frames} images: give one of them")
-    done = [] if same else [f"{own[0]}x{own[1]} to {width}x{height}"]
-    done += [] if own[0] == own[1] else ["its centre square"]
-    done += ["white behind what is transparent"] if sheer else []
+    changes = [] if same else [f"{own[0]}x{own[1]} to {width}x{height}"]
+    changes += [] if own[0] == own[1] else ["its centre square"]
+    changes += ["white behind what is transparent"] if transparent else []
     want = "L" if channels == 1 else "RGB"
     plain = mode == want or (mode == "1" and channels == 1)
-    done += [] if plain or (sheer and mode == "RGBA" and channels == 3) else [f"{mode} to {want}"]
-    return found, ", ".join(done)
+    changes += (
+        [] if plain or (transparent and mode == "RGBA" and channels == 3) else [f"{mode} to {want}"]
+    )
+    return pixels, ", ".join(changes)
 
 
 def photos(paths: Sequence[str | Path], shape: Sequence[int]) -> tuple[np.ndarray, list[Path]]:
-    """Image files, and those in folders, as uint8 (n, C, H, H), and their paths. What is done to a
-    file is logged. Raises BadInput as `photo`, and where there is none.
+    """Image files, and those in folders, as uint8 (n, C, H, H), and their paths. Changes to an
+    image are logged. Raises BadInput as `photo`, and where no file is given.
     """
     import numpy as np
 
-    found: list[Path] = []
+    files: list[Path] = []
     for path in map(expanded, paths):
         inside = sorted(p for p in path.iterdir() if _is_picture(p)) if path.is_dir() else [path]
         if not inside:
             raise BadInput(f"no images in {path} ({', '.join(DECODERS)})")
-        found += inside
-    if not found:
+        files += inside
+    if not files:
         raise BadInput("no images given")
-    pixels = []
-    for path in found:
-        one, done = photo(path, shape)
-        if done:
-            log.warning("%s: %s", path, done)
-        pixels.append(one)
-    return np.stack(pixels), found
+    images = []
+    for path in files:
+        pixels, changes = photo(path, shape)
+        if changes:
+            log.warning("%s: %s", path, changes)
+        images.append(pixels)
+    return np.stack(images), files
 
 
 def _is_picture(path: Path) -> bool:
@@ -179,23 +181,23 @@ def _frame(
     first, origin = "", raw.tree.origin
     for name in names:
         try:
-            with _opened(read(name)) as image:
+            with _open_image(read(name)) as image:
                 own, mode = image.size, image.mode
-        except Exception as error:  # as in _decoded; counted when its turn comes
-            # Pillow would show the object that it was given.
+        except Exception as error:  # as in _decode_files, which counts it
+            # Pillow's text shows the object that it was given.
             why = "no image" if isinstance(error, UnidentifiedImageError) else error
             first = first or f"{name}: {why}"
             continue
         if size is None and own[0] != own[1]:
             what = f"the images of {origin} are not square ({name}: {own[0]}x{own[1]})"
             raise BadInput(f"{what}: {NEEDS_SIZE}")
-        found = 1 if mode in ("1", "L", "LA", "La") or mode.startswith("I") else 3
-        return Frame(channels or found, size, raw.crop, own)
+        natural = 1 if mode in ("1", "L", "LA", "La") or mode.startswith("I") else 3
+        return Frame(channels or natural, size, raw.crop, own)
     raise BadInput(f"none of the {len(names)} images of {origin} can be read ({first})")
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[Image]:
+def _open_image(data: bytes) -> Iterator[Image]:
     """The image, upright and decoded; whatever Pillow raises where it is broken."""
     import warnings
 
@@ -210,7 +212,7 @@ def _opened(data: bytes) -> Iterator[Image]:
             yield image
 
 
-def _drawn(image: Image, frame: Frame, name: str = "") -> np.ndarray:
+def _to_pixels(image: Image, frame: Frame, name: str = "") -> np.ndarray:
     """The image as uint8 (C, H, W). BadInput if it is not resized and unlike the first."""
     import numpy as np
     from PIL import Image
@@ -218,18 +220,18 @@ def _drawn(image: Image, frame: Frame, name: str = "") -> np.ndarray:
     if frame.size is None and frame.own not in (None, image.size):
         own, other = ("{}x{}".format(*size) for size in (frame.own or (), image.size))
         raise BadInput(f"images differ in size, {own} and {other} ({name}): {NEEDS_SIZE}")
-    image = _converted(image, frame.channels)
+    image = _convert_mode(image, frame.channels)
     if frame.size:
         side = min(*image.size, frame.crop or max(image.size))
         left, top = (image.width - side) // 2, (image.height - side) // 2
-        # Not resize(box=...): that lets pixels beyond the box shine in.
+        # Not resize(box=...): that mixes in pixels from outside the box.
         image = image.crop((left, top, left + side, top + side))
         image = image.resize((frame.size, frame.size), Image.Resampling.LANCZOS)
     pixels = np.asarray(image)
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _converted(image: Image, channels: int) -> Image:
+def _convert_mode(image: Image, channels: int) -> Image:
     import numpy as np
     from PIL import Image
 
@@ -244,20 +246,20 @@ def _converted(image: Image, channels: int) -> Image:
     return image.convert("L" if channels == 1 else "RGB")
 
 
-def _redrawn(source: Source, raw: Rows, size: int | None, channels: int | None) -> Blocks:
+def _convert_rows(source: Source, raw: Rows, size: int | None, channels: int | None) -> Blocks:
     import numpy as np
 
     try:
         for block, labels in raw.blocks():
-            _check(source, block, labels)
+            _check_block(source, block, labels)
             if source.kind == "images":
-                block = _resized(source, block, size, channels)
+                block = _resize(source, block, size, channels)
             yield np.ascontiguousarray(block), labels
-    except OSError as error:  # else it would pass for a full disk
+    except OSError as error:  # or the cache would report a full disk
         raise BadInput(f"cannot read {source.name}: {error}") from error
 
 
-def _resized(
+def _resize(
     source: Source, block: np.ndarray, size: int | None, channels: int | None
 ) -> np.ndarray:
     import numpy as np
@@ -271,11 +273,11 @@ def _resized(
         raise BadInput(f"{source.name} is black and white: it cannot be resized from {side} pixels")
     whole = np.ascontiguousarray(block[:, 0] if own == 1 else np.moveaxis(block, 1, -1))
     frame = Frame(channels or own, size)
-    return np.stack([_drawn(Image.fromarray(image), frame) for image in whole])
+    return np.stack([_to_pixels(Image.fromarray(image), frame) for image in whole])
 
 
-def _check(source: Source, block: np.ndarray, labels: np.ndarray | None) -> None:
-    """OperationFailed, if a source does not give what it says."""
+def _check_block(source: Source, block: np.ndarray, labels: np.ndarray | None) -> None:
+    """Raise OperationFailed where a block is not what the source declares."""
     if source.kind == "images":
         want = "uint8 (n, C, H, W)"
         good = block.dtype == "uint8" and block.ndim == 4 and block.shape[1] in (1, 3)

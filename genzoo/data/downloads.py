@@ -1,4 +1,4 @@
-"""The files of standard data sets: found on the disk, or downloaded."""
+"""Find the files of standard data sets on the disk, or download them."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ CIFAR = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 
 
 def locate(name: str, root: Path | None, find: Callable[[Path], Any]) -> Any:
-    """What `find` finds below `root`; without a root, below $GENZOO_DATA or in the downloads."""
+    """The result of `find(root)`; without a root, of $GENZOO_DATA, then of the downloads."""
     downloads, given = home() / "downloads", os.environ.get("GENZOO_DATA")
     if given and not root and not expanded(given).is_dir():
         raise BadInput(f"GENZOO_DATA is {given}, which is not a folder")
     for place in [root] if root else [*([expanded(given)] if given else []), downloads]:
-        if (found := find(place)) is not None:
-            return found
+        if (files := find(place)) is not None:
+            return files
     if root or name not in (*TORCHVISION, "cifar10"):
         where = root or given or "GENZOO_DATA (not set)"
         raise DataMissing(f"no files of {name} in {where}: expected {LAYOUTS[name]}")
     _download(name, downloads)
-    if (found := find(downloads)) is not None:
-        return found
+    if (files := find(downloads)) is not None:
+        return files
     raise OperationFailed(f"the download of {name} gave no usable files in {downloads}")
 
 

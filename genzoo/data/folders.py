@@ -24,7 +24,7 @@ def pictures_below(path: str | Path, domain: str = "") -> Source:
 
     def read(root: Path | None, split: str) -> ImageFiles:
         tree = _tree(path)
-        choose = functools.partial(_chosen, tree.origin, split, domain)
+        choose = functools.partial(_select, tree.origin, split, domain)
         return ImageFiles(tree, f"folder {split} {domain}", choose)
 
     name = f"{path}/train{domain}" if domain else str(path)
@@ -40,26 +40,26 @@ def _tree(path: str | Path) -> FileTree:
         return zips([place])
     if place.exists():
         raise BadInput(f"{path} is neither a folder nor a .zip of images")
-    raise BadInput(f"there is no folder or .zip {path}")
+    raise BadInput(f"no such folder or .zip: {path}")
 
 
 def folder(path: Path) -> FileTree:
     """The images below `path`, links followed."""
     try:
-        found = dict(_walk(path))
+        files = dict(_walk(path))
     except OSError as error:
         raise BadInput(f"cannot list {error.filename or path}: {error.strerror}") from None
-    # Two unpacked archives may agree in names, sizes and times, but not in their place.
-    key = cache_key([str(path.resolve()), found])
+    # Two unpacked archives may agree in names, sizes and times, but not in their path.
+    key = cache_key([str(path.resolve()), files])
     reading = nullcontext(lambda name: content(path / name))
-    return FileTree(str(path), key, lambda: _some(path, found), lambda: reading)
+    return FileTree(str(path), key, lambda: _sorted_images(path, files), lambda: reading)
 
 
 def zips(paths: list[Path]) -> FileTree:
     """The images in all of `paths`."""
 
     @contextmanager
-    def holders() -> Iterator[dict[str, zipfile.ZipFile]]:
+    def archives_by_name() -> Iterator[dict[str, zipfile.ZipFile]]:
         with ExitStack() as stack:
             try:
                 archives = [stack.enter_context(zipfile.ZipFile(path)) for path in paths]
@@ -68,15 +68,15 @@ def zips(paths: list[Path]) -> FileTree:
             yield {n: archive for archive in archives for n in archive.namelist() if _is_wanted(n)}
 
     def names() -> list[str]:
-        with holders() as found:
-            return _some(paths[0], found)
+        with archives_by_name() as archives:
+            return _sorted_images(paths[0], archives)
 
     @contextmanager
     def opened() -> Iterator[Callable[[str], bytes]]:
-        with holders() as found:
+        with archives_by_name() as archives:
 
             def read(name: str) -> bytes:
-                with found[name].open(name) as file:
+                with archives[name].open(name) as file:
                     return limited(file, name)
 
             yield read
@@ -86,7 +86,7 @@ def zips(paths: list[Path]) -> FileTree:
 
 
 def content(path: Path) -> bytes:
-    """The bytes of a file. OSError if it is no regular file, or too large to be meant."""
+    """The bytes of a file. OSError if it is not a regular file, or too large."""
     if not path.is_file():  # a pipe would wait for ever
         raise OSError(f"{path} is no regular file")
     with path.open("rb") as file:
@@ -94,7 +94,7 @@ def content(path: Path) -> bytes:
 
 
 def limited(file: IO[bytes] | BufferedIOBase, name: str) -> bytes:
-    """All that `file` holds; what says how long it is may lie."""
+    """The content of `file`, whose declared length may be wrong. OSError if it is too large."""
     data = file.read(LARGEST_FILE + 1)
     if len(data) > LARGEST_FILE:
         raise OSError(f"{name} is larger than {LARGEST_FILE} bytes")
@@ -133,33 +133,33 @@ def _is_wanted(name: str) -> bool:
     return not hidden and name.lower().endswith(tuple(SUFFIXES.split()))
 
 
-def _some(path: Path, names: Iterable[str]) -> list[str]:
+def _sorted_images(path: Path, names: Iterable[str]) -> list[str]:
     if not (names := sorted(names)):
         raise BadInput(f"no images in {path}: looked for {SUFFIXES}")
     return names
 
 
-def _chosen(origin: str, split: str, domain: str, names: list[str]) -> FileSelection:
+def _select(origin: str, split: str, domain: str, names: list[str]) -> FileSelection:
     """The split's files: by the folders `train` and `test` if both are there, else by content.
 
     The split "all" is every file, whatever folder it is in, without classes.
     """
     if split == "all":
         return FileSelection(tuple(names))
-    within = _unwrapped(names)
+    within = _without_shared_folders(names)
     train, test = (
         {name.removeprefix(top): whole for name, whole in within.items() if name.startswith(top)}
         for top in (f"train{domain}/", f"test{domain}/")
     )
     if domain and not train:
-        raise BadInput(f"no trainA and trainB in {origin}; two folders are written A,B")
+        raise BadInput(f"no trainA and trainB in {origin}; for two folders type A,B")
     if train and test:
-        return _labelled(origin, test if split == "test" else train, {**train, **test}, None)
+        return _with_labels(origin, test if split == "test" else train, {**train, **test}, None)
     chosen = train if domain else within
-    return _labelled(origin, chosen, chosen, split)
+    return _with_labels(origin, chosen, chosen, split)
 
 
-def _unwrapped(names: list[str]) -> dict[str, str]:
+def _without_shared_folders(names: list[str]) -> dict[str, str]:
     """Names without the folders that they all share -> whole names."""
     first, last = (name.split("/")[:-1] for name in (min(names), max(names)))
     same = [one == two for one, two in zip(first, last, strict=False)]
@@ -167,7 +167,7 @@ def _unwrapped(names: list[str]) -> dict[str, str]:
     return {name.split("/", depth)[-1]: name for name in names}
 
 
-def _labelled(
+def _with_labels(
     origin: str, chosen: dict[str, str], every: Iterable[str], split: str | None
 ) -> FileSelection:
     """The files `chosen` (name within the split -> whole name). The classes are the subfolders in

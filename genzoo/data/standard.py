@@ -1,4 +1,4 @@
-"""The sets that others made: MNIST and its kind, CIFAR-10, CelebA; and where their files are."""
+"""Standard data sets: MNIST and its relatives, CIFAR-10 and CelebA."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def _read_mnist(name: str, binary: bool, root: Path | None, split: str) -> Rows:
 
     def find(root: Path) -> list[Path | None] | None:
         for place in (root / name / TORCHVISION[name] / "raw", root / TORCHVISION[name] / "raw"):
-            # The .gz first: it has a check sum, and shows when its unpacking was cut short.
+            # The .gz first: its check sum shows damage.
             pairs = [(place / f"{file}.gz", place / file) for file in files]
-            if all(found := [next(filter(Path.is_file, pair), None) for pair in pairs]):
-                return found
+            if all(paths := [next(filter(Path.is_file, pair), None) for pair in pairs]):
+                return paths
         return None
 
     images, labels = locate(name, root, find)
@@ -65,7 +65,7 @@ def _read_mnist(name: str, binary: bool, root: Path | None, split: str) -> Rows:
         pixels, classes = _idx(images, 3)[:, None], _idx(labels, 1).astype("int64")
         if len(pixels) != len(classes):
             raise BadInput(f"{images} has {len(pixels)} images, {labels} {len(classes)} labels")
-        return _drawn_once(pixels, classes, split) if binary else iter([(pixels, classes)])
+        return _binarize(pixels, classes, split) if binary else iter([(pixels, classes)])
 
     return Rows(cache_key(["idx", binary and SEED, stamps(images, labels)]), blocks)
 
@@ -84,14 +84,14 @@ def _idx(path: Path, dimensions: int) -> np.ndarray:
     start = 4 + 4 * dimensions
     magic, *shape = (int.from_bytes(whole[i : i + 4], "big") for i in range(0, start, 4))
     if len(whole) < start or magic != 0x800 + dimensions:
-        raise BadInput(f"{path} is no IDX file of {dimensions} dimensions")
+        raise BadInput(f"{path} is not an IDX file of {dimensions} dimensions")
     if (size := len(whole) - start) != (count := math.prod(shape)):
         raise BadInput(f"{path} is damaged: {size} bytes after its header, expected {count}")
     return np.frombuffer(whole, dtype=np.uint8, offset=start).reshape(shape)
 
 
-def _drawn_once(pixels: np.ndarray, labels: np.ndarray, split: str) -> Iterator[Block]:
-    """Each pixel drawn once: white with probability pixel / 255, from the seed 20090615."""
+def _binarize(pixels: np.ndarray, labels: np.ndarray, split: str) -> Iterator[Block]:
+    """Sample each pixel once: white with probability pixel / 255, from the seed 20090615."""
     import numpy as np
 
     # RandomState's streams are frozen for good (NEP 19), those of Generator are not.
@@ -106,10 +106,10 @@ def _read_stacked(root: Path | None, split: str) -> Rows:
     """As many pictures as MNIST's split has, their three digits drawn from it (Metz et al. 2017,
     section 3.3.1); the first one, red, is the hundreds."""
     digits = _read_mnist("mnist", False, root, split)
-    return Rows(cache_key(["stacked", STACK_SEED, digits.key]), partial(_stacked, digits, split))
+    return Rows(cache_key(["stacked", STACK_SEED, digits.key]), partial(_stack, digits, split))
 
 
-def _stacked(digits: Rows, split: str) -> Iterator[Block]:
+def _stack(digits: Rows, split: str) -> Iterator[Block]:
     import numpy as np
 
     ((pixels, labels),) = digits.blocks()
@@ -175,8 +175,8 @@ def _read_cifar(root: Path | None, split: str) -> Rows | ImageFiles:
             return None
         return ImageFiles(tree, "cifar10", partial(_cifar_choice, tree.origin))
 
-    found: Rows | ImageFiles = locate("cifar10", root, find)
-    return found
+    split_files: Rows | ImageFiles = locate("cifar10", root, find)
+    return split_files
 
 
 def _cifar_choice(origin: str, names: list[str]) -> FileSelection:

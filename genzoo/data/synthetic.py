@@ -1,4 +1,4 @@
-"""The sets that need no files: scikit-learn's digits, as they are and as negatives, and points."""
+"""Data sets without files: scikit-learn's digits, their negatives, and points."""
 
 from __future__ import annotations
 

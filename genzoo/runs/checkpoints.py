@@ -56,8 +56,8 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
         why = "the disk is full or failed" if isinstance(error, RuntimeError) else error.__cause__
         raise OperationFailed(f"cannot write the checkpoint of step {step}: {why}") from error
     newest_first = checkpoints(run)
-    kept = [p for p in newest_first if int(p.stem) <= step][:2]  # what is newer could not be read
-    for old in {*newest_first, *folder.glob(".*")} - {*kept}:  # a killed process leaves .NAME
+    last_two = [p for p in newest_first if int(p.stem) <= step][:2]  # newer ones are damaged
+    for old in {*newest_first, *folder.glob(".*")} - {*last_two}:  # a killed process leaves .NAME
         old.unlink()
 
 

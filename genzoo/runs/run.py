@@ -107,7 +107,7 @@ class Run:
             self._train(report)
         except Diverged as error:
             last = next(iter(checkpoints(self.folder)), None)
-            where = f"last good checkpoint: {last}" if last else "there is no checkpoint yet"
+            where = f"last good checkpoint: {last}" if last else "no checkpoint yet"
             text = f"the run diverged: {error}; {where}. Try a lower --set lr="
             raise Diverged(text) from None
         return self._finish()
@@ -123,16 +123,14 @@ class Run:
                 self._log(batch, logs, lines)
                 if report:
                     report(RunStatus(step, self.plan.steps, (step - self.start) / spent, logs))
-                stop = (
-                    pressed()
-                )  # asked once: Ctrl-C during a save stops the run after the next step
+                stop = pressed()  # once a step: Ctrl-C during a save stops the next step
                 self._save(step, stop)
                 if stop:
-                    raise Interrupted(f"stopped after step {step}; --resume goes on from there")
+                    raise Interrupted(f"stopped after step {step}; continue it with --resume")
         self.seconds = earlier + time.monotonic() - began
 
     def _log(self, batch: Batch, logs: dict[str, Tensor], lines: Any) -> None:
-        """Write a step's line, and what the monitor warns of, which is shown too."""
+        """Write a step's line, and the monitor's warnings, which are also shown."""
         step = batch.step + 1
         if lines and step % self.plan.log_every == 0:
             values = {k: round(v.item(), 6) for k, v in logs.items()}
