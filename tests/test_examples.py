@@ -31,6 +31,7 @@ def installed(tmp_path, monkeypatch):
         )
         meta.mkdir(parents=True)
         lines = [f"Name: {project['name']}", f"Version: {project['version']}"]
+        lines += [f"Summary: {project['description']}"]
         lines += [f"Keywords: {','.join(project['keywords'])}"]
         meta.joinpath("METADATA").write_text("Metadata-Version: 2.1\n" + "\n".join(lines) + "\n")
         ((group, doors),) = project["entry-points"].items()
@@ -77,7 +78,7 @@ def test_metadata_say_where_it_stands(name):
     [
         ("realnvp", "digits", "width=4 couplings=2"),
         ("realnvp", "ring8", "width=4 couplings=2"),
-        ("ddpm", "digits", "width=8 steps=3"),
+        ("ddpm", "digits", "width=8 sampling_steps=3"),
     ],
 )
 def test_command_line_trains_and_samples(name, data, settings, tmp_path, monkeypatch):
@@ -175,7 +176,7 @@ def test_realnvp_refuses_what_it_cannot_halve(shape):
 
 # -------------------------------------------------------------------------------------------- DDPM
 
-SMALL = {"shape": [1, 4, 4], "width": 8, "times": 100, "steps": 20}
+SMALL = {"shape": [1, 4, 4], "width": 8, "timesteps": 100, "sampling_steps": 20}
 
 
 def _normal(seed):
@@ -184,7 +185,7 @@ def _normal(seed):
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 def test_schedule_is_the_papers(schedule):
-    kept = _model("ddpm", **{**SMALL, "times": 1000}, schedule=schedule).kept.double()
+    kept = _model("ddpm", **{**SMALL, "timesteps": 1000}, schedule=schedule).alpha_bar.double()
     betas = 1 - kept / torch.cat([torch.ones(1), kept[:-1]])
     if schedule == "linear":
         expected = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
@@ -199,13 +200,13 @@ def test_schedule_is_the_papers(schedule):
 def test_forward_process_is_its_steps():
     """Equation 4 against equation 2, one step after another."""
     model, x = _model("ddpm", **SMALL), torch.full((1, 1, 4, 4), 0.7)
-    kept = torch.cat([torch.ones(1), model.kept])
+    kept = torch.cat([torch.ones(1), model.alpha_bar])
     noisy = x.expand(20_000, -1, -1, -1)
     for step, beta in enumerate((1 - kept[1:] / kept[:-1])[:40]):
         noisy = (1 - beta).sqrt() * noisy + beta.sqrt() * _normal(step)
     at_once = model.diffuse(x, torch.tensor([39]), torch.zeros_like(x)).mean().item()
     assert noisy.mean().item() == pytest.approx(at_once, abs=0.01)
-    assert noisy.std().item() == pytest.approx((1 - model.kept[39]).sqrt().item(), abs=0.01)
+    assert noisy.std().item() == pytest.approx((1 - model.alpha_bar[39]).sqrt().item(), abs=0.01)
     assert 0.2 < at_once < 0.6
 
 
@@ -216,7 +217,7 @@ def test_posterior_is_equation_7(t):
     noisy = model.diffuse(x, torch.full((3,), t), epsilon)
     start = model.predict(noisy, t, epsilon)
     torch.testing.assert_close(start, x, atol=1e-3, rtol=0)
-    now, then = model.kept[t].double(), model.kept[t - 1].double()
+    now, then = model.alpha_bar[t].double(), model.alpha_bar[t - 1].double()
     beta = 1 - now / then
     expected = then.sqrt() * beta * x.double() + (1 - beta).sqrt() * (1 - then) * noisy.double()
     mean, deviation = model.posterior(noisy, start, t, t - 1)
@@ -235,18 +236,18 @@ def test_a_step_back_of_any_length_keeps_the_forward_process(eta, t, to):
     noisy = model.diffuse(x, torch.tensor([t]), _normal(0))
     mean, deviation = model.posterior(noisy, x, t, to)
     back = mean + deviation * _normal(1)
-    kept = model.kept[to].item() if to >= 0 else 1.0
+    kept = model.alpha_bar[to].item() if to >= 0 else 1.0
     assert back.mean().item() == pytest.approx(-0.6 * kept**0.5, abs=0.01)
     assert back.std().item() == pytest.approx((1 - kept) ** 0.5, abs=0.01)
 
 
 def test_the_true_noise_leads_back_to_the_picture(monkeypatch):
-    model = _model("ddpm", **{**SMALL, "steps": 7})
+    model = _model("ddpm", **{**SMALL, "sampling_steps": 7})
     x, asked = torch.rand(1, 1, 4, 4) * 2 - 1, []
 
     def true_noise(noisy, t):
         asked.append(int(t[0]))
-        kept = model.kept[t[0]]
+        kept = model.alpha_bar[t[0]]
         return (noisy - kept.sqrt() * x) / (1 - kept).sqrt()
 
     monkeypatch.setattr(model.network, "forward", true_noise)
@@ -264,7 +265,7 @@ def test_loss_is_the_error_of_the_noise(monkeypatch):
 
 
 def test_samples_are_differentiable():
-    model = _model("ddpm", **{**SMALL, "steps": 3})
+    model = _model("ddpm", **{**SMALL, "sampling_steps": 3})
     model.generate(Noise(0, range(2))).sum().backward()
     given = [p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters()]
     assert all(given)
@@ -278,7 +279,10 @@ def test_network_is_told_the_time():
 
 @pytest.mark.parametrize(
     ("config", "match"),
-    [({"shape": [1, 6, 6]}, "halve twice"), ({"times": 10, "steps": 11}, "cannot pass 11")],
+    [
+        ({"shape": [1, 6, 6]}, "halve twice"),
+        ({"timesteps": 10, "sampling_steps": 11}, "sampling_steps.*11"),
+    ],
 )
 def test_ddpm_refuses_what_it_cannot_do(config, match):
     with pytest.raises(genzoo.BadInput, match=match):

@@ -159,9 +159,7 @@ class CycleTrainer(genzoo.Trainer):
             "discriminator": make_player(discriminator, options),
         }
         self.buffers = (ImageBuffer(options.buffer_size), ImageBuffer(options.buffer_size))
-        extras = dict(
-            zip(("pool A", "pool B"), self.buffers, strict=True)
-        )  # as checkpoints name it
+        extras = {"pool A": self.buffers[0], "pool B": self.buffers[1]}
         super().__init__(model, players, extras)
         self.pair, self.critics, self.options = model, discriminator.critics, options
 
@@ -211,15 +209,11 @@ def trainer(model: CycleGAN, options: TrainOptions) -> genzoo.Trainer:
     if options.examples_from:
         source = genzoo.load(options.examples_from, device="cpu")
         if not isinstance(source, genzoo.Sampler):
-            raise genzoo.BadInput(
-                f"examples_from: {options.examples_from} does not generate images"
-            )
+            raise genzoo.BadInput(f"examples_from: {options.examples_from} cannot be sampled")
         examples = source.sample(len(model.examples)).tensor
         if examples.shape != model.examples.shape:
             sizes = ("x".join(map(str, x.shape[1:])) for x in (examples, model.examples))
-            raise genzoo.BadInput(
-                "examples_from: its images are {}, this model's {}".format(*sizes)
-            )
+            raise genzoo.BadInput("examples_from: expected images {1}, got {0}".format(*sizes))
         model.examples.copy_((examples * 255).round())
     return CycleTrainer(model, Discriminator(model.config), options)
 

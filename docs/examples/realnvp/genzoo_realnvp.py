@@ -27,7 +27,7 @@ class Config(Schema):
     levels: Annotated[int, Field(ge=2, le=256)] = 256
     """values that a pixel of the data takes"""
     scales: Annotated[int, Field(ge=1, le=5)] = 2
-    """halvings of a picture's sides"""
+    """halvings of an image's sides"""
     couplings: Annotated[int, Field(ge=2, le=64)] = 4
     """coupling layers of each kind of mask, at each scale"""
     width: Annotated[int, Field(ge=1, le=1024)] = 64
@@ -44,7 +44,7 @@ class TrainOptions(Options):
 
 
 def _network(shape: tuple[int, ...], width: int) -> nn.Sequential:
-    """s and t of equation 9 in one: twice as many channels, or numbers, come out; 0 at first."""
+    """s and t of equation 9 in one network: twice as many outputs as inputs, 0 at first."""
     channels = shape[0]
     if len(shape) == 1:
         layers: list[nn.Module] = [nn.Linear(channels, width), nn.Linear(width, width)]
@@ -52,13 +52,15 @@ def _network(shape: tuple[int, ...], width: int) -> nn.Sequential:
     else:
         layers = [nn.Conv2d(channels, width, 3, padding=1), nn.Conv2d(width, width, 1)]
         last = nn.Conv2d(width, 2 * channels, 3, padding=1)
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
+    for parameter in last.parameters():
+        nn.init.zeros_(parameter)
     return nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), last)
 
 
 class Coupling(nn.Module):
-    """What ``mask`` (1 = kept) lets through says how to scale and shift the rest (equation 9)."""
+    """Scales and shifts the values outside of ``mask``, given those inside (equation 9)."""
+
+    mask: Tensor
 
     def __init__(self, shape: tuple[int, ...], mask: list[float], width: int):
         super().__init__()
@@ -66,24 +68,26 @@ class Coupling(nn.Module):
         self.network = _network(shape, width)
         self.scale = nn.Parameter(torch.ones(self.mask.shape))  # of the tanh (section 4.1)
 
-    def told(self, kept: Tensor) -> tuple[Tensor, Tensor]:  # (n, *shape) -> s, t: (n, *shape)
-        s, t = self.network(kept).chunk(2, 1)
+    def scale_and_shift(
+        self, masked: Tensor
+    ) -> tuple[Tensor, Tensor]:  # (n, *shape) -> s, t: (n, *shape)
+        s, t = self.network(masked).chunk(2, 1)
         return (1 - self.mask) * self.scale * s.tanh(), (1 - self.mask) * t
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # (n, *shape) -> (n, *shape), (n,)
         """And the logarithm of the determinant (equation 6)."""
-        s, t = self.told(self.mask * x)
+        s, t = self.scale_and_shift(self.mask * x)
         return x * s.exp() + t, s.flatten(1).sum(1)
 
     def inverse(self, y: Tensor) -> Tensor:  # (n, *shape) -> (n, *shape), equation 8
-        s, t = self.told(self.mask * y)
+        s, t = self.scale_and_shift(self.mask * y)
         return (y - t) * (-s).exp()
 
 
 def _couplings(shape: tuple[int, ...], config: Config) -> nn.ModuleList:
-    """What one layer keeps, the next one changes (section 3.5).
+    """What one layer leaves unchanged, the next one changes (section 3.5).
 
-    A squeezed channel is one place of each 2 by 2 pixels, so that a mask over channels can be a
+    A squeezed channel is one pixel of each 2 by 2, so that a mask over channels can be a
     checkerboard: the first and the last of each four. Halves of the channels come after it.
     """
     channels = range(shape[0])
@@ -95,11 +99,11 @@ def _couplings(shape: tuple[int, ...], config: Config) -> nn.ModuleList:
 
 
 class RealNVP(genzoo.Latent, genzoo.Encoder, genzoo.Density):
-    """z = f(x) is standard normal. Of points, ``log_weight`` is exact.
+    """z = f(x) is standard normal. For points, ``log_weight`` is exact.
 
-    Of pictures it is a bound: a pixel's probability is the density's integral over its level, and
-    the logarithm at a uniform place there is on average below the integral's (Theis et al. 2016,
-    arXiv:1511.01844, section 3.1).
+    For images it is a bound: a pixel's probability is the density's integral over its level, and
+    the log-density at a uniform position there is on average below the integral's logarithm
+    (Theis et al. 2016, arXiv:1511.01844, section 3.1).
     """
 
     def __init__(self, config: Config):
@@ -108,12 +112,12 @@ class RealNVP(genzoo.Latent, genzoo.Encoder, genzoo.Density):
         self.squeezes = len(config.shape) == 3
         halves = self.squeezes and not any(n % 2**config.scales for n in config.shape[1:])
         if not halves and not (len(config.shape) == 1 and self.latent_dim > 1):
-            wanted = f"points, or pictures whose sides halve {config.scales} times"
-            raise genzoo.BadInput(f"RealNVP takes {wanted}, got {config.shape}")
+            expected = f"points, or images whose sides halve {config.scales} times"
+            raise genzoo.BadInput(f"RealNVP needs {expected}, got {config.shape}")
         self.value_range = (0.0, 1.0) if self.squeezes else None
         self.likelihood_kind = "bound" if self.squeezes else "exact"
         self.levels = config.levels if self.squeezes else None
-        self.scales, self.parts = nn.ModuleList(), []
+        self.scales, self.parts = nn.ModuleList(), list[tuple[int, ...]]()
         shape, left = config.shape, config.scales if self.squeezes else 1
         while left:
             if self.squeezes:
@@ -123,20 +127,20 @@ class RealNVP(genzoo.Latent, genzoo.Encoder, genzoo.Density):
             shape = (shape[0] // 2, *shape[1:]) if left else shape
             self.parts.append(shape)
 
-    def flow(self, x: Tensor) -> tuple[Tensor, Tensor]:  # (n, *shape) -> (n, code), (n,)
+    def flow(self, x: Tensor) -> tuple[Tensor, Tensor]:  # (n, *shape) -> (n, latent_dim), (n,)
         """f, and its log-determinant; half of the channels leave after each scale (section 3.6)."""
-        done, log_det = [], x.new_zeros(len(x))
+        outputs, log_det = list[Tensor](), x.new_zeros(len(x))
         for couplings in self.scales:
             x = F.pixel_unshuffle(x, 2) if self.squeezes else x
             for coupling in couplings:
-                x, added = coupling(x)
-                log_det = log_det + added
-            if len(done) + 1 < len(self.scales):
-                left, x = x.chunk(2, 1)
-                done.append(left.flatten(1))
-        return torch.cat([*done, x.flatten(1)], 1), log_det
+                x, change = coupling(x)
+                log_det = log_det + change
+            if len(outputs) + 1 < len(self.scales):
+                half, x = x.chunk(2, 1)
+                outputs.append(half.flatten(1))
+        return torch.cat([*outputs, x.flatten(1)], 1), log_det
 
-    def inverse(self, z: Tensor) -> Tensor:  # (n, code) -> (n, *shape)
+    def inverse(self, z: Tensor) -> Tensor:  # (n, latent_dim) -> (n, *shape)
         parts = z.split([math.prod(shape) for shape in self.parts], 1)
         x = z[:, :0]
         for couplings, shape, part in list(zip(self.scales, self.parts, parts, strict=True))[::-1]:
@@ -147,15 +151,15 @@ class RealNVP(genzoo.Latent, genzoo.Encoder, genzoo.Density):
             x = F.pixel_shuffle(x, 2) if self.squeezes else x
         return x
 
-    def logits(self, x: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
-        """``(n, *shape)``: pixels at a ``place`` in [0, 1) of their level, as logits (section 4.1).
+    def logits(self, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        """``(n, *shape)``: pixels at a position in [0, 1) of their level, as logits (section 4.1).
 
         And the log-determinant ``(n,)``, against levels of width 1: a density of those integrates
-        to a probability. Points pass as they are.
+        to a probability. Points stay as they are.
         """
         if self.levels is None:
             return x, x.new_zeros(len(x))
-        p = MARGIN + (1 - 2 * MARGIN) * ((self.levels - 1) * x + place) / self.levels
+        p = MARGIN + (1 - 2 * MARGIN) * ((self.levels - 1) * x + position) / self.levels
         slope = math.log((1 - 2 * MARGIN) / self.levels) - p.log() - (1 - p).log()
         return p.logit(), slope.flatten(1).sum(1)
 
@@ -167,17 +171,19 @@ class RealNVP(genzoo.Latent, genzoo.Encoder, genzoo.Density):
         steps = (x.sigmoid() - MARGIN) / (1 - 2 * MARGIN) * self.levels - 0.5
         return (steps / (self.levels - 1)).clamp(0, 1)
 
-    def embed(self, x: Tensor) -> Tensor:  # (n, *shape) -> (n, code), from the middle of levels
+    def embed(
+        self, x: Tensor
+    ) -> Tensor:  # (n, *shape) -> (n, latent_dim), from the middle of each level
         return self.flow(self.logits(x, torch.full_like(x, 0.5))[0])[0]
 
     def log_weight(self, x: Tensor, labels: Tensor | None, noise: genzoo.Noise) -> Tensor:
-        """Equation 3, (n,) nats; the place in a level is what ``noise`` gives."""
+        """Equation 3, (n,) nats; ``noise`` gives the position in a level."""
         h, slope = self.logits(x, noise.uniform(*self.shape))
         z, log_det = self.flow(h)
         return -(z.square() + math.log(2 * math.pi)).sum(1) / 2 + log_det + slope
 
     def loss(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
-        """Minus the log-likelihood, nats a value."""
+        """Minus the log-likelihood, in nats per value."""
         loss = -self.log_weight(batch.x, None, batch.noise("place")).mean() / self.latent_dim
         return loss, {"bits/dim": loss.detach() / math.log(2)} if self.levels else {}
 
