@@ -484,7 +484,7 @@ def test_bad_input_is_told_in_a_line(tmp_path, wide):
                                                              "metrics": "fd"},
         ("no classifier for digits", "dcgan-mnist"): {"data": "digits"},
         ("no data set is called 'nowhere'", "gan-mnist"): {"data": "nowhere", "metrics": "fd"},
-        ("there is no folder or .zip ./none", "gan-mnist"): {"data": "./none", "metrics": "fd"},
+        ("./none", "gan-mnist"): {"data": "./none", "metrics": "fd"},
         ("images: needs a folder", "images:"): {"data": "mnist"},
         ("'abacus'", f"images:{few}"): {"data": "mnist",
                                                                 "device": "abacus"},
