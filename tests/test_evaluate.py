@@ -472,7 +472,7 @@ def test_bad_input_is_told_in_a_line(tmp_path, wide):
     colour = pictures(tmp_path / "colour", 50, size=32, mode="RGB")
     wrong = {
         ("no images in", f"images:{empty}"): {"data": "mnist"},
-        ("no folder", f"images:{tmp_path / 'none'}"): {"data": "mnist"},
+        ("no such folder", f"images:{tmp_path / 'none'}"): {"data": "mnist"},
         ("at least 1,280 samples, got 1", f"images:{few}"): {"data": "mnist"},
         ("with --data", f"images:{few}"): {},
         ("samples are 3x32x32, but mnist is 1x28x28: --size 28 --channels 1", f"images:{colour}"): {
