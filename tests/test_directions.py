@@ -125,7 +125,7 @@ def test_classes_and_attributes_are_known_without_the_data(monkeypatch):
 
 @pytest.mark.data
 def test_attributes_are_in_the_order_of_the_table():
-    assert data.attributes("test")[0] == data.describe("celeba").attributes
+    assert data.attributes("celeba", "test")[0] == data.describe("celeba").attributes
 
 
 def test_too_few_of_a_kind_are_refused(digits):
