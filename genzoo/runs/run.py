@@ -135,7 +135,7 @@ class Run:
         if lines and step % self.plan.log_every == 0:
             values = {k: round(v.item(), 6) for k, v in logs.items()}
             lines.write(json.dumps({"step": step, **values}) + "\n")
-        for warning in self.monitor.look(step, logs, batch):
+        for warning in self.monitor.check(step, logs, batch):
             log.warning("%s", warning.text)
             line = {"step": warning.step, "finding": warning.rule, "text": warning.text}
             lines.write(json.dumps(line) + "\n")

@@ -1,4 +1,4 @@
-"""The losses of adversarial games: a pair of functions each."""
+"""The losses of GANs: each a pair of functions, for the discriminator and the generator."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,9 +8,9 @@ from torch import Tensor
 
 
 class GanLoss(NamedTuple):
-    """What each player makes small. A target is 1 for data, 0 for fakes, between if smoothed."""
+    """The loss of each player. A target is 1 for data, 0 for fakes, and between if smoothed."""
 
-    discriminator: Callable[[Tensor, Tensor], Tensor]  # (logits of one kind, their targets)
+    discriminator: Callable[[Tensor, Tensor], Tensor]  # (logits of data or of fakes, targets)
     generator: Callable[[Tensor], Tensor]  # (logits of fakes)
 
 
@@ -19,7 +19,7 @@ def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 LOSSES = {
-    # Goodfellow et al. 2014, equation 1 for both; minimax as it stands, and what section 3 advises.
+    # Goodfellow et al. 2014: minimax is equation 1; non-saturating is the advice of section 3.
     "minimax": GanLoss(_cross_entropy, lambda fake: -F.softplus(fake).mean()),
     "non-saturating": GanLoss(_cross_entropy, lambda fake: F.softplus(-fake).mean()),
     # Mao et al. 2017, equation 9.

@@ -1,4 +1,4 @@
-"""Several processes, as torchrun starts them: who am I, and the mean of what all have."""
+"""Training in several processes, as torchrun starts them: rank, size, barrier, averages."""
 
 import os
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ def start(device: torch.device) -> None:
     """Join the others, if torchrun started more than one; raises what torch.distributed raises."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         if device.type == "cuda" and device.index is None:
-            # From here on "cuda" is this process's own, and one plan serves all.
+            # From here on "cuda" is this process's own device, so that all share one plan.
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
@@ -31,7 +31,7 @@ def size() -> int:
 
 
 def wait() -> None:
-    """Until all are here."""
+    """Wait until all processes have come here."""
     if dist.is_initialized():
         dist.barrier()
 
@@ -40,8 +40,9 @@ def average(tensors: Iterable[Tensor]) -> None:
     """Replace each tensor by its mean over all processes."""
     if size() == 1:
         return
-    kept = list(tensors)
-    flat = torch.cat([t.reshape(-1) for t in kept])  # one message in place of hundreds
+    targets = list(tensors)
+    flat = torch.cat([t.reshape(-1) for t in targets])  # one message in place of hundreds
     dist.all_reduce(flat)
-    for tensor, mean in zip(kept, flat.div_(size()).split([t.numel() for t in kept]), strict=True):
+    means = flat.div_(size()).split([t.numel() for t in targets])
+    for tensor, mean in zip(targets, means, strict=True):
         tensor.copy_(mean.view_as(tensor))

@@ -1,6 +1,7 @@
-"""Penalties, in float32: on a discriminator's slope at its input, on a network's weights."""
+"""Penalties, in float32: on a discriminator's input gradient, on a network's weights."""
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from genzoo.models.model import Discriminator
@@ -34,15 +35,18 @@ def _input_gradient(discriminator: Discriminator, x: Tensor, labels: Tensor | No
 
 def orthogonal_penalty(network: nn.Module) -> Tensor:
     """||W W^T * (1 - I)||^2 of linear and convolutional weights (Brock et al. 2019, equation 3)."""
-    found = [torch.zeros((), device=next(network.parameters()).device)]
+    terms = [torch.zeros((), device=next(network.parameters()).device)]
     for layer in network.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            turned = isinstance(layer, nn.ConvTranspose2d)  # whose outputs are its second side
-            rows = (layer.weight.transpose(0, 1) if turned else layer.weight).flatten(1).float()
+            transposed = isinstance(layer, nn.ConvTranspose2d)  # its weight is (in, out, h, w)
+            axes = (
+                "inner outer ... -> outer (inner ...)" if transposed else "outer ... -> outer (...)"
+            )
+            rows = rearrange(layer.weight, axes).float()
             with torch.autocast(rows.device.type, enabled=False):
                 products = rows @ rows.T
-            found.append(products.square().sum() - products.diagonal().square().sum())
-    return torch.stack(found).sum()
+            terms.append(products.square().sum() - products.diagonal().square().sum())
+    return torch.stack(terms).sum()
 
 
 PENALTIES = {"gradient": gradient_penalty, "r1": r1_penalty}

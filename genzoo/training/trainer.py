@@ -1,4 +1,4 @@
-"""Trainer: everything that learning needs beside the model; ``update`` is where it happens."""
+"""Trainer: one step of training; its ``update`` changes the weights. ``fit``: the training loop."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -36,8 +36,8 @@ class Stateful(Protocol):
 class Batch:
     """The data of one step, ``x`` ``(n, *shape)`` in the model's range, and the step's randomness.
 
-    ``indices`` are the samples' places in the step. ``noise`` depend on them, the seed, the step
-    and the purpose alone, so that a step can be repeated, split and shared between processes.
+    ``indices`` are the samples' places in the step. ``noise`` depends only on them, the seed, the
+    step and the purpose, so that a step can be repeated, split and shared between processes.
     """
 
     x: Tensor
@@ -61,7 +61,7 @@ class Batch:
             return [self]
         size, rest = divmod(len(self), parts)
         if rest:
-            raise BadInput(f"a batch of {len(self)} cannot be shared out evenly over {parts}")
+            raise BadInput(f"a batch of {len(self)} is not divisible by {parts}")
         return [self._rows(slice(i * size, (i + 1) * size)) for i in range(parts)]
 
     def _rows(self, rows: slice) -> "Batch":
@@ -73,7 +73,7 @@ class Batch:
 @final
 @dataclass(frozen=True)
 class RunSettings:
-    """How the loop runs a trainer; none of it changes what is being learnt."""
+    """How the loop runs a trainer; none of it changes what the trainer learns."""
 
     device: str = "cpu"
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -84,7 +84,7 @@ class RunSettings:
 @final
 @dataclass
 class Player:
-    """A network that learns, with its optimiser and its rate before any schedule."""
+    """A network that learns, its optimiser, and its learning rate before any schedule."""
 
     network: nn.Module
     optimizer: Optimizer
@@ -95,16 +95,16 @@ class Player:
         self.decay = self.options.lr_inverse_decay
 
     def schedule(self, progress: float, step: int = 0) -> None:
-        """Set the rate: up in ``warmup``, down after ``lr_decay_start``, and all along by
-        ``lr_inverse_decay``.
+        """Set the learning rate: it rises in ``warmup``, falls after ``lr_decay_start``, and always
+        by ``lr_inverse_decay``.
         """
         up, down = self.options.warmup, self.options.lr_decay_start
-        share = min(1.0, progress / up) if up else 1.0
+        factor = min(1.0, progress / up) if up else 1.0
         if down < 1:
-            share *= min(1.0, (1 - progress) / (1 - down))
-        share /= 1 + self.decay * step
+            factor *= min(1.0, (1 - progress) / (1 - down))
+        factor /= 1 + self.decay * step
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lr * share
+            group["lr"] = self.lr * factor
 
 
 def make_player(network: nn.Module, options: Options, lr: float | None = None) -> Player:
@@ -121,9 +121,9 @@ def make_player(network: nn.Module, options: Options, lr: float | None = None) -
 
 
 class Trainer(ABC):
-    """What learns a model. ``players`` are the networks that learn; ``extras`` what else it keeps.
+    """Trains a model. ``players``: the networks that learn; ``extras``: what else has a state.
 
-    A family writes ``step``, and in it learns only by ``update``.
+    A family writes ``step``, which changes weights only through ``update``.
     """
 
     batches_per_step: int = 1
@@ -139,7 +139,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def step(self, batch: Batch) -> Logs:
-        """One update of the model and what belongs to it; what to log, as 0-dim tensors.
+        """One training step; the values to log, as 0-dim tensors.
 
         ``batch`` holds ``batches_per_step`` times the batch size.
         """
@@ -162,44 +162,45 @@ class Trainer(ABC):
             if isinstance(module, nn.Module):
                 channels_last(module.to(settings.device)).train()
         if settings.compile:
-            # The children: sampling enters by ``decode``, and so passes a compiled ``forward`` by.
+            # The children: ``generate`` does not call ``forward``, so compiling that has no effect.
             for child in (c for n in self.networks().values() for c in n.children()):
                 child.compile()
 
     @final
     def update(
-        self, which: str, loss: Callable[[Batch], tuple[Tensor, Logs]], batch: Batch
+        self, player: str, loss: Callable[[Batch], tuple[Tensor, Logs]], batch: Batch
     ) -> Logs:
-        """Make ``loss(batch)`` smaller by a step of one player: the only place where one learns.
+        """One optimiser step of one player on ``loss(batch)``: the only place where weights change.
 
-        The other players are frozen, so no gradient is computed for them. ``loss`` also returns
-        what to log. Raises Diverged before anything non-finite is learnt.
+        The other players are frozen, so no gradient is computed for them. ``loss`` returns its
+        value and the values to log. Raises Diverged, before the step, where the loss or the
+        gradient is not finite.
         """
-        learner = self.players[which]
+        learner = self.players[player]
         learner.schedule(batch.progress, batch.step)
-        learner.optimizer.zero_grad()  # of a step that was interrupted
+        learner.optimizer.zero_grad()  # an interrupted step may have left gradients
         logs: list[Logs] = []
-        with self._only(which):
+        with self._freeze_others(player):
             for part in batch.split(self.settings.micro_batches):
-                with self.computing(part, which):
-                    value, log = _told(loss(part), which)
+                with self.computing(part, player):
+                    value, log = _checked_loss(loss(part), player)
                 (value / self.settings.micro_batches).backward()
                 logs.append({"loss": value.detach(), **log})
         mean = {k: torch.stack([log[k].detach().float() for log in logs]).mean() for k in logs[0]}
-        norm = self._descend(learner, mean["loss"], f"{which} at step {batch.step}")
-        return {f"{which}/{k}": v for k, v in {**mean, "gradient": norm}.items()}
+        norm = self._descend(learner, mean["loss"], f"{player} at step {batch.step}")
+        return {f"{player}/{k}": v for k, v in {**mean, "gradient": norm}.items()}
 
     @final
     @contextmanager
     def computing(self, batch: Batch, purpose: str) -> Iterator[None]:
-        """Autocast, and torch's own generator (dropout reads it) set by seed, step and purpose."""
+        """Within: autocast; torch's generator (for dropout) seeded by seed, step and purpose."""
         kind, is_bf16 = batch.x.device.type, self.settings.precision == "bf16"
-        with _randomness(batch, purpose), torch.autocast(kind, torch.bfloat16, is_bf16):
+        with _seeded(batch, purpose), torch.autocast(kind, torch.bfloat16, is_bf16):
             yield
 
     @contextmanager
-    def _only(self, which: str) -> Iterator[None]:
-        mine = {id(p) for p in self.players[which].network.parameters()}
+    def _freeze_others(self, player: str) -> Iterator[None]:
+        mine = {id(p) for p in self.players[player].network.parameters()}
         others = [p for network in self.networks().values() for p in network.parameters()]
         frozen = [p for p in others if p.requires_grad and id(p) not in mine]
         for parameter in frozen:
@@ -223,32 +224,32 @@ class Trainer(ABC):
         return norm
 
 
-def _told(found: Any, which: str) -> tuple[Tensor, Logs]:
-    """What a loss returned, which a family wrote."""
-    match found:
+def _checked_loss(result: Any, player: str) -> tuple[Tensor, Logs]:
+    """What a family's loss returned, checked. Raises OperationFailed."""
+    match result:
         case (Tensor(ndim=0) as value, dict() as logs):
             return value, logs
         case (Tensor() as value, dict()):
-            got = f"a tensor {tuple(value.shape)}, and logs"
+            got = f"a tensor of shape {tuple(value.shape)} and logs"
         case _:
-            got = f"{article(found)}"
-    raise OperationFailed(f"the loss of {which} must return (a single number, logs), got {got}")
+            got = article(result)
+    raise OperationFailed(f"the loss of {player} must return (a single number, logs), got {got}")
 
 
 @contextmanager
-def _randomness(batch: Batch, which: str) -> Iterator[None]:
+def _seeded(batch: Batch, purpose: str) -> Iterator[None]:
+    """Within, torch's own generator starts from a seed of the batch and the purpose."""
     devices = [batch.x.device] if batch.x.device.type == "cuda" else []
-    place = batch.indices[0] if batch.indices else 0
+    index = batch.indices[0] if batch.indices else 0
+    seed = digest(batch.seed, batch.step, purpose, index)[:8]
     with torch.random.fork_rng(devices):
-        torch.manual_seed(
-            int.from_bytes(digest(batch.seed, batch.step, which, place)[:8], "little")
-        )
+        torch.manual_seed(int.from_bytes(seed, "little"))
         yield
 
 
 def batches(x: Tensor, size: int, steps: int, seed: int = 0) -> Iterator[Batch]:
-    """For ``fit``: in each of ``steps`` steps ``size`` samples of ``x``, ``(n, *shape)`` in the
-    model's range, drawn with replacement; which ones depends on the seed and the step alone.
+    """Batches for ``fit``: at each step ``size`` samples of ``x``, ``(n, *shape)`` in the model's
+    range, drawn with replacement. They depend on the seed and the step alone.
     """
     for step in range(steps):
         rows = torch.from_numpy(stream(seed, "rows", step).integers(len(x), size=size))
@@ -265,8 +266,6 @@ def fit(
     for _, batch in zip(range(start, steps), batches, strict=False):
         logs = trainer.step(batch)
         if not isinstance(logs, dict):
-            got = type(logs).__name__
-            raise OperationFailed(
-                f"{type(trainer).__name__}.step must return its logs, got a {got}"
-            )
+            method = f"{type(trainer).__name__}.step"
+            raise OperationFailed(f"{method} must return its logs, got {article(logs)}")
         yield batch, logs

@@ -1,4 +1,4 @@
-"""The trainers that families share: descent on a loss, a game of two, an average over steps."""
+"""The trainers that families share: of a loss, of an adversarial game, of a moving average."""
 
 import copy
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from genzoo.training.tricks import (
 
 @final
 class LossTrainer(Trainer):
-    """One model, one loss; ``loss(batch)`` returns it with what to log."""
+    """Minimises one loss of one model; ``loss(batch)`` returns it and the values to log."""
 
     def __init__(
         self, model: Model, loss: Callable[[Batch], tuple[Tensor, Logs]], options: Options
@@ -43,9 +43,10 @@ class LossTrainer(Trainer):
 class Adversarial(Trainer):
     """A generator against a discriminator (Goodfellow et al. 2014, algorithm 1).
 
-    Data and fakes go through the discriminator in separate batches, so that batch norm there sees
-    one kind at a time. Where each moves once a step, the generator answers on the same fakes, which
-    are made once, as the paper's authors and pytorch/examples do; else on new ones.
+    Data and fakes go through the discriminator in separate batches, so that its batch norm sees one
+    kind at a time. Where each player takes one step, both learn from the same fakes, which are
+    computed once, as the paper's authors and pytorch/examples do; else the generator learns from
+    new ones.
     """
 
     def __init__(self, model: Sampler, discriminator: Discriminator, options: AdversarialOptions):
@@ -76,12 +77,12 @@ class Adversarial(Trainer):
 
     @property
     def _codes(self) -> str:
-        """The purpose of the discriminator's codes: the generator's own where each moves once."""
+        """The purpose of the discriminator's codes: the generator's, where each takes one step."""
         o = self.options
         return "code 0" if o.discriminator_steps == o.generator_steps == 1 else "code"
 
     def _shared(self, batch: Batch) -> Tensor | None:
-        """The fakes of both players, with their graph; None where each makes its own."""
+        """The fakes for both players, with their graph; None where each generates its own."""
         if self._codes != "code 0" or self.settings.micro_batches > 1:
             return None
         with self.computing(batch, "fakes"):
@@ -90,10 +91,12 @@ class Adversarial(Trainer):
     def _discriminate(self, shared: Tensor | None, batch: Batch) -> tuple[Tensor, Logs]:
         with torch.no_grad():
             fake = self._fakes(batch, self._codes) if shared is None else shared.detach()
-        real_logits = self.discriminator(self._seen(batch, batch.x, "real"), batch.labels).float()
-        fake_logits = self.discriminator(self._seen(batch, fake, "fake"), batch.labels).float()
-        loss = self._against(batch, real_logits, 1 - self.options.label_smoothing, "real")
-        loss = loss + self._against(batch, fake_logits, 0.0, "fake")
+        real = self._discriminator_input(batch, batch.x, "real")
+        real_logits = self.discriminator(real, batch.labels).float()
+        noisy = self._discriminator_input(batch, fake, "fake")
+        fake_logits = self.discriminator(noisy, batch.labels).float()
+        loss = self._classify(batch, real_logits, 1 - self.options.label_smoothing, "real")
+        loss = loss + self._classify(batch, fake_logits, 0.0, "fake")
         border = 0.5 if self.options.loss == "least-squares" else 0.0  # half-way between targets
         correct = (real_logits > border).float().mean() + (fake_logits < border).float().mean()
         logs = {
@@ -103,12 +106,12 @@ class Adversarial(Trainer):
         }
         if self.options.loss == "wasserstein":  # the dual's value, equation 2 of WGAN
             logs["wasserstein"] = real_logits.mean() - fake_logits.mean()
-        return self._penalised(loss, logs, batch, fake)
+        return self._with_penalty(loss, logs, batch, fake)
 
     def _generate(self, shared: Tensor | None, turn: int, batch: Batch) -> tuple[Tensor, Logs]:
         fake = self._fakes(batch, f"code {turn}") if shared is None else shared
-        seen = self._seen(batch, fake, f"generated {turn}")
-        logits = self.discriminator(seen, batch.labels).float()
+        x = self._discriminator_input(batch, fake, f"generated {turn}")
+        logits = self.discriminator(x, batch.labels).float()
         loss = self.loss.generator(top_k(logits, self.options.top_k, batch.progress))
         if self.options.orthogonal_weight:
             loss = loss + self.options.orthogonal_weight * orthogonal_penalty(self.sampler)
@@ -117,27 +120,27 @@ class Adversarial(Trainer):
     def _fakes(self, batch: Batch, purpose: str) -> Tensor:
         return self.sampler.generate(batch.noise(purpose), batch.labels)
 
-    def _seen(self, batch: Batch, x: Tensor, purpose: str) -> Tensor:
-        """``x`` as the discriminator sees it: augmented, under noise."""
+    def _discriminator_input(self, batch: Batch, x: Tensor, purpose: str) -> Tensor:
+        """``x``, augmented and with instance noise."""
         o = self.options
-        noise = linear_fade(o.instance_noise, batch.progress, o.instance_noise_until)
+        deviation = linear_fade(o.instance_noise, batch.progress, o.instance_noise_until)
         if o.augment != "none":
             x = augment(x, o.augment, batch.noise(f"augment {purpose}"))
-        return instance_noise(x, noise, batch.noise(f"noise {purpose}"))
+        return instance_noise(x, deviation, batch.noise(f"noise {purpose}"))
 
-    def _against(self, batch: Batch, logits: Tensor, target: float, purpose: str) -> Tensor:
+    def _classify(self, batch: Batch, logits: Tensor, target: float, purpose: str) -> Tensor:
         targets = torch.full((len(logits),), target, device=logits.device)
         if self.options.soft_labels:
             low, high = SOFT_LABELS[purpose]
             targets = low + (high - low) * batch.noise(f"labels {purpose}").uniform()
         if self.options.label_noise:
-            swap = label_flips(
+            flips = label_flips(
                 len(logits), self.options.label_noise, batch.noise(f"swap {purpose}")
             )
-            targets = torch.where(swap, 1 - targets, targets)
+            targets = torch.where(flips, 1 - targets, targets)
         return self.loss.discriminator(logits, targets.view(-1, *[1] * (logits.ndim - 1)))
 
-    def _penalised(
+    def _with_penalty(
         self, loss: Tensor, logs: Logs, batch: Batch, fake: Tensor
     ) -> tuple[Tensor, Logs]:
         o = self.options
@@ -151,10 +154,10 @@ class Adversarial(Trainer):
 
 @final
 class EMA(Trainer):
-    """Another trainer; the model kept is the moving average of the one it trains.
+    """Exponential moving average: runs another trainer; its model is the average of the other's.
 
-    The decay starts low, as in min(decay, (1 + step) / (10 + step)), and covers the buffers: an
-    average of weights under the last batch's statistics is another network.
+    The decay starts low: min(decay, (1 + step) / (10 + step)). Buffers are averaged, too: averaged
+    weights with the statistics of the last batches would be another network.
     """
 
     def __init__(self, inner: Trainer, decay: float):
@@ -166,17 +169,17 @@ class EMA(Trainer):
     def step(self, batch: Batch) -> Logs:
         self.inner.settings = self.settings
         logs = self.inner.step(batch)
-        self._follow(self.decay_at(batch.step))
+        self._update_average(self.decay_at(batch.step))
         return logs
 
     def decay_at(self, step: int) -> float:
         return min(self.decay, (1 + step) / (10 + step))
 
     @torch.no_grad()
-    def _follow(self, decay: float) -> None:
-        mine, theirs = self.average.state_dict(), self.inner.model.state_dict()
-        for name, kept in mine.items():
-            if kept.is_floating_point():
-                kept.lerp_(theirs[name], 1 - decay)
+    def _update_average(self, decay: float) -> None:
+        latest = self.inner.model.state_dict()
+        for name, mean in self.average.state_dict().items():
+            if mean.is_floating_point():
+                mean.lerp_(latest[name], 1 - decay)
             else:
-                kept.copy_(theirs[name])
+                mean.copy_(latest[name])

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange, reduce
 from torch import Tensor, nn
 
 from genzoo.models.randomness import Noise
@@ -19,74 +20,76 @@ def linear_fade(start: float, progress: float, until: float) -> float:
     return start * max(0.0, 1 - progress / until) if until > 0 else 0.0
 
 
-# Targets that keep the discriminator from certainty: (low, high) of what is drawn for each kind.
+# The ranges of soft targets, which keep the discriminator from certainty: (low, high).
 SOFT_LABELS = {"real": (0.7, 1.2), "fake": (0.0, 0.3)}
 
 
 class ImageBuffer:
-    """Fakes of earlier steps, for a discriminator not to forget them (Shrivastava et al. 2017,
-    section 2.3): it sees a fake as it comes, or by half a chance an earlier one in its place.
+    """A buffer of earlier fakes, so that a discriminator does not forget them.
+
+    Shrivastava et al. 2017, section 2.3: with probability 1/2 an earlier fake replaces a new one.
     """
 
     def __init__(self, size: int):
-        self.size, self.kept = size, torch.empty(0)
+        self.size, self.images = size, torch.empty(0)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"kept": self.kept.clone()}
+        return {"kept": self.images.clone()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.kept = state["kept"].clone()
+        self.images = state["kept"].clone()
 
     @torch.no_grad()
     def swap(self, fakes: Tensor, noise: Noise) -> Tensor:
-        """``(n, *shape)``: the fakes, some of them exchanged for kept ones."""
+        """``(n, *shape)``: the fakes, some of them exchanged for earlier ones."""
         if not self.size:
             return fakes
-        shown = fakes.detach().clone()
-        for i, (chance, place) in enumerate(noise.uniform(2).tolist()):
-            if len(self.kept) < self.size:
-                kept = self.kept.to(shown.device, shown.dtype) if len(self.kept) else shown[:0]
-                self.kept = torch.cat([kept, shown[i : i + 1]])
+        output = fakes.detach().clone()
+        for i, (chance, position) in enumerate(noise.uniform(2).tolist()):
+            if len(self.images) < self.size:
+                empty = not len(self.images)
+                images = output[:0] if empty else self.images.to(output.device, output.dtype)
+                self.images = torch.cat([images, output[i : i + 1]])
             elif chance < 0.5:
-                at = int(place * self.size)
-                shown[i], self.kept[at] = self.kept[at].clone(), shown[i].clone()
-        return shown
+                j = int(position * self.size)
+                output[i], self.images[j] = self.images[j].clone(), output[i].clone()
+        return output
 
 
 @torch.no_grad()
 def clip_weights(network: nn.Module, limit: float) -> None:
-    """Bring every weight into [-limit, limit] (Arjovsky et al. 2017, algorithm 1, line 7)."""
+    """Clamp every weight to [-limit, limit] (Arjovsky et al. 2017, algorithm 1, line 7)."""
     for parameter in network.parameters():
         parameter.clamp_(-limit, limit)
 
 
 def label_flips(n: int, share: float, noise: Noise) -> Tensor:
-    """``(n,)`` booleans, true for the ``share`` whose target is to be swapped."""
+    """``(n,)`` booleans, true for the ``share`` of targets to flip."""
     return noise.uniform() < share
 
 
 def top_k(logits: Tensor, share: float, progress: float) -> Tensor:
-    """The fakes that convince most: all of them at first, ``share`` of them from half the run on.
+    """The logits of the best fakes: all at first, ``share`` of them from half of the run on.
 
-    Codes between two modes make the worst fakes, and pull in both directions (Sinha et al. 2020,
-    algorithm 1).
+    Codes between two modes give the worst fakes, whose gradients pull in both directions (Sinha et
+    al. 2020, algorithm 1).
     """
     if share >= 1:
         return logits
-    kept = 1 - (1 - share) * min(1.0, 2 * progress)
-    order = logits.flatten(1).mean(1) if logits.ndim > 1 else logits
-    return logits[order.topk(max(1, round(kept * len(logits)))).indices]
+    used = 1 - (1 - share) * min(1.0, 2 * progress)
+    scores = rearrange(logits, "n ... -> n (...)").mean(1)
+    return logits[scores.topk(max(1, round(used * len(logits)))).indices]
 
 
 def augment(x: Tensor, policy: str, noise: Noise) -> Tensor:
-    """DiffAugment (Zhao et al. 2020, section 3.3): differentiable, one law for real and fake."""
+    """DiffAugment (Zhao et al. 2020, section 3.3): differentiable, the same for real and fake."""
     for name in policy.split(","):
         x = AUGMENTATIONS[name](x, noise)
     return x
 
 
 def _translate(x: Tensor, noise: Noise) -> Tensor:
-    """Shift each image by up to an eighth of its size, zeros (mid-grey in (-1, 1)) coming in."""
+    """Shift each image by up to an eighth of its size; zeros (grey in (-1, 1)) fill the border."""
     height, width = x.shape[2:]
     high, wide = height // 8, width // 8
     share = noise.uniform(2)  # (n, 2)
@@ -94,21 +97,20 @@ def _translate(x: Tensor, noise: Noise) -> Tensor:
     right = (share[:, 1] * (2 * wide + 1)).long()
     rows = down[:, None] + torch.arange(height, device=x.device)
     columns = right[:, None] + torch.arange(width, device=x.device)
-    padded = F.pad(x, (wide, wide, high, high))
+    padded = rearrange(F.pad(x, (wide, wide, high, high)), "n c h w -> n h w c")
     image = torch.arange(len(x), device=x.device)[:, None, None]
-    return padded.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(
-        0, 3, 1, 2
-    )
+    shifted = padded[image, rows[:, :, None], columns[:, None, :]]
+    return rearrange(shifted, "n h w c -> n c h w")
 
 
 def _color(x: Tensor, noise: Noise) -> Tensor:
     """Brightness, saturation and contrast, each by a random amount."""
-    share = noise.uniform(3)[:, :, None, None, None]  # (n, 3, 1, 1, 1)
-    x = x + share[:, 0] - 0.5
-    grey = x.mean(1, keepdim=True)
-    x = grey + (x - grey) * (2 * share[:, 1])
-    mean = x.mean((1, 2, 3), keepdim=True)
-    return mean + (x - mean) * (share[:, 2] + 0.5)
+    brightness, saturation, contrast = rearrange(noise.uniform(3), "n three -> three n 1 1 1")
+    x = x + brightness - 0.5
+    grey = reduce(x, "n c h w -> n 1 h w", "mean")
+    x = grey + (x - grey) * (2 * saturation)
+    mean = reduce(x, "n c h w -> n 1 1 1", "mean")
+    return mean + (x - mean) * (contrast + 0.5)
 
 
 AUGMENTATIONS = {"none": lambda x, noise: x, "translation": _translate, "color": _color}

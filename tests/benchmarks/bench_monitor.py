@@ -33,7 +33,7 @@ def main() -> None:
 
         def looks(run=run, logs=logs, batch=batch):
             for step in range(1, EVERY + 1):
-                run.monitor.look(step, logs, batch)
+                run.monitor.check(step, logs, batch)
 
         ratio(f"{family} on {named}: {EVERY} steps against the monitor's", looks, steps, rounds=3)
 
