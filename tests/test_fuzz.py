@@ -234,8 +234,11 @@ CONFIG = {"width": 3, "rate": 0.5, "loss": "hinge", "shape": [2], "flip": False}
 
 
 def said_by(content):
-    """What a config.json says, with what it leaves out."""
-    values = MANIFEST | plainly(content)
+    """What a config.json says, with what it leaves out; format 1 as format 2."""
+    values = plainly(content)
+    if isinstance(values, dict) and type(values.get("format")) is int and values["format"] == 1:
+        values = {"license" if k == "licence" else k: v for k, v in values.items()} | {"format": 2}
+    values = MANIFEST | values
     if values["recipe"] is not None:
         values["recipe"] = RECIPE | values["recipe"]
     return values
@@ -400,12 +403,17 @@ def test_weights(folder):
         said = json.dumps(config).encode()
         (folder / manifests.CONFIG).write_bytes(said)
         try:
+            expected = {n: (d, s) for n, (d, s, _) in tensors_or_more(content).items()}
+        except No:  # what the header's reader lets through, the library refuses: there is no model
+            expected = None
+        try:
             header = weight_files.read_header(path)
             counts["headers"] += 1
-            assert header == {n: (d, s) for n, (d, s, _) in tensors_or_more(content).items()}, case
+            assert expected is None or header == expected, case
         except GenzooError:
             pass
         model = loaded(folder)
+        assert expected is not None or model is None, case
         counts["refused" if model is None else "accepted"] += 1
         if model is not None:
             is_what_they_say(model, said, content)
@@ -421,6 +429,8 @@ def tensors_or_more(content):
     """As ``tensors_of``, but for metadata, which ``read_header`` leaves to safetensors."""
     length = int.from_bytes(content[:8], "little")
     entries = plainly(content[8 : 8 + length])
+    if not isinstance(entries, dict):
+        raise No("no object")
     entries.pop("__metadata__", None)
     text = json.dumps(entries).encode()
     return tensors_of(struct.pack("<Q", len(text)) + text + content[8 + length :])
