@@ -15,7 +15,7 @@ from genzoo.errors import BadInput, UnknownName
 from genzoo.metrics import registry
 from genzoo.metrics.metric import SampleMetric
 from genzoo.metrics.score import Estimates
-from genzoo.testing import dataset
+from genzoo.testing import dataset_contract
 
 
 @pytest.mark.parametrize("check", testing.CHECKS)
@@ -102,7 +102,7 @@ def _made(change=lambda x, y, split: (x, y), **more):
         "classes": ("a", "b", "c"),
     }
     kept |= {"read": read, "name": "made", "kind": "images", **more}
-    return dataset.Case("made", data.Source(**kept))
+    return dataset_contract.Case("made", data.Source(**kept))
 
 
 _unsteady = iter(range(1000))

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from genzoo import data
-from genzoo.data import cache, celeba, decoding, downloads, standard
+from genzoo.data import cache, celeba, cifar10, decoding, downloads
 from genzoo.data.dataset import subset
 from genzoo.errors import BadInput, NetworkError, OperationFailed, UnknownName
 from genzoo.files import locked
@@ -807,7 +807,7 @@ def test_mnist_binarized_from_either_of_its_files(tmp_path):
 
 
 def test_cifar_from_zips_folders_and_binaries(tmp_path):
-    names = [f"{c}/{n}.png" for c in standard.THINGS for n in "12"]
+    names = [f"{c}/{n}.png" for c in cifar10.THINGS for n in "12"]
     fill(tmp_path / "f" / "cifar10" / "train", names, 4, 4, 3)
     (tmp_path / "z" / "cifar10_lossless").mkdir(parents=True)
     for part in (0, 1):

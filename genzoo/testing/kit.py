@@ -4,13 +4,13 @@ from typing import Any
 
 from genzoo.errors import BadInput, unknown
 from genzoo.families.registry import KIND_NAMES, names
-from genzoo.testing import contract, dataset, family, metric
+from genzoo.testing import contract, dataset_contract, family_contract, metric_contract
 from genzoo.testing.contract import Contract, Outcome
 
 CONTRACTS: dict[str, Contract] = {
-    c.kind: c for c in (family.FAMILY, dataset.DATASET, metric.METRIC)
+    c.kind: c for c in (family_contract.FAMILY, dataset_contract.DATASET, metric_contract.METRIC)
 }
-CHECKS = family.FAMILY.checks
+CHECKS = family_contract.FAMILY.checks
 
 
 def checks(kind: str = "family") -> list[str]:
