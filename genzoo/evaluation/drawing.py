@@ -1,4 +1,4 @@
-"""What the drawings of evaluation share: colours, fonts, PNG files that say what they show."""
+"""Colours, fonts and PNG files, shared by the comparison's image and the truncation chart."""
 
 import io
 

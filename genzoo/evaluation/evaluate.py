@@ -179,8 +179,8 @@ def choose_metrics(
 ) -> list[Metric]:
     """The metrics by name, or the default ones of ``subject``. Raises BadInput, UnknownName."""
     if metrics is not None:
-        wanted = metrics.split(",") if isinstance(metrics, str) else metrics
-        return registry.create([name.strip() for name in wanted], real)
+        given = metrics.split(",") if isinstance(metrics, str) else metrics
+        return registry.create([name.strip() for name in given], real)
     model = subject.model if isinstance(subject, ModelSubject) else None
     if isinstance(model, Translator) and "," in real.data:
         return registry.create(["translation_accuracy"], real)

@@ -280,8 +280,8 @@ def _computed(real: RealData) -> Reference:
     splits = _splits(real)
     shape = splits["train"].shape
     if real.input_shape not in (None, shape):
-        own, wanted = ("x".join(map(str, s)) for s in (shape, real.input_shape or ()))
-        raise BadInput(f"{real.data} is {own}, but the features take {wanted}")
+        own, expected = ("x".join(map(str, s)) for s in (shape, real.input_shape or ()))
+        raise BadInput(f"{real.data} is {own}, but the features take {expected}")
     hashes = [dataset.sha256 for dataset in splits.values()]
     path = home() / "references" / f"{key_of([FORMAT, hashes, real.features.sha256, real.limit])}"
     path = path.with_suffix(".safetensors")

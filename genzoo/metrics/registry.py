@@ -61,18 +61,18 @@ def metric_class(name: str) -> type[Metric]:
         is_metric = isinstance(value, type) and issubclass(value, SampleMetric | ModelMetric)
         return is_metric and getattr(value, "id", None) == name
 
-    wanted = f"a SampleMetric or ModelMetric whose id is {name!r}"
-    return families.load("metric", name, wanted, fits)
+    expected = f"a SampleMetric or ModelMetric whose id is {name!r}"
+    return families.load("metric", name, expected, fits)
 
 
-def create(wanted: Sequence[str], real: RealData) -> list[Metric]:
+def create(ids: Sequence[str], real: RealData) -> list[Metric]:
     """The metrics with these names, which compare with ``real``: an id (``fd``), an id with the
     features or the data (``fd-mnist``), or the usual name of one (``fid``, ``kid``, ``is``).
     Raises BadInput, UnknownName.
     """
-    if not all(wanted) or not wanted:
+    if not all(ids) or not ids:
         raise BadInput("an empty metric name: leave metrics out for the default ones")
-    metrics = [_create(name, real) for name in dict.fromkeys(wanted)]
+    metrics = [_create(name, real) for name in dict.fromkeys(ids)]
     return list({metric.name: metric for metric in metrics}.values())
 
 

@@ -28,7 +28,7 @@ log = logging.getLogger("genzoo")
 
 
 class FeatureMetric(SampleMetric):
-    """A metric in the features of a network: the one that its real data are seen with."""
+    """A metric in the features of the network that its real data use."""
 
     @property
     @final
