@@ -253,13 +253,13 @@ def _inception(record: Published) -> Counterpart:
     original = "TensorFlow" in protocol.features and "anti-aliased" not in resized
     reason = ""
     if not original:
-        reason = f"genzoo's {metric} takes the network and resizing of the original FID"
+        reason = f"genzoo's {metric} uses the network and resizing of the original FID"
     elif not isinstance(protocol.n_fake, int) or protocol.n_real == "not stated":
         reason = "the number of images is not stated"
     elif metric == "is":
         reason = "" if protocol.averaging == "10 splits" else "the number of splits is not stated"
     elif protocol.split != "train":
-        reason = f"genzoo's {metric} takes the training images, these are of: {protocol.split}"
+        reason = f"genzoo's {metric} uses the training images, here: {protocol.split}"
     else:
         needs["real"] = f"{protocol.n_real:,} training images"
     remark = "both average unbiased estimates, of 40 blocks in genzoo" if metric == "kid" else ""
