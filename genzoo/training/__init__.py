@@ -3,6 +3,7 @@
 from genzoo.training.losses import LOSSES, GanLoss
 from genzoo.training.monitor import TrainingMonitor, TrainingWarning
 from genzoo.training.penalties import PENALTIES, gradient_penalty, orthogonal_penalty, r1_penalty
+from genzoo.training.standard_trainers import EMA, Adversarial, LossTrainer
 from genzoo.training.trainer import (
     Batch,
     Diverged,
@@ -15,7 +16,6 @@ from genzoo.training.trainer import (
     fit,
     make_player,
 )
-from genzoo.training.trainers import EMA, Adversarial, LossTrainer
 from genzoo.training.tricks import (
     ImageBuffer,
     augment,

@@ -21,8 +21,8 @@ from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent, Sampler
 from genzoo.options import AdversarialOptions, Options
 from genzoo.training import parallel
+from genzoo.training.standard_trainers import EMA, Adversarial
 from genzoo.training.trainer import Batch, Logs, Trainer
-from genzoo.training.trainers import EMA, Adversarial
 
 log = logging.getLogger("genzoo")
 T = TypeVar("T")

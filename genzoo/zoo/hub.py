@@ -25,8 +25,8 @@ from genzoo.errors import (
     article,
 )
 from genzoo.files import home, whole_folder, write_whole
-from genzoo.zoo import client
-from genzoo.zoo.client import NoAnswer, connected, endpoint, page_url, quiet_progress
+from genzoo.zoo import hub_client
+from genzoo.zoo.hub_client import NoAnswer, connected, endpoint, page_url, quiet_progress
 from genzoo.zoo.manifest import (
     CONFIG,
     DISCRIMINATOR,
@@ -242,7 +242,7 @@ def _list_files(at: Address) -> _Listing:
 def _request_files(at: Address) -> _Listing:
     with connected(str(at)) as library:
         info = library.HfApi(endpoint=endpoint()).model_info(
-            at.repo, revision=at.revision, timeout=client.TIMEOUT, files_metadata=True
+            at.repo, revision=at.revision, timeout=hub_client.TIMEOUT, files_metadata=True
         )
         files = {s.rfilename: (int(s.size or 0), _hash(s)) for s in info.siblings or ()}
         return _checked(at, _Listing(info.id, info.sha, files))
@@ -369,7 +369,7 @@ def upload(folder: Path, repo: str, *, private: bool = False, tag: str | None = 
     with connected(repo) as library, quiet_progress():
         api = library.HfApi(endpoint=endpoint())
         api.create_repo(repo, private=private or None, exist_ok=True)
-        before = api.model_info(repo, timeout=client.TIMEOUT)
+        before = api.model_info(repo, timeout=hub_client.TIMEOUT)
         if private and not before.private:
             raise BadInput(f"{repo} exists already and is public: nothing was pushed")
         if tag and tag in {ref.name for ref in api.list_repo_refs(repo).tags}:
@@ -398,7 +398,7 @@ def search(family: str | None = None, limit: int = 100) -> list[SearchHit]:
         raise NetworkError("cannot search: HF_HUB_OFFLINE is set")
     with connected("the search") as library:
         # list_models waits 23 s for a Hub that is gone, and without end for one that is silent.
-        library.get_session().head(page_url(), timeout=client.TIMEOUT)
+        library.get_session().head(page_url(), timeout=hub_client.TIMEOUT)
         tags = [LIBRARY, *[family] * (family is not None)]
         models = library.HfApi(endpoint=endpoint()).list_models(filter=tags, limit=limit)
         return [*map(_search_hit, models)]

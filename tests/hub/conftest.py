@@ -12,7 +12,7 @@ from huggingface_hub.utils import logging as client_logging
 from loopback import Loopback
 
 from genzoo import families
-from genzoo.zoo import card, client
+from genzoo.zoo import card, hub_client
 from genzoo.zoo import folder as folders
 
 client_logging.set_verbosity_error()  # as genzoo.cli.main asks for where no terminal is
@@ -33,7 +33,7 @@ def waits(monkeypatch):
 @pytest.fixture
 def impatient(monkeypatch):
     """Half a second is too long for an answer."""
-    monkeypatch.setattr(client, "TIMEOUT", 0.5)
+    monkeypatch.setattr(hub_client, "TIMEOUT", 0.5)
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
 
 

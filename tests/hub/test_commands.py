@@ -146,7 +146,7 @@ def test_a_process_of_its_own_says_one_line(web, published, tmp_path):
 def test_the_first_push_of_a_process_finds_its_client():
     """In a process of its own: here, an earlier test has imported all that the client has."""
     code = (
-        "from genzoo.zoo.client import connected, quiet_progress\n"
+        "from genzoo.zoo.hub_client import connected, quiet_progress\n"
         "with connected('x') as library, quiet_progress(): print(library.HfApi)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
