@@ -667,6 +667,16 @@ def test_about_half_are_mirrored(here, made):
     assert not any(m for batch in rows(still, 10) for _, m in batch)
 
 
+def test_two_domains_have_orders_of_their_own(here, made):
+    """With one order, unpaired images would come in pairs."""
+    run = begun("drop", made, values={"batch_size": 40})
+    run.loader.dataset = data.paired(run.dataset, run.dataset)
+    for _, batch in zip(range(3), run.loader.batches(), strict=False):
+        one, other = ([image.sum().item() for image in x] for x in (batch.x, batch.second_domain))
+        assert sorted(one) == sorted(other)
+        assert sum(a == b for a, b in zip(one, other, strict=True)) < 10
+
+
 def test_batches_carry_where_they_stand(here, made):
     run = begun("duel", made, values={"discriminator_steps": 3}, steps=20)
     batches = run.loader.batches(5)
