@@ -191,6 +191,7 @@ ONE_LINE = [
     ("train vae --data digits --data-root ./gone", 2, ["gone"]),
     # devices
     ("sample MODELS/tiny --device cuda:99", 2, ["'cuda:99'", "cpu", "auto"]),
+    ("sample MODELS/tiny --device cpu:1", 2, ["'cpu:1'"]),
     ("sample MODELS/tiny --device tpu", 2, ["'tpu'", "cpu"]),
     ("train vae --steps 1 --device quantum", 2, ["'quantum'", "cpu"]),
     # where results go

@@ -292,6 +292,14 @@ def test_every_mode_becomes_grey_or_rgb(tmp_path, make, natural, colour):
     assert data.open(tmp_path, channels=1).shape == (1, 8, 8)
 
 
+def test_sixteen_bits_are_rounded_to_eight(tmp_path):
+    """A level of 255 is 257 levels of 65535."""
+    deep = np.array([[0, 128, 129, 257], [32896, 65406, 65407, 65535]], dtype=np.uint16)
+    (tmp_path / "1.png").write_bytes(encoded(Image.fromarray(deep)))
+    pixels = decoding.picture(tmp_path / "1.png", 1)
+    assert pixels[0].tolist() == [[0, 0, 1, 1], [128, 254, 255, 255]]
+
+
 def test_photographs_are_turned_upright(tmp_path):
     pixels = np.zeros((8, 8), dtype=np.uint8)
     pixels[:, :4] = 255

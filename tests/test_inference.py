@@ -241,11 +241,12 @@ def test_a_change_makes_a_new_copy(latent, change):
         assert torch.allclose(inference_copy(latent).decode(code), expected, atol=1e-5)
 
 
-def test_exchanged_weights_of_the_same_sum_are_noticed():
+@pytest.mark.parametrize("assign", [True, False])  # False: copied into the same memory
+def test_exchanged_weights_of_the_same_sum_are_noticed(assign):
     model = nn.Sequential(nn.Linear(2, 1, bias=False))
     for first in (1.0, 2.0):
         weight = torch.tensor([[first, 3 - first]])
-        model.load_state_dict({"0.weight": weight}, assign=True)
+        model.load_state_dict({"0.weight": weight}, assign=assign)
         assert inference_copy(model)(torch.tensor([[1.0, 0.0]])).item() == first
 
 

@@ -1,5 +1,6 @@
 """Files of format 1 are read under today's names; what mixes formats, or is newer, is refused."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 from genzoo import families
 from genzoo.editing.directions import read_direction
 from genzoo.errors import BadInput, InvalidModel
+from genzoo.families.family import Upgraded
 from genzoo.runs.plan import read_plan
 from genzoo.schemas import checked
 from genzoo.zoo import card, migrate, names, provenance
@@ -52,6 +54,17 @@ def test_a_config_of_format_1_says_the_same_in_todays_names(path):
     config, options, _ = family.upgraded(new.revision, new.config, new.recipe.options)
     checked(family.config, config, "config")
     checked(family.options, options, "options")
+
+
+def test_only_older_revisions_are_upgraded():
+    """An upgrade may do more than rename: today's fields must not go through it again."""
+
+    def upgrade(revision, config, options, tensors):
+        return Upgraded({"from": revision}, options)
+
+    family = dataclasses.replace(families.get("vae"), revision=3, upgrade=upgrade)
+    configs = [family.upgraded(revision, {}, {}).config for revision in (1, 2, 3)]
+    assert configs == [{"from": 1}, {"from": 2}, {}]
 
 
 def test_an_old_and_a_new_name_together_are_refused(folder):

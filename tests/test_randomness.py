@@ -137,6 +137,13 @@ def test_gumbel_draws_categories():
     assert torch.allclose(shares, logits.exp(), atol=4 * 0.5 / math.sqrt(MANY))
 
 
+def test_gumbel_is_finite_where_the_exponential_is_zero(monkeypatch):
+    """-log of the smallest normal float32, 2^-126."""
+    zeros = np.zeros((2, 3), np.float32)
+    monkeypatch.setattr(Noise, "_fill", lambda *_: zeros)
+    assert Noise(0, range(2)).gumbel(3).flatten().tolist() == pytest.approx([126 * math.log(2)] * 6)
+
+
 # --------------------------------------------------------------------------------- truncation
 
 

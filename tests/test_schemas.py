@@ -19,12 +19,13 @@ from genzoo.errors import (
 from genzoo.models.networks import pyramid
 from genzoo.options import AdversarialOptions, Options
 from genzoo.runs.plan import assignments, divide
-from genzoo.schemas import Count, Names, Rate, Schema, Shape, checked, read_json
+from genzoo.schemas import Count, Decay, Names, Rate, Schema, Shape, checked, read_json
 
 
 class Sizes(Schema):
     width: Count = 4
     rate: Rate = 0.1
+    decay: Decay = 0.9
     loss: Literal["hinge", "minimax"] = "hinge"
     shape: Shape = (1, 8, 8)
     names: Names = ()
@@ -67,6 +68,7 @@ def test_a_whole_number_is_a_float_too():
         ({"rate": True}, "rate: should be a valid number, got true"),
         ({"rate": "0.1"}, "rate: should be a valid number"),
         ({"rate": 0}, "rate: should be greater than 0, got 0"),
+        ({"decay": 1}, "decay: should be less than 1, got 1"),  # an average that never moves
         ({"loss": "hing"}, "loss: should be 'hinge' or 'minimax', got \"hing\""),
         ({"flip": 1}, "flip: should be a valid boolean, got 1"),
         ({"shape": []}, "shape: tuple should have at least 1 item"),

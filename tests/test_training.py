@@ -844,6 +844,14 @@ def test_instance_noise_fades(progress, deviation):
     )
 
 
+def test_instance_noise_fades_over_the_whole_run_by_default():
+    trainer = game(instance_noise=0.8)
+    batch = batch_of(32, progress=0.75)
+    trainer.step(batch)
+    noise = trainer.discriminator.seen[0] - batch.x
+    assert noise.std().item() == pytest.approx(0.2, rel=0.1)
+
+
 def test_augmented_alike():
     """Real and fake go through it, each with draws of its own, and the gradient comes back."""
     trainer = game(augment="translation", optimizer="sgd")
