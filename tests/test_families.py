@@ -315,6 +315,17 @@ def test_metadata_cannot_drive_the_terminal(good):
     assert str(caught.value).isprintable()
 
 
+def test_of_a_package_that_is_there_twice_the_first_on_the_path_is_listed(good, monkeypatch):
+    """It is the one that Python imports."""
+    first = good / "first"
+    first.mkdir()
+    monkeypatch.syspath_prepend(first)
+    facts = {"module": "good_alpha", "source": HOOK + "family('finer')", "Summary": "A finer one"}
+    distribution(first, "good-package", {"alpha": "good_alpha"}, **facts)
+    assert families.metadata("alpha").summary == "A finer one"
+    assert families.get("alpha").paper == "finer"
+
+
 def test_a_package_half_uninstalled_breaks_only_itself(good):
     info = good / "torn-1.0.dist-info"
     info.mkdir()

@@ -877,11 +877,18 @@ def test_two_rates():
     assert [p.lr for p in trainer.players.values()] == [0.1, 0.4]
 
 
-def test_what_a_game_logs():
-    trainer = game()
+@pytest.mark.parametrize(
+    ("loss", "border"), [("non-saturating", 0), ("hinge", 0), ("least-squares", 0.5)]
+)
+def test_what_a_game_logs(loss, border):
+    """An accuracy is about the middle between the targets: with least squares 0 and 1."""
+    trainer = game(loss=loss)
+    with torch.no_grad():
+        trainer.discriminator.w *= 0.2
     logs = trainer.step(batch_of())
     real, fake = trainer.discriminator.said[:2]
-    right = ((real > 0).sum() + (fake < 0).sum()) / 16
+    right, other = (((real > b).sum() + (fake < b).sum()) / 16 for b in (border, 0.5 - border))
+    assert right != other
     torch.testing.assert_close(logs["discriminator/accuracy"], right)
     torch.testing.assert_close(logs["discriminator/D(x)"], real.sigmoid().mean())
     torch.testing.assert_close(logs["discriminator/D(G(z))"], fake.sigmoid().mean())
