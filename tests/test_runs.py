@@ -8,7 +8,10 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -906,3 +909,14 @@ def test_progress_says_how_long(here, made):
     assert seen[-1].left == 0
     assert seen[1].left == pytest.approx(3 / seen[1].rate)
     assert seen[0].logs["model/loss"].isfinite()
+
+
+def test_the_rate_is_of_the_steps_since_the_start(here, made, monkeypatch):
+    """A run that goes on after 5 of 8 steps, on a clock by which each takes two seconds."""
+    seen, clock = [], SimpleNamespace(monotonic=partial(next, count(step=2.0)))
+    run = begun("drop", made, steps=8)
+    run.start = 5
+    monkeypatch.setattr(run_folder, "time", clock)
+    run.go(seen.append)
+    assert [p.rate for p in seen] == [0.5, 0.5, 0.5]
+    assert [p.left for p in seen] == [4, 2, 0]
