@@ -160,8 +160,21 @@ def test_a_reference_is_computed_once(tmp_path, wide, monkeypatch):
     again = RealData(f"images:{folder}", wide, progress=lambda *_: pytest.fail("looked again"))
     assert np.array_equal(again.reference.train, first.train)
     assert np.allclose(again.reference.moments.factor, first.moments.factor)
+    few = RealData(f"images:{folder}", wide, limit=10).reference
+    assert (few.moments.n, len(few.train)) == (10, 10)
     pictures(tmp_path / "real", 41)
     assert len(RealData(f"images:{folder}", wide).reference.train) == 41
+
+
+def test_other_weights_of_the_same_code_are_other_features(tmp_path, wide, monkeypatch):
+    """What was kept of one network is not taken for what the other sees."""
+    source = f"images:{pictures(tmp_path / 'real', 40)}"
+    first = RealData(source, wide).reference
+    twice = Wide()
+    twice.turn *= 2
+    monkeypatch.setattr(sys.modules["made_features"], "Wide", twice)
+    real_data.load_features.cache_clear()
+    assert np.allclose(RealData(source, wide).reference.train, 2 * first.train)
 
 
 def test_a_damaged_cache_is_made_anew(tmp_path, wide):
