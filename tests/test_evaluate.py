@@ -20,6 +20,7 @@ from genzoo.metrics import metric as metric_interface
 from genzoo.metrics import real_data, registry, sample_metrics, subjects
 from genzoo.metrics import score as scoring
 from genzoo.metrics.real_data import RealData
+from genzoo.metrics.statistics import parzen
 from genzoo.zoo import card, migrate
 from genzoo.zoo import folder as folders
 
@@ -239,9 +240,20 @@ def test_a_bound_is_what_the_model_says(tmp_path):
     found = genzoo.evaluate(model, data="digits", metrics="elbo", seed=5).scores[0]
     (x,) = (test.batch(range(len(test))),)
     parts = [model.log_prob(x[i : i + 250], seed=5 + i) for i in range(0, len(x), 250)]
-    assert found.value == pytest.approx(-torch.cat(parts).mean().item(), rel=1e-5)
+    assert found.parts == pytest.approx(-torch.cat(parts).double().numpy(), rel=1e-6)
     assert found.protocol["unit"] == "nats an image"
     assert "continuum" in found.protocol["levels"]
+
+
+def test_the_floor_of_parzen_is_of_images_that_did_not_choose_its_width():
+    """Of 1,500 digits 1,000 choose it; the windows stand around the others."""
+    train, test = (data.open("digits", split) for split in ("train", "test"))
+    order = np.random.RandomState(1).permutation(len(train))
+    chosen, others = (train.batch(rows).flatten(1) for rows in (order[:1000], order[1000:]))
+    sigma = parzen.bandwidth(others.numpy(), chosen.numpy()).sigma
+    nats = parzen.parzen(others.numpy(), test.batch(range(len(test))).flatten(1).numpy(), sigma)
+    (metric,) = registry.create(["parzen"], RealData("digits"))
+    assert metric.floor() == pytest.approx(nats.mean())
 
 
 @pytest.mark.parametrize(

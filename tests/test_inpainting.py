@@ -277,6 +277,15 @@ def test_frames_lead_from_the_start_to_the_end(latent):
     assert not torch.equal(frames[0], frames[1])
 
 
+def test_frames_show_more_of_the_first_steps(latent):
+    """Of 16 steps those at the squares of 0, 1/4, 1/2 and 3/4 of the way."""
+    result = genzoo.inpaint(latent, latent.sample(2, seed=3), **{**QUICK, "steps": 16})
+    unknown, path = ~result.known, result.projection.path
+    for frame, step in zip(result.frames(5), (0, 1, 4, 9), strict=False):
+        expected = latent.decode_codes(path[step]).tensor
+        assert torch.allclose(frame[unknown], expected[unknown], atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("images", "named"),
     [

@@ -258,6 +258,15 @@ def test_many_parts_take_the_normal_law():
     assert interval(parts) == pytest.approx(expected, rel=1e-4)
 
 
+def test_three_digits_make_a_number_the_first_one_the_hundreds():
+    features = classifiers.Channels("stacked-mnist", "mnist", 3)
+    seen = RealData("mnist").reference.train[:300].reshape(100, 3, -1)
+    digits = [features.one.logits(np.ascontiguousarray(seen[:, i])).argmax(1) for i in range(3)]
+    logits = features.logits(seen.reshape(100, -1))
+    assert logits.argmax(1).tolist() == (digits[0] * 100 + digits[1] * 10 + digits[2]).tolist()
+    assert np.exp(logits).sum(1) == pytest.approx(np.ones(100), rel=1e-5)
+
+
 @pytest.mark.data
 def test_a_thousand_modes_are_counted():
     """Real stacks of three digits hit nearly all; stacks of one digit hit few."""
