@@ -7,14 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from genzoo import cli
+import genzoo
+from genzoo import cli, data
 from genzoo.demo import page as demo_page
+from genzoo.demo import tabs
+from genzoo.demo.models import LoadedModels
 from genzoo.errors import BadInput
 from genzoo.zoo import provenance
 
@@ -284,3 +290,33 @@ def test_what_is_painted_is_unknown():
     with pytest.raises(BadInput, match="painted"):
         unpack_painting({"background": ground, "layers": []}, (3, 28, 28))
     assert demo_page.LOOPBACK == "127.0.0.1"
+
+
+class Noisy(genzoo.Latent):
+    """Draws numbers beside its code."""
+
+    shape, value_range, latent_dim = (1, 8, 8), (0.0, 1.0), 2
+
+    def decode(self, code, labels=None, noise=None):
+        return (code.sum(1)[:, None, None, None] + noise.normal(1, 8, 8)).sigmoid()
+
+
+def test_both_ends_between_two_are_samples():
+    gr, model, saved = MagicMock(), Noisy(None), []
+    tabs.interpolate(
+        gr,
+        SimpleNamespace(
+            model=lambda name: model,
+            with_ability=lambda *kinds: ["noisy"],
+            save=lambda samples, scale: saved.append(samples.tensor),
+        ),
+    )
+    move = gr.Slider.return_value.input.call_args.args[0]
+    for share, seed in ((0, 3), (1, 17)):
+        move("noisy", 3, 17, share)
+        assert torch.allclose(saved[-1], model.sample(1, seed=seed).tensor, atol=1e-6)
+
+
+def test_the_quiz_shows_images_that_no_model_was_trained_on():
+    models = LoadedModels(["gan-mnist"], "digits", None, "cpu")
+    assert models.real_images((1, 28, 28)).sha256 == data.open("digits", "test").sha256

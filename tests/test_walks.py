@@ -361,6 +361,12 @@ def test_interpolate_writes_a_film_a_strip_or_a_folder(here, capsys):
         assert last.tobytes() == model.sample(1, seed=17).grid(scale=1, gap=0).tobytes()
 
 
+@pytest.mark.parametrize(("path", "n"), [("w.png", 8 + 1), ("w.gif", 30 + 1)])
+def test_a_strip_has_fewer_steps_than_a_film(path, n, here, capsys):
+    _, out, _ = call(capsys, f"interpolate {SMALL} --device cpu --seeds 3,17 -o {path} --json")
+    assert json.loads(out)["n"] == n
+
+
 def test_several_rows_play_forward_and_back():
     """Two rows of four: a frame holds a column, and no end is shown twice."""
     levels = torch.arange(8.0).view(8, 1, 1, 1).expand(8, 1, 2, 2) / 8
