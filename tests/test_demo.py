@@ -116,8 +116,6 @@ def tab(page, name):
 
 @in_browser
 def test_it_draws_what_sample_draws(page, tmp_path):
-    import genzoo
-
     page.get_by_label("Seed").first.fill("7")
     before, _ = wait_for_picture(page, "Drawn")
     page.get_by_role("button", name="Draw", exact=True).click()
@@ -144,8 +142,6 @@ def test_a_conditional_model_offers_its_classes(page):
 
 @in_browser
 def test_dragging_goes_from_one_sample_to_the_other(page):
-    import genzoo
-
     tab(page, "Between two")
     page.locator("input[type=range]:visible").first.focus()
     model = genzoo.load("gan-mnist")
