@@ -259,7 +259,7 @@ def test_many_parts_take_the_normal_law():
 
 
 def test_three_digits_make_a_number_the_first_one_the_hundreds():
-    features = classifiers.Channels("stacked-mnist", "mnist", 3)
+    features = classifiers.ChannelClassifier("stacked-mnist", "mnist", 3)
     seen = RealData("mnist").reference.train[:300].reshape(100, 3, -1)
     digits = [features.one.logits(np.ascontiguousarray(seen[:, i])).argmax(1) for i in range(3)]
     logits = features.logits(seen.reshape(100, -1))
