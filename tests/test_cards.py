@@ -467,7 +467,7 @@ def test_the_readme_says_how_it_was_made(folder):
     for line in [
         "# mine",
         "Variational autoencoder: an encoder and a decoder trained on the evidence lower bound, "
-        "trained for 500 steps on digits.",
+        "Trained for 500 steps on digits.",
         'genzoo.load("mine").sample(16).save("samples.png")',
         "genzoo train vae --data digits",
         "| options | lr 0.001, gradient_clip 0.0 |",
@@ -479,7 +479,7 @@ def test_the_readme_says_how_it_was_made(folder):
         "Weights: mit.",
     ]:
         assert line in readme.splitlines(), line
-    assert "trained for 500 steps on digits." in readme
+    assert "Trained for 500 steps on digits." in readme
 
 
 def test_no_scores_are_said_to_be_missing(folder):

@@ -217,10 +217,10 @@ def _model_index(
 
 
 def _introduction(manifest: Manifest) -> str:
-    """A sentence on what this is; the plugin's own summary of its family, if it is installed."""
+    """What this is: the plugin's own summary of its family, if it is installed; how it was trained."""
     summary = next((p.summary for p in families.plugins() if p.name == manifest.family), "")
-    steps = f", trained for {manifest.recipe.steps:,} steps" if manifest.recipe else ""
-    return f"{summary or manifest.family}{steps} on {manifest.data or 'unnamed data'}."
+    steps = f" for {manifest.recipe.steps:,} steps" if manifest.recipe else ""
+    return f"{summary or manifest.family}. Trained{steps} on {manifest.data or 'unnamed data'}."
 
 
 def facts(manifest: Manifest) -> dict[str, Any]:
