@@ -466,7 +466,7 @@ def test_the_readme_says_how_it_was_made(folder):
     readme = rendered(folder, recipe=recipe)
     for line in [
         "# mine",
-        "Variational autoencoder: an encoder and a decoder trained on the evidence lower bound, "
+        "Variational autoencoder: an encoder and a decoder trained on the evidence lower bound. "
         "Trained for 500 steps on digits.",
         'genzoo.load("mine").sample(16).save("samples.png")',
         "genzoo train vae --data digits",

@@ -177,18 +177,18 @@ class Brightness(SampleMetric):
         return f"{self.id}-{self.real.data}"
 
     @property
-    def least(self) -> int:
+    def min_samples(self) -> int:
         return 20
 
     @property
-    def measure(self) -> Callable[[Tensor], np.ndarray]:
+    def extract(self) -> Callable[[Tensor], np.ndarray]:
         return mean_pixel
 
     def conditions(self) -> dict[str, Any]:
         return {"data": self.real.data}
 
-    def judged(self, measured: np.ndarray) -> Estimates:
-        groups = measured[: len(measured) // 10 * 10].reshape(10, -1)
+    def estimate(self, features: np.ndarray) -> Estimates:
+        groups = features[: len(features) // 10 * 10].reshape(10, -1)
         return Estimates(np.abs(groups.mean(1) - self.mean("train")), {"groups": 10})
 
     def floor(self, n: int) -> float | None:
@@ -216,13 +216,13 @@ class Reconstruction(ModelMetric):
     def conditions(self) -> dict[str, Any]:
         return {"data": self.real.data}
 
-    def lacks(self, subject: ModelSubject) -> str:
+    def unsupported_reason(self, subject: ModelSubject) -> str:
         able = isinstance(subject.model, genzoo.Encoder) and isinstance(
             subject.model, genzoo.Latent
         )
         return "" if able else "it does not encode and decode"
 
-    def found(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
+    def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
         model, test = subject.model, self.real.open("test")
         assert isinstance(model, genzoo.Encoder)
         assert isinstance(model, genzoo.Latent)
