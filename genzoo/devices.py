@@ -60,10 +60,10 @@ def machine(device: "torch.device") -> str:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Within, torch computes on the calling thread alone, on the CPU; no other thread is affected.
+    """In the block torch's CPU code uses only the calling thread; other threads are not affected.
 
-    For many small products: threads that share one wait for each other, and longer where a core is
-    busy. May be nested. The earlier number of threads is restored, after an exception too.
+    For many small products: several threads would wait for each other, longest if a core is busy.
+    May be nested. The earlier number of threads is restored, after an exception too.
     """
     import torch
 
@@ -76,10 +76,10 @@ def one_thread() -> Iterator[None]:
 
 
 def _set_own_threads(count: int) -> None:
-    """Let torch use ``count`` threads for what the calling thread computes.
+    """Set the number of threads that torch uses for the calling thread.
 
-    torch keeps a number for each thread, and one with which a thread begins that is new to torch.
-    ``torch.set_num_threads`` sets both: so a new thread reads the latter before, and restores it.
+    torch stores a number for each thread, and a default for threads that are new to torch.
+    ``torch.set_num_threads`` changes both, so a new thread reads the default first and restores it.
     """
     import torch
 

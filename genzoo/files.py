@@ -72,7 +72,7 @@ def write_whole(path: Path, content: bytes) -> None:
 def whole(path: Path) -> Iterator[Path]:
     """Where to write the file that becomes ``path`` when the block ends without an error.
 
-    Otherwise ``path`` stays as it was. Raises OperationFailed where the disk refuses.
+    Otherwise ``path`` does not change. Raises OperationFailed if it cannot be written.
     """
     aside = _beside(path)
     try:
@@ -88,7 +88,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def replace_folder(aside: Path, path: Path) -> None:
-    """Move the folder ``aside`` to ``path``; a folder of that name is removed, but only then."""
+    """Move the folder ``aside`` to ``path``, and only then remove the folder that was there."""
     old = _beside(path)
     try:
         with contextlib.suppress(FileNotFoundError):
@@ -108,8 +108,8 @@ def whole_folder(
     """A new folder to fill, which becomes ``path`` when the block ends without an error.
 
     Otherwise ``path`` stays as it was. ``move(aside, path)`` puts it into its place. What must
-    survive a power cut is written through ``synced``. Raises OperationFailed where the disk
-    refuses; its ``__cause__`` is the OSError.
+    survive a power cut is written through ``synced``. Raises OperationFailed if it cannot be
+    written; its ``__cause__`` is the OSError.
     """
     target = path.resolve()  # a link to a folder stays one
     aside = _beside(target)
@@ -167,7 +167,7 @@ def expanded(path: str | Path) -> Path:
 
 @contextlib.contextmanager
 def ctrl_c() -> Iterator[Callable[[], bool]]:
-    """In the block Ctrl-C is only noted, so that a step ends whole; a second one interrupts.
+    """In the block the first Ctrl-C only sets a flag, so that a step can end; a second interrupts.
 
     Yields a function: whether Ctrl-C was pressed.
     """

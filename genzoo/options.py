@@ -23,7 +23,7 @@ AugmentationName = Literal["none", "translation", "color", "color,translation"]
 
 
 class Options(Schema):
-    """How to train, beside the model's config; a family redeclares its paper's values."""
+    """How to train a model; a family redeclares the defaults with its paper's values."""
 
     batch_size: Count = 64
     """samples in one update"""
@@ -35,7 +35,7 @@ class Options(Schema):
     beta2: Decay = 0.999
     """Adam's second decay; RMSprop's smoothing"""
     momentum: Share = 0.0
-    """of rmsprop and sgd"""
+    """momentum of rmsprop and sgd"""
     warmup: Share = 0.0
     """share of the run in which the rates rise linearly from 0"""
     lr_decay_start: Share = 1.0
@@ -43,36 +43,36 @@ class Options(Schema):
     lr_inverse_decay: InverseDecay = 0.0
     """after k steps the rates are divided by 1 + k times this (Keras calls it decay)"""
     gradient_clip: Weight = 0.0
-    """largest gradient norm; 0 leaves gradients as they are"""
+    """largest gradient norm; 0: no clipping"""
     ema_decay: Decay = 0.0
-    """decay of the moving average of the weights that is kept; 0 keeps the last weights"""
+    """decay of the weights' moving average, which is saved; 0: the last weights are saved"""
     horizontal_flip: bool = False
-    """mirror half of the images"""
+    """mirror half of the images left-right"""
 
 
 class AdversarialOptions(Options):
-    """How to play a generator against a discriminator."""
+    """How to train a generator against a discriminator."""
 
     loss: GanLossName = "non-saturating"
     discriminator_lr: DiscriminatorRate = 0.0
-    """of the discriminator; 0 takes the model's (two time-scales: Heusel et al. 2017)"""
+    """learning rate of the discriminator; 0: the model's (two time-scales: Heusel et al. 2017)"""
     discriminator_lr_inverse_decay: InverseDecay = 0.0
-    """of the discriminator's rate; 0 takes the model's decay"""
+    """inverse decay of the discriminator's rate; 0: the model's"""
     discriminator_steps: DiscriminatorSteps = 1
     """discriminator updates in a step, each on a batch of its own"""
     generator_steps: GeneratorSteps = 1
     """generator updates in a step"""
     penalty: PenaltyName = "none"
-    """on the discriminator: Gulrajani et al. 2017, eq. 3, or Mescheder et al. 2018, eq. 9"""
+    """gradient penalty: Gulrajani et al. 2017, eq. 3, or Mescheder et al. 2018, eq. 9 (r1)"""
     penalty_weight: Weight = 10.0
     penalty_interval: PenaltyInterval = 1
-    """steps from one penalty to the next; its weight is multiplied by as many"""
+    """steps between two penalties; the weight is multiplied by this number"""
     weight_clip: Weight = 0.0
     """bound on each of the discriminator's weights (Arjovsky et al. 2017, algorithm 1); 0: none"""
     orthogonal_weight: Weight = 0.0
     """weight of the penalty on products of the generator's weights (Brock et al. 2019, eq. 3)"""
     top_k: TopKShare = 1.0
-    """share of the fakes, the best, that the generator learns from (Sinha et al. 2020)"""
+    """share of the fakes that the generator learns from, the best ones (Sinha et al. 2020)"""
     label_smoothing: Share = 0.0
     """one-sided: the real target is 1 minus this (Salimans et al. 2016, section 3.4)"""
     soft_labels: bool = False
@@ -82,6 +82,6 @@ class AdversarialOptions(Options):
     instance_noise: InstanceNoise = 0.0
     """standard deviation of noise on the discriminator's input (Sonderby et al. 2017)"""
     instance_noise_until: Share = 1.0
-    """share of the run by which that noise has faded to 0"""
+    """share of the run after which this noise is 0"""
     augment: AugmentationName = "none"
-    """what the discriminator sees, real and fake alike (DiffAugment, Zhao et al. 2020)"""
+    """augmentation of real and fake images for the discriminator (Zhao et al. 2020)"""

@@ -12,7 +12,7 @@ from genzoo.text import printable
 
 
 def fields(schema: "type[Schema]") -> list[dict[str, Any]]:
-    """A schema's fields for people: name, default, allowed values, description."""
+    """A schema's fields as text: name, default, allowed values, description."""
     properties = schema.model_json_schema()["properties"]
     return [
         {

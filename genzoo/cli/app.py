@@ -38,7 +38,7 @@ app = typer.Typer(
 ModelName = Annotated[str, typer.Argument(help="A model of genzoo list, or a folder like ./mine.")]
 Scale = Annotated[int | None, typer.Option(min=1, max=64, help="Enlarge each pixel N times.")]
 Metadata = Annotated[
-    bool, typer.Option("--metadata/--no-metadata", help="Write model and seeds into the pictures.")
+    bool, typer.Option("--metadata/--no-metadata", help="Write model and seeds into the metadata.")
 ]
 Label = Annotated[str | None, typer.Option(help="Class of all samples: a name or a number.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -65,12 +65,12 @@ def _root(
 
 
 def default_path(name: str | Path, ending: str) -> Path:
-    """Where the result of a command goes by default: the model's own name, and ``ending``."""
+    """The default path of a command's result: the model's name and ``ending``."""
     return Path(f"{printable(Path(name).name.partition('@')[0])}{ending}")
 
 
 def as_json(value: Any) -> None:
-    """The result, as one JSON document on stdout."""
+    """Print the result as one JSON document."""
     print(json.dumps(value, indent=2, default=str))
 
 
@@ -93,7 +93,7 @@ class Ticker:
             print(f"\r\x1b[K{printable(text())}", end="", file=sys.stderr, flush=True)
 
     def count(self, what: str, done: int, total: int) -> None:
-        """How far ``what`` has come: as measurements tell it."""
+        """Show how many of ``total`` are done; for ``progress=``."""
         self(lambda: f"{what}: {done} of {total}")
 
     def done(self) -> None:
@@ -111,7 +111,7 @@ def clock(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes for people: 1.5 MB."""
+    """A number of bytes as text: 1.5 MB."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000 or unit == "GB":
             break

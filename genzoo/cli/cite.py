@@ -1,4 +1,4 @@
-"""cite: how to name a model in a paper."""
+"""cite: BibTeX for a model."""
 
 from typing import Annotated
 

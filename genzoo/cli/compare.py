@@ -14,22 +14,22 @@ from genzoo.text import printable
 def compare(
     models: Annotated[list[str], typer.Argument(help="Two or more models, folders or families.")],
     data: Annotated[
-        str | None, typer.Option(help="Reference data. [the first that all share]")
+        str | None, typer.Option(help="Reference data. [the first that all models share]")
     ] = None,
-    n: Annotated[int, typer.Option("-n", "--n", help="Samples of each model.")] = 4000,
+    n: Annotated[int, typer.Option("-n", "--n", help="Number of samples of each model.")] = 4000,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the samples.")] = 0,
     metrics: Annotated[
-        str | None, typer.Option(help="Names separated by commas: fd,sharpness. [defaults]")
+        str | None, typer.Option(help="Metrics, separated by commas: fd,sharpness. [defaults]")
     ] = None,
     features: Annotated[
-        str | None, typer.Option(help="mnist, inception, module:object. [of data]")
+        str | None, typer.Option(help="Features: mnist, inception, module:object. [the data's]")
     ] = None,
     groups: Annotated[
-        int | None, typer.Option(min=1, help="Disjoint groups of samples to estimate on.")
+        int | None, typer.Option(min=1, help="Number of disjoint groups, one estimate each.")
     ] = None,
     root: Root = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The folder for compare.html and .png.")
+        Path | None, typer.Option("-o", "--output", help="Folder for compare.html, .png and .json.")
     ] = None,
     device: Device = "auto",
     force: Force = False,

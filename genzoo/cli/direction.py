@@ -1,4 +1,4 @@
-"""genzoo direction: compute what moves codes towards an attribute; genzoo steer: apply it."""
+"""genzoo direction: compute the direction of an attribute; genzoo steer: apply it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,17 +35,19 @@ def direction(
         str | None, typer.Option(help="A class or an attribute of the data: Smiling, 3.")
     ] = None,
     encode: Annotated[
-        bool, typer.Option("--encode", help="From real images, encoded, not the model's samples.")
+        bool, typer.Option("--encode", help="Use the codes of real images in place of samples.")
     ] = False,
     toward: Annotated[
-        str | None, typer.Option(help="In place of --of: samples with it, like 0:3,5,9.")
+        str | None, typer.Option(help="In place of --of: samples with the attribute, like 0:3,5,9.")
     ] = None,
-    away: Annotated[str | None, typer.Option(help="With --toward: samples without it.")] = None,
+    away: Annotated[
+        str | None, typer.Option(help="With --toward: samples without the attribute.")
+    ] = None,
     data: Annotated[
         str | None, typer.Option(help="Data set of the attribute. [the model's training data]")
     ] = None,
     n: Annotated[
-        int | None, typer.Option("-n", "--n", help="Samples, or images. [4000; all]")
+        int | None, typer.Option("-n", "--n", help="Number of samples [4000], or of images [all].")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
     label: Label = None,
@@ -111,10 +113,10 @@ def _summary(direction: "Direction") -> str:
     line = f"{info.attribute or 'direction'}: {counts}, length {direction.vector.norm():.2f}"
     if info.increase_rate is None:
         return line
-    line += f"; one step increases it in {info.increase_rate:.0%} of 100 other samples"
+    line += f"; one step increases the score of {info.increase_rate:.0%} of 100 other samples"
     if info.flip_rate is None:
         return line
-    return f"{line}, and gives it to {info.flip_rate:.0%} of those without it"
+    return f"{line} and adds the attribute to {info.flip_rate:.0%} of those without it"
 
 
 @app.command()
@@ -124,14 +126,18 @@ def steer(
     seeds: Annotated[
         str, typer.Option(help="Samples to move: seeds 3,17, or 0:3,17 of a numbered sheet.")
     ],
-    alphas: Annotated[str, typer.Option(help="Steps along it: -2,0,2, or -2:2.")] = "-2:2",
+    alphas: Annotated[
+        str, typer.Option(help="Multiples of the direction: -2,0,2, or -2:2.")
+    ] = "-2:2",
     steps: Annotated[
         int | None, typer.Option(min=1, help="Number of alphas in -2:2. [30 for a .gif, else 7]")
     ] = None,
     label: Label = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="A .png (a row each), .gif, .npy. [NAME-steered.png]"),
+        typer.Option(
+            "-o", "--output", help="A .png (one row per sample), .gif, .npy. [NAME-steered.png]"
+        ),
     ] = None,
     scale: Scale = None,
     metadata: Metadata = True,

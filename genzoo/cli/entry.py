@@ -46,7 +46,7 @@ from genzoo.text import printable
 
 @final
 class _Line(logging.Formatter):
-    """Log lines as printable text: they name files and models that others have named."""
+    """Log lines without control characters, which names of files and models may contain."""
 
     def format(self, record: logging.LogRecord) -> str:
         clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # removes the line of a Ticker
@@ -83,7 +83,7 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(end.__cause__, BrokenPipeError):
             return _closed_pipe()
         return _print_error(str(end.__cause__) or "interrupted", 130, arguments)
-    except SystemExit:  # how typer ends where the pipe of its help is closed
+    except SystemExit:  # typer raises it if the reader of its help has closed the pipe
         return _closed_pipe()
     except GenzooError as error:
         return _print_error(str(error), error.exit_code, arguments)
@@ -94,7 +94,7 @@ def run(arguments: Sequence[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(usage.format_message(), file=sys.stderr)
             return usage.exit_code
-        if hasattr(error, "format_message"):  # typer's own: a wrong option or argument
+        if hasattr(error, "format_message"):  # typer's error: a wrong option or argument
             where = usage.ctx.command_path if getattr(usage, "ctx", None) else "genzoo"
             message = usage.format_message().rstrip(".")
             message += "" if message.endswith("?") else "."
@@ -124,6 +124,6 @@ def _print_error(message: str, code: int, arguments: Sequence[str]) -> int:
 
 
 def _closed_pipe() -> int:
-    """The reader of stdout has gone: stop quietly, as other tools do (128 + SIGPIPE)."""
+    """Stop without a message: nobody reads stdout any more. The code is 128 + SIGPIPE."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 141

@@ -1,4 +1,4 @@
-"""evaluate: how good a model is, or a folder of images."""
+"""evaluate: measure how good a model, or a folder of images, is."""
 
 from typing import Annotated
 
@@ -20,21 +20,29 @@ def evaluate(
         typer.Option(help="Reference data: a name, ./FOLDER, images:FOLDER. [training data]"),
     ] = None,
     metrics: Annotated[
-        str | None, typer.Option(help="Names separated by commas: fd,precision,nll. [defaults]")
+        str | None, typer.Option(help="Metrics, separated by commas: fd,precision,nll. [defaults]")
     ] = None,
     n: Annotated[
-        int | None, typer.Option("-n", "--n", help="Samples, or test images for a likelihood.")
+        int | None,
+        typer.Option("-n", "--n", help="Number of samples, or of test images for a likelihood."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the samples.")] = 0,
     features: Annotated[
-        str | None, typer.Option(help="mnist, inception, inception:FILE, module:object. [of data]")
+        str | None,
+        typer.Option(
+            help="Features: mnist, inception, inception:FILE, module:object. [the data's]"
+        ),
     ] = None,
     groups: Annotated[
-        int | None, typer.Option(min=1, help="Disjoint groups of samples to estimate on.")
+        int | None, typer.Option(min=1, help="Number of disjoint groups, one estimate each.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=2, help="Number of real images to use.")] = None,
-    size: Annotated[int | None, typer.Option(min=1, help="Resize images of folders.")] = None,
-    channels: Annotated[int | None, typer.Option(help="1 or 3, for images of folders.")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Side of resized images from folders.")
+    ] = None,
+    channels: Annotated[
+        int | None, typer.Option(help="Channels of images from folders: 1 or 3.")
+    ] = None,
     root: Root = None,
     write: Annotated[
         bool, typer.Option("--write", help="Store the scores in the model's card.")

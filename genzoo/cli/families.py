@@ -11,7 +11,9 @@ from genzoo.families.registry import Plugin
 
 @app.command("families")
 def list_families(
-    flat: Annotated[bool, typer.Option("--flat", help="A table, one family a line.")] = False,
+    flat: Annotated[
+        bool, typer.Option("--flat", help="Print a table, one family per line.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """List the installed families as a taxonomy, with year and summary."""
@@ -44,7 +46,7 @@ def tree(plugins: "list[Plugin]") -> list[str]:
 
 
 def _subtree(name: str, below: "dict[str, list[str]] | list[str]", last: bool) -> list[str]:
-    """``name`` and what is below it, drawn with the lines of a tree."""
+    """The lines of a tree: ``name`` and, below it, its branches."""
     lines = [("└── " if last else "├── ") + name]
     children = list(below)
     for i, child in enumerate(children):

@@ -21,7 +21,7 @@ def write_features(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Write the features of a discriminator or encoder: genzoo features dcgan-mnist photos/."""
+    """Write a discriminator's or encoder's features: genzoo features dcgan-mnist photos/."""
     from genzoo import data
     from genzoo.evaluation import representations
 

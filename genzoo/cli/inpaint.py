@@ -25,11 +25,11 @@ def inpaint(
         typer.Option("-o", "--output", help="A .png, or a folder. [PHOTO-filled.png]"),
     ] = None,
     strip: Annotated[
-        Path | None, typer.Option(help="A .png of the stages, a row for each photo.")
+        Path | None, typer.Option(help="A .png of the steps, one row per photo.")
     ] = None,
-    gif: Annotated[Path | None, typer.Option(help="A .gif of the stages.")] = None,
+    gif: Annotated[Path | None, typer.Option(help="A .gif of the steps.")] = None,
     labels: Annotated[
-        str | None, typer.Option(help="One class, or one for each photo, with commas. [searched]")
+        str | None, typer.Option(help="One class, or one per photo, with commas. [searched]")
     ] = None,
     restarts: Annotated[int, typer.Option(min=1, help="Random restarts per image.")] = 4,
     steps: Annotated[int, typer.Option(min=0, help="Optimisation steps.")] = 100,
@@ -37,15 +37,13 @@ def inpaint(
         float, typer.Option(min=0, help="Weight of the discriminator loss (0 = off).")
     ] = 0.003,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Photos times restarts that are computed together.")
-    ] = 256,
+    batch_size: Annotated[int, typer.Option(min=1, help="Photos times restarts per batch.")] = 256,
     scale: Scale = None,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Fill in what is missing: genzoo inpaint dcgan-celeba photo.png --mask centre -o whole.png."""
+    """Fill in missing pixels: genzoo inpaint dcgan-celeba photo.png --mask centre -o whole.png."""
     import torch
 
     from genzoo import data, load
@@ -85,6 +83,6 @@ def inpaint(
 
 def _method(completion: "Completion") -> str:
     if completion.projection is None:
-        return "exact sampling given the rest"
+        return "exact conditional sampling"
     loss = completion.projection.discriminator_loss
-    return f"projection, {f'with its discriminator ({loss})' if loss else 'without discriminator'}"
+    return f"projection, {f'with discriminator ({loss})' if loss else 'without discriminator'}"

@@ -1,4 +1,4 @@
-"""inspect: where a picture comes from."""
+"""inspect: which model generated an image."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 def inspect_picture(
     picture: Annotated[Path, typer.Argument(metavar="FILE", help="A .png or .gif.")],
     again: Annotated[
-        bool, typer.Option("--reproduce", help="Draw it again and compare all pixels.")
+        bool, typer.Option("--reproduce", help="Generate the image again and compare all pixels.")
     ] = False,
     model: Annotated[
         str | None, typer.Option(help="The model, if it is not bundled: ./mine.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="A .png for the reproduced picture.")
+        Path | None, typer.Option("-o", "--output", help="A .png for the reproduced image.")
     ] = None,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Show which model drew a picture, from which seeds: genzoo inspect dcgan-mnist.png."""
+    """Show an image's model and seeds: genzoo inspect dcgan-mnist.png."""
     from genzoo.zoo.provenance import inspect, reproduce
 
     if not again and (model or output):
@@ -95,5 +95,5 @@ def _verdict(result: "Reproduction") -> str:
     if result.state == "equal":
         return f"reproduced by {result.model}: all pixels are equal"
     share = f"{result.share:.2%} of the values differ by up to {result.apart} of 255"
-    how = "equal but for rounding" if result.state == "rounded" else "different"
+    how = "equal except for rounding" if result.state == "rounded" else "different"
     return f"reproduced by {result.model}: {how}: {share}"

@@ -25,7 +25,7 @@ from genzoo.text import printable
 def interpolate(
     name: ModelName,
     seeds: Annotated[
-        str, typer.Option(help="Samples to pass: seeds 3,17,42, or 0:3,17 of a numbered sheet.")
+        str, typer.Option(help="Samples on the path: seeds 3,17,42, or 0:3,17 of a numbered sheet.")
     ],
     output: Annotated[
         Path | None,
@@ -34,7 +34,7 @@ def interpolate(
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Steps from each to the next. [30; for a .png 8]")
+        int | None, typer.Option(help="Steps between two samples. [30; for a .png 8]")
     ] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Return to the first sample.")] = False,
     how: Annotated[

@@ -12,7 +12,7 @@ from genzoo.text import printable
 @app.command("list")
 def list_models(
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print names only, one a line.")
+        bool, typer.Option("--quiet", "-q", help="Print names only, one per line.")
     ] = False,
     json: Json = False,
 ) -> None:

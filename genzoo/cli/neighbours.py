@@ -15,13 +15,17 @@ def neighbours(
     name: Annotated[str, typer.Argument(help="A model of genzoo list, or a folder like ./mine.")],
     data: Annotated[str | None, typer.Option(help="Training data. [the model's]")] = None,
     n: Annotated[int, typer.Option("-n", min=1, help="Number of samples.")] = 8,
-    k: Annotated[int, typer.Option("-k", min=1, help="Training images for each.")] = 4,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of training images per sample.")] = 4,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A .png. [NAME-neighbours.png]")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the samples.")] = 0,
-    size: Annotated[int | None, typer.Option(min=1, help="Resize images of folders.")] = None,
-    channels: Annotated[int | None, typer.Option(help="1 or 3, for images of folders.")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Side of resized images from folders.")
+    ] = None,
+    channels: Annotated[
+        int | None, typer.Option(help="Channels of images from folders: 1 or 3.")
+    ] = None,
     root: Root = None,
     device: Device = "auto",
     force: Force = False,

@@ -1,4 +1,4 @@
-"""outliers: whether a model gives other images a lower likelihood."""
+"""outliers: test whether a model gives other images a lower likelihood."""
 
 from typing import Annotated
 
@@ -15,10 +15,14 @@ def outliers(
     data: Annotated[
         str | None, typer.Option(help="The model's own images. [training data]")
     ] = None,
-    n: Annotated[int, typer.Option("-n", min=2, help="Test images of each.")] = 1000,
+    n: Annotated[int, typer.Option("-n", min=2, help="Number of test images of each.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Random seed for choosing images.")] = 0,
-    size: Annotated[int | None, typer.Option(min=1, help="Resize images of folders.")] = None,
-    channels: Annotated[int | None, typer.Option(help="1 or 3, for images of folders.")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Side of resized images from folders.")
+    ] = None,
+    channels: Annotated[
+        int | None, typer.Option(help="Channels of images from folders: 1 or 3.")
+    ] = None,
     root: Root = None,
     device: Device = "auto",
     json: Json = False,

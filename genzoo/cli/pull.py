@@ -20,7 +20,7 @@ def pull(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Copy a model of the Hugging Face Hub into a folder of your own."""
+    """Download a model from the Hugging Face Hub into a folder."""
     from genzoo.zoo import publish
 
     folder = publish.pull(name, output, discriminator=discriminator, force=force)

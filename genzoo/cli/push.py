@@ -17,7 +17,7 @@ def push(
     ] = False,
     tag: Annotated[str | None, typer.Option(help="A name for this version: v1.")] = None,
     license: Annotated[
-        str | None, typer.Option(help="mit, cc-by-4.0, other. [the model's own]")
+        str | None, typer.Option(help="License: mit, cc-by-4.0, other. [the model's]")
     ] = None,
     json: Json = False,
 ) -> None:

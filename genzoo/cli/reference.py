@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def reference(
-    data: Annotated[str | None, typer.Argument(help="A data set. [list all]")] = None,
+    data: Annotated[str | None, typer.Argument(help="A data set. [all are listed]")] = None,
     metric: Annotated[str | None, typer.Option(help="One metric: fid, parzen. [all]")] = None,
     json: Json = False,
 ) -> None:
@@ -38,7 +38,7 @@ def reference(
 
 
 def _show(tables: "list[Table]") -> None:
-    better = {True: "higher is better", False: "lower is better", None: "neither way better"}
+    better = {True: "higher is better", False: "lower is better", None: "no direction is better"}
     for i, table in enumerate(tables):
         unit = f" in {table.unit}" if table.unit else ""
         print("\n" * bool(i) + printable(f"{table.metric}{unit}, {better[table.higher_is_better]}"))
@@ -54,7 +54,7 @@ def _show(tables: "list[Table]") -> None:
 
 
 def _rows(table: "Table") -> None:
-    """The numbers, then the cards'; one source of all numbers is printed once, above."""
+    """Print published numbers, then the cards'; print a source that all share once, above."""
     shared = len({str(row.source) for row in table.rows}) == 1
     if shared:
         print(printable(f"source: {table.rows[0].source}"))

@@ -20,18 +20,18 @@ def sample(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="NAME.png (a grid), NAME.npy, or a folder (a file each)."
+            "-o", "--output", help="NAME.png (a grid), NAME.npy, or a folder (one file per sample)."
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(help="The same seed gives the same samples; -1: a fresh seed.")
+        int, typer.Option(help="The same seed gives the same samples; -1: a random seed.")
     ] = 0,
     start: Annotated[int, typer.Option(help="Index of the first sample.")] = 0,
     labels: Annotated[
-        str | None, typer.Option(help="One class, or n, separated by commas.")
+        str | None, typer.Option(help="One class for all, or n classes, separated by commas.")
     ] = None,
     truncation: Annotated[
-        float | None, typer.Option(help="Redraw the numbers of a code beyond this.")
+        float | None, typer.Option(help="Draw values of a code beyond this limit again.")
     ] = None,
     scale: Scale = None,
     watch: Annotated[
@@ -42,9 +42,9 @@ def sample(
     ] = False,
     metadata: Annotated[
         bool,
-        typer.Option("--metadata/--no-metadata", help="Write model and seeds into the images."),
+        typer.Option("--metadata/--no-metadata", help="Write model and seeds into the metadata."),
     ] = True,
-    batch_size: Annotated[int, typer.Option(help="Samples computed at a time.")] = 64,
+    batch_size: Annotated[int, typer.Option(help="Samples per batch.")] = 64,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,

@@ -11,7 +11,7 @@ from genzoo.cli.app import Json, app, as_json, as_table
 @app.command()
 def search(
     family: Annotated[str | None, typer.Argument(help="Only models of this family.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most to list.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Number of models to list.")] = 100,
     json: Json = False,
 ) -> None:
     """List the models on the Hugging Face Hub that genzoo loads."""

@@ -1,4 +1,4 @@
-"""train: train a model, resume a run, or estimate what a run would take."""
+"""train: train a model, resume a run, or estimate a run's time and memory."""
 
 import shlex
 import sys
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def train(
-    family: Annotated[
-        str | None, typer.Argument(help="A family, as genzoo families lists.")
-    ] = None,
+    family: Annotated[str | None, typer.Argument(help="A family of genzoo families.")] = None,
     data: Annotated[
         str | None,
         typer.Option(help="A data set (see genzoo data), or a folder: ./photos. [digits]"),
@@ -42,9 +40,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", help="A field of the family: NAME=VALUE, as genzoo info FAMILY lists."
-        ),
+        typer.Option("--set", help="Set a field: NAME=VALUE. genzoo info FAMILY lists the fields."),
     ] = None,
     device: Device = "auto",
     precision: Annotated[
@@ -119,7 +115,7 @@ def _recipe(
     steps: int | None,
     minutes: float | None,
 ) -> tuple[str, int | None, dict[str, Any]]:
-    """The family, steps and further settings of the model ``name``; those given replace its own."""
+    """The family, steps and further settings of the model ``name``; ``given`` ones replace them."""
     from genzoo import families
     from genzoo.zoo import manifest as manifests
     from genzoo.zoo import names
@@ -174,7 +170,7 @@ def _begin(
 
 
 def _resumed(out: Path | None, given: dict[str, Any], root: str | None) -> "Run":
-    """The run in ``out``; each value ``given`` with --resume must be the run's own."""
+    """The run in ``out``; each value ``given`` with --resume must be the run's value."""
     from genzoo.runs import launch
     from genzoo.runs.plan import absolute
 
@@ -186,8 +182,8 @@ def _resumed(out: Path | None, given: dict[str, Any], root: str | None) -> "Run"
         if key == "data" and value is not None:
             value = absolute(value)
         if value is not None and value != plan.get(key):
-            was = f"the run in {out} has {key} {plan.get(key)!r}, got {value!r}"
-            raise BadInput(f"{was}: leave it out, or train into another folder")
+            conflict = f"the run in {out} has {key} {plan.get(key)!r}, got {value!r}"
+            raise BadInput(f"{conflict}: leave it out, or train into another folder")
     return run
 
 

@@ -1,4 +1,4 @@
-"""genzoo translate: turn a picture of one domain into another."""
+"""genzoo translate: translate an image from one domain to another."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +23,7 @@ def translate(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Turn a photo into another domain: genzoo translate ./horses photo.jpg -o zebra.png."""
+    """Translate a photo to another domain: genzoo translate ./horses photo.jpg -o zebra.png."""
     from genzoo import data, load
     from genzoo.models.abilities import Translator
     from genzoo.zoo.names import lacking

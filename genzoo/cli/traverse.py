@@ -1,4 +1,4 @@
-"""genzoo traverse: change two numbers of a sample's code."""
+"""genzoo traverse: change two dimensions of a sample's code."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ from genzoo.text import printable
 @app.command()
 def traverse(
     name: ModelName,
-    dims: Annotated[str, typer.Option(help="Two indices into the code: down, across.")] = "0,1",
+    dims: Annotated[str, typer.Option(help="Two dimensions of the code: down, across.")] = "0,1",
     grid: Annotated[str, typer.Option(help="ROWSxCOLUMNS.")] = "9x9",
     seed: Annotated[str, typer.Option(help="SEED or SEED:INDEX of the sample.")] = "0",
     label: Label = None,
@@ -37,7 +37,7 @@ def traverse(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Change two numbers of a sample's code: genzoo traverse vae-celeba --dims 3,7."""
+    """Change two dimensions of a sample's code: genzoo traverse vae-celeba --dims 3,7."""
     from genzoo import load
     from genzoo.editing import walks
     from genzoo.models import writing

@@ -14,7 +14,7 @@ from genzoo.text import printable
 def truncate(
     name: Annotated[str, typer.Argument(help="A model of genzoo list, or a folder like ./mine.")],
     values: Annotated[
-        str, typer.Option(help="Truncations; none: no truncation.")
+        str, typer.Option(help="Limits of truncation; none: no truncation.")
     ] = "0.25,0.5,0.75,1,1.5,2,none",
     metrics: Annotated[str, typer.Option(help="As in genzoo evaluate.")] = "precision,recall,fd",
     data: Annotated[str | None, typer.Option(help="Reference data. [training data]")] = None,

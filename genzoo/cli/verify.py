@@ -1,4 +1,4 @@
-"""verify: whether the numbers on a card can be measured again."""
+"""verify: measure the numbers on a card again and compare."""
 
 import sys
 from typing import Annotated, Any

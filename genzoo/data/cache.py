@@ -28,8 +28,8 @@ log = logging.getLogger("genzoo")
 
 
 def open_entry(key: str, meta: Meta, blocks: Callable[[Meta], Blocks]) -> Entry:
-    """(array, labels, meta) of the entry `key`; where it is missing or damaged, it is written
-    first, from `blocks(meta)`. `meta` has at least `name`, `split` and the list `skipped`.
+    """(array, labels, meta) of the entry `key`; if it is missing or damaged, write it first, from
+    `blocks(meta)`. `meta` has at least `name`, `split` and the list `skipped`.
     """
     folder = home() / "data"
     if entry := _read_entry(folder / key):
@@ -71,7 +71,7 @@ def _read_entry(folder: Path) -> Entry | None:
         labels = np.frombuffer(label_bytes, dtype=np.int64) if meta["labelled"] else None
         whole = (folder / "array").stat().st_size == array.nbytes
         whole = whole and (labels is None or len(labels) == len(array))
-        # Hashed again only where a file was written to since, or copied.
+        # Hash again only if a file has been written or copied since.
         if whole and meta.get("written") != _times(folder):
             sha256 = hashlib.sha256(array.data)
             sha256.update(label_bytes)
@@ -113,7 +113,7 @@ def _write_entry(entry: Path, meta: Meta, blocks: Callable[[Meta], Blocks]) -> N
 
 
 def _write_arrays(folder: Path, blocks: Iterable[Block]) -> Meta:
-    """Write the blocks and their labels; what meta.json says of them.
+    """Write the blocks and their labels; return the content of meta.json.
 
     Plain writes, not a memory map: on a full disk a write fails, a map kills the process.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-FORMAT = 1  # raise it whenever the same source would give other bytes
+FORMAT = 1  # increase it when the same source gives other bytes
 LARGEST_SIDE = 4096
 SOURCES = {
     source.name: source for source in (*synthetic.DIGITS, *standard.SOURCES, *synthetic.POINTS)
@@ -27,7 +27,7 @@ log = logging.getLogger("genzoo")
 
 
 class Listing(NamedTuple):
-    """A data set in a list. `terms`: None for a plugin's, which is not imported for a list."""
+    """A data set in a list. `terms`: None for a plugin's, because a list imports no plugin."""
 
     name: str
     summary: str
@@ -41,7 +41,7 @@ def names() -> list[str]:
 
 
 def listing() -> list[Listing]:
-    """All data sets of `names`; those of plugins from their packages' metadata, not imported."""
+    """All data sets of `names`; those of plugins from package metadata, without an import."""
     built_in = [Listing(s.name, s.summary, s.terms, "genzoo") for s in SOURCES.values()]
     plugins = {p.name: p for p in families.plugins("dataset")}
     others = [plugins[name] for name in names() if name not in SOURCES]
@@ -51,7 +51,7 @@ def listing() -> list[Listing]:
 def describe(name: str) -> Source:
     """The source of the data set `name`; a plugin cannot take the name of a built-in one.
 
-    Raises UnknownName, with near names, and OperationFailed where its plugin is broken.
+    Raises UnknownName, with similar names, and OperationFailed if its plugin is broken.
     """
     if name in SOURCES:
         return SOURCES[name]
@@ -61,7 +61,7 @@ def describe(name: str) -> Source:
 
 
 def check(name: str | Path) -> None:
-    """Raise BadInput or UnknownName where no such data set or folder exists; open nothing."""
+    """Raise BadInput or UnknownName if no such data set or folder exists; open nothing."""
     if is_folder(name) and not expanded(name).exists():
         raise BadInput(f"no such folder or .zip: {name}")
     if not is_folder(name):
@@ -174,7 +174,7 @@ def having(whole: DataSet, kind: str) -> np.ndarray:
         return whole.read_attributes()[:, whole.attributes.index(kind)]
     known = (*whole.classes, *whole.attributes)
     what = "attribute" if whole.attributes and not whole.classes else "class"
-    raise unknown(f"{what} of {whole.name}", kind, known, f"All of it is {whole.name}.")
+    raise unknown(f"{what} of {whole.name}", kind, known, f"{whole.name} alone is the whole set.")
 
 
 def _attributes(
@@ -189,7 +189,7 @@ def _attributes(
     import numpy as np
 
     if source.read_attributes is None:
-        raise OperationFailed(f"{source.name} names attributes, and has no read_attributes")
+        raise OperationFailed(f"{source.name} names attributes, but has no read_attributes")
     values = source.read_attributes(_root(root), split)
     if isinstance(raw, ImageFiles) and skipped:
         names = raw.choose(raw.tree.names()).names
@@ -197,7 +197,7 @@ def _attributes(
     if values.dtype != bool or values.shape != (count, len(source.attributes)):
         want = f"bool ({count}, {len(source.attributes)})"
         got = f"{values.dtype} {values.shape}"
-        raise OperationFailed(f"read_attributes of {source.name} must give {want}, got {got}")
+        raise OperationFailed(f"read_attributes of {source.name} must return {want}, got {got}")
     return np.asarray(values)
 
 
@@ -205,11 +205,11 @@ def _source(name: str | Path | Source) -> Source:
     if isinstance(name, Source):
         return name
     if isinstance(name, str) and "," in name:
-        hint = "give one (for a folder with a comma in its name, a Path)"
-        raise BadInput(f"{name!r} is two domains: {hint}")
+        hint = "give one data set; a folder with a comma in its name must be a Path"
+        raise BadInput(f"{name!r} names two domains: {hint}")
     if not isinstance(name, str | Path):
         raise BadInput(f"expected the name of a data set or a Path, got {type(name).__name__}")
-    # The text alone decides, never which folders exist.
+    # Only the text decides, not which folders exist.
     return pictures_below(name) if is_folder(name) else describe(str(name))
 
 

@@ -42,7 +42,7 @@ def read_faces(root: Path | None, split: str) -> ImageFiles:
 
 
 def select_faces(split: str, names: list[str]) -> FileSelection:
-    """The official partition (by number) of the whole set; of a part, its last tenth is test."""
+    """The official split, by image number, of the whole set; of a part, the last tenth is test."""
     train = test = len(names) - len(names) // 10
     if len(names) == 202_599:
         train, test = 162_770, 182_637

@@ -1,4 +1,4 @@
-"""CIFAR-10: its binary files, or lossless pictures of it."""
+"""CIFAR-10: its binary files, or its images in lossless files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a data set is: `Source` (how to read it), what reading gives, and `DataSet` (opened)."""
+"""`Source`: how to read a data set; `Rows`, `ImageFiles`: the result; `DataSet`: opened."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ Meta = dict[str, Any]  # the content of meta.json in the cache
 
 
 def cache_key(value: object) -> str:
-    """A key that changes whenever `value`, which JSON can hold, does."""
+    """A key that changes when `value`, a JSON value, changes."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
 @final
 @dataclass(frozen=True)
 class Rows:
-    """One split as arrays. `key` changes whenever the rows would; `blocks` yields them in order:
+    """One split as arrays. `key` changes when the rows change; `blocks` yields them in order:
     uint8 (k, C, H, W) or float32 (k, d), each with int64 labels (k,) or None.
     """
 
@@ -51,8 +51,8 @@ class Rows:
 
 
 class FileTree(NamedTuple):
-    """Image files below a folder or inside zips. `key` changes whenever a file does; `names`
-    lists them, sorted, with `/`; `opened` is a context that gives a function name -> bytes.
+    """Image files below a folder or inside zips. `key` changes when a file changes; `names`
+    lists them, sorted, with `/`; `opened` is a context that yields a function name -> bytes.
     """
 
     origin: str
@@ -73,8 +73,9 @@ class FileSelection(NamedTuple):
 @final
 @dataclass(frozen=True)
 class ImageFiles:
-    """One split as image files: `choose` selects them from the tree's names; the text `rule` names
-    how. `crop`: the side of the centre square that is used, in pixels; `size`: the default size.
+    """One split as image files: `choose` selects them from the tree's names; the text `rule`
+    identifies `choose` in the key. `crop`: the side of the centre square that is used, in pixels;
+    `size`: the default size.
     """
 
     tree: FileTree
@@ -93,10 +94,10 @@ class ImageFiles:
 class Source:
     """A data set that can be opened; a plugin's data set is one, too.
 
-    `read(root, split)` finds the files (in `root` alone if given) and gives the split's rows.
+    `read(root, split)` finds the files (in `root` alone if given) and returns the split's rows.
     `levels`: how many values a pixel can have, 256, or 2 (stored as 0 and 255); 0 for points.
     `classes`: the names of labels 0, 1, ...; () without labels.
-    `attributes`: the names of what a sample may have, any number of them at once.
+    `attributes`: names of properties; a sample may have any number of them.
     `read_attributes(root, split)`: which of them each sample has, bool (n, len(attributes)): a row
     for each sample in the order of `read`, and for each broken image file.
     `api`: the plugin API that a plugin's data set was written for.
@@ -158,7 +159,7 @@ class DataSet:
     def batch(
         self, indices: ArrayLike, device: Device = "cpu", flip: ArrayLike | None = None
     ) -> torch.Tensor:
-        """The samples at `indices` (n,): float32 (n, C, H, W) in [0, 1]; points as they are.
+        """The samples at `indices` (n,): float32 (n, C, H, W) in [0, 1]; points unchanged.
 
         Images are mirrored left-right where `flip`, bool (n,), is true. IndexError beyond the end.
         """
@@ -174,7 +175,7 @@ class DataSet:
                 got = f"{flip.dtype} {flip.shape}"
                 raise BadInput(f"flip must be bool of shape ({len(rows)},), got {got}")
             rows[flip] = rows[flip][..., ::-1]
-        # Bytes travel to the device, floats are made there.
+        # Bytes are copied to the device and become floats there.
         return torch.from_numpy(rows).to(device).to(torch.float32).div_(255)
 
     def labels_of(self, indices: ArrayLike, device: Device = "cpu") -> torch.Tensor | None:

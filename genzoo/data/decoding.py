@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from genzoo.data.dataset import Blocks
 
 
-# Not every format that Pillow knows: EPS, for one, would start Ghostscript.
+# Not all formats of Pillow: EPS, for example, would start Ghostscript.
 DECODERS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 NEEDS_SIZE = "give size= to crop and resize them"
 log = logging.getLogger("genzoo")
 
 
 class Frame(NamedTuple):
-    """What every image is brought to: `channels`, and the side `size`, from the centre square of
-    at most `crop` pixels; without a size, images must already be `own` (width, height).
+    """The form that every image is converted to: `channels`, and the side `size`, from the centre
+    square of at most `crop` pixels; without a size, images must already be `own` (width, height).
     """
 
     channels: int
@@ -73,7 +73,7 @@ def _decode_files(raw: ImageFiles, size: int | None, channels: int | None, meta:
 
 
 def picture(path: str | Path, channels: int, *, still: bool = False) -> np.ndarray:
-    """One image file, upright and of its own size: uint8 (channels, H, W). Raises BadInput; with
+    """One image file, upright and in its own size: uint8 (channels, H, W). Raises BadInput; with
     ``still``, for an animation, too.
     """
     try:
@@ -125,7 +125,7 @@ def photo(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, str]:
         raise BadInput(f"{path} is an animation of {frames} images: give one of them")
     changes = [] if same else [f"{own[0]}x{own[1]} to {width}x{height}"]
     changes += [] if own[0] == own[1] else ["its centre square"]
-    changes += ["white behind what is transparent"] if transparent else []
+    changes += ["white in place of transparent parts"] if transparent else []
     want = "L" if channels == 1 else "RGB"
     plain = mode == want or (mode == "1" and channels == 1)
     changes += (
@@ -163,7 +163,7 @@ def _is_picture(path: Path) -> bool:
 
 
 def split_of(data: bytes) -> str:
-    """The split of a file, by its content: adding files moves no other, copies stay together."""
+    """The split of a file, by its content: new files move no other, copies get one split."""
     start = hashlib.sha256(data).digest()[:8]
     return "test" if int.from_bytes(start, "big") < 2**64 // 10 else "train"
 
@@ -198,7 +198,7 @@ def _frame(
 
 @contextmanager
 def _open_image(data: bytes) -> Iterator[Image]:
-    """The image, upright and decoded; whatever Pillow raises where it is broken."""
+    """The image, upright and decoded. Raises Pillow's error if it is broken."""
     import warnings
 
     from PIL import Image, ImageOps
@@ -255,7 +255,7 @@ def _convert_rows(source: Source, raw: Rows, size: int | None, channels: int | N
             if source.kind == "images":
                 block = _resize(source, block, size, channels)
             yield np.ascontiguousarray(block), labels
-    except OSError as error:  # or the cache would report a full disk
+    except OSError as error:  # otherwise the cache would report a full disk
         raise BadInput(f"cannot read {source.name}: {error}") from error
 
 
@@ -277,7 +277,7 @@ def _resize(
 
 
 def _check_block(source: Source, block: np.ndarray, labels: np.ndarray | None) -> None:
-    """Raise OperationFailed where a block is not what the source declares."""
+    """Raise OperationFailed if a block is not what the source declares."""
     if source.kind == "images":
         want = "uint8 (n, C, H, W)"
         good = block.dtype == "uint8" and block.ndim == 4 and block.shape[1] in (1, 3)
@@ -293,5 +293,5 @@ def _check_block(source: Source, block: np.ndarray, labels: np.ndarray | None) -
         got = f"{block.dtype} {block.shape}"
         got += "" if labels is None else f", {labels.dtype} labels"
         raise OperationFailed(
-            f"the data set {source.name} gave {got} or values out of range, not {want}"
+            f"the data set {source.name} returned {got} or values out of range, not {want}"
         )

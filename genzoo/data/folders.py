@@ -44,7 +44,7 @@ def _tree(path: str | Path) -> FileTree:
 
 
 def folder(path: Path) -> FileTree:
-    """The images below `path`, links followed."""
+    """The images below `path`; follows links."""
     try:
         files = dict(_walk(path))
     except OSError as error:
@@ -102,7 +102,7 @@ def limited(file: IO[bytes] | BufferedIOBase, name: str) -> bytes:
 
 
 def stamps(*paths: Path) -> list[list[object]]:
-    """What changes whenever one of the files does."""
+    """A value that changes when one of the files changes."""
     return [[str(path.resolve()), *_stamp(path)] for path in paths]
 
 
@@ -160,7 +160,7 @@ def _select(origin: str, split: str, domain: str, names: list[str]) -> FileSelec
 
 
 def _without_shared_folders(names: list[str]) -> dict[str, str]:
-    """Names without the folders that they all share -> whole names."""
+    """Names without the folders that they all share -> full names."""
     first, last = (name.split("/")[:-1] for name in (min(names), max(names)))
     same = [one == two for one, two in zip(first, last, strict=False)]
     depth = [*same, False].index(False)
@@ -179,7 +179,7 @@ def _with_labels(
         return FileSelection(wholes, split=split)
     if loose := [name for name in every if "/" not in name]:
         what = f"{len(loose)} images ({loose[0]}, ...) beside the class folders"
-        raise BadInput(f"{origin} holds {what} {', '.join(classes)}: move them into a class")
+        raise BadInput(f"{origin} contains {what} {', '.join(classes)}: move them into a class")
     number = {name: index for index, name in enumerate(classes)}
     return FileSelection(
         wholes, tuple(number[name.split("/")[0]] for name in chosen), classes, split

@@ -76,7 +76,7 @@ def _binarize(pixels: np.ndarray, labels: np.ndarray, split: str) -> Iterator[Bl
     """Sample each pixel once: white with probability pixel / 255, from the seed 20090615."""
     import numpy as np
 
-    # RandomState's streams are frozen for good (NEP 19), those of Generator are not.
+    # RandomState's streams never change (NEP 19); those of Generator may.
     random = np.random.RandomState([SEED, split == "test"])
     for start in range(0, len(pixels), 1000):
         block = pixels[start : start + 1000]
@@ -85,7 +85,7 @@ def _binarize(pixels: np.ndarray, labels: np.ndarray, split: str) -> Iterator[Bl
 
 
 def read_stacked(root: Path | None, split: str) -> Rows:
-    """As many pictures as MNIST's split has, their three digits drawn from it (Metz et al. 2017,
+    """As many images as MNIST's split has, each of three random digits of it (Metz et al. 2017,
     section 3.3.1); the first one, red, is the hundreds."""
     digits = read_mnist("mnist", False, root, split)
     return Rows(cache_key(["stacked", STACK_SEED, digits.key]), partial(_stack, digits, split))
@@ -138,5 +138,5 @@ def _text_bits(path: Path) -> np.ndarray:
 
     bits = np.frombuffer(content(path).translate(None, b" \r\n"), dtype=np.uint8) - ord("0")
     if not bits.size or bits.size % 784 or bits.max() > 1:
-        raise BadInput(f"{path} is not lines of 784 zeros and ones")
+        raise BadInput(f"{path}: expected lines of 784 zeros and ones")
     return bits

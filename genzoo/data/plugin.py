@@ -1,4 +1,4 @@
-"""The data sets of plugins: checked; an error in a plugin names the plugin."""
+"""The data sets of plugins, checked; an error in a plugin's code names the plugin."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def source(name: str) -> Source:
     """The data set of the plugin `name`. Raises UnknownName; OperationFailed where it is broken.
 
-    Whatever the plugin raises while its files are read becomes an OperationFailed that names it.
+    Any error of the plugin while its files are read becomes an OperationFailed that names it.
     """
 
     def fits(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Standard data sets by name: what each is, its terms, and who reads it."""
+"""The standard data sets: name, summary, terms, and the function that reads each."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 
 MNIST_TERMS = "usually given as CC BY-SA 3.0, copyright Y. LeCun and C. Cortes"
-DRAWN = "MNIST drawn to black and white by genzoo's own seed; no match for the literature's"
-STACKED = "three MNIST digits as red, green and blue, 28x28: 1,000 modes, by genzoo's own seed"
-FIXED = "MNIST in the literature's fixed black-and-white draw (Salakhutdinov & Murray 2008)"
+DRAWN = "MNIST sampled to black and white with genzoo's seed; not the literature's binarisation"
+STACKED = "three MNIST digits as red, green and blue, 28x28: 1,000 modes; by genzoo's seed"
+FIXED = "MNIST in the literature's fixed binarisation (Salakhutdinov & Murray 2008)"
 THINGS_TERMS = "no explicit license; research use, cite Krizhevsky 2009"
 FACES_TERMS = "non-commercial research only; no further copying or distribution"
 ABOUT = {  # summary, terms
     "mnist": ("70,000 handwritten digits, 28x28 grey", MNIST_TERMS),
-    "fashion-mnist": ("70,000 pictures of clothes, 28x28 grey", "MIT, copyright 2017 Zalando SE"),
+    "fashion-mnist": ("70,000 images of clothes, 28x28 grey", "MIT, copyright 2017 Zalando SE"),
     "mnist-binary": (DRAWN, MNIST_TERMS),
     "mnist-binarized": (FIXED, MNIST_TERMS),
     "stacked-mnist": (STACKED, MNIST_TERMS),
-    "cifar10": ("60,000 small photographs of ten kinds of things, 32x32 RGB", THINGS_TERMS),
-    "celeba": ("faces, 64x64 RGB: the aligned CelebA, its centre 148 pixels", FACES_TERMS),
+    "cifar10": ("60,000 photographs of ten classes, 32x32 RGB", THINGS_TERMS),
+    "celeba": ("faces, 64x64 RGB: aligned CelebA, cropped to the central 148 pixels", FACES_TERMS),
 }
 
 

@@ -81,11 +81,13 @@ DIGITS = (
         "scikit-learn's 1,797 handwritten digits, enlarged from 8 to 28 pixels; offline",
         negative=False,
     ),
-    _digits("digits-inverted", "their negatives: dark strokes on white; offline", negative=True),
+    _digits(
+        "digits-inverted", "the negatives of digits: dark strokes on white; offline", negative=True
+    ),
 )
 POINTS = (
     _points("gaussian1d", "on a line: one Gaussian, mean 4", 0.5, [4.0]),
     _points("mixture3", "on a line: three Gaussians at -3, 0 and 3", 0.5, [-3.0], [0.0], [3.0]),
     _points("ring8", "in the plane: eight Gaussians on a circle of radius 2", 0.02, *RING),
-    _points("grid25", "in the plane: 5 by 5 Gaussians two apart", 0.05, *GRID),
+    _points("grid25", "in the plane: 5 by 5 Gaussians at distance 2", 0.05, *GRID),
 )

@@ -48,7 +48,7 @@ class LoadedModels:
         return [name for name in self.names if isinstance(self.model(name), abilities)]
 
     def save(self, picture: Samples | bytes, scale: int | None = None) -> str:
-        """Write a picture for the browser, samples marked as synthetic; the file's path."""
+        """Write an image file for the browser, samples marked as synthetic; its path."""
         content = picture if isinstance(picture, bytes) else _png(picture, scale)
         path = Path(self.folder.name) / f"{next(self._count) % LARGEST_CACHE}.png"
         with self._lock:

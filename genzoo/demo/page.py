@@ -1,4 +1,4 @@
-"""The demo page: laid out, and served, to this machine only unless ``host`` says otherwise.
+"""The demo page and its server, for this machine only unless ``host`` is given.
 
 The page only calls public functions of genzoo. The queue, the number of pictures and the size of
 uploads are bounded.
@@ -93,8 +93,8 @@ def _check_address(host: str, port: int | None) -> None:
 
 
 def _guards(host: str) -> list[Any]:
-    """Served to this machine only, the page answers only to this machine's names: otherwise another
-    site could point its own name here and read the page (DNS rebinding).
+    """On this machine only, the server answers only requests for this machine's names: otherwise
+    another site could point its own name here and read the page (DNS rebinding).
     """
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware

@@ -75,7 +75,7 @@ def _scale(model: Sampler, side: int) -> int:
 
 
 def _picture(gr: Any, label: str, value: str | None = None) -> Any:
-    """A place for a picture, which the browser gets as the file on disk."""
+    """An image component; the browser gets the file on disk."""
     options = {"format": "png", "type": "filepath", "buttons": ["download", "fullscreen"]}
     element = "-".join(re.findall(r"\w+", label.lower()))
     return gr.Image(value, label=label, interactive=False, elem_id=element, **options)
@@ -163,7 +163,7 @@ def steer(gr: Any, models: LoadedModels) -> str | None:
             toward = gr.Textbox("0, 1, 2", label="With", max_length=200)
             away = gr.Textbox("3, 4, 5", label="Without", max_length=200)
             which = gr.Number(0, label="Move sample", precision=0, minimum=0, maximum=2**53)
-            alpha = gr.Slider(-2, 2, 0, step=0.1, label="How far along")
+            alpha = gr.Slider(-2, 2, 0, step=0.1, label="Steps along the direction")
             moved = _picture(gr, "Moved")
         with gr.Column(scale=2):
             sheet = _picture(gr, "Samples of seed 0", show(names[0]))
@@ -374,7 +374,7 @@ def cards(gr: Any, models: LoadedModels) -> str | None:
     def call(name: str) -> str:
         text = (model_names.find(name) / "README.md").read_text(encoding="utf-8", errors="replace")
         body = text.split("\n---\n", 1)[-1] if text.startswith("---\n") else text
-        # Anybody may have written a card: no pictures from elsewhere, no markup.
+        # Anybody may have written a card: no external images, no markup.
         lines = [line for line in body.splitlines() if not line.startswith("![")]
         return "\n".join(html.escape(printable(line), quote=False) for line in lines)
 

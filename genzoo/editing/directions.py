@@ -36,7 +36,7 @@ from genzoo.zoo.provenance import ModelIdentity
 LARGEST = 1 << 20  # bytes of a file
 BATCH = 250
 TESTED = 100  # samples on which a direction's rates are measured
-FEW = 10  # with fewer samples of a kind their mean says little
+FEW = 10  # the mean of fewer samples is too noisy
 Number = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -257,7 +257,7 @@ def _with_rates(
     start: int,
     label: int | str | None,
 ) -> Direction:
-    """``direction`` with its rates, on samples of its seed from ``start`` on, where shapes fit."""
+    """``direction`` with its rates, on samples of its seed from ``start`` on, if shapes fit."""
     if classifier.network.shape != tuple(model.shape):
         return direction
     info, vector = direction.info, direction.vector

@@ -1,7 +1,7 @@
 """Inpainting: fill in the unknown part of images.
 
-A `Completer` draws what is missing given the rest, exactly; for a `Latent`, the code is searched
-whose sample fits what is known (Yeh et al. 2016, arXiv:1607.07539).
+A `Completer` samples the unknown pixels given the known ones, exactly. For a `Latent`, a search
+finds the code whose sample fits the known pixels (Yeh et al. 2016, arXiv:1607.07539).
 """
 
 from dataclasses import dataclass
@@ -35,8 +35,8 @@ from genzoo.zoo import names
 class Completion:
     """Completed images: ``samples`` ``(n, *shape)`` in [0, 1].
 
-    Values that are ``known`` (bool) are those given, bit for bit. ``exact``: drawn given the rest
-    by a `Completer`; otherwise the result comes from ``projection``.
+    Values where ``known`` (bool) is true are the input's, bit for bit. ``exact``: sampled by a
+    `Completer`; otherwise the result comes from ``projection``.
     """
 
     samples: Samples
@@ -88,11 +88,11 @@ def inpaint(
     progress: Progress | None = None,
     **search: Unpack[SearchOptions],
 ) -> Completion:
-    """``images``, ``(n, *shape)`` in [0, 1], with what ``mask`` leaves unknown filled in.
+    """``images``, ``(n, *shape)`` in [0, 1], with the unknown values of ``mask`` filled in.
 
-    A `Completer` draws it given the rest (image i's from ``seed`` and i); a `Latent` gives the
-    sample that is most like the rest: see `project` for the other arguments. Known values stay as
-    they are, bit for bit. ``mask``: ``centre``, ``box:x,y,w,h``, ``random:SHARE``, a file (white is
+    A `Completer` samples them (image i's from ``seed`` and i); a `Latent` gives the sample that is
+    most like the known values: see `project` for the other arguments. Known values stay as they
+    are, bit for bit. ``mask``: ``centre``, ``box:x,y,w,h``, ``random:SHARE``, a file (white is
     unknown), or an array that broadcasts to ``(n, *shape)``, 1 = known. Raises BadInput, and as
     ``load``.
     """
@@ -112,7 +112,7 @@ def inpaint(
         filled = projection.samples.tensor
         call |= {"steps": options["steps"], "restarts": options["restarts"]}
         call |= {"discriminator_loss": projection.discriminator_loss}
-    # The images as given: to the model's range and back they would be rounded.
+    # The input itself: converting to the model's range and back would round it.
     whole = _unit_images(images, x.device).where(known, filled)
     kind, seeds = Images if model.is_images else Arrays, [(seed, i) for i in range(len(x))]
     samples = kind(whole, None, seeds, model.origin, model.class_names, call)

@@ -27,7 +27,7 @@ def known(mask: Any, n: int, shape: Sequence[int], seed: int = 0) -> Tensor:
     ``mask``: ``centre`` (the middle half of each side is unknown), ``box:x,y,w,h`` (in pixels from
     the top left), ``random:SHARE`` (that share of pixels, drawn for each image from ``seed`` and
     its index), a file (white is unknown); or an array of 0 and 1, 1 = known, that broadcasts to
-    ``(n, *shape)``. Raises BadInput where it does not fit, or leaves all known, or nothing.
+    ``(n, *shape)``. Raises BadInput if it does not fit, or if all values are known, or none.
     """
     described = isinstance(mask, str | Path)
     values = _from_text(str(mask), n, shape, seed) if described else _from_array(mask, n, shape)

@@ -47,7 +47,7 @@ class Adversary(NamedTuple):
 
 class SearchOptions(TypedDict, total=False):
     """How codes are searched. ``weight``: of the discriminator's loss; 0 means it is not loaded.
-    ``adversary``: the discriminator of a model in memory; for a name or a folder it is looked up.
+    ``adversary``: the discriminator of a model in memory; a name or a folder has its own.
     """
 
     steps: int
@@ -62,13 +62,13 @@ SEARCH = SearchOptions(steps=100, restarts=4, weight=0.003)
 @final
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """The codes of images, and how the search went.
+    """The codes of images, and the course of the search.
 
     ``codes`` ``(n, code)``, ``labels`` ``(n,)`` or None; ``samples``: what the model generates from
     them. ``losses`` ``(n, restarts)``: the final loss of each restart; the best restart gives the
     code. ``history`` and ``path``: the loss ``(steps + 1, n)`` and the codes ``(steps + 1, n,
-    code)`` of the best restart, step by step. ``discriminator_loss``: the name of the loss of the
-    discriminator that took part, "" if none did.
+    code)`` of the best restart, step by step. ``discriminator_loss``: the name of the
+    discriminator's loss, "" if none was used.
     """
 
     codes: Tensor
@@ -309,8 +309,8 @@ class _CodeSearch:
 
 
 def _differentiable(network: N) -> N:
-    """The private copy of ``network``; if it was made in inference mode, which allows no gradient,
-    a copy of that.
+    """The private copy of ``network``, copied again if it comes from inference mode, which allows
+    no gradient.
     """
     private = inference_copy(network)
     is_inference = any(tensor.is_inference() for tensor in private.state_dict().values())
@@ -319,7 +319,7 @@ def _differentiable(network: N) -> N:
 
 # ----------------------------------------------------------------------------------------- memory
 def _run_within_memory(search: _CodeSearch, batch_size: int) -> _SearchResult:
-    """The result of ``search``. Raises BadInput, with a batch size that fits, if it does not."""
+    """The result of ``search``. If memory runs out, raises BadInput with a batch size that fits."""
     try:
         return _with_gradients(search, search.run)
     except (RuntimeError, MemoryError) as error:

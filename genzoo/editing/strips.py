@@ -27,7 +27,7 @@ def picture_shape(model: Model, name: str) -> tuple[int, ...]:
 def check_targets(
     strip: Path | None, gif: Path | None, n: int, model: Model, force: bool = False
 ) -> None:
-    """Before anything is computed: can ``strip`` and ``gif`` be written? Raises BadInput."""
+    """Check, before any computation, that ``strip`` and ``gif`` can be written. Raises BadInput."""
     if strip is not None:
         check_new(strip, [".png"], force, "--strip")
         check_sheet(n * (CELLS + 2), model.shape, columns=CELLS + 2)
@@ -60,5 +60,5 @@ def write_stages(
         cells.save(strip, scale, columns=len(cells) // len(images))
     if gif is not None:
         frames = [Images(frame).grid(scale=scale) for frame in completion.frames(FRAMES)]
-        last = [frames[-1]] * (1 + len(frames) // 4)  # hold the result
+        last = [frames[-1]] * (1 + len(frames) // 4)  # show the result longer
         film([*frames, *last], completion.samples, gif, each=DURATION)

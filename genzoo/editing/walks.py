@@ -98,14 +98,14 @@ def common_label(model: Latent, labels: Sequence[int | str | None]) -> int | str
 
 
 def address_record(samples: SampleAddresses, addresses: list[SampleAddress]) -> Any:
-    """``samples`` as a picture's record writes them."""
+    """``samples`` in the form of an image's record."""
     return "codes" if isinstance(samples, Tensor) else [[*address] for address in addresses]
 
 
 def samples_at(
     model: Model, samples: SampleAddresses, *, label: int | str | None = None
 ) -> Samples:
-    """The samples with these addresses, in one. Raises BadInput."""
+    """The samples with these addresses, as one batch. Raises BadInput."""
     model = as_latent(model)
     codes, addresses, label = resolve(model, samples, label)
     return model.decode_codes(codes, labels=label, seeds=addresses, call={"method": "pick"})

@@ -1,4 +1,4 @@
-"""compare: which of several models is better, by which metric, and how sure that is."""
+"""compare: which of several models is better, by which metric and how certainly."""
 
 import time
 from collections.abc import Sequence
@@ -75,7 +75,7 @@ def compare(
 
 
 def _applicable(metrics: Sequence[Metric], subjects: list[ModelSubject]) -> list[list[Metric]]:
-    """The metrics that apply to each model. Raises BadInput where one applies to none."""
+    """The metrics that apply to each model. Raises BadInput if one applies to none."""
     applicable: list[list[Metric]] = [[] for _ in subjects]
     for metric in metrics:
         reasons = []
@@ -95,7 +95,7 @@ def choose_models(
 ) -> tuple[dict[str, Path], str, str]:
     """The folder of each model, the data set to compare them on, and the reason for that one.
 
-    ``any_data``: metrics or features were named, so that the data need no classifier. Raises
+    ``any_data``: the user chose metrics or features, so the data need no classifier. Raises
     BadInput, UnknownName.
     """
     if len(models) < 2:
@@ -118,14 +118,14 @@ def choose_models(
         folder = on[data] if data in on else next(iter(on.values()))
         if folder in folders.values():
             alias = "" if name == folder.name else f" is {folder.name}, which"
-            raise BadInput(f"{name}{alias} is in the comparison already")
+            raise BadInput(f"{name}{alias} is already in the comparison")
         folders[folder.name if folder.name not in folders else str(folder)] = folder
     _check_different(folders)
     return folders, data, reason
 
 
 def _check_different(folders: dict[str, Path]) -> None:
-    """Whether no two folders hold the same weights. Raises BadInput."""
+    """Check that no two folders contain the same weights. Raises BadInput."""
     weights: dict[str, str] = {}
     for name, folder in folders.items():
         first = weights.setdefault(manifests.read_manifest(folder).weights_sha256, name)
@@ -170,7 +170,7 @@ def _loaded(name: str, folder: Path, device: "str | torch.device") -> ModelSubje
 
 
 def _timed(models: list[Sampler]) -> list[tuple[float, ...]]:
-    """Seconds for 64 samples, seven times, in turns, so that a busy machine slows all alike."""
+    """Seconds for 64 samples, seven times, alternating, so that a busy machine slows all alike."""
     seconds: list[list[float]] = [[] for _ in models]
     for _ in range(ROUNDS):
         for model, spent in zip(models, seconds, strict=True):

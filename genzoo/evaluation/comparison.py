@@ -88,7 +88,7 @@ class Comparison:
     verdicts: dict[str, tuple[Verdict | None, ...]]
 
     def record(self) -> dict[str, Any]:
-        """All of it but the pictures, for JSON."""
+        """Everything except the images, for JSON."""
         return {
             "genzoo": VERSION,
             "data": self.data,
@@ -130,7 +130,7 @@ class Comparison:
     def save(self, folder: str | Path, *, force: bool = False) -> Path:
         """Write compare.html (self-contained), compare.png and compare.json into ``folder``.
 
-        Raises BadInput where they exist and ``force`` is off, OperationFailed where it cannot.
+        Raises BadInput if they exist and ``force`` is off, OperationFailed if writing fails.
         """
         folder = expanded(folder)
         check_target(folder, force)
@@ -161,7 +161,7 @@ class Cell:
 
 
 def check_target(folder: Path, force: bool) -> None:
-    """Whether a comparison can be written into ``folder``. Raises BadInput."""
+    """Check that a comparison can be written into ``folder``. Raises BadInput."""
     check_free(folder, FILES, force)
     nearest = next(p for p in (folder, *folder.resolve().parents) if p.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
@@ -277,7 +277,7 @@ _HOW = (
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """What a reader must know of the numbers."""
+    """What a reader must know to interpret the numbers."""
     terms = dict.fromkeys(e.terms for e in comparison.entries if e.terms)
     rounds = len(comparison.entries[0].seconds)
     return [

@@ -1,4 +1,4 @@
-"""evaluate: how good a model, or a folder of images, is by any metric."""
+"""evaluate: scores of a model, or of a folder of images, by any metric."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,8 @@ SAMPLES = 10_000
 class Evaluation:
     """The scores of one model, or of a folder's images, one for each metric.
 
-    ``folder``: the model's, where it has one. ``request``: the arguments that give them again.
+    ``folder``: the model's, where it has one. ``request``: the arguments that repeat the
+    measurement.
     """
 
     name: str
@@ -132,7 +133,7 @@ def check_arguments(
     groups: Any = None,
     limit: Any = None,
 ) -> None:
-    """Whether the arguments are of the right kind, before anything is loaded. Raises BadInput."""
+    """Check the types of the arguments before anything is loaded. Raises BadInput."""
     for name, value, minimum in (("n", n, 2), ("groups", groups, 1), ("limit", limit, 2)):
         if value is not None:
             check_count(name, value, minimum)
@@ -149,8 +150,8 @@ def check_arguments(
 def find_subject(
     subject: "str | Path | Model", device: "str | torch.device", form: dict[str, Any]
 ) -> Subject:
-    """What a name, a folder, a model or ``images:FOLDER`` means; ``form``: the size and channels of
-    a folder's images. Raises as ``evaluate``.
+    """The subject for a name, a folder, a model or ``images:FOLDER``; ``form``: the size and
+    channels of a folder's images. Raises as ``evaluate``.
     """
     if isinstance(subject, str) and subject.startswith(FOLDER_PREFIX):
         return DatasetSubject(subject, opened_images(subject, "all", form))
@@ -158,7 +159,7 @@ def find_subject(
 
 
 def find_model(model: "str | Path | Model", device: "str | torch.device") -> ModelSubject:
-    """What a name, a folder or a model in memory means. Raises BadInput, and as ``load``."""
+    """The subject for a name, a folder or a model in memory. Raises BadInput, and as ``load``."""
     if isinstance(model, Model):
         return ModelSubject(model.origin.model if model.origin else type(model).__name__, model)
     folder = names.find(model)
@@ -232,14 +233,14 @@ def measure(
 
 
 def _check_metrics(subject: Subject, metrics: Sequence[Metric], samples: int) -> None:
-    """Whether all ``metrics`` apply, before the first sample is drawn. Raises BadInput."""
+    """Check that all ``metrics`` apply, before the first sample is drawn. Raises BadInput."""
     most: tuple[int, str] = (2, subject.name)
     for metric in metrics:
         if isinstance(metric, SampleMetric):
             _check_shape(subject, metric)
             most = max(most, (metric.checked_min_samples(), metric.name))
         elif not isinstance(subject, ModelSubject):
-            raise BadInput(f"{metric.name} is a metric of models, and {subject.name} is images")
+            raise BadInput(f"{metric.name} is a metric of models, but {subject.name} is images")
         elif isinstance(metric, ModelMetric):
             metric.check(subject)
         metric.check_conditions()
@@ -251,7 +252,7 @@ def _check_metrics(subject: Subject, metrics: Sequence[Metric], samples: int) ->
 
 
 def _check_shape(subject: Subject, metric: SampleMetric) -> None:
-    """Whether the metric's features take the samples. Raises BadInput."""
+    """Check that the metric's features accept the samples. Raises BadInput."""
     if isinstance(subject, ModelSubject):
         _ = subject.sampler  # raises where the model does not sample images
     data = metric.real.data

@@ -51,7 +51,7 @@ class Neighbours:
 
     @property
     def note(self) -> str:
-        """What the picture contains, and what it is for."""
+        """A note on the picture's content and use."""
         terms = f"; terms of the data: {self.dataset.terms}" if self.dataset.terms else ""
         content = f"contains real images of {self.dataset.name}"
         return f"{content}: for local viewing only; do not publish{terms}"

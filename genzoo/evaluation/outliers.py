@@ -1,6 +1,5 @@
-"""Outlier detection: does a density model give other images a lower likelihood than its own kind.
-
-It may not: models of FashionMNIST give MNIST a higher likelihood, and models of CIFAR-10 do so with
+"""Outlier detection: does a density model give other images a lower likelihood than its own kind?
+Not always: models of FashionMNIST give MNIST a higher likelihood, and models of CIFAR-10 do so with
 SVHN (Nalisnick et al. 2019, arXiv:1810.09136).
 """
 

@@ -17,7 +17,7 @@ from genzoo.zoo import card as cards
 from genzoo.zoo import names as model_names
 
 FILE = Path(__file__).with_name("published.json")
-# The number of images: None where the metric uses none, as the fake ones of a likelihood.
+# The number of images: None where the metric uses none, like generated ones for a likelihood.
 Images = int | Literal["not stated"] | None
 
 
@@ -86,9 +86,9 @@ class _File(Schema):
 class Counterpart:
     """genzoo's counterpart of a published metric.
 
-    ``score``: the name of its scores, None where genzoo cannot measure it. ``reason``: why they do
-    not compare, "" where they do. ``needs``: what the protocol of a score must say to compare.
-    ``remark``: what differs all the same.
+    ``score``: the name of its scores, None if genzoo cannot measure it. ``reason``: why they are
+    not comparable, "" if they are. ``needs``: what the protocol of a comparable score must contain.
+    ``remark``: a difference that remains.
     """
 
     score: str | None
@@ -193,7 +193,7 @@ def _card_score(card: str, score: dict[str, Any], own: Counterpart) -> CardScore
     return CardScore(card, score["value"], ends, protocol, "; ".join(differences))
 
 
-# --------------------------------------------------------------- what genzoo has for a metric
+# ------------------------------------------------------------ genzoo's counterpart of a metric
 
 
 def counterpart(record: Published) -> Counterpart:
@@ -215,7 +215,7 @@ def _parzen(record: Published) -> Counterpart:
 def _probe(record: Published) -> Counterpart:
     metric = {"accuracy": "probe", "accuracy-400": "probe_400"}[record.metric]
     remark = (
-        "classifier and splits are the same; the paper's features are learnt from other images, "
+        "classifier and splits are the same; the paper's features are learned from other images, "
         "a card's from its training data"
     )
     return Counterpart(f"{metric}-{record.data}", remark=remark)
@@ -271,7 +271,7 @@ def _neighbourhoods(record: Published) -> Counterpart:
     return Counterpart(f"{record.metric}-inception", reason)
 
 
-# By the name of the published metric. A test holds it against the metrics that genzoo has.
+# By the name of the published metric. A test compares it with genzoo's metrics.
 COUNTERPARTS: dict[str, Callable[[Published], Counterpart]] = {
     "accuracy": _probe,
     "accuracy-400": _probe,

@@ -72,7 +72,7 @@ def _feature_maps(subject: ModelSubject) -> FeatureMaps:
 
 
 def check_target(path: Path, force: bool = False) -> None:
-    """Whether features can be written to ``path``. Raises BadInput."""
+    """Check that features can be written to ``path``. Raises BadInput."""
     check_new(path, [".safetensors", ".npy"], force)
 
 

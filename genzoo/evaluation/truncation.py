@@ -1,4 +1,4 @@
-"""truncate: how truncated codes trade diversity for fidelity.
+"""truncate: truncated codes trade diversity for fidelity.
 
 Values of a code beyond a limit are drawn again (Brock et al. 2019, section 3.1).
 """
@@ -110,7 +110,7 @@ def truncate(
 
 
 def check_values(values: Sequence[float | None]) -> None:
-    """Whether these are truncations, at least one and none twice. Raises BadInput."""
+    """Check that these are truncations, at least one and none twice. Raises BadInput."""
     if not values or len({*values}) != len(values):
         raise BadInput("truncations must be numbers, at least one and none twice")
     for value in values:

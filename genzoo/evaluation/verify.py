@@ -27,7 +27,7 @@ from genzoo.zoo import folder as folders
 
 State = Literal["ok", "differs", "skipped"]
 # Other machines round differently, by a level or two of 256. Where a model samples levels, rounding
-# can change one level, and with it all that is sampled after it.
+# can change one level, and with it everything sampled after it.
 LEVELS, SHARE = 2, 0.01
 
 
@@ -151,7 +151,7 @@ def _same_bounds(score: dict[str, Any], now: Score, tolerance: float) -> bool:
 
 
 def _data_root(root: str | Path | None) -> str | Path | None:
-    """The folder of data sets: a given one is not downloaded into."""
+    """The folder of data sets; nothing is downloaded into a given one."""
     if given := root or os.environ.get("GENZOO_DATA"):
         return expanded(given)
     (downloads := home() / "downloads").mkdir(parents=True, exist_ok=True)

@@ -59,11 +59,11 @@ class Family:
     its package, so that a listing imports no plugin.
 
     ``config`` and ``options`` are schemas; ``tiny`` is the smallest config that runs. ``api`` is
-    the plugin API that the family was written for. ``trainer``: left out, a family with a
-    ``discriminator`` learns by `Adversarial`. ``finish`` is called once after training with the
-    model, its options and some batches of training data. ``revision`` counts up whenever a stored
-    model needs ``upgrade`` to be read. ``data`` is the kind of data set that the family needs; only
-    "unpaired" is read today: training then takes two data sets, one a domain.
+    the plugin API that the family was written for. ``trainer``: without one, `Adversarial` trains a
+    family with a ``discriminator``. ``finish`` is called once after training with the model, its
+    options and some batches of training data. ``revision`` counts up whenever a stored model needs
+    ``upgrade`` to be read. ``data`` is the kind of data set that the family needs; only "unpaired"
+    is read today: training then takes two data sets, one per domain.
     """
 
     config: "type[Schema]"

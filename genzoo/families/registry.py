@@ -60,7 +60,7 @@ def names(kind: str = "family") -> list[str]:
 def known(name: str) -> bool:
     """Whether ``name`` is an installed family, enabled or not, or one that genzoo requires.
 
-    ``get`` may still fail, and says why.
+    ``get`` may still fail and give the reason.
     """
     return f"genzoo-{name}" in required_packages() or name in {p.name for p in plugins()}
 
@@ -89,7 +89,7 @@ def load(kind: str, name: str, expected: str, fits: Callable[[Any], bool]) -> An
 
 def _check_api(owner: str, api: Any) -> None:
     if api is None:
-        raise OperationFailed(f"{owner} is broken: it gives no plugin API: add api={API}")
+        raise OperationFailed(f"{owner} is broken: it declares no plugin API: add api={API}")
     if api != API:
         newer = "genzoo" if type(api) is int and api > API else "the plugin"
         raise OperationFailed(

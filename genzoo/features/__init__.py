@@ -1,1 +1,1 @@
-"""Networks whose features distances compare, and the features' statistics of real data."""
+"""Networks that compute features for distances, with statistics of real data."""

@@ -172,7 +172,7 @@ class CustomFeatures(FeatureExtractor):
 def _imported(path: str) -> Any:
     module, _, name = path.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)  # as python -m would
+        sys.path.insert(0, here)  # like python -m
     try:
         network = getattr(importlib.import_module(module), name)
         network = network() if isinstance(network, type) else network
@@ -228,7 +228,7 @@ def shipped(data: str) -> ClassifierFile:
 
 
 def check_shape(features: FeatureExtractor, x: Tensor) -> None:
-    """Whether ``features`` takes the images ``x``. Raises BadInput."""
+    """Check that ``features`` accepts the images ``x``. Raises BadInput."""
     if x.ndim != 4 or features.shape not in (None, tuple(x.shape[1:])):
         want = ", ".join(map(str, features.shape or ("C", "H", "W")))
         raise BadInput(f"{features.about} takes images (n, {want}), got {tuple(x.shape)}")

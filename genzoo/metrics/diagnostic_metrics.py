@@ -1,4 +1,4 @@
-"""Diagnostic metrics: does a model copy training images, draw the class given, translate well."""
+"""Diagnostic metrics: copies of training images, requested classes, translation."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -19,7 +19,7 @@ from genzoo.models.abilities import Translator
 from genzoo.models.sampler import Sampler
 
 BLOCKS, COMPARED, QUANTILE = 40, 2000, 0.001
-LABELLED = 2000  # samples of given classes, unless n is given
+LABELLED = 2000  # samples by class, by default
 
 
 class _RealDistances(NamedTuple):
@@ -85,7 +85,7 @@ class NearestTrainFeatures(NearestTrain):
     """In the features of the data's classifier."""
 
     id = "nearest_train_features"
-    about = "distance in features to the nearest training image; held-out images: 1, copies: 0"
+    about = "distance in features to the nearest training image: held-out images 1, copies 0"
 
     @property
     def extract(self) -> Callable[[Tensor], np.ndarray]:
@@ -100,7 +100,7 @@ class NearestTrainPixels(NearestTrain):
     """In pixels."""
 
     id = "nearest_train_pixels"
-    about = "distance in pixels to the nearest training image; held-out images: 1, copies: 0"
+    about = "distance in pixels to the nearest training image: held-out images 1, copies 0"
 
     @property
     def extract(self) -> Callable[[Tensor], np.ndarray]:
@@ -115,7 +115,7 @@ def _pixels(x: Tensor) -> np.ndarray:
 
 
 class GivenClass(ModelMetric):
-    """A number about the samples of a class-conditional model, given each class in turn."""
+    """A number about a class-conditional model's samples of each class in turn."""
 
     @property
     @final
@@ -140,7 +140,7 @@ class GivenClass(ModelMetric):
     def labelled_features(
         self, subject: ModelSubject, n: int | None, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Features of samples ``(n, d)``, and the class that each was given ``(n,)``."""
+        """Features of samples ``(n, d)``, and the requested class of each ``(n,)``."""
         model, count = subject.model, n or LABELLED
         assert isinstance(model, Sampler)
         labels = torch.arange(count) % model.num_classes
@@ -151,13 +151,13 @@ class GivenClass(ModelMetric):
 
 @final
 class LabelAccuracy(GivenClass):
-    """The share of samples that the data's classifier assigns to the class given.
+    """The share of samples that the data's classifier assigns to the requested class.
 
     A model with one image for each class gets 100 %: read ``intra_class_diversity`` beside it.
     """
 
     id, goal, unit = "label_accuracy", "higher", " %"
-    about = "share of samples that the classifier assigns to the class that the model was given"
+    about = "share of samples that the classifier assigns to the requested class"
 
     def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
         features, labels = self.labelled_features(subject, n, seed)
@@ -175,7 +175,7 @@ class IntraClassDiversity(GivenClass):
     """The mean distance in features of two samples of a class, divided by that of test images."""
 
     id, goal = "intra_class_diversity", "near_one"
-    about = "distance of two samples of a class; two real images of a class: 1"
+    about = "distance between two samples of a class, real images = 1"
 
     def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
         features, labels = self.labelled_features(subject, n, seed)
@@ -198,15 +198,15 @@ def _class_distances(features: np.ndarray, classes: np.ndarray) -> np.ndarray:
 
 @final
 class TranslationAccuracy(ModelMetric):
-    """The share of held-out images of the first domain that, translated, the data's classifier
-    assigns to the second domain.
+    """The share of held-out images of the first domain that the data's classifier assigns to the
+    second domain after translation.
 
     The second domain is a class, or an attribute of faces, that the classifier knows
     (``celeba:Black_Hair,celeba:Blond_Hair``).
     """
 
     id, goal, unit = "translation_accuracy", "higher", " %"
-    about = "share of held-out images that, translated, the classifier assigns to the other domain"
+    about = "share of translated held-out images that the classifier assigns to the other domain"
 
     @property
     def name(self) -> str:

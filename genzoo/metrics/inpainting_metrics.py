@@ -24,7 +24,7 @@ IMAGES, MASK = 64, "centre"
 
 
 class _Result(NamedTuple):
-    """Held-out images, the same filled in by a model, and the mask of the hole."""
+    """Held-out images, the same images filled in by a model, and the mask of the hole."""
 
     originals: Tensor
     filled: Tensor

@@ -126,7 +126,7 @@ class EvidenceLowerBound(Likelihood):
     """The bound with one code an image (Kingma & Welling 2014, equation 2)."""
 
     id, estimator = "elbo", Estimator("bound", "elbo", 1)
-    about = "bound on the negative log-likelihood of the test images, one code an image"
+    about = "bound on the negative log-likelihood of the test images, one code per image"
 
 
 @final
@@ -146,7 +146,7 @@ class Parzen(ModelMetric):
     chosen on held-out training images (Goodfellow et al. 2014, section 5).
 
     It means little in many dimensions (Theis et al. 2016, section 3.1): real images get 243 nats on
-    MNIST, the centres of k-means more. It serves to compare with the tables of old papers.
+    MNIST, the centres of k-means more. It is here to compare with the tables of old papers.
     """
 
     id, goal, unit = "parzen", "higher", " nats"
@@ -174,7 +174,7 @@ class Parzen(ModelMetric):
         """The value of as many training images in place of the samples."""
         train = self.real.open("train")
         rows = np.random.RandomState(1).permutation(len(train))[PARZEN_VALIDATION:][:PARZEN_SAMPLES]
-        if not len(rows):  # all of them chose the width
+        if not len(rows):  # the width was chosen on all of them
             return None
         return float(self._fit(_flat(train, rows), {}).parts.mean())
 

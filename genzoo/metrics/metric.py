@@ -49,12 +49,12 @@ class Metric(ABC):
 
     @final
     def check_conditions(self) -> None:
-        """Raises what ``conditions`` raises: data or features that are missing."""
+        """Check that data and features are available. Raises as ``conditions``."""
         self._call(self.conditions)
 
     @final
     def _call(self, method: Callable[..., T], *args: Any) -> T:
-        """The result of the metric's own ``method``; an error of its code names the metric."""
+        """The result of the metric's ``method``; the message of an error there names the metric."""
         try:
             return method(*args)
         except (GenzooError, MemoryError):
@@ -66,7 +66,7 @@ class Metric(ABC):
 
     @final
     def _score(self, estimates: Estimates, floor: float | None, **protocol: Any) -> Score:
-        """The score that ``estimates`` make; ``protocol``: the keys that genzoo sets."""
+        """The score from ``estimates``; ``protocol``: the keys that genzoo sets."""
         self._check_estimates(estimates, floor)
         parts = np.asarray(estimates.parts, dtype=np.float64)
         if not np.isfinite(parts).all():
@@ -117,7 +117,7 @@ class Metric(ABC):
             )
 
     def _check_json(self, what: str, values: Any) -> None:
-        """Whether a card can store ``values``. Raises OperationFailed."""
+        """Check that a card can store ``values``. Raises OperationFailed."""
         try:
             fits = isinstance(values, dict) and json.dumps(values, allow_nan=False)
         except (TypeError, ValueError):
@@ -213,7 +213,7 @@ class ModelMetric(Metric):
 
     @final
     def check(self, subject: ModelSubject) -> None:
-        """Whether the metric applies to the model. Raises BadInput."""
+        """Check that the metric applies to the model. Raises BadInput."""
         if reason := self.unsupported_reason(subject):
             raise BadInput(f"{self.name} does not apply to {subject.name}: {reason}")
 

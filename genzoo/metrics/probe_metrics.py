@@ -1,4 +1,4 @@
-"""Metrics of representations: the accuracy of a linear classifier on what a network has learnt.
+"""Metrics of representations: the accuracy of a linear classifier on a network's features.
 
 Radford et al. 2016, section 5.1: a linear classifier on a discriminator's feature maps, max-pooled
 to 4x4, or on an encoder's codes. For comparison: the same network with random weights, and k-means

@@ -185,7 +185,7 @@ class RealData:
         return {**conditions, **{k: changed[k] for k in ("size", "channels") if changed.get(k)}}
 
     def report(self, what: str, done: int, total: int) -> None:
-        """Tell ``progress`` that ``done`` of ``total`` steps are done."""
+        """Report to ``progress`` that ``done`` of ``total`` steps are done."""
         if self._progress:
             self._progress(what, done, total)
 
@@ -214,7 +214,7 @@ def opened_images(data: str, split: str, where: dict[str, Any]) -> DataSet:
     if not data.startswith(FOLDER_PREFIX):
         return sets.open(data, split, **where)
     if split not in ("train", "all"):
-        raise BadInput(f"{data} has no {split!r} split, images:FOLDER is not split")
+        raise BadInput(f"{data} has no {split!r} split: images:FOLDER has no splits")
     if not (folder := data.removeprefix(FOLDER_PREFIX)):
         raise BadInput(
             "images: needs a folder, like images:photos (images:. is the current folder)"
@@ -368,7 +368,7 @@ def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def check_finite(values: np.ndarray, what: str) -> None:
-    """Whether all ``values`` ``(n, ...)`` are finite. Raises BadInput."""
+    """Check that all ``values`` ``(n, ...)`` are finite. Raises BadInput."""
     if bad := int((~np.isfinite(values).reshape(len(values), -1).all(1)).sum()):
         raise BadInput(
             f"{what}: {bad:,} of {len(values):,} rows contain values that are not finite"

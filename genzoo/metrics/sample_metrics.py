@@ -126,7 +126,9 @@ class ClassScore(FeatureMetric):
     """
 
     id, goal = "class_score", "higher"
-    about = "Inception Score of a classifier: confident on each sample, classes evenly used"
+    about = (
+        "Inception Score of a classifier: high if it is sure of each sample and classes are even"
+    )
     min_samples = GROUPS * 50
 
     def estimate(self, features: np.ndarray) -> Estimates:
@@ -202,7 +204,7 @@ class ModeKL(FeatureMetric):
     """
 
     id, goal, unit, span = "mode_kl", "lower", " nats", (0.0, math.inf)
-    about = "KL of the samples' class shares from the real ones: 0 if no class is missed"
+    about = "KL divergence of the samples' class shares from the real ones: 0 if equal"
 
     @property
     def min_samples(self) -> int:
@@ -233,7 +235,8 @@ class ModeKL(FeatureMetric):
     @cached_property
     def _real_shares(self) -> np.ndarray:
         counts = ranks.class_counts(self._classes(self.real.reference.train), self._count)
-        # Half an image is added to each class: the images kept may miss one of a thousand classes.
+        # Half an image is added to each class: the stored images may miss one of a thousand
+        # classes.
         return (counts + 0.5) / (counts + 0.5).sum()
 
     def _classes(self, features: np.ndarray) -> np.ndarray:
@@ -264,7 +267,7 @@ class Sharpness(SampleMetric):
     """The variance of the Laplacian, divided by that of the training images."""
 
     id, goal, min_samples = "sharpness", "near_one", BLOCKS
-    about = "variance of the Laplacian, real images = 1: below it blurred, above it noisy"
+    about = "variance of the Laplacian, real images = 1: below 1 blurred, above 1 noisy"
 
     @property
     def name(self) -> str:

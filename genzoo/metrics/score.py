@@ -137,6 +137,6 @@ def _ranked(scores: Sequence[Score]) -> list[Verdict]:
 
 
 def _badness(score: Score) -> np.ndarray:  # (k,), lower is better
-    if score.goal == "near_one":  # the side of 1 is that of the value
+    if score.goal == "near_one":  # above 1 or below 1, like the value
         return (score.parts - 1) * (1 if score.value > 1 else -1)
     return score.parts if score.goal == "lower" else -score.parts

@@ -1,7 +1,7 @@
 """Distances between two sets of features: Frechet, kernel, precision and recall; in float64.
 
-No n x n matrix is held: pairs are computed in strips, so that two sets of 50,000 x 2,048 need less
-memory than the features themselves.
+No n x n matrix is stored: pairs are computed in strips, so that two sets of 50,000 x 2,048 need
+less memory than the features themselves.
 """
 
 import math

@@ -251,7 +251,7 @@ def probe(
         )
     x, y = _tensor(train_x, np.float32), _tensor(train_y, np.int64)
     scale, mean = torch.std_mean(x, 0, correction=0)
-    scale[scale <= 1e-6 * mean.abs()] = 1  # constant features are left alone
+    scale[scale <= 1e-6 * mean.abs()] = 1  # constant features are not scaled
     x = (x - mean).div_(scale)
     penalty, held = _chosen(kind, x, y, classes, penalties, seed)
     weights = next(_fit(kind, x, y, classes, [penalty]))

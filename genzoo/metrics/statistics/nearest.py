@@ -26,7 +26,7 @@ def cloud(x: np.ndarray, what: str, least: int) -> np.ndarray:
 
 
 def same_width(one: np.ndarray, other: np.ndarray) -> None:
-    """Whether features ``(n, d)`` and ``(m, d)`` have one width. Raises BadInput."""
+    """Check that features ``(n, d)`` and ``(m, d)`` have one width. Raises BadInput."""
     if one.shape[-1] != other.shape[-1]:
         raise BadInput(f"features of different width: {one.shape[-1]} and {other.shape[-1]}")
 
