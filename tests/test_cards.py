@@ -353,7 +353,7 @@ def test_complete_writes_what_stands_beside_the_weights(folder):
     assert picture.tobytes() == model.sample(16, seed=0).grid().tobytes()
     assert json.loads(picture.text["genzoo"])["origin"]["model"] == "mine"
     readme = (folder / "README.md").read_text()
-    assert "![uncurated samples, seed 0](samples.png)" in readme
+    assert "![samples of seed 0, not selected](samples.png)" in readme
     assert "seconds for 16 samples" in readme
     assert {p.name for p in folder.iterdir()} <= set(manifest.FILES)
 
@@ -485,7 +485,7 @@ def test_the_readme_says_how_it_was_made(folder):
 def test_no_scores_are_said_to_be_missing(folder):
     readme = cards.render(manifest.read_manifest(folder), {}, True)
     assert "Not measured yet." in readme
-    assert "![uncurated samples, seed 0](samples.png)" in readme
+    assert "![samples of seed 0, not selected](samples.png)" in readme
 
 
 def test_scores_of_format_1_are_read_under_todays_names(tmp_path):

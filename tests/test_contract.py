@@ -260,7 +260,7 @@ def test_every_check_is_counted(install, capsys):
     out = capsys.readouterr().out.splitlines()
     assert out == [
         "splits_share_no_sample: 20 of 20 test samples are in train, too",
-        "data set odd: 5 checks held, 1 broken, 2 do not apply: labels_are_its_classes"
+        "data set odd: 5 checks passed, 1 broken, 2 do not apply: labels_are_its_classes"
         " (has no labels); attributes_fit_the_samples (has no attributes)",
     ]
     assert cli.run(["plugin", "check", "odd", "--json"]) == 1

@@ -65,7 +65,7 @@ class ModelEntry:
 
     @property
     def milliseconds(self) -> float:
-        """Per sample, in batches of 64: the fastest round, as other work only slows it down."""
+        """Seconds per sample in batches of 64, in the fastest round: other work only adds time."""
         return 1000 * min(self.seconds) / BATCH
 
 

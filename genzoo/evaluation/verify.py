@@ -48,7 +48,7 @@ class Request(Schema, use_attribute_docstrings=False):
 @final
 @dataclass(frozen=True)
 class Check:
-    """The comparison of one number on a card with a new measurement; ``reason``: why not ok."""
+    """The comparison of one number on a card with a new measurement; ``reason``: why it failed."""
 
     name: str
     state: State

@@ -16,11 +16,11 @@ from genzoo.models.samples import Samples
 
 
 class Attentive(Sampler):
-    """A sampler with self-attention: each place of a feature map looks at all others."""
+    """A sampler with self-attention: each position of a feature map attends to all others."""
 
     @abstractmethod
     def attend(self, noise: Noise, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """What ``generate`` returns, and the attention of each place of an ``(h, w)`` map.
+        """What ``generate`` returns, and the attention of each position of an ``(h, w)`` map.
 
         ``(n, *shape)`` and ``(n, h, w, h, w)``; the last two axes sum to 1.
         """
@@ -29,8 +29,8 @@ class Attentive(Sampler):
     def attention(
         self, n: int = 1, *, labels: Labels = None, seed: int = 0, start: int = 0
     ) -> tuple[Samples, Tensor]:
-        """What ``sample`` returns, and attention maps ``(n, h, w, h, w)``: [i, y, x] is where place
-        (y, x) of sample i looks.
+        """What ``sample`` returns, and attention maps ``(n, h, w, h, w)``: [i, y, x] is what
+        position (y, x) of sample i attends to.
         """
         noise = Noise(checked_seed(seed), range(start, start + n), device=self.device)
         checked_labels = self.labels_for(labels, n, start)
@@ -185,4 +185,4 @@ class Completer(Sampler):
     def complete(
         self, x: Tensor, mask: Tensor, noise: Noise, labels: Tensor | None = None
     ) -> Tensor:
-        """``x``, ``(n, *shape)``, its unknown values (``mask`` 0) drawn given the known ones."""
+        """``x``, ``(n, *shape)``, with unknown values (``mask`` 0) sampled given the known ones."""

@@ -69,8 +69,8 @@ def make_frames(samples: Images, columns: int, scale: int | None) -> list[Image.
 
 
 def watchable(model: Model, parts: Iterator[Samples], n: int, path: Path, force: bool) -> Images:
-    """All of ``parts`` as one, for ``watch``. Raises BadInput where the model does not draw pixel
-    by pixel.
+    """All of ``parts`` as one batch, for ``watch``. Raises BadInput if the model does not draw
+    pixel by pixel.
     """
     if not getattr(model, "in_raster_order", False):
         raise BadInput(f"--watch needs a pixel-by-pixel model, got {article(model)}")
@@ -91,12 +91,12 @@ def watch(samples: Images, path: Path, frames: int = 100, metadata: bool = True)
         known = (order < round(frame / frames * height * width)).to(samples.tensor)
         cells = samples.tensor * known + 0.5 * (1 - known)
         grids.append(Images(cells).grid())
-    grids += [grids[-1]] * (frames // 4)  # the whole images stay for a while
+    grids += [grids[-1]] * (frames // 4)  # show the complete images longer
     film(grids, samples, path, metadata=metadata)
 
 
 def overlay(samples: Images, maps: Tensor, places: Sequence[tuple[int, int]]) -> Images:
-    """The first sample with each place marked, and beside it the place's attention as brightness.
+    """The first sample with each position marked, and beside it its attention as brightness.
 
     ``maps``: ``(n, h, w, h, w)`` as ``attention`` gives them; ``places``: (row, column) in pixels.
     """
@@ -105,7 +105,7 @@ def overlay(samples: Images, maps: Tensor, places: Sequence[tuple[int, int]]) ->
     cells = []
     for row, column in places:
         if not (0 <= row < height and 0 <= column < width):
-            raise BadInput(f"place {row},{column} is outside of an image of {height}x{width}")
+            raise BadInput(f"pixel {row},{column} is outside of an image of {height}x{width}")
         h, w = maps.shape[1:3]
         attention = maps[0, row * h // height, column * w // width].cpu()
         light = F.interpolate((attention / attention.max())[None, None], (height, width))[0]

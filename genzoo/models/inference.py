@@ -100,7 +100,7 @@ def _faster_layer(layer: nn.Module) -> nn.Module:
 
 
 def _is_plain(layer: nn.Module) -> bool:
-    """Whether it is torch's own: a subclass, a parametrization or a hook may compute more."""
+    """Whether it is torch's class: a subclass, a parametrization or a hook may compute more."""
     own = type(layer).__module__.startswith("torch.nn.modules.")
     return own and not (layer._forward_hooks or layer._forward_pre_hooks)
 

@@ -120,7 +120,7 @@ class Model(nn.Module, ABC):
 
 
 def finite_input(model: Model, images: "Samples | Tensor | np.ndarray") -> Tensor:
-    """As ``model.checked_input``, for images of which there is at least one, all finite."""
+    """As ``model.checked_input``, for at least one image, and all finite."""
     x = model.checked_input(images)
     if not len(x):
         raise BadInput("expected at least one image, got none")
@@ -134,7 +134,7 @@ class Discriminator(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Logits, ``(n,)`` or a map of them: the higher, the more like data."""
+        """Logits, ``(n,)`` or a map of them: high for inputs that look like data."""
 
     @abstractmethod
     def features(self, x: Tensor) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Pieces that networks of several families are built of."""
+"""Parts that the networks of several families share."""
 
 from collections.abc import Iterable
 from itertools import accumulate, pairwise

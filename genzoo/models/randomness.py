@@ -38,7 +38,8 @@ class Noise:
 
     The stream of sample ``i`` depends on ``seed``, ``purpose`` and ``i``: not on the other samples
     of the batch, nor on the device. Each call reads the *next* values of every stream. They are
-    made on the CPU, in float32, and then moved to ``device``. Streams are opened at the first call.
+    computed on the CPU, in float32, and then moved to ``device``. Streams are opened at the first
+    call.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ from genzoo.version import VERSION
 @final
 @dataclass(frozen=True)
 class Origin:
-    """Where a model came from; ``load`` sets it, image files carry it."""
+    """The origin of a model; ``load`` sets it, and image files contain it."""
 
     model: str
     family: str
@@ -109,7 +109,7 @@ class Samples(ABC):
 
     @final
     def record(self) -> dict[str, Any]:
-        """All that is needed to make these again, for JSON."""
+        """All that is needed to draw these again, for JSON."""
         return {
             "genzoo": VERSION,
             "origin": None if self.origin is None else vars(self.origin),

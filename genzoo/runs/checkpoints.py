@@ -1,4 +1,4 @@
-"""Checkpoints of a run: written whole, the last two kept, the newest readable one read back."""
+"""Checkpoints of a run: the last two stay on the disk, and the newest readable one is loaded."""
 
 import logging
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ log = logging.getLogger("genzoo")
 @final
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that the step after ``step`` needs.
+    """Everything that the step after ``step`` needs.
 
     ``data``: the data set's SHA-256. ``seconds``: the time that the run has taken so far.
     ``parts``: the state of each of the trainer's parts. ``monitor``: the training monitor's state,
@@ -41,7 +41,7 @@ def checkpoints(run: Path) -> list[Path]:
 def write_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
     """Write ``checkpoint``, and remove all others but the one before it.
 
-    Raises Diverged where it holds a value that is not finite, OperationFailed where the disk fails.
+    Raises Diverged if it contains a value that is not finite, OperationFailed if writing fails.
     """
     for name, tensor in _tensors(checkpoint.parts):
         if not torch.isfinite(tensor).all():

@@ -27,7 +27,8 @@ log = logging.getLogger("genzoo")
 @final
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would take. ``parameters``: of each network; ``memory``: bytes at the most;
+    """The estimated size, memory and time of a run. ``parameters``: of each network; ``memory``:
+    bytes at the most;
     ``rate``: steps a second; ``seconds``: for all ``steps``.
     """
 
@@ -92,11 +93,11 @@ def resume(folder: Path, root: Path | None = None) -> Run:
         raise BadInput(
             f"{record.data} has changed since the run in {folder} started: it cannot be resumed"
         )
-    torch.set_num_threads(record.threads)  # sums depend on how they are shared out
+    torch.set_num_threads(record.threads)  # sums depend on how threads split them
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if (record.versions, record.processes) != (versions(record.family), processes):
         what = "processes" if record.processes != processes else "versions"
-        log.warning("%s differ from the run's: it goes on, but not bit for bit", what)
+        log.warning("%s differ from the run's: it continues, but not bit for bit", what)
     parallel.start(devices.device(record.device))
     run = Run(record, dataset, folder)
     run.restore()
@@ -104,7 +105,7 @@ def resume(folder: Path, root: Path | None = None) -> Run:
 
 
 def estimate(record: Plan, dataset: DataSet) -> Estimate:
-    """What the run would take, measured by a few steps that are thrown away."""
+    """The memory and time of the run, measured by a few steps that are then discarded."""
     run = Run(record, dataset, Path())
     steps = fit(run.trainer, run.loader.batches(), 1000)
     next(steps)  # the first step is slower
@@ -130,13 +131,13 @@ def _memory(device: torch.device) -> int:
 
 
 def _check_free(folder: Path) -> None:
-    """Raise BadInput where a new run would overwrite something, but a run without a checkpoint."""
+    """Raise BadInput if a new run would overwrite anything but a run without a checkpoint."""
     if checkpoints(folder):
         raise BadInput(f"{folder} already holds a run: --resume continues it, --force replaces it")
     check_free(folder, manifest.FILES, force=False)
     others = sorted(p.name for p in folder.glob("[!.]*") if p.name != "run")
     if others:
-        hint = "choose another --out, or --force to train beside it"
+        hint = "choose another --out, or train beside it with --force"
         raise BadInput(
             f"{folder} contains {others[0]}, which does not belong to a training run: {hint}"
         )

@@ -67,7 +67,7 @@ class Loader:
     def _samples(
         self, dataset: DataSet, positions: np.ndarray, purpose: str
     ) -> tuple[Tensor, Tensor | None]:
-        """The samples at ``positions`` of the endless row of epochs, and their labels."""
+        """The samples at ``positions`` of the endless sequence of epochs, and their labels."""
         n = len(dataset)
         epochs, which = np.unique(positions // n, return_inverse=True)
         shuffled = [_shuffled(self.plan.seed, purpose, int(epoch), n) for epoch in epochs]

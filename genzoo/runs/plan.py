@@ -1,4 +1,4 @@
-"""The plan of a run: data set, config and options, checked first; and its stored record."""
+"""The plan of a run: data set, config and options, checked; and its stored record."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def read_plan(path: Path) -> Plan:
 @final
 @dataclass(frozen=True)
 class Setup:
-    """What a family and its data make of ``--set``: the data set opened, config and options."""
+    """The result of `plan`: the opened data set, the config and the options."""
 
     dataset: DataSet
     config: Schema
@@ -87,7 +87,7 @@ def plan(
     values = values or {}
     schemas: dict[str, type[Schema]] = {"config": parts.config, "options": parts.options}
     fields = {name for schema in schemas.values() for name in schema.model_fields}
-    # Of the data set alone, where the family has no field of that name.
+    # These two concern only the data set if the family has no field of that name.
     fields_given = {k: v for k, v in values.items() if k in fields or k not in ("size", "channels")}
     divided = divide(fields_given, schemas, f"type genzoo info {family} to see all.")
     options = checked(parts.options, divided["options"], f"options of {family}")
@@ -110,7 +110,7 @@ def open_dataset(
 
 
 def _config(family: str, dataset: DataSet, values: dict[str, Any]) -> Schema:
-    """The config that ``dataset`` and ``values`` give; where they contradict, BadInput."""
+    """The config that ``dataset`` and ``values`` give; raises BadInput if they contradict."""
     schema = families.get(family).config
     if {"size", "channels"} & {*schema.model_fields} and len(dataset.shape) != 3:
         raise BadInput(f"{dataset.name} holds points; {family} learns from images")

@@ -1,8 +1,8 @@
 """Plots of a run: its log and its sample grids, as a figure, a page, a film or for TensorBoard.
 
-Two curves come from the grids, whose samples have the same codes at every step. Samples that are
-far apart: the code matters, and the modes have not collapsed into one. Samples that hardly move
-from grid to grid: what each code means has settled.
+Two curves come from the grids, whose samples have the same codes at every step. If the samples of a
+grid are far apart, the model uses the code, and the modes have not collapsed. If samples hardly
+change from grid to grid, the meaning of each code is stable.
 """
 
 import base64
@@ -50,7 +50,7 @@ Curve = tuple[np.ndarray, np.ndarray]
 @final
 @dataclass(frozen=True)
 class RunLog:
-    """What a run has logged and drawn so far.
+    """The logs and grids of a run so far.
 
     ``plan``: the content of plan.json. ``curves``: of every logged name, the steps and the values,
     ``(k,)`` each. ``warnings``: the training monitor's, each with its step. ``steps``, ``frames``:
@@ -77,7 +77,7 @@ class RunLog:
 
     @property
     def spread(self) -> Curve | None:
-        """How far apart the samples of a grid are: the root mean square over all pairs."""
+        """The distance between the samples of a grid: the root mean square over all pairs."""
         if (cells := self.cells) is None:
             return None
         flat = cells.reshape(*cells.shape[:2], -1)
@@ -86,7 +86,7 @@ class RunLog:
 
     @property
     def change(self) -> Curve | None:
-        """How far the samples moved since the previous grid: the root mean square."""
+        """The change of the samples since the previous grid: the root mean square."""
         if (cells := self.cells) is None or len(cells) < 2:
             return None
         moved = np.square(np.diff(cells, axis=0)).reshape(len(cells) - 1, -1).mean(1)
@@ -165,7 +165,7 @@ def plot(folder: str | Path, path: str | Path) -> Path:
 def film(run: RunLog) -> bytes:
     """The grids, one after the other, as a GIF; the last one stays for two seconds."""
     if run.frames is None:
-        why = "its samples are no images, or none is drawn yet"
+        why = "its samples are not images, or there is no grid yet"
         raise BadInput(f"{run.folder} has no grids: {why}")
     frames = [Image.fromarray(frame) for frame in run.frames]
     buffer, waits = io.BytesIO(), [FRAME] * (len(frames) - 1) + [2000]

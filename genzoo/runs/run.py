@@ -1,4 +1,4 @@
-"""A run: a family learns a data set, into a folder; after any interruption it can be resumed.
+"""A run: trains a family on a data set, in a folder; after any interruption it can be resumed.
 
 FOLDER/run/ holds plan.json, log.jsonl, grids/ and checkpoints/; at the end FOLDER itself is a model
 folder. All randomness depends on (seed, step, purpose, sample) alone, so a checkpoint is the step,
@@ -48,7 +48,7 @@ log = logging.getLogger("genzoo")
 @final
 @dataclass(frozen=True)
 class RunStatus:
-    """Where a run stands after a step. ``rate``: steps a second; ``logs``: what the step logged."""
+    """The state of a run after a step. ``rate``: steps a second; ``logs``: what the step logged."""
 
     step: int
     steps: int
@@ -164,7 +164,7 @@ class Run:
         model.sample(16, seed=0).save(self.folder / "run" / "grids" / f"{step:08}.png")
 
     def _finish(self) -> Path:
-        """Fit what is fitted after training, and write the model folder."""
+        """Call the family's ``finish``, and write the model folder."""
         model = self.trainer.model.requires_grad_(True)
         if self.family.finish:
             self.family.finish(model.eval(), self.options, self.loader.first(20_000))
@@ -220,9 +220,9 @@ def _write_model(run: Run) -> None:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """No second process trains in ``folder`` meanwhile: each would remove the other's checkpoints.
+    """Lock ``folder`` in the block: two processes would remove each other's checkpoints.
 
-    Raises BadInput where one does.
+    Raises BadInput if another process trains in it.
     """
     if parallel.rank():
         yield

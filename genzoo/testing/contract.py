@@ -12,7 +12,7 @@ Check = Callable[[Any], str | None]
 
 
 class Broken(AssertionError):
-    """A check failed: pytest shows it as a failed assertion, with a sentence in place of code."""
+    """A check failed: pytest shows it as a failed assertion, with its message in place of code."""
 
 
 def require(condition: Any, message: str) -> None:
@@ -77,7 +77,7 @@ class Outcome:
     def __str__(self) -> str:
         """A line for each broken check, and one with the counts."""
         lines = [f"{check}: {message}" for check, message in self.broken.items()]
-        counts = [f"{len(self.held)} checks held"]
+        counts = [f"{len(self.held)} checks passed"]
         counts += [f"{len(self.broken)} broken"] * bool(self.broken)
         if self.skipped:
             by_reason: dict[str, list[str]] = {}

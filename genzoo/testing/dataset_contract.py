@@ -38,7 +38,7 @@ DATASET = Contract("dataset", lambda name: nullcontext(Case(name, data.describe(
 @DATASET.check
 def _says_what_it_is(case: Case) -> None:
     source = case.source
-    require(source.summary, "summary is empty: give a phrase for people")
+    require(source.summary, "summary is empty: describe the data set in a phrase")
     require(source.terms, "terms is empty: give the owner and the license")
     require(source.kind in LEVELS, f"kind must be images or points, got {source.kind!r}")
     levels = LEVELS[source.kind]

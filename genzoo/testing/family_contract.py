@@ -87,7 +87,7 @@ def _metadata_say_where_it_stands(case: Case) -> str | None:
     branches = ", ".join(BRANCHES)
     require(listed.branch in BRANCHES, f"{place}, a branch of {branches}; got {listed.branch!r}")
     require(listed.year.isdigit(), f"{place}, a year in digits; got {listed.year!r}")
-    require(listed.summary, "the package's description is empty: give a phrase for people")
+    require(listed.summary, "the package's description is empty: describe the family in a phrase")
     return None
 
 
@@ -203,8 +203,8 @@ def _leaves_no_trace(case: Case) -> None:
 def _labels_are_checked(case: Case) -> None:
     model = case.model()
     for wrong in [model.num_classes, -1] if model.num_classes else [0]:
-        said = f"label {wrong} was taken, of {model.num_classes} classes"
-        require_error(partial(model.sample, 1, labels=wrong), BadInput, said)
+        accepted = f"label {wrong} was accepted, with {model.num_classes} classes"
+        require_error(partial(model.sample, 1, labels=wrong), BadInput, accepted)
 
 
 @_of(Sampler)

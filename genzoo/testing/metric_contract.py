@@ -87,7 +87,7 @@ class Case:
         return self.metric(self.samples())
 
     def unsupported_reason(self) -> str | None:
-        """Why a model metric cannot be tried on the synthetic model."""
+        """Why a model metric cannot be tested on the synthetic model."""
         if not isinstance(self.metric, ModelMetric):
             return None
         reason = self.metric.unsupported_reason(ModelSubject("square", self.model))
@@ -189,7 +189,7 @@ def _does_not_depend_on_the_batch(case: Case) -> str | None:
 
 @METRIC.check
 def _parts_depend_on_n_alone(case: Case) -> str | None:
-    """Else the parts of two models would not pair up."""
+    """Otherwise the parts of two models would not form pairs."""
     if not isinstance(case.metric, SampleMetric):
         return "is a metric of models"
     features = (case.metric.extract(case.samples(seed)) for seed in (0, 1))

@@ -18,7 +18,7 @@ from genzoo.zoo import names
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST = 32
 SUMMARIES = {
-    "family": "a network of which some sample is near every picture",
+    "family": "a generator that has a sample near every image",
     "metric": "distance between the brightness of samples and of real images",
     "dataset": "3,600 discs, rings and crosses, 28x28 grey",
 }

@@ -29,15 +29,15 @@ T = TypeVar("T")
 
 # Steps between two checks. A check draws twice, which costs about a step: 1 % of the time.
 EVERY = 100
-# Samples drawn at a check: two modes that are one then show in hundreds of pairs.
+# Samples drawn at a check: if two modes are one, hundreds of pairs show it.
 COUNT = 64
-# The fewest real samples whose distances tell the variety of the data.
+# The smallest number of real samples whose distances show the variety of the data.
 FEWEST = 8
 # Checks without a fault before a rule may warn again: with fewer, a borderline run warns all along.
 RECOVERY = 3
 
-# An accuracy of 1, but for one sample in a hundred; D(G(z)) where minimax's gradient has lost all
-# but as much. A healthy DCGAN passes 0.016 in its first hundred steps.
+# The discriminator is wrong on one sample in a hundred; minimax's gradient has lost 99 %. A healthy
+# DCGAN passes 0.016 in its first hundred steps.
 ACCURATE, HOPELESS = 0.99, 0.01
 # A share of the real samples' distances. Perceptrons that later draw well begin at 0.05, the early
 # blur of a VAE has 0.1; a generator that ignores its code is below 0.001.
@@ -136,7 +136,7 @@ class Window:
                 return model.to_unit(model.generate(noise, self.labels))
 
             evaluated = draw()
-            # A norm of several processes would wait for the others, which do not come here.
+            # A norm of several processes would wait for the others, which do not run this.
             if not norms or any(isinstance(norm, nn.SyncBatchNorm) for norm in norms):
                 return evaluated, None
             for norm in norms:
@@ -144,7 +144,7 @@ class Window:
             return evaluated, draw()
 
 
-# The result of a rule: a warning, "" where all is well, None where it cannot tell.
+# The result of a rule: a warning, "" without a fault, None if it cannot decide.
 Verdict = str | None
 
 
@@ -294,7 +294,7 @@ class TrainingMonitor:
         self._off = set[str]()
 
     def check(self, step: int, logs: Logs, batch: Batch) -> list[TrainingWarning]:
-        """The warnings after ``step``, whose batch and logs are given: mostly none.
+        """The warnings after ``step``, with its batch and logs: usually none.
 
         Call it after every step. Of several processes only the first checks.
         """
@@ -341,7 +341,7 @@ class TrainingMonitor:
             return None
 
     def _due_warning(self, rule: str, verdict: Verdict) -> str | None:
-        """The warning, if it is time for it."""
+        """The warning, if the rule should warn now."""
         faults, passes, warned = self._course[rule]
         if verdict is None:
             return None

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def start(device: torch.device) -> None:
-    """Join the others, if torchrun started more than one; raises what torch.distributed raises."""
+    """Join the other processes if torchrun started several; raises torch.distributed's errors."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         if device.type == "cuda" and device.index is None:
             # From here on "cuda" is this process's own device, so that all share one plan.
@@ -31,7 +31,7 @@ def size() -> int:
 
 
 def wait() -> None:
-    """Wait until all processes have come here."""
+    """Wait until all processes have called this."""
     if dist.is_initialized():
         dist.barrier()
 

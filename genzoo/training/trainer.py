@@ -21,7 +21,7 @@ Logs = dict[str, Tensor]
 
 
 class Diverged(OperationFailed):
-    """A loss or a gradient is not a finite number; nothing was updated with it."""
+    """A loss or a gradient is not finite; no weight was updated with it."""
 
 
 class Stateful(Protocol):
@@ -238,7 +238,7 @@ def _checked_loss(result: Any, player: str) -> tuple[Tensor, Logs]:
 
 @contextmanager
 def _seeded(batch: Batch, purpose: str) -> Iterator[None]:
-    """Within, torch's own generator starts from a seed of the batch and the purpose."""
+    """In the block torch's generator starts from a seed of the batch and the purpose."""
     devices = [batch.x.device] if batch.x.device.type == "cuda" else []
     index = batch.indices[0] if batch.indices else 0
     seed = digest(batch.seed, batch.step, purpose, index)[:8]

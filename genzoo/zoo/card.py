@@ -72,7 +72,7 @@ def card(folder: Path) -> Card:
 
 
 def score_value(score: dict[str, Any]) -> str:
-    """A score's value for people, with its unit."""
+    """A score's value as text, with its unit."""
     return f"{score['value']:g}{score.get('unit', '')}"
 
 
@@ -196,7 +196,7 @@ def _metadata(manifest: Manifest, metrics: dict[str, Any]) -> dict[str, Any]:
 
 
 def _task(manifest: Manifest) -> dict[str, Any]:
-    """The Hub's name for what it does; it has none for drawing what a class names."""
+    """The Hub's name for the task; it has none for class-conditional generation."""
     if manifest.class_names:
         return {}
     two = "," in manifest.data  # domains
@@ -278,7 +278,7 @@ def _speed(model: Any) -> dict[str, Any]:
 
     model.sample(16)
     seconds = []
-    for _ in range(10):  # the fastest, as whatever else runs here only slows it
+    for _ in range(10):  # the fastest: other work only adds time
         start = time.perf_counter()
         model.sample(16)
         seconds.append(time.perf_counter() - start)

@@ -152,7 +152,7 @@ def family_of(model: "Model") -> str:
 def _manifest(
     model: "Model", family: str, files: Mapping[str, bytes], values: dict[str, Any]
 ) -> Manifest:
-    """The manifest of ``model`` and its ``files``; ``values``: what these do not say."""
+    """The manifest of ``model`` and its ``files``; ``values``: the other fields."""
     plugin = families.metadata(family)
     discriminator = files.get(DISCRIMINATOR)
     facts = {
@@ -174,7 +174,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = Fals
 
     def move(aside: Path, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
-        for name in set(FILES) - files.keys():  # another model's card says nothing of this one
+        for name in set(FILES) - files.keys():  # of the model that was here before
             (folder / name).unlink(missing_ok=True)
         for name in sorted(files, key=lambda n: n == CONFIG):
             (aside / name).replace(folder / name)

@@ -103,7 +103,7 @@ def organisation() -> str:
 
 
 def address(name: str) -> Address:
-    """``owner/name``, ``owner/name@revision`` or the organisation's ``name``, taken apart.
+    """``owner/name``, ``owner/name@revision`` or the organisation's ``name``, in its parts.
 
     Raises BadInput for what cannot be one: the client lets ``..`` in a revision out of its cache.
     """
@@ -153,7 +153,7 @@ def fetch(name: str, *, discriminator: bool = False, local_files_only: bool = Fa
         if cached:
             return cached
         why = "HF_HUB_OFFLINE is set" if offline() else "local_files_only"
-        raise NetworkError(f"{at} is not in the cache, and the Hub is not asked: {why}")
+        raise NetworkError(f"{at} is not in the cache, and the Hub may not be used: {why}")
     try:
         return _fetch_newest(at, names)
     except NoAnswer as error:
@@ -228,7 +228,7 @@ def _write_last_commit(at: Address, commit: str) -> None:
 
 
 def _list_files(at: Address) -> _Listing:
-    """The commit and the files of ``at`` now. If the Hub is busy, it is asked again, twice."""
+    """The commit and the files of ``at`` now. If the Hub is busy, tries again, twice."""
     for wait in WAITS:
         try:
             return _request_files(at)
@@ -254,7 +254,7 @@ def _hash(sibling: Any) -> str:
 
 
 def _checked(at: Address, listing: _Listing) -> _Listing:
-    """``listing``, if it is of a model. Raises NetworkError, InvalidModel."""
+    """``listing``, if it belongs to a model. Raises NetworkError, InvalidModel."""
     if not _COMMIT.fullmatch(listing.commit) or not _REPO.fullmatch(listing.repo):
         raise NetworkError(f"{at}: unexpected answer from the Hub: no valid commit or name")
     if at.revision and _COMMIT.fullmatch(at.revision) and listing.commit != at.revision:
@@ -381,7 +381,7 @@ def upload(folder: Path, repo: str, *, private: bool = False, tag: str | None = 
             repo,
             changes,
             commit_message=f"{LIBRARY} push",
-            parent_commit=before.sha,  # of two pushes at once the second fails
+            parent_commit=before.sha,  # the second of two simultaneous pushes fails
         )
         if tag:
             api.create_tag(repo, tag=tag, revision=commit.oid)
@@ -397,7 +397,8 @@ def search(family: str | None = None, limit: int = 100) -> list[SearchHit]:
     if offline():
         raise NetworkError("cannot search: HF_HUB_OFFLINE is set")
     with connected("the search") as library:
-        # list_models waits 23 s for a Hub that is gone, and without end for one that is silent.
+        # list_models waits 23 s for a Hub that does not exist, and forever for one that does not
+        # answer.
         library.get_session().head(page_url(), timeout=hub_client.TIMEOUT)
         tags = [LIBRARY, *[family] * (family is not None)]
         models = library.HfApi(endpoint=endpoint()).list_models(filter=tags, limit=limit)

@@ -19,7 +19,7 @@ TIMEOUT = 10.0  # seconds until the first answer, and between two pieces of one
 
 
 class NoAnswer(NetworkError):
-    """No answer, or the Hub is busy: what was fetched before can be used instead."""
+    """The Hub does not answer or is busy: an earlier download can be used instead."""
 
     wait: float | None = None  # seconds until another try makes sense
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from genzoo.models.model import Model
 
 
-# A bare family's name means its model on the first of these that it has one for.
+# A family's name means its model on the first of these data sets that has one.
 PREFERRED = ("mnist", "fashion-mnist", "celeba", "cifar10")
 # The Hub's word for terms that are no standard license; ``load`` warns of them.
 RESTRICTED = "other"
@@ -55,7 +55,7 @@ def load(
 
 @cache
 def _warn_of_terms(name: str, terms: str) -> None:
-    """Once in a process: what a model may not be used for."""
+    """Warn, once in a process, of the terms that limit a model's use."""
     log.warning("%s was trained on data with terms: %s", name, terms or "(no terms given)")
 
 
@@ -105,7 +105,7 @@ def _locate(name: str | Path, local_files_only: bool) -> tuple[Path, Manifest | 
         card, manifest = _default(name)
         return cards_folder() / card, manifest
     if families.known(name):
-        families.get(name)  # says why it is not among the names
+        families.get(name)  # raises: it gives the reason
     return _at_the_organisation(name, local_files_only), None
 
 

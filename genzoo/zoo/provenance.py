@@ -1,4 +1,4 @@
-"""Where a picture comes from: the record that genzoo wrote into it, and the picture reproduced."""
+"""The origin of an image: the record that genzoo wrote into it, and its reproduction."""
 
 import io
 import stat

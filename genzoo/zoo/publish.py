@@ -68,9 +68,9 @@ def push(
     if at.revision is not None or "/" not in repo:
         raise BadInput(f"expected owner/name to push to, got {repo[:120]!r}; a version is a --tag")
     if tag is not None:
-        hub.address(f"{repo}@{tag}")  # raises where nobody could ask for that
+        hub.address(f"{repo}@{tag}")  # raises if it is not a valid revision
     folder = expanded(folder)
-    read_manifest(folder)  # has the best message for a folder that is no model
+    read_manifest(folder)  # its message for a folder that is no model is the best
     with tempfile.TemporaryDirectory() as outer:
         aside = Path(outer) / "model"
         aside.mkdir()
@@ -90,7 +90,7 @@ def pull(
     force: bool = False,
     local_files_only: bool = False,
 ) -> Path:
-    """Copy the Hub's model ``name`` into a folder of your own, by default the model's name.
+    """Copy the Hub's model ``name`` into a folder, by default named like the model.
 
     All but samples.png is copied; ``sample`` can draw that again. Raises as ``load``.
     """
@@ -120,7 +120,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _prepare(folder: Path, repo: str, license: str | None) -> None:
-    """Check what would be public, and let README.md show what the other files say."""
+    """Check the files to publish, and write README.md again from the others."""
     manifest, metrics = read_manifest(folder), _scored(folder, repo)
     model = load_folder(folder, "cpu", manifest=manifest)
     _check_discriminator(folder, manifest)
@@ -180,7 +180,7 @@ def _hide_in_command(command: str, hidden: dict[str, str]) -> str:
     """As ``_hide``, for a command line: a quoted path may contain spaces."""
     try:
         words = shlex.split(command)
-    except ValueError:  # no shell's: history, which nothing reads
+    except ValueError:  # not for a shell: nothing parses this history
         words = command.split()
     shown = [_hide(word, {}) for word in words]
     if shown == words:
@@ -190,7 +190,7 @@ def _hide_in_command(command: str, hidden: dict[str, str]) -> str:
 
 
 def _check_discriminator(folder: Path, manifest: Manifest) -> None:
-    """It is there exactly if config.json names it, and loads."""
+    """Check that it exists exactly if config.json names it, and that it loads."""
     path = folder / DISCRIMINATOR
     if manifest.discriminator_sha256 is None:
         if path.exists():
@@ -203,7 +203,7 @@ def _check_discriminator(folder: Path, manifest: Manifest) -> None:
 
 
 def _check_license(folder: Path, manifest: Manifest) -> None:
-    """A license is somebody's decision; genzoo never chooses one."""
+    """Check that there is a license: only the author can choose one."""
     if manifest.license in ("", "unknown"):
         hint = (
             "give one with genzoo push --license NAME, in Python license= (mit, cc-by-4.0, other)"
@@ -249,7 +249,7 @@ def _readme(folder: Path, manifest: Manifest, rendered: str, repo: str) -> str:
             raise InvalidModel(f"{folder / _README} is not UTF-8: {error}") from None
         front = _FRONT.match(rendered)
         text = (front[0] if front else "") + _FRONT.sub("", own, count=1)
-    # It was written before the license was given.
+    # The README was written before the license was chosen.
     text = re.sub(r"^Weights: unknown\.$", f"Weights: {manifest.license}.", text, flags=re.M)
     ours = repo == f"{hub.organisation()}/{manifest.name}"
     call = f'genzoo.load("{manifest.name if ours else repo}")'

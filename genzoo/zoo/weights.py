@@ -30,7 +30,7 @@ _NARROW = {"F32", "F16", "BF16"}  # what a floating-point tensor may be stored a
 _OTHER_KINDS = {
     b"PK": "a zip archive, as torch.save writes them",
     b"\x80": "a pickle",
-    b"version ": "a Git LFS pointer: the file itself was never fetched",
+    b"version ": "a Git LFS pointer: the file itself was not downloaded",
     b"<": "a web page",
 }
 Header = dict[str, tuple[str, tuple[int, ...]]]
@@ -72,7 +72,7 @@ def _header(file: BinaryIO, size: int, path: Path) -> Header:
 
 
 def on_meta(build: "Callable[[], Any]", folder: Path) -> Any:
-    """The network that ``build`` returns, its tensors without memory behind them."""
+    """The network that ``build`` returns, with tensors that use no memory."""
     import torch
     from torch.overrides import TorchFunctionMode
 
@@ -143,7 +143,7 @@ def fill(
     }
     if sha256 is not None:
         for name, tensor in state.items():
-            # One pass, no copy: a sum of finite weights is finite, unless they are absurd.
+            # One pass, no copy: a sum of finite weights is finite, unless they are huge.
             if not torch.isfinite(tensor.sum()):
                 raise InvalidModel(f"{path}: {name} holds values that are not finite")
     network.load_state_dict(state, assign=True)

@@ -1,10 +1,10 @@
-"""AE-GAN: a GAN whose generator must also decode what an encoder makes of the data.
+"""AE-GAN: a GAN whose generator must also reconstruct the data from an encoder's codes.
 
 The game of lectures on stable GANs. With the reconstruction H = G o E,
 
     min_{G, E} max_D  E_x [log(D(x) (1 - D(H(x))))] + lambda L(x, H(x)),
 
-and D judges G(z) of random codes beside H(x), so that the model can be sampled from: the
+and D sees G(z) of random codes besides H(x), so that the model can sample. These are the
 regularisers of Che et al. 2017 (arXiv:1612.02136, section 3.1). The encoder maps every mode of the
 data to some code, so fewer modes are lost; and L has a gradient where D is certain and that of
 log(1 - D) has vanished. E and G stand in one model here, and are updated together.
@@ -41,7 +41,7 @@ class TrainOptions(Options):
     beta1: Decay = 0.5
     loss: Literal["non-saturating", "minimax"] = "non-saturating"
     discriminator_lr: DiscriminatorRate = 0.0
-    """of the discriminator; 0 takes the model's"""
+    """learning rate of the discriminator; 0: the model's"""
     reconstruction_weight: Weight = 0.1
     """lambda, the weight of the squared error summed over a sample's values"""
 

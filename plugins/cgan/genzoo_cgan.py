@@ -1,9 +1,9 @@
-"""CGAN: a GAN whose generator and discriminator are both given the class.
+"""CGAN: a GAN whose generator and discriminator both get the class.
 
 Mirza & Osindero 2014 (arXiv:1411.1784), equation 2; the perceptrons are those of section 4.1. The
-convolutional networks are DCGAN's (arXiv:1511.06434): their generator is given the class beside the
-code, as in section 3; their discriminator is given it by a projection (Miyato & Koyama 2018,
-arXiv:1802.05637, equation 3).
+convolutional networks are DCGAN's (arXiv:1511.06434): their generator gets the class beside the
+code, as in section 3; their discriminator by a projection (Miyato & Koyama 2018, arXiv:1802.05637,
+equation 3).
 """
 
 import math

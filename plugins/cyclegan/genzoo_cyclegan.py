@@ -1,4 +1,4 @@
-"""CycleGAN: two generators, each of which undoes the other, learnt from unpaired images.
+"""CycleGAN: two generators that undo each other, trained on unpaired images.
 
 Zhu et al. 2017 (arXiv:1703.10593): equations 1 to 3 with least squares and a buffer of earlier
 fakes (section 4), the identity loss of section 5.2, the networks of the appendix (7.2): residual
@@ -49,7 +49,7 @@ class TrainOptions(Options):
     identity_weight: Weight = 0.5
     """weight of the identity loss, in lambdas"""
     buffer_size: Annotated[int, Field(ge=0, le=1000)] = 50
-    """earlier fakes that each discriminator may be shown again"""
+    """number of earlier fakes that each discriminator may get again"""
     examples_from: Name = ""
     """a model whose samples become the examples, instead of images of the first domain"""
 

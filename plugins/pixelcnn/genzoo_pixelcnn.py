@@ -33,7 +33,7 @@ class Config(Schema):
     classes: Annotated[int, Field(ge=0, le=10_000)] = 0
     """of the data"""
     conditional: bool = False
-    """give the class to the model"""
+    """condition the model on the class"""
     layers: Annotated[int, Field(ge=1, le=64)] = 7
     width: Annotated[int, Field(ge=1, le=1024)] = 64
     """feature maps of each stack, a multiple of the image's channels"""
@@ -79,7 +79,7 @@ class MaskedConv(nn.Conv2d):
         self.channels, self.mask, self.halves = channels, mask, halves
 
     def masked(self) -> Tensor:  # (q, p, 1, taps)
-        """The weights, with 0 for what may not be seen (section 3.4 of 2016a)."""
+        """The weights, with 0 for channels that a map must not see (section 3.4 of 2016a)."""
         if self.channels == 1 and self.mask == "B":
             return self.weight
         q, p = (torch.arange(n, device=self.weight.device) for n in self.weight.shape[:2])

@@ -29,7 +29,7 @@ class Config(Schema):
     shape: Shape = (3, 32, 32)
     """of an image: square, 4 to 7 times a power of two"""
     classes: Annotated[int, Field(ge=0, le=10_000)] = 0
-    """0: neither network is given the class"""
+    """0: neither network gets the class"""
     latent_dim: Count = 128
     width: Annotated[int, Field(ge=1, le=1024)] = 64
     """feature maps next to the image, which double towards the code up to sixteenfold"""

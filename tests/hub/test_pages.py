@@ -61,7 +61,7 @@ def test_every_number_on_the_page_of_a_card_is_in_its_metrics(name):
 def test_the_page_of_every_card_says_what_people_ask(name):
     manifest, _, text = rendered(name)
     for part in [
-        "![uncurated samples, seed 0](samples.png)",
+        "![samples of seed 0, not selected](samples.png)",
         f'genzoo.load("{name}")',
         manifest.recipe.command,
         "Intended use:",
