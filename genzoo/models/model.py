@@ -130,7 +130,7 @@ def finite_input(model: Model, images: "Samples | Tensor | np.ndarray") -> Tenso
 
 
 class Discriminator(nn.Module, ABC):
-    """The other player of an adversarial game (a ``critic`` in the papers on Wasserstein GANs)."""
+    """The second network of an adversarial game (a ``critic`` in papers on Wasserstein GANs)."""
 
     @abstractmethod
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:

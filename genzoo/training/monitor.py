@@ -351,7 +351,7 @@ class TrainingMonitor:
         return verdict if is_due else None
 
     def state_dict(self) -> dict[str, Any]:
-        """The state for a checkpoint: a resumed run gets the same warnings as one in one piece."""
+        """The state for a checkpoint: a resumed run gives the warnings of an unbroken one."""
         window = {k: torch.stack(values) for k, values in self._window.items()}
         return {"seen": self._steps, "window": window, "course": dict(self._course)}
 

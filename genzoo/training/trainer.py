@@ -193,7 +193,7 @@ class Trainer(ABC):
     @final
     @contextmanager
     def computing(self, batch: Batch, purpose: str) -> Iterator[None]:
-        """Within: autocast; torch's generator (for dropout) seeded by seed, step and purpose."""
+        """In the block: autocast, and torch's generator (dropout) seeded by seed, step, purpose."""
         kind, is_bf16 = batch.x.device.type, self.settings.precision == "bf16"
         with _seeded(batch, purpose), torch.autocast(kind, torch.bfloat16, is_bf16):
             yield
