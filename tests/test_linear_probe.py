@@ -123,10 +123,10 @@ def test_the_penalty_is_the_best_on_a_held_out_tenth(digits):
         )
     assert len({*right.values()}) > 1
     assert found.penalty == max(right, key=right.get)
-    assert found.held == pytest.approx(right[found.penalty])
+    assert found.validation_accuracy == pytest.approx(right[found.penalty])
     assert found.end == (found.penalty != 0.1)
     alone = probe(x, y, *digits[2:], classes=10, penalties=[found.penalty])
-    assert (alone.held, alone.end) == (None, False)
+    assert (alone.validation_accuracy, alone.end) == (None, False)
     assert np.array_equal(alone.correct, found.correct)
 
 

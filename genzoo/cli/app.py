@@ -49,8 +49,8 @@ Root = Annotated[
 ]
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(value: bool) -> None:
+    if value:
         print(f"genzoo {VERSION}")
         raise typer.Exit
 

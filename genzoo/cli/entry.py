@@ -106,10 +106,10 @@ def run(arguments: Sequence[str]) -> int:
 
 def _check_command(arguments: Sequence[str]) -> None:
     first = next((a for a in arguments if not a.startswith("-")), None)
-    known = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
-    known |= {group.name or "" for group in app.registered_groups}
-    if first is not None and arguments[0] == first and first not in known:
-        raise unknown("command", first, known, "Type genzoo --help to see all.")
+    commands = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    commands |= {group.name or "" for group in app.registered_groups}
+    if first is not None and arguments[0] == first and first not in commands:
+        raise unknown("command", first, commands, "Type genzoo --help to see all.")
 
 
 def _print_error(message: str, code: int, arguments: Sequence[str]) -> int:

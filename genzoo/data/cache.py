@@ -90,8 +90,8 @@ def _sweep(folder: Path) -> None:
     """Remove the unfinished entries of killed processes: their locks are free."""
     for stale in [*folder.glob(".*"), *folder.glob("*.tmp-*")]:  # .tmp-: of version 0.1
         key = stale.name.lstrip(".").partition(".")[0]
-        with locked(folder / f"{key}.lock", wait=False) as held:
-            if held:
+        with locked(folder / f"{key}.lock", wait=False) as is_locked:
+            if is_locked:
                 shutil.rmtree(stale, ignore_errors=True)
 
 

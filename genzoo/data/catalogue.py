@@ -195,9 +195,9 @@ def _attributes(
         names = raw.choose(raw.tree.names()).names
         values = values[[name not in skipped for name in names]]
     if values.dtype != bool or values.shape != (count, len(source.attributes)):
-        want = f"bool ({count}, {len(source.attributes)})"
+        expected = f"bool ({count}, {len(source.attributes)})"
         got = f"{values.dtype} {values.shape}"
-        raise OperationFailed(f"read_attributes of {source.name} must return {want}, got {got}")
+        raise OperationFailed(f"read_attributes of {source.name} must return {expected}, got {got}")
     return np.asarray(values)
 
 

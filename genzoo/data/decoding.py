@@ -126,10 +126,10 @@ def photo(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, str]:
     changes = [] if same else [f"{own[0]}x{own[1]} to {width}x{height}"]
     changes += [] if own[0] == own[1] else ["its centre square"]
     changes += ["white in place of transparent parts"] if transparent else []
-    want = "L" if channels == 1 else "RGB"
-    plain = mode == want or (mode == "1" and channels == 1)
+    goal = "L" if channels == 1 else "RGB"
+    plain = mode == goal or (mode == "1" and channels == 1)
     changes += (
-        [] if plain or (transparent and mode == "RGBA" and channels == 3) else [f"{mode} to {want}"]
+        [] if plain or (transparent and mode == "RGBA" and channels == 3) else [f"{mode} to {goal}"]
     )
     return pixels, ", ".join(changes)
 
@@ -279,11 +279,11 @@ def _resize(
 def _check_block(source: Source, block: np.ndarray, labels: np.ndarray | None) -> None:
     """Raise OperationFailed if a block is not what the source declares."""
     if source.kind == "images":
-        want = "uint8 (n, C, H, W)"
+        expected = "uint8 (n, C, H, W)"
         good = block.dtype == "uint8" and block.ndim == 4 and block.shape[1] in (1, 3)
         good = good and (source.levels != 2 or bool(((block == 0) | (block == 255)).all()))
     else:
-        want = "float32 (n, d)"
+        expected = "float32 (n, d)"
         good = block.dtype == "float32" and block.ndim == 2
     if labels is not None:
         good = good and labels.dtype == "int64" and labels.shape == block.shape[:1]
@@ -293,5 +293,5 @@ def _check_block(source: Source, block: np.ndarray, labels: np.ndarray | None) -
         got = f"{block.dtype} {block.shape}"
         got += "" if labels is None else f", {labels.dtype} labels"
         raise OperationFailed(
-            f"the data set {source.name} returned {got} or values out of range, not {want}"
+            f"the data set {source.name} returned {got} or values out of range, not {expected}"
         )

@@ -30,14 +30,14 @@ CIFAR = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 
 def locate(name: str, root: Path | None, find: Callable[[Path], Any]) -> Any:
     """The result of `find(root)`; without a root, of $GENZOO_DATA, then of the downloads."""
-    downloads, given = home() / "downloads", os.environ.get("GENZOO_DATA")
-    if given and not root and not expanded(given).is_dir():
-        raise BadInput(f"GENZOO_DATA is {given}, which is not a folder")
-    for place in [root] if root else [*([expanded(given)] if given else []), downloads]:
+    downloads, folder = home() / "downloads", os.environ.get("GENZOO_DATA")
+    if folder and not root and not expanded(folder).is_dir():
+        raise BadInput(f"GENZOO_DATA is {folder}, which is not a folder")
+    for place in [root] if root else [*([expanded(folder)] if folder else []), downloads]:
         if (files := find(place)) is not None:
             return files
     if root or name not in (*TORCHVISION, "cifar10"):
-        where = root or given or "GENZOO_DATA (not set)"
+        where = root or folder or "GENZOO_DATA (not set)"
         raise DataMissing(f"no files of {name} in {where}: expected {LAYOUTS[name]}")
     _download(name, downloads)
     if (files := find(downloads)) is not None:

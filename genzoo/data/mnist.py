@@ -97,9 +97,9 @@ def _stack(digits: Rows, split: str) -> Iterator[Block]:
     ((pixels, labels),) = digits.blocks()
     assert labels is not None
     random = np.random.RandomState([STACK_SEED, split == "test"])
-    chosen = random.randint(len(pixels), size=(len(pixels), 3), dtype=np.int64)
-    for start in range(0, len(chosen), 1000):
-        rows = chosen[start : start + 1000]
+    triples = random.randint(len(pixels), size=(len(pixels), 3), dtype=np.int64)
+    for start in range(0, len(triples), 1000):
+        rows = triples[start : start + 1000]
         yield pixels[rows, 0], labels[rows] @ np.array([100, 10, 1])
 
 

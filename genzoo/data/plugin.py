@@ -26,14 +26,14 @@ def source(name: str) -> Source:
     def fits(value: Any) -> bool:
         return isinstance(value, Source) and value.name == name
 
-    given: Source = families.load("dataset", name, f"a genzoo.data.Source called {name!r}", fits)
+    original: Source = families.load("dataset", name, f"a genzoo.data.Source called {name!r}", fits)
     owner = families.owner("dataset", name)
-    if {"train", "test"} - {*given.splits}:
-        splits = f"{name} has the splits {given.splits}, not train and test"
+    if {"train", "test"} - {*original.splits}:
+        splits = f"{name} has the splits {original.splits}, not train and test"
         raise OperationFailed(f"{owner} is broken: {splits}")
 
     def read(root: Path | None, split: str) -> Rows | ImageFiles:
-        rows = _guarded(lambda: given.read(root, split), owner)
+        rows = _guarded(lambda: original.read(root, split), owner)
         if isinstance(rows, ImageFiles):
             return rows
         if not isinstance(rows, Rows):
@@ -44,7 +44,7 @@ def source(name: str) -> Source:
         # Two plugins may choose the same key.
         return Rows(cache_key([owner, name, rows.key]), lambda: _blocks(rows, owner))
 
-    table = given.read_attributes
+    table = original.read_attributes
 
     def read_attributes(root: Path | None, split: str) -> np.ndarray:
         import numpy as np
@@ -57,7 +57,7 @@ def source(name: str) -> Source:
             )
         return values
 
-    return replace(given, read=read, read_attributes=read_attributes if table else None)
+    return replace(original, read=read, read_attributes=read_attributes if table else None)
 
 
 def _blocks(rows: Rows, owner: str) -> Iterator[Block]:
@@ -67,8 +67,8 @@ def _blocks(rows: Rows, owner: str) -> Iterator[Block]:
     while (block := _guarded(lambda: next(blocks, None), owner)) is not None:
         pair = isinstance(block, tuple) and len(block) == 2
         if not pair or not all(b is None or isinstance(b, np.ndarray) for b in block):
-            want = "blocks must yield (array, labels or None)"
-            raise OperationFailed(f"{owner} is broken: {want}, got {block!r:.80}")
+            expected = "blocks must yield (array, labels or None)"
+            raise OperationFailed(f"{owner} is broken: {expected}, got {block!r:.80}")
         yield block
 
 

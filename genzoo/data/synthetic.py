@@ -32,11 +32,11 @@ def _read_digits(negative: bool, root: Path | None, split: str) -> Rows:
             ) from None
         digits = load_digits()
         pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-        chosen = slice(1500) if split == "train" else slice(1500, None)
-        images = [Image.fromarray(image) for image in pixels[chosen]]
+        part = slice(1500) if split == "train" else slice(1500, None)
+        images = [Image.fromarray(image) for image in pixels[part]]
         whole = [np.asarray(i.resize((28, 28), Image.Resampling.BICUBIC)) for i in images]
         rows = np.stack(whole)[:, None]
-        yield 255 - rows if negative else rows, digits.target[chosen].astype(np.int64)
+        yield 255 - rows if negative else rows, digits.target[part].astype(np.int64)
 
     return Rows(cache_key(["negatives" if negative else "digits", 1, split]), blocks)
 

@@ -65,8 +65,8 @@ def _class_menu(gr: Any, models: LoadedModels, name: str) -> Any:
     )
 
 
-def _label(chosen: str | None) -> str | None:
-    return None if chosen in (None, "all in turn") else chosen
+def _label(choice: str | None) -> str | None:
+    return None if choice in (None, "all in turn") else choice
 
 
 def _scale(model: Sampler, side: int) -> int:
@@ -82,8 +82,8 @@ def _picture(gr: Any, label: str, value: str | None = None) -> Any:
 
 
 def sample(gr: Any, models: LoadedModels) -> str | None:
-    def call(name: str, chosen: str | None, seed: int, n: int) -> tuple[str, str]:
-        label, model = _label(chosen), models.model(name)
+    def call(name: str, choice: str | None, seed: int, n: int) -> tuple[str, str]:
+        label, model = _label(choice), models.model(name)
         count = min(MOST, _integer(n, "the number of pictures"))
         samples = model.sample(count, seed=_integer(seed, "a seed"), labels=label)
         option = f" --label '{label}'" if label else ""
@@ -95,14 +95,14 @@ def sample(gr: Any, models: LoadedModels) -> str | None:
     with gr.Row():
         with gr.Column(scale=1):
             name = gr.Dropdown(models.names, value=first, label="Model")
-            chosen = _class_menu(gr, models, first)
+            choice = _class_menu(gr, models, first)
             seed, n = _seed(gr), gr.Slider(1, MOST, 16, step=1, label="Pictures")
             other, again = gr.Button("Another seed"), gr.Button("Draw", variant="primary")
         with gr.Column(scale=2):
             output = _picture(gr, "Drawn", picture)
             line = gr.Code(command, label="The same from a terminal", language="shell", lines=1)
-    inputs, outputs = [name, chosen, seed, n], [output, line]
-    name.change(lambda name: _class_menu(gr, models, name), name, chosen)
+    inputs, outputs = [name, choice, seed, n], [output, line]
+    name.change(lambda name: _class_menu(gr, models, name), name, choice)
     again.click(_safe(gr, call), inputs, outputs)
     other.click(lambda: fresh_seed(), None, seed).then(_safe(gr, call), inputs, outputs)
     return None
@@ -269,16 +269,16 @@ def translate(gr: Any, models: LoadedModels) -> str | None:
         domains = _domains(models, names[0])
         to = gr.Radio([*domains], value=domains[1], label="Into")
     with gr.Row():
-        given = gr.Image(label="A photo", type="pil", image_mode="RGB", sources=["upload"])
+        photo = gr.Image(label="A photo", type="pil", image_mode="RGB", sources=["upload"])
         output = _picture(gr, "Translated")
 
-    def call(name: str, to: str, given: Image.Image | None) -> str:
+    def call(name: str, to: str, photo: Image.Image | None) -> str:
         model = models.model(name)
         assert isinstance(model, Translator)
-        if given is None:
+        if photo is None:
             raise BadInput("no photo yet: drop one")
         return models.save(
-            model.translate(_fit_picture(given, model.shape), to), _scale(model, SIDE)
+            model.translate(_fit_picture(photo, model.shape), to), _scale(model, SIDE)
         )
 
     def choose(name: str) -> Any:
@@ -286,7 +286,7 @@ def translate(gr: Any, models: LoadedModels) -> str | None:
         return gr.Radio([*domains], value=domains[1])
 
     name.change(choose, name, to)
-    gr.Button("Translate", variant="primary").click(_safe(gr, call), [name, to, given], output)
+    gr.Button("Translate", variant="primary").click(_safe(gr, call), [name, to, photo], output)
     return None
 
 

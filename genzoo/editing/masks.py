@@ -42,14 +42,14 @@ def known(mask: Any, n: int, shape: Sequence[int], seed: int = 0) -> Tensor:
 
 def _from_array(mask: Any, n: int, shape: Sequence[int]) -> Tensor:
     try:
-        given = torch.as_tensor(mask).cpu()
-        values = given.expand(n, *shape)
+        array = torch.as_tensor(mask).cpu()
+        values = array.expand(n, *shape)
     except (TypeError, ValueError, RuntimeError):
         got = tuple(mask.shape) if hasattr(mask, "shape") else article(mask)
         raise BadInput(
             f"a mask of {got} does not fit images {(n, *shape)}: expected an array, or {FORMS}"
         ) from None
-    if not ((given == 0) | (given == 1)).all():
+    if not ((array == 0) | (array == 1)).all():
         raise BadInput("a mask must hold only 0 and 1 (or False and True), 1 = known")
     return values.bool()
 

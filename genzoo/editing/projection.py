@@ -180,12 +180,14 @@ def search_codes(
     tried = [result.labels for result in results if result.labels is not None]
     best, each = losses[-1].argmin(1), torch.arange(len(x), device=x.device)
     path, adversary = path[:, each, best], options["adversary"]
-    chosen = torch.cat(tried)[each, best] if tried else None
-    decoded = infer(model, lambda copy: copy.decode(path[-1], chosen))
+    best_labels = torch.cat(tried)[each, best] if tried else None
+    decoded = infer(model, lambda copy: copy.decode(path[-1], best_labels))
     seeds = [(seed, i) for i in range(len(x))]
-    samples = model.to_samples(decoded, chosen, seeds, {"method": "project"})
-    used = adversary.loss if adversary and options["weight"] else ""
-    return Projection(path[-1], chosen, samples, losses[-1], losses[:, each, best], path, used)
+    samples = model.to_samples(decoded, best_labels, seeds, {"method": "project"})
+    loss_name = adversary.loss if adversary and options["weight"] else ""
+    return Projection(
+        path[-1], best_labels, samples, losses[-1], losses[:, each, best], path, loss_name
+    )
 
 
 def cosine_rate(step: int, steps: int) -> float:

@@ -53,9 +53,9 @@ def compare(
     folders, data, reason = choose_models(models, data, any_data=any_data)
     real = RealData(data, features, root=root, groups=groups, progress=progress)
     subjects = [_loaded(name, folder, device) for name, folder in folders.items()]
-    chosen = choose_metrics(real, subjects[0], metrics)
-    scores: dict[str, list[Score | None]] = {metric.name: [] for metric in chosen}
-    for subject, applicable in zip(subjects, _applicable(chosen, subjects), strict=True):
+    used_metrics = choose_metrics(real, subjects[0], metrics)
+    scores: dict[str, list[Score | None]] = {metric.name: [] for metric in used_metrics}
+    for subject, applicable in zip(subjects, _applicable(used_metrics, subjects), strict=True):
         own = measure(subject, applicable, seed, samples=n, progress=progress)
         by_name = {score.metric: score for score in own}
         for name, column in scores.items():
@@ -67,8 +67,10 @@ def compare(
         n,
         seed,
         devices.machine(subjects[0].model.device),
-        tuple(_entry(who, seed, spent) for who, spent in zip(subjects, seconds, strict=True)),
-        {metric.name: metric.about for metric in chosen},
+        tuple(
+            _entry(subject, seed, spent) for subject, spent in zip(subjects, seconds, strict=True)
+        ),
+        {metric.name: metric.about for metric in used_metrics},
         {name: tuple(column) for name, column in scores.items()},
         {name: tuple(verdicts(column)) for name, column in scores.items()},
     )
@@ -151,8 +153,8 @@ def _folders_of(name: str | Path) -> dict[str, Path]:
 
 def _common_data(options: dict[str, dict[str, Path]], usable: list[str]) -> tuple[str, str]:
     rank = {name: i for i, name in enumerate(names.PREFERRED)}
-    shared = reduce(set.intersection, (set(on) for on in options.values()))
-    common = sorted(shared & set(usable), key=lambda d: (rank.get(d, len(rank)), d))
+    in_all = reduce(set.intersection, (set(on) for on in options.values()))
+    common = sorted(in_all & set(usable), key=lambda d: (rank.get(d, len(rank)), d))
     if not common:
         each = ", ".join(f"{name} on {' and '.join(on)}" for name, on in options.items())
         raise BadInput(
@@ -180,14 +182,14 @@ def _timed(models: list[Sampler]) -> list[tuple[float, ...]]:
     return [tuple(spent) for spent in seconds]
 
 
-def _entry(who: ModelSubject, seed: int, seconds: tuple[float, ...]) -> ModelEntry:
-    folder, model = who.folder, who.sampler
+def _entry(subject: ModelSubject, seed: int, seconds: tuple[float, ...]) -> ModelEntry:
+    folder, model = subject.folder, subject.sampler
     assert folder is not None
     manifest = manifests.read_manifest(folder)
     samples = model.sample(SHOWN, seed=seed)
     assert isinstance(samples, Images)
     return ModelEntry(
-        who.name,
+        subject.name,
         manifest.family,
         manifest.data,
         sum(p.numel() for p in model.parameters()),

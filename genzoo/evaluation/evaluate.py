@@ -264,10 +264,10 @@ def _check_shape(subject: Subject, metric: SampleMetric) -> None:
         )
     shape = metric.real.input_shape
     if shape is not None and tuple(subject.shape) != tuple(shape):
-        want, got = ("x".join(map(str, s)) for s in (shape, subject.shape))
+        expected, got = ("x".join(map(str, s)) for s in (shape, subject.shape))
         of_folder = isinstance(subject, DatasetSubject)
         hint = f": --size {shape[-1]} --channels {shape[0]} converts them" if of_folder else ""
-        raise BadInput(f"{subject.name}: its samples are {got}, but {data} is {want}{hint}")
+        raise BadInput(f"{subject.name}: its samples are {got}, but {data} is {expected}{hint}")
 
 
 def _extract(

@@ -170,7 +170,7 @@ def tables(data: str, metric: str | None = None) -> list[Table]:
 def _table(rows: Sequence[Published], scores: Sequence[tuple[str, dict[str, Any]]]) -> Table:
     first = rows[0]
     own = counterpart(first)
-    named = [] if own.reason else [(c, s) for c, s in scores if s["name"] == own.score]
+    candidates = [] if own.reason else [(c, s) for c, s in scores if s["name"] == own.score]
     return Table(
         first.metric,
         first.unit,
@@ -178,7 +178,7 @@ def _table(rows: Sequence[Published], scores: Sequence[tuple[str, dict[str, Any]
         first.protocol,
         tuple(rows),
         own,
-        tuple(_card_score(card, score, own) for card, score in named),
+        tuple(_card_score(card, score, own) for card, score in candidates),
     )
 
 

@@ -152,7 +152,7 @@ def _same_bounds(score: dict[str, Any], now: Score, tolerance: float) -> bool:
 
 def _data_root(root: str | Path | None) -> str | Path | None:
     """The folder of data sets; nothing is downloaded into a given one."""
-    if given := root or os.environ.get("GENZOO_DATA"):
-        return expanded(given)
+    if folder := root or os.environ.get("GENZOO_DATA"):
+        return expanded(folder)
     (downloads := home() / "downloads").mkdir(parents=True, exist_ok=True)
     return downloads

@@ -230,5 +230,5 @@ def shipped(data: str) -> ClassifierFile:
 def check_shape(features: FeatureExtractor, x: Tensor) -> None:
     """Check that ``features`` accepts the images ``x``. Raises BadInput."""
     if x.ndim != 4 or features.shape not in (None, tuple(x.shape[1:])):
-        want = ", ".join(map(str, features.shape or ("C", "H", "W")))
-        raise BadInput(f"{features.about} takes images (n, {want}), got {tuple(x.shape)}")
+        expected = ", ".join(map(str, features.shape or ("C", "H", "W")))
+        raise BadInput(f"{features.about} takes images (n, {expected}), got {tuple(x.shape)}")

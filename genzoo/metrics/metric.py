@@ -78,9 +78,9 @@ class Metric(ABC):
         self._check_json("protocol", estimates.protocol)
         self._check_json("details", estimates.details)
         reserved = {**protocol, "parts": len(parts)}
-        if taken := reserved.keys() & {*conditions, *estimates.protocol}:
+        if clashes := reserved.keys() & {*conditions, *estimates.protocol}:
             raise OperationFailed(
-                f"metric {self.name} may not set these protocol keys: {', '.join(sorted(taken))}"
+                f"metric {self.name} may not set these protocol keys: {', '.join(sorted(clashes))}"
             )
         return Score(
             self.name,

@@ -103,8 +103,8 @@ class Sampler(Model):
         one_each = not (labels is None or isinstance(labels, Integral | str))
         checked = self.labels_for(labels, n if one_each else 1)
         # One label for all, or none, is expanded a batch at a time: n may be any number.
-        chosen: Any = checked if one_each else labels
-        return self._batches(n, chosen, seed, start, batch_size, truncation, progress)
+        batch_labels: Any = checked if one_each else labels
+        return self._batches(n, batch_labels, seed, start, batch_size, truncation, progress)
 
     def _batches(
         self,
@@ -141,12 +141,12 @@ class Sampler(Model):
             return None
         if labels is None:
             return torch.arange(start, start + n, device=self.device) % self.num_classes
-        listed: Any = labels.tolist() if isinstance(labels, np.ndarray | Tensor) else labels
-        if isinstance(listed, Integral | str):
-            return torch.full((n,), self._label(listed), device=self.device)
-        if not isinstance(listed, Sequence):
-            raise BadInput(f"labels are whole numbers or class names, got {listed!r}")
-        values = [self._label(v) for v in listed]
+        items: Any = labels.tolist() if isinstance(labels, np.ndarray | Tensor) else labels
+        if isinstance(items, Integral | str):
+            return torch.full((n,), self._label(items), device=self.device)
+        if not isinstance(items, Sequence):
+            raise BadInput(f"labels are whole numbers or class names, got {items!r}")
+        values = [self._label(v) for v in items]
         if len(values) != n:
             raise BadInput(f"expected {n} labels, one for each sample, got {len(values)}")
         return torch.tensor(values, device=self.device)

@@ -116,8 +116,8 @@ def _config(family: str, dataset: DataSet, values: dict[str, Any]) -> Schema:
         raise BadInput(f"{dataset.name} holds points; {family} learns from images")
     known = {k: v for k, v in fields_of(dataset).items() if k in schema.model_fields}
     for key in known.keys() & values.keys():
-        given = tuple(values[key]) if isinstance(values[key], list) else values[key]
-        if given != known[key]:
+        value = tuple(values[key]) if isinstance(values[key], list) else values[key]
+        if value != known[key]:
             raise BadInput(f"{key} is {known[key]!r} in {dataset.name}, got {values[key]!r}")
     return checked(schema, {**known, **values}, f"config for {dataset.name}")
 

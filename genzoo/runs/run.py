@@ -227,8 +227,8 @@ def alone(folder: Path) -> Iterator[None]:
     if parallel.rank():
         yield
         return
-    with locked(folder / "run" / "lock", wait=False) as held:
-        if not held:
+    with locked(folder / "run" / "lock", wait=False) as is_locked:
+        if not is_locked:
             raise BadInput(f"another process is training in {folder}: wait for it, or stop it")
         yield
 

@@ -47,8 +47,8 @@ def _says_what_it_is(case: Case) -> None:
         f"levels of {source.kind} must be one of {levels}, got {source.levels}",
     )
     classes = source.classes
-    named = isinstance(classes, tuple) and all(c and isinstance(c, str) for c in classes)
-    require(named, f"classes must be a tuple of names, got {classes!r:.80}")
+    are_names = isinstance(classes, tuple) and all(c and isinstance(c, str) for c in classes)
+    require(are_names, f"classes must be a tuple of names, got {classes!r:.80}")
     require(len({*classes}) == len(classes), "two classes have the same name")
 
 
@@ -63,9 +63,9 @@ def _has_train_and_test(case: Case) -> None:
 def _splits_share_no_sample(case: Case) -> None:
     train, test = ([*map(bytes, case.splits[s].array)] for s in ("train", "test"))
     digests = {hashlib.sha256(row).digest() for row in train}
-    shared = sum(hashlib.sha256(row).digest() in digests for row in test)
-    message = f"{shared} of {len(test)} test samples are in train, too"
-    require(shared <= SHARED * len(test), message)
+    copies = sum(hashlib.sha256(row).digest() in digests for row in test)
+    message = f"{copies} of {len(test)} test samples are in train, too"
+    require(copies <= SHARED * len(test), message)
 
 
 @DATASET.check
@@ -134,8 +134,8 @@ def _attributes_fit_the_samples(case: Case) -> str | None:
     names = case.source.attributes
     if not names:
         return "has no attributes"
-    named = isinstance(names, tuple) and all(n and isinstance(n, str) for n in names)
-    require(named, f"attributes is a tuple of names, got {names!r:.80}")
+    are_names = isinstance(names, tuple) and all(n and isinstance(n, str) for n in names)
+    require(are_names, f"attributes is a tuple of names, got {names!r:.80}")
     both = (*names, *case.source.classes)
     require(len({*both}) == len(both), "two attributes or classes have one name")
     for split, opened in case.splits.items():

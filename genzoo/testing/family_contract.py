@@ -80,14 +80,14 @@ def _of(ability: type) -> Callable[[Check], Check]:
 @FAMILY.check
 def _metadata_say_where_it_stands(case: Case) -> str | None:
     """`genzoo families` reads the package's metadata and imports nothing."""
-    listed = next((p for p in families.plugins() if p.name == case.name), None)
-    if listed is None:
+    plugin = next((p for p in families.plugins() if p.name == case.name), None)
+    if plugin is None:
         return "is not installed as a package"
     place = f"the package's keywords must hold '{case.name}:BRANCH:YEAR'"
     branches = ", ".join(BRANCHES)
-    require(listed.branch in BRANCHES, f"{place}, a branch of {branches}; got {listed.branch!r}")
-    require(listed.year.isdigit(), f"{place}, a year in digits; got {listed.year!r}")
-    require(listed.summary, "the package's description is empty: describe the family in a phrase")
+    require(plugin.branch in BRANCHES, f"{place}, a branch of {branches}; got {plugin.branch!r}")
+    require(plugin.year.isdigit(), f"{place}, a year in digits; got {plugin.year!r}")
+    require(plugin.summary, "the package's description is empty: describe the family in a phrase")
     return None
 
 
@@ -116,13 +116,13 @@ def _every_number_is_bounded(case: Case) -> None:
 def _builds_on_meta(case: Case) -> None:
     with torch.device("meta"):
         model = case.family.model(case.family.tiny)
-    hidden = {name for name, _ in model.named_buffers()} - set(model.state_dict())
-    require(not hidden, f"buffers that are not saved with the model: {sorted(hidden)}")
+    unsaved = {name for name, _ in model.named_buffers()} - set(model.state_dict())
+    require(not unsaved, f"buffers that are not saved with the model: {sorted(unsaved)}")
     shapes, real = ({k: v.shape for k, v in m.state_dict().items()} for m in (model, case.model()))
     differences = sorted({*shapes.items()} ^ {*real.items()})[:3]
     require(not differences, f"built on the meta device, its tensors differ: {differences}")
-    loose = [k for k, v in vars(model).items() if isinstance(v, Tensor)]
-    require(not loose, f"tensors that are neither parameter nor buffer: {loose}")
+    unregistered = [k for k, v in vars(model).items() if isinstance(v, Tensor)]
+    require(not unregistered, f"tensors that are neither parameter nor buffer: {unregistered}")
 
 
 @FAMILY.check

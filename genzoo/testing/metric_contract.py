@@ -135,8 +135,8 @@ def _conditions_are_json(case: Case) -> None:
     conditions = case.metric.conditions()
     require(isinstance(conditions, dict), f"conditions must return a dict, got {conditions!r:.80}")
     require_json(conditions, "the result of conditions")
-    named = {"data", "features"} & conditions.keys()
-    require(named, "conditions must name data or features: else scores on two sets are ranked")
+    keys = {"data", "features"} & conditions.keys()
+    require(keys, "conditions must name data or features: else scores on two sets are ranked")
 
 
 @METRIC.check

@@ -107,5 +107,5 @@ def _rendered(name: str, kind: str) -> dict[str, str]:
 def _class(name: str, code: str) -> str:
     """my-gan -> MyGan; MyGanPlugin if the module uses that word for something else."""
     whole = "".join(part.capitalize() for part in name.split("-"))
-    taken = keyword.iskeyword(whole) or re.search(rf"\b{whole}\b", code)
-    return f"{whole}Plugin" if taken else whole
+    is_used = keyword.iskeyword(whole) or re.search(rf"\b{whole}\b", code)
+    return f"{whole}Plugin" if is_used else whole

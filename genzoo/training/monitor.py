@@ -220,8 +220,8 @@ def _stale(window: Window) -> Verdict:
     share = 1 - trainer.decay_at(window.batch.step)
     now, latest = trainer.average.state_dict(), trainer.inner.model.state_dict()
     norms = [
-        torch.stack([share * (latest[k] - was).norm(), (now[k] - was).norm(), was.norm()])
-        for k, was in before.items()
+        torch.stack([share * (latest[k] - old).norm(), (now[k] - old).norm(), old.norm()])
+        for k, old in before.items()
     ]
     rows = zip(before, torch.stack(norms).tolist(), strict=True)
     moving = [(k, due, went) for k, (due, went, norm) in rows if due > ROUNDING * norm]

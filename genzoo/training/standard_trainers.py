@@ -66,13 +66,13 @@ class Adversarial(Trainer):
     def step(self, batch: Batch) -> Logs:
         logs: Logs = {}
         parts = batch.split(self.options.discriminator_steps)
-        shared = self._shared(batch)
+        fakes = self._shared_fakes(batch)
         for part in parts:
-            logs = self.update("discriminator", partial(self._discriminate, shared), part)
+            logs = self.update("discriminator", partial(self._discriminate, fakes), part)
             if self.options.weight_clip:
                 clip_weights(self.discriminator, self.options.weight_clip)
         for turn in range(self.options.generator_steps):
-            logs |= self.update("generator", partial(self._generate, shared, turn), parts[-1])
+            logs |= self.update("generator", partial(self._generate, fakes, turn), parts[-1])
         return logs
 
     @property
@@ -81,16 +81,16 @@ class Adversarial(Trainer):
         o = self.options
         return "code 0" if o.discriminator_steps == o.generator_steps == 1 else "code"
 
-    def _shared(self, batch: Batch) -> Tensor | None:
+    def _shared_fakes(self, batch: Batch) -> Tensor | None:
         """The fakes for both players, with their graph; None where each generates its own."""
         if self._codes != "code 0" or self.settings.micro_batches > 1:
             return None
         with self.computing(batch, "fakes"):
             return self._fakes(batch, "code 0")
 
-    def _discriminate(self, shared: Tensor | None, batch: Batch) -> tuple[Tensor, Logs]:
+    def _discriminate(self, fakes: Tensor | None, batch: Batch) -> tuple[Tensor, Logs]:
         with torch.no_grad():
-            fake = self._fakes(batch, self._codes) if shared is None else shared.detach()
+            fake = self._fakes(batch, self._codes) if fakes is None else fakes.detach()
         real = self._discriminator_input(batch, batch.x, "real")
         real_logits = self.discriminator(real, batch.labels).float()
         noisy = self._discriminator_input(batch, fake, "fake")
@@ -108,8 +108,8 @@ class Adversarial(Trainer):
             logs["wasserstein"] = real_logits.mean() - fake_logits.mean()
         return self._with_penalty(loss, logs, batch, fake)
 
-    def _generate(self, shared: Tensor | None, turn: int, batch: Batch) -> tuple[Tensor, Logs]:
-        fake = self._fakes(batch, f"code {turn}") if shared is None else shared
+    def _generate(self, fakes: Tensor | None, turn: int, batch: Batch) -> tuple[Tensor, Logs]:
+        fake = self._fakes(batch, f"code {turn}") if fakes is None else fakes
         x = self._discriminator_input(batch, fake, f"generated {turn}")
         logits = self.discriminator(x, batch.labels).float()
         loss = self.loss.generator(top_k(logits, self.options.top_k, batch.progress))

@@ -76,9 +76,9 @@ def top_k(logits: Tensor, share: float, progress: float) -> Tensor:
     """
     if share >= 1:
         return logits
-    used = 1 - (1 - share) * min(1.0, 2 * progress)
+    current_share = 1 - (1 - share) * min(1.0, 2 * progress)
     scores = rearrange(logits, "n ... -> n (...)").mean(1)
-    return logits[scores.topk(max(1, round(used * len(logits)))).indices]
+    return logits[scores.topk(max(1, round(current_share * len(logits)))).indices]
 
 
 def augment(x: Tensor, policy: str, noise: Noise) -> Tensor:

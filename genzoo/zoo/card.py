@@ -217,7 +217,7 @@ def _model_index(
 
 
 def _introduction(manifest: Manifest) -> str:
-    """What this is: the plugin's own summary of its family, if it is installed; how it was trained."""
+    """What this is, by the summary of its family's plugin if installed; how it was trained."""
     summary = next((p.summary for p in families.plugins() if p.name == manifest.family), "")
     steps = f" for {manifest.recipe.steps:,} steps" if manifest.recipe else ""
     return f"{summary or manifest.family}. Trained{steps} on {manifest.data or 'unnamed data'}."

@@ -276,40 +276,43 @@ def _check_sizes(at: Address, listing: _Listing, names: Iterable[str]) -> None:
 
 def _download(repo: str, listing: _Listing, names: tuple[str, ...]) -> Path:
     """The folder with the files of ``listing``: all of them, or no folder."""
-    folder, shown = _commit_folder(repo, listing.commit), str(Address(listing.repo, listing.commit))
+    folder = _commit_folder(repo, listing.commit)
+    model_name = str(Address(listing.repo, listing.commit))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OperationFailed(f"cannot write {folder}: {error.strerror or error}") from error
-    with whole_folder(folder, _move) as aside, relabel_errors(aside, shown):
-        _download_files(aside, listing, names, shown)
+    with whole_folder(folder, _move) as aside, relabel_errors(aside, model_name):
+        _download_files(aside, listing, names, model_name)
     return folder
 
 
-def _download_files(aside: Path, listing: _Listing, names: tuple[str, ...], shown: str) -> None:
+def _download_files(
+    aside: Path, listing: _Listing, names: tuple[str, ...], model_name: str
+) -> None:
     """Each file of ``names``; config.json first, as it shows whether the rest can be used."""
-    _download_file(listing, CONFIG, aside, shown)
+    _download_file(listing, CONFIG, aside, model_name)
     manifest = read_manifest(aside)
     if DISCRIMINATOR in names and manifest.discriminator_sha256 is None:
-        raise BadInput(f"{shown}: this model has no discriminator")
+        raise BadInput(f"{model_name}: this model has no discriminator")
     hashes = {WEIGHTS: manifest.weights_sha256, DISCRIMINATOR: manifest.discriminator_sha256}
     for name in names[1:]:
         if name not in listing.files:
             if name in hashes:
-                raise InvalidModel(f"{shown} has no {name}, which its {CONFIG} names")
+                raise InvalidModel(f"{model_name} has no {name}, which its {CONFIG} names")
             continue
-        _download_file(listing, name, aside, shown)
+        _download_file(listing, name, aside, model_name)
         if name in hashes and _digest(aside / name, "sha256") != hashes[name]:
-            raise InvalidModel(f"{shown}: checksum mismatch: {name} does not fit its {CONFIG}")
+            raise InvalidModel(f"{model_name}: checksum mismatch: {name} does not fit its {CONFIG}")
 
 
-def _download_file(listing: _Listing, name: str, aside: Path, shown: str) -> None:
+def _download_file(listing: _Listing, name: str, aside: Path, model_name: str) -> None:
     """Put a file into ``aside``, with the hash that its commit lists.
 
     The client only compares sizes: a damaged file would stay in its cache.
     """
     for again in (False, True):
-        with connected(shown) as library:
+        with connected(model_name) as library:
             path = library.hf_hub_download(
                 listing.repo,
                 name,
@@ -324,7 +327,7 @@ def _download_file(listing: _Listing, name: str, aside: Path, shown: str) -> Non
             except OSError:
                 shutil.copyfile(source, aside / name)
             return
-    raise NetworkError(f"{shown}: {name} was damaged in two downloads: try again later")
+    raise NetworkError(f"{model_name}: {name} was damaged in two downloads: try again later")
 
 
 def _move(aside: Path, folder: Path) -> None:
@@ -374,8 +377,8 @@ def upload(folder: Path, repo: str, *, private: bool = False, tag: str | None = 
             raise BadInput(f"{repo} exists already and is public: nothing was pushed")
         if tag and tag in {ref.name for ref in api.list_repo_refs(repo).tags}:
             raise BadInput(f"{repo} already has a tag {tag}: nothing was pushed")
-        gone = {s.rfilename for s in before.siblings or ()} & {*FILES} - {*names}
-        changes = [library.CommitOperationDelete(name) for name in sorted(gone)]
+        obsolete = {s.rfilename for s in before.siblings or ()} & {*FILES} - {*names}
+        changes = [library.CommitOperationDelete(name) for name in sorted(obsolete)]
         changes += [library.CommitOperationAdd(name, str(folder / name)) for name in names]
         commit = api.create_commit(
             repo,

@@ -130,44 +130,44 @@ def _prepare(folder: Path, repo: str, license: str | None) -> None:
     _check_license(folder, manifest)
     if pictured := getattr(model, "is_images", False):
         _check_picture(folder)
-    hidden: dict[str, str] = {}
-    manifest = _without_paths(manifest, hidden)
-    metrics["scores"] = _hide(metrics.get("scores", []), hidden)
-    if license is not None or hidden:
+    replacements: dict[str, str] = {}
+    manifest = _without_paths(manifest, replacements)
+    metrics["scores"] = _hide(metrics.get("scores", []), replacements)
+    if license is not None or replacements:
         (folder / CONFIG).write_bytes(manifest_bytes(manifest))
-    if hidden:
+    if replacements:
         (folder / _METRICS).write_text(json.dumps(metrics, indent=2) + "\n")
     readme = _readme(folder, manifest, card.render(manifest, metrics, pictured), repo)
-    for text in sorted(hidden, key=len, reverse=True):  # a command before the paths in it
+    for text in sorted(replacements, key=len, reverse=True):  # a command before the paths in it
         whole = rf"(?<![\w/\\.~-]){re.escape(text)}(?![\w/\\-])"
-        readme = re.sub(whole, hidden[text].replace("\\", r"\\"), readme)
+        readme = re.sub(whole, replacements[text].replace("\\", r"\\"), readme)
     (folder / _README).write_bytes(readme.encode())
 
 
-def _without_paths(manifest: Manifest, hidden: dict[str, str]) -> Manifest:
+def _without_paths(manifest: Manifest, replacements: dict[str, str]) -> Manifest:
     """``manifest`` with no path of this machine; its config stays, as the model needs it."""
     values = manifest.model_dump(mode="json")
     if recipe := values["recipe"]:
-        command = _hide_in_command(recipe["command"], hidden)
-        values["recipe"] = {**_hide({**recipe, "command": ""}, hidden), "command": command}
-    values["data"] = _hide(values["data"], hidden)
+        command = _hide_in_command(recipe["command"], replacements)
+        values["recipe"] = {**_hide({**recipe, "command": ""}, replacements), "command": command}
+    values["data"] = _hide(values["data"], replacements)
     return checked(Manifest, values, CONFIG)
 
 
-def _hide(value: Any, hidden: dict[str, str]) -> Any:
+def _hide(value: Any, replacements: dict[str, str]) -> Any:
     """``value`` with each path in its texts replaced by the path's last part.
 
     Adds to ``hidden`` each text that this changes, with what it becomes.
     """
     if isinstance(value, dict):
-        return {key: _hide(part, hidden) for key, part in value.items()}
+        return {key: _hide(part, replacements) for key, part in value.items()}
     if isinstance(value, list):
-        return [_hide(part, hidden) for part in value]
+        return [_hide(part, replacements) for part in value]
     if not isinstance(value, str):
         return value
     new = _PATH.sub(lambda path: _last_part(path[0]), value)
     if new != value:
-        hidden[value] = new
+        replacements[value] = new
     return new
 
 
@@ -176,17 +176,17 @@ def _last_part(path: str) -> str:
     return "." if last.startswith("~") or last in ("", "..") else last
 
 
-def _hide_in_command(command: str, hidden: dict[str, str]) -> str:
+def _hide_in_command(command: str, replacements: dict[str, str]) -> str:
     """As ``_hide``, for a command line: a quoted path may contain spaces."""
     try:
         words = shlex.split(command)
     except ValueError:  # not for a shell: nothing parses this history
         words = command.split()
-    shown = [_hide(word, {}) for word in words]
-    if shown == words:
+    new_words = [_hide(word, {}) for word in words]
+    if new_words == words:
         return command
-    hidden[command] = shlex.join(shown)
-    return hidden[command]
+    replacements[command] = shlex.join(new_words)
+    return replacements[command]
 
 
 def _check_discriminator(folder: Path, manifest: Manifest) -> None:

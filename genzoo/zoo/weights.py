@@ -108,8 +108,8 @@ def _uninitialised(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     name = getattr(func, "__name__", "")
     initialises = getattr(func, "__module__", "") == "torch.nn.init"
     if initialises or name in ("normal_", "uniform_", "normalize"):
-        given = [kwargs.get("out"), kwargs.get("tensor"), *args]
-        return next(x for x in given if x is not None)
+        tensors = [kwargs.get("out"), kwargs.get("tensor"), *args]
+        return next(x for x in tensors if x is not None)
     if name in ("mv", "vdot"):
         return args[0][..., 0]
     if name == "div" and args[0].is_floating_point() and torch.as_tensor(args[1]).dim() == 0:
@@ -148,9 +148,9 @@ def fill(
                 raise InvalidModel(f"{path}: {name} holds values that are not finite")
     network.load_state_dict(state, assign=True)
     tensors_now = [*network.named_parameters(), *network.named_buffers()]
-    if bare := [name for name, tensor in tensors_now if tensor.is_meta]:
+    if unset := [name for name, tensor in tensors_now if tensor.is_meta]:
         kind = type(network).__name__
-        raise OperationFailed(f"{kind} keeps {bare[0]} in neither parameter nor buffer")
+        raise OperationFailed(f"{kind} keeps {unset[0]} in neither parameter nor buffer")
 
 
 def _hashed(file: BinaryIO, path: Path, sha256: str) -> bytes:
@@ -167,10 +167,10 @@ def _hashed(file: BinaryIO, path: Path, sha256: str) -> bytes:
 
 def largest_model() -> int:
     """The most bytes that a model's weights may have: $GENZOO_MAX_WEIGHT_BYTES, else 8 GiB."""
-    given = os.environ.get("GENZOO_MAX_WEIGHT_BYTES", str(8 << 30))
-    if not given.isdecimal():
-        raise BadInput(f"GENZOO_MAX_WEIGHT_BYTES must be a whole number of bytes, got {given!r}")
-    return int(given)
+    limit = os.environ.get("GENZOO_MAX_WEIGHT_BYTES", str(8 << 30))
+    if not limit.isdecimal():
+        raise BadInput(f"GENZOO_MAX_WEIGHT_BYTES must be a whole number of bytes, got {limit!r}")
+    return int(limit)
 
 
 def _compare(expected: "Mapping[str, Tensor]", header: Header, path: Path) -> None:

@@ -85,8 +85,8 @@ class MaskedConv(nn.Conv2d):
         q, p = (torch.arange(n, device=self.weight.device) for n in self.weight.shape[:2])
         half = len(q) // self.halves
         to, of = q % half // (half // self.channels), p // (len(p) // self.channels)
-        seen = of < to[:, None] if self.mask == "A" else of <= to[:, None]  # (q, p)
-        own = self.weight[..., -1:] * rearrange(seen, "q p -> q p 1 1")
+        visible = of < to[:, None] if self.mask == "A" else of <= to[:, None]  # (q, p)
+        own = self.weight[..., -1:] * rearrange(visible, "q p -> q p 1 1")
         return torch.cat([self.weight[..., :-1], own], -1)
 
     def forward(self, x: Tensor) -> Tensor:  # (n, p, H, W) -> (n, q, H, W)

@@ -57,10 +57,10 @@ def conv(a: int, b: int, side: int = 3, bias: bool = True) -> nn.Module:
 def levels(config: Config) -> tuple[list[int], int, int]:
     """Feature maps from the image inwards, the smallest side, and the side with attention, or 0."""
     inner, smallest = pyramid(config.shape, config.width)
-    sides, asked = [smallest * 2**i for i in range(1, len(inner))], config.attention_resolution
-    attends = max((side for side in sides if side <= asked), default=0)  # between two blocks
-    if asked and not attends:
-        raise genzoo.BadInput(f"attention_resolution must be one of {[*sides, 0]}, got {asked}")
+    sides, largest = [smallest * 2**i for i in range(1, len(inner))], config.attention_resolution
+    attends = max((side for side in sides if side <= largest), default=0)  # between two blocks
+    if largest and not attends:
+        raise genzoo.BadInput(f"attention_resolution must be one of {[*sides, 0]}, got {largest}")
     return [config.width * 2 ** min(i, 4) for i in range(len(inner) + 1)], smallest, attends
 
 

@@ -199,14 +199,14 @@ class Probe:
     """The result of a linear classifier on the test samples.
 
     ``correct``: bool (m,), for each test sample. ``penalty``: the best one on the validation
-    samples, a tenth of the training samples; ``held``: its accuracy there. ``end``: it is the first
-    or the last of the grid, so a better one may lie outside.
+    samples, a tenth of the training samples; ``validation_accuracy``: that on these. ``end``:
+    it is the first or the last of the grid, so a better one may lie outside.
     """
 
     correct: np.ndarray = field(repr=False)
     kind: Kind
     penalty: float
-    held: float | None
+    validation_accuracy: float | None
     end: bool
 
     @property
@@ -218,13 +218,13 @@ def subset(labels: np.ndarray, each: int, seed: int = 0) -> np.ndarray:
     """Sorted rows, int64, of ``each`` samples a class; with one seed a smaller subset is part of a
     larger one. Raises BadInput where a class has fewer.
     """
-    chosen = []
+    parts = []
     for k in np.unique(labels):
         rows = np.flatnonzero(labels == k)
         if not 1 <= each <= len(rows):
             raise BadInput(f"class {k} has {len(rows):,} samples, got {each:,}")
-        chosen.append(stream(seed, "subset", int(k)).permutation(rows)[:each])
-    return np.sort(np.concatenate(chosen))
+        parts.append(stream(seed, "subset", int(k)).permutation(rows)[:each])
+    return np.sort(np.concatenate(parts))
 
 
 def probe(
@@ -253,13 +253,13 @@ def probe(
     scale, mean = torch.std_mean(x, 0, correction=0)
     scale[scale <= 1e-6 * mean.abs()] = 1  # constant features are not scaled
     x = (x - mean).div_(scale)
-    penalty, held = _chosen(kind, x, y, classes, penalties, seed)
+    penalty, accuracy = _chosen(kind, x, y, classes, penalties, seed)
     weights = next(_fit(kind, x, y, classes, [penalty]))
     parts = _tensor(test_x, np.float32).split(1000)
     predictions = [predicted(weights, (part - mean) / scale) for part in parts]
     correct = torch.cat(predictions).numpy() == test_y
-    end = held is not None and penalty in (penalties[0], penalties[-1])
-    return Probe(correct, kind, penalty, held, end)
+    end = accuracy is not None and penalty in (penalties[0], penalties[-1])
+    return Probe(correct, kind, penalty, accuracy, end)
 
 
 def _tensor(x: np.ndarray, kind: type) -> Tensor:
@@ -287,10 +287,10 @@ def _chosen(
     if len(x) < 10:
         raise BadInput(f"choosing a penalty needs at least 10 training samples, got {len(x)}")
     order = torch.from_numpy(stream(seed, "held out").permutation(len(x)))
-    held, rest = order[: len(x) // 10], order[len(x) // 10 :].sort().values
+    tenth, rest = order[: len(x) // 10], order[len(x) // 10 :].sort().values
     accuracies: list[float] = []
     for weights in _fit(kind, x[rest], y[rest], classes, penalties):
-        accuracies.append(float((predicted(weights, x[held]) == y[held]).double().mean()))
+        accuracies.append(float((predicted(weights, x[tenth]) == y[tenth]).double().mean()))
         if len(accuracies) > PATIENCE and max(accuracies[-PATIENCE:]) < max(accuracies):
             break  # weaker penalties take longest and are likely worse
     best = max(range(len(accuracies)), key=accuracies.__getitem__)
