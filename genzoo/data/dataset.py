@@ -123,7 +123,7 @@ class DataSet:
 
     `array`: uint8 (n, C, H, W) or, for points, float32 (n, d). `labels`: int64 (n,) or None.
     `levels`: as in `Source`. `sha256`: of the array's bytes and then the labels'. `skipped`:
-    broken files, by name. `terms`: "" where unknown. `second_domain`: of two unpaired domains.
+    broken files, by name. `terms`: "" if unknown. `second_domain`: of two unpaired domains.
     `attributes`, `read_attributes`: as in `Source`, of these samples.
     """
 
@@ -179,7 +179,7 @@ class DataSet:
         return torch.from_numpy(rows).to(device).to(torch.float32).div_(255)
 
     def labels_of(self, indices: ArrayLike, device: Device = "cpu") -> torch.Tensor | None:
-        """The labels at `indices`: int64 (n,); None where the set has none."""
+        """The labels at `indices`: int64 (n,); None if the set has none."""
         import torch
 
         if self.labels is None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def source(name: str) -> Source:
-    """The data set of the plugin `name`. Raises UnknownName; OperationFailed where it is broken.
+    """The data set of the plugin `name`. Raises UnknownName; OperationFailed if it is broken.
 
     Any error of the plugin while its files are read becomes an OperationFailed that names it.
     """

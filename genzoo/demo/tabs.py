@@ -50,7 +50,7 @@ def _seed(gr: Any, label: str = "Seed", value: int = 0) -> Any:
 
 
 def _integer(value: float | None, what: str) -> int:
-    """A number field's value, which is None where it was cleared. Raises BadInput."""
+    """A number field's value, which is None if it was cleared. Raises BadInput."""
     if value is None or value != int(value) or value < 0:
         raise BadInput(f"{what} must be a whole number of at least 0, got {value}")
     return int(value)

@@ -110,7 +110,7 @@ def read_direction(path: str | Path) -> Direction:
 class AttributeClassifier:
     """Scores how strongly a sample shows one class or attribute of ``data``, by its classifier.
 
-    Raises UnknownName, and BadInput where genzoo ships no classifier of ``data``.
+    Raises UnknownName, and BadInput if genzoo ships no classifier of ``data``.
     """
 
     def __init__(self, data: str, attribute: str):

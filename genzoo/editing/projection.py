@@ -114,7 +114,7 @@ def project(
 
 
 def find_adversary(folder: Path, device: "str | torch.device") -> Adversary | None:
-    """The discriminator beside the model in ``folder``, and its loss; None where it has none."""
+    """The discriminator beside the model in ``folder``, and its loss; None if it has none."""
     manifest = manifests.read_manifest(folder)
     if manifest.discriminator_sha256 is None or not (folder / manifests.DISCRIMINATOR).exists():
         return None

@@ -17,7 +17,7 @@ CELLS, FRAMES, DURATION = 8, 40, 100  # cells of a strip; frames of a film, mill
 
 
 def picture_shape(model: Model, name: str) -> tuple[int, ...]:
-    """The shape of the images that ``model`` generates. Raises BadInput where it does not."""
+    """The shape of the images that ``model`` generates. Raises BadInput if it does not."""
     if not model.is_images:
         shape = "x".join(map(str, model.shape))
         raise BadInput(f"{name} generates {shape}, not images: call genzoo.inpaint with an array")

@@ -66,7 +66,7 @@ class Evaluation:
     def write(self) -> Path:
         """Store the scores in the model's card, in place of those of the same names.
 
-        Raises BadInput where the model was not loaded from a folder.
+        Raises BadInput if the model was not loaded from a folder.
         """
         if self.folder is None:
             raise BadInput(f"{self.name} was not loaded from a folder, so it has no card")

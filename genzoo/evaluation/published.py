@@ -17,7 +17,7 @@ from genzoo.zoo import card as cards
 from genzoo.zoo import names as model_names
 
 FILE = Path(__file__).with_name("published.json")
-# The number of images: None where the metric uses none, like generated ones for a likelihood.
+# The number of images: None if the metric uses none, like generated ones for a likelihood.
 Images = int | Literal["not stated"] | None
 
 
@@ -100,7 +100,7 @@ class Counterpart:
 @final
 @dataclass(frozen=True)
 class CardScore:
-    """A score on a card; ``differences``: why it does not compare, "" where it does."""
+    """A score on a card; ``differences``: why it does not compare, "" if it does."""
 
     card: str
     value: float
@@ -124,7 +124,7 @@ class Table:
 
     @property
     def missing(self) -> str:
-        """Why no score of genzoo is in the table; "" where one is."""
+        """Why no score of genzoo is in the table; "" if one is."""
         if any(not score.differences for score in self.card_scores):
             return ""
         if self.counterpart.score is None:

@@ -68,7 +68,7 @@ def known(name: str) -> bool:
 def get(name: str) -> Family:
     """The family ``name``: imports its plugin, and no other.
 
-    Raises UnknownName; OperationFailed where the plugin is broken or two have the name.
+    Raises UnknownName; OperationFailed if the plugin is broken or two have the name.
     """
     return load("family", name, "a genzoo.Family", lambda result: isinstance(result, Family))
 

@@ -157,7 +157,7 @@ class SampleMetric(Metric):
 
     @final
     def checked_min_samples(self) -> int:
-        """``min_samples``. Raises OperationFailed where that is not a whole number."""
+        """``min_samples``. Raises OperationFailed if that is not a whole number."""
         count = self._call(lambda: self.min_samples)
         if not isinstance(count, int):
             raise OperationFailed(
@@ -201,7 +201,7 @@ class ModelMetric(Metric):
 
     @abstractmethod
     def unsupported_reason(self, subject: ModelSubject) -> str:
-        """Why this metric does not apply to the model; "" where it does."""
+        """Why this metric does not apply to the model; "" if it does."""
 
     @abstractmethod
     def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
@@ -209,7 +209,7 @@ class ModelMetric(Metric):
 
     @abstractmethod
     def floor(self) -> float | None:
-        """The value that real images get; None where that means nothing."""
+        """The value that real images get; None if that means nothing."""
 
     @final
     def check(self, subject: ModelSubject) -> None:

@@ -112,7 +112,7 @@ class RealData:
 
     @cached_property
     def features(self) -> FeatureExtractor:
-        """Raises BadInput where the data have no classifier and no features were named."""
+        """Raises BadInput if the data have no classifier and no features were named."""
         if not self.has_features:
             sets.check(self.whole.removeprefix(FOLDER_PREFIX))  # raises if the data do not exist
             raise BadInput(
@@ -336,7 +336,7 @@ def _images_text(n: int, limit: int | None) -> str:
 
 
 def _read(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of a cached reference, or None where it is missing or damaged."""
+    """The arrays of a cached reference, or None if it is missing or damaged."""
     from safetensors import SafetensorError, safe_open
 
     try:

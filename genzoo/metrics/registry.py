@@ -52,7 +52,7 @@ def names() -> list[str]:
 def metric_class(name: str) -> type[Metric]:
     """The class of the metric with the id ``name``.
 
-    Raises UnknownName; OperationFailed where its plugin is broken.
+    Raises UnknownName; OperationFailed if its plugin is broken.
     """
     if name in BUILT_IN:
         return BUILT_IN[name]

@@ -36,7 +36,7 @@ class Score:
     """A metric's value, the mean of ``parts``, with its 95 % ``interval``.
 
     ``interval``: None for a single estimate. ``floor``: the value that held-out real images get,
-    None where it is not known. ``protocol``: all that two scores must share to be ranked.
+    None if it is not known. ``protocol``: all that two scores must share to be ranked.
     """
 
     metric: str

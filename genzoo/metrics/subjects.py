@@ -84,7 +84,7 @@ class ModelSubject(Subject):
         return self.model
 
     def discriminator(self) -> Discriminator:
-        """The discriminator from the model's folder. Raises BadInput where there is none."""
+        """The discriminator from the model's folder. Raises BadInput if there is none."""
         if self.folder is None:
             raise BadInput(f"{self.name} was not loaded from a folder, so it has no discriminator")
         sha256 = manifest.read_manifest(self.folder).discriminator_sha256

@@ -21,7 +21,7 @@ T = TypeVar("T")
 class Model(nn.Module, ABC):
     """A network that ``type(model)(model.config)`` rebuilds; ``shape`` is that of one sample.
 
-    ``value_range`` is the range of the family's own tensors, or None where they are unbounded. A
+    ``value_range`` is the range of the family's own tensors, or None if they are unbounded. A
     model's abilities are its other base classes. A family writes a method in its own range; users
     call one that takes and gives samples in [0, 1]:
 

@@ -22,7 +22,7 @@ def halvings(side: int) -> tuple[int, int]:
 def pyramid(shape: tuple[int, ...], width: int) -> tuple[list[int], int]:
     """Feature maps per level, from an image of this ``shape`` inwards, and the smallest side.
 
-    At each level the maps double and their sides halve, down to 4 to 7. Raises BadInput where the
+    At each level the maps double and their sides halve, down to 4 to 7. Raises BadInput if the
     image is not square, or its side not 4 to 7 times a power of two.
     """
     levels, side = halvings(shape[-1])

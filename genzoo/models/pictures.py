@@ -52,7 +52,7 @@ def check_sheet(
 ) -> tuple[int, int, tuple[int, int]]:
     """The scale, the columns, and the (height, width) of a grid of ``n`` images ``(C, H, W)``.
 
-    ``band``: pixels below each image, for its seed. Raises BadInput where the grid would be larger
+    ``band``: pixels below each image, for its seed. Raises BadInput if the grid would be larger
     than image software opens without a warning.
     """
     _, height, width = shape

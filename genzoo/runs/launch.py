@@ -82,7 +82,7 @@ def start(
 def resume(folder: Path, root: Path | None = None) -> Run:
     """The run in ``folder`` as its last checkpoint left it.
 
-    Raises BadInput where there is no run, or its data have changed.
+    Raises BadInput if there is no run, or its data have changed.
     """
     path = folder / "run" / "plan.json"
     if not path.is_file():

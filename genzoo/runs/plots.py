@@ -54,7 +54,7 @@ class RunLog:
 
     ``plan``: the content of plan.json. ``curves``: of every logged name, the steps and the values,
     ``(k,)`` each. ``warnings``: the training monitor's, each with its step. ``steps``, ``frames``:
-    of the sample grids, uint8 ``(k, H, W)`` or ``(k, H, W, 3)``; None where samples are no images.
+    of the sample grids, uint8 ``(k, H, W)`` or ``(k, H, W, 3)``; None if samples are no images.
     """
 
     folder: Path
@@ -106,7 +106,7 @@ class RunLog:
 def read_run(folder: str | Path) -> RunLog:
     """The log and the grids of the run in ``folder``, which may still be training.
 
-    Raises BadInput where there is no run.
+    Raises BadInput if there is no run.
     """
     place = expanded(folder) / "run"
     try:
@@ -152,7 +152,7 @@ def plot(folder: str | Path, path: str | Path) -> Path:
     """Draw the run in ``folder`` into the file ``path``: a figure (.svg, .png), a page without
     further files (.html), or a film of the grids (.gif).
 
-    Raises BadInput where there is no run, or nothing in it yet; OperationFailed without matplotlib.
+    Raises BadInput if there is no run, or nothing in it yet; OperationFailed without matplotlib.
     """
     run, path = read_run(folder), expanded(path)
     check_new(path, ENDINGS, force=True)

@@ -43,7 +43,7 @@ def require_json(value: Any, what: str) -> None:
 class Contract:
     """The checks of a kind of plugin. ``open_case`` gives, for a name, the case that they check.
 
-    A check raises Broken where it fails. It returns the reason why it does not apply, or None.
+    A check raises Broken if it fails. It returns the reason why it does not apply, or None.
     """
 
     kind: str
@@ -91,7 +91,7 @@ class Outcome:
 def outcome(contract: Contract, name: str) -> Outcome:
     """Run every check on the plugin ``name``.
 
-    Raises UnknownName; OperationFailed where it cannot load.
+    Raises UnknownName; OperationFailed if it cannot load.
     """
     held: list[str] = []
     skipped: dict[str, str] = {}

@@ -20,7 +20,7 @@ def checks(kind: str = "family") -> list[str]:
 
 def run(check: str, name: str | Any, kind: str = "family") -> str | None:
     """Run one check on a plugin by name (or on a `Case`). None if it holds, else the reason why it
-    does not apply. Raises Broken, an AssertionError, where it fails; BadInput, UnknownName.
+    does not apply. Raises Broken, an AssertionError, if it fails; BadInput, UnknownName.
     """
     if check not in checks(kind):
         raise unknown(
@@ -32,7 +32,7 @@ def run(check: str, name: str | Any, kind: str = "family") -> str | None:
 def outcome(name: str, kind: str = "family") -> Outcome:
     """Run all checks of a kind on the plugin ``name``.
 
-    Raises UnknownName; OperationFailed where the plugin cannot load.
+    Raises UnknownName; OperationFailed if the plugin cannot load.
     """
     return contract.outcome(_contract(kind), name)
 
@@ -40,7 +40,7 @@ def outcome(name: str, kind: str = "family") -> Outcome:
 def outcomes(name: str) -> list[Outcome]:
     """Run all checks on every plugin called ``name``: plugins of several kinds may share it.
 
-    Raises UnknownName; OperationFailed where the plugin cannot load.
+    Raises UnknownName; OperationFailed if the plugin cannot load.
     """
     kinds = [kind for kind in CONTRACTS if name in names(kind)]
     if not kinds:

@@ -124,7 +124,7 @@ class Window:
     @cached_property
     def samples(self) -> tuple[Tensor, Tensor | None]:
         """``(COUNT, *shape)`` twice, of the same codes at each check: in evaluation mode, and with
-        the batch's own statistics in norms; None where no norm has running statistics.
+        the batch's own statistics in norms; None if no norm has running statistics.
         """
         assert self.sampler is not None
         model, device = copy.deepcopy(self.sampler).eval(), self.sampler.device

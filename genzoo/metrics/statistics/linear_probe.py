@@ -216,7 +216,7 @@ class Probe:
 
 def subset(labels: np.ndarray, each: int, seed: int = 0) -> np.ndarray:
     """Sorted rows, int64, of ``each`` samples a class; with one seed a smaller subset is part of a
-    larger one. Raises BadInput where a class has fewer.
+    larger one. Raises BadInput if a class has fewer.
     """
     parts = []
     for k in np.unique(labels):
