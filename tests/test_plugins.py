@@ -50,7 +50,7 @@ BROKEN = {
     bars(give="{'name': 'bars'}"): "called 'bars', got a dict",
     bars(splits="('train',)"): r"bars has the splits \('train',\), not train and test",
     bars(give="__import__('dataclasses').replace(source(), api=7)"): "plugin API 7",
-    bars(give="__import__('dataclasses').replace(source(), api=None)"): "gives no plugin API",
+    bars(give="__import__('dataclasses').replace(source(), api=None)"): "no plugin API",
 }
 # These show only when the set is read.
 LATER = {
@@ -61,8 +61,8 @@ LATER = {
         read="return Rows('k', lambda: [bars])"
     ): r"must yield \(array, labels or None\), got array",
     bars(read="return Rows('k', lambda: (bars[i] for i in ['x']))"): "IndexError",
-    bars(read="return Rows.of(bars.astype(float))"): "data set bars gave float64",
-    bars(read="return Rows.of(bars, labels + 1)"): "data set bars gave .* values out of range",
+    bars(read="return Rows.of(bars.astype(float))"): "data set bars returned float64",
+    bars(read="return Rows.of(bars, labels + 1)"): "data set bars returned .* values out of range",
 }
 # Its images may be dark, too, whatever their class.
 DARK = """
