@@ -163,7 +163,7 @@ def test_dragging_goes_from_one_sample_to_the_other(page):
 def test_what_is_painted_over_is_filled_in(page):
     tab(page, "Complete")
     page.get_by_role("button", name="Complete", exact=True).click()
-    page.get_by_text("no picture yet").wait_for()
+    page.get_by_text("no image yet").wait_for()
     page.get_by_role("button", name="Take that sample").click()
     canvas = page.locator("canvas:visible").first
     canvas.wait_for()

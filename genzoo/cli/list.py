@@ -50,12 +50,12 @@ def info(
     if json:
         as_json({**manifest.model_dump(mode="json"), "scores": metrics.get("scores", [])})
         return
-    command = [("made by", manifest.recipe.command)] if manifest.recipe else []
+    command = [("command", manifest.recipe.command)] if manifest.recipe else []
     scores = [(s["name"], card.score_value(s)) for s in metrics.get("scores", [])]
     terms = f"{manifest.license}. {manifest.terms}"
     print(printable(f"{manifest.name}  ({folder})"))
     numbers = sum(math.prod(shape) for _, shape in tensors.values())
-    weights = ("weights", f"{numbers:,} numbers in {len(tensors)} tensors")
+    weights = ("weights", f"{numbers:,} values in {len(tensors)} tensors")
     as_table([*card.facts(manifest).items(), weights, *scores, ("terms", terms), *command])
 
 

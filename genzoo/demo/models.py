@@ -1,4 +1,4 @@
-"""The models of the demo page, each loaded when first used, and their pictures on disk."""
+"""The models of the demo page, each loaded when first used, and their images on disk."""
 
 import atexit
 import itertools
@@ -15,7 +15,7 @@ from genzoo.models.sampler import Sampler
 from genzoo.models.samples import Images, Samples
 from genzoo.zoo import names as model_names
 
-LARGEST_CACHE = 64  # pictures on disk; older ones are replaced
+LARGEST_CACHE = 64  # images on disk; older ones are replaced
 
 
 @final

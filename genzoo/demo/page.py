@@ -1,6 +1,6 @@
 """The demo page and its server, for this machine only unless ``host`` is given.
 
-The page only calls public functions of genzoo. The queue, the number of pictures and the size of
+The page only calls public functions of genzoo. The queue, the number of images and the size of
 uploads are bounded.
 """
 
@@ -128,7 +128,7 @@ def _build_page(gr: Any, models: LoadedModels) -> "gr.Blocks":
         "Cards": tabs.cards,
     }
     with gr.Blocks(title="genzoo", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        gr.Markdown("# genzoo\nEvery picture here is synthetic, except some in the quiz.")
+        gr.Markdown("# genzoo\nEvery image here is synthetic, except some in the quiz.")
         for name, lay_out in layouts.items():
             with gr.Tab(name):
                 if (reason := lay_out(gr, models)) is not None:

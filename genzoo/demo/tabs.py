@@ -1,4 +1,4 @@
-"""The tabs of the demo page: each lays out its controls and pictures, and what they call.
+"""The tabs of the demo page: each lays out its controls and images, and what they call.
 
 Each returns None, or the reason why it shows nothing.
 """
@@ -25,11 +25,11 @@ from genzoo.models.samples import Images
 from genzoo.text import printable
 from genzoo.zoo import names as model_names
 
-MOST = 64  # pictures of one call
+MOST = 64  # images of one call
 CHOICE = 36  # samples to choose from
-# While one picture is computed, only the last of a slider's positions counts.
+# While one image is computed, only the last of a slider's positions counts.
 SLIDER = {"show_progress": "hidden", "trigger_mode": "always_last"}
-CELL, SIDE = 112, 280  # pixels: a picture among others, a single one
+CELL, SIDE = 112, 280  # pixels: an image among others, a single one
 
 
 def _safe(gr: Any, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -70,7 +70,7 @@ def _label(choice: str | None) -> str | None:
 
 
 def _scale(model: Sampler, side: int) -> int:
-    """How many times each pixel is enlarged, for a picture of about ``side`` pixels."""
+    """How many times each pixel is enlarged, for an image of about ``side`` pixels."""
     return max(1, side // max(model.shape[1:]))
 
 
@@ -84,7 +84,7 @@ def _picture(gr: Any, label: str, value: str | None = None) -> Any:
 def sample(gr: Any, models: LoadedModels) -> str | None:
     def call(name: str, choice: str | None, seed: int, n: int) -> tuple[str, str]:
         label, model = _label(choice), models.model(name)
-        count = min(MOST, _integer(n, "the number of pictures"))
+        count = min(MOST, _integer(n, "the number of images"))
         samples = model.sample(count, seed=_integer(seed, "a seed"), labels=label)
         option = f" --label '{label}'" if label else ""
         line = f"genzoo sample {name} -n {n:.0f} --seed {seed:.0f}{option}"
@@ -198,7 +198,7 @@ def inpaint(gr: Any, models: LoadedModels) -> str | None:
         name = gr.Dropdown(names, value=names[0], label="Model")
         seed = _seed(gr, "Start from the sample of seed", 3)
         start = gr.Button("Take that sample")
-    gr.Markdown("Or drop a picture of your own. Paint over the part to fill in.")
+    gr.Markdown("Or drop an image of your own. Paint over the part to fill in.")
     with gr.Row():
         brush = gr.Brush(default_size=24, colors=["#ff3b30"], color_mode="fixed")
         editor = gr.ImageEditor(
@@ -234,9 +234,9 @@ def inpaint(gr: Any, models: LoadedModels) -> str | None:
 def unpack_painting(
     painted: dict[str, Any] | None, shape: Sequence[int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The picture ``(1, C, H, W)`` in [0, 1] below the paint, and the mask: False where painted."""
+    """The image ``(1, C, H, W)`` in [0, 1] below the paint, and the mask: False where painted."""
     if not painted or painted.get("background") is None:
-        raise BadInput("no picture yet: take a sample, or drop one of your own")
+        raise BadInput("no image yet: take a sample, or drop one of your own")
     x = _fit_picture(painted["background"], shape)
     paint = np.zeros(x.shape[2:], bool)
     for layer in painted["layers"]:
@@ -250,7 +250,7 @@ def unpack_painting(
 
 
 def _fit_picture(picture: Image.Image, shape: Sequence[int]) -> torch.Tensor:
-    """A picture's centre square at a model's size and channels: ``(1, C, H, W)`` in [0, 1]."""
+    """An image's centre square at a model's size and channels: ``(1, C, H, W)`` in [0, 1]."""
     channels, height, width = shape
     flat = Image.new("RGB", picture.size, "white")
     flat.paste(picture, mask=picture.getchannel("A") if picture.mode == "RGBA" else None)
@@ -319,7 +319,7 @@ def compare(gr: Any, models: LoadedModels) -> str | None:
 
 def quiz(gr: Any, models: LoadedModels) -> str | None:
     if models.quiz is None:
-        return "For the quiz, start the demo with `--data mnist`, or a folder of pictures."
+        return "For the quiz, start the demo with `--data mnist`, or a folder of images."
     name = gr.Dropdown(models.names, value=models.names[0], label="Against")
     output = _picture(gr, "Real, or generated?")
     truth, score = gr.State(None), gr.State((0, 0))
@@ -346,7 +346,7 @@ def quiz(gr: Any, models: LoadedModels) -> str | None:
 
 
 def _question(models: LoadedModels, name: str) -> tuple[str, bool]:
-    """A picture, and whether it is real."""
+    """An image, and whether it is real."""
     model, real = models.model(name), random.random() < 0.5
     scale = _scale(model, SIDE)
     if not real:

@@ -40,7 +40,7 @@ State = Literal["equal", "rounded", "differs"]
 
 
 class ModelIdentity(Schema, use_attribute_docstrings=False):
-    """The model that a picture names."""
+    """The model that an image names."""
 
     model: Name
     family: Name
@@ -49,7 +49,7 @@ class ModelIdentity(Schema, use_attribute_docstrings=False):
 
 
 class Call(Schema, use_attribute_docstrings=False, extra="ignore"):
-    """How a picture was drawn, by its record."""
+    """How an image was drawn, by its record."""
 
     method: Name = "sample"
     truncation: Annotated[float, Field(gt=0, le=1e6)] | None = None
@@ -58,7 +58,7 @@ class Call(Schema, use_attribute_docstrings=False, extra="ignore"):
 
 
 class Record(Schema, use_attribute_docstrings=False, extra="ignore"):
-    """The record that genzoo writes into a picture. Files older than ``call`` are samples."""
+    """The record that genzoo writes into an image. Files older than ``call`` are samples."""
 
     genzoo: Name
     origin: ModelIdentity | None = None
@@ -70,7 +70,7 @@ class Record(Schema, use_attribute_docstrings=False, extra="ignore"):
 @final
 @dataclass(frozen=True)
 class Provenance:
-    """What a picture's metadata say, which anybody can have written: whether it is ``synthetic``,
+    """What an image's metadata say, which anybody can have written: whether it is ``synthetic``,
     and the ``record`` of how it was drawn, if there is one.
     """
 
@@ -81,7 +81,7 @@ class Provenance:
 @final
 @dataclass(frozen=True)
 class Reproduction:
-    """A picture drawn again by ``model``, and how it differs from the first.
+    """An image drawn again by ``model``, and how it differs from the first.
 
     ``apart``: the largest difference, in levels of 255. ``share``: of values that differ.
     ``state`` is ``rounded`` if ``apart`` is 1: other batch sizes and devices round differently.
@@ -126,10 +126,10 @@ def inspect(path: str | Path) -> Provenance:
 def reproduce(
     path: str | Path, model: str | Path | None = None, *, device: "str | torch.device" = "auto"
 ) -> Reproduction:
-    """Draw the picture at ``path`` again, and compare the two pixel for pixel.
+    """Draw the image at ``path`` again, and compare the two pixel for pixel.
 
     ``model``: a name or a folder, if it is not a bundled model. It must have the weights that the
-    picture names; nothing that a picture names is ever fetched. Raises BadInput, UnknownName (no
+    image names; nothing that an image names is ever fetched. Raises BadInput, UnknownName (no
     such model, or other weights), and as ``load``.
     """
     from genzoo.models.sampler import Sampler
@@ -233,7 +233,7 @@ def _drawable(record: Record | None, path: Path) -> Record:
     method = record.call and record.call.method
     if method != "sample" or not record.seeds:
         origin = f"by 'genzoo {method}'" if method else "by hand"
-        hint = "only pictures from 'genzoo sample' can be reproduced"
+        hint = "only images from 'genzoo sample' can be reproduced"
         raise BadInput(f"{path} was made {origin}; {hint}")
     if record.origin is None:
         raise BadInput(f"{path} was drawn by a model that was never saved")
@@ -264,7 +264,7 @@ def _source(origin: ModelIdentity, model: str | Path | None) -> tuple[str, Path]
 
 
 def _opened(path: Path) -> "Image.Image":
-    """The picture, of which only the header has been read."""
+    """The image, of which only the header has been read."""
     from PIL import Image
 
     from genzoo.models.pictures import LARGEST_SHEET
@@ -277,7 +277,7 @@ def _opened(path: Path) -> "Image.Image":
         raise BadInput(f"{path} cannot be opened: {_line(error)}") from None
     if picture.width * picture.height > LARGEST_SHEET:
         picture.close()
-        raise BadInput(f"{path} is larger than any picture that genzoo writes")
+        raise BadInput(f"{path} is larger than any image that genzoo writes")
     return picture
 
 
@@ -319,7 +319,7 @@ def _again(model: "Sampler", record: Record) -> "Images":
 
 
 def _distance(picture: "Image.Image", again: "Image.Image", path: Path) -> tuple[int, float]:
-    """The largest difference of two pictures of one size, and the share of values that differ."""
+    """The largest difference of two images of one size, and the share of values that differ."""
     import numpy as np
 
     try:

@@ -32,7 +32,7 @@ class Config(Schema):
     residual_blocks: Annotated[int, Field(ge=1, le=32)] = 9
     """of each generator: the paper has 6 at 128 pixels, 9 from 256 on"""
     discriminator_layers: Annotated[int, Field(ge=1, le=5)] = 3
-    """strided layers of each discriminator: 3 judge patches of 70x70 pixels, 2 of 34, 1 of 16"""
+    """strided layers of each discriminator: 3 classify patches of 70x70 pixels, 2 of 34, 1 of 16"""
     examples: Annotated[int, Field(ge=1, le=64)] = 16
     """images stored with the weights, which sample translates"""
 
@@ -109,7 +109,7 @@ def turn(generator: nn.Module, x: Tensor) -> Tensor:  # (n, C, H, W) -> (n, C, H
 
 
 class PatchDiscriminator(nn.Module):
-    """PatchGAN (Isola et al. 2017, section 3.2.2): it judges every patch of an image by itself."""
+    """PatchGAN (Isola et al. 2017, section 3.2.2): it classifies each patch of an image."""
 
     def __init__(self, config: Config):
         super().__init__()

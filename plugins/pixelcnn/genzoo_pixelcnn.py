@@ -42,7 +42,7 @@ class Config(Schema):
     kernel: Literal[3, 5, 7] = 3
     """side of the other layers' windows"""
     position_bias: bool = False
-    """a learnt bias for every position, which the papers do not have"""
+    """a learned bias for every position, which the papers do not have"""
 
 
 class TrainOptions(Options):

@@ -21,7 +21,7 @@ MARGIN = 0.05  # alpha of section 4.1, kept from both ends: a logit is finite be
 
 
 class Config(Schema):
-    """Sizes of the flow; ``shape`` is a picture's, or (d,) for points."""
+    """Sizes of the flow; ``shape`` is an image's, or (d,) for points."""
 
     shape: Shape = (1, 28, 28)
     levels: Annotated[int, Field(ge=2, le=256)] = 256
