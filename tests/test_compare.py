@@ -225,8 +225,8 @@ def test_folders_of_one_name_are_told_apart(tmp_path):
     ("models", "said"),
     [
         (["vae-mnist"], "two models or more, got 1"),
-        (["vae-mnist", "vae-mnist"], "^vae-mnist is in the comparison already"),
-        (["vae-mnist", "vae"], "vae is vae-mnist, which is in the comparison already"),
+        (["vae-mnist", "vae-mnist"], "^vae-mnist is already in the comparison"),
+        (["vae-mnist", "vae"], "vae is vae-mnist, which is already in the comparison"),
     ],
 )
 def test_a_comparison_takes_two_different_models(models, said):

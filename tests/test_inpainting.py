@@ -417,7 +417,7 @@ def test_the_command_takes_folders_and_says_json(here, capsys):
 @pytest.mark.parametrize(
     ("size", "mode", "note"),
     [((40, 30), "RGB", "40x30 to 28x28"), ((28, 28), "CMYK", "CMYK to L"),
-     ((28, 28), "I;16", "I;16 to L"), ((28, 28), "LA", "white behind")],
+     ((28, 28), "I;16", "I;16 to L"), ((28, 28), "LA", "white in place")],
 )  # fmt: skip
 def test_what_is_done_to_a_photo_is_said(here, caplog, capsys, size, mode, note):
     Image.new("L", size, 7).convert(mode if mode != "I;16" else "I").save("odd.tif")
