@@ -13,12 +13,15 @@ __version__ = VERSION
 
 
 def lazy(
-    package: str, homes: Mapping[str, Sequence[str]], packages: Sequence[str] = ()
+    package: str,
+    homes: Mapping[str, Sequence[str]],
+    packages: Sequence[str] = (),
+    old_names: Mapping[str, str] | None = None,
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """``__getattr__``, ``__dir__`` and ``__all__`` of a package that imports names at first use.
 
     ``homes``: the public names of each module of ``package``. ``packages``: the packages below it
-    that are public, too.
+    that are public, too. ``old_names``: what was renamed, for the message to who asks for it.
     """
     home = {name: module for module, names in homes.items() for name in names}
 
@@ -27,6 +30,8 @@ def lazy(
             return getattr(import_module(f"{package}.{home[name]}"), name)
         if name in packages:
             return import_module(f"{package}.{name}")
+        if new := (old_names or {}).get(name):
+            raise AttributeError(f"{package}.{name} is now called {package}.{new}")
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     public = sorted([*home, *packages])
@@ -68,5 +73,15 @@ __getattr__, __dir__, __all__ = lazy(
         "zoo.publish": ("pull", "push"),
     },
     ("data", "editing", "evaluation", "families", "metrics", "testing", "training"),
+    {
+        "Averaged": "EMA",
+        "Descent": "LossTrainer",
+        "Draws": "Noise",
+        "Failed": "OperationFailed",
+        "Unreachable": "NetworkError",
+        "names": "model_names",
+        "neighbours": "find_neighbours",
+        "outliers": "find_outliers",
+    },
 )
 __all__ += ["__version__"]

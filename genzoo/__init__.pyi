@@ -65,5 +65,8 @@ from genzoo.zoo.publish import push as push
 __version__: str
 
 def lazy(
-    package: str, homes: Mapping[str, Sequence[str]], packages: Sequence[str] = ()
+    package: str,
+    homes: Mapping[str, Sequence[str]],
+    packages: Sequence[str] = (),
+    old_names: Mapping[str, str] | None = None,
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]: ...

@@ -62,11 +62,14 @@ BAD = {
     "too-new": (HOOK + "family(api=3)", "plugin API 3.* API 2: upgrade genzoo$"),
     "too-old": (HOOK + "family(api=1)", "plugin API 1.* API 2: upgrade the plugin$"),
     "no-number": (HOOK + "family(api='2')", "api must be a whole number, got '2'"),
-    "no-api": (HOOK + "family(api=...)", "not written for plugin API 2 .*: 'api'"),
+    "no-api": (
+        HOOK + "family(api=...)",
+        "not written for plugin API 2: upgrade the plugin .*: 'api'",
+    ),
     # As API 1 had it: these fields are the package's metadata now.
     "old-fields": (
         HOOK + "family(branch='x', summary='y')",
-        "not written for plugin API 2 .*'branch'",
+        "not written for plugin API 2: upgrade the plugin .*'branch'",
     ),
 }
 TWINS = (

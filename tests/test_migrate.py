@@ -87,7 +87,8 @@ def test_an_old_name_in_format_2_is_refused(folder):
 
 @pytest.mark.parametrize("number", [3, 0, True, 1.0, 2.0, "2", None])
 def test_other_formats_are_refused(number, folder, tmp_path):
-    upgrade = f"got {json.dumps(number)}: upgrade genzoo"
+    hint = ": upgrade genzoo" if number == 3 else ""  # only a newer genzoo could read it
+    upgrade = f"got {json.dumps(number)}{hint}$"
     edit(folder / CONFIG, lambda c: c.update(format=number))
     with pytest.raises(InvalidModel, match=upgrade):
         read_manifest(folder)

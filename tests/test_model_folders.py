@@ -444,7 +444,8 @@ def test_a_folder_advertises_no_package(folder):
 @pytest.mark.parametrize("value", [3, 0, "1", True, 1.0, 2.0, None, [1]])
 def test_unknown_format(value, folder):
     edit(folder, format=value)
-    assert f"got {json.dumps(value)}: upgrade genzoo" in refused(folder)
+    hint = ": upgrade genzoo" if value == 3 else ""  # only a newer genzoo could read it
+    assert refused(folder).endswith(f"got {json.dumps(value)}{hint}")
 
 
 # ----------------------------------------------------------------------------------------- weights
@@ -696,7 +697,7 @@ def test_impossible_network(change, folder):
         (b"[]", "expected an object, got list"),
         (b"3", "expected an object, got int"),
         (b"null", "expected an object, got NoneType"),
-        (b"{}", "got null: upgrade genzoo"),
+        (b"{}", "got null"),
         (b'{"format": 1}', "name: field required (and 5 more)"),
         (b'\xef\xbb\xbf{"format": 1}', "is not valid JSON"),
         ('{"format": 1}'.encode("utf-16"), "is not valid JSON"),

@@ -166,3 +166,12 @@ print(json.dumps(counts))
     found = python(code)
     assert [*found] == ["", *DOORS]
     assert all(found.values())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("Draws", "Noise"), ("names", "model_names"), ("Failed", "OperationFailed")]
+)
+def test_an_old_name_gives_the_new_one(old, new):
+    with pytest.raises(AttributeError, match=rf"genzoo\.{old} .* genzoo\.{new}$"):
+        getattr(genzoo, old)
+    assert hasattr(genzoo, new)

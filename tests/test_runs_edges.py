@@ -205,3 +205,23 @@ def test_without_a_readable_checkpoint_a_run_says_that_it_begins_anew(tmp_path, 
     assert "00000004.pt" in first
     assert "00000002.pt" in second
     assert "step 0" in second
+
+
+@pytest.mark.parametrize(
+    ("family", "old", "new"),
+    [
+        ("dcgan", "decay", "lr_inverse_decay"),
+        ("dcgan", "code", "latent_dim"),
+        ("dcgan", "noise", "prior"),
+        ("gan", "units", "generator_units"),
+        ("vae", "average", "ema_decay"),
+    ],
+)
+def test_an_old_field_s_name_gives_the_new_one(family, old, new):
+    with pytest.raises(BadInput, match=f"{old!r}.* {new!r}"):
+        plan(family, "digits", {old: 1})
+
+
+def test_a_field_that_never_was_gives_near_ones():
+    with pytest.raises(UnknownName, match="did you mean latent_dim"):
+        plan("dcgan", "digits", {"latent_dims": 3})

@@ -89,7 +89,8 @@ def load(kind: str, name: str, expected: str, fits: Callable[[Any], bool]) -> An
 
 def _check_api(owner: str, api: Any) -> None:
     if api is None:
-        raise OperationFailed(f"{owner} is broken: it declares no plugin API: add api={API}")
+        reason = f"it declares no plugin API, this genzoo has API {API}"
+        raise OperationFailed(f"{owner} is broken: {reason}: upgrade the plugin")
     if api != API:
         newer = "genzoo" if type(api) is int and api > API else "the plugin"
         raise OperationFailed(
@@ -174,13 +175,22 @@ def _import(kind: str, entry: "EntryPoint") -> tuple[str, Any]:
         raise
     except (Exception, SystemExit) as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        if isinstance(error, TypeError) and "Family.__init__()" in text:
-            text = f"it is not written for plugin API {API} of this genzoo: {text}"
+        if _is_of_another_api(error):
+            text = f"it is not written for plugin API {API}: upgrade the plugin ({text[:200]})"
         reason = _unmet_requirement(entry) or text[:300]
         raise OperationFailed(
             f"{owner} is broken: {reason}. See genzoo plugins --verbose"
         ) from error
     return owner, result
+
+
+def _is_of_another_api(error: BaseException) -> bool:
+    """Whether a plugin asked genzoo for a name or an argument that it does not have."""
+    if isinstance(error, ImportError):
+        return (error.name or "").partition(".")[0] == "genzoo"
+    if isinstance(error, AttributeError):
+        return "genzoo" in str(error)
+    return isinstance(error, TypeError) and "Family.__init__()" in str(error)
 
 
 def _unmet_requirement(entry: "EntryPoint") -> str:
@@ -196,7 +206,8 @@ def _unmet_requirement(entry: "EntryPoint") -> str:
         if requirement.name != "genzoo" or not applies:
             continue
         if not requirement.specifier.contains(VERSION, prereleases=True):
-            return f"it requires {text}, this is genzoo {VERSION}"
+            older = any(s.operator in ("<", "<=", "==", "~=") for s in requirement.specifier)
+            return f"it requires {text}, this is genzoo {VERSION}" + ": upgrade the plugin" * older
     return ""
 
 

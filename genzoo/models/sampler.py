@@ -158,7 +158,7 @@ class Sampler(Model):
         if isinstance(value, str) and lower.count(value.casefold()) == 1:
             return lower.index(value.casefold())
         if isinstance(value, str) and not value.isdecimal():
-            raise unknown("class", value, self.class_names, "or give its number.")
+            raise unknown("class", value, self.class_names, "Or give its number.")
         if not isinstance(value, Integral | str) or isinstance(value, bool):
             raise BadInput(f"labels are whole numbers or class names, got {value!r}")
         if not 0 <= int(value) < self.num_classes:

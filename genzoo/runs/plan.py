@@ -1,5 +1,6 @@
 """The plan of a run: data set, config and options, checked; and its stored record."""
 
+import contextlib
 import json
 import os
 import re
@@ -89,10 +90,21 @@ def plan(
     fields = {name for schema in schemas.values() for name in schema.model_fields}
     # These two concern only the data set if the family has no field of that name.
     fields_given = {k: v for k, v in values.items() if k in fields or k not in ("size", "channels")}
-    divided = divide(fields_given, schemas, f"type genzoo info {family} to see all.")
+    _refuse_old_names(family, fields_given.keys() - fields)
+    divided = divide(fields_given, schemas, f"Type genzoo info {family} to see all.")
     options = checked(parts.options, divided["options"], f"options of {family}")
     dataset = open_dataset(family, data, values, root)
     return Setup(dataset, _config(family, dataset, divided["config"]), options)
+
+
+def _refuse_old_names(family: str, keys: Iterable[str]) -> None:
+    """Raise BadInput for a field's name in version 0.1, with today's name: no guess at a third."""
+    for key in sorted(keys):
+        new = migrate.OPTIONS.get(key, key)
+        with contextlib.suppress(Exception):  # an upgrade that does not only rename
+            new = next(iter(families.get(family).upgraded(1, {new: None}, {}).config))
+        if new != key:
+            raise BadInput(f"the field {key!r} of {family} is now called {new!r}: --set {new}=...")
 
 
 def open_dataset(

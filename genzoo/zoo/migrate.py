@@ -85,7 +85,10 @@ def _checked(
     if _is_format(values.get("format"), FORMAT):
         return values
     got = json.dumps(values.get("format"))[:40]
-    raise error(f"{where}: this genzoo reads formats up to {FORMAT}, got {got}: upgrade genzoo")
+    number = values.get("format")
+    newer = type(number) is int and number > FORMAT
+    hint = ": upgrade genzoo" if newer else ""
+    raise error(f"{where}: this genzoo reads formats 1 to {FORMAT}, got {got}{hint}")
 
 
 def _is_format(value: Any, number: int) -> bool:
