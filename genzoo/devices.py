@@ -42,7 +42,7 @@ def device(name: "str | torch.device" = "auto") -> "torch.device":
 
 
 def memory() -> int:
-    """This machine's memory in bytes; 0 where it is unknown."""
+    """This machine's memory in bytes; 0 if it is unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):

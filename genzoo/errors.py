@@ -33,7 +33,7 @@ class DataMissing(BadInput):
 
 
 class UnknownName(GenzooError, LookupError):
-    """Nothing has that name."""
+    """No such name exists."""
 
     exit_code = 2
 

@@ -88,7 +88,7 @@ def checked(schema: type[S], values: Any, where: str, error: type[GenzooError] =
 
 
 def renamed(values: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """``values`` with the keys of ``names`` renamed, except where the new name is taken."""
+    """``values`` with the keys of ``names`` renamed, except if the new name is taken."""
     free = {old: new for old, new in names.items() if new not in values}
     return {free.get(key, key): value for key, value in values.items()}
 

@@ -79,7 +79,7 @@ def _show(provenance: "Provenance", result: "Reproduction | None") -> None:
 
 
 def _seeds(seeds: "tuple[tuple[int, int], ...]") -> str:
-    """``5 from 10 on``: a seed, and the index of its first sample where that is not 0."""
+    """``5 from 10 on``: a seed, and the index of its first sample if that is not 0."""
     starts: dict[int, int] = {}
     for seed, index in seeds:
         starts.setdefault(seed, index)

@@ -102,7 +102,7 @@ def _read_error(path: str | Path, error: Exception) -> BadInput:
 
 def photo(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, str]:
     """One image file as uint8 of `shape` (C, H, H), its centre square, and how it was changed: ""
-    where it had that size and as many channels. Raises BadInput; for an animation, too.
+    if it had that size and as many channels. Raises BadInput; for an animation, too.
     """
     try:
         content = expanded(path).read_bytes()
@@ -136,7 +136,7 @@ def photo(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, str]:
 
 def photos(paths: Sequence[str | Path], shape: Sequence[int]) -> tuple[np.ndarray, list[Path]]:
     """Image files, and those in folders, as uint8 (n, C, H, H), and their paths. Changes to an
-    image are logged. Raises BadInput as `photo`, and where no file is given.
+    image are logged. Raises BadInput as `photo`, and if no file is given.
     """
     import numpy as np
 

@@ -47,7 +47,7 @@ def demo(
     ``names``: models, by default all bundled ones. ``data``: a data set for the quiz "which is
     real?". ``host``: the network interface to listen on; any but 127.0.0.1 lets other machines in.
     ``port``: by default the first free one from 7860. ``browse``: open a browser. Raises BadInput,
-    UnknownName, InvalidModel; OperationFailed without gradio, or where the port is taken.
+    UnknownName, InvalidModel; OperationFailed without gradio, or if the port is taken.
     """
     gr = _gradio()
     models = LoadedModels(names or [card.name for card in cards.table()], data, root, device)

@@ -57,7 +57,7 @@ def _integer(value: float | None, what: str) -> int:
 
 
 def _class_menu(gr: Any, models: LoadedModels, name: str) -> Any:
-    """A menu of the model's classes, hidden where it has none."""
+    """A menu of the model's classes, hidden if it has none."""
     model = models.model(name)
     classes = list(model.class_names) or [str(i) for i in range(model.num_classes)]
     return gr.Dropdown(

@@ -1,7 +1,7 @@
 """Projection: the latent code whose sample is most like an image.
 
-Gradient descent on the code (Yeh et al. 2016, arXiv:1607.07539). Where the model has an encoder, it
-gives a start; where it has a discriminator, its loss is added.
+Gradient descent on the code (Yeh et al. 2016, arXiv:1607.07539). If the model has an encoder, its
+code is one start; if it has a discriminator, its loss is added.
 """
 
 import copy
@@ -96,7 +96,7 @@ def project(
 
     100 ``steps`` of Adam minimise |M (G(z) - x)|_1 + ``weight`` log(1 - D(G(z))), sums over values
     in the model's own range (Yeh et al. 2016, section 3, without their weights of neighbours). The
-    term of D is used where the model's folder, or its repository, holds the discriminator; if that
+    term of D is used if the model's folder, or its repository, contains the discriminator; if that
     gives no logits (Wasserstein, hinge, least squares), its generator's loss replaces the term.
 
     Each of 4 ``restarts`` begins at the best of 64 codes that depend on ``seed``, the image's index
@@ -164,7 +164,7 @@ def search_codes(
     batch_size: int,
     progress: Progress | None,
 ) -> Projection:
-    """As `project`, of ``x`` in the model's range, ``known`` where it is true (None: all)."""
+    """As `project`, of ``x`` in the model's range, with the mask ``known`` (None: all)."""
     check_count("batch_size", batch_size, 1)
     known = torch.ones_like(x, dtype=torch.bool) if known is None else known
     classes = None if labels is None else model.labels_for(labels, len(x))

@@ -54,7 +54,7 @@ def write_stages(
     gif: Path | None,
     scale: int | None,
 ) -> None:
-    """Write the strip and the film, where a path is given; ``images``: the originals."""
+    """Write the strip and the film, if a path is given; ``images``: the originals."""
     if strip is not None:
         cells = strip_cells(completion, images)
         cells.save(strip, scale, columns=len(cells) // len(images))

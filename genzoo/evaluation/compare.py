@@ -167,7 +167,7 @@ def _common_data(options: dict[str, dict[str, Path]], usable: list[str]) -> tupl
 
 def _loaded(name: str, folder: Path, device: "str | torch.device") -> ModelSubject:
     subject = ModelSubject(name, names.load(folder, device=device), folder)
-    _ = subject.sampler  # raises where the model does not sample images
+    _ = subject.sampler  # raises if the model does not sample images
     return subject
 
 

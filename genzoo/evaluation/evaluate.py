@@ -34,7 +34,7 @@ SAMPLES = 10_000
 class Evaluation:
     """The scores of one model, or of a folder's images, one for each metric.
 
-    ``folder``: the model's, where it has one. ``request``: the arguments that repeat the
+    ``folder``: the model's, if it has one. ``request``: the arguments that repeat the
     measurement.
     """
 
@@ -254,7 +254,7 @@ def _check_metrics(subject: Subject, metrics: Sequence[Metric], samples: int) ->
 def _check_shape(subject: Subject, metric: SampleMetric) -> None:
     """Check that the metric's features accept the samples. Raises BadInput."""
     if isinstance(subject, ModelSubject):
-        _ = subject.sampler  # raises where the model does not sample images
+        _ = subject.sampler  # raises if the model does not sample images
     data = metric.real.data
     if "," in data and not is_folder(data):
         second = data.rpartition(",")[2].strip()

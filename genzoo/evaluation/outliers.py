@@ -76,7 +76,7 @@ def find_outliers(
     ``against`` by their log-likelihood.
 
     Images are rounded to the model's levels. For a class-conditional model p is the mean over all
-    classes; a bound replaces p where the model has no exact one. Raises BadInput, and as ``load``.
+    classes; a bound replaces p if the model has no exact one. Raises BadInput, and as ``load``.
     """
     subject = find_model(model, device)
     if not isinstance(subject.model, Density):

@@ -44,7 +44,7 @@ class Protocol(Schema):
 
 @final
 class Source(Schema):
-    """Where a number is printed: title, table or file, year, arXiv identifier or address."""
+    """The source of a number: title, table or file, year, arXiv identifier or address."""
 
     title: Name
     where: Name

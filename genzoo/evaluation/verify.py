@@ -72,7 +72,7 @@ def verify(
     InvalidModel.
     """
     folder = names.find(name)
-    manifest.read_manifest(folder)  # raises where the folder holds no model
+    manifest.read_manifest(folder)  # raises if the folder holds no model
     metrics = card.read_metrics(folder)
     yield _fingerprint_check(folder, metrics, device)
     for score in metrics.get("scores", []):

@@ -136,7 +136,7 @@ class RealData:
 
     @cached_property
     def reference(self) -> Reference:
-        """Raises as ``features``, and as ``open`` where it must be computed."""
+        """Raises as ``features``, and as ``open`` if it must be computed."""
         return _shipped(self.data) if self._ships else _computed(self)
 
     def open(self, split: str) -> DataSet:

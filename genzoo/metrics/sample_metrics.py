@@ -1,6 +1,6 @@
 """Metrics of samples: distances and shares in the features of a network, and sharpness.
 
-They need no data set where the reference of real images ships with the package.
+They need no data set if the reference of real images ships with the package.
 """
 
 import logging

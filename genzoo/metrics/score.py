@@ -105,7 +105,7 @@ def verdict(one: Score, other: Score) -> Verdict:
 
 
 def differences(one: Score, other: Score) -> list[str]:
-    """The keys in which the protocols of two scores differ; empty where they can be ranked."""
+    """The keys in which the protocols of two scores differ; empty if they can be ranked."""
     if (one.metric, one.protocol) == (other.metric, other.protocol):
         return []
     keys = dict.fromkeys([*one.protocol, *other.protocol])

@@ -110,7 +110,7 @@ def _is_ungrouped(layer: nn.Module) -> TypeGuard[nn.Conv2d | nn.ConvTranspose2d]
 
 
 class _LinearNorm(nn.Module):
-    """A linear layer and a batch norm in one product, where both act on the same axis."""
+    """A linear layer and a batch norm in one product, if both act on the same axis."""
 
     def __init__(self, linear: nn.Linear, norm: nn.BatchNorm1d):
         super().__init__()
@@ -121,7 +121,7 @@ class _LinearNorm(nn.Module):
 
 
 class _Projection(nn.Module):
-    """A transposed convolution; where its input is a single pixel, one matrix product."""
+    """A transposed convolution; for a single-pixel input, one matrix product."""
 
     def __init__(self, conv: nn.ConvTranspose2d):
         super().__init__()

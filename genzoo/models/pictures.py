@@ -74,7 +74,7 @@ def pil_image(pixels: np.ndarray) -> Image.Image:  # (H, W, C) uint8
 def write_seed(
     picture: Image.Image, pair: tuple[int, int], below: tuple[float, float], width: int
 ) -> None:
-    """Write seed:index above the point ``below``; the index alone where both are too wide."""
+    """Write seed:index above the point ``below``; the index alone if both are too wide."""
     font = ImageFont.load_default(BAND - 4)
     texts = [f"{pair[0]}:{pair[1]}", str(pair[1])]
     text = next((t for t in texts if font.getlength(t) <= width), texts[-1])

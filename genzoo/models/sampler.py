@@ -189,7 +189,7 @@ class Latent(Sampler):
 
     @final
     def decode_with_noise(self, code: Tensor, labels: Tensor | None, noise: Noise) -> Tensor:
-        """``decode``, with ``noise`` where the family takes it."""
+        """``decode``, with ``noise`` if the family takes it."""
         decode: Callable[..., Tensor] = self.decode
         return decode(code, labels, noise=noise) if self._takes_noise else decode(code, labels)
 

@@ -122,7 +122,7 @@ def open_dataset(
 
 
 def _config(family: str, dataset: DataSet, values: dict[str, Any]) -> Schema:
-    """The config that ``dataset`` and ``values`` give; raises BadInput if they contradict."""
+    """The config that ``dataset`` and ``values`` give; BadInput if they contradict."""
     schema = families.get(family).config
     if {"size", "channels"} & {*schema.model_fields} and len(dataset.shape) != 3:
         raise BadInput(f"{dataset.name} holds points; {family} learns from images")

@@ -126,7 +126,7 @@ def read_run(folder: str | Path) -> RunLog:
 
 
 def _parsed(line: str) -> dict[str, Any]:
-    """The record in a line of the log; {} where a crash cut the line off."""
+    """The record in a line of the log; {} if a crash cut the line off."""
     try:
         record = json.loads(line)
     except ValueError:

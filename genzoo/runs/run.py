@@ -141,7 +141,7 @@ class Run:
             lines.write(json.dumps(line) + "\n")
 
     def _save(self, step: int, stop: bool) -> None:
-        """Write a checkpoint and a grid, where they are due after ``step``."""
+        """Write a checkpoint and a grid, if they are due after ``step``."""
         last = step == self.plan.steps
         if step % self.plan.checkpoint_every == 0 or last or stop:
             self.checkpoint(step)

@@ -47,7 +47,7 @@ VARIETY = 0.03
 # A gap below VISIBLE of the distance between two real samples does not count.
 GAP, VISIBLE = 0.75, 0.02
 # A share of the distance that an average should move in one step; rounding takes at most a tenth,
-# where that distance is more than ROUNDING of the weights.
+# if that distance is more than ROUNDING of the weights.
 FOLLOWED, ROUNDING = 0.5, 1e-6
 
 
@@ -329,7 +329,7 @@ class TrainingMonitor:
         return {k: t.clone() for k, t in state.items() if t.is_floating_point()}
 
     def _guarded(self, rule: str, call: Callable[[], T]) -> T | None:
-        """The result of ``call``; where it raises, None, and the rule is disabled."""
+        """The result of ``call``; if it raises, None, and the rule is disabled."""
         if rule in self._off:
             return None
         try:

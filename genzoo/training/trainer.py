@@ -173,8 +173,8 @@ class Trainer(ABC):
         """One optimiser step of one player on ``loss(batch)``: the only place where weights change.
 
         The other players are frozen, so no gradient is computed for them. ``loss`` returns its
-        value and the values to log. Raises Diverged, before the step, where the loss or the
-        gradient is not finite.
+        value and the values to log. Raises Diverged, before the step, if the loss or the gradient
+        is not finite.
         """
         learner = self.players[player]
         learner.schedule(batch.progress, batch.step)

@@ -86,7 +86,7 @@ def load_folder(
     """The model in ``folder``, in evaluation mode.
 
     Nothing in the folder is run or unpickled. ``verify=False`` skips the checksum and the check
-    for non-finite weights. ``manifest``: that of the folder, where it was read before. Raises
+    for non-finite weights. ``manifest``: that of the folder, if it was read before. Raises
     InvalidModel, UnknownName (no such folder or family), BadInput.
     """
     from genzoo.devices import device as choose

@@ -40,7 +40,7 @@ from genzoo.zoo.weights import largest_model
 # The files that are downloaded; the discriminator only on request.
 NEEDED, BESIDE = (CONFIG, WEIGHTS), ("README.md", "metrics.json")
 LIBRARY = "genzoo"
-WAITS = (1.0, 2.0)  # before the second and the third try, where the Hub says that it is busy
+WAITS = (1.0, 2.0)  # before the second and the third try, if the Hub says that it is busy
 LONGEST_WAIT = 30.0  # seconds
 _PART = r"\w([\w.-]*\w)?"
 _REPO = re.compile(rf"(?=.{{3,96}}$){_PART}/{_PART}", re.ASCII)

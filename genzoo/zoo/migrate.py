@@ -1,4 +1,4 @@
-"""Files of older formats, brought up to date before they are checked against today's schemas.
+"""Convert files of older formats before today's schemas check them.
 
 Format 1 (genzoo 0.1) -> format 2: other names, the same content. A family renames its own fields
 and tensors, by its `Family.upgrade`. Only plain renames happen here: a file that has both the old

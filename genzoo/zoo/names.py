@@ -89,7 +89,7 @@ def find(name: str | Path, *, local_files_only: bool = False) -> Path:
 
 
 def _locate(name: str | Path, local_files_only: bool) -> tuple[Path, Manifest | None]:
-    """The folder, and its manifest where the search has read it: for a family's default."""
+    """The folder, and its manifest if the search has read it: for a family's default."""
     if not isinstance(name, str | Path):
         raise BadInput(f"a model is a name or a folder, got {article(name)}")
     if is_folder(name):

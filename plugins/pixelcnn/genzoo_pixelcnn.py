@@ -63,7 +63,7 @@ class MaskedConv(nn.Conv2d):
     """A convolution over a pixel and those to its left: ``(n, p, H, W)`` to ``(n, q, H, W)``.
 
     Of the pixel itself, a map of channel c sees the maps of channels before c, in the order R, G, B
-    (mask A), or of c too (mask B). ``halves``: 2 where the output is the two halves of a gate.
+    (mask A), or of c too (mask B). ``halves``: 2 if the output is the two halves of a gate.
     """
 
     def __init__(

@@ -55,7 +55,7 @@ def moments(features: np.ndarray) -> Moments:
 
 
 def factored(covariance: np.ndarray) -> np.ndarray:
-    """F with F^T F = ``covariance``: Cholesky's, or from eigenvectors where that is singular."""
+    """F with F^T F = ``covariance``: Cholesky's, or from eigenvectors if that is singular."""
     try:
         return np.linalg.cholesky(covariance).T
     except np.linalg.LinAlgError:

@@ -66,7 +66,7 @@ def auroc(high: np.ndarray, low: np.ndarray) -> tuple[float, tuple[float, float]
     that a value of ``high`` (n,) is above one of ``low`` (m,), ties count half.
 
     The interval is DeLong's (1988, equation 6), cut off at 0 and 1. It needs two values of each,
-    and has no width where the order is perfect. Raises BadInput.
+    and has no width if the order is perfect. Raises BadInput.
     """
     one, other, ranks, _ = _ranked(high, low)
     n, m = len(one), len(other)
