@@ -279,7 +279,7 @@ def test_a_conditional_model_draws_what_it_is_asked_for():
     assert labels.value > 95
     assert labels.floor > 99
     assert 0.7 < variety.value < 1.2
-    with pytest.raises(BadInput, match="label_accuracy-mnist is a metric of models, and images:"):
+    with pytest.raises(BadInput, match="label_accuracy-mnist is a metric of models, but images:"):
         genzoo.evaluate(f"images:{Path(__file__).parents[1] / 'docs/pictures'}", data="mnist",
                         metrics="label_accuracy", size=28, channels=1)  # fmt: skip
 
