@@ -19,10 +19,17 @@ def fields(schema: "type[Schema]") -> list[dict[str, Any]]:
             "name": name,
             "default": "required" if field.is_required() else field.get_default(),
             "allowed": _allowed(properties[name]),
-            "about": (field.description or "").replace("\n", " "),
+            "about": _description(schema, name).replace("\n", " "),
         }
         for name, field in schema.model_fields.items()
     ]
+
+
+def _description(schema: "type[Schema]", name: str) -> str:
+    """A field's own description, or that of the schema whose field it redeclares."""
+    owners = [base for base in schema.__mro__ if issubclass(base, Schema)]
+    known = (base.model_fields[name].description for base in owners if name in base.model_fields)
+    return next((text for text in known if text), "")
 
 
 def _allowed(rule: dict[str, Any]) -> str:

@@ -679,3 +679,9 @@ def test_an_ability_needs_its_method():
 def test_pictures_have_one_channel_or_three(latent, shape, is_images):
     latent.shape = shape
     assert latent.is_images == is_images
+
+
+@pytest.mark.parametrize("codes", [None, "x", [[1.0], [1.0, 2.0]], object()])
+def test_codes_that_are_no_numbers(latent, codes):
+    with pytest.raises(BadInput, match=rf"\(n, {latent.latent_dim}\)"):
+        latent.decode_codes(codes)

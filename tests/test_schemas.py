@@ -19,7 +19,7 @@ from genzoo.errors import (
 from genzoo.models.networks import pyramid
 from genzoo.options import AdversarialOptions, Options
 from genzoo.runs.plan import assignments, divide
-from genzoo.schemas import Count, Decay, Names, Rate, Schema, Shape, checked, read_json
+from genzoo.schemas import Count, Decay, Names, Rate, Schema, Shape, checked, fields, read_json
 
 
 class Sizes(Schema):
@@ -291,3 +291,15 @@ def test_a_pyramid_halves_down_to_four_to_seven(shape, widths, side):
 def test_no_pyramid_stands_on_other_shapes(shape):
     with pytest.raises(BadInput, match=f"got {'x'.join(map(str, shape))}$"):
         pyramid(shape, 8)
+
+
+def test_a_redeclared_option_keeps_its_description():
+    class Own(AdversarialOptions):
+        batch_size: Count = 32
+        lr: Rate = 0.1
+        """a rate of its own"""
+
+    about = {field["name"]: field["about"] for field in fields(Own)}
+    inherited = {field["name"]: field["about"] for field in fields(AdversarialOptions)}
+    assert about == {**inherited, "lr": "a rate of its own"}
+    assert about["batch_size"]

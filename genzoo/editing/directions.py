@@ -92,7 +92,8 @@ def read_direction(path: str | Path) -> Direction:
             keys = [*file.keys()]
             vector = file.get_tensor("direction") if keys == ["direction"] else torch.empty(0)
     except (OSError, SafetensorError) as error:
-        raise BadInput(f"cannot read {path}: {error}") from None
+        hint = "make one with genzoo direction"
+        raise BadInput(f"{path} is not a direction file ({error}): {hint}") from None
     text = metadata.get("info", metadata.get("made", ""))  # "made" in format 1
     if vector.dtype != torch.float32 or vector.ndim != 1 or not len(vector) or not text:
         raise BadInput(f"{path} is not a direction file: expected one float32 vector and its info")

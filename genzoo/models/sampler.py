@@ -242,7 +242,10 @@ class Latent(Sampler):
         return self.to_samples(torch.cat(outputs), checked_labels, seeds, call)
 
     def _checked_codes(self, codes: Any) -> Tensor:
-        x = torch.as_tensor(codes).to(self.device, torch.float32)
+        try:
+            x = torch.as_tensor(codes).to(self.device, torch.float32)
+        except (TypeError, ValueError, RuntimeError):
+            raise BadInput(f"expected codes (n, {self.latent_dim}), got {codes!r:.60}") from None
         if x.ndim != 2 or not len(x) or x.shape[1] != self.latent_dim:
             got = shape_text(x.shape)
             raise BadInput(f"expected codes of shape (n, {self.latent_dim}), got {got}")
