@@ -15,7 +15,9 @@ from PIL import Image
 
 import genzoo
 from genzoo import families
+from genzoo.editing import projection
 from genzoo.errors import BadInput, InvalidModel, NetworkError, OperationFailed, UnknownName
+from genzoo.evaluation import evaluate
 from genzoo.families import registry
 from genzoo.models.sampler import Latent
 from genzoo.zoo import card as cards
@@ -556,3 +558,14 @@ def test_load_of_a_folder_reads_its_config_once(folder, reads):
     genzoo.load(folder, device="cpu")
     for counts in reads():
         assert counts == {folder.name: 1}
+
+
+@pytest.mark.parametrize("find", [projection.open_model, evaluate.find_model])
+def test_a_model_and_its_folder_are_one_search(find, monkeypatch):
+    """Two would ask the Hub twice, and might get two commits."""
+    searches = []
+    resolve = names.resolve
+    monkeypatch.setattr(names, "resolve", lambda n, **k: searches.append(n) or resolve(n, **k))
+    monkeypatch.setattr(names, "find", None)
+    find("vae-mnist", "cpu", *[{}] * (find is projection.open_model))
+    assert searches == ["vae-mnist"]

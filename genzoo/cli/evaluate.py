@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Json, Root, Ticker, app, as_json
+from genzoo.cli.app import Channels, Device, Json, Root, Size, Ticker, app, as_json
 from genzoo.errors import GenzooError
 from genzoo.text import printable
 
@@ -37,12 +37,8 @@ def evaluate(
         int | None, typer.Option(min=1, help="Number of disjoint groups, one estimate each.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=2, help="Number of real images to use.")] = None,
-    size: Annotated[
-        int | None, typer.Option(min=1, help="Side of resized images from folders.")
-    ] = None,
-    channels: Annotated[
-        int | None, typer.Option(help="Channels of images from folders: 1 or 3.")
-    ] = None,
+    size: Size = None,
+    channels: Channels = None,
     root: Root = None,
     write: Annotated[
         bool, typer.Option("--write", help="Store the scores in the model's card.")

@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, app, as_json
+from genzoo.cli.app import Device, Force, Json, ModelName, app, as_json, default_path
 from genzoo.text import printable
 
 
 @app.command("features")
 def write_features(
-    name: Annotated[str, typer.Argument(help="A model of genzoo list, or a folder like ./mine.")],
+    name: ModelName,
     photos: Annotated[list[Path], typer.Argument(help="Image files or folders.")],
     output: Annotated[
         Path | None,
@@ -25,7 +25,7 @@ def write_features(
     from genzoo import data
     from genzoo.evaluation import representations
 
-    path = output or Path(f"{Path(name).name.partition('@')[0]}-features.safetensors")
+    path = output or default_path(name, "-features.safetensors")
     representations.check_target(path, force)
     pixels, files = data.photos(photos, representations.input_shape(name, device))
     features = representations.extract_features(name, pixels, device=device)

@@ -5,14 +5,26 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json
+from genzoo.cli.app import (
+    Channels,
+    Device,
+    Force,
+    Json,
+    ModelName,
+    Root,
+    Size,
+    Ticker,
+    app,
+    as_json,
+    default_path,
+)
 from genzoo.files import check_new
 from genzoo.text import printable
 
 
 @app.command()
 def neighbours(
-    name: Annotated[str, typer.Argument(help="A model of genzoo list, or a folder like ./mine.")],
+    name: ModelName,
     data: Annotated[str | None, typer.Option(help="Training data. [the model's]")] = None,
     n: Annotated[int, typer.Option("-n", min=1, help="Number of samples.")] = 8,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of training images per sample.")] = 4,
@@ -20,12 +32,8 @@ def neighbours(
         Path | None, typer.Option("-o", "--output", help="A .png. [NAME-neighbours.png]")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the samples.")] = 0,
-    size: Annotated[
-        int | None, typer.Option(min=1, help="Side of resized images from folders.")
-    ] = None,
-    channels: Annotated[
-        int | None, typer.Option(help="Channels of images from folders: 1 or 3.")
-    ] = None,
+    size: Size = None,
+    channels: Channels = None,
     root: Root = None,
     device: Device = "auto",
     force: Force = False,
@@ -34,7 +42,7 @@ def neighbours(
     """Show the training images nearest to samples: genzoo neighbours dcgan-mnist -n 8."""
     from genzoo.evaluation.neighbours import find_neighbours
 
-    path = output or Path(f"{Path(name).name.partition('@')[0]}-neighbours.png")
+    path = output or default_path(name, "-neighbours.png")
     check_new(path, [".png"], force)
     ticker = Ticker()
     result = find_neighbours(

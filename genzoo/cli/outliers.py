@@ -4,25 +4,32 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Json, Root, Ticker, app, as_json, as_table
+from genzoo.cli.app import (
+    Channels,
+    Device,
+    Json,
+    ModelName,
+    Root,
+    Size,
+    Ticker,
+    app,
+    as_json,
+    as_table,
+)
 from genzoo.text import printable
 
 
 @app.command()
 def outliers(
-    name: Annotated[str, typer.Argument(help="A model of genzoo list, or a folder like ./mine.")],
+    name: ModelName,
     against: Annotated[str, typer.Option(help="The other images: a data set or a folder.")],
     data: Annotated[
         str | None, typer.Option(help="The model's own images. [training data]")
     ] = None,
     n: Annotated[int, typer.Option("-n", min=2, help="Number of test images of each.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Random seed for choosing images.")] = 0,
-    size: Annotated[
-        int | None, typer.Option(min=1, help="Side of resized images from folders.")
-    ] = None,
-    channels: Annotated[
-        int | None, typer.Option(help="Channels of images from folders: 1 or 3.")
-    ] = None,
+    size: Size = None,
+    channels: Channels = None,
     root: Root = None,
     device: Device = "auto",
     json: Json = False,

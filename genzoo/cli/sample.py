@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, Scale, Ticker, app, as_json
+from genzoo.cli.app import (
+    Device,
+    Force,
+    Json,
+    Metadata,
+    ModelName,
+    Scale,
+    Ticker,
+    app,
+    as_json,
+    default_path,
+)
 from genzoo.errors import BadInput, article
 from genzoo.text import printable
 
@@ -15,7 +26,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def sample(
-    name: Annotated[str, typer.Argument(help="A model from genzoo list, or a folder like ./mine.")],
+    name: ModelName,
     n: Annotated[int, typer.Option("-n", help="Number of samples.")] = 16,
     output: Annotated[
         Path | None,
@@ -40,10 +51,7 @@ def sample(
     numbers: Annotated[
         bool, typer.Option("--numbers", help="Write SEED:INDEX below each image of the grid.")
     ] = False,
-    metadata: Annotated[
-        bool,
-        typer.Option("--metadata/--no-metadata", help="Write model and seeds into the metadata."),
-    ] = True,
+    metadata: Metadata = True,
     batch_size: Annotated[int, typer.Option(help="Samples per batch.")] = 64,
     device: Device = "auto",
     force: Force = False,
@@ -54,7 +62,7 @@ def sample(
 
     model = _sampler(name, device)
     ending = ".png" if model.is_images else ".npy"
-    path = output or Path(f"{printable(Path(name).name.partition('@')[0])}{ending}")
+    path = output or default_path(name, ending)
     ticker = Ticker()
     parts = model.stream(
         n,

@@ -115,12 +115,11 @@ def _recipe(
     steps: int | None,
     minutes: float | None,
 ) -> tuple[str, int | None, dict[str, Any]]:
-    """The family, steps and further settings of the model ``name``; ``given`` ones replace them."""
+    """The family, steps and further settings of the model ``name``; those given replace them."""
     from genzoo import families
-    from genzoo.zoo import manifest as manifests
     from genzoo.zoo import names
 
-    manifest = manifests.read_manifest(names.find(name))
+    _, manifest = names.resolve(name)
     recipe = manifest.recipe
     if recipe is None:
         raise BadInput(f"{name} has no recipe: it was not trained by genzoo train")

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json
+from genzoo.cli.app import Device, Force, Json, ModelName, Root, Ticker, app, as_json, default_path
 from genzoo.files import check_new
 from genzoo.text import printable
 
 
 @app.command()
 def truncate(
-    name: Annotated[str, typer.Argument(help="A model of genzoo list, or a folder like ./mine.")],
+    name: ModelName,
     values: Annotated[
         str, typer.Option(help="Limits of truncation; none: no truncation.")
     ] = "0.25,0.5,0.75,1,1.5,2,none",
@@ -32,7 +32,7 @@ def truncate(
     """Plot how truncation trades diversity for fidelity: genzoo truncate dcgan-celeba."""
     from genzoo.evaluation import truncation
 
-    path = output or Path(f"{printable(Path(name).name.partition('@')[0])}-truncation.png")
+    path = output or default_path(name, "-truncation.png")
     check_new(path, [".png", ".json"], force)
     ticker = Ticker()
     curve = truncation.truncate(

@@ -137,7 +137,7 @@ def open_model(
         raise BadInput(f"weight must be a number from 0 to 1,000,000, got {weight!r}")
     if isinstance(model, Model):
         return model, options
-    folder, loaded = names.find(model), names.load(model, device=device)
+    loaded, folder = names.load_with_folder(model, device)
     if isinstance(loaded, Latent) and weight and options["adversary"] is None:
         folder = names.with_discriminator(model, folder)
         options["adversary"] = find_adversary(folder, loaded.device)

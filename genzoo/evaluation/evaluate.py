@@ -162,9 +162,9 @@ def find_model(model: "str | Path | Model", device: "str | torch.device") -> Mod
     """The subject for a name, a folder or a model in memory. Raises BadInput, and as ``load``."""
     if isinstance(model, Model):
         return ModelSubject(model.origin.model if model.origin else type(model).__name__, model)
-    folder = names.find(model)
+    loaded, folder = names.load_with_folder(model, device)
     name = folder.name if folder.parent == names.cards_folder() else str(model)
-    return ModelSubject(name, names.load(folder, device=device), folder)
+    return ModelSubject(name, loaded, folder)
 
 
 def reference_data(subject: Subject, data: str | Path | None = None) -> str:

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from genzoo.errors import BadInput
+from genzoo.evaluation.evaluate import find_model
 from genzoo.files import check_new, write_whole
 from genzoo.metrics.probe_metrics import feature_maps
 from genzoo.metrics.statistics.linear_probe import FeatureMaps, pooled
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Encoder
+from genzoo.models.checks import check_count
 from genzoo.models.model import Model, finite_input
 from genzoo.models.samples import Samples
 from genzoo.zoo import manifest
@@ -36,8 +38,7 @@ def extract_features(
     """
     subject = _subject(model, device)
     x = finite_input(subject.model, images)
-    if type(batch_size) is not int or batch_size < 1:
-        raise BadInput(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
+    check_count("batch_size", batch_size, 1)
     maps = _feature_maps(subject)
     with torch.no_grad():
         parts = [pooled(maps(part)).float().cpu() for part in x.split(batch_size)]
@@ -52,11 +53,11 @@ def input_shape(
 
 
 def _subject(model: str | Path | Model, device: "str | torch.device") -> ModelSubject:
-    if isinstance(model, Model):
-        name = model.origin.model if model.origin else type(model).__name__
-        return ModelSubject(name, model)
-    loaded, folder = model_names.load(model, device=device), model_names.find(model)
-    return ModelSubject(str(model), loaded, model_names.with_discriminator(model, folder))
+    subject = find_model(model, device)
+    if isinstance(model, Model) or subject.folder is None:
+        return subject
+    folder = model_names.with_discriminator(model, subject.folder)
+    return ModelSubject(str(model), subject.model, folder)
 
 
 def _feature_maps(subject: ModelSubject) -> FeatureMaps:

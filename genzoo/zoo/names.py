@@ -44,13 +44,24 @@ def load(
     / or ~. Nothing in a folder is run or unpickled. ``local_files_only``: use no network. Raises
     UnknownName, InvalidModel, BadInput, NetworkError.
     """
+    return load_with_folder(name, device, verify=verify, local_files_only=local_files_only)[0]
+
+
+def load_with_folder(
+    name: str | Path,
+    device: "str | torch.device" = "auto",
+    *,
+    verify: bool = True,
+    local_files_only: bool = False,
+) -> "tuple[Model, Path]":
+    """As ``load``, with the folder that ``name`` means: the name is resolved once for both."""
     folder, manifest = resolve(name, local_files_only=local_files_only)
     model = load_folder(folder, device, verify, manifest)
     if model.origin is not None and (commit := hub.commit_of(folder)):
         model.origin = replace(model.origin, revision=commit)
     if manifest.license == RESTRICTED:
         _warn_of_terms(manifest.name, manifest.terms)
-    return model
+    return model, folder
 
 
 @cache
