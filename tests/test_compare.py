@@ -184,7 +184,7 @@ def test_data_chooses(shelf):
     assert (list(folders), data, why) == (
         ["vae-celeba", "dcgan-celeba"],
         "celeba",
-        "as --data asks",
+        "given with --data",
     )
 
 

@@ -108,7 +108,7 @@ def choose_models(
     options = {str(name): _folders_of(name) for name in models}
     if any_data:
         usable = sorted({*usable, *(on for folders in options.values() for on in folders)})
-    reason = "as --data asks"
+    reason = "given with --data"
     if data is None:
         data, reason = _common_data(options, usable)
     folders: dict[str, Path] = {}
