@@ -33,6 +33,14 @@ def pyramid(shape: tuple[int, ...], width: int) -> tuple[list[int], int]:
     return [width * 2**i for i in range(levels)], side
 
 
+def kernel_size(side: int) -> int:
+    """The kernel (stride 2, padding 1) between ``side`` pixels and half as many, rounded up.
+
+    4 for an even side. 3 for an odd one: 7 pixels become 4, and transposed, 4 become 7.
+    """
+    return 4 - side % 2
+
+
 def conv_encoder(shape: tuple[int, ...], width: int, outputs: int) -> nn.Sequential:
     """Strided convolutions down to maps of 4 to 7 pixels: ``(n, *shape) -> (n, outputs)``.
 

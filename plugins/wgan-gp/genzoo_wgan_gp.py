@@ -6,14 +6,19 @@ two ways: by a penalty on its gradient, or by clipping its weights.
 """
 
 import math
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
-from genzoo.models.networks import activations, initialise_convolution, pyramid
+from genzoo.models.networks import (
+    activations,
+    initialise_convolution,
+    kernel_size,
+    pyramid,
+)
 from genzoo.options import AdversarialOptions, DiscriminatorSteps, OptimizerName, PenaltyName
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Weight
 
@@ -26,6 +31,8 @@ class Config(Schema):
     latent_dim: Count = 128
     width: Annotated[int, Field(ge=1, le=1024)] = 64
     """feature maps next to the image, which double towards the code; for points, units per layer"""
+    halvings: Annotated[int, Field(ge=0, le=6)] = 0
+    """how often the sides of images halve, rounded up (the authors' MNIST code: 3); 0: to 4 to 7"""
 
 
 class TrainOptions(AdversarialOptions):
@@ -82,25 +89,33 @@ class Discriminator(genzoo.Discriminator):
 
 def conv_generator(config: Config) -> nn.Sequential:  # (n, latent_dim) -> (n, C, H, W)
     """Strided transposed convolutions with batch norm."""
-    maps, side = pyramid(config.shape, config.width)
-    maps = maps[::-1]
+    maps, sides = (levels[::-1] for levels in pyramid_levels(config))
     layers: list[nn.Module] = [nn.Unflatten(1, (config.latent_dim, 1, 1))]
-    layers += [nn.ConvTranspose2d(config.latent_dim, maps[0], side, bias=False)]
-    for a, b in pairwise(maps):
-        layers += [nn.BatchNorm2d(a), nn.ReLU(), nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False)]
-    layers += [nn.BatchNorm2d(maps[-1]), nn.ReLU()]
-    layers += [nn.ConvTranspose2d(maps[-1], config.shape[0], 4, 2, 1), nn.Tanh()]
+    layers += [nn.ConvTranspose2d(config.latent_dim, maps[0], sides[0], bias=False)]
+    for a, b, side in zip(maps, [*maps[1:], config.shape[0]], sides[1:], strict=True):
+        layers += [nn.BatchNorm2d(a), nn.ReLU()]
+        is_last = side == sides[-1]
+        layers += [nn.ConvTranspose2d(a, b, kernel_size(side), 2, 1, bias=is_last)]
+    layers += [nn.Tanh()]
     # With torch's own initial weights, early images show a lattice.
     return nn.Sequential(*layers).apply(initialise_convolution)
 
 
 def conv_discriminator(config: Config) -> tuple[nn.ModuleList, nn.Module]:
-    maps, side = pyramid(config.shape, config.width)
+    maps, sides = pyramid_levels(config)
     blocks = nn.ModuleList(
-        nn.Sequential(nn.Conv2d(a, b, 4, 2, 1), nn.LeakyReLU(0.2))
-        for a, b in pairwise([config.shape[0], *maps])
+        nn.Sequential(nn.Conv2d(a, b, kernel_size(side), 2, 1), nn.LeakyReLU(0.2))
+        for (a, b), side in zip(pairwise([config.shape[0], *maps]), sides, strict=False)
     )
-    return blocks, nn.Conv2d(maps[-1], 1, side)
+    return blocks, nn.Conv2d(maps[-1], 1, sides[-1])
+
+
+def pyramid_levels(config: Config) -> tuple[list[int], list[int]]:
+    """Feature maps per level from the image inwards, and the sides, the image's first."""
+    maps, _ = pyramid(config.shape, config.width)
+    levels = config.halvings or len(maps)
+    sides = list(accumulate(range(levels), lambda side, _: -(-side // 2), initial=config.shape[1]))
+    return [config.width * 2**i for i in range(levels)], sides
 
 
 def mlp_generator(config: Config) -> nn.Sequential:  # (n, latent_dim) -> (n, *shape)
