@@ -60,6 +60,9 @@ Name = Annotated[str, Field(max_length=200), AfterValidator(_plain)]
 Names = Annotated[tuple[Name, ...], Field(max_length=10_000)]
 Shape = Annotated[tuple[Count, ...], Field(min_length=1, max_length=4)]
 Channels = Literal[1, 3]
+# What samples are: (C, H, W), (channels, length) with a rate, or coordinates.
+Kind = Literal["images", "signals", "points"]
+SampleRate = Annotated[int, Field(ge=1, le=1_000_000)]  # samples a second, of signals
 
 
 class Schema(BaseModel):

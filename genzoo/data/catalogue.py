@@ -104,9 +104,7 @@ def open(
     meta: Meta = {"name": source.name, "split": split, "classes": source.classes, "skipped": []}
     blocks = functools.partial(decoding.blocks, source, raw, size, channels)
     array, labels, meta = cache.open_entry(cache_key([FORMAT, *parts]), meta, blocks)
-    if skipped := tuple(meta["skipped"]):
-        first = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
-        log.warning("%s: left out %d broken files: %s", source.name, len(skipped), first)
+    skipped = _skipped(source, meta)
     return DataSet(
         source.name,
         split,
@@ -118,11 +116,20 @@ def open(
         meta["sha256"],
         skipped,
         source.terms,
+        rate=source.rate,
         attributes=source.attributes,
         read_attributes=functools.partial(
             _attributes, source, raw, split, root, skipped, len(array)
         ),
     )
+
+
+def _skipped(source: Source, meta: Meta) -> tuple[str, ...]:
+    """The broken files, which it logs."""
+    if skipped := tuple(meta["skipped"]):
+        first = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
+        log.warning("%s: left out %d broken files: %s", source.name, len(skipped), first)
+    return skipped
 
 
 def open_pair(

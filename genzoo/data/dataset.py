@@ -9,9 +9,10 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from genzoo.errors import BadInput
+from genzoo.schemas import Kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     Device = str | torch.device
 
 
-Kind = Literal["images", "points"]
 Meta = dict[str, Any]  # the content of meta.json in the cache
 
 
@@ -36,7 +36,8 @@ def cache_key(value: object) -> str:
 @dataclass(frozen=True)
 class Rows:
     """One split as arrays. `key` changes when the rows change; `blocks` yields them in order:
-    uint8 (k, C, H, W) or float32 (k, d), each with int64 labels (k,) or None.
+    uint8 (k, C, H, W), float32 (k, channels, length) in [-1, 1], or float32 (k, d); each with
+    int64 labels (k,) or None.
     """
 
     key: str
@@ -95,7 +96,8 @@ class Source:
     """A data set that can be opened; a plugin's data set is one, too.
 
     `read(root, split)` finds the files (in `root` alone if given) and returns the split's rows.
-    `levels`: how many values a pixel can have, 256, or 2 (stored as 0 and 255); 0 for points.
+    `levels`: how many values a pixel can have, 256, or 2 (stored as 0 and 255); 0 for signals and
+    points. `rate`: samples a second, of signals; else 0.
     `classes`: the names of labels 0, 1, ...; () without labels.
     `attributes`: names of properties; a sample may have any number of them.
     `read_attributes(root, split)`: which of them each sample has, bool (n, len(attributes)): a row
@@ -114,6 +116,7 @@ class Source:
     attributes: tuple[str, ...] = ()
     read_attributes: Callable[[Path | None, str], np.ndarray] | None = None
     api: int | None = None
+    rate: int = 0
 
 
 @final
@@ -121,10 +124,12 @@ class Source:
 class DataSet:
     """One split, memory-mapped and read-only.
 
-    `array`: uint8 (n, C, H, W) or, for points, float32 (n, d). `labels`: int64 (n,) or None.
+    `array`: uint8 (n, C, H, W), float32 (n, channels, length) for signals, or float32 (n, d) for
+    points. `labels`: int64 (n,) or None.
     `levels`: as in `Source`. `sha256`: of the array's bytes and then the labels'. `skipped`:
     broken files, by name. `terms`: "" if unknown. `second_domain`: of two unpaired domains.
-    `attributes`, `read_attributes`: as in `Source`, of these samples.
+    `attributes`, `read_attributes`: as in `Source`, of these samples. `rate`: samples a second, of
+    signals; else 0.
     """
 
     name: str
@@ -140,13 +145,14 @@ class DataSet:
     second_domain: DataSet | None = field(default=None, repr=False)
     attributes: tuple[str, ...] = ()
     read_attributes: Callable[[], np.ndarray] | None = field(default=None, repr=False)
+    rate: int = 0
 
     def __len__(self) -> int:
         return len(self.array)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one sample: (C, H, W) or (d,)."""
+        """Of one sample: (C, H, W), (channels, length) or (d,)."""
         return tuple(self.array.shape[1:])
 
     @property
@@ -159,7 +165,8 @@ class DataSet:
     def batch(
         self, indices: ArrayLike, device: Device = "cpu", flip: ArrayLike | None = None
     ) -> torch.Tensor:
-        """The samples at `indices` (n,): float32 (n, C, H, W) in [0, 1]; points unchanged.
+        """The samples at `indices` (n,), float32: images (n, C, H, W) in [0, 1], signals
+        (n, channels, length) in [-1, 1], points (n, d).
 
         Images are mirrored left-right where `flip`, bool (n,), is true. IndexError beyond the end.
         """
@@ -167,7 +174,7 @@ class DataSet:
         import torch
 
         rows = self.array.take(_indices(indices), axis=0)
-        if self.kind == "points":
+        if self.kind != "images":
             return torch.from_numpy(rows).to(device)
         if flip is not None:
             flip = np.asarray(flip)

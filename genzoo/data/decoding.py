@@ -278,10 +278,16 @@ def _resize(
 
 def _check_block(source: Source, block: np.ndarray, labels: np.ndarray | None) -> None:
     """Raise OperationFailed if a block is not what the source declares."""
+    import numpy as np
+
     if source.kind == "images":
         expected = "uint8 (n, C, H, W)"
         good = block.dtype == "uint8" and block.ndim == 4 and block.shape[1] in (1, 3)
         good = good and (source.levels != 2 or bool(((block == 0) | (block == 255)).all()))
+    elif source.kind == "signals":
+        expected = "float32 (n, channels, length) in [-1, 1]"
+        good = block.dtype == "float32" and block.ndim == 3
+        good = good and bool((np.abs(block) <= 1).all())
     else:
         expected = "float32 (n, d)"
         good = block.dtype == "float32" and block.ndim == 2

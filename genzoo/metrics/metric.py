@@ -14,6 +14,7 @@ from genzoo.errors import BadInput, GenzooError, OperationFailed, article
 from genzoo.metrics.real_data import RealData
 from genzoo.metrics.score import Estimates, Goal, Score, interval
 from genzoo.metrics.subjects import ModelSubject
+from genzoo.schemas import Kind
 
 T = TypeVar("T")
 
@@ -29,6 +30,8 @@ class Metric(ABC):
     id: ClassVar[str]
     goal: ClassVar[Goal]
     about: ClassVar[str]
+    # The kinds of samples that it measures.
+    kinds: ClassVar[tuple[Kind, ...]] = ("images",)
     # The plugin API that a plugin's metric was written for.
     api: ClassVar[int]
     unit: str = ""
@@ -129,7 +132,7 @@ class Metric(ABC):
 
 
 class SampleMetric(Metric):
-    """A number about images, from any source: extract features, estimate, score."""
+    """A number about samples, from any source: extract features, estimate, score."""
 
     @property
     @abstractmethod
@@ -139,9 +142,10 @@ class SampleMetric(Metric):
     @property
     @abstractmethod
     def extract(self) -> Callable[[Tensor], np.ndarray]:
-        """The function from images ``(n, C, H, W)`` in [0, 1] to features, float32 ``(n, ...)``.
+        """The function from samples ``(n, *shape)`` to features, float32 ``(n, ...)``.
 
-        It runs batch by batch. Metrics whose functions are equal share one run.
+        Images are in [0, 1], signals in [-1, 1]. It runs batch by batch. Metrics whose functions
+        are equal share one run.
         """
 
     @abstractmethod

@@ -124,8 +124,7 @@ def open_dataset(
 def _config(family: str, dataset: DataSet, values: dict[str, Any]) -> Schema:
     """The config that ``dataset`` and ``values`` give; BadInput if they contradict."""
     schema = families.get(family).config
-    if {"size", "channels"} & {*schema.model_fields} and len(dataset.shape) != 3:
-        raise BadInput(f"{dataset.name} holds points; {family} learns from images")
+    _check_kind(family, dataset, {*schema.model_fields})
     known = {k: v for k, v in fields_of(dataset).items() if k in schema.model_fields}
     for key in known.keys() & values.keys():
         value = tuple(values[key]) if isinstance(values[key], list) else values[key]
@@ -134,14 +133,26 @@ def _config(family: str, dataset: DataSet, values: dict[str, Any]) -> Schema:
     return checked(schema, {**known, **values}, f"config for {dataset.name}")
 
 
+def _check_kind(family: str, dataset: DataSet, fields: set[str]) -> None:
+    """Check that the data set can fill the config's ``fields``. Raises BadInput."""
+    needs = "images" if "size" in fields else "signals" if "length" in fields else ""
+    needs = needs or ("images or signals" if "channels" in fields else "")
+    if needs and dataset.kind not in needs:
+        raise BadInput(f"{dataset.name} holds {dataset.kind}; {family} learns from {needs}")
+
+
 def fields_of(dataset: DataSet) -> dict[str, Any]:
     """The fields of a config that a data set decides."""
     fields: dict[str, Any] = {
+        "kind": dataset.kind,
         "shape": tuple(dataset.shape),
         "classes": len(dataset.classes),
         "class_names": tuple(dataset.classes),
     }
-    if len(dataset.shape) == 3:
+    if dataset.kind == "signals":
+        channels, length = dataset.shape
+        fields |= {"channels": channels, "length": length, "rate": dataset.rate}
+    if dataset.kind == "images":
         fields |= {
             "channels": dataset.shape[0],
             "size": dataset.shape[1],

@@ -13,10 +13,11 @@ from genzoo import data
 from genzoo.data import decoding
 from genzoo.data.dataset import DataSet, Source
 from genzoo.errors import OperationFailed
+from genzoo.models.ranges import PUBLIC
 from genzoo.testing.contract import Broken, Contract, require
 
 SHARED = 0.01  # the share of test samples that may be in train, too: real sets hold copies
-LEVELS = {"images": (2, 256), "points": (0,)}
+LEVELS = {"images": (2, 256), "signals": (0,), "points": (0,)}
 
 
 @final
@@ -40,12 +41,14 @@ def _says_what_it_is(case: Case) -> None:
     source = case.source
     require(source.summary, "summary is empty: describe the data set in a phrase")
     require(source.terms, "terms is empty: give the owner and the license")
-    require(source.kind in LEVELS, f"kind must be images or points, got {source.kind!r}")
+    require(source.kind in LEVELS, f"kind must be one of {[*LEVELS]}, got {source.kind!r}")
     levels = LEVELS[source.kind]
     require(
         source.levels in levels,
         f"levels of {source.kind} must be one of {levels}, got {source.levels}",
     )
+    is_rate = isinstance(source.rate, int) and (source.rate > 0) == (source.kind == "signals")
+    require(is_rate, f"rate must be samples a second for signals, else 0, got {source.rate!r}")
     classes = source.classes
     are_names = isinstance(classes, tuple) and all(c and isinstance(c, str) for c in classes)
     require(are_names, f"classes must be a tuple of names, got {classes!r:.80}")
@@ -79,7 +82,7 @@ def _splits_are_alike(case: Case) -> None:
 @DATASET.check
 def _samples_are_what_the_core_takes(case: Case) -> None:
     for split, opened in case.splits.items():
-        dtype = np.float32 if opened.kind == "points" else np.uint8
+        dtype = np.uint8 if opened.kind == "images" else np.float32
         require(
             opened.array.dtype == dtype, f"{split} is {opened.array.dtype}, not {dtype.__name__}"
         )
@@ -91,8 +94,10 @@ def _samples_are_what_the_core_takes(case: Case) -> None:
         if opened.kind == "images":
             square = opened.shape[1] == opened.shape[2]
             require(square, f"images must be square, got {opened.shape}: ImageFiles crops them")
-            inside = batch.min() >= 0 and batch.max() <= 1
-            require(inside, f"batches of {split} have values outside of [0, 1]")
+        if span := PUBLIC[opened.kind]:
+            low, high = span
+            inside = batch.min() >= low and batch.max() <= high
+            require(inside, f"batches of {split} have values outside of [{low:g}, {high:g}]")
 
 
 @DATASET.check
