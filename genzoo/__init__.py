@@ -65,7 +65,7 @@ __getattr__, __dir__, __all__ = lazy(
         "models.model": ("Discriminator", "Model"),
         "models.randomness": ("Noise",),
         "models.sampler": ("Latent", "Sampler"),
-        "models.samples": ("Arrays", "Images", "Origin", "Samples"),
+        "models.samples": ("Images", "Origin", "Points", "Samples", "Signals"),
         "training": ("Adversarial", "EMA", "Batch", "LossTrainer", "Logs", "Trainer", "fit"),
         "zoo.folder": ("save",),
         "zoo.names": ("load", "model_names"),
@@ -74,6 +74,7 @@ __getattr__, __dir__, __all__ = lazy(
     },
     ("data", "editing", "evaluation", "families", "metrics", "testing", "training"),
     {
+        "Arrays": "Points",
         "Averaged": "EMA",
         "Descent": "LossTrainer",
         "Draws": "Noise",

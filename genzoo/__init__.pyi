@@ -43,10 +43,11 @@ from genzoo.models.model import Model as Model
 from genzoo.models.randomness import Noise as Noise
 from genzoo.models.sampler import Latent as Latent
 from genzoo.models.sampler import Sampler as Sampler
-from genzoo.models.samples import Arrays as Arrays
 from genzoo.models.samples import Images as Images
 from genzoo.models.samples import Origin as Origin
+from genzoo.models.samples import Points as Points
 from genzoo.models.samples import Samples as Samples
+from genzoo.models.samples import Signals as Signals
 from genzoo.training import EMA as EMA
 from genzoo.training import Adversarial as Adversarial
 from genzoo.training import Batch as Batch

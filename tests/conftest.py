@@ -99,7 +99,7 @@ class ToyLatent(genzoo.Latent, genzoo.Encoder):
 class ToyConditional(genzoo.Sampler):
     """Points in the plane: the class's centre, and a tenth of a normal draw."""
 
-    shape, value_range = (2,), None
+    kind, shape, value_range = "points", (2,), None
     num_classes, class_names = 3, ("ant", "bee", "cat")
 
     def __init__(self, config):
@@ -127,7 +127,7 @@ class ToyTranslator(genzoo.Translator):
 class ToyDensity(genzoo.Density):
     """x = w z + noise with z ~ N(0, 1), scored by a proposal for z that is a little off."""
 
-    shape, value_range, likelihood_kind = (2,), None, "bound"
+    kind, shape, value_range, likelihood_kind = "points", (2,), None, "bound"
     noise = 0.5
 
     def __init__(self, config):

@@ -41,7 +41,8 @@ class Config(Schema):
     pass
 
 class Toy(genzoo.Sampler):
-    shape, value_range, num_classes, class_names = (2,), None, 3, ("ant", "bee", "cat")
+    kind, shape, value_range = "points", (2,), None
+    num_classes, class_names = 3, ("ant", "bee", "cat")
 
     def __init__(self, config):
         super().__init__(config)

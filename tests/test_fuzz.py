@@ -47,7 +47,7 @@ class Config(Schema):
 class Toy(genzoo.Sampler):
     """A tensor of each kind that a file may hold."""
 
-    shape, value_range = (2,), None
+    kind, shape, value_range = "points", (2,), None
 
     def __init__(self, config):
         super().__init__(config)

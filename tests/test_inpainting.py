@@ -81,7 +81,7 @@ def test_adam_is_what_the_paper_has():
 class Shifted(genzoo.Latent, genzoo.Encoder):
     """Its code is its sample, and its encoder always gives 0."""
 
-    shape, value_range, latent_dim = (4,), None, 4
+    kind, shape, value_range, latent_dim = "points", (4,), None, 4
 
     def decode(self, code, labels=None, noise=None):  # (n, 4) -> (n, 4)
         return code
@@ -104,7 +104,9 @@ def test_the_best_restart_is_kept(latent):
     result = genzoo.project(latent, latent.sample(4, seed=3), restarts=3, steps=10)
     assert result.losses.shape == (4, 3)
     assert torch.equal(result.losses.amin(1), result.history[-1])
-    apart = (latent.from_unit(result.samples) - latent.from_unit(latent.sample(4, seed=3))).abs()
+    apart = (
+        latent.from_public(result.samples) - latent.from_public(latent.sample(4, seed=3))
+    ).abs()
     assert torch.allclose(apart.flatten(1).sum(1), result.history[-1], rtol=1e-3)
 
 
@@ -160,8 +162,8 @@ def test_the_discriminator_takes_part(latent):
         assert (free.discriminator_loss, bound.discriminator_loss) == ("", loss)
         corners = (v.samples.tensor[:, 0, -1, -1] for v in (bound, free))
         assert (next(corners) > next(corners)).all()
-        made = latent.from_unit(bound.samples)
-        known = ((made - latent.from_unit(x)).abs() * half).flatten(1).sum(1)
+        made = latent.from_public(bound.samples)
+        known = ((made - latent.from_public(x)).abs() * half).flatten(1).sum(1)
         term = score(CornerDiscriminator()(made))
         assert torch.allclose(bound.history[-1], known + 50 * term, atol=0.05)
 

@@ -13,7 +13,7 @@ import torch
 from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent, Sampler
-from genzoo.models.samples import Arrays, Images, Origin
+from genzoo.models.samples import Images, Origin, Points, Signals
 
 
 def alike(one, other):
@@ -60,7 +60,7 @@ def test_what_does_not_fit_the_memory_is_refused_with_a_way_out(latent, monkeypa
 
 def test_only_a_family_whose_decode_takes_noise_gets_it():
     class Plain(Latent):
-        shape, latent_dim, value_range = (2,), 2, None
+        kind, shape, latent_dim, value_range = "points", (2,), 2, None
 
         def decode(self, code, labels=None):
             return code
@@ -114,7 +114,7 @@ def test_a_model_of_any_precision_samples_in_float32(latent, dtype):
 def test_any_order_gives_the_same(latent):
     model_draws = Noise(3, [5, 0, 2])
     with torch.no_grad():
-        picked = latent.to_unit(latent.eval().generate(model_draws))
+        picked = latent.to_public(latent.eval().generate(model_draws))
     assert alike(picked, latent.sample(6, seed=3).tensor[[5, 0, 2]])
 
 
@@ -447,7 +447,7 @@ def test_truncation_needs_a_code(conditional):
 )
 def test_outward(latent, span, inner, outer):
     latent.value_range = span
-    out = latent.to_unit(torch.tensor(inner, dtype=torch.float64))
+    out = latent.to_public(torch.tensor(inner, dtype=torch.float64))
     assert out.dtype == torch.float32
     assert alike(out, torch.tensor(outer).float())
 
@@ -456,20 +456,20 @@ def test_outward(latent, span, inner, outer):
 def test_inward_undoes_outward(latent, span):
     latent.value_range = span
     x = torch.rand(2, 3, 8, 8) * (span[1] - span[0]) + span[0]
-    assert torch.allclose(latent.from_unit(latent.to_unit(x)), x, atol=1e-5)
-    assert (latent.from_unit(torch.zeros(1, 3, 8, 8)) == span[0]).all()
-    assert (latent.from_unit(torch.ones(1, 3, 8, 8)) == span[1]).all()
+    assert torch.allclose(latent.from_public(latent.to_public(x)), x, atol=1e-5)
+    assert (latent.from_public(torch.zeros(1, 3, 8, 8)) == span[0]).all()
+    assert (latent.from_public(torch.ones(1, 3, 8, 8)) == span[1]).all()
 
 
 @pytest.mark.parametrize("kind", [torch.as_tensor, np.asarray, Images])
 def test_inward_takes_samples_tensors_and_arrays(latent, kind):
     x = torch.rand(2, 3, 8, 8)
-    assert torch.equal(latent.from_unit(kind(x)), x * 2 - 1)
+    assert torch.equal(latent.from_public(kind(x)), x * 2 - 1)
 
 
 def test_bytes_are_256ths(latent):
     x = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
-    assert torch.equal(latent.from_unit(x), latent.from_unit(x / 255))
+    assert torch.equal(latent.from_public(x), latent.from_public(x / 255))
 
 
 def test_samples_are_in_range_and_of_their_kind(latent, conditional):
@@ -477,7 +477,7 @@ def test_samples_are_in_range_and_of_their_kind(latent, conditional):
     assert isinstance(images, Images)
     assert images.tensor.min() >= 0
     assert images.tensor.max() <= 1
-    assert isinstance(points, Arrays)
+    assert isinstance(points, Points)
     assert points.tensor.max() > 1
 
 
@@ -673,12 +673,54 @@ def test_an_ability_needs_its_method():
 
 
 @pytest.mark.parametrize(
-    ("shape", "is_images"),
-    [((3, 8, 8), True), ((1, 8, 8), True), ((2, 8, 8), False), ((2,), False), ((1, 100), False)],
+    ("kind", "shape", "said"),
+    [
+        ("images", (2, 8, 8), r"the shape of images is \(1 or 3, height, width\), got \(2, 8, 8\)"),
+        ("images", (2,), r"got \(2\): set ToyLatent.kind to what its samples are"),
+        ("images", (1, 100), r"got \(1, 100\)"),
+        ("signals", (1, 8, 8), r"the shape of signals is \(channels, length\), got \(1, 8, 8\)"),
+        ("sound", (1, 8), r"ToyLatent.kind must be one of images, signals, points, got 'sound'"),
+    ],
 )
-def test_pictures_have_one_channel_or_three(latent, shape, is_images):
-    latent.shape = shape
-    assert latent.is_images == is_images
+def test_a_kind_that_does_not_fit_the_shape_is_refused(latent, kind, shape, said):
+    latent.kind, latent.shape = kind, shape
+    with pytest.raises(OperationFailed, match=said):
+        latent.to_samples(torch.zeros(1, *shape), None, [(0, 0)], {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "result"),
+    [
+        ("images", (1, 8, 8), Images),
+        ("images", (3, 8, 8), Images),
+        ("signals", (2, 8), Signals),
+        ("points", (2,), Points),
+        ("points", (2, 8, 8), Points),
+    ],
+)
+def test_samples_are_of_the_kind_that_the_model_says(latent, kind, shape, result):
+    latent.kind, latent.shape, latent.rate = kind, shape, 8000
+    samples = latent.to_samples(torch.zeros(1, *shape), None, [(0, 0)], {})
+    assert type(samples) is result
+    assert latent.is_images == (result is Images)
+    assert (
+        kind != "signals" or samples.rate == samples[0].rate == Signals.join([samples]).rate == 8000
+    )
+
+
+def test_each_kind_has_a_public_range(latent):
+    x = torch.tensor([[[-1.0, 0.0, 0.5, 2.0]]])
+    latent.kind, latent.shape = "signals", (1, 4)
+    for span, inner in (((-1.0, 1.0), x), ((0.0, 1.0), (x + 1) / 2)):
+        latent.value_range = span
+        public = latent.to_public(inner)
+        assert public.tolist() == [[[-1.0, 0.0, 0.5, 1.0]]]
+        assert alike(latent.from_public(public), inner.clamp(*span))
+    with pytest.raises(BadInput, match=r"in \[-1, 1\], got \[-1, 2\]"):
+        latent.from_public(x)
+    latent.kind = "points"
+    assert torch.equal(latent.to_public(x), x)
+    assert torch.equal(latent.from_public(x), x)
 
 
 @pytest.mark.parametrize("codes", [None, "x", [[1.0], [1.0, 2.0]], object()])

@@ -155,7 +155,7 @@ def test_a_generator_that_ignores_its_code(hasty):
 class Points(Latent):
     """Codes in the plane, turned a little."""
 
-    latent_dim, shape, value_range = 2, (2,), None
+    latent_dim, kind, shape, value_range = 2, "points", (2,), None
 
     def __init__(self, config=None):
         super().__init__(config)

@@ -66,7 +66,9 @@ def test_only_convolutions_are_initialised():
 def test_images_are_squashed_and_points_are_not():
     x = torch.tensor([[-5.0, 0.0, 5.0]])
     assert torch.equal(networks.squash(x, networks.unit_range((1, 8, 8))), x.sigmoid())
-    assert networks.unit_range((1, 8, 8)) == (0.0, 1.0)
+    assert networks.unit_range((1, 8, 8)) == networks.unit_range((1, 64)) == (0.0, 1.0)
+    kinds = [networks.kind_of(shape) for shape in ((1, 8, 8), (1, 64), (2,))]
+    assert kinds == ["images", "signals", "points"]
     assert networks.squash(x, networks.unit_range((2,))) is x
 
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from genzoo.errors import BadInput, OperationFailed
-from genzoo.models.samples import Arrays, Images, Origin
+from genzoo.models.samples import Images, Origin, Points
 
 ORIGIN = Origin("toy-digits", "toy", "ab" * 32, "c0ffee")
 
@@ -83,7 +83,7 @@ def test_as_tensor():
 
 
 def test_as_tensor_of_what_has_a_gradient():
-    made = Arrays(torch.rand(3, 2, requires_grad=True))
+    made = Points(torch.rand(3, 2, requires_grad=True))
     assert torch.equal(torch.as_tensor(made), made.tensor.detach())
 
 
@@ -116,7 +116,7 @@ def test_no_copy_where_none_is_allowed():
 
 def test_repr_is_short():
     assert repr(images()) == "<Images 5x3x4x4 in [0, 1], seed 9>"
-    assert repr(Arrays(torch.zeros(0, 2))) == "<Arrays 0x2 in [-, -], seed none>"
+    assert repr(Points(torch.zeros(0, 2))) == "<Points 0x2 in [-, -], seed none>"
     assert len(repr(images(500))) < 80
 
 
@@ -130,7 +130,7 @@ def test_a_record_says_how_to_draw_again():
 
 
 def test_a_record_without_origin_or_labels():
-    record = Arrays(torch.zeros(1, 2), None, [(0, 0)]).record()
+    record = Points(torch.zeros(1, 2), None, [(0, 0)]).record()
     assert record["origin"] is None
     assert record["labels"] is None
 
@@ -237,7 +237,7 @@ def test_notebooks_show_the_png():
 
 
 def test_arrays_are_saved_as_npy(tmp_path):
-    points = Arrays(torch.randn(4, 2))
+    points = Points(torch.randn(4, 2))
     saved = np.load(points.save(tmp_path / "points.npy"), allow_pickle=False)
     assert saved.dtype == np.float32
     assert (saved == points.tensor.numpy()).all()
@@ -248,7 +248,7 @@ def test_arrays_are_saved_as_npy(tmp_path):
     [
         (images(), "x.jpg", ".png"),
         (images(), "x", ".png"),
-        (Arrays(torch.zeros(1, 2)), "x.png", ".npy"),
+        (Points(torch.zeros(1, 2)), "x.png", ".npy"),
     ],
 )
 def test_a_wrong_ending_is_refused(samples, name, ending, tmp_path):

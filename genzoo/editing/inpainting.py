@@ -25,8 +25,9 @@ from genzoo.models.abilities import Completer
 from genzoo.models.checks import batch_slices, checked_seed
 from genzoo.models.model import Model, finite_input, infer
 from genzoo.models.randomness import Noise
+from genzoo.models.ranges import rescale
 from genzoo.models.sampler import Labels, Latent, Progress, Sampler
-from genzoo.models.samples import Arrays, Images, Samples
+from genzoo.models.samples import Samples
 from genzoo.zoo import names
 
 
@@ -64,16 +65,17 @@ class Completion:
             return [done]
         missing = (~self.known).flatten(0, 1).any(0)  # (H, W), of any image
         order = missing.flatten().cumsum(0).view(missing.shape) / missing.sum()
-        grey = torch.full_like(done, 0.5)
+        public = self.model.public_range or (0.0, 1.0)
+        middle = torch.full_like(done, sum(public) / 2)
         visible = (self.known | (order <= fraction) for fraction in fractions)
-        return [*(done.where(mask, grey) for mask in visible), done]
+        return [*(done.where(mask, middle) for mask in visible), done]
 
     def _at(self, step: int) -> Tensor:
         assert self.projection is not None
         assert isinstance(self.model, Latent)
         codes, labels = self.projection.path[step], self.projection.labels
         x = infer(self.model, lambda copy: copy.decode(codes, labels))
-        return self.samples.tensor.where(self.known, self.model.to_unit(x))
+        return self.samples.tensor.where(self.known, self.model.to_public(x))
 
 
 def inpaint(
@@ -113,13 +115,12 @@ def inpaint(
         call |= {"steps": options["steps"], "restarts": options["restarts"]}
         call |= {"discriminator_loss": projection.discriminator_loss}
     # The input itself: converting to the model's range and back would round it.
-    whole = _unit_images(images, x.device).where(known, filled)
-    kind, seeds = Images if model.is_images else Arrays, [(seed, i) for i in range(len(x))]
-    samples = kind(whole, None, seeds, model.origin, model.class_names, call)
+    whole = _as_given(images, x.device).where(known, filled)
+    samples = model.public_samples(whole, None, [(seed, i) for i in range(len(x))], call)
     return Completion(samples, known, model, projection)
 
 
-def _unit_images(images: ImagesLike, device: torch.device) -> Tensor:
+def _as_given(images: ImagesLike, device: torch.device) -> Tensor:
     x = torch.as_tensor(images.tensor if isinstance(images, Samples) else images).to(device)
     return x.float() / 255 if x.dtype == torch.uint8 else x.float()
 
@@ -133,19 +134,21 @@ def _complete(
     batch_size: int,
     progress: Progress | None,
 ) -> Tensor:
-    """``(n, *shape)`` in [0, 1]; the model gets ``x`` rounded to the levels that it has."""
+    """``(n, *shape)``, public; the model gets ``x`` rounded to the levels that it has."""
     if model.num_classes and labels is None:
         classes = ", ".join(model.class_names) or f"0 to {model.num_classes - 1}"
         raise BadInput(f"this model is class-conditional: pass labels (one of {classes})")
     targets, levels = model.labels_for(labels, len(x)), getattr(model, "levels", None)
     if levels:
-        x = model.from_unit((model.to_unit(x) * (levels - 1)).round() / (levels - 1))
+        public, steps = model.public_range, levels - 1
+        x = (rescale(model.to_public(x), public, (0.0, 1.0)) * steps).round() / steps
+        x = rescale(x, (0.0, 1.0), model.value_range)
     parts = []
     for rows in batch_slices(len(x), batch_size):
         noise = Noise(seed, range(rows.start, rows.stop), "complete", x.device)
         own = None if targets is None else targets[rows]
         part = infer(model, partial(_fill_in, x[rows], known[rows].float(), noise, own))
-        parts.append(model.to_unit(part))
+        parts.append(model.to_public(part))
         if progress:
             progress("images", rows.stop, len(x))
     return torch.cat(parts)

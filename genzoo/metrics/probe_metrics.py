@@ -75,9 +75,9 @@ class LinearProbe(ModelMetric):
     @final
     def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
         rows = [self._rows(n, seed), np.arange(len(self.real.open("test")))]
-        from_unit = subject.model.from_unit
-        own = self._probe(feature_maps(subject), from_unit, rows, seed)
-        random = self._probe(feature_maps(subject, random=True), from_unit, rows, seed)
+        from_public = subject.model.from_public
+        own = self._probe(feature_maps(subject), from_public, rows, seed)
+        random = self._probe(feature_maps(subject, random=True), from_public, rows, seed)
         patches = linear_probe.kmeans_features(self.real.open("train"), centroids=CENTROIDS)
         kmeans = self._probe(lambda x: [patches(x)], lambda x: x, rows, seed)
         protocol = {"images": f"{len(rows[0]):,} training, {len(rows[1]):,} test", "seed": seed}
@@ -104,13 +104,13 @@ class LinearProbe(ModelMetric):
     def _probe(
         self,
         maps: FeatureMaps,
-        from_unit: Callable[[Tensor], Tensor],
+        from_public: Callable[[Tensor], Tensor],
         rows: list[np.ndarray],
         seed: int,
     ) -> linear_probe.Probe:
         sets: list[DataSet] = [self.real.open(split) for split in ("train", "test")]
         train, test = (
-            linear_probe.features_of(maps, dataset, at, from_unit)
+            linear_probe.features_of(maps, dataset, at, from_public)
             for dataset, at in zip(sets, rows, strict=True)
         )
         train_labels, test_labels = (

@@ -11,6 +11,7 @@ from genzoo.errors import BadInput, unknown
 from genzoo.models.checks import batch_slices, check_count, checked_seed
 from genzoo.models.model import Model, check_output, infer
 from genzoo.models.randomness import Noise, stream
+from genzoo.models.ranges import rescale
 from genzoo.models.sampler import Labels, Sampler
 from genzoo.models.samples import Samples
 
@@ -50,7 +51,7 @@ class Encoder(Model):
 
     @final
     def encode(self, images: "Samples | Tensor | np.ndarray", *, batch_size: int = 64) -> Tensor:
-        """The codes of ``(n, *shape)`` samples in [0, 1]: ``(n, latent_dim)``. Raises BadInput."""
+        """The codes of ``(n, *shape)`` samples, public: ``(n, latent_dim)``. Raises BadInput."""
         x = self.checked_input(images)
         return torch.cat([self._encode(x[rows]) for rows in batch_slices(len(x), batch_size)])
 
@@ -85,7 +86,7 @@ class Density(Model):
         bound: Literal["elbo", "importance"] = "importance",
         batch_size: int = 64,
     ) -> Tensor:
-        """Log-likelihood or a lower bound on it, ``(n,)`` nats, of samples in [0, 1].
+        """Log-likelihood or a lower bound on it, ``(n,)`` nats, of samples in the public range.
 
         Of ``samples`` log-weights, ``elbo`` is the mean (Kingma & Welling 2014, eq. 2) and
         ``importance`` the log-mean-exp (Burda et al. 2016, eq. 8). An exact density needs only one.
@@ -122,7 +123,8 @@ class Density(Model):
         return torch.stack(weights)
 
     def _check_levels(self, x: Tensor) -> None:
-        steps = self.to_unit(x) * ((self.levels or 2) - 1)
+        unit = rescale(self.to_public(x), self.public_range, (0.0, 1.0))
+        steps = unit * ((self.levels or 2) - 1)
         if self.levels and (steps - steps.round()).abs().max() > 1e-3:
             raise BadInput(
                 f"this model knows {self.levels} values of a pixel: round the images to them"
@@ -143,7 +145,7 @@ class Translator(Sampler):
         """The examples in the second domain, in an order that depends on the seed."""
         order = stream(noise.seed, "examples").permutation(len(self.examples))
         rows = torch.from_numpy(order[np.array(noise.indices) % len(order)])
-        return self.convert(self.from_unit(self.examples[rows]), self.domains[1], noise)
+        return self.convert(self.from_public(self.examples[rows]), self.domains[1], noise)
 
     @abstractmethod
     def convert(self, x: Tensor, to: str, noise: Noise) -> Tensor:
@@ -164,7 +166,7 @@ class Translator(Sampler):
         """
         if to not in self.domains:
             raise unknown("domain", to, self.domains, "")
-        x = self.from_unit(images)
+        x = self.from_public(images)
         if x.shape[1] != self.shape[0]:
             raise BadInput(f"expected images with {self.shape[0]} channels, got {x.shape[1]}")
         seeds = [(checked_seed(seed), i) for i in range(len(x))]

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from genzoo.errors import BadInput, OperationFailed, article
 from genzoo.models.checks import shape_text
 from genzoo.models.inference import inference_copy
-from genzoo.models.samples import Arrays, Images, Origin, Samples
+from genzoo.models.ranges import PUBLIC, Range, rescale
+from genzoo.models.samples import Images, Origin, Points, Samples, Signals
+from genzoo.schemas import Kind
 
 M = TypeVar("M", bound="Model")
 T = TypeVar("T")
@@ -21,9 +23,19 @@ T = TypeVar("T")
 class Model(nn.Module, ABC):
     """A network that ``type(model)(model.config)`` rebuilds; ``shape`` is that of one sample.
 
+    ``kind`` says what samples are, and in which range users take and give them:
+
+    =======  ==============================  =========
+    kind     shape                           range
+    =======  ==============================  =========
+    images   (1 or 3, height, width)         [0, 1]
+    signals  (channels, length), at ``rate`` [-1, 1]
+    points   any                             unbounded
+    =======  ==============================  =========
+
     ``value_range`` is the range of the family's own tensors, or None if they are unbounded. A
     model's abilities are its other base classes. A family writes a method in its own range; users
-    call one that takes and gives samples in [0, 1]:
+    call one that takes and gives samples in the public range:
 
     ==========  ==============  =================================
     ability     a family writes users call
@@ -39,7 +51,10 @@ class Model(nn.Module, ABC):
     """
 
     shape: tuple[int, ...]
-    value_range: tuple[float, float] | None = (-1.0, 1.0)
+    kind: Kind = "images"
+    rate: int = 16_000
+    """samples a second, of signals; a training run and ``load`` set it to that of the data"""
+    value_range: Range = (-1.0, 1.0)
     class_names: tuple[str, ...] = ()
     origin: Origin | None = None
     provenance: Mapping[str, str] = MappingProxyType({})
@@ -57,43 +72,50 @@ class Model(nn.Module, ABC):
     @final
     @property
     def is_images(self) -> bool:
-        """Whether samples are images: (C, H, W) with one or three channels."""
-        return len(self.shape) == 3 and self.shape[0] in (1, 3)
+        return self.kind == "images"
 
     @final
-    def to_unit(self, x: Tensor) -> Tensor:
-        """From the family's range to [0, 1]; unbounded values stay as they are."""
-        if self.value_range is None:
+    @property
+    def public_range(self) -> Range:
+        """The range of samples for users. Raises OperationFailed if shape and kind contradict."""
+        check_kind(self)
+        return PUBLIC[self.kind]
+
+    @final
+    def to_public(self, x: Tensor) -> Tensor:
+        """From the family's range to the public one; unbounded values stay as they are."""
+        public = self.public_range
+        if self.value_range is None or public is None:
             return x.float()
-        low, high = self.value_range
-        return ((x.float() - low) / (high - low)).clamp(0, 1)
+        return rescale(x.float(), self.value_range, public).clamp(*public)
 
     @final
-    def from_unit(self, images: "Samples | Tensor | np.ndarray") -> Tensor:
-        """From ``(n, *shape)`` in [0, 1], or bytes, to the family's range, on its device.
+    def from_public(self, samples: "Samples | Tensor | np.ndarray") -> Tensor:
+        """From ``(n, *shape)`` in the public range to the family's, on its device.
 
-        Raises BadInput.
+        Bytes are 255ths. Raises BadInput.
         """
         try:
-            x = torch.as_tensor(images.tensor if isinstance(images, Samples) else images)
+            x = torch.as_tensor(samples.tensor if isinstance(samples, Samples) else samples)
         except (TypeError, ValueError, RuntimeError):
-            raise BadInput(f"expected samples or an array, got {images!r:.60}") from None
+            raise BadInput(f"expected samples or an array, got {samples!r:.60}") from None
         x = x.to(self.device)
         x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
         if x.ndim != len(self.shape) + 1:
             raise self._wrong_shape(x)
-        if self.value_range is None:
+        public = self.public_range
+        if self.value_range is None or public is None:
             return x
-        if x.numel() and not (x.min() >= 0 and x.max() <= 1):
-            low, high = x.min().item(), x.max().item()
-            raise BadInput(f"expected samples in [0, 1], got [{low:.3g}, {high:.3g}]")
-        low, high = self.value_range
-        return x * (high - low) + low
+        low, high = public
+        if x.numel() and not (x.min() >= low and x.max() <= high):
+            got = f"[{x.min().item():.3g}, {x.max().item():.3g}]"
+            raise BadInput(f"expected samples in [{low:g}, {high:g}], got {got}")
+        return rescale(x, public, self.value_range)
 
     @final
-    def checked_input(self, images: "Samples | Tensor | np.ndarray") -> Tensor:
-        """``from_unit``, for samples that must have exactly the model's shape."""
-        x = self.from_unit(images)
+    def checked_input(self, samples: "Samples | Tensor | np.ndarray") -> Tensor:
+        """``from_public``, for samples that must have exactly the model's shape."""
+        x = self.from_public(samples)
         if tuple(x.shape[1:]) != tuple(self.shape):
             raise self._wrong_shape(x)
         return x
@@ -106,17 +128,48 @@ class Model(nn.Module, ABC):
         seeds: Sequence[tuple[int, int]],
         call: Mapping[str, Any],
     ) -> Samples:
-        """``x``, ``(n, *shape)`` in the family's range, as `Images` or `Arrays` in [0, 1].
+        """``x``, ``(n, *shape)`` in the family's range, as samples of the model's kind.
 
         ``seeds``: the (seed, index) of each sample. ``call``: the method that made them, and its
-        arguments.
+        arguments. Raises OperationFailed if the model's shape is not one of its kind.
         """
-        kind = Images if self.is_images else Arrays
-        return kind(self.to_unit(x), labels, seeds, self.origin, self.class_names, call)
+        return self.public_samples(self.to_public(x), labels, seeds, call)
+
+    @final
+    def public_samples(
+        self,
+        x: Tensor,
+        labels: Tensor | None,
+        seeds: Sequence[tuple[int, int]],
+        call: Mapping[str, Any],
+    ) -> Samples:
+        """As ``to_samples``, of ``x`` in the public range."""
+        check_kind(self)
+        parts = (x, labels, seeds, self.origin, self.class_names, call)
+        if self.kind == "signals":
+            return Signals(*parts, rate=self.rate)
+        return Images(*parts) if self.kind == "images" else Points(*parts)
 
     def _wrong_shape(self, x: Tensor) -> BadInput:
         expected, got = shape_text(self.shape, "n"), shape_text(x.shape)
         return BadInput(f"expected samples of shape {expected}, got {got}")
+
+
+def check_kind(model: Model) -> None:
+    """Check that the model's shape is one of its kind. Raises OperationFailed."""
+    shape, name = model.shape, type(model).__name__
+    if model.kind not in PUBLIC:
+        raise OperationFailed(f"{name}.kind must be one of {', '.join(PUBLIC)}, got {model.kind!r}")
+    fits = {
+        "images": len(shape) == 3 and shape[0] in (1, 3),
+        "signals": len(shape) == 2,
+        "points": True,
+    }
+    if not fits[model.kind]:
+        sides = {"images": "1 or 3, height, width", "signals": "channels, length"}[model.kind]
+        expected = f"the shape of {model.kind} is ({sides})"
+        got = f"got {shape_text(shape)}: set {name}.kind to what its samples are"
+        raise OperationFailed(f"{expected}, {got}")
 
 
 def finite_input(model: Model, images: "Samples | Tensor | np.ndarray") -> Tensor:

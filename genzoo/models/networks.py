@@ -9,6 +9,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from genzoo.errors import BadInput
+from genzoo.models.ranges import Range
+from genzoo.schemas import Kind
 
 
 def halvings(side: int) -> tuple[int, int]:
@@ -95,15 +97,23 @@ def initialise_convolution(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 0, 0.02)
 
 
-# ------------------------------------------------------------------------------- range of the data
+# ---------------------------------------------------------------------- kind and range of the data
 
 
-def unit_range(shape: tuple[int, ...]) -> tuple[float, float] | None:
-    """A ``value_range`` for data of any shape: (0, 1) for images, else None, which is unbounded."""
-    return (0.0, 1.0) if len(shape) == 3 else None
+def kind_of(shape: tuple[int, ...]) -> Kind:
+    """The ``kind`` of a family that learns from data of any shape.
+
+    Three sides are an image's, two a signal's (channels, length), all else points.
+    """
+    return "images" if len(shape) == 3 else "signals" if len(shape) == 2 else "points"
 
 
-def squash(logits: Tensor, value_range: tuple[float, float] | None) -> Tensor:
+def unit_range(shape: tuple[int, ...]) -> Range:
+    """A ``value_range`` for data of any shape: None for points, else (0, 1)."""
+    return None if kind_of(shape) == "points" else (0.0, 1.0)
+
+
+def squash(logits: Tensor, value_range: Range) -> Tensor:
     """A network's last values in the range that ``unit_range`` gave: by a sigmoid, or unchanged."""
     return logits if value_range is None else logits.sigmoid()
 

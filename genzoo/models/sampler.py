@@ -59,7 +59,7 @@ class Sampler(Model):
         truncation: float | None = None,
         progress: Progress | None = None,
     ) -> Samples:
-        """Draw samples ``start`` to ``start + n`` of ``seed``, ``(n, *shape)`` in [0, 1].
+        """Draw samples ``start`` to ``start + n`` of ``seed``, ``(n, *shape)`` in the public range.
 
         Sample i depends only on the weights, the seed, i and its label. ``seed=None`` takes a fresh
         seed, which the result's ``seeds`` hold. ``labels``: one for all, or one each, as numbers or

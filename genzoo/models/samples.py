@@ -1,5 +1,6 @@
-"""Samples: the images or arrays that a model generated, with their seeds; written as PNG or NPY."""
+"""Samples: the images, signals or points that a model generated, with their seeds."""
 
+import copy
 import io
 import operator
 from abc import ABC, abstractmethod
@@ -69,9 +70,7 @@ class Samples(ABC):
                 raise IndexError(f"sample {i} of {len(self)}")
             rows = slice(i, i + 1 or None)
         labels = None if self.labels is None else self.labels[rows]
-        return type(self)(
-            self.tensor[rows], labels, self.seeds[rows], self.origin, self.class_names, self.call
-        )
+        return self._with(self.tensor[rows], labels, self.seeds[rows])
 
     @final
     def __iter__(self) -> Iterator[Self]:
@@ -101,11 +100,20 @@ class Samples(ABC):
     def join(cls, parts: "Sequence[Samples]") -> Self:
         """Concatenate, as if one call had made them all."""
         first = parts[0]
+        assert isinstance(first, cls)
         all_labels = [p.labels for p in parts if p.labels is not None]
         labels = torch.cat(all_labels) if all_labels else None
         seeds = [seed for part in parts for seed in part.seeds]
         tensor = torch.cat([p.tensor for p in parts])
-        return cls(tensor, labels, seeds, first.origin, first.class_names, first.call)
+        return first._with(tensor, labels, seeds)
+
+    def _with(
+        self, tensor: Tensor, labels: Tensor | None, seeds: Sequence[tuple[int, int]]
+    ) -> Self:
+        """A copy that holds these samples."""
+        other = copy.copy(self)
+        other.tensor, other.labels, other.seeds = tensor, labels, tuple(seeds)
+        return other
 
     @final
     def record(self) -> dict[str, Any]:
@@ -118,16 +126,42 @@ class Samples(ABC):
             "labels": None if self.labels is None else self.labels.tolist(),
         }
 
+    def _npy(self) -> bytes:
+        buffer = io.BytesIO()
+        np.save(buffer, np.asarray(self), allow_pickle=False)
+        return buffer.getvalue()
+
 
 @final
-class Arrays(Samples):
-    """Samples that are not images: points in the plane, sound."""
+class Points(Samples):
+    """Points, or any other arrays: ``tensor`` is ``(n, *shape)``, unbounded."""
 
     def save(self, path: str | Path) -> Path:
         """Write a ``.npy`` file of ``(n, *shape)`` float32."""
-        buffer = io.BytesIO()
-        np.save(buffer, np.asarray(self), allow_pickle=False)
-        return _write(path, ".npy", buffer.getvalue())
+        return _write(path, ".npy", self._npy())
+
+
+@final
+class Signals(Samples):
+    """Signals: ``tensor`` is ``(n, channels, length)`` in [-1, 1], at ``rate`` samples a second."""
+
+    def __init__(
+        self,
+        tensor: Tensor,
+        labels: Tensor | None = None,
+        seeds: Sequence[tuple[int, int]] = (),
+        origin: Origin | None = None,
+        class_names: Sequence[str] = (),
+        call: Mapping[str, Any] | None = None,
+        *,
+        rate: int = 16_000,
+    ):
+        super().__init__(tensor, labels, seeds, origin, class_names, call)
+        self.rate = rate
+
+    def save(self, path: str | Path) -> Path:
+        """Write a ``.npy`` file of ``(n, channels, length)`` float32."""
+        return _write(path, ".npy", self._npy())
 
 
 @final

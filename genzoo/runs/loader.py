@@ -11,6 +11,7 @@ from torch import Tensor
 
 from genzoo.data.dataset import DataSet
 from genzoo.models.randomness import stream
+from genzoo.models.ranges import rescale
 from genzoo.options import Options
 from genzoo.runs.plan import Plan
 from genzoo.training import Batch, Trainer, parallel
@@ -77,9 +78,9 @@ class Loader:
         return self._in_range(x), dataset.labels_of(indices, self.device)
 
     def _in_range(self, x: Tensor) -> Tensor:
-        """``x`` from [0, 1] to the model's range; images channels last."""
-        span = self.trainer.model.value_range
-        x = x if span is None else x * (span[1] - span[0]) + span[0]
+        """``x`` from the public range to the model's; images channels last."""
+        model = self.trainer.model
+        x = rescale(x, model.public_range, model.value_range)
         return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 

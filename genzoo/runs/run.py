@@ -181,6 +181,7 @@ def _trainer(plan: Plan, family: Family, dataset: DataSet, options: Options) -> 
         torch.manual_seed(plan.seed)
         model = family.model(config)
         model.class_names = dataset.classes if getattr(model, "num_classes", 0) else ()
+        model.rate = dataset.rate or model.rate
         trainer = family.make_trainer(model, options)
         return EMA(trainer, options.ema_decay) if options.ema_decay else trainer
 

@@ -133,7 +133,7 @@ class Window:
 
             def draw() -> Tensor:
                 noise = Noise(0, range(COUNT), device=device)
-                return model.to_unit(model.generate(noise, self.labels))
+                return model.to_public(model.generate(noise, self.labels))
 
             evaluated = draw()
             # A norm of several processes would wait for the others, which do not run this.
@@ -198,7 +198,7 @@ def _collapsed(window: Window) -> Verdict:
         return None
     labels = None if window.labels is None else window.labels[:n]
     labels, within = (labels, ", within their classes") if _classes_repeat(labels) else (None, "")
-    real = window.sampler.to_unit(window.batch.x[:n])
+    real = window.sampler.to_public(window.batch.x[:n])
     pairs = zip(_distances(window.samples[0][:n], labels), _distances(real, labels), strict=True)
     variety = min((mine / theirs for mine, theirs in pairs if theirs > 0), default=math.nan)
     if not math.isfinite(variety):
@@ -245,7 +245,7 @@ def _gap(window: Window) -> Verdict:
         return None
     gap = (trained - evaluated).flatten(1).norm(dim=1).mean().item()
     apart = _distances(trained, None)[1]
-    real = _distances(window.sampler.to_unit(window.batch.x[:n]), None)[1]
+    real = _distances(window.sampler.to_public(window.batch.x[:n]), None)[1]
     if not (apart > 0 and real > 0 and math.isfinite(gap)):
         return None
     if gap <= GAP * apart or gap <= VISIBLE * real:

@@ -99,6 +99,7 @@ def load_folder(
     names, classes = len(manifest.class_names), getattr(model, "num_classes", 0)
     if names not in (0, classes):
         raise InvalidModel(f"{folder}: {names} class names, but the model has {classes} classes")
+    model.rate = manifest.rate or model.rate
     model.class_names, model.origin = manifest.class_names, _origin(manifest)
     model.provenance = {k: getattr(manifest, k) for k in ("data", "license", "terms")}
     return model.to(device).eval()
@@ -161,6 +162,8 @@ def _manifest(
         "plugin": plugin.package,
         "plugin_version": plugin.version,
         "config": model.config.model_dump(mode="json"),
+        "kind": model.kind,
+        "rate": model.rate if model.kind == "signals" else None,
         "class_names": [*map(schemas.name, model.class_names)],
         "weights_sha256": sha256_of(files[WEIGHTS]),
         "discriminator_sha256": discriminator and sha256_of(discriminator),

@@ -9,7 +9,16 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from genzoo.errors import BadInput, InvalidModel, OperationFailed, UnknownName
-from genzoo.schemas import Count, Name, Names, Schema, checked, read_json
+from genzoo.schemas import (
+    Count,
+    Kind,
+    Name,
+    Names,
+    SampleRate,
+    Schema,
+    checked,
+    read_json,
+)
 from genzoo.zoo import migrate
 
 CONFIG, WEIGHTS, DISCRIMINATOR = "config.json", "model.safetensors", "discriminator.safetensors"
@@ -47,6 +56,8 @@ class Manifest(Schema, use_attribute_docstrings=False):
     plugin: Name
     plugin_version: Name
     config: dict[str, Any]
+    kind: Kind = "images"
+    rate: SampleRate | None = None
     class_names: Names = ()
     data: Name = ""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"

@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
-from genzoo.models.networks import activations, squash, unit_range
+from genzoo.models.networks import activations, kind_of, squash, unit_range
 from genzoo.options import DiscriminatorRate, Options
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Weight
 from genzoo.training import LOSSES, make_player
@@ -61,7 +61,7 @@ class AEGAN(genzoo.Latent, genzoo.Encoder):
     def __init__(self, config: Config):
         super().__init__(config)
         self.latent_dim, self.shape = config.latent_dim, config.shape
-        self.value_range = unit_range(self.shape)
+        self.kind, self.value_range = kind_of(self.shape), unit_range(self.shape)
         size = math.prod(self.shape)
         encoder = _layers(size, config.units, self.latent_dim)
         generator = _layers(self.latent_dim, config.units, size)

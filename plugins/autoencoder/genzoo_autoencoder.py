@@ -20,6 +20,7 @@ from genzoo.models.networks import (
     conv_decoder,
     conv_encoder,
     fit_gaussian,
+    kind_of,
     squash,
     standard_normal,
     unit_range,
@@ -65,7 +66,7 @@ class Autoencoder(genzoo.Latent, genzoo.Encoder):
     def __init__(self, config: Config):
         super().__init__(config)
         self.latent_dim, self.shape = config.latent_dim, config.shape
-        self.value_range = unit_range(self.shape)
+        self.kind, self.value_range = kind_of(self.shape), unit_range(self.shape)
         if config.network == "conv":
             self.encoder = conv_encoder(self.shape, config.width, self.latent_dim)
             self.decoder = conv_decoder(self.latent_dim, self.shape, config.width)

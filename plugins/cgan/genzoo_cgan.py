@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
-from genzoo.models.networks import Maxout, activations, pyramid
+from genzoo.models.networks import Maxout, activations, kind_of, pyramid
 from genzoo.options import AdversarialOptions
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape
 
@@ -56,7 +56,8 @@ class Generator(genzoo.Latent):
     def __init__(self, config: Config):
         super().__init__(config)
         self.latent_dim, self.shape = config.latent_dim, config.shape
-        self.num_classes, self.value_range = config.classes, (0.0, 1.0)
+        self.kind, self.value_range = kind_of(self.shape), (0.0, 1.0)
+        self.num_classes = config.classes
         a, b, c = config.generator_units
         drop = nn.Dropout(config.dropout)
         self.from_code = nn.Sequential(nn.Linear(config.latent_dim, a), nn.ReLU(), drop)

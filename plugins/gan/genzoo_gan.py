@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
-from genzoo.models.networks import Maxout, activations, squash, unit_range
+from genzoo.models.networks import Maxout, activations, kind_of, squash, unit_range
 from genzoo.options import AdversarialOptions
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape
 
@@ -48,7 +48,7 @@ class Generator(genzoo.Latent):
     def __init__(self, config: Config):
         super().__init__(config)
         self.latent_dim, self.shape = config.latent_dim, config.shape
-        self.value_range = unit_range(self.shape)
+        self.kind, self.value_range = kind_of(self.shape), unit_range(self.shape)
         units = config.generator_units
         hidden = [nn.Linear(self.latent_dim, units), nn.ReLU(), nn.Linear(units, units), nn.ReLU()]
         last = nn.Linear(units, math.prod(self.shape))

@@ -20,6 +20,7 @@ from genzoo.models.networks import (
     conv_decoder,
     conv_encoder,
     fit_gaussian,
+    kind_of,
     squash,
     standard_normal,
     unit_range,
@@ -77,7 +78,7 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
     def __init__(self, config: Config):
         super().__init__(config)
         self.latent_dim, self.shape = config.latent_dim, config.shape
-        self.value_range = unit_range(self.shape)
+        self.kind, self.value_range = kind_of(self.shape), unit_range(self.shape)
         # A bound on a probability needs a distribution over exactly the values that the data take.
         discrete = {"bernoulli": 2, "logistic": 256}.get(config.likelihood)
         self.levels = discrete if discrete == config.levels else None

@@ -17,6 +17,7 @@ from genzoo.models.networks import (
     activations,
     initialise_convolution,
     kernel_size,
+    kind_of,
     pyramid,
 )
 from genzoo.options import AdversarialOptions, DiscriminatorSteps, OptimizerName, PenaltyName
@@ -62,10 +63,9 @@ class Generator(genzoo.Latent):
     def __init__(self, config: Config):
         super().__init__(config)
         self.latent_dim, self.shape = config.latent_dim, config.shape
-        if len(self.shape) == 3:
-            self.value_range, self.layers = (-1.0, 1.0), conv_generator(config)
-        else:
-            self.value_range, self.layers = None, mlp_generator(config)
+        self.kind = kind_of(self.shape)
+        self.value_range = None if self.kind == "points" else (-1.0, 1.0)
+        self.layers = (conv_generator if self.kind == "images" else mlp_generator)(config)
 
     # (n, latent_dim) -> (n, *shape)
     def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -77,7 +77,8 @@ class Discriminator(genzoo.Discriminator):
 
     def __init__(self, config: Config):
         super().__init__()
-        build = conv_discriminator if len(config.shape) == 3 else mlp_discriminator
+        images = kind_of(config.shape) == "images"
+        build = conv_discriminator if images else mlp_discriminator
         self.blocks, self.head = build(config)
 
     def features(self, x: Tensor) -> list[Tensor]:  # (n, *shape) -> the output of each block
@@ -119,11 +120,12 @@ def pyramid_levels(config: Config) -> tuple[list[int], list[int]]:
 
 
 def mlp_generator(config: Config) -> nn.Sequential:  # (n, latent_dim) -> (n, *shape)
-    """Three hidden layers."""
+    """Three hidden layers; a hyperbolic tangent at the end for signals."""
     units = [config.latent_dim, *[config.width] * 3]
     hidden = [m for a, b in pairwise(units) for m in (nn.Linear(a, b), nn.ReLU())]
-    last = nn.Linear(config.width, math.prod(config.shape))
-    return nn.Sequential(*hidden, last, nn.Unflatten(1, config.shape))
+    last = [nn.Linear(config.width, math.prod(config.shape)), nn.Unflatten(1, config.shape)]
+    bounded = [nn.Tanh()] if kind_of(config.shape) == "signals" else []
+    return nn.Sequential(*hidden, *last, *bounded)
 
 
 def mlp_discriminator(config: Config) -> tuple[nn.ModuleList, nn.Module]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import genzoo
 from genzoo.data import Rows, Source
 from genzoo.metrics import Estimates, ModelMetric, ModelSubject, SampleMetric
+from genzoo.models.networks import kind_of
 from genzoo.options import AdversarialOptions
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Share, Weight
 from genzoo.training import ImageBuffer, gradient_penalty, make_player
@@ -53,6 +54,7 @@ class Autoencoder(genzoo.Latent, genzoo.Encoder, genzoo.Density):
     def __init__(self, config: Config):
         super().__init__(config)
         self.shape, self.latent_dim = config.shape, config.latent_dim
+        self.kind = kind_of(self.shape)
         self.value_range = (0.0, 1.0) if len(self.shape) == 3 else None
         size = int(np.prod(self.shape))
         gate = nn.ReLU() if config.activation == "relu" else nn.Tanh()

@@ -110,6 +110,7 @@ class RealNVP(genzoo.Latent, genzoo.Encoder, genzoo.Density):
         super().__init__(config)
         self.shape, self.latent_dim = config.shape, math.prod(config.shape)
         self.squeezes = len(config.shape) == 3
+        self.kind = "images" if self.squeezes else "points"
         halves = self.squeezes and not any(n % 2**config.scales for n in config.shape[1:])
         if not halves and not (len(config.shape) == 1 and self.latent_dim > 1):
             expected = f"points, or images whose sides halve {config.scales} times"

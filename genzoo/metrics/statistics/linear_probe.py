@@ -54,18 +54,18 @@ def features_of(
     feature_maps: FeatureMaps,
     dataset: DataSet,
     rows: Sequence[int] | np.ndarray,
-    from_unit: Callable[[Tensor], Tensor],
+    from_public: Callable[[Tensor], Tensor],
 ) -> np.ndarray:
     """``pooled`` features of the samples at ``rows``: float32 (n, d), without gradient.
 
-    ``feature_maps``: as from ``frozen_features``. ``from_unit``: maps samples from [0, 1] to the
+    ``feature_maps``: as from ``frozen_features``. ``from_public``: maps samples from [0, 1] to the
     range of the network.
     """
     rows, features = np.asarray(rows), np.empty((0, 0), np.float32)
     with torch.no_grad():
         for start in range(0, len(rows), BATCH):
             x = dataset.batch(rows[start : start + BATCH])
-            part = pooled(feature_maps(from_unit(x))).float().cpu().numpy()
+            part = pooled(feature_maps(from_public(x))).float().cpu().numpy()
             if not start:  # filled batch by batch: concatenating would need the memory twice
                 features = np.empty((len(rows), part.shape[1]), np.float32)
             features[start : start + len(part)] = part

@@ -31,7 +31,7 @@ def learnt(digits):
 def test_it_learns_to_give_back(learnt, digits):
     model, logs = learnt
     assert logs[-1] < logs[0] / 4
-    back = model.from_unit(model.decode(model.embed(digits[:100])).detach())
+    back = model.from_public(model.decode(model.embed(digits[:100])).detach())
     error = (back - digits[:100]).square().flatten(1).sum(1).mean()
     from_the_mean = (digits[:100] - digits.mean(0)).square().flatten(1).sum(1).mean()
     assert error < 0.5 * from_the_mean

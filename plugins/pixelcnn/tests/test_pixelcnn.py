@@ -186,7 +186,7 @@ def test_the_class_counts():
     model = made(**VARIANTS["classes"])
     one, other = (model.sample(4, labels=k, seed=2).tensor for k in (0, 1))
     assert not torch.equal(one, other)
-    x = model.to_unit(drawn(model))
+    x = model.to_public(drawn(model))
     assert not torch.allclose(model.log_prob(x, labels=0), model.log_prob(x, labels=1))
 
 
