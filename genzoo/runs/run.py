@@ -89,8 +89,8 @@ class Run:
         """Go back to the newest readable checkpoint; without one, the run begins anew."""
         if (checkpoint := read_checkpoint(self.folder, self.device)) is None:
             return
-        for name, part in self.trainer.parts().items():
-            part.load_state_dict(checkpoint.parts[name])
+        step = checkpoint.step
+        self.trainer.restore(checkpoint.parts, step, self.plan.steps, self.plan.seed)
         if checkpoint.monitor is not None:
             self.monitor.load_state_dict(checkpoint.monitor)
         self.start, self.seconds = checkpoint.step, float(checkpoint.seconds)

@@ -306,8 +306,7 @@ def _resumes_bit_for_bit(case: Case) -> None:
     list(fit(stopped, case.batches(stopped), 2))
     states = {name: copy.deepcopy(part.state_dict()) for name, part in stopped.parts().items()}
     resumed = case.trainer(ema_decay=0.9)
-    for name, part in resumed.parts().items():
-        part.load_state_dict(states[name])
+    resumed.restore(states, 2, 1000)
     list(fit(resumed, case.batches(resumed, 2), 4, start=2))
     for name, tensor in straight.model.state_dict().items():
         same = torch.equal(tensor, resumed.model.state_dict()[name])

@@ -1,9 +1,11 @@
 """Training: trainers, the loop, losses, penalties and tricks; nothing here touches the disk."""
 
+from genzoo.training.adversarial import Adversarial, Game, Term
 from genzoo.training.losses import LOSSES, GanLoss
 from genzoo.training.monitor import TrainingMonitor, TrainingWarning
 from genzoo.training.penalties import PENALTIES, gradient_penalty, orthogonal_penalty, r1_penalty
-from genzoo.training.standard_trainers import EMA, Adversarial, LossTrainer
+from genzoo.training.phases import Phase, phase_starts
+from genzoo.training.standard_trainers import EMA, LossTrainer
 from genzoo.training.trainer import (
     Batch,
     Diverged,
@@ -32,13 +34,16 @@ __all__ = [
     "Adversarial",
     "Batch",
     "Diverged",
+    "Game",
     "GanLoss",
     "ImageBuffer",
     "Logs",
     "LossTrainer",
+    "Phase",
     "Player",
     "RunSettings",
     "Stateful",
+    "Term",
     "Trainer",
     "TrainingMonitor",
     "TrainingWarning",
@@ -51,6 +56,7 @@ __all__ = [
     "linear_fade",
     "make_player",
     "orthogonal_penalty",
+    "phase_starts",
     "r1_penalty",
     "top_k",
 ]

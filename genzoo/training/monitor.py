@@ -21,7 +21,8 @@ from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent, Sampler
 from genzoo.options import AdversarialOptions, Options
 from genzoo.training import parallel
-from genzoo.training.standard_trainers import EMA, Adversarial
+from genzoo.training.adversarial import Adversarial
+from genzoo.training.standard_trainers import EMA
 from genzoo.training.trainer import Batch, Logs, Trainer
 
 log = logging.getLogger("genzoo")
@@ -85,7 +86,10 @@ class Window:
     @property
     def unwrapped(self) -> Trainer:
         """The trainer that takes the steps."""
-        return self.trainer.inner if isinstance(self.trainer, EMA) else self.trainer
+        trainer = self.trainer
+        while trainer.inner:
+            trainer = trainer.inner
+        return trainer
 
     def logged(self, name: str) -> Tensor | None:
         """``(steps,)``: the values of the log ``name``; None unless it has one for every step."""
@@ -217,7 +221,7 @@ def _stale(window: Window) -> Verdict:
     trainer, before = window.trainer, window.before
     if not isinstance(trainer, EMA) or not before:
         return None
-    share = 1 - trainer.decay_at(window.batch.step)
+    share = 1 - trainer.decay_at(window.batch)
     now, latest = trainer.average.state_dict(), trainer.inner.model.state_dict()
     norms = [
         torch.stack([share * (latest[k] - old).norm(), (now[k] - old).norm(), old.norm()])

@@ -1,7 +1,7 @@
 """Trainer: one step of training; its ``update`` changes the weights. ``fit``: the training loop."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, final
@@ -16,6 +16,7 @@ from genzoo.models.model import Model
 from genzoo.models.randomness import Noise, digest, stream
 from genzoo.options import Options
 from genzoo.training import parallel
+from genzoo.training.phases import Phase, phase_starts, place
 
 Logs = dict[str, Tensor]
 
@@ -38,6 +39,9 @@ class Batch:
 
     ``indices`` are the samples' places in the step. ``noise`` depends only on them, the seed, the
     step and the purpose, so that a step can be repeated, split and shared between processes.
+    ``progress``: the share of the steps that is done: of the run's in the batches that `fit` gets,
+    of the phase's in those that it gives a trainer. It fills in ``phase``, the phase's name, and
+    ``phase_start``, its first step.
     """
 
     x: Tensor
@@ -47,6 +51,8 @@ class Batch:
     progress: float = 0.0
     seed: int = 0
     indices: tuple[int, ...] = ()
+    phase: str = ""
+    phase_start: int = 0
 
     def __len__(self) -> int:
         return len(self.x)
@@ -123,19 +129,27 @@ def make_player(network: nn.Module, options: Options, lr: float | None = None) -
 class Trainer(ABC):
     """Trains a model. ``players``: the networks that learn; ``extras``: what else has a state.
 
-    A family writes ``step``, which changes weights only through ``update``.
+    A family writes ``step``, which changes weights only through ``update``. ``phases``: the parts
+    of a run; in each, ``batch.progress`` and with it every schedule goes from 0 to 1. ``inner``:
+    the trainer that this one calls, if it wraps one.
     """
 
     batches_per_step: int = 1
+    phases: Sequence[Phase] = (Phase("training"),)
 
     def __init__(
         self,
         model: Model,
         players: Mapping[str, Player],
         extras: Mapping[str, Stateful] | None = None,
+        inner: "Trainer | None" = None,
     ):
-        self.model, self.players, self.extras = model, players, extras or {}
+        self.model, self.players, self.inner = model, players, inner
+        self.extras: dict[str, Stateful] = {**(inner.extras if inner else {}), **(extras or {})}
+        if not _holds([*self.networks().values(), *self.extras.values()], model):
+            self.extras["model"] = model  # tensors of no player, such as a buffer of its own
         self.settings = RunSettings()
+        self._begun = 0
 
     @abstractmethod
     def step(self, batch: Batch) -> Logs:
@@ -143,6 +157,46 @@ class Trainer(ABC):
 
         ``batch`` holds ``batches_per_step`` times the batch size.
         """
+
+    def begin(self, phase: str) -> None:  # noqa: B027 - most trainers have nothing to do here
+        """Called before the first step of ``phase``, to change what the phase changes: freeze a
+        part, let a network grow, `renew` an optimiser.
+
+        A resumed run calls it again for each phase that has begun, and then loads the states.
+        torch's generator is seeded by the run's seed and the phase.
+        """
+
+    @final
+    def renew(self, player: str) -> None:
+        """Start the player's optimiser anew, without the moments of earlier steps."""
+        self.players[player].optimizer.state.clear()
+
+    @final
+    def placed(self, batch: Batch) -> Batch:
+        """``batch``, whose progress is the run's, in its phase."""
+        index, start, progress = place(self.phases, batch.step, batch.progress)
+        phase = self.phases[index].name
+        return replace(batch, phase=phase, phase_start=start, progress=progress)
+
+    @final
+    def enter(self, phase: str, seed: int) -> None:
+        """Begin ``phase``, and those before it, unless they have begun."""
+        names = [p.name for p in self.phases]
+        while self._begun <= names.index(phase):
+            name, self._begun = names[self._begun], self._begun + 1
+            with _seeded(seed, "begin", name):
+                self.begin(name)
+
+    @final
+    def restore(
+        self, states: Mapping[str, Any], step: int = 0, steps: int = 1, seed: int = 0
+    ) -> None:
+        """Go back to the ``states`` of the parts after ``step`` of ``steps``."""
+        for phase, start in phase_starts(self.phases, steps).items():
+            if start < step:
+                self.enter(phase, seed)
+        for name, part in self.parts().items():
+            part.load_state_dict(states[name])
 
     @final
     def networks(self) -> dict[str, nn.Module]:
@@ -157,7 +211,9 @@ class Trainer(ABC):
     @final
     def prepare(self, settings: RunSettings) -> None:
         """Move everything to the device, channels last (1.2 times as fast on convolutions)."""
-        self.settings = settings
+        trainer: Trainer | None = self
+        while trainer:
+            trainer.settings, trainer = settings, trainer.inner
         for module in [*self.networks().values(), *self.extras.values()]:
             if isinstance(module, nn.Module):
                 channels_last(module.to(settings.device)).train()
@@ -177,13 +233,13 @@ class Trainer(ABC):
         is not finite.
         """
         learner = self.players[player]
-        learner.schedule(batch.progress, batch.step)
+        learner.schedule(batch.progress, batch.step - batch.phase_start)
         learner.optimizer.zero_grad()  # an interrupted step may have left gradients
         logs: list[Logs] = []
         with self._freeze_others(player):
             for part in batch.split(self.settings.micro_batches):
                 with self.computing(part, player):
-                    value, log = _checked_loss(loss(part), player)
+                    value, log = checked_loss(loss(part), f"the loss of {player}")
                 (value / self.settings.micro_batches).backward()
                 logs.append({"loss": value.detach(), **log})
         mean = {k: torch.stack([log[k].detach().float() for log in logs]).mean() for k in logs[0]}
@@ -194,8 +250,9 @@ class Trainer(ABC):
     @contextmanager
     def computing(self, batch: Batch, purpose: str) -> Iterator[None]:
         """In the block: autocast, and torch's generator (dropout) seeded by seed, step, purpose."""
-        kind, is_bf16 = batch.x.device.type, self.settings.precision == "bf16"
-        with _seeded(batch, purpose), torch.autocast(kind, torch.bfloat16, is_bf16):
+        device, is_bf16 = batch.x.device, self.settings.precision == "bf16"
+        seed = batch.seed, batch.step, purpose, batch.indices[0] if batch.indices else 0
+        with _seeded(*seed, device=device), torch.autocast(device.type, torch.bfloat16, is_bf16):
             yield
 
     @contextmanager
@@ -224,8 +281,8 @@ class Trainer(ABC):
         return norm
 
 
-def _checked_loss(result: Any, player: str) -> tuple[Tensor, Logs]:
-    """What a family's loss returned, checked. Raises OperationFailed."""
+def checked_loss(result: Any, what: str) -> tuple[Tensor, Logs]:
+    """What a family's loss or term returned, checked. Raises OperationFailed."""
     match result:
         case (Tensor(ndim=0) as value, dict() as logs):
             return value, logs
@@ -233,17 +290,22 @@ def _checked_loss(result: Any, player: str) -> tuple[Tensor, Logs]:
             got = f"a tensor of shape {tuple(value.shape)} and logs"
         case _:
             got = article(result)
-    raise OperationFailed(f"the loss of {player} must return (a single number, logs), got {got}")
+    raise OperationFailed(f"{what} must return (a single number, logs), got {got}")
+
+
+def _holds(parts: Iterable[Stateful], model: nn.Module) -> bool:
+    """Whether each tensor of the model's state belongs to one of the ``parts``."""
+    modules = [part for part in parts if isinstance(part, nn.Module)]
+    held = {id(t) for m in modules for t in m.state_dict(keep_vars=True).values()}
+    return all(id(t) in held for t in model.state_dict(keep_vars=True).values())
 
 
 @contextmanager
-def _seeded(batch: Batch, purpose: str) -> Iterator[None]:
-    """In the block torch's generator starts from a seed of the batch and the purpose."""
-    devices = [batch.x.device] if batch.x.device.type == "cuda" else []
-    index = batch.indices[0] if batch.indices else 0
-    seed = digest(batch.seed, batch.step, purpose, index)[:8]
+def _seeded(*parts: int | str, device: torch.device | None = None) -> Iterator[None]:
+    """In the block torch's generator starts from a seed that the ``parts`` decide."""
+    devices = [device] if device is not None and device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        torch.manual_seed(int.from_bytes(seed, "little"))
+        torch.manual_seed(int.from_bytes(digest(*parts)[:8], "little"))
         yield
 
 
@@ -261,9 +323,12 @@ def fit(
 ) -> Iterator[tuple[Batch, Logs]]:
     """Train from step ``start`` to ``steps``; after each, yield its batch and what it logged.
 
-    The caller logs, saves or stops.
+    The batches' progress is the run's: `fit` puts each into its phase. The caller logs, saves or
+    stops.
     """
-    for _, batch in zip(range(start, steps), batches, strict=False):
+    for _, given in zip(range(start, steps), batches, strict=False):
+        batch = trainer.placed(given)
+        trainer.enter(batch.phase, batch.seed)
         logs = trainer.step(batch)
         if not isinstance(logs, dict):
             method = f"{type(trainer).__name__}.step"
