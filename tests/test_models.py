@@ -637,6 +637,64 @@ def test_translate_any_size(translator, size):
     assert alike(translator.translate(x, "dark").tensor, x)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (8, 8), (9, 16), (23, 4)])
+@pytest.mark.parametrize(("multiple", "smallest"), [(1, 1), (4, 1), (8, 12), (1, 9)])
+def test_the_core_pads_to_the_sides_that_a_family_takes(translator, size, multiple, smallest):
+    seen = []
+
+    def convert(self, x, to, noise):
+        seen.append(tuple(x.shape[2:]))
+        return x
+
+    kind = type("Strict", (type(translator),), {"convert": convert})
+    model = kind(translator.config)
+    model.multiple, model.smallest = multiple, smallest
+    x = torch.rand(2, 3, *size)
+    assert alike(model.translate(x).tensor, x), "cropped back to the same place"
+    for side, given in zip(seen[-1], size, strict=True):
+        assert side % multiple == 0
+        assert side >= smallest
+        assert side < max(given, smallest) + multiple, "no more than needed"
+    model.sample(2)
+    assert seen[-1] == tuple(-(-max(8, smallest) // multiple) * multiple for _ in "hw")
+
+
+def test_padding_repeats_the_last_row_and_column(translator):
+    seen = []
+    translator.convert = lambda x, to, noise: seen.append(x) or x
+    translator.multiple = 4
+    x = torch.arange(2 * 3 * 5 * 6.0).reshape(2, 3, 5, 6)
+    translator.convert_any_size(x, "light", None)
+    (padded,) = seen
+    assert torch.equal(padded[:, :, :5, :6], x)
+    assert (padded[:, :, 5:] == padded[:, :, 4:5]).all()
+    assert (padded[..., 6:] == padded[..., 5:6]).all()
+
+
+def test_a_conversion_that_changes_the_size_is_named(translator):
+    translator.convert = lambda x, to, noise: x[:, :, ::2]
+    with pytest.raises(OperationFailed, match=r"convert must return .* \(1, 3, 8, 8\)"):
+        translator.convert_any_size(torch.zeros(1, 3, 8, 8), "light", None)
+
+
+def test_the_second_domain_is_the_default(translator):
+    x = torch.rand(2, 3, 8, 8)
+    default = translator.translate(x)
+    assert torch.equal(default.tensor, translator.translate(x, "light").tensor)
+    assert default.call == {"method": "translate", "to": "light"}
+
+
+def test_one_way_is_only_to_the_second_domain(translator):
+    assert translator.targets == ("dark", "light")
+    translator.one_way = True
+    assert translator.targets == ("light",)
+    assert len(translator.translate(torch.rand(1, 3, 8, 8), "light")) == 1
+    with pytest.raises(BadInput, match="one way, from dark to light: not to dark"):
+        translator.translate(torch.rand(1, 3, 8, 8), "dark")
+    with pytest.raises(UnknownName, match="available: light"):
+        translator.translate(torch.rand(1, 3, 8, 8), "dusk")
+
+
 def test_translate_draws_by_seed_and_place(translator):
     x = torch.full((3, 3, 8, 8), 0.5)
     whole = translator.translate(x, "light", seed=2)
@@ -656,6 +714,7 @@ def test_an_unknown_domain(translator):
     [
         (torch.rand(3, 8, 8), r"\(n, 3, 8, 8\)"),
         (torch.rand(1, 1, 8, 8), "3 channels, got 1"),
+        (torch.rand(1, 3, 0, 8), "at least one pixel"),
         (torch.rand(1, 3, 8, 8) + 1, r"\[0, 1\], got"),
     ],
 )

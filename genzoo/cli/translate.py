@@ -31,7 +31,7 @@ def translate(
     model = load(name, device=device)
     if not isinstance(model, Translator):
         raise lacking(model, Translator, "does not translate")
-    domain = to or model.domains[1]
+    domain = to or model.targets[-1]
     path = output or Path(f"{picture.stem}-{domain}.png")
     check_new(path, [".png"], force)
     samples = model.translate(data.picture(picture, model.shape[0])[None], domain, seed=seed)

@@ -266,8 +266,7 @@ def translate(gr: Any, models: LoadedModels) -> str | None:
         return "None of these models can translate."
     with gr.Row():
         name = gr.Dropdown(names, value=names[0], label="Model")
-        domains = _domains(models, names[0])
-        to = gr.Radio([*domains], value=domains[1], label="Into")
+        to = gr.Radio(**_targets(models, names[0]), label="Into")
     with gr.Row():
         photo = gr.Image(label="A photo", type="pil", image_mode="RGB", sources=["upload"])
         output = _picture(gr, "Translated")
@@ -282,18 +281,18 @@ def translate(gr: Any, models: LoadedModels) -> str | None:
         )
 
     def choose(name: str) -> Any:
-        domains = _domains(models, name)
-        return gr.Radio([*domains], value=domains[1])
+        return gr.Radio(**_targets(models, name))
 
     name.change(choose, name, to)
     gr.Button("Translate", variant="primary").click(_safe(gr, call), [name, to, photo], output)
     return None
 
 
-def _domains(models: LoadedModels, name: str) -> tuple[str, str]:
+def _targets(models: LoadedModels, name: str) -> dict[str, Any]:
+    """The domains that a model translates to, for a choice; the second one is chosen."""
     model = models.model(name)
     assert isinstance(model, Translator)
-    return model.domains
+    return {"choices": [*model.targets], "value": model.targets[-1]}
 
 
 def compare(gr: Any, models: LoadedModels) -> str | None:

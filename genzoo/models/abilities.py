@@ -5,10 +5,11 @@ from typing import Literal, final
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from genzoo.errors import BadInput, unknown
-from genzoo.models.checks import batch_slices, check_count, checked_seed
+from genzoo.models.checks import batch_slices, check_count, checked_seed, shape_text
 from genzoo.models.model import Model, check_output, infer
 from genzoo.models.randomness import Noise, stream
 from genzoo.models.ranges import rescale
@@ -132,52 +133,91 @@ class Density(Model):
 
 
 class Translator(Sampler):
-    """Translates samples from one domain to another; samples by translating its own examples.
+    """Translates images from one domain to another; samples by translating its own examples.
 
-    ``examples`` is a buffer ``(k, *shape)`` of bytes: images of the first domain.
+    ``domains`` are the names of the first and the second domain. ``examples`` is a buffer
+    ``(k, *shape)`` of bytes: images of the first domain, stored with the weights. ``sample`` has no
+    other input: sample i is one of them in the second domain.
+
+    ``one_way``: the model translates only from the first domain to the second. ``multiple``,
+    ``smallest``: the sides that ``convert`` takes are multiples of the one and at least the other.
+    The core enlarges other images by repeating their last row and column, and crops the results.
     """
 
     domains: tuple[str, str]
     examples: Tensor
+    one_way: bool = False
+    multiple: int = 1
+    smallest: int = 1
+
+    @final
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The domains that it can translate to."""
+        return self.domains[1:] if self.one_way else self.domains
 
     @final
     def generate(self, noise: Noise, labels: Tensor | None = None) -> Tensor:
         """The examples in the second domain, in an order that depends on the seed."""
         order = stream(noise.seed, "examples").permutation(len(self.examples))
         rows = torch.from_numpy(order[np.array(noise.indices) % len(order)])
-        return self.convert(self.from_public(self.examples[rows]), self.domains[1], noise)
+        return self.convert_any_size(self.from_public(self.examples[rows]), self.domains[1], noise)
 
     @abstractmethod
     def convert(self, x: Tensor, to: str, noise: Noise) -> Tensor:
-        """``(n, C, H, W)`` in the model's range into the domain ``to``."""
+        """``(n, C, H, W)`` in the model's range into the domain ``to``, one of ``targets``."""
+
+    @final
+    def convert_any_size(self, x: Tensor, to: str, noise: Noise) -> Tensor:
+        """``convert`` for sides of any length, with gradients: also for the family's trainer."""
+        height, width = x.shape[2:]
+        down, right = (self._missing(side) for side in (height, width))
+        if down or right:
+            x = F.pad(x, (0, right, 0, down), mode="replicate")
+        output = self.convert(x, to, noise)
+        check_output(self, "convert", output, tuple(x.shape))
+        return output[:, :, :height, :width]
+
+    def _missing(self, side: int) -> int:
+        """The pixels that a side lacks to the next length that ``convert`` takes."""
+        return -(-max(side, self.smallest) // self.multiple) * self.multiple - side
 
     @final
     def translate(
         self,
         images: "Samples | Tensor | np.ndarray",
-        to: str,
+        to: str | None = None,
         *,
         seed: int = 0,
         batch_size: int = 8,
     ) -> Samples:
-        """Images ``(n, C, H, W)`` in [0, 1], of any size, in the domain ``to``.
+        """Images ``(n, C, H, W)`` in [0, 1], of any size, in the domain ``to`` (the second one).
 
         Raises BadInput, UnknownName.
         """
-        if to not in self.domains:
-            raise unknown("domain", to, self.domains, "")
+        to = self._checked_target(to)
         x = self.from_public(images)
         if x.shape[1] != self.shape[0]:
             raise BadInput(f"expected images with {self.shape[0]} channels, got {x.shape[1]}")
+        if not min(x.shape[2:]):
+            raise BadInput(f"expected images of at least one pixel, got {shape_text(x.shape)}")
         seeds = [(checked_seed(seed), i) for i in range(len(x))]
         outputs = [self._convert(x, to, seed, rows) for rows in batch_slices(len(x), batch_size)]
         return self.to_samples(torch.cat(outputs), None, seeds, {"method": "translate", "to": to})
 
+    def _checked_target(self, to: str | None) -> str:
+        if to is None:
+            return self.domains[1]
+        if to not in self.domains:
+            raise unknown("domain", to, self.targets, "")
+        if to not in self.targets:
+            one, two = self.domains
+            raise BadInput(f"this model translates one way, from {one} to {two}: not to {to}")
+        return to
+
     def _convert(self, x: Tensor, to: str, seed: int, rows: slice) -> Tensor:
         noise = Noise(seed, range(rows.start, rows.stop), "translate", self.device)
-        output = infer(self, lambda copy: copy.convert(x[rows], to, noise))
-        check_output(self, "convert", output, (len(x[rows]), None, None, None))
-        return output
+        return infer(self, lambda copy: copy.convert_any_size(x[rows], to, noise))
 
 
 class Completer(Sampler):

@@ -87,6 +87,8 @@ def _generator(config: Config) -> nn.Sequential:
 class CycleGAN(genzoo.Translator):
     """``forth`` is the paper's G, from the first domain to the second; ``back`` is its F."""
 
+    multiple, smallest = 4, 8
+
     def __init__(self, config: Config):
         super().__init__(config)
         self.shape, self.domains = config.shape, config.domains
@@ -98,14 +100,7 @@ class CycleGAN(genzoo.Translator):
         self.register_buffer("examples", noise)
 
     def convert(self, x: Tensor, to: str, noise: genzoo.Noise) -> Tensor:  # (n, C, H, W) -> same
-        return turn(self.forth if to == self.domains[1] else self.back, x)
-
-
-def turn(generator: nn.Module, x: Tensor) -> Tensor:  # (n, C, H, W) -> (n, C, H, W)
-    """Images of any size by a generator: padded to multiples of 4, and cropped again."""
-    height, width = x.shape[2:]
-    padded = F.pad(x, (0, -width % 4, 0, -height % 4), mode="replicate")
-    return generator(padded)[:, :, :height, :width]
+        return (self.forth if to == self.domains[1] else self.back)(x)
 
 
 class PatchDiscriminator(nn.Module):
@@ -173,16 +168,18 @@ class CycleTrainer(genzoo.Trainer):
         return logs | self.update("discriminator", partial(self._discriminator_loss, fakes), batch)
 
     def _generator_loss(self, fakes: Fakes, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
-        (a, b), forth, back = _domains(batch), self.pair.forth, self.pair.back
-        fake_b, fake_a = turn(forth, a), turn(back, b)
+        (a, b), noise = _domains(batch), batch.noise("none")
+        turn = self.pair.convert_any_size
+        back, forth = (partial(turn, to=to, noise=noise) for to in self.pair.domains)
+        fake_b, fake_a = forth(a), back(b)
         fakes[batch.indices] = fake_a.detach(), fake_b.detach()
         adversarial = _least_squares(self.critics[0](fake_a), 1)  # equation 1
         adversarial = adversarial + _least_squares(self.critics[1](fake_b), 1)
-        cycle = F.l1_loss(turn(back, fake_b), a) + F.l1_loss(turn(forth, fake_a), b)  # equation 2
+        cycle = F.l1_loss(back(fake_b), a) + F.l1_loss(forth(fake_a), b)  # equation 2
         loss = adversarial + self.options.cycle_weight * cycle  # equation 3
         logs = {"adversarial": adversarial, "cycle": cycle}
         if self.options.identity_weight:  # section 5.2
-            identity = F.l1_loss(turn(back, a), a) + F.l1_loss(turn(forth, b), b)
+            identity = F.l1_loss(back(a), a) + F.l1_loss(forth(b), b)
             loss = loss + self.options.cycle_weight * self.options.identity_weight * identity
             logs["identity"] = identity
         return loss, {name: value.detach() for name, value in logs.items()}
