@@ -1,5 +1,6 @@
 """Runs: what stops one costs the steps since its last checkpoint, and not a bit more."""
 
+import dataclasses
 import json
 import os
 import resource
@@ -678,6 +679,79 @@ def test_two_domains_have_orders_of_their_own(here, made):
     pairs = [pair for b in batches for pair in zip(b.x, b.second_domain, strict=True)]
     assert len(pairs) == 80
     assert sum(torch.equal(one, other) for one, other in pairs) < 10
+
+
+def test_pairs_stay_together_and_are_mirrored_together(here, made):
+    run = begun("drop", made, values={"horizontal_flip": True})
+    dark = dataclasses.replace(run.dataset, array=255 - run.dataset.array)
+    run.loader.dataset = data.paired(run.dataset, dark, aligned=True)
+    batches = [batch for _, batch in zip(range(10), run.loader.batches(), strict=False)]
+    for batch in batches:
+        assert torch.allclose(batch.x, 1 - batch.second_domain, atol=1e-6)
+
+
+# Which data set a kind of data refuses, and why.
+REFUSED = [
+    ("images", "ring8", "drop learns from images, ring8 holds points"),
+    ("points", "digits", "drop learns from points, digits holds images"),
+    ("signals", "digits", "drop learns from signals, digits holds images"),
+    ("labelled", "digits:3", r"learns from labelled data, digits:3 has no labels \(in a folder"),
+    ("paired", "digits", "expected pairs in two folders A,B"),
+    ("paired", "digits:3,digits:8", "expected pairs in two folders A,B"),
+    ("unpaired", "digits", "expected two domains A,B"),
+]
+
+
+@pytest.fixture
+def learner(monkeypatch, toys):
+    """``learner(kind)``: the name of a toy family that learns from this kind of data."""
+
+    def changed(kind):
+        family, get = dataclasses.replace(families.get("drop"), data=kind), families.get
+        monkeypatch.setattr(families, "get", lambda name: family if name == "drop" else get(name))
+        return "drop"
+
+    return changed
+
+
+@pytest.mark.parametrize(("kind", "name", "says"), REFUSED)
+def test_a_kind_of_data_refuses_another(learner, kind, name, says):
+    with pytest.raises(BadInput, match=says):
+        plan(learner(kind), name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "gives"),
+    [
+        ("any", "ring8", ()),
+        ("any", "digits", ()),
+        ("images", "digits", ()),
+        ("labelled", "digits", ("labels",)),
+        ("points", "ring8", ()),
+        ("unpaired", "digits:3,digits:8", ("second_domain",)),
+        ("unpaired", "digits@edges", ("second_domain",)),
+        ("paired", "digits@edges", ("second_domain",)),
+    ],
+)
+def test_a_kind_of_data_gives_what_the_table_says(learner, here, kind, name, gives):
+    family = learner(kind)
+    setup = plan(family, name)
+    record = make_plan(family, name, setup, steps=1, device="cpu")
+    run = run_folder.Run(record, setup.dataset, here / "run")
+    batch = next(run.loader.batches())
+    assert {f for f in ("labels", "second_domain") if getattr(batch, f) is not None} == {*gives}
+    if kind == "paired":
+        assert setup.dataset.domains == ("edges", "digits")
+        rows = [setup.dataset.array, setup.dataset.second_domain.array]
+        whole = {one.tobytes(): two.tobytes() for one, two in zip(*rows, strict=True)}
+        for x, y in zip(batch.x, batch.second_domain, strict=True):
+            one, two = (t.mul(255).round().byte().numpy().tobytes() for t in (x, y))
+            assert whole[one] == two
+
+
+def test_an_unknown_kind_of_data_is_refused():
+    with pytest.raises(BadInput, match=r"data must be one of any, images, .* got 'photos'"):
+        dataclasses.replace(families.get("vae"), data="photos")
 
 
 def test_batches_carry_where_they_stand(here, made):

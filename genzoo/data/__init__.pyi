@@ -17,3 +17,4 @@ from genzoo.data.dataset import Source as Source
 from genzoo.data.dataset import paired as paired
 from genzoo.data.decoding import photos as photos
 from genzoo.data.decoding import picture as picture
+from genzoo.data.transforms import TRANSFORMS as TRANSFORMS

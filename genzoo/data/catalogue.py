@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genzoo import families
-from genzoo.data import cache, decoding, plugin, standard, synthetic
+from genzoo.data import cache, decoding, pairs, plugin, standard, synthetic, transforms
 from genzoo.data.dataset import DataSet, ImageFiles, Meta, Rows, Source, cache_key, subset
 from genzoo.data.folders import pictures_below
 from genzoo.errors import BadInput, OperationFailed, unknown
@@ -23,7 +22,6 @@ LARGEST_SIDE = 4096
 SOURCES = {
     source.name: source for source in (*synthetic.DIGITS, *standard.SOURCES, *synthetic.POINTS)
 }
-log = logging.getLogger("genzoo")
 
 
 class Listing(NamedTuple):
@@ -62,6 +60,7 @@ def describe(name: str) -> Source:
 
 def check(name: str | Path) -> None:
     """Raise BadInput or UnknownName if no such data set or folder exists; open nothing."""
+    name = transforms.split_name(name)[0] if isinstance(name, str) else name
     if is_folder(name) and not expanded(name).exists():
         raise BadInput(f"no such folder or .zip: {name}")
     if not is_folder(name):
@@ -78,7 +77,7 @@ def open(
 ) -> DataSet:
     """Open a data set: a name, or a folder or .zip of images (a Path, or text that begins with
     `./`, `../`, `/` or `~`). `mnist:3` is one class of it, `celeba:Blond_Hair` the samples with
-    one attribute.
+    one attribute, `mnist@edges` the set with all images transformed (`TRANSFORMS`).
 
     In a folder, subfolders are classes (none or one: unlabelled), and `train/` and `test/` at
     the top are the splits; without them 10 % of the files, by content hash, are the test split.
@@ -91,11 +90,24 @@ def open(
     Raises BadInput, UnknownName, OperationFailed (the cache cannot be written), NetworkError (the
     download).
     """
+    how: dict[str, Any] = {"size": size, "channels": channels, "root": root}
+    of, kind = transforms.split_name(name)
+    if kind:
+        return transforms.transformed(open(of, split, **how), kind)
     if isinstance(name, str) and ":" in name and not is_folder(name) and "," not in name:
         of, _, kind = name.partition(":")
-        whole = open(of, split, size=size, channels=channels, root=root)
+        whole = open(of, split, **how)
         return subset(whole, name, having(whole, kind))
-    source = _source(name)
+    return _read(_source(name), split, size, channels, root)
+
+
+def _read(
+    source: Source,
+    split: str,
+    size: int | None,
+    channels: int | None,
+    root: str | Path | None,
+) -> DataSet:
     if split not in source.splits:
         raise BadInput(f"{source.name} has no split {split!r}, only {' and '.join(source.splits)}")
     _check_transform(source, size, channels)
@@ -104,7 +116,7 @@ def open(
     meta: Meta = {"name": source.name, "split": split, "classes": source.classes, "skipped": []}
     blocks = functools.partial(decoding.blocks, source, raw, size, channels)
     array, labels, meta = cache.open_entry(cache_key([FORMAT, *parts]), meta, blocks)
-    skipped = _skipped(source, meta)
+    skipped = decoding.left_out(source.name, "broken files", meta["skipped"])
     return DataSet(
         source.name,
         split,
@@ -124,41 +136,58 @@ def open(
     )
 
 
-def _skipped(source: Source, meta: Meta) -> tuple[str, ...]:
-    """The broken files, which it logs."""
-    if skipped := tuple(meta["skipped"]):
-        first = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
-        log.warning("%s: left out %d broken files: %s", source.name, len(skipped), first)
-    return skipped
-
-
 def open_pair(
     text: str | Path,
     split: str = "train",
     *,
+    aligned: bool = False,
     size: int | None = None,
     channels: int | None = None,
     root: str | Path | None = None,
 ) -> tuple[DataSet, DataSet]:
-    """Open two unpaired domains of one shape: `A,B`, each as in `open`, or one folder or .zip that
-    holds trainA, trainB and, if it has them, testA, testB (CycleGAN's layout).
+    """Open two domains of one shape. `A,B`: each as in `open`. `NAME@TRANSFORM`: the transformed
+    images and the originals. A folder or .zip: its folders trainA, trainB and, if it has them,
+    testA, testB; or A and B, each of which may have folders train and test.
 
+    aligned: row i of both belongs together. A and B are then folders (or zips), whose files are
+    matched by name; a folder may also hold files with both images side by side. The file of A
+    decides on the split. Files without a partner are left out and named in `skipped`.
     Raises as `open`; BadInput if the shapes differ.
     """
-    parts: list[Any]
-    if isinstance(text, str) and "," in text:
-        parts = [part.strip() for part in text.split(",")]
-    elif is_folder(text):
-        parts = [pictures_below(text, domain) for domain in "AB"]
-    else:
-        raise BadInput(f"expected two domains A,B (./summer,./winter), got {str(text)!r}")
-    if len(parts) != 2 or not all(parts):
-        raise BadInput(f"expected two domains A,B, got {len(parts)} parts in {text!r}")
-    one, two = (open(part, split, size=size, channels=channels, root=root) for part in parts)
+    how: dict[str, Any] = {"size": size, "channels": channels}
+    of, kind = transforms.split_name(text)
+    if kind and "," not in of:
+        whole = open(of, split, **how, root=root)
+        return transforms.transformed(whole, kind), whole
+    if aligned:
+        return pairs.open_files(_places(text), split, size, channels)
+    one, two = (open(part, split, **how, root=root) for part in _domains(text))
     if one.shape != two.shape:
         what = f"{one.name} {one.shape}, {two.name} {two.shape}"
         raise BadInput(f"the two domains differ in shape: {what}; give size= and channels=")
     return one, two
+
+
+def _domains(text: str | Path) -> tuple[str | Source, str | Source]:
+    """Both parts of `A,B`, or of one folder."""
+    if isinstance(text, str) and "," in text:
+        parts = [part.strip() for part in text.split(",")]
+        if len(parts) == 2 and all(parts):
+            return parts[0], parts[1]
+    elif is_folder(text):
+        return pictures_below(text, "A"), pictures_below(text, "B")
+    example = "A,B (./summer,./winter), a folder, or NAME@TRANSFORM (digits@edges)"
+    raise BadInput(f"expected two domains {example}, got {str(text)!r}")
+
+
+def _places(text: str | Path) -> tuple[str | Path, ...]:
+    """The folder or the two folders that hold pairs."""
+    places = [part.strip() for part in text.split(",")] if isinstance(text, str) else [text]
+    changed = any(transforms.split_name(place)[1] for place in places)
+    if len(places) <= 2 and all(map(is_folder, places)) and not changed:
+        return tuple(places)
+    example = "two folders A,B (./maps,./photos), a folder, or NAME@TRANSFORM (digits@edges)"
+    raise BadInput(f"expected pairs in {example}, got {str(text)!r}")
 
 
 def attributes(
@@ -217,6 +246,9 @@ def _source(name: str | Path | Source) -> Source:
     if not isinstance(name, str | Path):
         raise BadInput(f"expected the name of a data set or a Path, got {type(name).__name__}")
     # Only the text decides, not which folders exist.
+    if not is_folder(name) and "@" in str(name):
+        kind = str(name).rpartition("@")[2]
+        raise unknown("transformation", kind, transforms.TRANSFORMS, "")
     return pictures_below(name) if is_folder(name) else describe(str(name))
 
 

@@ -127,9 +127,9 @@ class DataSet:
     `array`: uint8 (n, C, H, W), float32 (n, channels, length) for signals, or float32 (n, d) for
     points. `labels`: int64 (n,) or None.
     `levels`: as in `Source`. `sha256`: of the array's bytes and then the labels'. `skipped`:
-    broken files, by name. `terms`: "" if unknown. `second_domain`: of two unpaired domains.
-    `attributes`, `read_attributes`: as in `Source`, of these samples. `rate`: samples a second, of
-    signals; else 0.
+    files that were left out, by name. `terms`: "" if unknown. `second_domain`: the second of two
+    domains; if `aligned`, its row i is the partner of row i. `attributes`, `read_attributes`: as in
+    `Source`, of these samples. `rate`: samples a second, of signals; else 0.
     """
 
     name: str
@@ -143,6 +143,7 @@ class DataSet:
     skipped: tuple[str, ...]
     terms: str
     second_domain: DataSet | None = field(default=None, repr=False)
+    aligned: bool = False
     attributes: tuple[str, ...] = ()
     read_attributes: Callable[[], np.ndarray] | None = field(default=None, repr=False)
     rate: int = 0
@@ -159,7 +160,7 @@ class DataSet:
     def domains(self) -> tuple[str, str]:
         """The names of the two domains: the last part of each name, or A and B if those agree."""
         both = (self, self.second_domain or self)
-        a, b = (re.split(r"[/\\:]|train(?=[AB]$)", s.name.rstrip("/"))[-1] for s in both)
+        a, b = (re.split(r"[/\\:@]|train(?=[AB]$)", s.name.rstrip("/"))[-1] for s in both)
         return (a, b) if a != b and a and b else ("A", "B")
 
     def batch(
@@ -173,7 +174,7 @@ class DataSet:
         import numpy as np
         import torch
 
-        rows = self.array.take(_indices(indices), axis=0)
+        rows = _rows(self.array, _indices(indices))
         if self.kind != "images":
             return torch.from_numpy(rows).to(device)
         if flip is not None:
@@ -202,15 +203,26 @@ def subset(whole: DataSet, name: str, rows: np.ndarray) -> DataSet:
     return replace(_unlabelled(whole), name=name, array=array, sha256=sha256)
 
 
-def paired(one: DataSet, two: DataSet) -> DataSet:
-    """Two domains as one set: the first, with the second as `second_domain`, without labels."""
+def paired(one: DataSet, two: DataSet, *, aligned: bool = False) -> DataSet:
+    """Two domains as one set: the first, with the second as `second_domain`. It has labels only if
+    the rows are `aligned`: each then belongs to both samples of a pair. Raises BadInput.
+    """
+    if aligned and len(one) != len(two):
+        counts = f"{one.name} has {len(one):,}, {two.name} {len(two):,}"
+        raise BadInput(f"pairs need as many samples of both domains: {counts}")
     sha256 = hashlib.sha256((one.sha256 + two.sha256).encode()).hexdigest()
     terms = "; ".join(dict.fromkeys(t for t in (one.terms, two.terms) if t))
-    return replace(_unlabelled(one), second_domain=two, sha256=sha256, terms=terms)
+    first = one if aligned else _unlabelled(one)
+    return replace(first, second_domain=two, aligned=aligned, sha256=sha256, terms=terms)
 
 
 def _unlabelled(whole: DataSet) -> DataSet:
     return replace(whole, labels=None, classes=(), attributes=(), read_attributes=None)
+
+
+def _rows(array: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """A copy of the rows: `take` is faster, but copies all of an array that has gaps first."""
+    return array.take(indices, axis=0) if array.flags.c_contiguous else array[indices]
 
 
 def _indices(indices: ArrayLike) -> np.ndarray:

@@ -61,8 +61,8 @@ def _decode_files(raw: ImageFiles, size: int | None, channels: int | None, meta:
                 data = read(name)
                 if selection.split and split_of(data) != selection.split:
                     continue
-                with _open_image(data) as image:
-                    pixels = _to_pixels(image, frame, f"{origin}: {name}")
+                with open_image(data) as image:
+                    pixels = to_pixels(image, frame, f"{origin}: {name}")
             except GenzooError:
                 raise
             except Exception as error:  # a decoder given hostile bytes raises nearly anything
@@ -70,6 +70,14 @@ def _decode_files(raw: ImageFiles, size: int | None, channels: int | None, meta:
                 meta["skipped"].append(name)
                 continue
             yield pixels[None], None if labels is None else labels[index : index + 1]
+
+
+def left_out(name: str, what: str, files: list[str]) -> tuple[str, ...]:
+    """The files that a data set leaves out, which it logs."""
+    if files:
+        first = ", ".join(files[:3]) + (", ..." if len(files) > 3 else "")
+        log.warning("%s: left out %d %s: %s", name, len(files), what, first)
+    return tuple(files)
 
 
 def picture(path: str | Path, channels: int, *, still: bool = False) -> np.ndarray:
@@ -81,8 +89,8 @@ def picture(path: str | Path, channels: int, *, still: bool = False) -> np.ndarr
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
     try:
-        with _open_image(content) as image:
-            frames, pixels = getattr(image, "n_frames", 1), _to_pixels(image, Frame(channels, None))
+        with open_image(content) as image:
+            frames, pixels = getattr(image, "n_frames", 1), to_pixels(image, Frame(channels, None))
     except Exception as error:  # a decoder given hostile bytes raises nearly anything
         raise _read_error(path, error) from None
     if still and frames > 1:
@@ -114,10 +122,10 @@ def photo(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, str]:
             f"{path}: cannot become {height}x{width} pixels: photos are cropped to squares"
         )
     try:
-        with _open_image(content) as image:
+        with open_image(content) as image:
             frames, own, mode = getattr(image, "n_frames", 1), image.size, image.mode
             same = own == (width, height)
-            pixels = _to_pixels(image, Frame(channels, None if same else width))
+            pixels = to_pixels(image, Frame(channels, None if same else width))
             transparent = image.has_transparency_data
     except Exception as error:  # a decoder given hostile bytes raises nearly anything
         raise _read_error(path, error) from None
@@ -181,7 +189,7 @@ def _frame(
     first, origin = "", raw.tree.origin
     for name in names:
         try:
-            with _open_image(read(name)) as image:
+            with open_image(read(name)) as image:
                 own, mode = image.size, image.mode
         except Exception as error:  # as in _decode_files, which counts it
             # Pillow's text shows the object that it was given.
@@ -191,13 +199,17 @@ def _frame(
         if size is None and own[0] != own[1]:
             what = f"the images of {origin} are not square ({name}: {own[0]}x{own[1]})"
             raise BadInput(f"{what}: {NEEDS_SIZE}")
-        natural = 1 if mode in ("1", "L", "LA", "La") or mode.startswith("I") else 3
-        return Frame(channels or natural, size, raw.crop, own)
+        return Frame(channels or natural_channels(mode), size, raw.crop, own)
     raise BadInput(f"none of the {len(names)} images of {origin} can be read ({first})")
 
 
+def natural_channels(mode: str) -> int:
+    """The channels of an image in a mode of Pillow's."""
+    return 1 if mode in ("1", "L", "LA", "La") or mode.startswith("I") else 3
+
+
 @contextmanager
-def _open_image(data: bytes) -> Iterator[Image]:
+def open_image(data: bytes) -> Iterator[Image]:
     """The image, upright and decoded. Raises Pillow's error if it is broken."""
     import warnings
 
@@ -212,7 +224,7 @@ def _open_image(data: bytes) -> Iterator[Image]:
             yield image
 
 
-def _to_pixels(image: Image, frame: Frame, name: str = "") -> np.ndarray:
+def to_pixels(image: Image, frame: Frame, name: str = "") -> np.ndarray:
     """The image as uint8 (C, H, W). BadInput if it is not resized and unlike the first."""
     import numpy as np
     from PIL import Image
@@ -273,7 +285,7 @@ def _resize(
         raise BadInput(f"{source.name} is black and white: it cannot be resized from {side} pixels")
     whole = np.ascontiguousarray(block[:, 0] if own == 1 else np.moveaxis(block, 1, -1))
     frame = Frame(channels or own, size)
-    return np.stack([_to_pixels(Image.fromarray(image), frame) for image in whole])
+    return np.stack([to_pixels(Image.fromarray(image), frame) for image in whole])
 
 
 def _check_block(source: Source, block: np.ndarray, labels: np.ndarray | None) -> None:

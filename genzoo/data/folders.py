@@ -23,7 +23,7 @@ def pictures_below(path: str | Path, domain: str = "") -> Source:
     """The images of a folder or .zip; of its `domain` A or B, if it holds trainA and trainB."""
 
     def read(root: Path | None, split: str) -> ImageFiles:
-        tree = _tree(path)
+        tree = tree_of(path)
         choose = functools.partial(_select, tree.origin, split, domain)
         return ImageFiles(tree, f"folder {split} {domain}", choose)
 
@@ -32,7 +32,8 @@ def pictures_below(path: str | Path, domain: str = "") -> Source:
     return Source(name, "images", "images of a folder", "", 256, (), read, splits)
 
 
-def _tree(path: str | Path) -> FileTree:
+def tree_of(path: str | Path) -> FileTree:
+    """The images of a folder or .zip. Raises BadInput."""
     place = expanded(path)
     if place.is_dir():
         return folder(place)
@@ -140,23 +141,41 @@ def _sorted_images(path: Path, names: Iterable[str]) -> list[str]:
 
 
 def _select(origin: str, split: str, domain: str, names: list[str]) -> FileSelection:
-    """The split's files: by the folders `train` and `test` if both are there, else by content.
-
-    The split "all" is every file, whatever folder it is in, without classes.
+    """The files of a split, with their classes. The split "all" is every file, whatever folder it
+    is in, without classes.
     """
     if split == "all":
         return FileSelection(tuple(names))
+    return _with_labels(origin, *split_files(origin, split, domain, names))
+
+
+def has_domains(names: list[str]) -> bool:
+    """Whether the top folders are the domains A and B, or trainA and trainB."""
+    tops = {name.split("/")[0] for name in _without_shared_folders(names) if "/" in name}
+    return {"A", "B"} <= tops or {"trainA", "trainB"} <= tops
+
+
+def split_files(
+    origin: str, split: str, domain: str, names: list[str]
+) -> tuple[dict[str, str], dict[str, str], str | None]:
+    """The files of a split (name within it -> whole name), those of both splits, and the split if
+    the content of each file decides: by the folders `train` and `test` only if both are there.
+    Of the `domain` A or B: below the folder of this name, or `trainA` and `testA`. Raises BadInput.
+    """
     within = _without_shared_folders(names)
+    if domain and has_domains(names) and f"{domain}/" in (n[:2] for n in within):
+        own = [whole for name, whole in within.items() if name.startswith(f"{domain}/")]
+        within, domain = _without_shared_folders(own), ""
     train, test = (
         {name.removeprefix(top): whole for name, whole in within.items() if name.startswith(top)}
         for top in (f"train{domain}/", f"test{domain}/")
     )
     if domain and not train:
-        raise BadInput(f"no trainA and trainB in {origin}; for two folders type A,B")
+        raise BadInput(f"no trainA and trainB, or A and B, in {origin}; for two folders type A,B")
     if train and test:
-        return _with_labels(origin, test if split == "test" else train, {**train, **test}, None)
+        return test if split == "test" else train, {**train, **test}, None
     chosen = train if domain else within
-    return _with_labels(origin, chosen, chosen, split)
+    return chosen, chosen, split
 
 
 def _without_shared_folders(names: list[str]) -> dict[str, str]:

@@ -18,6 +18,19 @@ if TYPE_CHECKING:
     from genzoo.training import Trainer
 
 
+# The kinds of data that a family can ask for, and what each one is.
+DATA = MappingProxyType(
+    {
+        "any": "a data set of any kind; images, if the config has a field size or channels",
+        "images": "a data set of images",
+        "labelled": "a data set with labels",
+        "unpaired": "two domains, whose samples do not belong together",
+        "paired": "two domains of images, where row i of both belongs together",
+        "points": "a data set of points",
+        "signals": "a data set of signals",
+    }
+)
+Data = Literal["any", "images", "labelled", "unpaired", "paired", "points", "signals"]
 API = 2
 BRANCHES = ("explicit/tractable", "explicit/approximate", "implicit/direct")
 hookspec = pluggy.HookspecMarker("genzoo")
@@ -62,8 +75,7 @@ class Family:
     the plugin API that the family was written for. ``trainer``: without one, `Adversarial` trains a
     family with a ``discriminator``. ``finish`` is called once after training with the model, its
     options and some batches of training data. ``revision`` counts up whenever a stored model needs
-    ``upgrade`` to be read. ``data`` is the kind of data set that the family needs; only "unpaired"
-    is read today: training then takes two data sets, one per domain.
+    ``upgrade`` to be read. ``data`` is the kind of data set that training takes, one of `DATA`.
     """
 
     config: "type[Schema]"
@@ -75,7 +87,7 @@ class Family:
     trainer: "Callable[[Any, Any], Trainer] | None" = None
     discriminator: "Callable[[Any], Discriminator] | None" = None
     finish: "Callable[[Any, Any, Iterable[Tensor]], None] | None" = None
-    data: Literal["images", "labelled", "unpaired", "paired", "points"] = "images"
+    data: Data = "any"
     revision: int = 1
     upgrade: Upgrade | None = None
 
@@ -84,6 +96,8 @@ class Family:
             raise BadInput(f"api must be a whole number, got {self.api!r}")
         if not isinstance(self.tiny, self.config):
             raise BadInput(f"tiny must be a {self.config.__name__}, got {type(self.tiny).__name__}")
+        if self.data not in DATA:
+            raise BadInput(f"data must be one of {', '.join(DATA)}, got {self.data!r}")
         if self.trainer is None and self.discriminator is None:
             raise BadInput("trainer is missing: only a family with a discriminator has a default")
 

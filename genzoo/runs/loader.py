@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genzoo import families
 from genzoo.data.dataset import DataSet
 from genzoo.models.randomness import stream
 from genzoo.models.ranges import rescale
@@ -43,20 +44,26 @@ class Loader:
         share = size // parallel.size()
         first = (part * size + parallel.rank() * share for part in range(parts))
         indices = tuple(i for f in first for i in range(f, f + share))
-        conditional = getattr(self.trainer.model, "num_classes", 0)
         second = self.dataset.second_domain
+        # Pairs are in one order, and mirrored together; unpaired domains each have their own.
+        order = "epoch" if self.dataset.aligned else "other epoch"
         for step in itertools.count(start):
             positions = step * size * parts + np.array(indices)
             x, labels = self._samples(self.dataset, positions, "epoch")
             yield Batch(
                 x,
-                labels if conditional else None,
-                None if second is None else self._samples(second, positions, "other epoch")[0],
+                labels if self._gives_labels else None,
+                None if second is None else self._samples(second, positions, order)[0],
                 step=step,
                 progress=min(1.0, step / self.plan.steps),  # an estimate may go beyond the end
                 seed=self.plan.seed,
                 indices=indices,
             )
+
+    @property
+    def _gives_labels(self) -> bool:
+        needs = families.get(self.plan.family).data == "labelled"
+        return needs or bool(getattr(self.trainer.model, "num_classes", 0))
 
     def first(self, limit: int, size: int = 500) -> Iterator[Tensor]:
         """The first ``limit`` samples of the data set, ``size`` at a time, in the model's range."""

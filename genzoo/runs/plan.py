@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, final
+from typing import Annotated, Any, Literal, final, get_args
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ from genzoo.data.dataset import DataSet, paired
 from genzoo.errors import BadInput, unknown
 from genzoo.files import is_folder
 from genzoo.options import Options
-from genzoo.schemas import Count, Name, Schema, checked, read_json
+from genzoo.schemas import Count, Kind, Name, Schema, checked, read_json
 from genzoo.version import VERSION
 from genzoo.zoo import manifest, migrate
 
@@ -110,15 +110,24 @@ def _refuse_old_names(family: str, keys: Iterable[str]) -> None:
 def open_dataset(
     family: str, data: str | Path, values: dict[str, Any], root: Path | None = None
 ) -> DataSet:
-    """``data`` in the ``size`` and ``channels`` (or the ``shape``) of ``values``; the two domains
-    ``A,B`` as one, where ``family`` learns from two.
+    """``data`` in the ``size`` and ``channels`` (or the ``shape``) of ``values``; two domains as
+    one, where ``family`` learns from two. Raises BadInput if it is not what ``family`` needs.
     """
     shape = values.get("shape")
     channels, size = shape[:2] if shape and len(shape) == 3 else (None, None)
     size, channels = values.get("size", size), values.get("channels", channels)
-    if families.get(family).data == "unpaired":
-        return paired(*catalogue.open_pair(data, size=size, channels=channels, root=root))
-    return catalogue.open(data, size=size, channels=channels, root=root)
+    needs = families.get(family).data
+    how: dict[str, Any] = {"size": size, "channels": channels, "root": root}
+    if needs in ("unpaired", "paired"):
+        aligned = needs == "paired"
+        return paired(*catalogue.open_pair(data, aligned=aligned, **how), aligned=aligned)
+    dataset = catalogue.open(data, **how)
+    if needs == "labelled" and dataset.labels is None:
+        hint = "in a folder, each subfolder is a class"
+        raise BadInput(f"{family} learns from labelled data, {dataset.name} has no labels ({hint})")
+    if needs in get_args(Kind) and dataset.kind != needs:
+        raise BadInput(f"{family} learns from {needs}, {dataset.name} holds {dataset.kind}")
+    return dataset
 
 
 def _config(family: str, dataset: DataSet, values: dict[str, Any]) -> Schema:

@@ -234,7 +234,8 @@ def smallest(family: str) -> dict[str, Any]:
     """The data and the config that a family is recorded with: its tiny one, where data agree."""
     found = families.get(family)
     values = found.tiny.model_dump(mode="json")
-    data = "digits:0,digits:1" if found.data == "unpaired" else "digits"
+    pairs = {"unpaired": "digits:0,digits:1", "paired": "digits@edges"}
+    data = pairs.get(found.data, "digits")
     dataset = open_dataset(family, data, values)
     config = {k: v for k, v in values.items() if k not in fields_of(dataset)}
     return {"data": data, "shape": [*dataset.shape], "config": config}

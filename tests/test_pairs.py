@@ -1,0 +1,316 @@
+"""Pairs of images: transformations of a set, folders matched by name, files side by side."""
+
+import hashlib
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genzoo import data
+from genzoo.data.transforms import TRANSFORMS, transformed
+from genzoo.errors import BadInput, UnknownName
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENZOO_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def noise(seed, *shape):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def fill(folder, names, height=8, width=8, channels=(), first=0):
+    for seed, name in enumerate(names, first):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(seed, height, width, *channels)).save(folder / name)
+    return folder
+
+
+def numbered(count, top=""):
+    return [f"{top}{n:02}.png" for n in range(count)]
+
+
+def opened(path, split="train", **how):
+    return data.open_pair(path, split, aligned=True, **how)
+
+
+# -------------------------------------------------------------------------------- transformations
+
+
+@pytest.mark.parametrize("kind", TRANSFORMS)
+def test_a_transformed_set_is_aligned_with_its_originals(kind, tmp_path):
+    fill(tmp_path / "photos", numbered(30), 10, 10, (3,))
+    photos = f"{tmp_path}/photos"
+    one, two = opened(f"{photos}@{kind}")
+    whole = data.open(photos)
+    assert np.array_equal(two.array, whole.array)
+    assert (one.array == TRANSFORMS[kind][1](whole.array)).all()
+    assert one.shape == two.shape == (3, 10, 10)
+    assert one.name == f"{photos}@{kind}"
+    pair = data.paired(one, two, aligned=True)
+    assert pair.domains == (kind, "photos")
+    assert np.array_equal(data.open(f"{photos}@{kind}").array, one.array)
+
+
+def test_grey_is_pillows_in_all_channels(tmp_path):
+    fill(tmp_path, numbered(30), 8, 8, (3,))
+    whole, grey = data.open(tmp_path), data.open(f"{tmp_path}@grey")
+    for image, changed in zip(whole.array, grey.array, strict=True):
+        expected = np.asarray(Image.fromarray(image.transpose(1, 2, 0)).convert("L"))
+        assert (changed == expected).all()
+    with pytest.raises(BadInput, match="grey already"):
+        data.open("digits@grey")
+
+
+def test_edges_are_where_brightness_changes():
+    step = np.zeros((1, 1, 6, 8), np.uint8)
+    step[..., 4:] = 200
+    edges = TRANSFORMS["edges"][1](step)
+    assert edges.shape == step.shape
+    assert (edges[..., 3:5] == 200).all(), "the height of the step"
+    assert not edges[..., [0, 1, 2, 5, 6, 7]].any()
+    assert np.array_equal(TRANSFORMS["edges"][1](255 - step), edges)
+    assert np.array_equal(TRANSFORMS["edges"][1](step.swapaxes(2, 3)), edges.swapaxes(2, 3))
+
+
+def test_low_resolution_is_the_mean_of_squares():
+    image = noise(1, 2, 3, 8, 10)
+    low = TRANSFORMS["low4"][1](image)
+    square = low[:, :, 4:, 4:8]
+    assert (square == square[:, :, :1, :1]).all()
+    assert abs(square[:, :, 0, 0] - image[:, :, 4:, 4:8].mean((2, 3))).max() <= 0.5
+    ends = low[:, :, :4, 8:]  # two columns, repeated
+    assert (
+        abs(ends[0, 0, 0, 0] - np.pad(image[0, 0, :4, 8:], ((0, 0), (0, 2)), "edge").mean()) <= 0.5
+    )
+
+
+def test_a_transformed_set_keeps_labels_classes_and_parts():
+    whole, edges = data.open("digits", "test"), data.open("digits@edges", "test")
+    assert np.array_equal(edges.labels, whole.labels)
+    assert edges.classes == whole.classes
+    assert edges.terms == whole.terms
+    assert edges.sha256 != whole.sha256
+    threes = data.open("digits@edges:3", "test")
+    assert np.array_equal(threes.array, edges.array[whole.labels == 3])
+    assert np.array_equal(data.open("digits:3@edges", "test").array, threes.array)
+    pair = data.paired(*data.open_pair("digits@edges", "test"), aligned=True)
+    assert np.array_equal(pair.labels, whole.labels)
+
+
+def test_black_and_white_becomes_grey_levels(tmp_path):
+    source = data.Source(
+        "bits",
+        "images",
+        "s",
+        "t",
+        2,
+        (),
+        lambda root, split: data.Rows.of(noise(0, 9, 1, 8, 8) // 128 * 255),
+    )
+    assert transformed(data.open(source), "low4").levels == 256
+
+
+def test_what_has_no_transformation():
+    with pytest.raises(BadInput, match="ring8 holds points: only images"):
+        data.open("ring8@edges")
+    with pytest.raises(
+        UnknownName, match=r"no transformation is called 'edgs': did you mean edges"
+    ):
+        data.open("digits@edgs")
+    with pytest.raises(UnknownName, match="digitz"):
+        data.open("digitz@edges")
+    data.check("digits@edges")
+    for name in ("digits@edgs", "digitz@edges"):
+        with pytest.raises(UnknownName):
+            data.check(name)
+
+
+def test_in_a_path_a_sign_is_part_of_the_name(tmp_path):
+    folder = fill(tmp_path / "me@edges", numbered(20))
+    assert data.open(folder).name == str(folder)
+    folder = fill(tmp_path / "me@home", numbered(20))
+    assert len(data.open(f"{folder}@low2")) == len(data.open(f"{folder}")) == 20
+
+
+# -------------------------------------------------------------------------------- by name
+
+
+def alike(one, two, first, second):
+    """Whether every row of the pair is the image of one name in both folders."""
+    rows = [np.asarray(Image.open(p)) for p in sorted(first.iterdir())]
+    partners = [np.asarray(Image.open(p)) for p in sorted(second.iterdir())]
+    for a, b in zip(one.array[:, 0], two.array[:, 0], strict=True):
+        i = next(i for i, image in enumerate(rows) if np.array_equal(image, a))
+        if not np.array_equal(partners[i], b):
+            return False
+    return True
+
+
+LAYOUTS = {
+    "two folders": ("x", "y"),
+    "folders A and B": ("A", "B"),
+    "trainA and trainB": ("trainA", "trainB"),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_files_of_one_name_are_pairs(tmp_path, layout, zipped):
+    a, b = LAYOUTS[layout]
+    folder = tmp_path / "set"
+    fill(folder, numbered(60, f"{a}/"))
+    fill(folder, numbered(60, f"{b}/"), first=100)
+    text = f"{folder}/x,{folder}/y" if layout == "two folders" else str(folder)
+    if zipped:
+        parts = [folder / "x", folder / "y"] if layout == "two folders" else [folder]
+        for part in parts:
+            with zipfile.ZipFile(f"{part}.zip", "w") as archive:
+                for file in sorted(part.rglob("*.png")):
+                    archive.write(file, f"top/{file.relative_to(part)}")
+        text = ",".join(f"{part}.zip" for part in parts)
+    one, two = opened(text)
+    assert 40 < len(one) < 60
+    assert len(one) + len(opened(text, "test")[0]) == 60
+    assert alike(one, two, folder / a, folder / b)
+    assert data.paired(one, two, aligned=True).domains == (
+        ("x.zip" if zipped else "x", "y.zip" if zipped else "y")
+        if layout == "two folders"
+        else ("A", "B")
+    )
+
+
+def test_train_and_test_are_folders(tmp_path):
+    for top in ("A/train", "B/train"):
+        fill(tmp_path / "one", numbered(4, f"{top}/"))
+        fill(tmp_path / "one", numbered(3, f"{top.replace('train', 'test')}/"))
+    for top in ("trainA", "trainB"):
+        fill(tmp_path / "two", numbered(4, f"{top}/"))
+        fill(tmp_path / "two", numbered(3, f"{top.replace('train', 'test')}/"))
+    for name in ("one", "two"):
+        for split, count in (("train", 4), ("test", 3)):
+            assert [len(part) for part in opened(tmp_path / name, split)] == [count, count]
+    fill(tmp_path, numbered(4, "b/"))
+    with pytest.raises(BadInput, match="only one of the two domains has folders train and test"):
+        opened(f"{tmp_path}/one/A,{tmp_path}/b")
+
+
+def test_endings_may_differ_and_files_without_a_partner_are_counted(tmp_path, caplog):
+    fill(tmp_path / "a", [*numbered(8, "train/"), "test/t.png", "train/alone.png"])
+    fill(tmp_path / "b", [f"train/{n:02}.bmp" for n in range(8)] + ["test/t.bmp", "train/z.bmp"])
+    text = f"{tmp_path}/a,{tmp_path}/b"
+    for _ in range(2):  # decoded, and from the cache
+        caplog.clear()
+        one, two = opened(text)
+        assert len(one) == len(two) == 8
+        assert "left out 2 files without a partner: train/alone.png, train/z.bmp" in caplog.text
+    assert one.skipped == two.skipped == ("train/alone.png", "train/z.bmp")
+
+
+def test_if_one_is_broken_both_are_left_out(tmp_path, caplog):
+    fill(tmp_path, numbered(60, "A/") + numbered(60, "B/"))
+    for name in ("A/03.png", "B/05.png"):
+        (tmp_path / name).write_bytes(b"broken")
+    splits = [opened(tmp_path, split) for split in ("train", "test")]
+    assert sum(len(one) for one, _ in splits) == 58
+    skipped = {name for one, _ in splits for name in one.skipped}
+    assert {"A/03.png and B/03.png", "A/05.png and B/05.png"} == skipped
+    assert "broken pairs" in caplog.text
+
+
+def test_parts_of_different_sizes_need_one(tmp_path):
+    fill(tmp_path / "low", numbered(20), 8, 12)
+    fill(tmp_path / "high", numbered(20), 16, 24, (3,))
+    text = f"{tmp_path}/low,{tmp_path}/high"
+    one, two = opened(text, size=8)
+    assert one.shape == two.shape == (3, 8, 8), "as many channels as the richer part has"
+    assert opened(text, size=8, channels=1)[1].shape == (1, 8, 8)
+    with pytest.raises(BadInput, match="not square, but 12x8: give size="):
+        opened(text)
+    fill(tmp_path / "flat", numbered(20), 8, 8)
+    with pytest.raises(BadInput, match=r"00.png, 00.png differs in form: 12x8 and 8x8"):
+        opened(f"{tmp_path}/low,{tmp_path}/flat", size=8)
+
+
+def test_each_half_has_the_hash_of_its_own_bytes(tmp_path):
+    fill(tmp_path, numbered(20, "A/") + numbered(20, "B/"))
+    for part in opened(tmp_path):
+        assert part.sha256 == hashlib.sha256(np.ascontiguousarray(part.array).tobytes()).hexdigest()
+        assert not part.array.flags.writeable
+        assert np.array_equal(part.batch([2, 0, 2]).numpy() * 255, part.array[[2, 0, 2]])
+        with pytest.raises(IndexError):
+            part.batch([len(part)])
+
+
+# -------------------------------------------------------------------------------- side by side
+
+
+def test_files_side_by_side_are_cut_in_halves(tmp_path):
+    fill(tmp_path, numbered(4, "train/") + numbered(2, "test/") + numbered(2, "val/"), 8, 16, (3,))
+    one, two = opened(tmp_path)
+    assert len(one) == 4
+    assert one.shape == (3, 8, 8)
+    whole = np.asarray(Image.open(tmp_path / "train/00.png")).transpose(2, 0, 1)
+    assert np.array_equal(np.concatenate([one.array[0], two.array[0]], 2), whole)
+    assert data.paired(one, two, aligned=True).domains == ("left", "right")
+    assert opened(tmp_path, size=4)[0].shape == (3, 4, 4)
+    assert len(opened(tmp_path, "test")[0]) == 2
+
+
+def test_a_square_is_no_pair(tmp_path):
+    fill(tmp_path, numbered(9))
+    with pytest.raises(
+        BadInput, match=r"00.png is no pair, but 8x8: side by side, .* folders A and B"
+    ):
+        opened(tmp_path)
+
+
+# -------------------------------------------------------------------------------- bad input
+
+
+def test_what_makes_no_pairs(tmp_path):
+    fill(tmp_path, [*numbered(3, "a/"), "b/x.png", "c/1.png", "c/1.bmp", "d/1.png"])
+    a, b, c, d = (tmp_path / name for name in "abcd")
+    for bad in ("digits", "digits,mnist", f"{a},{b},{c}", f"{a},", f"{a}@edges,{b}", f"{a},digits"):
+        with pytest.raises(BadInput, match="expected pairs in two folders A,B"):
+            opened(bad)
+    with pytest.raises(BadInput, match=r"no file of the first .* \(00.png, x.png\)"):
+        opened(f"{a},{b}")
+    with pytest.raises(BadInput, match=r"1.bmp and 1.png have the same name"):
+        opened(f"{c},{d}")
+    with pytest.raises(BadInput, match="no such folder"):
+        opened(f"{a},{tmp_path}/gone")
+    with pytest.raises(BadInput, match="no split 'valid'"):
+        opened(f"{a},{a}", "valid")
+    for name in ("00.png", "01.png", "02.png"):
+        (a / name).write_bytes(b"broken")
+    with pytest.raises(BadInput, match="none of 3 pairs can be read"):
+        opened(f"{a},{a}")
+
+
+def test_pairs_need_as_many_of_both():
+    with pytest.raises(BadInput, match=r"as many .* digits:3 has \d+, digits:8 \d+"):
+        data.paired(*data.open_pair("digits:3,digits:8"), aligned=True)
+
+
+def test_a_changed_file_is_read_again(tmp_path):
+    fill(tmp_path, numbered(20, "A/") + numbered(20, "B/"))
+    before = opened(tmp_path)[1].sha256
+    fill(tmp_path, numbered(20, "B/"), first=500)
+    assert opened(tmp_path)[1].sha256 != before
+
+
+# -------------------------------------------------------------------------------- unpaired
+
+
+def test_unpaired_domains_come_from_a_transformation_and_from_folders_a_and_b(tmp_path):
+    one, two = data.open_pair("digits@edges", "test")
+    assert (one.name, two.name) == ("digits@edges", "digits")
+    fill(tmp_path, numbered(4, "A/train/") + numbered(2, "A/test/") + numbered(60, "B/"))
+    one, two = data.open_pair(tmp_path)
+    assert len(one) == 4
+    assert 40 < len(two) < 60
+    assert len(data.open_pair(tmp_path, "test")[0]) == 2
