@@ -44,7 +44,7 @@ class Loader:
         share = size // parallel.size()
         first = (part * size + parallel.rank() * share for part in range(parts))
         indices = tuple(i for f in first for i in range(f, f + share))
-        second = self.dataset.second_domain
+        gives_labels, second = self._gives_labels, self.dataset.second_domain
         # Pairs are in one order, and mirrored together; unpaired domains each have their own.
         order = "epoch" if self.dataset.aligned else "other epoch"
         for step in itertools.count(start):
@@ -52,7 +52,7 @@ class Loader:
             x, labels = self._samples(self.dataset, positions, "epoch")
             yield Batch(
                 x,
-                labels if self._gives_labels else None,
+                labels if gives_labels else None,
                 None if second is None else self._samples(second, positions, order)[0],
                 step=step,
                 progress=min(1.0, step / self.plan.steps),  # an estimate may go beyond the end
