@@ -39,6 +39,7 @@ import math
 import torch
 from torch import nn
 import genzoo
+from genzoo.models.networks import kind_of
 from genzoo.options import AdversarialOptions, Options
 from genzoo.schemas import Schema, Shape
 
@@ -51,6 +52,7 @@ class Toy(genzoo.Latent):
     def __init__(self, config):
         super().__init__(config)
         self.shape, pixels = config.shape, math.prod(config.shape)
+        self.kind = kind_of(config.shape)
         self.first = nn.Sequential(nn.Linear(pixels, 4), nn.Tanh(), nn.Dropout(0.5))
         self.last = nn.Sequential(nn.Linear(4, pixels), nn.Unflatten(1, config.shape))
 
