@@ -22,7 +22,7 @@ from genzoo.families import registry
 from genzoo.models.sampler import Latent
 from genzoo.zoo import card as cards
 from genzoo.zoo import folder as folders
-from genzoo.zoo import manifest, names
+from genzoo.zoo import installed, manifest, names
 
 SCORE = {"name": "fd-mnist", "value": 12.5, "protocol": {"n": 1000, "seed": 0}}
 
@@ -31,7 +31,7 @@ SCORE = {"name": "fd-mnist", "value": 12.5, "protocol": {"n": 1000, "seed": 0}}
 def home(tmp_path, monkeypatch):
     """A shelf of cards, empty."""
     (tmp_path / "cards").mkdir()
-    monkeypatch.setattr(names, "cards_folder", lambda: tmp_path / "cards")
+    monkeypatch.setattr(installed, "cards_folder", lambda: tmp_path / "cards")
     return tmp_path / "cards"
 
 
@@ -175,7 +175,7 @@ def test_what_is_no_card_is_not_listed(home):
 
 def test_in_a_checkout_cards_are_beside_pyproject():
     root = Path(__file__).parents[1]
-    assert names.cards_folder() == root / "model_cards"
+    assert installed.cards_folder() == root / "model_cards"
 
 
 # ------------------------------------------------------------------------------------- default

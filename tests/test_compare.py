@@ -20,6 +20,7 @@ from genzoo.metrics import subjects
 from genzoo.metrics.real_data import RealData
 from genzoo.runs import launch
 from genzoo.zoo import folder as store
+from genzoo.zoo import installed
 from genzoo.zoo import manifest as manifests
 from genzoo.zoo import names as model_names
 
@@ -159,7 +160,7 @@ def test_unlike_protocols_are_said_and_not_ranked(found):
 def shelf(tmp_path, monkeypatch):
     """Cards of two families on two data sets, one of which has no features."""
     home = tmp_path / "cards"
-    monkeypatch.setattr(model_names, "cards_folder", lambda: home)
+    monkeypatch.setattr(installed, "cards_folder", lambda: home)
     for seed, (name, data) in enumerate(
         [("vae-celeba", "celeba"), ("vae-mnist", "mnist"), ("vae-digits", "digits")]
     ):

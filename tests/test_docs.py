@@ -17,7 +17,7 @@ BLOCK = re.compile(
     r"^```(?P<kind>bash|python|toml)\n(?P<text>.*?)^```",
     re.M | re.S,
 )
-NOT_RUN = 8
+NOT_RUN = 9
 
 
 def _blocks(page, why=""):

@@ -13,7 +13,12 @@ from genzoo import families
 
 SLOW = ["torch", "torchvision", "numpy", "huggingface_hub", "einops", "sklearn", "PIL", "scipy"]
 PLUGINS = sorted(
-    {p.value.partition(":")[0] for kind in families.GROUPS for p in families.plugins(kind)}
+    {
+        p.value.partition(":")[0]
+        for kind in families.GROUPS
+        if kind != "models"
+        for p in families.plugins(kind)
+    }
 )
 COMMANDS = [
     "",

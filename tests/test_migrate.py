@@ -16,7 +16,7 @@ from genzoo.errors import BadInput, InvalidModel
 from genzoo.families.family import Upgraded
 from genzoo.runs.plan import read_plan
 from genzoo.schemas import checked
-from genzoo.zoo import card, migrate, names, provenance
+from genzoo.zoo import card, installed, migrate, names, provenance
 from genzoo.zoo.folder import load_folder
 from genzoo.zoo.manifest import CONFIG, read_manifest
 
@@ -45,6 +45,7 @@ def test_a_config_of_format_1_says_the_same_in_todays_names(path):
     old, new = raw(path / CONFIG), read_manifest(path)
     assert (old["format"], new.format) == (1, 2)
     assert new.license == old["licence"]
+    assert new.version == 1
     same = ("name", "family", "revision", "plugin", "plugin_version", "data", "weights_sha256")
     assert {key: getattr(new, key) for key in same} == {key: old[key] for key in same}
     expected = {migrate.OPTIONS.get(k, k): v for k, v in old["recipe"]["options"].items()}
@@ -130,6 +131,7 @@ def test_a_direction_of_format_1_says_the_same_in_todays_names(tmp_path):
     assert values == {
         "format": 2,
         **{migrate.DIRECTION.get(key, key): value for key, value in old.items()},
+        "origin": {**old["origin"], "version": 1},
     }
     assert read_direction(GOLDEN / "files" / "direction.safetensors").info.source == "seeds"
     mixed = {"made": json.dumps({**old, "attribute": "4"})}
@@ -142,7 +144,7 @@ def test_a_direction_of_format_1_says_the_same_in_todays_names(tmp_path):
 def test_a_pictures_record_of_format_1_is_read(path):
     """Its keys are today's."""
     old, new = json.loads(Image.open(path).text["genzoo"]), provenance.inspect(path).record
-    assert new.origin.model_dump() == old["origin"]
+    assert new.origin.model_dump() == {**old["origin"], "version": 1}
     assert new.call.method == old["call"]["method"]
     assert [list(seed) for seed in new.seeds] == old["seeds"]
     assert new.labels == (tuple(old["labels"]) if old["labels"] else None)
@@ -153,6 +155,6 @@ def test_a_pictures_record_of_format_1_is_read(path):
 
 @pytest.mark.parametrize("name", names.model_names())
 def test_the_cards_are_of_todays_format(name):
-    path = names.cards_folder() / name / CONFIG
+    path = installed.cards_folder() / name / CONFIG
     assert raw(path) == read_manifest(path.parent).model_dump(mode="json")
     assert raw(path.with_name("metrics.json"))["format"] == migrate.FORMAT

@@ -224,6 +224,27 @@ def test_force_overwrites(folder):
     assert type(store.load_folder(folder, "cpu")) is families.get("dcgan").model
 
 
+def test_a_model_that_replaces_another_is_its_next_version(folder, tmp_path):
+    assert store.version_of(folder) == 1
+    store.save(made("dcgan"), folder, force=True)
+    assert store.version_of(folder) == 2
+    copy = store.save(store.load_folder(folder, "cpu"), tmp_path / "copy")
+    assert store.version_of(copy) == 2, "a copy is of the same version"
+    store.save(store.load_folder(folder, "cpu"), folder, force=True)
+    assert store.version_of(folder) == 2, "and so are the same weights in the same place"
+    changed = store.load_folder(folder, "cpu")
+    next(changed.parameters()).data += 1
+    store.save(changed, folder, force=True)
+    assert store.version_of(folder) == 3
+    store.save(made(), folder, version=1, force=True)
+    assert store.version_of(folder) == 1
+    (folder / CONFIG).write_text("{}")
+    store.save(made(), folder, force=True)
+    assert store.version_of(folder) == 1, "what was broken had no version"
+    with pytest.raises(BadInput, match=r"version: .*greater than or equal to 1, got -1"):
+        store.save(made(), tmp_path / "x", version=-1)
+
+
 def full(*args):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import struct
 import tracemalloc
 import zlib
@@ -21,7 +22,7 @@ from genzoo.errors import BadInput, GenzooError, OperationFailed, UnknownName
 from genzoo.evaluation import drawing
 from genzoo.models import film
 from genzoo.models.samples import Images
-from genzoo.zoo import folder, names, provenance
+from genzoo.zoo import folder, installed, names, provenance
 
 
 def shelved(home, name, family, seed=0):
@@ -39,7 +40,7 @@ def home(tmp_path, monkeypatch):
     """The only cards there are; tests run in a folder beside them."""
     for name in ("cards", "here"):
         (tmp_path / name).mkdir()
-    monkeypatch.setattr(names, "cards_folder", lambda: tmp_path / "cards")
+    monkeypatch.setattr(installed, "cards_folder", lambda: tmp_path / "cards")
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "cards"
 
@@ -240,7 +241,7 @@ def test_a_missing_model_is_named(model, home):
     model.sample(2).save("x.png")
     (home / "tiny").rename("elsewhere")
     sha = model.origin.weights_sha256[:12]
-    with pytest.raises(UnknownName, match=rf"tiny \(vae\), .* {sha}: .*--model"):
+    with pytest.raises(UnknownName, match=rf"tiny \(vae\), {sha}, which .*--model"):
         genzoo.reproduce("x.png")
     assert genzoo.reproduce("x.png", "./elsewhere", device="cpu").state == "equal"
 
@@ -250,10 +251,29 @@ def test_a_model_with_other_weights_does_not_stand_in(model, home):
     (home / "tiny").rename("elsewhere")
     other = shelved(home, "tiny", "vae", seed=1).origin.weights_sha256[:12]
     mine = model.origin.weights_sha256[:12]
-    with pytest.raises(UnknownName, match=f"other weights, {other}, than .* {mine}"):
+    with pytest.raises(UnknownName, match=f"other weights than .*: {other}, not {mine}: .*--model"):
         genzoo.reproduce("x.png")
-    with pytest.raises(UnknownName, match=f"other weights, {other}, than .* {mine}"):
+    with pytest.raises(UnknownName, match=f"other weights than .*: {other}, not {mine}"):
         genzoo.reproduce("x.png", "tiny")
+
+
+def test_a_picture_of_an_earlier_version_says_so(model, home, capsys):
+    model.sample(2).save("x.png")
+    assert "drawn by version" not in call(capsys, "inspect", "x.png")[1]
+    parts = families.get("vae")
+    newer = folder.save(parts.model(parts.tiny), home / "tiny", force=True)
+    assert folder.version_of(newer) == 2
+    says = r"drawn by version 1 of tiny \(vae\), and the installed tiny is version 2"
+    with pytest.raises(UnknownName, match=f"{says} .*--model"):
+        genzoo.reproduce("x.png")
+    code, out, _ = call(capsys, "inspect", "x.png")
+    assert code == 0
+    assert re.search(says, out)
+    found = json.loads(call(capsys, "inspect", "x.png", "--json")[1])
+    assert found["record"]["origin"]["version"] == 1
+    assert re.match(says, found["difference"])
+    genzoo.load("tiny", device="cpu").sample(1).save("new.png")
+    assert genzoo.inspect("new.png").record.origin.version == 2
 
 
 def test_a_picture_cannot_send_for_a_model(home, monkeypatch):
@@ -262,7 +282,7 @@ def test_a_picture_cannot_send_for_a_model(home, monkeypatch):
     for name in ("owner/name@main", "../../etc", "./evil", "https://evil.example"):
         origin = {"model": name, "family": "vae", "weights_sha256": "1" * 64}
         Path("x.png").write_bytes(recorded(origin=origin))
-        with pytest.raises(UnknownName, match="not a bundled model"):
+        with pytest.raises(UnknownName, match="not an installed model"):
             genzoo.reproduce("x.png")
 
 

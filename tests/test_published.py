@@ -11,7 +11,7 @@ from genzoo.cli import run
 from genzoo.errors import InvalidModel, UnknownName
 from genzoo.evaluation import published
 from genzoo.metrics import registry
-from genzoo.zoo import names
+from genzoo.zoo import installed
 
 EVERY = [record for name in published.names() for record in published.published(name)]
 # Goodfellow et al. 2014, Table 1.
@@ -52,7 +52,7 @@ def card(tmp_path, monkeypatch):
         values = {"format": 2, "scores": scores}
         (tmp_path / name / "metrics.json").write_text(json.dumps(values))
 
-    monkeypatch.setattr(names, "cards_folder", lambda: tmp_path)
+    monkeypatch.setattr(installed, "cards_folder", lambda: tmp_path)
     return written
 
 

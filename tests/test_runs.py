@@ -535,6 +535,21 @@ def test_force_spares_what_is_not_the_runs(here, made):
     assert checkpoints("out") == ["00000001.pt"]
 
 
+def test_training_again_into_a_model_is_its_next_version(here, made):
+    """A run that was stopped before it wrote that version has not used the number up."""
+    assert begun("drop", made, steps=1).plan.version == 1
+    begun("drop", made, steps=1).go()
+    assert [begun("drop", made, steps=1, force=True).plan.version for _ in range(2)] == [2, 2]
+    assert not Path("out/config.json").exists()
+    assert resume("out") == 0
+    assert folders.version_of(Path("out")) == 2
+    assert genzoo.load("./out", device="cpu").origin.version == 2
+    again = words("drop", made, "out", steps=1, **{"model-version": 7})
+    assert command([*again, "--force"]) == 0
+    assert folders.version_of(Path("out")) == 7
+    assert command([*words("drop", made, "out"), "--resume", "--model-version", "8"]) == 2
+
+
 def test_two_processes_do_not_train_in_one_folder(here, made):
     """Each would take the other's newer checkpoints for broken ones."""
     run = begun("drop", made)

@@ -22,7 +22,15 @@ PACKAGES = ["models", "training", "families", "data", "zoo", "runs", "features",
 PACKAGES += ["metrics", "evaluation", "testing", "demo", "cli"]
 # Their importers may be a listing, which must not wait for torch.
 TORCHLESS = [*GROUND, "families", "families.family", "families.registry", "data", "data.catalogue"]
-TORCHLESS += ["zoo.manifest", "zoo.weights", "zoo.folder", "zoo.hub_client", "zoo.hub", "zoo.names"]
+TORCHLESS += [
+    "zoo.installed",
+    "zoo.manifest",
+    "zoo.weights",
+    "zoo.folder",
+    "zoo.hub_client",
+    "zoo.hub",
+    "zoo.names",
+]
 TORCHLESS += ["zoo.card", "zoo.publish", "zoo.citation", "zoo.provenance", "evaluation.published"]
 TORCHLESS += ["testing.status", "testing.scaffold"]
 FAMILIES = re.compile(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from genzoo import families, testing
+from genzoo import testing
 from genzoo.testing import scaffold
 
 ROOT = Path(__file__).parents[1]
@@ -20,7 +20,7 @@ PLUGIN = ROOT / "tests" / "typing" / "genzoo_sample.py"
 def files(tmp_path_factory):
     """What is checked: the samples, and a new plugin of each kind."""
     folder = tmp_path_factory.mktemp("new")
-    new = [scaffold.create(f"new-{kind}", kind, folder / kind) for kind in families.GROUPS]
+    new = [scaffold.create(f"new-{kind}", kind, folder / kind) for kind in scaffold.SUMMARIES]
     return [*SAMPLES, *(path for place in new for path in place.glob("*.py"))]
 
 
@@ -50,7 +50,7 @@ def pyright(*paths):
 
 
 def test_mypy_passes(files):
-    assert len(files) == len(SAMPLES) + len(families.GROUPS)
+    assert len(files) == len(SAMPLES) + len(scaffold.SUMMARIES)
     assert mypy(*files).startswith("Success")
 
 

@@ -15,7 +15,7 @@ from genzoo.evaluation import verify
 from genzoo.evaluation.verify import Check
 from genzoo.zoo import card as cards
 from genzoo.zoo import folder as folders
-from genzoo.zoo import names
+from genzoo.zoo import installed, names
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +224,7 @@ def test_the_command_takes_names_or_all(capsys):
 @pytest.mark.parametrize("name", ["dcgan-mnist", "vae-mnist"])
 def test_cards_that_come_along_hold_without_any_data(name, monkeypatch):
     monkeypatch.delenv("GENZOO_DATA", raising=False)
-    metrics = cards.read_metrics(names.cards_folder() / name)
+    metrics = cards.read_metrics(installed.cards_folder() / name)
     metrics["scores"] = [
         s for s in metrics["scores"] if s["name"] in ("kd-mnist", "class_score-mnist")
     ]

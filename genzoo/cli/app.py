@@ -35,7 +35,28 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ModelName = Annotated[str, typer.Argument(help="A model of genzoo list, or a folder like ./mine.")]
+
+def complete_family(incomplete: str) -> list[str]:
+    """The names of families that begin with ``incomplete``, for the shell."""
+    from genzoo import families
+
+    return [name for name in families.names() if name.startswith(incomplete)]
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """The names of models and families that begin with ``incomplete``, for the shell."""
+    from genzoo.zoo import installed
+
+    found = [printable(name) for name in installed.names() if name.startswith(incomplete)]
+    return sorted({*found, *complete_family(incomplete)})
+
+
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        help="A model of genzoo list, or a folder like ./mine.", autocompletion=complete_model
+    ),
+]
 Scale = Annotated[int | None, typer.Option(min=1, max=64, help="Enlarge each pixel N times.")]
 Metadata = Annotated[
     bool, typer.Option("--metadata/--no-metadata", help="Write model and seeds into the metadata.")

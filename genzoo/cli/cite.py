@@ -4,12 +4,15 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Json, app, as_json
+from genzoo.cli.app import Json, app, as_json, complete_model
 
 
 @app.command()
 def cite(
-    name: Annotated[str, typer.Argument(help="A model, a folder or a family.")], json: Json = False
+    name: Annotated[
+        str, typer.Argument(help="A model, a folder or a family.", autocompletion=complete_model)
+    ],
+    json: Json = False,
 ) -> None:
     """Print BibTeX for a model and for its family's paper."""
     from genzoo.zoo import citation

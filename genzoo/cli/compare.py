@@ -5,14 +5,19 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json
+from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json, complete_model
 from genzoo.files import expanded
 from genzoo.text import printable
 
 
 @app.command()
 def compare(
-    models: Annotated[list[str], typer.Argument(help="Two or more models, folders or families.")],
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            help="Two or more models, folders or families.", autocompletion=complete_model
+        ),
+    ],
     data: Annotated[
         str | None, typer.Option(help="Reference data. [the first that all models share]")
     ] = None,

@@ -5,13 +5,18 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Root, app
+from genzoo.cli.app import Device, Root, app, complete_model
 
 
 @app.command()
 def demo(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Models. [all bundled models]")
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Models. [all installed models]",
+            autocompletion=complete_model,
+        ),
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="Real images for the quiz: a data set, or ./FOLDER.")

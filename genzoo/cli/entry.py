@@ -83,8 +83,8 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(end.__cause__, BrokenPipeError):
             return _closed_pipe()
         return _print_error(str(end.__cause__) or "interrupted", 130, arguments)
-    except SystemExit:  # typer raises it if the reader of its help has closed the pipe
-        return _closed_pipe()
+    except SystemExit as end:  # of typer: names for the shell, or its help's reader closed the pipe
+        return _closed_pipe() if end.code else 0
     except GenzooError as error:
         return _print_error(str(error), error.exit_code, arguments)
     except (MemoryError, OSError) as error:

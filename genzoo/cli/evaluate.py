@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Channels, Device, Json, Root, Size, Ticker, app, as_json
+from genzoo.cli.app import Channels, Device, Json, Root, Size, Ticker, app, as_json, complete_model
 from genzoo.errors import GenzooError
 from genzoo.text import printable
 
@@ -13,7 +13,11 @@ from genzoo.text import printable
 def evaluate(
     subject: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="A model, a folder like ./mine, or images:FOLDER."),
+        typer.Argument(
+            metavar="MODEL",
+            help="A model, a folder like ./mine, or images:FOLDER.",
+            autocompletion=complete_model,
+        ),
     ],
     data: Annotated[
         str | None,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, app, as_json, as_table
+from genzoo.cli.app import Device, Force, Json, app, as_json, as_table, complete_model
 from genzoo.errors import BadInput
 from genzoo.files import check_new
 from genzoo.text import printable
@@ -21,7 +21,10 @@ def inspect_picture(
         bool, typer.Option("--reproduce", help="Generate the image again and compare all pixels.")
     ] = False,
     model: Annotated[
-        str | None, typer.Option(help="The model, if it is not bundled: ./mine.")
+        str | None,
+        typer.Option(
+            help="The model, if it is not installed: ./mine.", autocompletion=complete_model
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A .png for the reproduced image.")
@@ -50,8 +53,14 @@ def inspect_picture(
 
 
 def _record(provenance: "Provenance") -> dict[str, Any]:
-    record = provenance.record and provenance.record.model_dump(mode="json")
-    return {"synthetic": provenance.synthetic, "record": record}
+    from genzoo.zoo.provenance import other_version
+
+    record = provenance.record
+    return {
+        "synthetic": provenance.synthetic,
+        "record": record and record.model_dump(mode="json"),
+        "difference": other_version(record.origin) if record and record.origin else "",
+    }
 
 
 def _result(result: "Reproduction | None") -> dict[str, Any] | None:
@@ -61,6 +70,8 @@ def _result(result: "Reproduction | None") -> dict[str, Any] | None:
 
 
 def _show(provenance: "Provenance", result: "Reproduction | None") -> None:
+    from genzoo.zoo.provenance import other_version
+
     rows: list[tuple[str, Any]] = [("synthetic", "yes" if provenance.synthetic else "not stated")]
     if (record := provenance.record) is None:
         rows.append(("model", "not stated"))
@@ -68,12 +79,15 @@ def _show(provenance: "Provenance", result: "Reproduction | None") -> None:
         rows += [("genzoo", record.genzoo)]
         if origin := record.origin:
             rows += [("model", origin.model), ("family", origin.family)]
-            rows += [("weights", origin.weights_sha256), ("revision", origin.revision or "")]
+            rows += [("version", origin.version), ("weights", origin.weights_sha256)]
+            rows += [("revision", origin.revision or "")]
         call = record.call.model_dump(exclude_none=True) if record.call else {"method": "by hand"}
         rows.append(("drawn by", ", ".join(f"{k} {v}" for k, v in call.items())))
         rows += [("samples", len(record.seeds)), ("seeds", _seeds(record.seeds))]
         rows += [("labels", _short(record.labels))] if record.labels else []
     as_table(row for row in rows if row[1] != "")
+    if record and record.origin and (difference := other_version(record.origin)):
+        print(printable(difference))
     if result:
         print(printable(_verdict(result)))
 

@@ -1,11 +1,11 @@
-"""list: the bundled models. info: one model or family."""
+"""list: the installed models. info: one model or family."""
 
 import math
 from typing import Annotated, Any
 
 import typer
 
-from genzoo.cli.app import Json, app, as_json, as_table, size
+from genzoo.cli.app import Json, app, as_json, as_table, complete_model, size
 from genzoo.text import printable
 
 
@@ -16,11 +16,11 @@ def list_models(
     ] = False,
     json: Json = False,
 ) -> None:
-    """List the bundled models: data, size, score, seconds for sixteen samples."""
+    """List the installed models: data, size, score, seconds for sixteen samples."""
     from genzoo.testing import status
     from genzoo.zoo import card, names
 
-    status.refuse_broken("family")
+    status.refuse_broken("family", "models")
     if quiet:
         print("\n".join(map(printable, names.model_names())))
         return
@@ -28,13 +28,21 @@ def list_models(
     if json:
         as_json([vars(c) for c in table])
         return
-    rows = [(c.name, c.data, size(c.bytes), c.score, _seconds(c.seconds)) for c in table]
+    rows = [
+        (c.name, "", "", c.error, "")
+        if c.error
+        else (c.name, c.data, size(c.bytes), c.score, _seconds(c.seconds))
+        for c in table
+    ]
     as_table(rows, ("name", "data", "size", "score", "16 samples"))
 
 
 @app.command()
 def info(
-    name: Annotated[str, typer.Argument(help="A model, a folder or a family.")], json: Json = False
+    name: Annotated[
+        str, typer.Argument(help="A model, a folder or a family.", autocompletion=complete_model)
+    ],
+    json: Json = False,
 ) -> None:
     """Show what a model is and how it was trained, or a family's options."""
     from genzoo import families

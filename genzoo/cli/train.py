@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json, as_table, clock, size
+from genzoo.cli.app import (
+    Device,
+    Force,
+    Json,
+    Root,
+    Ticker,
+    app,
+    as_json,
+    as_table,
+    clock,
+    complete_family,
+    complete_model,
+    size,
+)
 from genzoo.errors import BadInput
 from genzoo.text import printable
 
@@ -18,7 +31,10 @@ if TYPE_CHECKING:
 
 @app.command()
 def train(
-    family: Annotated[str | None, typer.Argument(help="A family of genzoo families.")] = None,
+    family: Annotated[
+        str | None,
+        typer.Argument(help="A family of genzoo families.", autocompletion=complete_family),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(help="A data set (see genzoo data), or a folder: ./photos. [digits]"),
@@ -35,7 +51,11 @@ def train(
     seed: Annotated[int | None, typer.Option(min=0, help="Random seed. [0]")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run and its model.")] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="Train with the settings of this model: dcgan-mnist, ./mine.")
+        str | None,
+        typer.Option(
+            help="Train with the settings of this model: dcgan-mnist, ./mine.",
+            autocompletion=complete_model,
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     settings: Annotated[
@@ -63,6 +83,12 @@ def train(
         str, typer.Option(help="Data type of the stored weights: float32, float16 or bfloat16.")
     ] = "float32",
     license: Annotated[str, typer.Option(help="License of the weights.")] = "unknown",
+    version: Annotated[
+        int | None,
+        typer.Option(
+            "--model-version", min=1, help="Version of the model. [1, or after the one in --out]"
+        ),
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Number of CPU threads.")] = None,
     root: Root = None,
     dry_run: Annotated[
@@ -77,8 +103,8 @@ def train(
     values = assignments(settings or [])
     if resume:
         _threads(threads)
-        given = {"family": family, "data": data, "steps": steps, "seed": seed, **values}
-        given |= {} if license == "unknown" else {"license": license}
+        given = {"family": family, "data": data, "steps": steps, "seed": seed, "version": version}
+        given |= values | ({} if license == "unknown" else {"license": license})
         _go(_resumed(out, given, root), board, json)
         return
     if steps is not None and minutes is not None:
@@ -101,8 +127,8 @@ def train(
         raise BadInput("no family given: type genzoo families to see all")
     _threads(threads)
     request |= {"device": device, "command": shlex.join(["genzoo", *sys.argv[1:]])}
-    every = {"checkpoint_every": checkpoint_every, "grid_every": grid_every}
-    request |= {key: steps for key, steps in every.items() if steps}
+    others = {"checkpoint_every": checkpoint_every, "grid_every": grid_every, "version": version}
+    request |= {key: value for key, value in others.items() if value}
     budget = {"steps": steps, "minutes": 5.0 if steps is None and minutes is None else minutes}
     _begin(family, request, budget, out, root, dry_run, force, board, json)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from genzoo.cli.app import Device, Json, Root, Ticker, app, as_json, as_table
+from genzoo.cli.app import Device, Json, Root, Ticker, app, as_json, as_table, complete_model
 from genzoo.errors import BadInput
 from genzoo.text import printable
 
@@ -13,7 +13,10 @@ from genzoo.text import printable
 @app.command()
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Models or folders.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...", help="Models or folders.", autocompletion=complete_model
+        ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every model of genzoo list.")] = False,
     root: Root = None,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from genzoo.demo.models import LoadedModels
 from genzoo.errors import BadInput, OperationFailed
-from genzoo.zoo import card as cards
+from genzoo.zoo import installed
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -44,13 +44,13 @@ def demo(
 ) -> "gr.Blocks":
     """Serve the page and return it at once: ``.local_url`` is its address, ``.close()`` ends it.
 
-    ``names``: models, by default all bundled ones. ``data``: a data set for the quiz "which is
+    ``names``: models, by default all installed ones. ``data``: a data set for the quiz "which is
     real?". ``host``: the network interface to listen on; any but 127.0.0.1 lets other machines in.
     ``port``: by default the first free one from 7860. ``browse``: open a browser. Raises BadInput,
     UnknownName, InvalidModel; OperationFailed without gradio, or if the port is taken.
     """
     gr = _gradio()
-    models = LoadedModels(names or [card.name for card in cards.table()], data, root, device)
+    models = LoadedModels(names or [*installed.manifests()], data, root, device)
     for name in names:
         models.model(name)  # fails before anything is served
     if data is not None:

@@ -143,9 +143,7 @@ def _folders_of(name: str | Path) -> dict[str, Path]:
             f"genzoo.save and give the folder"
         )
     if not is_folder(name) and name in families.names():
-        folders = {
-            on: names.cards_folder() / card for on, card in names.models_of(str(name)).items()
-        }
+        folders = {on: names.folder_of(card) for on, card in names.models_of(str(name)).items()}
         return folders or {"": names.find(name)}  # find raises: it says how to train one
     folder = names.find(name)
     return {manifests.read_manifest(folder).data: folder}

@@ -24,7 +24,7 @@ from genzoo.models.model import Model
 from genzoo.models.sampler import Progress
 from genzoo.text import columns
 from genzoo.version import VERSION
-from genzoo.zoo import card, names
+from genzoo.zoo import card, installed, names
 
 SAMPLES = 10_000
 
@@ -163,7 +163,7 @@ def find_model(model: "str | Path | Model", device: "str | torch.device") -> Mod
     if isinstance(model, Model):
         return ModelSubject(model.origin.model if model.origin else type(model).__name__, model)
     loaded, folder = names.load_with_folder(model, device)
-    name = folder.name if folder.parent == names.cards_folder() else str(model)
+    name = folder.name if installed.is_installed(folder) else str(model)
     return ModelSubject(name, loaded, folder)
 
 

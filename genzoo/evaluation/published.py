@@ -3,6 +3,7 @@
 The numbers are in ``published.json``; reading them needs no network and no torch.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from genzoo import data as datasets
 from genzoo.errors import InvalidModel, unknown
 from genzoo.schemas import Name, Schema, checked, read_json
 from genzoo.zoo import card as cards
-from genzoo.zoo import names as model_names
+from genzoo.zoo import installed
 
 FILE = Path(__file__).with_name("published.json")
 # The number of images: None if the metric uses none, like generated ones for a likelihood.
@@ -287,12 +288,12 @@ COUNTERPARTS: dict[str, Callable[[Published], Counterpart]] = {
 
 
 def _scores() -> list[tuple[str, dict[str, Any]]]:
-    """(card, score) of all bundled cards."""
-    return [
-        (name, score)
-        for name in model_names.model_names()
-        for score in cards.read_metrics(model_names.cards_folder() / name).get("scores", [])
-    ]
+    """(card, score) of all installed cards."""
+    found = []
+    for model in installed.models():
+        with contextlib.suppress(InvalidModel):  # genzoo list gives the reason
+            found += [(model.name, s) for s in cards.read_metrics(model.folder).get("scores", [])]
+    return found
 
 
 @cache

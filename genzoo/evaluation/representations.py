@@ -19,7 +19,7 @@ from genzoo.models.abilities import Encoder
 from genzoo.models.checks import check_count
 from genzoo.models.model import Model, finite_input
 from genzoo.models.samples import Samples
-from genzoo.zoo import manifest
+from genzoo.zoo import installed, manifest
 from genzoo.zoo import names as model_names
 
 
@@ -65,8 +65,8 @@ def _feature_maps(subject: ModelSubject) -> FeatureMaps:
         try:
             subject.discriminator()
         except BadInput as error:
-            home, file = model_names.cards_folder(), manifest.DISCRIMINATOR
-            with_one = {n for n in model_names.model_names() if (home / n / file).exists()}
+            every, file = installed.models(), manifest.DISCRIMINATOR
+            with_one = {m.name for m in every if (m.folder / file).exists()}
             others = ", ".join(sorted({*with_one, *model_names.able(Encoder)}))
             raise BadInput(f"{error}, and it has no encoder; models with one: {others}") from None
     return feature_maps(subject)

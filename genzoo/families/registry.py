@@ -21,10 +21,15 @@ if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
 
 
-GROUPS = {"family": "genzoo.families", "metric": "genzoo.metrics", "dataset": "genzoo.datasets"}
-KIND_NAMES = {"family": "family", "metric": "metric", "dataset": "data set"}
+GROUPS = {
+    "family": "genzoo.families",
+    "metric": "genzoo.metrics",
+    "dataset": "genzoo.datasets",
+    "models": "genzoo.models",  # no code: zoo/installed.py finds the folders
+}
+KIND_NAMES = {"family": "family", "metric": "metric", "dataset": "data set", "models": "models"}
 # The command that lists a kind: genzoo families.
-LIST_COMMANDS = {"family": "families", "metric": "metrics", "dataset": "data"}
+LIST_COMMANDS = {"family": "families", "metric": "metrics", "dataset": "data", "models": "list"}
 log = logging.getLogger("genzoo")
 
 

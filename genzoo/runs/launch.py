@@ -13,13 +13,14 @@ import torch
 
 from genzoo import devices
 from genzoo.data.dataset import DataSet
-from genzoo.errors import BadInput, OperationFailed
+from genzoo.errors import BadInput, GenzooError, OperationFailed
 from genzoo.files import check_free, write_whole
 from genzoo.runs.checkpoints import checkpoints
 from genzoo.runs.plan import Plan, make_plan, open_dataset, plan, read_plan, versions
 from genzoo.runs.run import Run, alone
 from genzoo.training import fit, parallel
 from genzoo.zoo import manifest
+from genzoo.zoo.folder import version_of
 
 log = logging.getLogger("genzoo")
 
@@ -54,12 +55,15 @@ def start(
     """A new run of ``family`` on ``data`` in ``folder``; no step is done yet.
 
     ``values`` go to the data set, the config and the options, as in `plan`; ``minutes`` become
-    steps by the rate measured on this machine. Raises BadInput, UnknownName, OperationFailed.
+    steps by the rate measured on this machine. The model's ``version`` counts up if it replaces
+    one in ``folder``, unless it is among the ``settings``, the fields of `Plan`. Raises
+    BadInput, UnknownName, OperationFailed.
     """
     setup = plan(family, data, values, root)
     parallel.start(devices.device(settings.get("device", "auto")))
     if parallel.rank() == 0 and not force:
         _check_free(folder)
+    settings.setdefault("version", _next_version(folder))
     if minutes is not None:
         if parallel.size() > 1:
             raise BadInput("several processes need --steps: each would measure another rate")
@@ -141,6 +145,19 @@ def _check_free(folder: Path) -> None:
         raise BadInput(
             f"{folder} contains {others[0]}, which does not belong to a training run: {hint}"
         )
+
+
+def _next_version(folder: Path) -> int:
+    """The version of the model of a new run in ``folder``: that of the model there plus 1, or that
+    which an unfinished run there would have written.
+    """
+    if (old := version_of(folder)) is not None:
+        return old + 1
+    path = folder / "run" / "plan.json"
+    try:
+        return read_plan(path).version if path.is_file() else 1
+    except GenzooError:  # a damaged plan, or of a family that is gone
+        return 1
 
 
 def _clear(folder: Path) -> None:

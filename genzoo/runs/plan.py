@@ -47,6 +47,7 @@ class Plan(Schema):
     processes: Count = 1
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     license: Name = "unknown"
+    version: Count = 1
     command: Annotated[str, Field(max_length=4000)] = ""
     versions: dict[str, Name]
 

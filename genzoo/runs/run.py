@@ -208,6 +208,7 @@ def _write_model(run: Run) -> None:
         run.trainer.model,
         run.folder,
         family=plan.family,
+        version=plan.version,
         data=",".join(Path(p).name if is_folder(p) else p for p in plan.data.split(",")),
         license=plan.license,
         terms=run.dataset.terms,

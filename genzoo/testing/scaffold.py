@@ -30,8 +30,8 @@ def create(name: str, kind: str = "family", folder: str | Path | None = None) ->
     The package has a pyproject.toml, one module, its tests and a README. Raises BadInput if the
     name or the folder cannot be used, OperationFailed if it cannot be written.
     """
-    if kind not in GROUPS:
-        raise BadInput(f"--kind must be one of {', '.join(GROUPS)}, got {kind!r}")
+    if kind not in SUMMARIES:
+        raise BadInput(f"--kind must be one of {', '.join(SUMMARIES)}, got {kind!r}")
     _check_name(name, kind)
     place = expanded(folder or f"genzoo-{name}")
     if place.exists() or place.is_symlink():

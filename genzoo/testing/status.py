@@ -10,6 +10,7 @@ from genzoo.data import catalogue
 from genzoo.errors import GenzooError, OperationFailed
 from genzoo.families.registry import GROUPS, KIND_NAMES, Conflict, Plugin
 from genzoo.text import printable
+from genzoo.zoo import installed
 
 
 def inspect(kinds: "tuple[str, ...]" = tuple(GROUPS)) -> list[Plugin]:
@@ -30,18 +31,18 @@ def refuse_broken(*kinds: str) -> None:
         raise OperationFailed(f"GENZOO_STRICT_PLUGINS is set: {bad[0].error}{more}")
 
 
-def load(kind: str, name: str) -> Any:
-    """The family, metric or data set ``name``, checked.
+def _check(plugin: Plugin) -> None:
+    """Load the plugin; of models, read their manifests. Raises GenzooError."""
+    if plugin.kind == "models":
+        installed.check(plugin)
+    elif plugin.kind == "family":
+        families.get(plugin.name)
+    elif plugin.kind == "dataset":
+        data.describe(plugin.name)
+    else:
+        from genzoo.metrics import registry  # imports torch
 
-    Raises UnknownName, OperationFailed.
-    """
-    if kind == "family":
-        return families.get(name)
-    if kind == "dataset":
-        return data.describe(name)
-    from genzoo.metrics import registry  # imports torch
-
-    return registry.metric_class(name)
+        registry.metric_class(plugin.name)
 
 
 def built_in(kind: str) -> set[str]:
@@ -64,7 +65,7 @@ def _with_state(plugin: Plugin) -> Plugin:
         error = f"{owner} is ignored: genzoo has a built-in {kind} {plugin.name!r}"
         return replace(plugin, state="conflict", error=error)
     try:
-        load(plugin.kind, plugin.name)
+        _check(plugin)
     except GenzooError as error:
         state: Any = "conflict" if isinstance(error, Conflict) else "broken"
         cause = error.__cause__

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from genzoo import families
-from genzoo.errors import InvalidModel
+from genzoo.errors import GenzooError, InvalidModel
 from genzoo.files import write_whole
 from genzoo.schemas import checked
 from genzoo.text import printable
-from genzoo.zoo import migrate, names
+from genzoo.zoo import installed, migrate
 from genzoo.zoo.folder import load_folder
+from genzoo.zoo.installed import Installed
 from genzoo.zoo.manifest import (
     DISCRIMINATOR,
     WEIGHTS,
@@ -46,15 +47,28 @@ class Card:
     seconds: float | None
     license: str
     terms: str
+    version: int
+    package: str
+    error: str = ""
 
 
 def table() -> list[Card]:
-    """A line for each bundled model; imports no torch."""
-    return [card(names.cards_folder() / name) for name in names.model_names()]
+    """A line for each installed model, broken ones too; imports no torch."""
+    return [_line(model) for model in installed.models()]
 
 
-def card(folder: Path) -> Card:
-    """The line of the model in ``folder``."""
+def _line(model: Installed) -> Card:
+    try:
+        if not model.error:
+            return card(model.folder, model.package)
+        error = model.error
+    except GenzooError as failure:
+        error = str(failure)
+    return Card(model.name, "", "", 0, "", None, "", "", 1, model.package, error)
+
+
+def card(folder: Path, package: str = "") -> Card:
+    """The line of the model in ``folder``, which ``package`` brings."""
     manifest, metrics = read_manifest(folder), read_metrics(folder)
     sizes = [(folder / f).stat().st_size for f in (WEIGHTS, DISCRIMINATOR) if (folder / f).exists()]
     scores = metrics.get("scores", [])
@@ -68,6 +82,8 @@ def card(folder: Path) -> Card:
         metrics.get("speed", {}).get("seconds_for_16"),
         manifest.license,
         manifest.terms,
+        manifest.version,
+        package,
     )
 
 
@@ -114,8 +130,8 @@ def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     metrics = {"format": migrate.FORMAT, **metrics}
     write_whole(folder / "metrics.json", (json.dumps(metrics, indent=2) + "\n").encode())
     manifest, pictured = read_manifest(folder), (folder / "samples.png").exists()
-    bundled = folder.resolve().parent == names.cards_folder().resolve()
-    readme = render(manifest, metrics, pictured, "" if bundled else "./")
+    where = "" if installed.is_installed(folder) else "./"
+    readme = render(manifest, metrics, pictured, where)
     write_whole(folder / "README.md", readme.encode())
 
 
@@ -226,6 +242,7 @@ def _introduction(manifest: Manifest) -> str:
 def facts(manifest: Manifest) -> dict[str, Any]:
     """What a model is and how it was trained, for a table."""
     facts: dict[str, Any] = {
+        "version": manifest.version,
         "family": f"{manifest.family} (revision {manifest.revision}, {manifest.plugin} "
         f"{manifest.plugin_version})",
         "data": manifest.data,

@@ -39,6 +39,7 @@ def save(
     *,
     family: str | None = None,
     name: str | None = None,
+    version: int | None = None,
     data: str | None = None,
     license: str | None = None,
     terms: str | None = None,
@@ -50,6 +51,8 @@ def save(
     """Write ``model`` as a folder that ``load`` reads: all of it or nothing.
 
     Without ``data``, ``license`` and ``terms`` it keeps those that it was loaded with, as a copy.
+    ``version``: by default 1; a copy of a loaded model has its version, and a model that replaces
+    another one in ``folder`` has the version after that.
     Parameters are stored in ``dtype``; buffers (norm statistics among them) stay float32. Raises
     BadInput if a model is there already and ``force`` is off, OperationFailed if it cannot be
     written.
@@ -68,6 +71,7 @@ def save(
     facts = dict(model.provenance) | {k: v for k, v in given.items() if v is not None}
     values = {
         "name": schemas.name(name or folder.resolve().name),
+        "version": version or _next_version(model, folder, sha256_of(files[WEIGHTS])),
         **{k: schemas.name(v) if k == "data" else v for k, v in facts.items()},
         "dtype": dtype,
         "recipe": recipe and recipe.model_dump(mode="json"),
@@ -75,6 +79,22 @@ def save(
     files[CONFIG] = manifest_bytes(_manifest(model, family or family_of(model), files, values))
     write_folder(folder, files, force=force)
     return folder
+
+
+def _next_version(model: "Model", folder: Path, weights_sha256: str) -> int:
+    """The version of ``model`` in ``folder`` if none is given."""
+    if model.origin is not None and model.origin.weights_sha256 == weights_sha256:
+        return model.origin.version
+    old = version_of(folder)
+    return 1 if old is None else old + 1
+
+
+def version_of(folder: Path) -> int | None:
+    """The version of the model in ``folder``; None if there is no readable one."""
+    try:
+        return read_manifest(folder).version
+    except GenzooError:
+        return None
 
 
 def load_folder(
@@ -229,4 +249,4 @@ def _upgraded(
 def _origin(manifest: Manifest) -> Any:
     from genzoo.models.samples import Origin
 
-    return Origin(manifest.name, manifest.family, manifest.weights_sha256)
+    return Origin(manifest.name, manifest.family, manifest.weights_sha256, version=manifest.version)

@@ -51,6 +51,7 @@ class Manifest(Schema, use_attribute_docstrings=False):
 
     format: Literal[2] = 2
     name: Name
+    version: Count = 1
     family: Name
     revision: Count = 1
     plugin: Name

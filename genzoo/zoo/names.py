@@ -1,19 +1,18 @@
-"""A model's name -> its folder: bundled, a family's default, on the Hub, or on the disk."""
+"""A model's name -> its folder: installed, a family's default, on the Hub, or on the disk."""
 
 import logging
 import re
 from dataclasses import replace
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genzoo import families
 from genzoo.errors import BadInput, GenzooError, NetworkError, UnknownName, article, unknown
 from genzoo.files import expanded, is_folder
-from genzoo.zoo import hub
+from genzoo.zoo import hub, installed
 from genzoo.zoo.folder import load_folder
-from genzoo.zoo.manifest import CONFIG, Manifest, read_manifest
+from genzoo.zoo.manifest import Manifest, read_manifest
 
 if TYPE_CHECKING:
     import torch
@@ -71,21 +70,8 @@ def _warn_of_terms(name: str, terms: str) -> None:
 
 
 def model_names() -> list[str]:
-    """The names of the bundled models."""
-    return sorted(p.parent.name for p in cards_folder().glob(f"*/{CONFIG}"))
-
-
-def bundled() -> dict[str, Manifest]:
-    """Each bundled model's manifest, by its name."""
-    return {name: read_manifest(cards_folder() / name) for name in model_names()}
-
-
-def cards_folder() -> Path:
-    """Where the bundled models are: beside pyproject.toml in a checkout, else in the package."""
-    spec = find_spec("genzoo")
-    package = Path(str(spec and spec.origin)).parent
-    beside = package.parent / "model_cards"
-    return beside if (package.parent / "pyproject.toml").is_file() else package / "model_cards"
+    """The names of the installed models: genzoo's own, and those of plugins."""
+    return installed.names()
 
 
 def resolve(name: str | Path, *, local_files_only: bool = False) -> tuple[Path, Manifest]:
@@ -110,18 +96,18 @@ def _locate(name: str | Path, local_files_only: bool) -> tuple[Path, Manifest | 
         raise BadInput(f"{name} is images; expected a model (only genzoo evaluate takes both)")
     if _HUB.fullmatch(name):
         return hub.fetch(name, local_files_only=local_files_only), None
-    if _CARD.fullmatch(name) and (cards_folder() / name / CONFIG).is_file():
-        return cards_folder() / name, None
+    if _CARD.fullmatch(name) and (folder := installed.find(name)):
+        return folder, None
     if name in families.names():
         card, manifest = _default(name)
-        return cards_folder() / card, manifest
+        return folder_of(card), manifest
     if families.known(name):
         families.get(name)  # raises: it gives the reason
     return _at_the_organisation(name, local_files_only), None
 
 
 def _at_the_organisation(name: str, local_files_only: bool) -> Path:
-    """A model that is not bundled, if the organisation has one of that name on the Hub."""
+    """A model that is not installed, if the organisation has one of that name on the Hub."""
     hint = f"Type genzoo list to see all; a folder is written ./{name[:80]}."
     if _CARD.fullmatch(name):
         try:
@@ -131,6 +117,13 @@ def _at_the_organisation(name: str, local_files_only: bool) -> Path:
         except NetworkError as error:
             hint += f" ({error})"
     raise unknown("model", name[:80], [*model_names(), *families.names()], hint)
+
+
+def folder_of(name: str) -> Path:
+    """The folder of the installed model ``name``. Raises UnknownName, Conflict."""
+    if folder := installed.find(name):
+        return folder
+    raise unknown("model", name, model_names(), "Type genzoo list to see all.")
 
 
 def with_discriminator(name: str | Path, folder: Path) -> Path:
@@ -148,7 +141,7 @@ def default(family: str) -> str:
 
 
 def _default(family: str) -> tuple[str, Manifest]:
-    cards = bundled()
+    cards = installed.manifests()
     if models := _models_of(family, cards):
         name = next(iter(models.values()))
         return name, cards[name]
@@ -158,13 +151,17 @@ def _default(family: str) -> tuple[str, Manifest]:
 
 def models_of(family: str) -> dict[str, str]:
     """The family's default model on each data set that it has one for, the preferred ones first."""
-    return _models_of(family, bundled())
+    return _models_of(family, installed.manifests())
 
 
 def _models_of(family: str, cards: dict[str, Manifest]) -> dict[str, str]:
     rank = {name: i for i, name in enumerate(PREFERRED)}
     members = [(m, name) for name, m in cards.items() if m.family == family]
-    members.sort(key=lambda m: (rank.get(m[0].data, len(rank)), not m[0].default, m[1]))
+    # Genzoo's own first: no other package decides what the name of a family means that has one.
+    own = installed.own()
+    members.sort(
+        key=lambda m: (m[1] not in own, rank.get(m[0].data, len(rank)), not m[0].default, m[1])
+    )
     models: dict[str, str] = {}
     for manifest, name in members:
         models.setdefault(manifest.data, name)
@@ -172,8 +169,8 @@ def _models_of(family: str, cards: dict[str, Manifest]) -> dict[str, str]:
 
 
 def able(*abilities: "type[Model]") -> list[str]:
-    """The bundled models that have one of ``abilities``, like ``genzoo.Latent``."""
-    cards = bundled()
+    """The installed models that have one of ``abilities``, like ``genzoo.Latent``."""
+    cards = installed.manifests()
     able_families = {f for f in {m.family for m in cards.values()} if _has(f, abilities)}
     return [name for name, manifest in cards.items() if manifest.family in able_families]
 

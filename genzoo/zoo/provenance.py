@@ -14,9 +14,9 @@ from pydantic import Field
 
 from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.files import expanded
-from genzoo.schemas import Name, Schema, checked, read_json
-from genzoo.zoo import names
-from genzoo.zoo.manifest import Sha256
+from genzoo.schemas import Count, Name, Schema, checked, read_json
+from genzoo.zoo import installed, names
+from genzoo.zoo.manifest import Manifest, Sha256
 
 if TYPE_CHECKING:
     import torch
@@ -46,6 +46,7 @@ class ModelIdentity(Schema, use_attribute_docstrings=False):
     family: Name
     weights_sha256: Sha256
     revision: Name | None = None
+    version: Count = 1
 
 
 class Call(Schema, use_attribute_docstrings=False, extra="ignore"):
@@ -128,8 +129,8 @@ def reproduce(
 ) -> Reproduction:
     """Draw the image at ``path`` again, and compare the two pixel for pixel.
 
-    ``model``: a name or a folder, if it is not a bundled model. It must have the weights that the
-    image names; nothing that an image names is ever fetched. Raises BadInput, UnknownName (no
+    ``model``: a name or a folder, if it is not an installed model. It must have the weights that
+    the image names; nothing that an image names is ever fetched. Raises BadInput, UnknownName (no
     such model, or other weights), and as ``load``.
     """
     from genzoo.models.sampler import Sampler
@@ -242,25 +243,41 @@ def _drawable(record: Record | None, path: Path) -> Record:
 
 def _source(origin: ModelIdentity, model: str | Path | None) -> tuple[str, Path]:
     """The name and the folder of the model with the weights that ``origin`` names."""
-    original, sha256 = f"{origin.model} ({origin.family})", origin.weights_sha256
+    sha256 = origin.weights_sha256
     if model is not None:
         folder, manifest = names.resolve(model)
-        if (own := manifest.weights_sha256) != sha256:
-            raise UnknownName(
-                f"{model} has other weights, {own[:12]}, than {original}: {sha256[:12]}"
-            )
+        if manifest.weights_sha256 != sha256:
+            raise UnknownName(_difference(origin, manifest, str(model)))
         return str(model), folder
-    bundled = {name: card.weights_sha256 for name, card in names.bundled().items()}
-    same = [name for name, own in bundled.items() if own == sha256]
+    manifests = installed.manifests()
+    same = [name for name, own in manifests.items() if own.weights_sha256 == sha256]
     if same:
         name = origin.model if origin.model in same else same[0]
-        return name, names.cards_folder() / name
-    hint = "if you have that model, name its folder: --model ./FOLDER"
-    if own := bundled.get(origin.model, ""):
-        what = f"the bundled {original} has other weights, {own[:12]}, than those that drew it"
-    else:
-        what = f"it was drawn by {original}, which is not a bundled model"
-    raise UnknownName(f"{what}, {sha256[:12]}: {hint}")
+        return name, names.folder_of(name)
+    what = other_version(origin)
+    if not what:
+        original = f"{origin.model} ({origin.family}), {sha256[:12]}"
+        what = f"it was drawn by {original}, which is not an installed model"
+    raise UnknownName(f"{what}: if you have that model, name its folder: --model ./FOLDER")
+
+
+def other_version(origin: ModelIdentity) -> str:
+    """How the installed model of the name differs from the one that drew an image, as text; "" if
+    it is the same, or none is installed.
+    """
+    own = installed.manifests().get(origin.model)
+    if own is None or own.weights_sha256 == origin.weights_sha256:
+        return ""
+    return _difference(origin, own, f"the installed {origin.model}")
+
+
+def _difference(origin: ModelIdentity, own: Manifest, what: str) -> str:
+    """How the model ``what`` differs from the one of the same name that drew an image."""
+    weights = f"{own.weights_sha256[:12]}, not {origin.weights_sha256[:12]}"
+    if own.name == origin.model and own.version != origin.version:
+        drawn = f"drawn by version {origin.version} of {origin.model} ({origin.family})"
+        return f"{drawn}, and {what} is version {own.version} (weights {weights})"
+    return f"{what} has other weights than {origin.model} ({origin.family}): {weights}"
 
 
 def _opened(path: Path) -> "Image.Image":
