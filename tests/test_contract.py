@@ -65,7 +65,7 @@ def test_contract_notices(check):
 
 # --------------------------------------------------------------------------------------- data sets
 
-OFFLINE = ["digits", "ring8", "gaussian1d"]
+OFFLINE = ["digits", "ring8", "gaussian1d", "tones", "plucked"]
 FILES = ["mnist", "fashion-mnist", "mnist-binary", "cifar10", "celeba"]
 
 
@@ -105,6 +105,17 @@ def _made(change=lambda x, y, split: (x, y), **more):
     return dataset_contract.Case("made", data.Source(**kept))
 
 
+def _waves(**more):
+    """A good data set of signals."""
+
+    def read(root, split):
+        x, y = _split(split)
+        return Rows.of((x.reshape(len(x), 1, -1) / 255).astype(np.float32), y)
+
+    kept = {"kind": "signals", "levels": 0, "rate": 8000, "read": read, "attributes": ()}
+    return _made(**{**kept, **more})
+
+
 _unsteady = iter(range(1000))
 WRONG_SETS = {
     "says_what_it_is": [
@@ -117,6 +128,7 @@ WRONG_SETS = {
         (_made(lambda x, y, split: _split("train")), "40 of 40 test samples"),
     ],
     "splits_are_alike": [
+        (_waves(rate=0), "rate"),
         (_made(lambda x, y, split: (x[..., : len(split), : len(split)], y)), "shape"),
     ],
     "samples_are_what_the_core_takes": [
@@ -144,7 +156,8 @@ WRONG_SETS = {
 
 @pytest.mark.parametrize("check", testing.checks("dataset"))
 def test_contract_notices_a_wrong_data_set(check):
-    assert testing.run(check, _made(), "dataset") is None
+    for good in (_made(), _waves()):
+        testing.run(check, good, "dataset")
     for wrong, said in WRONG_SETS[check]:
         with pytest.raises(testing.Broken, match=said):
             testing.run(check, wrong, "dataset")

@@ -69,13 +69,15 @@ def test_names_and_descriptions():
     assert set(data.names()) == {
         "mnist", "fashion-mnist", "cifar10", "celeba", "mnist-binarized", "mnist-binary",
         "stacked-mnist", "digits", "digits-inverted", "gaussian1d", "mixture3", "ring8", "grid25",
+        "tones", "plucked",
     }  # fmt: skip
     for name in data.names():
         source = data.describe(name)
         assert source.name == name
         assert source.summary
         assert source.terms
-        assert source.kind == ("points" if source.levels == 0 else "images")
+        assert (source.kind == "images") == (source.levels > 0)
+        assert (source.kind == "signals") == (source.rate > 0)
 
 
 def test_importing_it_imports_no_torch_and_no_numpy():
@@ -101,6 +103,12 @@ def test_unknown_names_show_near_ones_and_how_a_folder_is_written(
     [
         (["ring8", "valid"], {}, "'valid'.* train and test"),
         (["ring8"], {"size": 8}, "ring8 .*size"),
+        (["ring8"], {"rate": 8000}, "ring8 .*rate"),
+        (["digits"], {"length": 28}, "digits holds images: leave length out, it takes size"),
+        (["tones"], {"size": 8}, "tones holds signals: leave size out, it takes length"),
+        (["tones"], {"length": 0}, "length .* got 0"),
+        (["tones"], {"rate": 8000.0}, "rate .* got 8000.0"),
+        (["tones"], {"channels": 3}, "channels .* 1 to 2, got 3"),
         (["digits"], {"size": 0}, "got 0"),
         (["digits"], {"size": 5000}, "got 5000"),
         (["digits"], {"size": True}, "got True"),
@@ -149,7 +157,7 @@ def test_one_subfolder_or_none_is_unlabelled(tmp_path, prefix):
 
 def test_images_beside_class_folders_are_refused(tmp_path):
     fill(tmp_path / "set", ["a/1.png", "b/2.png", "3.png"], 5, 5)
-    with pytest.raises(BadInput, match=r"1 images .*3\.png.* a, b"):
+    with pytest.raises(BadInput, match=r"1 files .*3\.png.* a, b"):
         data.open(tmp_path / "set")
 
 
@@ -236,7 +244,7 @@ def test_nothing_but_broken_images_is_refused(tmp_path, home):
     with pytest.raises(BadInput, match="2 images"):
         data.open(tmp_path / "set")
     fill(tmp_path / "set", ["test/3.png"], 4, 4)
-    with pytest.raises(BadInput, match=r"all 1 images of .* are broken: train/1.png"):
+    with pytest.raises(BadInput, match=r"all 1 files of .* are broken: train/1.png"):
         data.open(tmp_path / "set")
     assert entries(home) == []
 

@@ -23,6 +23,7 @@ __getattr__, __dir__, __all__ = lazy(
             "FileSelection",
             "DataSet",
             "ImageFiles",
+            "SoundFiles",
             "Rows",
             "Source",
             "FileTree",

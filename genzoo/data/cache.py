@@ -102,11 +102,11 @@ def _write_entry(entry: Path, meta: Meta, blocks: Callable[[Meta], Blocks]) -> N
         with closing(blocks(meta)) as rows:
             written = _write_arrays(aside, rows)
         if skipped and not written["shape"][0]:
-            what = f"all {len(skipped)} images of {name} ({split})"
+            what = f"all {len(skipped)} files of {name} ({split})"
             raise BadInput(f"{what} are broken: {skipped[0]}, ...")
         if not written["shape"][0]:
-            what = f"no image of {name} falls into its {split} split (10 % by content are test)"
-            raise BadInput(f"{what}: add images, or sort them into folders train and test")
+            what = f"no file of {name} falls into its {split} split (10 % by content are test)"
+            raise BadInput(f"{what}: add some, or sort them into folders train and test")
         with synced(aside / "meta.json") as file:
             written["written"] = _times(aside)
             file.write(json.dumps(meta | written, indent=1).encode())

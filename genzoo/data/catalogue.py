@@ -7,20 +7,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genzoo import families
-from genzoo.data import cache, decoding, pairs, plugin, standard, synthetic, transforms
-from genzoo.data.dataset import DataSet, ImageFiles, Meta, Rows, Source, cache_key, subset
-from genzoo.data.folders import pictures_below
+from genzoo.data import cache, decoding, pairs, plugin, sounds, standard, synthetic, transforms
+from genzoo.data.dataset import (
+    DataSet,
+    ImageFiles,
+    Meta,
+    Rows,
+    SoundFiles,
+    Source,
+    cache_key,
+    subset,
+)
+from genzoo.data.folders import files_below, pictures_below
 from genzoo.errors import BadInput, OperationFailed, unknown
 from genzoo.files import expanded, is_folder
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from genzoo.data.dataset import Blocks
+
 
 FORMAT = 1  # increase it when the same source gives other bytes
 LARGEST_SIDE = 4096
 SOURCES = {
-    source.name: source for source in (*synthetic.DIGITS, *standard.SOURCES, *synthetic.POINTS)
+    source.name: source
+    for source in (*synthetic.DIGITS, *standard.SOURCES, *synthetic.POINTS, *synthetic.SIGNALS)
 }
 
 
@@ -73,11 +85,13 @@ def open(
     *,
     size: int | None = None,
     channels: int | None = None,
+    length: int | None = None,
+    rate: int | None = None,
     root: str | Path | None = None,
 ) -> DataSet:
-    """Open a data set: a name, or a folder or .zip of images (a Path, or text that begins with
-    `./`, `../`, `/` or `~`). `mnist:3` is one class of it, `celeba:Blond_Hair` the samples with
-    one attribute, `mnist@edges` the set with all images transformed (`TRANSFORMS`).
+    """Open a data set: a name, or a folder or .zip of images or sounds (a Path, or text that
+    begins with `./`, `../`, `/` or `~`). `mnist:3` is one class of it, `celeba:Blond_Hair` the
+    samples with one attribute, `mnist@edges` the set with all images transformed (`TRANSFORMS`).
 
     In a folder, subfolders are classes (none or one: unlabelled), and `train/` and `test/` at
     the top are the splits; without them 10 % of the files, by content hash, are the test split.
@@ -87,34 +101,35 @@ def open(
     size: images are cropped to the centre square and resized to it (Lanczos); by default they keep
     their own size. channels: 1 or 3; by default as many as the first image has. root: where the
     files of named sets are; by default $GENZOO_DATA, else they are downloaded.
+
+    A folder of .wav files without images holds signals. length, rate, channels: a file is
+    converted to `rate` samples a second and `channels`, and cut into pieces of `length` samples, as
+    long as they are whole; a shorter one is filled up with zeros. By default as the first file.
+
     Raises BadInput, UnknownName, OperationFailed (the cache cannot be written), NetworkError (the
     download).
     """
-    how: dict[str, Any] = {"size": size, "channels": channels, "root": root}
+    how: dict[str, Any] = {"size": size, "channels": channels, "length": length, "rate": rate}
     of, kind = transforms.split_name(name)
     if kind:
-        return transforms.transformed(open(of, split, **how), kind)
+        return transforms.transformed(open(of, split, **how, root=root), kind)
     if isinstance(name, str) and ":" in name and not is_folder(name) and "," not in name:
         of, _, kind = name.partition(":")
-        whole = open(of, split, **how)
+        whole = open(of, split, **how, root=root)
         return subset(whole, name, having(whole, kind))
-    return _read(_source(name), split, size, channels, root)
+    return _read(_source(name), split, how, root)
 
 
-def _read(
-    source: Source,
-    split: str,
-    size: int | None,
-    channels: int | None,
-    root: str | Path | None,
-) -> DataSet:
+def _read(source: Source, split: str, how: dict[str, Any], root: str | Path | None) -> DataSet:
     if split not in source.splits:
         raise BadInput(f"{source.name} has no split {split!r}, only {' and '.join(source.splits)}")
-    _check_transform(source, size, channels)
+    _check_form(source, **how)
     raw = source.read(_root(root), split)
+    size, channels, length, rate = how.values()
     parts = [source.kind, source.levels, source.classes, raw.key, split, size, channels]
+    parts += [length, rate, source.rate] if source.kind == "signals" else []
     meta: Meta = {"name": source.name, "split": split, "classes": source.classes, "skipped": []}
-    blocks = functools.partial(decoding.blocks, source, raw, size, channels)
+    blocks = functools.partial(convert, source, raw, **how)
     array, labels, meta = cache.open_entry(cache_key([FORMAT, *parts]), meta, blocks)
     skipped = decoding.left_out(source.name, "broken files", meta["skipped"])
     return DataSet(
@@ -128,12 +143,29 @@ def _read(
         meta["sha256"],
         skipped,
         source.terms,
-        rate=source.rate,
+        rate=meta.get("rate", 0),
         attributes=source.attributes,
         read_attributes=functools.partial(
             _attributes, source, raw, split, root, skipped, len(array)
         ),
     )
+
+
+def convert(
+    source: Source,
+    raw: Rows | ImageFiles | SoundFiles,
+    meta: Meta,
+    *,
+    size: int | None = None,
+    channels: int | None = None,
+    length: int | None = None,
+    rate: int | None = None,
+) -> Blocks:
+    """The split's rows as the cache stores them; what is found meanwhile goes into `meta`."""
+    if isinstance(raw, ImageFiles) or source.kind != "signals":
+        assert not isinstance(raw, SoundFiles)
+        return decoding.blocks(source, raw, size, channels, meta)
+    return sounds.blocks(source, raw, sounds.Form(rate, length, channels), meta)
 
 
 def open_pair(
@@ -215,7 +247,7 @@ def having(whole: DataSet, kind: str) -> np.ndarray:
 
 def _attributes(
     source: Source,
-    raw: Rows | ImageFiles,
+    raw: Rows | ImageFiles | SoundFiles,
     split: str,
     root: str | Path | None,
     skipped: tuple[str, ...],
@@ -249,7 +281,7 @@ def _source(name: str | Path | Source) -> Source:
     if not is_folder(name) and "@" in str(name):
         kind = str(name).rpartition("@")[2]
         raise unknown("transformation", kind, transforms.TRANSFORMS, "")
-    return pictures_below(name) if is_folder(name) else describe(str(name))
+    return files_below(name) if is_folder(name) else describe(str(name))
 
 
 def _root(root: str | Path | None) -> Path | None:
@@ -260,11 +292,29 @@ def _root(root: str | Path | None) -> Path | None:
     return path
 
 
-def _check_transform(source: Source, size: int | None, channels: int | None) -> None:
-    whole = isinstance(size, int) and not isinstance(size, bool)
-    if size is not None and not (whole and 1 <= size <= LARGEST_SIDE):
-        raise BadInput(f"size must be a whole number from 1 to {LARGEST_SIDE}, got {size!r}")
-    if channels is not None and channels not in (1, 3):
-        raise BadInput(f"channels must be 1 or 3, got {channels!r}")
-    if source.kind == "points" and (size or channels):
-        raise BadInput(f"{source.name} holds points: leave size and channels out")
+# The arguments that convert samples of each kind, with the smallest and the largest value.
+_BOUNDS: dict[str, dict[str, tuple[int, int]]] = {
+    "images": {"size": (1, LARGEST_SIDE), "channels": (1, 3)},
+    "signals": {
+        "length": (1, sounds.LARGEST_LENGTH),
+        "rate": (1, sounds.LARGEST_RATE),
+        "channels": (1, 2),
+    },
+    "points": {},
+}
+
+
+def _check_form(source: Source, **how: int | None) -> None:
+    bounds = _BOUNDS[source.kind]
+    for key, value in how.items():
+        if value is None:
+            continue
+        if key not in bounds:
+            takes = f"leave {key} out" + (f", it takes {', '.join(bounds)}" if bounds else "")
+            raise BadInput(f"{source.name} holds {source.kind}: {takes}")
+        low, high = bounds[key]
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if (low, high) == (1, 3) and value not in (1, 3):
+            raise BadInput(f"channels must be 1 or 3, got {value!r}")
+        if not (whole and low <= value <= high):
+            raise BadInput(f"{key} must be a whole number from {low} to {high}, got {value!r}")

@@ -1,4 +1,4 @@
-"""`Source`: how to read a data set; `Rows`, `ImageFiles`: the result; `DataSet`: opened."""
+"""`Source`: how to read a data set, as `Rows` or files; `DataSet`: the opened one."""
 
 from __future__ import annotations
 
@@ -92,12 +92,28 @@ class ImageFiles:
 
 @final
 @dataclass(frozen=True)
+class SoundFiles:
+    """One split as .wav files: `choose` selects them from the tree's names; the text `rule`
+    identifies `choose` in the key.
+    """
+
+    tree: FileTree
+    rule: str
+    choose: Callable[[list[str]], FileSelection]
+
+    @property
+    def key(self) -> str:
+        return cache_key([self.tree.key, self.rule])
+
+
+@final
+@dataclass(frozen=True)
 class Source:
     """A data set that can be opened; a plugin's data set is one, too.
 
     `read(root, split)` finds the files (in `root` alone if given) and returns the split's rows.
     `levels`: how many values a pixel can have, 256, or 2 (stored as 0 and 255); 0 for signals and
-    points. `rate`: samples a second, of signals; else 0.
+    points. `rate`: samples a second, of signals as `Rows`; else 0.
     `classes`: the names of labels 0, 1, ...; () without labels.
     `attributes`: names of properties; a sample may have any number of them.
     `read_attributes(root, split)`: which of them each sample has, bool (n, len(attributes)): a row
@@ -111,7 +127,7 @@ class Source:
     terms: str
     levels: int
     classes: tuple[str, ...]
-    read: Callable[[Path | None, str], Rows | ImageFiles]
+    read: Callable[[Path | None, str], Rows | ImageFiles | SoundFiles]
     splits: tuple[str, ...] = ("train", "test")
     attributes: tuple[str, ...] = ()
     read_attributes: Callable[[Path | None, str], np.ndarray] | None = None

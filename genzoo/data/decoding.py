@@ -263,7 +263,7 @@ def _convert_rows(source: Source, raw: Rows, size: int | None, channels: int | N
 
     try:
         for block, labels in raw.blocks():
-            _check_block(source, block, labels)
+            check_block(source, block, labels)
             if source.kind == "images":
                 block = _resize(source, block, size, channels)
             yield np.ascontiguousarray(block), labels
@@ -288,7 +288,7 @@ def _resize(
     return np.stack([to_pixels(Image.fromarray(image), frame) for image in whole])
 
 
-def _check_block(source: Source, block: np.ndarray, labels: np.ndarray | None) -> None:
+def check_block(source: Source, block: np.ndarray, labels: np.ndarray | None) -> None:
     """Raise OperationFailed if a block is not what the source declares."""
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""Images in folders and zips: listed, read, and sorted into splits and classes."""
+"""Images or sounds in folders and zips: listed, read, and sorted into splits and classes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import IO
 
-from genzoo.data.dataset import FileSelection, FileTree, ImageFiles, Source, cache_key
+from genzoo.data.dataset import (
+    FileSelection,
+    FileTree,
+    ImageFiles,
+    SoundFiles,
+    Source,
+    cache_key,
+)
 from genzoo.errors import BadInput
 from genzoo.files import expanded
 
 SUFFIXES = ".png .jpg .jpeg .webp .bmp .gif .tif .tiff .ppm .pgm .pbm .pnm"
+SOUNDS = ".wav"
 LARGEST_FILE = 1 << 28
 
 
@@ -32,32 +40,66 @@ def pictures_below(path: str | Path, domain: str = "") -> Source:
     return Source(name, "images", "images of a folder", "", 256, (), read, splits)
 
 
-def tree_of(path: str | Path) -> FileTree:
-    """The images of a folder or .zip. Raises BadInput."""
+def files_below(path: str | Path) -> Source:
+    """The images of a folder or .zip; its sounds, if it holds .wav files and no images."""
+    if not _holds_sounds(path):
+        return pictures_below(path)
+
+    def read(root: Path | None, split: str) -> SoundFiles:
+        tree = tree_of(path, SOUNDS)
+        choose = functools.partial(_select, tree.origin, split, "")
+        return SoundFiles(tree, f"folder {split}", choose)
+
+    splits = ("train", "test", "all")
+    return Source(str(path), "signals", "sounds of a folder", "", 0, (), read, splits)
+
+
+def _holds_sounds(path: str | Path) -> bool:
+    """No, also if it cannot be read: reading its images says why."""
+    place, suffixes = expanded(path), f"{SUFFIXES} {SOUNDS}"
+    names: Iterable[str]
+    try:
+        if place.is_file():
+            with zipfile.ZipFile(place) as archive:
+                names = [name for name in archive.namelist() if _is_wanted(name, suffixes)]
+        else:
+            names = (name for name, _ in _walk(place, suffixes))
+        found = False
+        for name in names:  # the first image ends it
+            if not name.lower().endswith(SOUNDS):
+                return False
+            found = True
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
+    return found
+
+
+def tree_of(path: str | Path, suffixes: str = SUFFIXES) -> FileTree:
+    """The files of a folder or .zip with these suffixes. Raises BadInput."""
     place = expanded(path)
     if place.is_dir():
-        return folder(place)
+        return folder(place, suffixes)
     if place.is_file() and place.suffix.lower() == ".zip":
-        return zips([place])
+        return zips([place], suffixes)
     if place.exists():
         raise BadInput(f"{path} is neither a folder nor a .zip of images")
     raise BadInput(f"no such folder or .zip: {path}")
 
 
-def folder(path: Path) -> FileTree:
-    """The images below `path`; follows links."""
+def folder(path: Path, suffixes: str = SUFFIXES) -> FileTree:
+    """The files with these suffixes below `path`; follows links."""
     try:
-        files = dict(_walk(path))
+        files = dict(_walk(path, suffixes))
     except OSError as error:
         raise BadInput(f"cannot list {error.filename or path}: {error.strerror}") from None
     # Two unpacked archives may agree in names, sizes and times, but not in their path.
     key = cache_key([str(path.resolve()), files])
     reading = nullcontext(lambda name: content(path / name))
-    return FileTree(str(path), key, lambda: _sorted_images(path, files), lambda: reading)
+    return FileTree(str(path), key, lambda: _sorted(path, files, suffixes), lambda: reading)
 
 
-def zips(paths: list[Path]) -> FileTree:
-    """The images in all of `paths`."""
+def zips(paths: list[Path], suffixes: str = SUFFIXES) -> FileTree:
+    """The files with these suffixes in all of `paths`."""
 
     @contextmanager
     def archives_by_name() -> Iterator[dict[str, zipfile.ZipFile]]:
@@ -66,11 +108,12 @@ def zips(paths: list[Path]) -> FileTree:
                 archives = [stack.enter_context(zipfile.ZipFile(path)) for path in paths]
             except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
                 raise BadInput(f"cannot read the zip {paths[0]}: {error}") from None
-            yield {n: archive for archive in archives for n in archive.namelist() if _is_wanted(n)}
+            every = [(name, archive) for archive in archives for name in archive.namelist()]
+            yield {name: archive for name, archive in every if _is_wanted(name, suffixes)}
 
     def names() -> list[str]:
         with archives_by_name() as archives:
-            return _sorted_images(paths[0], archives)
+            return _sorted(paths[0], archives, suffixes)
 
     @contextmanager
     def opened() -> Iterator[Callable[[str], bytes]]:
@@ -116,7 +159,7 @@ def _stamp(file: os.DirEntry[str] | Path) -> list[int]:
 
 
 def _walk(
-    path: Path, prefix: str = "", above: tuple[Path, ...] = ()
+    path: Path, suffixes: str, prefix: str = "", above: tuple[Path, ...] = ()
 ) -> Iterator[tuple[str, list[int]]]:
     real = path.resolve()
     if real in above:  # a link back to a folder that holds it
@@ -124,19 +167,19 @@ def _walk(
     for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
         name = prefix + entry.name
         if entry.is_dir() and not entry.name.startswith("."):
-            yield from _walk(Path(entry.path), f"{name}/", (*above, real))
-        elif not entry.is_dir() and _is_wanted(name):
+            yield from _walk(Path(entry.path), suffixes, f"{name}/", (*above, real))
+        elif not entry.is_dir() and _is_wanted(name, suffixes):
             yield name, _stamp(entry)
 
 
-def _is_wanted(name: str) -> bool:
+def _is_wanted(name: str, suffixes: str) -> bool:
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
-    return not hidden and name.lower().endswith(tuple(SUFFIXES.split()))
+    return not hidden and name.lower().endswith(tuple(suffixes.split()))
 
 
-def _sorted_images(path: Path, names: Iterable[str]) -> list[str]:
+def _sorted(path: Path, names: Iterable[str], suffixes: str) -> list[str]:
     if not (names := sorted(names)):
-        raise BadInput(f"no images in {path}: looked for {SUFFIXES}")
+        raise BadInput(f"no images in {path}: looked for {suffixes}, and {SOUNDS} for sounds")
     return names
 
 
@@ -197,7 +240,7 @@ def _with_labels(
     if len(classes) < 2:
         return FileSelection(wholes, split=split)
     if loose := [name for name in every if "/" not in name]:
-        what = f"{len(loose)} images ({loose[0]}, ...) beside the class folders"
+        what = f"{len(loose)} files ({loose[0]}, ...) beside the class folders"
         raise BadInput(f"{origin} contains {what} {', '.join(classes)}: move them into a class")
     number = {name: index for index, name in enumerate(classes)}
     return FileSelection(

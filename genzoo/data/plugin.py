@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from genzoo import families
-from genzoo.data.dataset import ImageFiles, Rows, Source, cache_key
+from genzoo.data.dataset import ImageFiles, Rows, SoundFiles, Source, cache_key
 from genzoo.errors import GenzooError, OperationFailed
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ def source(name: str) -> Source:
         splits = f"{name} has the splits {original.splits}, not train and test"
         raise OperationFailed(f"{owner} is broken: {splits}")
 
-    def read(root: Path | None, split: str) -> Rows | ImageFiles:
+    def read(root: Path | None, split: str) -> Rows | ImageFiles | SoundFiles:
         rows = _guarded(lambda: original.read(root, split), owner)
-        if isinstance(rows, ImageFiles):
-            return rows
-        if not isinstance(rows, Rows):
+        expected = Rows | (SoundFiles if original.kind == "signals" else ImageFiles)
+        if not isinstance(rows, expected):
+            names = " or ".join(kind.__name__ for kind in get_args(expected))
             got = f"{rows!r:.80}"
-            raise OperationFailed(
-                f"{owner} is broken: read must return Rows or ImageFiles, got {got}"
-            )
+            raise OperationFailed(f"{owner} is broken: read must return {names}, got {got}")
+        if not isinstance(rows, Rows):
+            return rows
         # Two plugins may choose the same key.
         return Rows(cache_key([owner, name, rows.key]), lambda: _blocks(rows, owner))
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from genzoo import data
-from genzoo.data import decoding
+from genzoo.data import catalogue
 from genzoo.data.dataset import DataSet, Source
 from genzoo.errors import OperationFailed
 from genzoo.models.ranges import PUBLIC
@@ -47,8 +47,6 @@ def _says_what_it_is(case: Case) -> None:
         source.levels in levels,
         f"levels of {source.kind} must be one of {levels}, got {source.levels}",
     )
-    is_rate = isinstance(source.rate, int) and (source.rate > 0) == (source.kind == "signals")
-    require(is_rate, f"rate must be samples a second for signals, else 0, got {source.rate!r}")
     classes = source.classes
     are_names = isinstance(classes, tuple) and all(c and isinstance(c, str) for c in classes)
     require(are_names, f"classes must be a tuple of names, got {classes!r:.80}")
@@ -75,6 +73,11 @@ def _splits_share_no_sample(case: Case) -> None:
 def _splits_are_alike(case: Case) -> None:
     shapes = {split: opened.shape for split, opened in case.splits.items()}
     require(len({*shapes.values()}) == 1, f"the splits differ in shape: {shapes}")
+    rates = {split: opened.rate for split, opened in case.splits.items()}
+    is_rate = len({*rates.values()}) == 1 and (min(rates.values()) > 0) == (
+        case.source.kind == "signals"
+    )
+    require(is_rate, f"rate must be that of all signals, or 0 for other kinds: {rates}")
     classes = {split: opened.classes for split, opened in case.splits.items()}
     require(len({*classes.values()}) == 1, f"the splits differ in classes: {classes!r:.200}")
 
@@ -155,7 +158,7 @@ def _sha256(source: Source, split: str) -> str:
     raw = source.read(None, split)
     meta = {"name": source.name, "split": split, "classes": source.classes, "skipped": []}
     sha256, label_bytes = hashlib.sha256(), []
-    for block, labels in decoding.blocks(source, raw, None, None, meta):
+    for block, labels in catalogue.convert(source, raw, meta):
         sha256.update(np.ascontiguousarray(block).data)
         label_bytes += [] if labels is None else [labels.tobytes()]
     sha256.update(b"".join(label_bytes))

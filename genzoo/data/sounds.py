@@ -1,0 +1,179 @@
+"""Signals brought to one rate, length and number of channels: those of .wav files, or arrays."""
+
+from __future__ import annotations
+
+import io
+import logging
+import wave
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from genzoo.data.dataset import Meta, Rows, SoundFiles, Source
+from genzoo.data.decoding import check_block, split_of
+from genzoo.errors import BadInput, GenzooError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from genzoo.data.dataset import Blocks
+
+
+LARGEST_LENGTH, LARGEST_RATE = 1 << 22, 1_000_000
+PCM, EXTENSIBLE = b"\x01\x00", b"\xfe\xff"
+log = logging.getLogger("genzoo")
+
+
+class Form(NamedTuple):
+    """The form that signals are converted to; None keeps that of the first one.
+
+    `rate`: samples a second. `length`: samples in a signal.
+    """
+
+    rate: int | None = None
+    length: int | None = None
+    channels: int | None = None
+
+
+def blocks(source: Source, raw: Rows | SoundFiles, form: Form, meta: Meta) -> Blocks:
+    """The split's signals, float32 (k, channels, length) in [-1, 1]; sets `rate` and `classes` in
+    `meta`, and appends broken files to its `skipped`.
+    """
+    if isinstance(raw, Rows):
+        meta["rate"] = form.rate or source.rate
+        return _convert_rows(source, raw, form)
+    return _decode_files(raw, form, meta)
+
+
+def _convert_rows(source: Source, raw: Rows, form: Form) -> Blocks:
+    """Rows keep their number: they are cut at the end, or zeros are appended."""
+    import numpy as np
+
+    try:
+        for block, labels in raw.blocks():
+            check_block(source, block, labels)
+            x = _resampled(_mixed(block, form.channels), source.rate, form.rate)
+            if form.length and form.length != x.shape[2]:
+                room = max(0, form.length - x.shape[2])
+                x = np.pad(x, ((0, 0), (0, 0), (0, room)))[:, :, : form.length]
+            yield np.ascontiguousarray(x), labels
+    except OSError as error:  # otherwise the cache would report a full disk
+        raise BadInput(f"cannot read {source.name}: {error}") from error
+
+
+def _decode_files(raw: SoundFiles, form: Form, meta: Meta) -> Blocks:
+    """A file gives its pieces of `length`, one after the other, without the rest; a shorter file
+    one piece, with zeros appended (as Donahue et al. 2019, section 4.1).
+    """
+    import numpy as np
+
+    names, origin = raw.tree.names(), raw.tree.origin
+    selection = raw.choose(names)
+    meta["classes"] = selection.classes
+    labels = None if selection.labels is None else np.array(selection.labels, dtype=np.int64)
+    with raw.tree.opened() as read:
+        first = _first(origin, names, read, form)
+        meta["rate"] = first.rate
+        for index, name in enumerate(selection.names):
+            try:
+                data = read(name)
+                if selection.split and split_of(data) != selection.split:
+                    continue
+                pieces = _pieces(*read_wav(data), form, first, f"{origin}: {name}")
+            except GenzooError:
+                raise
+            except Exception as error:  # files may hold any bytes
+                log.debug("%s: %s: %s", origin, name, error)
+                meta["skipped"].append(name)
+                continue
+            yield pieces, None if labels is None else labels[[index] * len(pieces)]
+
+
+class _First(NamedTuple):
+    """The form of the first file of the whole tree that can be read, so that all splits agree."""
+
+    rate: int
+    length: int
+    channels: int
+
+
+def _first(origin: str, names: list[str], read: Callable[[str], bytes], form: Form) -> _First:
+    why = ""
+    for name in names:
+        try:
+            x, rate = read_wav(read(name))
+        except Exception as error:  # as in _decode_files, which counts it
+            why = why or f"{name}: {error}"
+            continue
+        x = _resampled(x, rate, form.rate)
+        return _First(form.rate or rate, form.length or x.shape[1], form.channels or len(x))
+    raise BadInput(f"none of the {len(names)} .wav files of {origin} can be read ({why})")
+
+
+def _pieces(x: np.ndarray, rate: int, form: Form, first: _First, name: str) -> np.ndarray:
+    """A file's signal (channels, m) as (k, channels, length). BadInput if it is not converted and
+    unlike the first."""
+    import numpy as np
+
+    if form.rate is None and rate != first.rate:
+        hint = f"give rate={first.rate} to convert them"
+        raise BadInput(f"sounds differ in rate, {first.rate} and {rate} a second ({name}): {hint}")
+    x = _resampled(_mixed(x, first.channels), rate, form.rate)
+    count, length = x.shape[1], first.length
+    if form.length is None and count != length:
+        both = f"{length:,} and {count:,} samples"
+        raise BadInput(f"sounds differ in length, {both} ({name}): give length= to cut them")
+    x = np.pad(x, ((0, 0), (0, max(0, length - count))))
+    whole = x[:, : x.shape[1] // length * length]
+    return np.ascontiguousarray(whole.reshape(len(x), -1, length).swapaxes(0, 1))
+
+
+def _mixed(x: np.ndarray, channels: int | None) -> np.ndarray:
+    """Signals (..., c, m) with as many channels: the mean of all, repeated, if c is another."""
+    if channels in (None, x.shape[-2]):
+        return x
+    return x.mean(-2, keepdims=True).repeat(channels, -2)
+
+
+def _resampled(x: np.ndarray, own: int, rate: int | None) -> np.ndarray:
+    """Signals (..., m) of `own` samples a second with `rate` a second, by the Fourier transform:
+    all frequencies that both rates can hold stay exactly, and no other comes in.
+    """
+    import numpy as np
+
+    if rate in (None, own):
+        return x
+    before = x.shape[-1]
+    after = max(1, round(before * rate / own))
+    spectrum = np.fft.rfft(x, axis=-1)
+    if after > before and before % 2 == 0:
+        spectrum[..., -1] /= 2  # the highest frequency stands for itself and its negative
+    y = np.fft.irfft(spectrum, after, axis=-1) * (after / before)
+    return y.clip(-1, 1).astype(np.float32)
+
+
+def read_wav(data: bytes) -> tuple[np.ndarray, int]:
+    """The content of a .wav file, PCM of 8, 16, 24 or 32 bits: float32 (channels, m) in [-1, 1],
+    and its rate. Raises wave.Error, EOFError, ValueError.
+    """
+    import numpy as np
+
+    with wave.open(io.BytesIO(_with_plain_header(data))) as file:
+        channels, width, rate, count = file.getparams()[:4]
+        content = np.frombuffer(file.readframes(count), np.uint8)
+    if not 1 <= width <= 4 or not 1 <= rate <= LARGEST_RATE:
+        raise ValueError(f"{8 * width} bits, {rate} samples a second")
+    frames = content[: len(content) // (channels * width) * channels * width].reshape(-1, width)
+    if not len(frames):
+        raise ValueError("no samples")
+    full = np.zeros((len(frames), 4), np.uint8)
+    full[:, 4 - width :] = frames ^ 0x80 if width == 1 else frames  # 8 bits have no sign
+    values = full.view("<i4").reshape(-1, channels).T / np.float32(2**31)
+    return np.ascontiguousarray(values, dtype=np.float32), rate
+
+
+def _with_plain_header(data: bytes) -> bytes:
+    """Files of 24 bits usually have the longer header that Python 3.11's wave refuses: PCM, too."""
+    at = data.find(b"fmt ", 12, 4096) + 8
+    if at < 8 or data[at : at + 2] != EXTENSIBLE or data[at + 24 : at + 26] != PCM:
+        return data
+    return data[:at] + PCM + data[at + 2 :]
