@@ -10,7 +10,8 @@ import pytest
 
 from genzoo import data
 from genzoo.data import sounds
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, UnknownName
+from genzoo.runs import plan
 
 EXTENSIBLE = 0xFFFE
 
@@ -220,3 +221,56 @@ def test_rows_are_cut_filled_up_and_converted(tmp_path):
     slow = data.open("tones", rate=4000, channels=2)
     assert (slow.rate, slow.shape, len(slow)) == (4000, (2, 1024), len(whole))
     assert slow.labels.tolist() == whole.labels.tolist()
+
+
+# --------------------------------------------------------------------------------------- training
+
+
+@pytest.mark.parametrize(
+    ("values", "shape", "rate"),
+    [
+        ({"length": 64}, (1, 64), 8000),
+        ({"shape": (1, 64)}, (1, 64), 8000),
+        ({"length": 64, "rate": 4000, "channels": 2}, (2, 64), 4000),
+    ],
+)
+def test_a_run_opens_signals_as_it_is_told(values, shape, rate):
+    setup = plan.plan("gan", "tones", values)
+    assert (setup.dataset.shape, setup.config.shape) == (shape, shape)
+    assert setup.dataset.rate == rate
+    fields = plan.fields_of(setup.dataset)
+    assert (fields["kind"], fields["rate"], fields["length"]) == ("signals", rate, 64)
+
+
+@pytest.mark.parametrize(
+    ("family", "data", "values", "says"),
+    [
+        ("gan", "digits", {"length": 64}, "length"),
+        ("gan", "tones", {"size": 64}, "size"),
+        ("gan", "tones", {"horizontal_flip": True}, "mirrors images, and tones holds signals"),
+        ("dcgan", "tones", {}, "tones holds signals; dcgan learns from images"),
+        ("cyclegan", "tones,plucked", {}, "two domains of images"),
+    ],
+)
+def test_what_does_not_fit_signals_is_refused(family, data, values, says):
+    with pytest.raises((BadInput, UnknownName), match=says):
+        plan.plan(family, data, values)
+
+
+def test_batches_of_signals_are_in_the_models_range(tmp_path):
+    """A model of [0, 1] learns from what users hear in [-1, 1]."""
+    import torch
+
+    from genzoo import families
+    from genzoo.runs.loader import Loader
+
+    setup = plan.plan("gan", "tones", {"length": 64, "batch_size": 50})
+    record = plan.make_plan("gan", "tones", setup, steps=2, device="cpu")
+    model = families.get("gan").model(setup.config)
+    model.value_range = (0.0, 1.0)
+    trainer = families.get("gan").make_trainer(model, setup.options)
+    loader = Loader(record, setup.dataset, trainer, setup.options, torch.device("cpu"))
+    x = next(loader.batches()).x
+    rows = torch.from_numpy(setup.dataset.array.copy())
+    own = [torch.isclose(rows, row * 2 - 1, atol=1e-6).all(2).any() for row in x]
+    assert all(own)

@@ -13,6 +13,7 @@ from genzoo.data.dataset import FileSelection as FileSelection
 from genzoo.data.dataset import FileTree as FileTree
 from genzoo.data.dataset import ImageFiles as ImageFiles
 from genzoo.data.dataset import Rows as Rows
+from genzoo.data.dataset import SoundFiles as SoundFiles
 from genzoo.data.dataset import Source as Source
 from genzoo.data.dataset import paired as paired
 from genzoo.data.decoding import photos as photos

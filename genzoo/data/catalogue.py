@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from genzoo.data.dataset import Blocks
+    from genzoo.schemas import Kind
 
 
 FORMAT = 1  # increase it when the same source gives other bytes
@@ -77,6 +78,17 @@ def check(name: str | Path) -> None:
         raise BadInput(f"no such folder or .zip: {name}")
     if not is_folder(name):
         describe(str(name))
+
+
+def kind_of(name: str | Path | Source) -> Kind:
+    """The kind of samples in a data set, or in the first of two domains; opens no file.
+
+    Raises BadInput, UnknownName.
+    """
+    if isinstance(name, str):
+        name = transforms.split_name(name.split(",")[0].strip())[0]
+        name = name if is_folder(name) else name.partition(":")[0]
+    return _source(name).kind
 
 
 def open(

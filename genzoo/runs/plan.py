@@ -21,6 +21,12 @@ from genzoo.schemas import Count, Kind, Name, Schema, checked, read_json
 from genzoo.version import VERSION
 from genzoo.zoo import manifest, migrate
 
+# How samples of each kind can be opened: --set size=32.
+FORMS: dict[Kind, tuple[str, ...]] = {
+    "images": ("channels", "size"),
+    "signals": ("channels", "length", "rate"),
+    "points": ("channels", "size"),  # for a message that says more than "unknown field"
+}
 Steps = Annotated[int, Field(ge=1, le=10**9)]
 
 
@@ -82,19 +88,23 @@ def plan(
 ) -> Setup:
     """Open ``data`` for ``family`` and divide ``values`` among the data set, config and options.
 
-    ``size``, ``channels`` and ``shape`` decide how images are opened; the data set fills the
-    config's fields of the same names. Raises BadInput (a contradiction, too) and UnknownName.
+    ``size``, ``channels`` and ``shape`` decide how images are opened, ``length``, ``rate``,
+    ``channels`` and ``shape`` how signals are; the data set fills the config's fields of the same
+    names. Raises BadInput (a contradiction, too) and UnknownName.
     """
     parts = families.get(family)
     values = values or {}
     schemas: dict[str, type[Schema]] = {"config": parts.config, "options": parts.options}
     fields = {name for schema in schemas.values() for name in schema.model_fields}
-    # These two concern only the data set if the family has no field of that name.
-    fields_given = {k: v for k, v in values.items() if k in fields or k not in ("size", "channels")}
+    # These concern only the data set if the family has no field of that name.
+    forms = FORMS[catalogue.kind_of(data)]
+    fields_given = {k: v for k, v in values.items() if k in fields or k not in forms}
     _refuse_old_names(family, fields_given.keys() - fields)
     divided = divide(fields_given, schemas, f"Type genzoo info {family} to see all.")
     options = checked(parts.options, divided["options"], f"options of {family}")
     dataset = open_dataset(family, data, values, root)
+    if options.horizontal_flip and dataset.kind != "images":
+        raise BadInput(f"horizontal_flip mirrors images, and {dataset.name} holds {dataset.kind}")
     return Setup(dataset, _config(family, dataset, divided["config"]), options)
 
 
@@ -111,23 +121,26 @@ def _refuse_old_names(family: str, keys: Iterable[str]) -> None:
 def open_dataset(
     family: str, data: str | Path, values: dict[str, Any], root: Path | None = None
 ) -> DataSet:
-    """``data`` in the ``size`` and ``channels`` (or the ``shape``) of ``values``; two domains as
-    one, where ``family`` learns from two. Raises BadInput if it is not what ``family`` needs.
+    """``data`` in the form that ``values`` give: ``size``, ``length``, ... or the ``shape``; two
+    domains as one, where ``family`` learns from two. Raises BadInput if it is not what ``family``
+    needs.
     """
-    shape = values.get("shape")
-    channels, size = shape[:2] if shape and len(shape) == 3 else (None, None)
-    size, channels = values.get("size", size), values.get("channels", channels)
-    needs = families.get(family).data
-    how: dict[str, Any] = {"size": size, "channels": channels, "root": root}
+    needs, kind = families.get(family).data, catalogue.kind_of(data)
+    shape, sides = values.get("shape") or (), 2 if kind == "signals" else 3
+    of_shape = dict(zip(FORMS[kind], shape, strict=False)) if len(shape) == sides else {}
+    form = {**of_shape, **{k: values[k] for k in FORMS[kind] if k in values}}
     if needs in ("unpaired", "paired"):
+        if kind != "images":
+            raise BadInput(f"{family} takes two domains of images, and {data} holds {kind}")
         aligned = needs == "paired"
-        return paired(*catalogue.open_pair(data, aligned=aligned, **how), aligned=aligned)
-    dataset = catalogue.open(data, **how)
+        pair = catalogue.open_pair(data, aligned=aligned, **form, root=root)
+        return paired(*pair, aligned=aligned)
+    if needs in get_args(Kind) and kind != needs:
+        raise BadInput(f"{family} learns from {needs}, {data} holds {kind}")
+    dataset = catalogue.open(data, **form, root=root)
     if needs == "labelled" and dataset.labels is None:
         hint = "in a folder, each subfolder is a class"
         raise BadInput(f"{family} learns from labelled data, {dataset.name} has no labels ({hint})")
-    if needs in get_args(Kind) and dataset.kind != needs:
-        raise BadInput(f"{family} learns from {needs}, {dataset.name} holds {dataset.kind}")
     return dataset
 
 
