@@ -1,4 +1,4 @@
-"""Options: how a model is trained, and the types of their fields; imports no torch."""
+"""Options: how a model is trained. Sampling: how it samples. Imports no torch."""
 
 from typing import Annotated, Literal
 
@@ -20,6 +20,7 @@ TopKShare = Annotated[float, Field(ge=0.05, le=1)]
 LabelNoise = Annotated[float, Field(ge=0, le=0.5)]
 InstanceNoise = Annotated[float, Field(ge=0, le=10)]
 AugmentationName = Literal["none", "translation", "color", "color,translation"]
+Truncation = Annotated[float, Field(ge=0.02, le=1e6)]
 
 
 class Options(Schema):
@@ -85,3 +86,17 @@ class AdversarialOptions(Options):
     """share of the run after which this noise is 0"""
     augment: AugmentationName = "none"
     """augmentation of real and fake images for the discriminator (Zhao et al. 2020)"""
+
+
+class Sampling(Schema):
+    """How a model samples: ``model.sample(16, steps=20)`` sets a field for one call.
+
+    A family redeclares it with fields of its own, each with a default and bounds.
+    """
+
+
+class LatentSampling(Sampling):
+    """How a model that decodes a code samples."""
+
+    truncation: Truncation | None = None
+    """values of a code beyond this limit are drawn again (Brock et al. 2019, section 3.1)"""

@@ -106,7 +106,7 @@ class ToyConditional(genzoo.Sampler):
         super().__init__(config)
         self.centres = nn.Parameter(torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]]))
 
-    def generate(self, noise, labels=None):  # -> (n, 2)
+    def generate(self, noise, labels, sampling):  # -> (n, 2)
         return self.centres[labels] + noise.normal(2) / 10
 
 

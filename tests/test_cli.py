@@ -48,7 +48,7 @@ class Toy(genzoo.Sampler):
         super().__init__(config)
         self.scale = torch.nn.Parameter(torch.ones(2))
 
-    def generate(self, draws, labels=None):
+    def generate(self, draws, labels, sampling):
         return self.scale * draws.normal(2) + 10 * labels[:, None]
 
 @genzoo.hookimpl
@@ -174,10 +174,10 @@ ONE_LINE = [
     ("sample MODELS/tiny --seed -2", 2, ["seed", "-2"]),
     ("sample MODELS/tiny --start -1", 2, ["start", "-1"]),
     ("sample MODELS/tiny --batch-size 0", 2, ["batch_size", "0"]),
-    ("sample MODELS/tiny --truncation 0", 2, ["truncation"]),
-    ("sample MODELS/tiny --truncation nan", 2, ["truncation"]),
+    ("sample MODELS/tiny --set truncation=0", 2, ["truncation"]),
+    ("sample MODELS/tiny --set truncation=nan", 2, ["truncation"]),
     ("sample MODELS/tiny --scale 65", 2, ["--scale"]),
-    ("sample MODELS/toy --truncation 1 -o x.npy", 2, ["truncation", "latent"]),
+    ("sample MODELS/toy --set truncation=1 -o x.npy", 2, ["truncation", "no settings"]),
     # labels
     ("sample MODELS/tiny --labels 3", 2, ["unconditional", "leave labels out"]),
     ("sample MODELS/toy -o x.npy --labels 3", 2, ["label 3", "0 to 2"]),
@@ -285,7 +285,7 @@ def test_help_and_version_are_results(call):
     assert (code, out, err) == (0, f"genzoo {genzoo.__version__}\n", "")
     code, out, err = call("sample --help")
     assert (code, err) == (0, "")
-    assert "--truncation" in out
+    assert "--set" in out
 
 
 @pytest.mark.parametrize(

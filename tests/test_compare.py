@@ -397,7 +397,7 @@ def test_models_of_classes_are_judged_on_classes_at_random():
     class Named(genzoo.Sampler):
         shape, num_classes, value_range = (1, 2, 2), 4, None
 
-        def generate(self, noise, labels=None):
+        def generate(self, noise, labels, sampling):
             return labels.view(-1, 1, 1, 1).expand(-1, 1, 2, 2) / 5
 
     model = Named(SimpleNamespace())

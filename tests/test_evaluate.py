@@ -294,7 +294,7 @@ def test_one_picture_for_each_class_has_no_variety():
             first = [int((test.labels == k).argmax()) for k in range(10)]
             self.register_buffer("shown", test.batch(first))
 
-        def generate(self, noise, labels=None):
+        def generate(self, noise, labels, sampling):
             return self.shown[labels]
 
     variety, memorised = genzoo.evaluate(
@@ -573,7 +573,7 @@ def test_a_model_that_draws_no_numbers_is_named():
     class Broken(genzoo.Sampler):
         shape, value_range = (1, 28, 28), None
 
-        def generate(self, noise, labels=None):
+        def generate(self, noise, labels, sampling):
             x = noise.uniform(*self.shape)
             x[3, 0, 5, 5] = float("nan")
             return x

@@ -78,7 +78,7 @@ def test_metadata_say_where_it_stands(name):
     [
         ("realnvp", "digits", "width=4 couplings=2"),
         ("realnvp", "ring8", "width=4 couplings=2"),
-        ("ddpm", "digits", "width=8 sampling_steps=3"),
+        ("ddpm", "digits", "width=8 timesteps=3"),
     ],
 )
 def test_command_line_trains_and_samples(name, data, settings, tmp_path, monkeypatch):
@@ -176,7 +176,7 @@ def test_realnvp_refuses_what_it_cannot_halve(shape):
 
 # -------------------------------------------------------------------------------------------- DDPM
 
-SMALL = {"shape": [1, 4, 4], "width": 8, "timesteps": 100, "sampling_steps": 20}
+SMALL = {"shape": [1, 4, 4], "width": 8, "timesteps": 100}
 
 
 def _normal(seed):
@@ -220,7 +220,7 @@ def test_posterior_is_equation_7(t):
     now, then = model.alpha_bar[t].double(), model.alpha_bar[t - 1].double()
     beta = 1 - now / then
     expected = then.sqrt() * beta * x.double() + (1 - beta).sqrt() * (1 - then) * noisy.double()
-    mean, deviation = model.posterior(noisy, start, t, t - 1)
+    mean, deviation = model.posterior(noisy, start, t, t - 1, 1.0)
     torch.testing.assert_close(mean.double(), expected / (1 - now), atol=1e-3, rtol=0)
     torch.testing.assert_close(
         deviation.double() ** 2, (1 - then) / (1 - now) * beta, rtol=1e-3, atol=0
@@ -231,10 +231,10 @@ def test_posterior_is_equation_7(t):
 @pytest.mark.parametrize(("t", "to"), [(99, 20), (60, 59), (30, 0), (25, -1)])
 def test_a_step_back_of_any_length_keeps_the_forward_process(eta, t, to):
     """From x_t as the forward process has it, x_to as it has that (DDIM's lemma 1)."""
-    model = _model("ddpm", **SMALL, eta=eta)
+    model = _model("ddpm", **SMALL)
     x = torch.full((1, 1, 4, 4), -0.6)
     noisy = model.diffuse(x, torch.tensor([t]), _normal(0))
-    mean, deviation = model.posterior(noisy, x, t, to)
+    mean, deviation = model.posterior(noisy, x, t, to, eta)
     back = mean + deviation * _normal(1)
     kept = model.alpha_bar[to].item() if to >= 0 else 1.0
     assert back.mean().item() == pytest.approx(-0.6 * kept**0.5, abs=0.01)
@@ -242,7 +242,7 @@ def test_a_step_back_of_any_length_keeps_the_forward_process(eta, t, to):
 
 
 def test_the_true_noise_leads_back_to_the_picture(monkeypatch):
-    model = _model("ddpm", **{**SMALL, "sampling_steps": 7})
+    model = _model("ddpm", **SMALL)
     x, asked = torch.rand(1, 1, 4, 4) * 2 - 1, []
 
     def true_noise(noisy, t):
@@ -251,7 +251,7 @@ def test_the_true_noise_leads_back_to_the_picture(monkeypatch):
         return (noisy - kept.sqrt() * x) / (1 - kept).sqrt()
 
     monkeypatch.setattr(model.network, "forward", true_noise)
-    made = model.generate(Noise(0, range(2)))
+    made = model.generate(Noise(0, range(2)), None, model.sampling(steps=7))
     torch.testing.assert_close(made, x.expand(2, -1, -1, -1), atol=1e-3, rtol=0)
     assert asked == [99, 82, 66, 50, 33, 16, 0]  # evenly spaced, from the first to the last
 
@@ -265,8 +265,8 @@ def test_loss_is_the_error_of_the_noise(monkeypatch):
 
 
 def test_samples_are_differentiable():
-    model = _model("ddpm", **{**SMALL, "sampling_steps": 3})
-    model.generate(Noise(0, range(2))).sum().backward()
+    model = _model("ddpm", **SMALL)
+    model.generate(Noise(0, range(2)), None, model.sampling(steps=3)).sum().backward()
     given = [p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters()]
     assert all(given)
 
@@ -277,13 +277,17 @@ def test_network_is_told_the_time():
     assert (early - late).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize(
-    ("config", "match"),
-    [
-        ({"shape": [1, 6, 6]}, "halve twice"),
-        ({"timesteps": 10, "sampling_steps": 11}, "sampling_steps.*11"),
-    ],
-)
-def test_ddpm_refuses_what_it_cannot_do(config, match):
-    with pytest.raises(genzoo.BadInput, match=match):
-        _model("ddpm", **{**SMALL, **config})
+def test_ddpm_refuses_what_it_cannot_do():
+    with pytest.raises(genzoo.BadInput, match="halve twice"):
+        _model("ddpm", **{**SMALL, "shape": [1, 6, 6]})
+
+
+def test_ddpm_s_settings_of_sampling():
+    model = _model("ddpm", **SMALL)
+    one, few, ddim = (
+        model.sample(2, **how).tensor for how in ({}, {"steps": 3}, {"steps": 3, "eta": 0.0})
+    )
+    assert not torch.equal(one, few)
+    assert not torch.equal(few, ddim)
+    assert torch.equal(model.sample(2, steps=50, eta=1.0).tensor, one), "the defaults"
+    assert torch.equal(model.sample(2, steps=4000).tensor, model.sample(2, steps=100).tensor)

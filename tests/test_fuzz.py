@@ -57,7 +57,7 @@ class Toy(genzoo.Sampler):
         self.register_buffer("count", torch.zeros(2, dtype=torch.int64))
         self.register_buffer("mask", torch.zeros(4, dtype=torch.bool))
 
-    def generate(self, noise, labels=None):
+    def generate(self, noise, labels, sampling):
         return self.scale * noise.normal(2)
 
 

@@ -49,11 +49,11 @@ class ToyCompleter(genzoo.Completer):
     def __init__(self, config=None):
         super().__init__(config)
 
-    def generate(self, noise, labels=None):
+    def generate(self, noise, labels, sampling):
         return (noise.uniform(*self.shape) > 0.5).float()
 
-    def complete(self, x, mask, noise, labels=None):
-        return torch.where(mask > 0, x, self.generate(noise))
+    def complete(self, x, mask, noise, labels, sampling):
+        return torch.where(mask > 0, x, self.generate(noise, labels, sampling))
 
 
 # --------------------------------------------------------------------------------------- projection

@@ -105,7 +105,7 @@ class Number(genzoo.Sampler):
         super().__init__(GANConfig(shape=(1,)))
         self.x = nn.Parameter(torch.tensor([start]))
 
-    def generate(self, noise, labels=None):
+    def generate(self, noise, labels, sampling):
         return self.x.expand(len(noise), 1)
 
 

@@ -114,7 +114,7 @@ def test_a_model_of_any_precision_samples_in_float32(latent, dtype):
 def test_any_order_gives_the_same(latent):
     model_draws = Noise(3, [5, 0, 2])
     with torch.no_grad():
-        picked = latent.to_public(latent.eval().generate(model_draws))
+        picked = latent.to_public(latent.eval().generate(model_draws, None, latent.sampling()))
     assert alike(picked, latent.sample(6, seed=3).tensor[[5, 0, 2]])
 
 
@@ -223,7 +223,7 @@ def test_no_gradient_is_kept(latent, density):
 
 
 def test_generate_is_differentiable(latent):
-    latent.generate(Noise(0, range(2))).square().sum().backward()
+    latent.generate(Noise(0, range(2)), None, latent.sampling()).square().sum().backward()
     assert all(p.grad.abs().sum() > 0 for p in latent.layers.parameters())
 
 

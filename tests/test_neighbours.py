@@ -210,7 +210,7 @@ def test_a_model_of_classes_is_asked_for_all(monkeypatch):
     class Fair(genzoo.Density, genzoo.Sampler):
         shape, num_classes, likelihood_kind, value_range = (1, 2, 2), 3, "exact", (0.0, 1.0)
 
-        def generate(self, noise, labels=None):
+        def generate(self, noise, labels, sampling):
             return noise.uniform(*self.shape)
 
         def log_weight(self, x, labels, noise):

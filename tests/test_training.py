@@ -505,7 +505,7 @@ def test_only_the_learner_learns(which):
     batch = Batch(torch.rand(8, 1, 16, 16))
 
     def loss(part):
-        made = trainer.sampler.generate(part.noise("code"))
+        made = trainer.sampler.generate(part.noise("code"), None, trainer.sampler.sampling())
         return trainer.discriminator(made).sum() + trainer.discriminator(part.x).sum(), {}
 
     trainer.update(which, loss, batch)
@@ -522,7 +522,7 @@ def test_others_get_no_gradient():
 
     def loss(part):
         frozen.append(not judge.w.requires_grad)
-        return judge(maker.generate(part.noise("code"))).sum(), {}
+        return judge(maker.generate(part.noise("code"), None, maker.sampling())).sum(), {}
 
     trainer.update("generator", loss, batch_of())
     assert frozen == [True]
@@ -748,7 +748,9 @@ def test_discriminator_steps_see_other_data():
 def test_fakes_are_shared():
     """Where each player moves once, on one batch; and the generator learns through them."""
     trainer = game(optimizer="sgd", lr=0.1)
-    expected = trainer.sampler.generate(batch_of().noise("code 0")).detach()
+    expected = trainer.sampler.generate(
+        batch_of().noise("code 0"), None, trainer.sampler.sampling()
+    ).detach()
     before = kept(trainer.sampler)
     trainer.step(batch_of())
     _, fake, generated = trainer.discriminator.seen
@@ -774,7 +776,9 @@ def test_both_ways_learn_the_same_law():
     before = maker.layer.bias.detach().clone()
     trainer.step(batch)
     twin = game().sampler
-    logits = twin.generate(batch.noise("code 0")).flatten(1) @ judge.w.detach()
+    logits = (
+        twin.generate(batch.noise("code 0"), None, twin.sampling()).flatten(1) @ judge.w.detach()
+    )
     F.softplus(-logits).mean().backward()
     torch.testing.assert_close(maker.layer.bias.detach(), before - 0.1 * twin.layer.bias.grad)
 
@@ -833,7 +837,9 @@ def test_penalty_interval(penalty):
 def test_instance_noise_fades(progress, deviation):
     trainer = game(instance_noise=0.8, instance_noise_until=0.5)
     batch = batch_of(32, progress=progress)
-    clean = trainer.sampler.generate(batch.noise("code 0")).detach()
+    clean = trainer.sampler.generate(
+        batch.noise("code 0"), None, trainer.sampler.sampling()
+    ).detach()
     trainer.step(batch)
     real, fake, generated = trainer.discriminator.seen
     noises = [real - batch.x, fake - clean, generated - clean]

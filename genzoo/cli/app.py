@@ -64,6 +64,12 @@ Metadata = Annotated[
 Label = Annotated[str | None, typer.Option(help="Class of all samples: a name or a number.")]
 Size = Annotated[int | None, typer.Option(min=1, help="Side of resized images from folders.")]
 Channels = Annotated[int | None, typer.Option(help="Channels of images from folders: 1 or 3.")]
+SamplingSet = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="A setting of sampling: NAME=VALUE. genzoo info MODEL lists the settings."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]

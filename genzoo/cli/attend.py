@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, ModelName, app, default_path
+from genzoo.cli.app import Device, Force, ModelName, SamplingSet, app, default_path
 from genzoo.errors import BadInput
 from genzoo.text import printable
 
@@ -20,6 +20,7 @@ def attend(
     seed: Annotated[int, typer.Option(min=0, help="Seed, as in genzoo sample.")] = 0,
     start: Annotated[int, typer.Option(min=0, help="Index of the sample.")] = 0,
     labels: Annotated[str | None, typer.Option(help="Class of the sample.")] = None,
+    settings: SamplingSet = None,
     device: Device = "auto",
     force: Force = False,
 ) -> None:
@@ -28,6 +29,7 @@ def attend(
     from genzoo.models import film, writing
     from genzoo.models.abilities import Attentive
     from genzoo.models.samples import Images
+    from genzoo.runs.plan import assignments
     from genzoo.zoo.names import lacking
 
     pixels = [_parse_pixel(text) for text in at]
@@ -36,7 +38,9 @@ def attend(
         raise lacking(model, Attentive, "has no attention")
     path = output or default_path(name, "-attention.png")
     writing.check_target(path, 2 * len(pixels), model, None, force)
-    samples, maps = model.attention(1, labels=labels, seed=seed, start=start)
+    samples, maps = model.attention(
+        1, labels=labels, seed=seed, start=start, **assignments(settings or [])
+    )
     assert isinstance(samples, Images)
     film.overlay(samples, maps, pixels).save(path, scale=4)
     print(printable(str(path)))

@@ -11,6 +11,7 @@ from genzoo.cli.app import (
     Json,
     Metadata,
     ModelName,
+    SamplingSet,
     Scale,
     Ticker,
     app,
@@ -41,9 +42,7 @@ def sample(
     labels: Annotated[
         str | None, typer.Option(help="One class for all, or n classes, separated by commas.")
     ] = None,
-    truncation: Annotated[
-        float | None, typer.Option(help="Draw values of a code beyond this limit again.")
-    ] = None,
+    settings: SamplingSet = None,
     scale: Scale = None,
     watch: Annotated[
         Path | None, typer.Option(help="Write a .gif of the images as they appear pixel by pixel.")
@@ -59,6 +58,7 @@ def sample(
 ) -> None:
     """Draw samples and write them to a file: genzoo sample dcgan-mnist."""
     from genzoo.models import film, writing
+    from genzoo.runs.plan import assignments
 
     model = _sampler(name, device)
     ending = ".png" if model.is_images else ".npy"
@@ -70,8 +70,8 @@ def sample(
         seed=None if seed == -1 else seed,
         start=start,
         batch_size=batch_size,
-        truncation=truncation,
         progress=ticker.count,
+        **assignments(settings or []),
     )
     if numbers and path.suffix != ".png":
         raise BadInput(f"--numbers needs a grid: expected -o NAME.png, got {path}")

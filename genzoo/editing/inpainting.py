@@ -157,4 +157,4 @@ def _complete(
 def _fill_in(
     x: Tensor, known: Tensor, noise: Noise, labels: Tensor | None, model: Completer
 ) -> Tensor:
-    return model.complete(x, known, noise, labels)
+    return model.complete(x, known, noise, labels, model.sampling())

@@ -101,7 +101,8 @@ def truncate(
     rows = []
     for value in values:
         name = f"{whole.name} at {_label(value)}"
-        truncated = ModelSubject(name, whole.model, whole.folder, value)
+        settings = {} if value is None else {"truncation": value}
+        truncated = ModelSubject(name, whole.model, whole.folder, settings)
         seed = checked_seed(seed)
         rows.append(measure(truncated, chosen, seed, samples=n, images=n, progress=progress))
     scores = {column[0].metric: tuple(column) for column in zip(*rows, strict=True)}

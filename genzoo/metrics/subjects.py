@@ -1,7 +1,7 @@
 """What a metric measures: the samples of a model, or the images of a folder."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, final
 
@@ -43,14 +43,18 @@ class Subject(ABC):
 class ModelSubject(Subject):
     """The samples of a model. ``folder``: the one that it was loaded from, with its discriminator.
 
-    ``truncation``: as in ``sample``.
+    ``sampling``: settings of ``sample``, such as ``{"truncation": 0.7}``.
     """
 
     def __init__(
-        self, name: str, model: Model, folder: Path | None = None, truncation: float | None = None
+        self,
+        name: str,
+        model: Model,
+        folder: Path | None = None,
+        sampling: Mapping[str, Any] | None = None,
     ):
         self.name, self.model, self.folder = name, model, folder
-        self.truncation = truncation
+        self.sampling = {**(sampling or {})}
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -59,8 +63,8 @@ class ModelSubject(Subject):
     def stream(self, n: int, seed: int) -> Iterator[Tensor]:
         model = self.sampler
         labels = random_classes(model, n, seed)
-        how: Any = {"seed": seed, "truncation": self.truncation, "batch_size": BATCH}
-        for samples in model.stream(n, labels=labels, **how):
+        how: Any = {"seed": seed, "batch_size": BATCH}
+        for samples in model.stream(n, labels=labels, **how, **self.sampling):
             x = samples.tensor.cpu()
             if not torch.isfinite(x).all():
                 first = samples.seeds[int((~torch.isfinite(x)).flatten(1).any(1).nonzero()[0])]
@@ -70,8 +74,7 @@ class ModelSubject(Subject):
             yield x.clamp(0, 1).mul(255).round().div(255)
 
     def protocol(self, seed: int) -> dict[str, Any]:
-        truncated = {"truncation": self.truncation} if self.truncation else {}
-        return {"seed": seed, "pixels": "8 bits", **truncated}
+        return {"seed": seed, "pixels": "8 bits", **self.sampling}
 
     @property
     def sampler(self) -> Sampler:

@@ -1,7 +1,9 @@
 """What models can do beside sampling: encode, score, translate, inpaint, show attention."""
 
+import inspect
 from abc import abstractmethod
-from typing import Literal, final
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import torch
@@ -15,13 +17,14 @@ from genzoo.models.randomness import Noise, stream
 from genzoo.models.ranges import rescale
 from genzoo.models.sampler import Labels, Sampler
 from genzoo.models.samples import Samples
+from genzoo.options import Sampling
 
 
 class Attentive(Sampler):
     """A sampler with self-attention: each position of a feature map attends to all others."""
 
     @abstractmethod
-    def attend(self, noise: Noise, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def attend(self, noise: Noise, labels: Tensor | None, sampling: Any) -> tuple[Tensor, Tensor]:
         """What ``generate`` returns, and the attention of each position of an ``(h, w)`` map.
 
         ``(n, *shape)`` and ``(n, h, w, h, w)``; the last two axes sum to 1.
@@ -29,17 +32,18 @@ class Attentive(Sampler):
 
     @final
     def attention(
-        self, n: int = 1, *, labels: Labels = None, seed: int = 0, start: int = 0
+        self, n: int = 1, *, labels: Labels = None, seed: int = 0, start: int = 0, **settings: Any
     ) -> tuple[Samples, Tensor]:
         """What ``sample`` returns, and attention maps ``(n, h, w, h, w)``: [i, y, x] is what
         position (y, x) of sample i attends to.
         """
+        sampling = self.checked_sampling(settings)
         noise = Noise(checked_seed(seed), range(start, start + n), device=self.device)
         checked_labels = self.labels_for(labels, n, start)
-        x, maps = infer(self, lambda copy: copy.attend(noise, checked_labels))
+        x, maps = infer(self, lambda copy: copy.attend(noise, checked_labels, sampling))
         check_output(self, "attend", x, (n, *self.shape))
         seeds = [(noise.seed, i) for i in noise.indices]
-        call = {"method": "sample", "truncation": None}
+        call = {"method": "sample", "sampling": sampling.model_dump(mode="json")}
         return self.to_samples(x, checked_labels, seeds, call), maps
 
 
@@ -150,6 +154,12 @@ class Translator(Sampler):
     multiple: int = 1
     smallest: int = 1
 
+    _takes_sampling: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._takes_sampling = "sampling" in inspect.signature(cls.convert).parameters
+
     @final
     @property
     def targets(self) -> tuple[str, ...]:
@@ -157,24 +167,32 @@ class Translator(Sampler):
         return self.domains[1:] if self.one_way else self.domains
 
     @final
-    def generate(self, noise: Noise, labels: Tensor | None = None) -> Tensor:
+    def generate(self, noise: Noise, labels: Tensor | None, sampling: Sampling) -> Tensor:
         """The examples in the second domain, in an order that depends on the seed."""
         order = stream(noise.seed, "examples").permutation(len(self.examples))
         rows = torch.from_numpy(order[np.array(noise.indices) % len(order)])
-        return self.convert_any_size(self.from_public(self.examples[rows]), self.domains[1], noise)
+        x = self.from_public(self.examples[rows])
+        return self.convert_any_size(x, self.domains[1], noise, sampling)
 
     @abstractmethod
     def convert(self, x: Tensor, to: str, noise: Noise) -> Tensor:
-        """``(n, C, H, W)`` in the model's range into the domain ``to``, one of ``targets``."""
+        """``(n, C, H, W)`` in the model's range into the domain ``to``, one of ``targets``.
+
+        A family that has settings adds a parameter ``sampling: MySampling | None = None``; None
+        stands for the defaults.
+        """
 
     @final
-    def convert_any_size(self, x: Tensor, to: str, noise: Noise) -> Tensor:
+    def convert_any_size(
+        self, x: Tensor, to: str, noise: Noise, sampling: Sampling | None = None
+    ) -> Tensor:
         """``convert`` for sides of any length, with gradients: also for the family's trainer."""
         height, width = x.shape[2:]
         down, right = (self._missing(side) for side in (height, width))
         if down or right:
             x = F.pad(x, (0, right, 0, down), mode="replicate")
-        output = self.convert(x, to, noise)
+        convert: Callable[..., Tensor] = self.convert
+        output = convert(x, to, noise, **({"sampling": sampling} if self._takes_sampling else {}))
         check_output(self, "convert", output, tuple(x.shape))
         return output[:, :, :height, :width]
 
@@ -190,20 +208,23 @@ class Translator(Sampler):
         *,
         seed: int = 0,
         batch_size: int = 8,
+        **settings: Any,
     ) -> Samples:
         """Images ``(n, C, H, W)`` in [0, 1], of any size, in the domain ``to`` (the second one).
 
-        Raises BadInput, UnknownName.
+        ``settings`` as in ``sample``. Raises BadInput, UnknownName.
         """
-        to = self._checked_target(to)
+        sampling, to = self.checked_sampling(settings), self._checked_target(to)
         x = self.from_public(images)
         if x.shape[1] != self.shape[0]:
             raise BadInput(f"expected images with {self.shape[0]} channels, got {x.shape[1]}")
         if not min(x.shape[2:]):
             raise BadInput(f"expected images of at least one pixel, got {shape_text(x.shape)}")
         seeds = [(checked_seed(seed), i) for i in range(len(x))]
-        outputs = [self._convert(x, to, seed, rows) for rows in batch_slices(len(x), batch_size)]
-        return self.to_samples(torch.cat(outputs), None, seeds, {"method": "translate", "to": to})
+        batches = batch_slices(len(x), batch_size)
+        outputs = [self._convert(x, to, seed, rows, sampling) for rows in batches]
+        call = {"method": "translate", "to": to, "sampling": sampling.model_dump(mode="json")}
+        return self.to_samples(torch.cat(outputs), None, seeds, call)
 
     def _checked_target(self, to: str | None) -> str:
         if to is None:
@@ -215,9 +236,9 @@ class Translator(Sampler):
             raise BadInput(f"this model translates one way, from {one} to {two}: not to {to}")
         return to
 
-    def _convert(self, x: Tensor, to: str, seed: int, rows: slice) -> Tensor:
+    def _convert(self, x: Tensor, to: str, seed: int, rows: slice, sampling: Sampling) -> Tensor:
         noise = Noise(seed, range(rows.start, rows.stop), "translate", self.device)
-        return infer(self, lambda copy: copy.convert_any_size(x[rows], to, noise))
+        return infer(self, lambda copy: copy.convert_any_size(x[rows], to, noise, sampling))
 
 
 class Completer(Sampler):
@@ -225,6 +246,6 @@ class Completer(Sampler):
 
     @abstractmethod
     def complete(
-        self, x: Tensor, mask: Tensor, noise: Noise, labels: Tensor | None = None
+        self, x: Tensor, mask: Tensor, noise: Noise, labels: Tensor | None, sampling: Any
     ) -> Tensor:
         """``x``, ``(n, *shape)``, with unknown values (``mask`` 0) sampled given the known ones."""

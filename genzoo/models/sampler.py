@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -25,10 +25,15 @@ from genzoo.models.checks import (
 from genzoo.models.model import Model, check_output, infer
 from genzoo.models.randomness import Noise
 from genzoo.models.samples import Samples
+from genzoo.options import LatentSampling, Sampling
+from genzoo.schemas import checked
 
 Labels = int | str | Sequence[int | str] | np.ndarray | Tensor | None
 # How every ``progress=`` in genzoo is called: (what is counted: "samples", number done, total).
 Progress = Callable[[str, int, int], None]
+# The arguments of methods that also take settings: no setting may have such a name.
+_ARGUMENTS = {"n", "labels", "seed", "start", "batch_size", "progress"}
+_ARGUMENTS |= {"codes", "seeds", "call", "images", "to"}
 
 
 class Sampler(Model):
@@ -37,14 +42,21 @@ class Sampler(Model):
     num_classes: int = 0
     # Whether pixels are drawn one by one, row by row from the top, and never change later.
     in_raster_order: bool = False
+    # The settings of sampling, which users give by name: ``model.sample(16, steps=20)``.
+    sampling: ClassVar[type[Sampling]] = Sampling
     # The method that a family writes, for messages.
     _method = "generate"
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if taken := _ARGUMENTS & cls.sampling.model_fields.keys():
+            raise TypeError(f"{cls.__name__}.sampling: {min(taken)} is an argument of sample")
+
     @abstractmethod
-    def generate(self, noise: Noise, labels: Tensor | None = None) -> Tensor:
+    def generate(self, noise: Noise, labels: Tensor | None, sampling: Any) -> Tensor:
         """One sample for each stream of ``noise``, ``(n, *shape)`` in the model's range.
 
-        Differentiable if possible.
+        ``sampling``: a record of the class ``self.sampling``. Differentiable if possible.
         """
 
     @final
@@ -56,15 +68,16 @@ class Sampler(Model):
         seed: int | None = 0,
         start: int = 0,
         batch_size: int = 64,
-        truncation: float | None = None,
         progress: Progress | None = None,
+        **settings: Any,
     ) -> Samples:
         """Draw samples ``start`` to ``start + n`` of ``seed``, ``(n, *shape)`` in the public range.
 
-        Sample i depends only on the weights, the seed, i and its label. ``seed=None`` takes a fresh
-        seed, which the result's ``seeds`` hold. ``labels``: one for all, or one each, as numbers or
-        class names; left out, a conditional model uses its classes in turn. ``truncation`` redraws
-        the numbers of a code beyond it (Brock et al. 2019, section 3.1). Raises BadInput.
+        Sample i depends only on the weights, the seed, i, its label and the settings. ``seed=None``
+        takes a fresh seed, which the result's ``seeds`` hold. ``labels``: one for all, or one each,
+        as numbers or class names; left out, a conditional model uses its classes in turn.
+        ``settings``: fields of the model's ``sampling``, such as ``truncation=0.7``; ``genzoo info
+        MODEL`` lists them. Raises BadInput.
         """
         parts = self.stream(
             n,
@@ -72,8 +85,8 @@ class Sampler(Model):
             seed=seed,
             start=start,
             batch_size=batch_size,
-            truncation=truncation,
             progress=progress,
+            **settings,
         )
         _check_memory(n, self.shape)
         return _join(list(parts))
@@ -87,16 +100,13 @@ class Sampler(Model):
         seed: int | None = 0,
         start: int = 0,
         batch_size: int = 64,
-        truncation: float | None = None,
         progress: Progress | None = None,
+        **settings: Any,
     ) -> Iterator[Samples]:
         """As ``sample``, but yields a batch at a time: any number in constant memory."""
         for name, value, least in (("n", n, 1), ("start", start, 0), ("batch_size", batch_size, 1)):
             check_count(name, value, least)
-        if truncation is not None and not isinstance(self, Latent):
-            raise BadInput(f"{type(self).__name__} has no latent code: leave truncation out")
-        if truncation is not None and not (isinstance(truncation, Real) and truncation >= 0.02):
-            raise BadInput(f"truncation must be a number of at least 0.02, got {truncation!r}")
+        sampling = self.checked_sampling(settings)
         if start + n >= 2**63:
             raise BadInput(f"start + n must be below 2**63, got start {start} and n {n}")
         seed = fresh_seed() if seed is None else checked_seed(seed)
@@ -104,7 +114,7 @@ class Sampler(Model):
         checked = self.labels_for(labels, n if one_each else 1)
         # One label for all, or none, is expanded a batch at a time: n may be any number.
         batch_labels: Any = checked if one_each else labels
-        return self._batches(n, batch_labels, seed, start, batch_size, truncation, progress)
+        return self._batches(n, batch_labels, seed, start, batch_size, sampling, progress)
 
     def _batches(
         self,
@@ -113,21 +123,33 @@ class Sampler(Model):
         seed: int,
         start: int,
         batch_size: int,
-        truncation: float | None,
+        sampling: Sampling,
         progress: Progress | None,
     ) -> Iterator[Samples]:
-        call = {"method": "sample", "truncation": truncation and float(truncation)}
+        call = {"method": "sample", "sampling": sampling.model_dump(mode="json")}
         for rows in batch_slices(n, batch_size):
             noise = Noise(seed, range(start + rows.start, start + rows.stop), device=self.device)
             if isinstance(labels, Tensor):
                 own_labels: Tensor | None = labels[rows]
             else:
                 own_labels = self.labels_for(labels, len(noise), noise.indices[0])
-            x = infer(self, partial(_generate, noise, own_labels, truncation))
+            x = infer(self, partial(_generate, noise, own_labels, sampling))
             check_output(self, self._method, x, (len(noise), *self.shape))
             yield self.to_samples(x, own_labels, [(seed, i) for i in noise.indices], call)
             if progress:
                 progress("samples", rows.stop, n)
+
+    @final
+    def checked_sampling(self, settings: Mapping[str, Any]) -> Any:
+        """A record of ``self.sampling`` with these fields, the others at their defaults.
+
+        Raises BadInput.
+        """
+        fields, kind = self.sampling.model_fields, type(self).__name__
+        if strange := [name for name in settings if name not in fields]:
+            known = f"its settings are {', '.join(fields)}" if fields else "it has no settings"
+            raise BadInput(f"{kind} has no setting of sampling called {strange[0]!r}: {known}")
+        return checked(self.sampling, dict(settings), f"{kind}'s sampling")
 
     @final
     def labels_for(self, labels: Labels, n: int, start: int = 0) -> Tensor | None:
@@ -172,40 +194,50 @@ class Latent(Sampler):
     """A sampler that decodes a latent code: ``latent_dim`` independent standard normal numbers."""
 
     latent_dim: int
-    _takes_noise: ClassVar[bool] = False
+    sampling = LatentSampling
+    _decode_extras: ClassVar[tuple[str, ...]] = ()
     _method = "decode"
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls._takes_noise = "noise" in inspect.signature(cls.decode).parameters
+        known = inspect.signature(cls.decode).parameters
+        cls._decode_extras = tuple(name for name in ("noise", "sampling") if name in known)
 
     @abstractmethod
     def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
         """``(n, latent_dim)`` to ``(n, *shape)`` in the model's range, differentiably.
 
-        A family that needs randomness beside the code adds a parameter
-        ``noise: Noise | None = None``; None stands for no such randomness.
+        A family adds parameters for what else it needs: ``noise: Noise | None = None`` for
+        randomness beside the code, None standing for none; ``sampling: MySampling | None = None``
+        for its settings, None standing for the defaults.
         """
 
     @final
-    def decode_with_noise(self, code: Tensor, labels: Tensor | None, noise: Noise) -> Tensor:
-        """``decode``, with ``noise`` if the family takes it."""
-        decode: Callable[..., Tensor] = self.decode
-        return decode(code, labels, noise=noise) if self._takes_noise else decode(code, labels)
-
-    @final
-    def generate(self, noise: Noise, labels: Tensor | None = None) -> Tensor:
-        return self.decode_with_noise(noise.normal(self.latent_dim), labels, noise)
-
-    @final
-    def codes(
-        self, n: int, *, seed: int = 0, start: int = 0, truncation: float | None = None
+    def decode_with(
+        self, code: Tensor, labels: Tensor | None, noise: Noise | None, sampling: Sampling
     ) -> Tensor:
+        """``decode``, with ``noise`` and ``sampling`` if the family takes them."""
+        decode: Callable[..., Tensor] = self.decode
+        given = {"noise": noise, "sampling": sampling}
+        return decode(code, labels, **{name: given[name] for name in self._decode_extras})
+
+    @final
+    def draw_code(self, noise: Noise, sampling: Sampling) -> Tensor:
+        """The codes of the next samples: ``(n, latent_dim)``, read from ``noise``."""
+        limit = sampling.truncation if isinstance(sampling, LatentSampling) else None
+        return noise.normal(self.latent_dim, limit=limit)
+
+    @final
+    def generate(self, noise: Noise, labels: Tensor | None, sampling: Sampling) -> Tensor:
+        return self.decode_with(self.draw_code(noise, sampling), labels, noise, sampling)
+
+    @final
+    def codes(self, n: int, *, seed: int = 0, start: int = 0, **settings: Any) -> Tensor:
         """The codes of samples ``start`` to ``start + n`` of ``seed``: ``(n, latent_dim)``."""
         for name, value, least in (("n", n, 1), ("start", start, 0)):
             check_count(name, value, least)
         noise = Noise(checked_seed(seed), range(start, start + n), device=self.device)
-        return noise.normal(self.latent_dim, limit=truncation)
+        return self.draw_code(noise, self.checked_sampling(settings))
 
     @final
     def decode_codes(
@@ -217,14 +249,15 @@ class Latent(Sampler):
         call: Mapping[str, Any] | None = None,
         batch_size: int = 64,
         progress: Progress | None = None,
+        **settings: Any,
     ) -> Samples:
         """The samples of codes ``(n, latent_dim)``: ``codes(n, seed=s)`` give those of ``sample``.
 
         ``seeds``: the (seed, index) of each sample, for the noise that a model takes beside its
-        code; left out, the first ones of seed 0. ``labels`` as in ``sample``. ``call``: the method
-        and its arguments, for the samples' record. Raises BadInput.
+        code; left out, the first ones of seed 0. ``labels`` and ``settings`` as in ``sample``.
+        ``call``: the method and its arguments, for the samples' record. Raises BadInput.
         """
-        codes = self._checked_codes(codes)
+        codes, sampling = self._checked_codes(codes), self.checked_sampling(settings)
         seeds = [(0, i) for i in range(len(codes))] if seeds is None else [*seeds]
         if len(seeds) != len(codes):
             raise BadInput(f"expected {len(codes)} seeds, one for each code, got {len(seeds)}")
@@ -234,11 +267,12 @@ class Latent(Sampler):
             seed, indices = checked_seed(seeds[rows.start][0]), [i for _, i in seeds[rows]]
             noise = Noise(seed, indices, device=self.device)
             own_labels = None if checked_labels is None else checked_labels[rows]
-            outputs.append(infer(self, partial(_decode, codes[rows], own_labels, noise)))
+            outputs.append(infer(self, partial(_decode, codes[rows], own_labels, noise, sampling)))
             check_output(self, "decode", outputs[-1], (len(noise), *self.shape))
             if progress:
                 progress("samples", rows.stop, len(codes))
         call = {"method": "draw"} if call is None else call
+        call = {**call, "sampling": sampling.model_dump(mode="json")}
         return self.to_samples(torch.cat(outputs), checked_labels, seeds, call)
 
     def _checked_codes(self, codes: Any) -> Tensor:
@@ -254,18 +288,15 @@ class Latent(Sampler):
         return x
 
 
-def _generate(
-    noise: Noise, labels: Tensor | None, truncation: float | None, model: Sampler
+def _generate(noise: Noise, labels: Tensor | None, sampling: Sampling, model: Sampler) -> Tensor:
+    return model.generate(noise, labels, sampling)
+
+
+def _decode(
+    codes: Tensor, labels: Tensor | None, noise: Noise, sampling: Sampling, model: Latent
 ) -> Tensor:
-    if truncation is None or not isinstance(model, Latent):
-        return model.generate(noise, labels)
-    codes = noise.normal(model.latent_dim, limit=truncation)
-    return model.decode_with_noise(codes, labels, noise)
-
-
-def _decode(codes: Tensor, labels: Tensor | None, noise: Noise, model: Latent) -> Tensor:
-    noise.normal(model.latent_dim)  # ``sample`` reads its codes from the streams first
-    return model.decode_with_noise(codes, labels, noise)
+    model.draw_code(noise, sampling)  # ``sample`` reads its codes from the streams first
+    return model.decode_with(codes, labels, noise, sampling)
 
 
 def _batches_of_one_seed(seeds: Sequence[tuple[int, int]], size: int) -> Iterator[slice]:

@@ -157,7 +157,7 @@ def _samples_in_range(case: Case) -> None:
     require(got == expected, f"three samples must have shape {expected}, got {got}")
     require(samples.dtype == torch.float32, f"samples must be float32, got {samples.dtype}")
     require(samples.isfinite().all(), "samples are not finite")
-    raw = model.generate(Noise(5, range(3)), model.labels_for(None, 3))
+    raw = model.generate(Noise(5, range(3)), model.labels_for(None, 3), model.sampling())
     if model.value_range:
         low, high = model.value_range
         require(raw.min() >= low, f"samples must be in [{low}, {high}], got {raw.min():.4g}")
@@ -233,7 +233,8 @@ def _same_picture_on_a_gpu(case: Case) -> str | None:
 def _decodes_with_gradient(case: Case) -> None:
     model = case.model().eval()
     code = torch.randn(2, model.latent_dim, requires_grad=True)
-    samples = model.decode_with_noise(code, model.labels_for(None, 2), Noise(0, range(2)))
+    noise = Noise(0, range(2))
+    samples = model.decode_with(code, model.labels_for(None, 2), noise, model.sampling())
     samples.sum().backward()
     if code.grad is None:
         raise Broken("no gradient reaches the code")

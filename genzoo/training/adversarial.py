@@ -213,14 +213,15 @@ class Adversarial(Trainer):
 
     def _fakes(self, batch: Batch, purpose: str) -> _Fakes:
         noise, model = batch.noise(purpose), self.sampler
+        defaults = model.sampling()
         if self.fakes is not None:
             return _Fakes(None, self.fakes(batch, noise))
         if isinstance(model, Translator):
             return _Fakes(None, model.convert(batch.x, model.domains[1], noise))
         if not isinstance(model, Latent):
-            return _Fakes(None, model.generate(noise, batch.labels))
-        codes = noise.normal(model.latent_dim).requires_grad_(bool(self.terms))
-        return _Fakes(codes, model.decode_with_noise(codes, batch.labels, noise))
+            return _Fakes(None, model.generate(noise, batch.labels, defaults))
+        codes = model.draw_code(noise, defaults).requires_grad_(bool(self.terms))
+        return _Fakes(codes, model.decode_with(codes, batch.labels, noise, defaults))
 
     def _real(self, batch: Batch) -> Tensor:
         if not isinstance(self.sampler, Translator):

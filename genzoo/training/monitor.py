@@ -137,7 +137,7 @@ class Window:
 
             def draw() -> Tensor:
                 noise = Noise(0, range(COUNT), device=device)
-                return model.to_public(model.generate(noise, self.labels))
+                return model.to_public(model.generate(noise, self.labels, model.sampling()))
 
             evaluated = draw()
             # A norm of several processes would wait for the others, which do not run this.

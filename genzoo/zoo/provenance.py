@@ -37,6 +37,7 @@ _IPTC = (  # made by a trained model, or in part
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 Index = Annotated[int, Field(ge=0, lt=2**63)]
 State = Literal["equal", "rounded", "differs"]
+Setting = bool | int | float | Name | None
 
 
 class ModelIdentity(Schema, use_attribute_docstrings=False):
@@ -53,9 +54,16 @@ class Call(Schema, use_attribute_docstrings=False, extra="ignore"):
     """How an image was drawn, by its record."""
 
     method: Name = "sample"
+    sampling: Annotated[dict[Name, Setting], Field(max_length=100)] | None = None
     truncation: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    """a setting of sampling, in files older than ``sampling``"""
     to: Name | None = None
     numbers: bool | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that ``sample`` was called with."""
+        old = {} if self.truncation is None else {"truncation": self.truncation}
+        return {**old, **(self.sampling or {})}
 
 
 class Record(Schema, use_attribute_docstrings=False, extra="ignore"):
@@ -322,16 +330,14 @@ def _again(model: "Sampler", record: Record) -> "Images":
     from genzoo.models.samples import Images, Samples
 
     samples: list[Samples] = []
-    truncation = record.call.truncation if record.call else None
+    settings = record.call.settings() if record.call else {}
     numbered = enumerate(record.seeds)
     for (seed, _), run in groupby(numbered, key=lambda p: (p[1][0], p[1][1] - p[0])):
         rows = [*run]
         first, n = rows[0][0], len(rows)
         labels: Any = None if record.labels is None else record.labels[first : first + n]
         start = record.seeds[first][1]
-        samples.append(
-            model.sample(n, seed=seed, start=start, labels=labels, truncation=truncation)
-        )
+        samples.append(model.sample(n, seed=seed, start=start, labels=labels, **settings))
     return Images.join(samples)
 
 

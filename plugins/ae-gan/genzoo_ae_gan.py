@@ -112,7 +112,9 @@ class AEGANTrainer(genzoo.Trainer):
     def fakes(self, batch: genzoo.Batch) -> tuple[Tensor, Tensor]:
         """H(x) and G(z), ``(n, *shape)`` each."""
         reconstruction = self.autoencoder.decode(self.autoencoder.embed(batch.x))
-        return reconstruction, self.autoencoder.generate(batch.noise("code"))
+        return reconstruction, self.autoencoder.generate(
+            batch.noise("code"), None, self.autoencoder.sampling()
+        )
 
     def _discriminator_loss(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
         with torch.no_grad():

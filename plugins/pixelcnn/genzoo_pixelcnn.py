@@ -18,8 +18,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
-from genzoo.options import Options
+from genzoo import Noise
+from genzoo.options import Options, Sampling
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape
+
+PQ = tuple[int, int]  # numbers of maps, in and out
 
 
 class Config(Schema):
@@ -63,27 +66,21 @@ class MaskedConv(nn.Conv2d):
     """A convolution over a pixel and those to its left: ``(n, p, H, W)`` to ``(n, q, H, W)``.
 
     Of the pixel itself, a map of channel c sees the maps of channels before c, in the order R, G, B
-    (mask A), or of c too (mask B). ``halves``: 2 if the output is the two halves of a gate.
+    (mask A), or of c too (mask B). ``parts``: 2 if the output is the two parts of a gate.
     """
 
     def __init__(
-        self,
-        maps: tuple[int, int],
-        taps: int,
-        channels: int,
-        mask: Literal["A", "B"] = "B",
-        halves: int = 1,
-        bias: bool = True,
+        self, maps: PQ, taps: int, channels: int, mask: str = "B", parts: int = 1, bias: bool = True
     ):
         super().__init__(*maps, (1, taps), bias=bias)
-        self.channels, self.mask, self.halves = channels, mask, halves
+        self.channels, self.mask, self.parts = channels, mask, parts
 
     def masked(self) -> Tensor:  # (q, p, 1, taps)
         """The weights, with 0 for channels that a map must not see (section 3.4 of 2016a)."""
         if self.channels == 1 and self.mask == "B":
             return self.weight
         q, p = (torch.arange(n, device=self.weight.device) for n in self.weight.shape[:2])
-        half = len(q) // self.halves
+        half = len(q) // self.parts
         to, of = q % half // (half // self.channels), p // (len(p) // self.channels)
         visible = of < to[:, None] if self.mask == "A" else of <= to[:, None]  # (q, p)
         own = self.weight[..., -1:] * rearrange(visible, "q p -> q p 1 1")
@@ -101,7 +98,7 @@ class GatedLayer(nn.Module):
         p, self.side, channels = config.width, config.kernel // 2, config.shape[0]
         self.down = nn.Conv2d(p, 2 * p, (self.side + 1, config.kernel))
         self.link = nn.Conv2d(2 * p, 2 * p, 1)
-        self.across = MaskedConv((p, 2 * p), self.side + 1, channels, halves=2)
+        self.across = MaskedConv((p, 2 * p), self.side + 1, channels, parts=2)
         self.out = MaskedConv((p, p), 1, channels, bias=False)
         if config.conditional:
             self.classes = nn.Embedding(config.classes, 4 * p)
@@ -120,9 +117,17 @@ class GatedLayer(nn.Module):
         return gate(above), h + self.out(gate(beside))
 
 
+class PixelSampling(Sampling):
+    """How pixels are drawn."""
+
+    temperature: Annotated[float, Field(ge=0, le=10)] = 1.0
+    """logits are divided by it: below 1 likely values come more often, at 0 only the likeliest"""
+
+
 class PixelCNN(genzoo.Completer, genzoo.Density):
     """p(x) as a product over pixels and channels (equation 1 of 2016a)."""
 
+    sampling = PixelSampling
     likelihood_kind = "exact"
     levels: int
     in_raster_order = True
@@ -162,7 +167,7 @@ class PixelCNN(genzoo.Completer, genzoo.Density):
     def value(self, level: Tensor) -> Tensor:  # and back
         return level * (2 / (self.levels - 1)) - 1
 
-    def log_weight(self, x: Tensor, labels: Tensor | None, noise: genzoo.Noise) -> Tensor:
+    def log_weight(self, x: Tensor, labels: Tensor | None, noise: Noise) -> Tensor:
         log_p = self.logits(x, labels).float().log_softmax(2)  # (n, C, levels, H, W)
         return log_p.gather(2, self.level(x)[:, :, None]).sum((1, 2, 3, 4))
 
@@ -175,27 +180,28 @@ class PixelCNN(genzoo.Completer, genzoo.Density):
         loss = F.cross_entropy(self.logits(x, batch.labels).transpose(1, 2), self.level(x))
         return loss, {"nats": loss * math.prod(self.shape), "bits/dim": loss / math.log(2)}
 
-    def generate(self, noise: genzoo.Noise, labels: Tensor | None = None) -> Tensor:
+    def generate(self, noise: Noise, labels: Tensor | None, sampling: PixelSampling) -> Tensor:
         unknown = torch.zeros(len(noise), *self.shape, device=self.device)
-        return self.complete(unknown, unknown, noise, labels)
+        return self.complete(unknown, unknown, noise, labels, sampling)
 
     def complete(
-        self, x: Tensor, mask: Tensor, noise: genzoo.Noise, labels: Tensor | None = None
+        self, x: Tensor, mask: Tensor, noise: Noise, labels: Tensor | None, sampling: PixelSampling
     ) -> Tensor:  # images and a mask, 1 = known, both (n, C, H, W) -> (n, C, H, W)
         """The result of ``complete_slowly``, in the time of a few forward passes."""
-        return genzoo_pixelcnn_fast.complete(self, x, mask, noise, labels)
+        return genzoo_pixelcnn_fast.complete(self, x, mask, noise, labels, sampling.temperature)
 
     @torch.no_grad()
     def complete_slowly(
-        self, x: Tensor, mask: Tensor, noise: genzoo.Noise, labels: Tensor | None = None
+        self, x: Tensor, mask: Tensor, noise: Noise, labels: Tensor | None, temperature: float = 1.0
     ) -> Tensor:  # images and a mask, 1 = known, both (n, C, H, W) -> (n, C, H, W)
         """Section 3.1 of 2016a: one value after the other, each by a forward pass of its own.
 
-        The argmax of logits plus Gumbel noise is a sample from their softmax.
+        The argmax of logits plus Gumbel noise is a sample from their softmax; noise times the
+        temperature is the same as logits divided by it.
         """
         channels, height, width = self.shape
         image, known = torch.zeros_like(x), mask > 0
-        epsilon = [noise.gumbel(width, channels, self.levels) for _ in range(height)]
+        epsilon = [temperature * noise.gumbel(width, channels, self.levels) for _ in range(height)]
         for i, j, c in itertools.product(range(height), range(width), range(channels)):
             logits = self.logits(image, labels)[:, c, :, i, j] + epsilon[i][:, j, c]
             value = self.value(logits.argmax(1))

@@ -17,7 +17,12 @@ MaskedConv = Any
 
 @torch.no_grad()
 def complete(
-    model: PixelCNN, x: Tensor, mask: Tensor, noise: genzoo.Noise, labels: Tensor | None
+    model: PixelCNN,
+    x: Tensor,
+    mask: Tensor,
+    noise: genzoo.Noise,
+    labels: Tensor | None,
+    temperature: float = 1.0,
 ) -> Tensor:  # images and a mask, 1 = known, both (n, C, H, W) -> (n, C, H, W)
     """The result of ``model.complete_slowly``, bit for bit, except where two levels of a pixel are
     equally likely to within a rounding error of the logits.
@@ -29,11 +34,11 @@ def complete(
     with genzoo.one_thread():
         state = _State(model, len(x), labels)
         for row in range(height):
-            epsilon = noise.gumbel(width, channels, model.levels).unbind(1)
+            epsilon = temperature * noise.gumbel(width, channels, model.levels)
             state.begin(row)
             for column in range(width):
                 at = (slice(None), slice(None), row, column)
-                state.pixel(column, epsilon[column], x[at], None if known is None else known[at])
+                state.pixel(column, epsilon[:, column], x[at], None if known is None else known[at])
         return state.image()
 
 

@@ -19,7 +19,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 import genzoo
 from genzoo.models.networks import pyramid
-from genzoo.options import AdversarialOptions, DiscriminatorRate, GanLossName
+from genzoo.options import AdversarialOptions, DiscriminatorRate, GanLossName, LatentSampling
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape
 
 
@@ -156,10 +156,12 @@ class Generator(genzoo.Latent, genzoo.Attentive):
         return self._run(code, labels)[0]
 
     # -> (n, *shape), (n, H, W, H, W)
-    def attend(self, noise: genzoo.Noise, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def attend(
+        self, noise: genzoo.Noise, labels: Tensor | None, sampling: LatentSampling
+    ) -> tuple[Tensor, Tensor]:
         if not (side := self.attends):
             raise genzoo.BadInput("this model was built without attention")
-        x, maps = self._run(noise.normal(self.latent_dim), labels)
+        x, maps = self._run(self.draw_code(noise, sampling), labels)
         ((i, attention),) = self.attentions.items()
         weights = attention.weights(maps[int(i)])
         return x, rearrange(weights, "n (i j) (h w) -> n i j h w", i=side, h=side)

@@ -125,7 +125,7 @@ class VAEGAN(genzoo.Trainer):
 
     def _discriminate(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
         with torch.no_grad():
-            fake = self.vae.generate(batch.noise("fake"))
+            fake = self.vae.generate(batch.noise("fake"), None, self.vae.sampling())
             fake = self.memory.swap(fake, batch.noise("memory"))
         loss: Tensor = self.discriminator(fake).mean() - self.discriminator(batch.x).mean()
         noise = batch.noise("penalty")

@@ -17,21 +17,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
-from genzoo.options import Options
+from genzoo.options import Options, Sampling
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Share, Weight
 
 
 class Config(Schema):
-    """The schedule, how it is walked back, and the size of the network."""
+    """The schedule and the size of the network."""
 
     shape: Shape = (1, 28, 28)
     timesteps: Annotated[int, Field(ge=2, le=4000)] = 1000
     """T of the paper: steps of the forward process"""
     schedule: Literal["linear", "cosine"] = "linear"
-    sampling_steps: Annotated[int, Field(ge=1, le=4000)] = 50
-    """timesteps that sampling passes; T of them are the paper's algorithm 2"""
-    eta: Share = 1.0
-    """noise added on the way back: 1 as in the paper, 0 none (DDIM)"""
     width: Annotated[int, Field(ge=8, le=1024, multiple_of=8)] = 32
     """feature maps at half the image's size; twice as many at a quarter"""
 
@@ -43,6 +39,15 @@ class TrainOptions(Options):
     lr: Rate = 1e-3
     gradient_clip: Weight = 1.0
     ema_decay: Decay = 0.995
+
+
+class DDPMSampling(Sampling):
+    """How the process is walked back: ``model.sample(16, steps=20, eta=0.0)``."""
+
+    steps: Annotated[int, Field(ge=1, le=4000)] = 50
+    """timesteps that sampling passes, at most T; all of them are the paper's algorithm 2"""
+    eta: Share = 1.0
+    """noise added on the way back: 1 as in the paper, 0 none (DDIM)"""
 
 
 def _variances(config: Config) -> list[float]:
@@ -124,6 +129,7 @@ class UNet(nn.Module):
 class DDPM(genzoo.Sampler):
     """The forward process q adds noise, the reverse process p removes it."""
 
+    sampling = DDPMSampling
     alpha_bar: Tensor
 
     def __init__(self, config: Config):
@@ -131,10 +137,6 @@ class DDPM(genzoo.Sampler):
         self.shape = config.shape
         if len(self.shape) != 3 or any(side % 4 for side in self.shape[1:]):
             raise genzoo.BadInput(f"DDPM needs images whose sides halve twice, got {self.shape}")
-        if config.sampling_steps > config.timesteps:
-            raise genzoo.BadInput(
-                f"sampling_steps: at most {config.timesteps}, got {config.sampling_steps}"
-            )
         # Of equation 4: the share of the variance that is still the image's.
         alpha_bar = list(accumulate((1 - beta for beta in _variances(config)), mul))
         self.register_buffer("alpha_bar", torch.tensor(alpha_bar))
@@ -150,31 +152,29 @@ class DDPM(genzoo.Sampler):
         alpha_bar = self.alpha_bar[t]
         return ((x - (1 - alpha_bar).sqrt() * noise) / alpha_bar.sqrt()).clamp(-1, 1)
 
-    def posterior(self, x: Tensor, start: Tensor, t: int, to: int) -> tuple[Tensor, Tensor]:
+    def posterior(
+        self, x: Tensor, start: Tensor, t: int, to: int, eta: float
+    ) -> tuple[Tensor, Tensor]:
         """Mean and deviation of x at time ``to``, given x_t and x_0: equation 7 for to = t - 1.
 
         For others DDIM's equations 12 and 16; ``to = -1`` is the image itself.
         """
         now = self.alpha_bar[t]
         then = self.alpha_bar[to] if to >= 0 else torch.ones_like(now)
-        variance = self.config.eta**2 * (1 - then) / (1 - now) * (1 - now / then)
+        variance = eta**2 * (1 - then) / (1 - now) * (1 - now / then)
         noise = (x - now.sqrt() * start) / (1 - now).sqrt()
         mean = then.sqrt() * start + (1 - then - variance).clamp_min(0).sqrt() * noise
         return mean, variance.sqrt()
 
     def generate(
-        self, noise: genzoo.Noise, labels: Tensor | None = None
+        self, noise: genzoo.Noise, labels: Tensor | None, sampling: DDPMSampling
     ) -> Tensor:  # -> (n, *shape), algorithm 2
-        x = noise.normal(*self.shape)
-        times = (
-            torch.linspace(self.config.timesteps - 1, 0, self.config.sampling_steps)
-            .round()
-            .int()
-            .tolist()
-        )
+        x, last = noise.normal(*self.shape), self.config.timesteps - 1
+        count = min(sampling.steps, last + 1)
+        times = torch.linspace(last, 0, count).round().int().tolist()
         for t, to in pairwise([*times, -1]):
             epsilon = self.network(x, torch.full((len(x),), t, device=x.device))
-            x, deviation = self.posterior(x, self.predict(x, t, epsilon), t, to)
+            x, deviation = self.posterior(x, self.predict(x, t, epsilon), t, to, sampling.eta)
             if to >= 0:
                 x = x + deviation * noise.normal(*self.shape)
         return x
@@ -193,7 +193,7 @@ def genzoo_family() -> genzoo.Family:
         options=TrainOptions,
         model=DDPM,
         trainer=lambda model, options: genzoo.LossTrainer(model, model.loss, options),
-        tiny=Config(shape=(1, 8, 8), timesteps=8, sampling_steps=4, width=8),
+        tiny=Config(shape=(1, 8, 8), timesteps=4, width=8),
         paper="arXiv:2006.11239",
         api=2,
     )

@@ -32,7 +32,7 @@ def test_parameters_are_those_of_the_usual_64_pixel_networks():
 @pytest.mark.parametrize("size", [8, 16, 20, 24, 28, 32, 48, 64, 96, 112, 128])
 def test_every_size_fits_generator_and_discriminator(size):
     config = Config(channels=1, size=size, width=4, latent_dim=8)
-    images = Generator(config).generate(Noise(0, range(2)))
+    images = Generator(config).generate(Noise(0, range(2)), None, Generator.sampling())
     assert images.shape == (2, 1, size, size)
     assert Discriminator(config)(images).shape == (2,)
 
@@ -140,7 +140,7 @@ def test_the_lectures_discriminator_halves_three_times():
 def test_the_lectures_networks_at_other_sizes():
     for size, channels in ((64, 3), (20, 1)):
         config = Config(**{**LECTURE, "size": size, "channels": channels, "width": 4})
-        images = Generator(config).eval().generate(Noise(0, range(2)))
+        images = Generator(config).eval().generate(Noise(0, range(2)), None, Generator.sampling())
         assert images.shape == (2, channels, size, size)
         assert images.min() >= 0
         assert Discriminator(config)(images).shape == (2,)
@@ -150,7 +150,7 @@ def test_a_uniform_code_stays_within_one():
     model = Generator(Config(size=8, channels=1, width=4, latent_dim=50, prior="uniform")).eval()
     inputs = []
     model.layers[0].register_forward_hook(lambda m, i, out: inputs.append(i[0]))
-    model.generate(Noise(0, range(200)))
+    model.generate(Noise(0, range(200)), None, model.sampling())
     code = inputs[0].flatten()
     assert code.abs().max() < 1
     assert code.std().item() == pytest.approx(3**-0.5, abs=0.02)  # of the uniform law on (-1, 1)

@@ -107,9 +107,11 @@ def test_the_fast_sampler_draws_what_the_plain_one_draws(model):
         expected = model.complete_slowly(x, mask, Noise(7, range(4)), labels)
         fast = genzoo_pixelcnn_fast.complete(model, x, mask, Noise(7, range(4)), labels)
         assert torch.equal(fast, expected)
-        assert torch.equal(model.complete(x, mask, Noise(7, range(4)), labels), expected)
+        assert torch.equal(
+            model.complete(x, mask, Noise(7, range(4)), labels, model.sampling()), expected
+        )
         assert len((expected - x)[mask == 0].unique()) > 1
-    generated = model.generate(Noise(7, range(4)), labels)
+    generated = model.generate(Noise(7, range(4)), labels, model.sampling())
     assert torch.equal(generated, model.complete_slowly(x, 0 * x, Noise(7, range(4)), labels))
 
 
@@ -124,11 +126,11 @@ def two_threads():
 def test_it_draws_on_one_thread_and_restores_the_number(two_threads):
     model, seen = made(), []
     model.above.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
-    generated = model.generate(Noise(0, range(2)))
+    generated = model.generate(Noise(0, range(2)), None, model.sampling())
     assert seen == [1] * model.shape[1]
     assert torch.get_num_threads() == 2
     torch.set_num_threads(1)
-    assert torch.equal(made().generate(Noise(0, range(2))), generated)
+    assert torch.equal(made().generate(Noise(0, range(2)), None, model.sampling()), generated)
 
 
 def test_it_restores_the_number_of_threads_after_an_exception(two_threads):
@@ -140,7 +142,7 @@ def test_it_restores_the_number_of_threads_after_an_exception(two_threads):
 
     model.above.register_forward_hook(fail)
     with pytest.raises(genzoo.OperationFailed, match="no more"):
-        model.generate(Noise(0, range(2)))
+        model.generate(Noise(0, range(2)), None, model.sampling())
     assert seen == [1]
     assert torch.get_num_threads() == 2
 
@@ -149,7 +151,7 @@ def test_a_finished_sample_chooses_itself():
     """One pass over finished samples must choose every pixel again: then all passes would have."""
     model = made((1, 28, 28), levels=256, layers=7, width=16)
     with torch.no_grad():
-        x = model.generate(Noise(0, range(2)))
+        x = model.generate(Noise(0, range(2)), None, model.sampling())
         noise = Noise(0, range(2))
         epsilon = torch.stack([noise.gumbel(28, 1, 256)[:, :, 0] for _ in range(28)], 1)
         chosen = (model.logits(x, None)[:, 0] + epsilon.permute(0, 3, 1, 2)).argmax(1)
@@ -173,13 +175,15 @@ def test_completion_keeps_what_is_known_bit_for_bit(model):
     x, labels = drawn(model), labels_of(model, 3)
     mask = torch.zeros_like(x)
     mask[:, :, :3] = 1
-    whole = model.complete(x, mask, Noise(5, range(3)), labels)
+    whole = model.complete(x, mask, Noise(5, range(3)), labels, model.sampling())
     assert torch.equal(whole[:, :, :3], x[:, :, :3])
     assert not torch.equal(whole, x)
-    other = model.complete(x, mask, Noise(6, range(3)), labels)
+    other = model.complete(x, mask, Noise(6, range(3)), labels, model.sampling())
     assert not torch.equal(whole, other)
     below = 1 - mask  # what is known below the gap cannot be seen from it, but stays
-    assert torch.equal((model.complete(x, below, Noise(5, range(3)), labels) * below), x * below)
+    assert torch.equal(
+        (model.complete(x, below, Noise(5, range(3)), labels, model.sampling()) * below), x * below
+    )
 
 
 def test_the_class_counts():

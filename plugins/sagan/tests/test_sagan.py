@@ -67,7 +67,8 @@ def test_both_networks_attend_at_the_side_that_was_asked_for(size, asked, side, 
     )
     values = {"shape": (3, size, size), "width": 8, "attention_resolution": asked}
     config = checked(sagan.Config, values, "config")
-    x = sagan.Generator(config).generate(Noise(0, range(2)))
+    model = sagan.Generator(config)
+    x = model.generate(Noise(0, range(2)), None, model.sampling())
     sagan.Discriminator(config)(x)
     assert sides == [(side, side)] * 2
 
