@@ -681,7 +681,7 @@ def test_the_second_domain_is_the_default(translator):
     x = torch.rand(2, 3, 8, 8)
     default = translator.translate(x)
     assert torch.equal(default.tensor, translator.translate(x, "light").tensor)
-    assert default.call == {"method": "translate", "to": "light"}
+    assert default.call == {"method": "translate", "to": "light", "sampling": {}}
 
 
 def test_one_way_is_only_to_the_second_domain(translator):
