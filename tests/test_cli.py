@@ -210,7 +210,10 @@ ONE_LINE = [
     ("sample MODELS/tiny -o folder.png --force", 2, ["folder.png is a folder"]),
     ("sample MODELS/tiny -o . --force", 2, ["."]),
     ("sample MODELS/tiny -o .. --force", 2, [".."]),
-    ("sample MODELS/toy -o points.png", 2, ["points.png", ".npy"]),
+    ("sample MODELS/toy -o points.wav", 2, ["cannot write points.wav: points go to", ".png, .npy"]),
+    ("sample MODELS/toy --scale 2", 2, ["--scale enlarges images; this model generates points"]),
+    ("sample MODELS/toy --numbers", 2, ["--numbers needs a grid of images"]),
+    ("sample MODELS/toy -n 200001", 2, ["at most 200,000 points"]),
     ("train vae --steps 1 --resume", 2, ["--resume needs --out"]),
     ("train vae --steps 1 --resume --out ./empty", 2, ["no run in empty"]),
     (
@@ -481,8 +484,8 @@ def test_labels_go_by_number_or_name(call):
 
 def test_points_have_a_default_of_their_own(call):
     code, out, err = call("sample MODELS/toy")
-    assert (code, out, err) == (0, "toy.npy\n", "")
-    assert np.load("toy.npy").shape == (16, 2)
+    assert (code, out, err) == (0, "toy.png\n", "")
+    assert len(genzoo.inspect("toy.png").record.seeds) == 1000
 
 
 def test_a_folder_takes_any_number(call, models, monkeypatch):

@@ -32,7 +32,7 @@ TORCHLESS += [
     "zoo.names",
 ]
 TORCHLESS += ["zoo.card", "zoo.publish", "zoo.citation", "zoo.provenance", "evaluation.published"]
-TORCHLESS += ["testing.status", "testing.scaffold"]
+TORCHLESS += ["zoo.metadata", "testing.status", "testing.scaffold"]
 FAMILIES = re.compile(
     "pixelcnn|pixelrnn|autoencoder|vae|dcgan|wgan|sagan|cgan|cyclegan|ae.?gan", re.IGNORECASE
 )

@@ -471,7 +471,7 @@ def test_points_have_walks_too(here, capsys):
         torch.manual_seed(0)
         model = parts.model(parts.config(shape=(2,), latent_dim=3, width=8))
     genzoo.save(model, "points", family="wgan-gp")
-    assert call(capsys, "interpolate ./points --seeds 3,4 --steps 5")[:2] == (
+    assert call(capsys, "interpolate ./points --seeds 3,4 --steps 5 -o points-walk.npy")[:2] == (
         0,
         "points-walk.npy\n",
     )

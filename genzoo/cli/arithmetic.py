@@ -17,6 +17,8 @@ from genzoo.cli.app import (
     as_json,
     default_path,
 )
+from genzoo.errors import BadInput
+from genzoo.files import check_ending
 from genzoo.text import printable
 
 
@@ -45,7 +47,9 @@ def arithmetic(
 
     model = as_latent(load(name, device=device))
     path = output or default_path(name, "-sum.png")
-    writing.check_target(path, 9, model, scale, force, kinds=(".png",))
+    if not model.is_images:
+        raise BadInput(f"cannot write {path}: a sum is drawn of images, not of {model.kind}")
+    writing.check_target(check_ending(path, [".png"]), 9, model, scale, force)
     combination = combine(model, " ".join(terms), label=label, seed=seed)
     combination.save(path, scale, metadata=metadata)
     if json:

@@ -151,12 +151,11 @@ def steer(
     from genzoo.models import writing
 
     model = walks.as_latent(load(name, device=device))
-    path = output or default_path(name, "-steered.png" if model.is_images else "-steered.npy")
+    path = output or default_path(name, f"-steered{writing.default_ending(model)}")
     values = directions.parse_alphas(alphas, steps or (30 if path.suffix == ".gif" else 7))
     columns = len(values)
     n = columns * len(walks.parse_addresses(seeds))
-    kinds = (".png", ".gif", ".npy")
-    writing.check_target(path, n, model, scale, force, kinds=kinds, columns=columns)
+    writing.check_target(path, n, model, scale, force, film=True, columns=columns)
     vector = directions.read_direction(direction)
     samples = directions.steer(model, vector, seeds, alphas=values, label=label)
     record = writing.write(iter([samples]), n, path, scale, metadata, columns=columns)

@@ -1,4 +1,4 @@
-"""inspect: which model generated an image."""
+"""inspect: which model generated a picture or sound."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @app.command("inspect")
 def inspect_picture(
-    picture: Annotated[Path, typer.Argument(metavar="FILE", help="A .png or .gif.")],
+    picture: Annotated[Path, typer.Argument(metavar="FILE", help="A .png, .gif or .wav.")],
     again: Annotated[
-        bool, typer.Option("--reproduce", help="Generate the image again and compare all pixels.")
+        bool, typer.Option("--reproduce", help="Generate it again and compare all values.")
     ] = False,
     model: Annotated[
         str | None,
@@ -27,29 +27,39 @@ def inspect_picture(
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="A .png for the reproduced image.")
+        Path | None,
+        typer.Option("-o", "--output", help="A .png or .wav to write it to."),
     ] = None,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Show an image's model and seeds: genzoo inspect dcgan-mnist.png."""
+    """Show a picture's or sound's model and seeds: genzoo inspect dcgan-mnist.png."""
     from genzoo.zoo.provenance import inspect, reproduce
 
     if not again and (model or output):
         raise BadInput("--model and -o need --reproduce")
     if output:
-        check_new(output, [".png"], force)
+        check_new(output, [".png", ".wav"], force)
     provenance = inspect(picture)
     result = reproduce(picture, model, device=device) if again else None
     if result and output:
-        result.samples.save(output, result.scale)
+        _save(result, output)
     if json:
         as_json({"path": str(picture), **_record(provenance), "reproduced": _result(result)})
     else:
         _show(provenance, result)
     if result and result.state == "differs":
         raise typer.Exit(1)
+
+
+def _save(result: "Reproduction", output: Path) -> None:
+    from genzoo.models.samples import Images
+
+    if isinstance(result.samples, Images):
+        result.samples.save(output, result.scale)
+    else:
+        result.samples.save(output)
 
 
 def _record(provenance: "Provenance") -> dict[str, Any]:
@@ -107,7 +117,8 @@ def _short(values: Any) -> str:
 
 def _verdict(result: "Reproduction") -> str:
     if result.state == "equal":
-        return f"reproduced by {result.model}: all pixels are equal"
-    share = f"{result.share:.2%} of the values differ by up to {result.apart} of 255"
+        what = "pixels" if result.levels == 255 else "values"
+        return f"reproduced by {result.model}: all {what} are equal"
+    share = f"{result.share:.2%} of the values differ by up to {result.apart} of {result.levels:,}"
     how = "equal except for rounding" if result.state == "rounded" else "different"
     return f"reproduced by {result.model}: {how}: {share}"

@@ -53,10 +53,10 @@ def interpolate(
     from genzoo.models import writing
 
     model = walks.as_latent(load(name, device=device))
-    path = output or default_path(name, "-walk.gif" if model.is_images else "-walk.npy")
+    path = output or default_path(name, f"-walk{writing.default_ending(model, film=True)}")
     steps = steps if steps is not None else 8 if path.suffix == ".png" else 30
     n = walks.walk_length(walks.parse_addresses(seeds), steps, loop)
-    writing.check_target(path, n, model, scale, force, kinds=writing.FILMS, columns=n)
+    writing.check_target(path, n, model, scale, force, film=True, columns=n)
     ticker = Ticker()
     walk = walks.interpolate(
         model,

@@ -28,11 +28,16 @@ if TYPE_CHECKING:
 @app.command()
 def sample(
     name: ModelName,
-    n: Annotated[int, typer.Option("-n", help="Number of samples.")] = 16,
+    n: Annotated[
+        int | None,
+        typer.Option("-n", help="Number of samples. [16 images, 9 signals, 1000 points]"),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="NAME.png (a grid), NAME.npy, or a folder (one file per sample)."
+            "-o",
+            "--output",
+            help="NAME.png, NAME.wav (of signals), NAME.npy, or a folder (one file per sample).",
         ),
     ] = None,
     seed: Annotated[
@@ -58,11 +63,12 @@ def sample(
 ) -> None:
     """Draw samples and write them to a file: genzoo sample dcgan-mnist."""
     from genzoo.models import film, writing
+    from genzoo.models.samples import SAMPLES
     from genzoo.runs.plan import assignments
 
     model = _sampler(name, device)
-    ending = ".png" if model.is_images else ".npy"
-    path = output or default_path(name, ending)
+    path = output or default_path(name, writing.default_ending(model))
+    n = SAMPLES[model.kind].shown if n is None else n
     ticker = Ticker()
     parts = model.stream(
         n,
@@ -73,8 +79,8 @@ def sample(
         progress=ticker.count,
         **assignments(settings or []),
     )
-    if numbers and path.suffix != ".png":
-        raise BadInput(f"--numbers needs a grid: expected -o NAME.png, got {path}")
+    if numbers and not (model.is_images and path.suffix == ".png"):
+        raise BadInput(f"--numbers needs a grid of images: expected -o NAME.png, got {path}")
     writing.check_target(path, n, model, scale, force)
     if watch is not None:
         images = film.watchable(model, parts, n, watch, force)

@@ -45,11 +45,10 @@ def traverse(
     pair = _parse_pair(dims, ",", "--dims", "3,7")
     rows, columns = _parse_pair(grid, "x", "--grid", "9x9")
     model = walks.as_latent(load(name, device=device))
-    path = output or default_path(name, "-traversal.png" if model.is_images else "-traversal.npy")
+    path = output or default_path(name, f"-traversal{writing.default_ending(model)}")
     walks.check_grid(model, pair, (rows, columns))
     n = rows * columns
-    kinds = (".png", ".npy")
-    writing.check_target(path, n, model, scale, force, kinds=kinds, columns=columns)
+    writing.check_target(path, n, model, scale, force, columns=columns)
     samples = walks.traverse(model, pair, grid=(rows, columns), sample=seed, label=label)
     record = writing.write(iter([samples]), n, path, scale, metadata, columns=columns)
     if json:

@@ -2,12 +2,13 @@
 
 import copy
 import io
+import json
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 import torch
@@ -16,8 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 from genzoo.errors import BadInput
-from genzoo.files import expanded, write_whole
+from genzoo.files import check_ending, expanded, whole_folder, write_whole
+from genzoo.models import panels, sounds
 from genzoo.models.pictures import BAND, COMPOSITE, XMP, check_sheet, pil_image, png, write_seed
+from genzoo.schemas import Kind
 from genzoo.version import VERSION
 
 
@@ -44,6 +47,11 @@ class Samples(ABC):
     Behaves as a sequence, and as an array for ``torch.as_tensor`` and ``np.asarray``.
     """
 
+    ending: ClassVar[str]
+    """of the file that they are written to unless another is given"""
+    shown: ClassVar[int]
+    """how many show what a model has learnt"""
+
     def __init__(
         self,
         tensor: Tensor,
@@ -57,7 +65,7 @@ class Samples(ABC):
         self.origin, self.class_names, self.call = origin, tuple(class_names), call
 
     @abstractmethod
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, metadata: bool = True) -> Path:
         """Write to ``path``, whole or not at all. Raises BadInput, OperationFailed."""
 
     @final
@@ -130,6 +138,10 @@ class Samples(ABC):
             "labels": None if self.labels is None else self.labels.tolist(),
         }
 
+    def _xmp(self) -> str:
+        is_composite = self.call is not None and self.call.get("method") == "inpaint"
+        return COMPOSITE if is_composite else XMP
+
     def _npy(self) -> bytes:
         buffer = io.BytesIO()
         np.save(buffer, np.asarray(self), allow_pickle=False)
@@ -140,14 +152,35 @@ class Samples(ABC):
 class Points(Samples):
     """Points, or any other arrays: ``tensor`` is ``(n, *shape)``, unbounded."""
 
-    def save(self, path: str | Path) -> Path:
-        """Write a ``.npy`` file of ``(n, *shape)`` float32."""
-        return _write(path, ".npy", self._npy())
+    ending, shown = ".png", 1000
+
+    def save(self, path: str | Path, *, metadata: bool = True) -> Path:
+        """Write a scatter as ``.png``, of points ``(n, d)``, or the numbers as ``.npy``, float32.
+
+        Without ``metadata`` the PNG only says that it is synthetic. Raises BadInput,
+        OperationFailed.
+        """
+        path = check_ending(expanded(path), (".png", ".npy"))
+        is_picture = path.suffix.lower() == ".png"
+        write_whole(path, self.png(metadata=metadata) if is_picture else self._npy())
+        return path
+
+    def png(self, *, metadata: bool = True) -> bytes:
+        """The scatter as the bytes of a PNG file: the first two coordinates, coloured by class."""
+        panels.check_points(len(self), self.tensor.shape[1:])
+        labels = None if self.labels is None else self.labels.cpu().numpy()
+        picture = panels.scatter(np.asarray(self), labels, self.class_names)
+        return png(picture, self.record() if metadata else None, self._xmp())
+
+    def _repr_png_(self) -> bytes | None:
+        return self.png() if self.tensor.ndim == 2 else None
 
 
 @final
 class Signals(Samples):
     """Signals: ``tensor`` is ``(n, channels, length)`` in [-1, 1], at ``rate`` samples a second."""
+
+    ending, shown = ".wav", 9
 
     def __init__(
         self,
@@ -163,14 +196,69 @@ class Signals(Samples):
         super().__init__(tensor, labels, seeds, origin, class_names, call)
         self.rate = rate
 
-    def save(self, path: str | Path) -> Path:
-        """Write a ``.npy`` file of ``(n, channels, length)`` float32."""
-        return _write(path, ".npy", self._npy())
+    def save(self, path: str | Path, *, metadata: bool = True) -> Path:
+        """Write all one after the other as ``.wav``, as spectrograms in a ``.png``, or as ``.npy``.
+
+        A name without an ending is a folder, of a WAV file each. WAV and PNG contain the record of
+        the samples; without ``metadata`` they only say that they are synthetic. Raises BadInput,
+        OperationFailed.
+        """
+        path = expanded(path)
+        if path.suffix == "":
+            check_folder(path)
+            write_folder(iter([self]), path, metadata)
+            return path
+        check_ending(path, (".wav", ".png", ".npy"))
+        match path.suffix.lower():
+            case ".wav":
+                content = self.wav(metadata=metadata)
+            case ".png":
+                content = self.png(metadata=metadata)
+            case _:
+                content = self._npy()
+        write_whole(path, content)
+        return path
+
+    def wav(self, *, metadata: bool = True) -> bytes:
+        """All signals, with short pauses, as the bytes of a WAV file of 16 bits."""
+        self._check_any()
+        sounds.check_length(len(self), self.tensor.shape[1:], self.rate)
+        signal = sounds.join(np.asarray(self), self.rate)
+        return sounds.wav(signal, self.rate, self.record() if metadata else None, self._xmp())
+
+    def png(self, *, metadata: bool = True) -> bytes:
+        """A spectrogram of each signal, as the bytes of a PNG file."""
+        self._check_any()
+        picture = panels.spectrograms(self.tensor, self.rate, self._titles())
+        return png(picture, self.record() if metadata else None, self._xmp())
+
+    def _check_any(self) -> None:
+        if not len(self):
+            raise BadInput("a file of signals needs at least one, got none")
+
+    def _titles(self) -> list[str]:
+        """Seed:index of each, and its class."""
+        titles = [f"{seed}:{index}" for seed, index in self.seeds]
+        if self.labels is None or not self.class_names:
+            return titles
+        names = [self.class_names[label] for label in self.labels.tolist()]
+        return [f"{title} {name}" for title, name in zip(titles, names, strict=True)]
+
+    def _repr_html_(self) -> str | None:
+        """The spectrograms, and a player for each of the first signals."""
+        if not len(self):
+            return None
+        few = self[: sounds.most_players(self.tensor.shape[1:])]
+        titles = few._titles() or [str(i) for i in range(len(few))]
+        files = [(title, one.wav()) for title, one in zip(titles, few, strict=True)]
+        return sounds.players(few.png(), files, len(self))
 
 
 @final
 class Images(Samples):
     """Images: ``tensor`` is ``(n, C, H, W)`` in [0, 1], C is 1 or 3."""
+
+    ending, shown = ".png", 16
 
     def pil(self) -> list[Image.Image]:
         """Each image as a Pillow image, in its own size."""
@@ -220,8 +308,9 @@ class Images(Samples):
 
         Without ``metadata`` it only says that it is synthetic. Raises BadInput, OperationFailed.
         """
-        content = self.png(scale, metadata=metadata, columns=columns, numbers=numbers)
-        return _write(path, ".png", content)
+        path = check_ending(expanded(path), (".png",))
+        write_whole(path, self.png(scale, metadata=metadata, columns=columns, numbers=numbers))
+        return path
 
     def png(
         self,
@@ -237,8 +326,7 @@ class Images(Samples):
         record = self.record()
         if numbers and self.call is not None:
             record["call"] = {**self.call, "numbers": True}
-        is_composite = self.call is not None and self.call.get("method") == "inpaint"
-        return png(picture, record if metadata else None, COMPOSITE if is_composite else XMP)
+        return png(picture, record if metadata else None, self._xmp())
 
     def _repr_png_(self) -> bytes:
         return self.png()
@@ -248,9 +336,37 @@ class Images(Samples):
         return rearrange(pixels, "n c h w -> n h w c").cpu().numpy()
 
 
-def _write(path: str | Path, ending: str, content: bytes) -> Path:
-    path = expanded(path)
-    if path.suffix.lower() != ending:
-        raise BadInput(f"cannot write {path.name}: expected a name ending in {ending}")
-    write_whole(path, content)
-    return path
+SAMPLES: dict[Kind, type[Samples]] = {"images": Images, "signals": Signals, "points": Points}
+
+
+def check_folder(path: Path) -> None:
+    """Check that ``path`` can become a folder of samples, whose old ones are replaced.
+
+    Raises BadInput if it is a file, or holds other files.
+    """
+    if path.exists() and not path.is_dir():
+        raise BadInput(f"{path} is a file: choose another folder")
+    if path.is_dir() and any(path.iterdir()) and not (path / "record.json").is_file():
+        raise BadInput(f"{path} has other files than samples: choose another folder")
+
+
+def write_folder(parts: Iterator[Samples], path: Path, metadata: bool) -> dict[str, Any]:
+    """A file each, in constant memory; the folder gets its name when all are written.
+
+    Returns the record of the samples.
+    """
+    record: dict[str, Any] = {}
+    labels: list[int] = []
+    with whole_folder(path) as aside:
+        for n, one in enumerate((one for part in parts for one in part), 1):
+            # The samples of a walk have no index of their own: number them.
+            indexed = one.seeds and (one.call is None or one.call.get("method") == "sample")
+            ending = ".npy" if isinstance(one, Points) else one.ending
+            name = f"{one.seeds[0][1] if indexed else n - 1:08}{ending}"
+            one.save(aside / name, metadata=metadata)
+            record = {**(record or one.record()), "n": n}
+            labels += [] if one.labels is None else one.labels.tolist()
+        record["labels"] = labels or None
+        content = record if metadata else {"n": n}
+        (aside / "record.json").write_text(json.dumps(content, indent=2))
+    return record

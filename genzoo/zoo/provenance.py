@@ -1,14 +1,13 @@
-"""The origin of an image: the record that genzoo wrote into it, and its reproduction."""
+"""The origin of a picture or sound: the record that genzoo wrote into it, and its reproduction."""
 
 import io
 import stat
 import warnings
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, final
+from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 from pydantic import Field
 
@@ -17,24 +16,22 @@ from genzoo.files import expanded
 from genzoo.schemas import Count, Name, Schema, checked, read_json
 from genzoo.zoo import installed, names
 from genzoo.zoo.manifest import Manifest, Sha256
+from genzoo.zoo.metadata import KEYWORD, read_texts
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from PIL import Image
 
     from genzoo.models.sampler import Sampler
-    from genzoo.models.samples import Images
+    from genzoo.models.samples import Samples
 
 
-# Limits for a file that anybody may have written: bytes of the file, of a text; number of chunks.
-LARGEST_FILE, LARGEST_TEXT, MOST_CHUNKS = 1 << 28, 1 << 22, 100_000
-LARGEST_FRAMES = 1000
-_KEYWORD = "genzoo"  # as in samples.py, which brings torch
+LARGEST_FILE, LARGEST_FRAMES = 1 << 28, 1000  # bytes; frames of a film
 _IPTC = (  # made by a trained model, or in part
     b"digitalsourcetype/trainedAlgorithmicMedia",
     b"digitalsourcetype/compositeWithTrainedAlgorithmicMedia",
 )
-_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 Index = Annotated[int, Field(ge=0, lt=2**63)]
 State = Literal["equal", "rounded", "differs"]
 Setting = bool | int | float | Name | None
@@ -90,22 +87,24 @@ class Provenance:
 @final
 @dataclass(frozen=True)
 class Reproduction:
-    """An image drawn again by ``model``, and how it differs from the first.
+    """A picture or sound drawn again by ``model``, and how it differs from the first.
 
-    ``apart``: the largest difference, in levels of 255. ``share``: of values that differ.
-    ``state`` is ``rounded`` if ``apart`` is 1: other batch sizes and devices round differently.
+    ``apart``: the largest difference, in levels, of which there are 255 in pictures, 32,767 in
+    sounds. ``share``: of values that differ. ``state`` is ``rounded`` if ``apart`` is 1: other
+    batch sizes and devices round differently. ``scale``: of a grid of images.
     """
 
     state: State
     apart: int
     share: float
     model: str
-    samples: "Images"
-    scale: int
+    samples: "Samples"
+    scale: int | None
+    levels: int = 255
 
 
 def inspect(path: str | Path) -> Provenance:
-    """The provenance in the metadata of the PNG or GIF at ``path``; no pixel is decoded.
+    """The provenance in the metadata of the PNG, GIF or WAV at ``path``; no pixel is decoded.
 
     Raises BadInput if it is no such file or its record is damaged, OperationFailed if it has none.
     """
@@ -113,13 +112,13 @@ def inspect(path: str | Path) -> Provenance:
     _check_plain(path)
     try:
         with path.open("rb") as file:
-            texts = _texts(file, path)
+            texts = read_texts(file, path)
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
     synthetic = any(
         t.startswith(b"Synthetic") or any(term in t for term in _IPTC) for t in texts.values()
     )
-    if (text := texts.get(_KEYWORD)) is None:
+    if (text := texts.get(KEYWORD)) is None:
         if not synthetic:
             raise OperationFailed(
                 f"{path} has no genzoo metadata: not made by genzoo, or the metadata was removed"
@@ -135,29 +134,36 @@ def inspect(path: str | Path) -> Provenance:
 def reproduce(
     path: str | Path, model: str | Path | None = None, *, device: "str | torch.device" = "auto"
 ) -> Reproduction:
-    """Draw the image at ``path`` again, and compare the two pixel for pixel.
+    """Draw the picture or sound at ``path`` again, and compare the two, value for value.
 
     ``model``: a name or a folder, if it is not an installed model. It must have the weights that
-    the image names; nothing that an image names is ever fetched. Raises BadInput, UnknownName (no
+    the file names; nothing that a file names is ever fetched. Raises BadInput, UnknownName (no
     such model, or other weights), and as ``load``.
     """
     from genzoo.models.sampler import Sampler
+    from genzoo.models.samples import Signals
 
     path = expanded(path)
     record = _drawable(inspect(path).record, path)
     assert record.origin is not None
     name, folder = _source(record.origin, model)
     loaded = names.load(folder, device=device)
-    if not (isinstance(loaded, Sampler) and loaded.is_images):
-        raise BadInput(f"{name} does not generate images, so it cannot have made {path}")
+    if not isinstance(loaded, Sampler) or (_is_wav(path) and loaded.kind != "signals"):
+        what = f"generates {loaded.kind}" if isinstance(loaded, Sampler) else "does not sample"
+        raise BadInput(f"{name} {what}, so it cannot have made {path}")
+    scale, gap = None, 0
     numbers = bool(record.call and record.call.numbers)
-    with _opened(path) as picture:
-        scale, gap = _layout(len(record.seeds), loaded.shape, picture, path, numbers)
-        samples = _again(loaded, record)
-        again = samples.grid(scale=scale, gap=gap, numbers=numbers)
-        apart, share = _distance(picture, again, path)
+    if loaded.is_images:
+        with _opened(path) as picture:
+            scale, gap = _layout(len(record.seeds), loaded.shape, picture, path, numbers)
+    samples = _again(loaded, record)
+    if isinstance(samples, Signals) and _is_wav(path):
+        levels, (apart, share) = 32_767, _sound_distance(path, samples.wav())
+    else:
+        again = _drawn_again(samples, scale, gap, numbers)
+        levels, (apart, share) = 255, _distance(path, again)
     state: State = "differs" if apart > 1 else "rounded" if apart else "equal"
-    return Reproduction(state, apart, share, name, samples, scale)
+    return Reproduction(state, apart, share, name, samples, scale, levels)
 
 
 def _check_plain(path: Path) -> None:
@@ -171,70 +177,6 @@ def _check_plain(path: Path) -> None:
         raise BadInput(f"{path} is larger than {LARGEST_FILE} bytes")
 
 
-def _texts(file: BinaryIO, path: Path) -> dict[str, bytes]:
-    """The texts of a PNG by keyword, the first of each; of a GIF the comment and the record."""
-    start = file.read(8)
-    texts: dict[str, bytes] = {}
-    if start == b"\x89PNG\r\n\x1a\n":
-        for key, text in _png(file, path):
-            texts.setdefault(key, text)
-    elif start[:6] in (b"GIF87a", b"GIF89a"):
-        file.seek(0)
-        # Before the first image, and no further.
-        texts["Comment"], _, record = _gif(io.BytesIO(file.read(LARGEST_TEXT))).partition(b"\n")
-        texts |= {_KEYWORD: record} if record else {}
-    else:
-        raise BadInput(f"{path} is neither a PNG nor a GIF")
-    return texts
-
-
-def _png(file: BinaryIO, path: Path) -> Iterator[tuple[str, bytes]]:
-    """(keyword, text) of each text chunk (PNG 3rd edition, section 11.3.3); others are skipped."""
-    for _ in range(MOST_CHUNKS):
-        head = file.read(8)
-        if len(head) < 8:
-            return
-        length, kind = int.from_bytes(head[:4], "big"), head[4:]
-        if length > LARGEST_TEXT and kind != b"IDAT":
-            raise BadInput(f"{path}: a chunk of {length} bytes, the limit is {LARGEST_TEXT}")
-        if kind in _TEXTS:
-            yield _text(kind, file.read(length), path)
-            length = 0
-        file.seek(length + 4, io.SEEK_CUR)
-    raise BadInput(f"{path} has more than {MOST_CHUNKS} chunks")
-
-
-def _text(kind: bytes, content: bytes, path: Path) -> tuple[str, bytes]:
-    key, _, text = content.partition(b"\0")
-    packed = kind == b"zTXt"
-    if packed:
-        text = text[1:]  # the method, of which there is one
-    elif kind == b"iTXt":
-        packed = text[:1] == b"\1"
-        text = text[2:].split(b"\0", 2)[-1]  # language, translated keyword
-    if packed:
-        try:  # a few bytes can unpack to any number
-            text = zlib.decompressobj().decompress(text, LARGEST_TEXT + 1)
-        except zlib.error as error:
-            raise BadInput(f"{path}: a text is damaged: {error}") from None
-        if len(text) > LARGEST_TEXT:
-            raise BadInput(f"{path}: a text of more than {LARGEST_TEXT} bytes")
-    return key.decode("latin-1"), text
-
-
-def _gif(file: BinaryIO) -> bytes:
-    """The comment before the first image of a GIF (GIF89a, section 24)."""
-    flags = file.read(13)[10:11] or b"\0"
-    file.seek(3 << (flags[0] & 7) + 1 if flags[0] & 128 else 0, io.SEEK_CUR)
-    while file.read(1) == b"!":
-        kind, parts = file.read(1), list[bytes]()
-        while (size := file.read(1)) > b"\0":
-            parts.append(file.read(size[0]))
-        if kind == b"\xfe":
-            return b"".join(parts)
-    return b""
-
-
 def _drawable(record: Record | None, path: Path) -> Record:
     """``record``, if a model's samples can be drawn again from it. Raises BadInput."""
     if record is None:
@@ -242,7 +184,7 @@ def _drawable(record: Record | None, path: Path) -> Record:
     method = record.call and record.call.method
     if method != "sample" or not record.seeds:
         origin = f"by 'genzoo {method}'" if method else "by hand"
-        hint = "only images from 'genzoo sample' can be reproduced"
+        hint = "only files from 'genzoo sample' can be reproduced"
         raise BadInput(f"{path} was made {origin}; {hint}")
     if record.origin is None:
         raise BadInput(f"{path} was drawn by a model that was never saved")
@@ -325,10 +267,8 @@ def _layout(
     raise BadInput(f"{path} is {size}; no grid of {n} images of {each} has that size")
 
 
-def _again(model: "Sampler", record: Record) -> "Images":
+def _again(model: "Sampler", record: Record) -> "Samples":
     """The samples of ``record``, in as few calls as their seeds and indices allow."""
-    from genzoo.models.samples import Images, Samples
-
     samples: list[Samples] = []
     settings = record.call.settings() if record.call else {}
     numbered = enumerate(record.seeds)
@@ -338,20 +278,75 @@ def _again(model: "Sampler", record: Record) -> "Images":
         labels: Any = None if record.labels is None else record.labels[first : first + n]
         start = record.seeds[first][1]
         samples.append(model.sample(n, seed=seed, start=start, labels=labels, **settings))
-    return Images.join(samples)
+    return type(samples[0]).join(samples)
 
 
-def _distance(picture: "Image.Image", again: "Image.Image", path: Path) -> tuple[int, float]:
-    """The largest difference of two images of one size, and the share of values that differ."""
+def _drawn_again(samples: "Samples", scale: int | None, gap: int, numbers: bool) -> "Image.Image":
+    """The picture that ``sample`` writes of ``samples``."""
+    from PIL import Image
+
+    from genzoo.models.samples import Images, Points, Signals
+
+    if isinstance(samples, Images):
+        return samples.grid(scale=scale, gap=gap, numbers=numbers)
+    assert isinstance(samples, Points | Signals)
+    return Image.open(io.BytesIO(samples.png()))
+
+
+def _distance(path: Path, again: "Image.Image") -> tuple[int, float]:
+    """The largest difference between the picture at ``path`` and another, and the share of values
+    that differ. Raises BadInput if one is larger.
+    """
+    import numpy as np
+
+    with _opened(path) as picture:
+        if picture.size != again.size:
+            one, other = ("x".join(map(str, p.size)) for p in (picture, again))
+            raise BadInput(f"{path} is {one}; its samples drawn again are {other}")
+        try:
+            _last_frame(picture)
+            values, others = np.asarray(picture.convert(again.mode)), np.asarray(again)
+        except Exception as error:
+            raise BadInput(f"{path} cannot be decoded: {_line(error)}") from None
+    return _apart(values, others)
+
+
+def _apart(one: "np.ndarray", other: "np.ndarray") -> tuple[int, float]:
+    import numpy as np
+
+    apart = np.maximum(one, other) - np.minimum(one, other)
+    return int(apart.max()), float((apart > 0).mean())
+
+
+def _is_wav(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"RIFF"
+
+
+def _sound_distance(path: Path, again: bytes) -> tuple[int, float]:
+    """As ``_distance``, of a sound and the bytes of another. Raises BadInput."""
+    one, other = (_frames(source, path) for source in (path, io.BytesIO(again)))
+    if one.shape != other.shape:
+        got = f"{path} has {len(one):,} samples of {one.shape[1]} channels"
+        raise BadInput(f"{got}; drawn again it has {len(other):,} of {other.shape[1]}")
+    return _apart(one, other)
+
+
+def _frames(source: "Path | io.BytesIO", path: Path) -> "np.ndarray":
+    """The samples of a WAV file of 16 bits: ``(length, channels)`` int32."""
+    import wave
+
     import numpy as np
 
     try:
-        _last_frame(picture)
-        one, other = np.asarray(picture.convert(again.mode)), np.asarray(again)
-    except Exception as error:
+        with wave.open(str(source) if isinstance(source, Path) else source, "rb") as sound:
+            if sound.getsampwidth() != 2:
+                raise BadInput(f"{path} has {8 * sound.getsampwidth()} bits, genzoo writes 16")
+            channels = sound.getnchannels()
+            frames = sound.readframes(sound.getnframes())
+        return np.frombuffer(frames, "<i2").astype(np.int32).reshape(-1, channels)
+    except (wave.Error, EOFError, ValueError) as error:
         raise BadInput(f"{path} cannot be decoded: {_line(error)}") from None
-    apart = np.maximum(one, other) - np.minimum(one, other)
-    return int(apart.max()), float((apart > 0).mean())
 
 
 def _last_frame(picture: "Image.Image") -> None:
