@@ -46,7 +46,7 @@ def test_the_optimal_discriminator_is_p_over_p_plus_q():
     model, critic = Generator(LINE), Discriminator(LINE)
     trainer = genzoo.Adversarial(model, critic, GANOptions(lr=1e-2, lr_decay_start=0.3))
     trainer.prepare(RunSettings())
-    model.generate = lambda noise, labels, sampling: 3.2 + 0.8 * noise.normal(1)
+    model.decode_with = lambda code, labels, noise, sampling: 3.2 + 0.8 * code[:, :1]
     source, real = torch.Generator().manual_seed(0), points("gaussian1d")
     for step in range(400):
         x = real[torch.randint(len(real), (256,), generator=source)]
