@@ -19,6 +19,6 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "kit": ("CHECKS", "CONTRACTS", "checks", "outcome", "outcomes", "run"),
         "contract": ("Broken", "Outcome"),
-        "family_contract": ("Case",),
+        "family_case": ("Case",),
     },
 )

@@ -2,7 +2,7 @@
 
 from genzoo.testing.contract import Broken as Broken
 from genzoo.testing.contract import Outcome as Outcome
-from genzoo.testing.family_contract import Case as Case
+from genzoo.testing.family_case import Case as Case
 from genzoo.testing.kit import CHECKS as CHECKS
 from genzoo.testing.kit import CONTRACTS as CONTRACTS
 from genzoo.testing.kit import checks as checks

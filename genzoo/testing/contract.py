@@ -1,14 +1,18 @@
 """Contract: named checks of a plugin. Outcome: which hold, fail, or do not apply."""
 
 import json
+import time
+import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any, final
 
 from genzoo.families.registry import KIND_NAMES
 
 Check = Callable[[Any], str | None]
+LIMIT = 20.0  # seconds: longer ones of a tiny model tell which checks are slow
 
 
 class Broken(AssertionError):
@@ -50,9 +54,29 @@ class Contract:
     open_case: Callable[[str], AbstractContextManager[Any]]
     checks: dict[str, Check] = field(default_factory=dict)
 
-    def check(self, check: Check) -> Check:
-        """A decorator that adds a check, under its name without the leading underscore."""
-        self.checks[check.__name__.strip("_")] = check
+    def check(self, check: Check, code: str = "") -> Check:
+        """A decorator that adds a check, under its name without the leading underscore.
+
+        What a check finds is shown after its docstring, the law, and before ``code``: lines of
+        Python that show the same. ``NAME`` in it stands for the plugin's name.
+        """
+        name = check.__name__.strip("_")
+        law = (check.__doc__ or "").partition("\n\n")[0]
+        lines = code or f'testing.run("{name}", "NAME", "{self.kind}")'
+
+        @wraps(check)
+        def explained(case: Any) -> str | None:
+            try:
+                return check(case)
+            except Broken as error:
+                text = " ".join(f"{law} {error}".split())
+                shown = [
+                    "from genzoo import testing",
+                    *lines.replace("NAME", case.name).split("\n"),
+                ]
+                raise Broken("\n    ".join([text, *shown])) from None
+
+        self.checks[name] = explained
         return check
 
     def run(self, check: str, case: Any) -> str | None:
@@ -65,7 +89,7 @@ class Contract:
 @dataclass(frozen=True)
 class Outcome:
     """The result of all checks: the names of those that ``held``; ``skipped``: check -> why it does
-    not apply; ``broken``: check -> what is wrong.
+    not apply; ``broken``: check -> what is wrong; ``seconds``: check -> CPU time.
     """
 
     name: str
@@ -73,9 +97,10 @@ class Outcome:
     held: tuple[str, ...]
     skipped: dict[str, str]
     broken: dict[str, str]
+    seconds: dict[str, float] = field(default_factory=dict, compare=False)
 
     def __str__(self) -> str:
-        """A line for each broken check, and one with the counts."""
+        """What each broken check found, and a line with the counts."""
         lines = [f"{check}: {message}" for check, message in self.broken.items()]
         counts = [f"{len(self.held)} checks passed"]
         counts += [f"{len(self.broken)} broken"] * bool(self.broken)
@@ -85,7 +110,12 @@ class Outcome:
                 by_reason.setdefault(reason, []).append(check)
             groups = "; ".join(f"{', '.join(c)} ({reason})" for reason, c in by_reason.items())
             counts += [f"{len(self.skipped)} do not apply: {groups}"]
-        return "\n".join([*lines, f"{KIND_NAMES[self.kind]} {self.name}: {', '.join(counts)}"])
+        lines += [f"{KIND_NAMES[self.kind]} {self.name}: {', '.join(counts)}"]
+        if (total := sum(self.seconds.values())) > LIMIT:
+            slow = sorted(self.seconds.items(), key=lambda pair: -pair[1])[:3]
+            each = ", ".join(f"{check} {seconds:.1f} s" for check, seconds in slow)
+            lines += [f"the checks took {total:.0f} s, most of it: {each}"]
+        return "\n".join(lines)
 
 
 def outcome(contract: Contract, name: str) -> Outcome:
@@ -96,15 +126,29 @@ def outcome(contract: Contract, name: str) -> Outcome:
     held: list[str] = []
     skipped: dict[str, str] = {}
     broken: dict[str, str] = {}
+    seconds: dict[str, float] = {}
     with contract.open_case(name) as case:
         for check, call in contract.checks.items():
+            began = time.process_time()
             try:
                 reason = call(case)
             except Broken as error:
-                broken[check] = " ".join(str(error).split())
+                broken[check] = str(error)
             except Exception as error:  # the plugin's own code: any exception breaks the check
-                broken[check] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+                broken[check] = f"{_one_line(error)} ({_place(error)})"
             else:
                 held += [check] if reason is None else []
                 skipped |= {} if reason is None else {check: reason}
-    return Outcome(name, contract.kind, tuple(held), skipped, broken)
+            seconds[check] = time.process_time() - began
+    return Outcome(name, contract.kind, tuple(held), skipped, broken, seconds)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def _place(error: Exception) -> str:
+    """The line that raised ``error``: the last one outside of torch."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if "/torch/" not in f.filename.replace("\\", "/")] or frames
+    return f"{own[-1].filename}, line {own[-1].lineno}"

@@ -303,7 +303,9 @@ def _holds(parts: Iterable[Stateful], model: nn.Module) -> bool:
 @contextmanager
 def _seeded(*parts: int | str, device: torch.device | None = None) -> Iterator[None]:
     """In the block torch's generator starts from a seed that the ``parts`` decide."""
-    devices = [device] if device is not None and device.type == "cuda" else []
+    # Where there is no GPU, a tensor on one is fake: the contract's, which has no generator.
+    is_cuda = device is not None and device.type == "cuda" and torch.cuda.is_available()
+    devices = [device] if is_cuda else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(int.from_bytes(digest(*parts)[:8], "little"))
         yield

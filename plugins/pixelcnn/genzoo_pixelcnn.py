@@ -182,7 +182,8 @@ class PixelCNN(genzoo.Completer, genzoo.Density):
 
     def generate(self, noise: Noise, labels: Tensor | None, sampling: PixelSampling) -> Tensor:
         unknown = torch.zeros(len(noise), *self.shape, device=self.device)
-        return self.complete(unknown, unknown, noise, labels, sampling)
+        heat = sampling.temperature
+        return genzoo_pixelcnn_fast.complete(self, unknown, None, noise, labels, heat)
 
     def complete(
         self, x: Tensor, mask: Tensor, noise: Noise, labels: Tensor | None, sampling: PixelSampling

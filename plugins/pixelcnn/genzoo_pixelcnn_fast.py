@@ -19,16 +19,16 @@ MaskedConv = Any
 def complete(
     model: PixelCNN,
     x: Tensor,
-    mask: Tensor,
+    mask: Tensor | None,
     noise: genzoo.Noise,
     labels: Tensor | None,
     temperature: float = 1.0,
-) -> Tensor:  # images and a mask, 1 = known, both (n, C, H, W) -> (n, C, H, W)
+) -> Tensor:  # images and a mask, 1 = known (None: nothing is), both (n, C, H, W) -> the same
     """The result of ``model.complete_slowly``, bit for bit, except where two levels of a pixel are
     equally likely to within a rounding error of the logits.
     """
     channels, height, width = model.shape
-    known = mask > 0 if mask.any() else None
+    known = None if mask is None else mask > 0
     # Products this small are slower on several threads, which wait for each other, most of all
     # where another process keeps a core busy.
     with genzoo.one_thread():

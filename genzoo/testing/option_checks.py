@@ -1,0 +1,127 @@
+"""Checks of options and settings: each does something, alone or beside one that switches it on."""
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, final
+
+from genzoo.errors import BadInput
+from genzoo.models.sampler import Sampler
+from genzoo.schemas import Schema
+from genzoo.testing.contract import require
+from genzoo.testing.family_case import Case, law, outputs
+from genzoo.testing.sampling_checks import MODEL
+
+# A run reads these itself: the loader, the moving average.
+OF_RUNS = {"batch_size", "horizontal_flip", "ema_decay"}
+
+
+@law(code='testing.Case.of("NAME").trained(FIELD=VALUE).model.state_dict()')
+def _options_change_the_run(case: Case) -> None:
+    """Each option, moved from its default, changes the trained networks, or is refused."""
+
+    def end(options: dict[str, Any]) -> Any:
+        networks = case.trained(shares=(0.25, 0.75), **options).networks().values()
+        return [t.numpy().tobytes() for n in networks for t in n.state_dict().values()]
+
+    idle = _Moves(case.family.options, end, OF_RUNS).idle()
+    message = f"moving these changes nothing: {', '.join(idle)}. Does the trainer read them?"
+    require(not idle, message)
+
+
+@law(Sampler, MODEL + "model.sample(8, FIELD=VALUE)")
+def _settings_change_the_samples(case: Case) -> str | None:
+    """Each setting of sampling, moved from its default, changes the samples, or is refused."""
+    model: Any = case.trained().model
+
+    def end(settings: dict[str, Any]) -> Any:
+        return [x.numpy().tobytes() for x in outputs(model, **settings).values()]
+
+    moves = _Moves(model.sampling, end)
+    if not moves.values:
+        return "has no settings of sampling"
+    idle = moves.idle()
+    require(not idle, f"moving these changes nothing: {', '.join(idle)}. Does generate read them?")
+    return None
+
+
+@final
+class _Moves:
+    """What ``end`` gives with some fields of a record moved from their defaults."""
+
+    def __init__(
+        self,
+        schema: type[Schema],
+        end: Callable[[dict[str, Any]], Any],
+        others: Collection[str] = (),
+    ):
+        self.end, self.seen = end, dict[str, Any]()
+        defaults, found = schema().model_dump(mode="json"), schema.model_json_schema()
+        values = {
+            name: [*_others(rule, defaults[name], found.get("$defs", {}))]
+            for name, rule in found.get("properties", {}).items()
+        }
+        self.values = {name: v for name, v in values.items() if v and name not in others}
+
+    def idle(self) -> list[str]:
+        """The fields that change nothing, whatever else is moved."""
+        return [name for name in self.values if not self._acts(name)]
+
+    def _acts(self, name: str) -> bool:
+        if any(self._differ({name: value}, {}) for value in self.values[name]):
+            return True
+        for other in sorted(self.values, key=lambda other: -_alike(name, other)):
+            for switch in self.values[other][:3] if other != name else []:
+                base = {other: switch}
+                if any(self._differ({**base, name: v}, base) for v in self.values[name][:2]):
+                    return True
+        return False
+
+    def _differ(self, values: dict[str, Any], base: dict[str, Any]) -> bool:
+        """Whether two results differ; a value that is refused does something, too."""
+        end = self._result(base)
+        return bool(end) and self._result(values) != end
+
+    def _result(self, values: dict[str, Any]) -> Any:
+        """None if the values are refused."""
+        key = repr(sorted(values.items()))
+        if key not in self.seen:
+            try:
+                self.seen[key] = hash(tuple(self.end(values)))
+            except BadInput:
+                self.seen[key] = None
+        return self.seen[key]
+
+
+def _alike(name: str, other: str) -> int:
+    """How many words two names share: penalty_weight and penalty."""
+    return len({*name.split("_")} & {*other.split("_")})
+
+
+def _others(rule: dict[str, Any], default: Any, known: dict[str, Any]) -> Iterator[Any]:
+    """Values that a field may take beside its default, the plainest first."""
+    if "$ref" in rule:
+        rule = known[rule["$ref"].rpartition("/")[2]]
+    if "anyOf" in rule:
+        for part in rule["anyOf"]:
+            yield from _others(part, default, known)
+    elif "enum" in rule:
+        yield from (value for value in rule["enum"] if value != default)
+    elif rule.get("type") == "boolean":
+        yield not default
+    elif rule.get("type") in ("integer", "number"):
+        yield from _numbers(rule, default)
+
+
+def _numbers(rule: dict[str, Any], default: Any) -> Iterator[Any]:
+    low = rule.get("minimum", rule.get("exclusiveMinimum", 0))
+    high = rule.get("maximum", rule.get("exclusiveMaximum", 1))
+    old = default or 0
+    tried = [old * 2, old / 2, 0.5, 0.01, low, low + 1, 3]
+    if rule["type"] == "integer":
+        tried = [old * 2, old // 2, old + 1, old - 1, low, low + 1]
+    seen = {default}
+    for value in tried:
+        inside = low <= value <= high and value not in seen
+        open_end = value in (rule.get("exclusiveMinimum"), rule.get("exclusiveMaximum"))
+        if inside and not open_end:
+            seen.add(value)
+            yield value
