@@ -62,6 +62,7 @@ __getattr__, __dir__, __all__ = lazy(
         "evaluation.verify": ("verify",),
         "families.family": ("Family", "Upgraded", "hookimpl", "rename_fields"),
         "models.abilities": ("Attentive", "Completer", "Density", "Encoder", "Translator"),
+        "models.pictures": ("SYNTHETIC",),
         "models.model": ("Discriminator", "Model"),
         "models.randomness": ("Noise",),
         "models.sampler": ("Latent", "Sampler"),
@@ -72,7 +73,7 @@ __getattr__, __dir__, __all__ = lazy(
         "zoo.provenance": ("inspect", "reproduce"),
         "zoo.publish": ("pull", "push"),
     },
-    ("data", "editing", "evaluation", "families", "metrics", "testing", "training"),
+    ("data", "editing", "evaluation", "families", "metrics", "runs", "testing", "training", "zoo"),
     {
         "Arrays": "Points",
         "Averaged": "EMA",

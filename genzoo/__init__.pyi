@@ -8,8 +8,10 @@ from genzoo import editing as editing
 from genzoo import evaluation as evaluation
 from genzoo import families as families
 from genzoo import metrics as metrics
+from genzoo import runs as runs
 from genzoo import testing as testing
 from genzoo import training as training
+from genzoo import zoo as zoo
 from genzoo.devices import one_thread as one_thread
 from genzoo.editing.inpainting import Completion as Completion
 from genzoo.editing.inpainting import inpaint as inpaint
@@ -40,6 +42,7 @@ from genzoo.models.abilities import Encoder as Encoder
 from genzoo.models.abilities import Translator as Translator
 from genzoo.models.model import Discriminator as Discriminator
 from genzoo.models.model import Model as Model
+from genzoo.models.pictures import SYNTHETIC as SYNTHETIC
 from genzoo.models.randomness import Noise as Noise
 from genzoo.models.sampler import Latent as Latent
 from genzoo.models.sampler import Sampler as Sampler

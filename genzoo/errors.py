@@ -5,6 +5,16 @@ from collections.abc import Iterable
 
 from genzoo.text import printable
 
+__all__ = [
+    "BadInput",
+    "DataMissing",
+    "GenzooError",
+    "InvalidModel",
+    "NetworkError",
+    "OperationFailed",
+    "UnknownName",
+]
+
 
 class GenzooError(Exception):
     """An error of genzoo, in one line: what happened, where, expected and got, what to type.

@@ -6,6 +6,26 @@ from pydantic import Field
 
 from genzoo.schemas import Count, Decay, Rate, Schema, Share, Weight
 
+__all__ = [
+    "AdversarialOptions",
+    "AugmentationName",
+    "DiscriminatorRate",
+    "DiscriminatorSteps",
+    "GanLossName",
+    "GeneratorSteps",
+    "InstanceNoise",
+    "InverseDecay",
+    "LabelNoise",
+    "LatentSampling",
+    "OptimizerName",
+    "Options",
+    "PenaltyInterval",
+    "PenaltyName",
+    "Sampling",
+    "TopKShare",
+    "Truncation",
+]
+
 # The types of options, so that a family redeclares a default in one line:
 # ``discriminator_steps: DiscriminatorSteps = 5``.
 OptimizerName = Literal["adam", "rmsprop", "sgd"]

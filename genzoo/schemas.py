@@ -10,6 +10,22 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from genzoo.errors import BadInput, GenzooError
 from genzoo.text import printable
 
+__all__ = [
+    "Channels",
+    "Count",
+    "Decay",
+    "Kind",
+    "Name",
+    "Names",
+    "Rate",
+    "SampleRate",
+    "Schema",
+    "Shape",
+    "Share",
+    "Weight",
+    "checked",
+]
+
 
 def fields(schema: "type[Schema]") -> list[dict[str, Any]]:
     """A schema's fields as text: name, default, allowed values, description."""

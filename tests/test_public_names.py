@@ -4,8 +4,12 @@ import ast
 import importlib
 import json
 import os
+import re
+import string
 import subprocess
 import sys
+import types
+import typing
 from pathlib import Path
 
 import pytest
@@ -15,7 +19,8 @@ import genzoo
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "genzoo"
 # The packages that are attributes of genzoo after `import genzoo` alone.
-DOORS = ["data", "editing", "evaluation", "families", "metrics", "testing", "training"]
+DOORS = ["data", "editing", "evaluation", "families", "metrics", "runs", "testing", "training"]
+DOORS += ["zoo"]
 # Every `__init__.py` that calls `lazy`, by its package's name.
 LAZY = {
     ".".join(path.parent.relative_to(ROOT).parts): path
@@ -136,6 +141,115 @@ def test_a_name_that_is_not_public_is_an_attribute_error():
         genzoo.nothing_like_this  # noqa: B018
     with pytest.raises(ImportError, match="nothing_like_this"):
         exec("from genzoo.data import nothing_like_this")
+
+
+# ------------------------------------------------------------------------------------------ stable
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CODE = sorted(
+    [
+        *ROOT.glob("plugins/**/*.py"),
+        *ROOT.glob("docs/examples/**/*.py"),
+        *ROOT.glob("tests/typing/*.py"),
+        *CORE.glob("testing/templates/**/*.py.tmpl"),
+    ]
+)
+
+
+def public_modules():
+    """The modules of the table in docs/plugins.md."""
+    text = (ROOT / "docs/plugins.md").read_text().partition("## What is stable")[2]
+    return re.findall(r"^\| `(genzoo[\w.]*)` \|", text.partition("\n## ")[0], re.MULTILINE)
+
+
+PUBLIC = public_modules()
+
+
+def sources():
+    """(where, Python code) of all that authors of plugins read."""
+    for path in CODE:
+        text = path.read_text()
+        yield path, string.Template(text).safe_substitute(Class="Made", name="made", module="made")
+    for page in PAGES:
+        for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S):
+            yield page, block
+
+
+def uses(code):
+    """(module, name) of every name of genzoo that ``code`` imports or reads of a module."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "genzoo":
+            yield from ((node.module, alias.name) for alias in node.names)
+        if isinstance(node, ast.Import):
+            yield from ((a.name, "") for a in node.names if a.name.startswith("genzoo."))
+        if isinstance(node, ast.Attribute) and re.fullmatch(
+            r"genzoo(\.[a-z_]+)*", owner := ast.unparse(node.value)
+        ):
+            yield owner, node.attr
+
+
+def test_the_reader_of_uses_reads_right():
+    code = "from genzoo.data import open\ngenzoo.metrics.Score.x\ngenzoo_vae.VAE\nimport genzoo.zoo"
+    assert {*uses(code)} == {
+        ("genzoo.data", "open"),
+        ("genzoo.metrics", "Score"),
+        ("genzoo", "metrics"),
+        ("genzoo.zoo", ""),
+    }
+
+
+def test_the_table_of_public_modules():
+    assert sorted(PUBLIC) == PUBLIC
+    assert {"genzoo", *(f"genzoo.{door}" for door in DOORS)} < {*PUBLIC}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_module_lists_its_names(name):
+    """And nothing in the list comes from elsewhere: neither Any nor json nor np is ours to keep."""
+    module = importlib.import_module(name)
+    names = [n for n in module.__all__ if n != "__version__"]
+    assert len({*names}) == len(names) > 0
+    for one in names:
+        thing = getattr(module, one)
+        if isinstance(thing, types.ModuleType):
+            assert thing.__name__ == f"{name}.{one}"
+            assert thing.__name__ in PUBLIC
+        elif isinstance(thing, type | types.FunctionType):
+            assert thing.__module__.startswith("genzoo."), one
+        assert thing is not getattr(typing, one, None)
+        assert not one.startswith("_")
+
+
+def test_what_authors_use_is_public():
+    """Every name in the docs, the plugins, the examples and the templates is one that stays."""
+    wrong = set()
+    for where, code in sources():
+        for module, name in uses(code):
+            known = module in PUBLIC and name in importlib.import_module(module).__all__
+            if not known and name not in ("", "__all__") and f"{module}.{name}" not in PUBLIC:
+                wrong.add(f"{where.relative_to(ROOT)}: {module}.{name}")
+    assert sorted(wrong) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "training.Player",
+        "training.LOSSES",
+        "options.Options",
+        "schemas.Schema",
+        "options.Sampling",
+        "data.Source",
+        "data.Rows",
+        "metrics.ModelSubject",
+        "metrics.RealData",
+        "metrics.Estimates",
+    ],
+)
+def test_what_authors_need_is_public(name):
+    module, _, name = name.partition(".")
+    assert name in importlib.import_module(f"genzoo.{module}").__all__
 
 
 # ------------------------------------------------------------------------------------------- doors

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from genzoo.errors import BadInput, OperationFailed
+from genzoo.models import film
 from genzoo.models.samples import Images, Origin, Points, Signals
 
 ORIGIN = Origin("toy-digits", "toy", "ab" * 32, "c0ffee")
@@ -126,6 +127,7 @@ def test_a_record_says_how_to_draw_again():
     assert record["labels"] == [0, 1]
     assert record["origin"] == {
         "model": "toy-digits", "family": "toy", "weights_sha256": "ab" * 32, "revision": "c0ffee",
+            "version": 1,
     }  # fmt: skip
 
 
@@ -294,3 +296,12 @@ def test_a_home_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     images().save("~/x.png")
     assert (tmp_path / "x.png").is_file()
+
+
+def test_the_overlay_shows_the_map_where_it_was_asked_for():
+    grey = Images(torch.full((1, 1, 8, 8), 0.5), seeds=[(0, 0)])
+    maps = torch.zeros(1, 4, 4, 4, 4)
+    maps[0, 1, 3, 2, 0] = 1  # the place in row 1, column 3 looks at row 2, column 0
+    marked, shown = film.overlay(grey, maps, [(3, 7)]).tensor
+    assert marked[:, 3, 7].tolist() == [1, 0, 0]
+    assert (shown[0] > 0.4).nonzero().tolist() == [[4, 0], [4, 1], [5, 0], [5, 1]]

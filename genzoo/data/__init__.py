@@ -29,6 +29,7 @@ __getattr__, __dir__, __all__ = lazy(
             "FileTree",
             "paired",
         ),
+        "synthetic": ("RING",),
         "decoding": ("photos", "picture"),
         "transforms": ("TRANSFORMS",),
     },

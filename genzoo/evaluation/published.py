@@ -17,6 +17,17 @@ from genzoo.schemas import Name, Schema, checked, read_json
 from genzoo.zoo import card as cards
 from genzoo.zoo import installed
 
+__all__ = [
+    "CardScore",
+    "Protocol",
+    "Published",
+    "Source",
+    "Table",
+    "names",
+    "published",
+    "tables",
+]
+
 FILE = Path(__file__).with_name("published.json")
 # The number of images: None if the metric uses none, like generated ones for a likelihood.
 Images = int | Literal["not stated"] | None

@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy(
         "score": ("Score", "Estimates", "verdict"),
         "metric": ("Metric", "ModelMetric", "SampleMetric"),
         "registry": ("names",),
-        "real_data": ("RealData",),
-        "subjects": ("ModelSubject",),
+        "real_data": ("RealData", "load_features"),
+        "subjects": ("DatasetSubject", "ModelSubject", "Subject"),
     },
 )

@@ -12,6 +12,23 @@ from genzoo.errors import BadInput
 from genzoo.models.ranges import Range
 from genzoo.schemas import Kind
 
+__all__ = [
+    "Maxout",
+    "activations",
+    "conv_decoder",
+    "conv_encoder",
+    "fit_gaussian",
+    "halvings",
+    "initialise_convolution",
+    "kernel_size",
+    "kind_of",
+    "pyramid",
+    "squash",
+    "standard_normal",
+    "unit_range",
+    "whiten",
+]
+
 
 def halvings(side: int) -> tuple[int, int]:
     """How often ``side`` halves before it is odd or at most 7, and the side that is left."""

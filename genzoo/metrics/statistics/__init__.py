@@ -1,1 +1,3 @@
-"""Statistics: arrays in, numbers out."""
+"""Statistics: arrays in, numbers out. `distances` is public."""
+
+__all__ = ["distances"]

@@ -22,6 +22,18 @@ from genzoo.metrics.statistics.nearest import (
     same_width,
 )
 
+__all__ = [
+    "Moments",
+    "class_score",
+    "factored",
+    "frechet",
+    "kernel",
+    "kernels",
+    "moments",
+    "nearest",
+    "precision_recall",
+]
+
 
 @final
 @dataclass(frozen=True, eq=False)

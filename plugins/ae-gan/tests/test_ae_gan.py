@@ -6,7 +6,7 @@ from genzoo_ae_gan import AEGAN, AEGANTrainer, Config, Discriminator, TrainOptio
 
 import genzoo
 from genzoo import data
-from genzoo.data.synthetic import RING
+from genzoo.data import RING
 from genzoo.options import AdversarialOptions
 from genzoo.training import RunSettings
 

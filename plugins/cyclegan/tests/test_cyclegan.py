@@ -8,13 +8,12 @@ from PIL import Image
 from torch import nn
 
 import genzoo
-from genzoo import families
+from genzoo import Noise, families
 from genzoo.cli import run
-from genzoo.models.randomness import Noise
-from genzoo.runs import launch
+from genzoo.runs import start
 from genzoo.schemas import checked
 from genzoo.training import RunSettings
-from genzoo.zoo.manifest import read_manifest
+from genzoo.zoo import read_manifest
 
 TINY = families.get("cyclegan").tiny
 
@@ -223,7 +222,7 @@ def test_trained_and_used_from_the_command_line(domains, capsys):
 def test_the_second_domain_has_its_own_order(domains):
     plan = {"steps": 40, "device": "cpu"}
     values = {"width": 4, "residual_blocks": 1, "discriminator_layers": 1, "examples": 1}
-    made = launch.start("cyclegan", "./dark,./light", domains / "run", values=values, **plan)
+    made = start("cyclegan", "./dark,./light", domains / "run", values=values, **plan)
     pair = made.dataset
     batches = [batch for batch, _ in zip(made.loader.batches(), range(24), strict=False)]
     for side, dataset in (("x", pair), ("second_domain", pair.second_domain)):

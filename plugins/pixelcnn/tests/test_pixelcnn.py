@@ -11,9 +11,8 @@ import torch
 from PIL import Image
 
 import genzoo
-from genzoo import families
+from genzoo import Noise, families
 from genzoo.cli import run
-from genzoo.models.randomness import Noise
 from genzoo.schemas import checked
 
 GREY, COLOUR = (1, 6, 5), (3, 5, 4)

@@ -8,11 +8,8 @@ from PIL import Image
 from torch import nn
 
 import genzoo
-from genzoo import families
+from genzoo import Noise, families
 from genzoo.cli import run
-from genzoo.models import film
-from genzoo.models.randomness import Noise
-from genzoo.models.samples import Images
 from genzoo.schemas import checked
 from genzoo.training import RunSettings
 
@@ -183,12 +180,3 @@ def test_where_a_place_looks(tmp_path, monkeypatch, capsys):
     )
     with pytest.raises(genzoo.BadInput, match="without attention"):
         sagan.Generator(config).attention()
-
-
-def test_the_overlay_shows_the_map_where_it_was_asked_for():
-    grey = Images(torch.full((1, 1, 8, 8), 0.5), seeds=[(0, 0)])
-    maps = torch.zeros(1, 4, 4, 4, 4)
-    maps[0, 1, 3, 2, 0] = 1  # the place in row 1, column 3 looks at row 2, column 0
-    marked, shown = film.overlay(grey, maps, [(3, 7)]).tensor
-    assert marked[:, 3, 7].tolist() == [1, 0, 0]
-    assert (shown[0] > 0.4).nonzero().tolist() == [[4, 0], [4, 1], [5, 0], [5, 1]]
