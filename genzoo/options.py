@@ -120,3 +120,15 @@ class LatentSampling(Sampling):
 
     truncation: Truncation | None = None
     """values of a code beyond this limit are drawn again (Brock et al. 2019, section 3.1)"""
+
+
+# An option that acts only under another one: the other's name.
+SWITCHES = {
+    "beta1": "optimizer",
+    "beta2": "optimizer",
+    "momentum": "optimizer",
+    "penalty_weight": "penalty",
+    "penalty_interval": "penalty",
+    "label_smoothing": "soft_labels",
+    "instance_noise_until": "instance_noise",
+}

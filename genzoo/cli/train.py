@@ -154,7 +154,7 @@ def _recipe(
     config, options, _ = family.upgraded(manifest.revision, recipe.config, recipe.options)
     settings = {
         "data": data or manifest.data,
-        "values": {**config, **options, **request["values"]},
+        "inherited": {**config, **options},
         "seed": recipe.seed if seed is None else seed,
         "precision": recipe.precision,
         "micro_batches": recipe.micro_batches,
@@ -181,12 +181,14 @@ def _begin(
     families.get(family)  # an unknown name is reported before torch is imported
     from genzoo.runs import launch
     from genzoo.runs.plan import make_plan, plan
+    from genzoo.runs.rehearsal import rehearse
 
     place = Path(root) if root else None
     if dry_run:
         data, values = request.pop("data"), request.pop("values")
-        setup = plan(family, data, values, place)
+        setup = plan(family, data, {**request.pop("inherited", {}), **values}, place)
         record = make_plan(family, data, setup, steps=budget["steps"] or 1, **request)
+        rehearse(record, setup.dataset, values)
         _print_estimate(launch.estimate(record, setup.dataset), budget["minutes"], json)
         return
     folder = out or Path(f"{family}-{Path(request['data']).name}")
@@ -240,7 +242,8 @@ def _go(run: "Run", board: bool, json: bool) -> None:
 
 def _line(status: "RunStatus") -> str:
     losses = " ".join(f"{k} {v.item():.3g}" for k, v in status.logs.items() if k.endswith("loss"))
-    place = f"step {status.step} of {status.steps}"
+    phase = f" ({status.phase})" if status.phase else ""
+    place = f"step {status.step} of {status.steps}{phase}"
     return f"{place}  {status.rate:.1f}/s  {clock(status.left)} left  {losses}"
 
 
@@ -251,12 +254,14 @@ def _print_estimate(estimate: "Estimate", minutes: float | None, json: bool) -> 
         as_json({**vars(estimate), "steps": steps, "seconds": seconds})
         return
     counts = ", ".join(f"{name} {count:,}" for name, count in estimate.parameters.items())
+    phases = ", ".join(f"{name} {share:.0%}" for name, share in estimate.phases.items())
     as_table(
         [
             ("parameters", counts),
             ("memory", size(estimate.memory)),
             ("speed", f"{estimate.rate:.2f} steps a second (measured)"),
             ("steps", f"{steps:,}"),
+            *([("phases", phases)] if phases else []),
             ("time", clock(seconds)),
         ]
     )

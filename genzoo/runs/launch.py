@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -17,8 +17,9 @@ from genzoo.errors import BadInput, GenzooError, OperationFailed
 from genzoo.files import check_free, write_whole
 from genzoo.runs.checkpoints import checkpoints
 from genzoo.runs.plan import Plan, make_plan, open_dataset, plan, read_plan, versions
+from genzoo.runs.rehearsal import rehearse
 from genzoo.runs.run import Run, alone
-from genzoo.training import fit, parallel
+from genzoo.training import fit, parallel, phase_starts
 from genzoo.zoo import manifest
 from genzoo.zoo.folder import version_of
 
@@ -29,8 +30,8 @@ log = logging.getLogger("genzoo")
 @dataclass(frozen=True)
 class Estimate:
     """The estimated size, memory and time of a run. ``parameters``: of each network; ``memory``:
-    bytes at the most;
-    ``rate``: steps a second; ``seconds``: for all ``steps``.
+    bytes at the most; ``rate``: steps a second; ``seconds``: for all ``steps``; ``phases``: the
+    share of each in the steps, if there are several.
     """
 
     parameters: dict[str, int]
@@ -38,6 +39,7 @@ class Estimate:
     rate: float
     steps: int
     seconds: float
+    phases: dict[str, float] = field(default_factory=dict)
 
 
 def start(
@@ -48,29 +50,33 @@ def start(
     steps: int | None = None,
     minutes: float | None = None,
     values: dict[str, Any] | None = None,
+    inherited: dict[str, Any] | None = None,
     root: Path | None = None,
     force: bool = False,
     **settings: Any,
 ) -> Run:
     """A new run of ``family`` on ``data`` in ``folder``; no step is done yet.
 
-    ``values`` go to the data set, the config and the options, as in `plan`; ``minutes`` become
-    steps by the rate measured on this machine. The model's ``version`` counts up if it replaces
-    one in ``folder``, unless it is among the ``settings``, the fields of `Plan`. Raises
-    BadInput, UnknownName, OperationFailed.
+    ``values`` go to the data set, the config and the options, as in `plan`, and before them those
+    ``inherited`` from a recipe; ``minutes`` become steps by the rate measured on this machine. The
+    model's ``version`` counts up if it replaces one in ``folder``, unless it is among the
+    ``settings``, the fields of `Plan`. Raises BadInput (for an option that nothing reads, too),
+    UnknownName, OperationFailed.
     """
-    setup = plan(family, data, values, root)
+    setup = plan(family, data, {**(inherited or {}), **(values or {})}, root)
     parallel.start(devices.device(settings.get("device", "auto")))
     if parallel.rank() == 0 and not force:
         _check_free(folder)
     settings.setdefault("version", _next_version(folder))
+    if minutes is not None and parallel.size() > 1:
+        raise BadInput("several processes need --steps: each would measure another rate")
+    trial = make_plan(family, data, setup, steps=1, **settings)
+    rehearse(trial, setup.dataset, values or {})
     if minutes is not None:
-        if parallel.size() > 1:
-            raise BadInput("several processes need --steps: each would measure another rate")
-        trial = make_plan(family, data, setup, steps=1, **settings)
         steps = max(1, round(minutes * 60 * estimate(trial, setup.dataset).rate))
     record = make_plan(family, data, setup, steps=1 if steps is None else steps, **settings)
     run = Run(record, setup.dataset, folder)
+    phase_starts(run.trainer.phases, record.steps)  # refuses too few steps
     if parallel.rank() == 0:
         with alone(folder) if (folder / "run").is_dir() else nullcontext():
             _clear(folder)
@@ -111,18 +117,30 @@ def resume(folder: Path, root: Path | None = None) -> Run:
 def estimate(record: Plan, dataset: DataSet) -> Estimate:
     """The memory and time of the run, measured by a few steps that are then discarded."""
     run = Run(record, dataset, Path())
-    steps = fit(run.trainer, run.loader.batches(), 1000)
-    next(steps)  # the first step is slower
-    began, done = time.monotonic(), 0
-    while done < 20 and (done < 3 or time.monotonic() - began < 5):
-        next(steps)
-        done += 1
-    rate = done / (time.monotonic() - began)
+    phases, begun, seconds = run.trainer.phases, 0.0, 0.0
+    for phase in phases:
+        seconds += phase.share * _seconds_a_step(run, begun, 5 / len(phases))
+        begun += phase.share
+    rate = 1 / seconds
     counts = {
         name: sum(p.numel() for p in network.parameters())
         for name, network in run.trainer.networks().items()
     }
-    return Estimate(counts, _memory(run.device), rate, record.steps, record.steps / rate)
+    shares = {phase.name: phase.share for phase in phases} if len(phases) > 1 else {}
+    time_needed = record.steps / rate
+    return Estimate(counts, _memory(run.device), rate, record.steps, time_needed, shares)
+
+
+def _seconds_a_step(run: Run, progress: float, limit: float) -> float:
+    """The seconds of a step at ``progress``, the mean of as many as ``limit`` seconds allow."""
+    batches = (replace(b, progress=progress or b.progress) for b in run.loader.batches())
+    steps = fit(run.trainer, batches, 1000)
+    next(steps)  # the first step is slower
+    began, done = time.monotonic(), 0
+    while done < 20 and (done < 3 or time.monotonic() - began < limit):
+        next(steps)
+        done += 1
+    return (time.monotonic() - began) / done
 
 
 def _memory(device: torch.device) -> int:

@@ -55,6 +55,7 @@ class RunLog:
     ``plan``: the content of plan.json. ``curves``: of every logged name, the steps and the values,
     ``(k,)`` each. ``warnings``: the training monitor's, each with its step. ``steps``, ``frames``:
     of the sample grids, uint8 ``(k, H, W)`` or ``(k, H, W, 3)``; None if samples are no images.
+    ``phases``: the first logged step of each, if there are several.
     """
 
     folder: Path
@@ -63,6 +64,7 @@ class RunLog:
     warnings: tuple[tuple[int, str], ...]
     steps: tuple[int, ...]
     frames: np.ndarray | None
+    phases: dict[str, int]
 
     @property
     def cells(self) -> np.ndarray | None:
@@ -100,7 +102,8 @@ class RunLog:
             name: [steps.tolist(), values.tolist()] for name, (steps, values) in curves.items()
         }
         warnings = [{"step": step, "text": text} for step, text in self.warnings]
-        return {"folder": str(self.folder), "curves": lists, "findings": warnings}
+        record = {"folder": str(self.folder), "curves": lists, "findings": warnings}
+        return {**record, "phases": self.phases} if self.phases else record
 
 
 def read_run(folder: str | Path) -> RunLog:
@@ -117,12 +120,16 @@ def read_run(folder: str | Path) -> RunLog:
     records = [record for line in lines if (record := _parsed(line))]
     names = dict.fromkeys(name for record in records for name in record)
     curves: dict[str, Curve] = {}
-    for name in [name for name in names if name not in ("step", "finding", "text")]:
+    for name in [name for name in names if name not in ("step", "phase", "finding", "text")]:
         points = [(record["step"], record[name]) for record in records if name in record]
         steps, values = np.array(points, dtype=np.float64).T
         curves[name] = steps.astype(np.int64), values
     warnings = tuple((r["step"], r["text"]) for r in records if "finding" in r)
-    return RunLog(expanded(folder), plan, curves, warnings, *_grids(place / "grids"))
+    phases: dict[str, int] = {}
+    for record in records:
+        if "phase" in record:
+            phases.setdefault(str(record["phase"]), record["step"])
+    return RunLog(expanded(folder), plan, curves, warnings, *_grids(place / "grids"), phases)
 
 
 def _parsed(line: str) -> dict[str, Any]:
@@ -189,6 +196,8 @@ def figure(run: RunLog, kind: str) -> bytes:
         places = sheet.subplots(rows, 2, squeeze=False).flat
         for axes, (name, curves) in zip(places, panels.items(), strict=False):
             _panel(axes, name, curves, [step for step, _ in run.warnings])
+            for step in [*run.phases.values()][1:]:
+                axes.axvline(step, color="grey", linewidth=LINE, linestyle="--")
         for axes in sheet.axes[len(panels) :]:
             axes.set_axis_off()
         sheet.suptitle(printable(_title(run)))

@@ -38,6 +38,7 @@ from genzoo.training import (
     TrainingMonitor,
     fit,
     parallel,
+    phase_steps,
 )
 from genzoo.zoo import card, manifest
 from genzoo.zoo import folder as folders
@@ -48,12 +49,15 @@ log = logging.getLogger("genzoo")
 @final
 @dataclass(frozen=True)
 class RunStatus:
-    """The state of a run after a step. ``rate``: steps a second; ``logs``: what the step logged."""
+    """The state of a run after a step. ``rate``: steps a second; ``logs``: what the step logged;
+    ``phase``: its phase, if the run has several.
+    """
 
     step: int
     steps: int
     rate: float
     logs: dict[str, Tensor]
+    phase: str = ""
 
     @property
     def left(self) -> float:
@@ -70,14 +74,15 @@ class Run:
     """A plan, its data set and its trainer.
 
     ``start``: the step that training begins with; ``seconds``: the time that the run has taken.
+    ``options`` stand for those of the plan, with the same values.
     """
 
-    def __init__(self, plan: Plan, dataset: DataSet, folder: Path):
+    def __init__(self, plan: Plan, dataset: DataSet, folder: Path, options: Options | None = None):
         self.plan, self.dataset, self.folder = plan, dataset, folder
         self.start, self.seconds = 0, 0.0
         self.family = families.get(plan.family)
         self.device = devices.device(plan.device)
-        self.options: Options = checked(self.family.options, plan.options, "options")
+        self.options = options or checked(self.family.options, plan.options, "options")
         self.trainer = _trainer(plan, self.family, dataset, self.options)
         self.trainer.prepare(
             RunSettings(str(self.device), plan.precision, plan.micro_batches, plan.compile)
@@ -92,7 +97,9 @@ class Run:
         step = checkpoint.step
         self.trainer.restore(checkpoint.parts, step, self.plan.steps, self.plan.seed)
         if checkpoint.monitor is not None:
-            self.monitor.load_state_dict(checkpoint.monitor)
+            # Versions before 0.2 knew of one phase.
+            only = self.trainer.phases[0].name
+            self.monitor.load_state_dict({"phase": only, **checkpoint.monitor})
         self.start, self.seconds = checkpoint.step, float(checkpoint.seconds)
 
     def go(self, report: Callable[[RunStatus], None] | None = None) -> Path:
@@ -122,19 +129,25 @@ class Run:
                 self.seconds = earlier + spent
                 self._log(batch, logs, lines)
                 if report:
-                    report(RunStatus(step, self.plan.steps, (step - self.start) / spent, logs))
+                    rate, phase = (step - self.start) / spent, self._phase(batch)
+                    report(RunStatus(step, self.plan.steps, rate, logs, phase))
                 stop = pressed()  # once a step: Ctrl-C during a save stops the next step
                 self._save(step, stop)
                 if stop:
                     raise Interrupted(f"stopped after step {step}; continue it with --resume")
         self.seconds = earlier + time.monotonic() - began
 
+    def _phase(self, batch: Batch) -> str:
+        """The phase of ``batch``, if there are several."""
+        return batch.phase if len(self.trainer.phases) > 1 else ""
+
     def _log(self, batch: Batch, logs: dict[str, Tensor], lines: Any) -> None:
         """Write a step's line, and the monitor's warnings, which are also shown."""
         step = batch.step + 1
         if lines and step % self.plan.log_every == 0:
             values = {k: round(v.item(), 6) for k, v in logs.items()}
-            lines.write(json.dumps({"step": step, **values}) + "\n")
+            place = {"phase": phase} if (phase := self._phase(batch)) else {}
+            lines.write(json.dumps({"step": step, **place, **values}) + "\n")
         for warning in self.monitor.check(step, logs, batch):
             log.warning("%s", warning.text)
             line = {"step": warning.step, "finding": warning.rule, "text": warning.text}
@@ -196,6 +209,7 @@ def _write_model(run: Run) -> None:
         options=plan.options,
         seed=plan.seed,
         steps=plan.steps,
+        phases=phase_steps(run.trainer.phases, plan.steps),
         seconds=round(run.seconds, 1),
         machine=devices.machine(run.device),
         precision=plan.precision,

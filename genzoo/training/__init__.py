@@ -4,7 +4,7 @@ from genzoo.training.adversarial import Adversarial, Game, Term
 from genzoo.training.losses import LOSSES, GanLoss
 from genzoo.training.monitor import TrainingMonitor, TrainingWarning
 from genzoo.training.penalties import PENALTIES, gradient_penalty, orthogonal_penalty, r1_penalty
-from genzoo.training.phases import Phase, phase_starts
+from genzoo.training.phases import Phase, phase_starts, phase_steps
 from genzoo.training.standard_trainers import EMA, LossTrainer
 from genzoo.training.trainer import (
     Batch,
@@ -57,6 +57,7 @@ __all__ = [
     "make_player",
     "orthogonal_penalty",
     "phase_starts",
+    "phase_steps",
     "r1_penalty",
     "top_k",
 ]

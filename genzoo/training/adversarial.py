@@ -217,7 +217,7 @@ class Adversarial(Trainer):
         if self.fakes is not None:
             return _Fakes(None, self.fakes(batch, noise))
         if isinstance(model, Translator):
-            return _Fakes(None, model.convert(batch.x, model.domains[1], noise))
+            return _Fakes(None, model.convert_any_size(batch.x, model.domains[1], noise))
         if not isinstance(model, Latent):
             return _Fakes(None, model.generate(noise, batch.labels, defaults))
         codes = model.draw_code(noise, defaults).requires_grad_(bool(self.terms))

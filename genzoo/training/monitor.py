@@ -181,6 +181,8 @@ def _unpenalised(window: Window) -> Verdict:
     due = -(-(window.step - EVERY) // o.penalty_interval) * o.penalty_interval < window.step
     if not window.complete or not due:
         return None
+    if not window.logs and len(window.trainer.phases) > 1:
+        return None  # a phase without a discriminator
     logged = [v for name, values in window.logs.items() if _is_penalty(name) for v in values]
     if logged and torch.stack(logged).any():
         return ""
@@ -291,11 +293,15 @@ class TrainingMonitor:
 
     def __init__(self, trainer: Trainer, options: Options):
         self.trainer, self.options = trainer, options
-        self._steps, self._window = 0, dict[str, list[Tensor]]()
+        self._off = set[str]()
+        self._begin("")
+
+    def _begin(self, phase: str) -> None:
+        """Forget what was seen: logs of two phases do not belong together."""
+        self._phase, self._steps, self._window = phase, 0, dict[str, list[Tensor]]()
         self._before: dict[str, Tensor] | None = None
         # By rule: checks in a row with a fault, and without one; whether it has warned.
         self._course = dict.fromkeys(RULES, (0, 0, False))
-        self._off = set[str]()
 
     def check(self, step: int, logs: Logs, batch: Batch) -> list[TrainingWarning]:
         """The warnings after ``step``, with its batch and logs: usually none.
@@ -304,6 +310,8 @@ class TrainingMonitor:
         """
         if parallel.rank():
             return []
+        if batch.phase != self._phase:
+            self._begin(batch.phase)
         self._remember(logs, batch.x.device)
         if step % EVERY == EVERY - 1:
             self._before = self._guarded("stale average", self._average)
@@ -357,10 +365,11 @@ class TrainingMonitor:
     def state_dict(self) -> dict[str, Any]:
         """The state for a checkpoint: a resumed run gives the warnings of an unbroken one."""
         window = {k: torch.stack(values) for k, values in self._window.items()}
-        return {"seen": self._steps, "window": window, "course": dict(self._course)}
+        course = dict(self._course)
+        return {"seen": self._steps, "window": window, "course": course, "phase": self._phase}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._steps = state["seen"]
+        self._steps, self._phase = state["seen"], state["phase"]
         self._window = {k: list(values) for k, values in state["window"].items()}
         self._course |= {k: v for k, v in state["course"].items() if k in RULES}
 

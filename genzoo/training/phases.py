@@ -27,6 +27,14 @@ def phase_starts(phases: Sequence[Phase], steps: int) -> dict[str, int]:
     return {phase.name: start for phase, start in zip(phases, starts, strict=True)}
 
 
+def phase_steps(phases: Sequence[Phase], steps: int) -> dict[str, int]:
+    """The steps of each phase, for a record; empty if there is only one. Raises BadInput."""
+    starts = phase_starts(phases, steps)
+    ends = [*starts.values(), steps][1:]
+    lengths = {name: end - start for (name, start), end in zip(starts.items(), ends, strict=True)}
+    return lengths if len(lengths) > 1 else {}
+
+
 def place(phases: Sequence[Phase], step: int, progress: float) -> tuple[int, int, float]:
     """The phase at ``progress`` of a run: its index, its first step and the progress within it."""
     ends = _ends(phases)

@@ -253,6 +253,7 @@ def facts(manifest: Manifest) -> dict[str, Any]:
         facts |= {
             "options": _flat(recipe.options),
             "steps": recipe.steps,
+            **({"phases": _flat(recipe.phases)} if recipe.phases else {}),
             "seed": recipe.seed,
             "time": f"{recipe.seconds / 60:.1f} minutes",
             "machine": recipe.machine,

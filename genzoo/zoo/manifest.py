@@ -37,6 +37,7 @@ class Recipe(Schema, use_attribute_docstrings=False):
     options: dict[str, Any]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     steps: Annotated[int, Field(ge=0, le=10**10)]
+    phases: dict[Name, Annotated[int, Field(ge=1, le=10**10)]] = Field(default_factory=dict)
     seconds: Annotated[float, Field(ge=0)]
     machine: Name
     precision: Literal["fp32", "bf16"] = "fp32"

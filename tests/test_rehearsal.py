@@ -1,0 +1,328 @@
+"""Runs of several phases, killed and resumed; options that nothing reads."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from genzoo import cli, families
+from genzoo.errors import BadInput
+from genzoo.families import registry
+from genzoo.options import AdversarialOptions
+from genzoo.runs import launch, plots, rehearsal
+from genzoo.training import Diverged
+from genzoo.zoo import manifest
+
+# A family of two phases: an autoencoder, then a prior on its codes, which is new in that phase.
+# Another asks for options late: near the end of its phase, and where it finishes.
+TOYS = """
+import math
+import torch
+from torch import nn
+import genzoo
+from genzoo.options import Options
+from genzoo.schemas import Schema, Shape, Share, Weight
+from genzoo.training import Phase, make_player
+
+class Config(Schema):
+    shape: Shape = (1, 8, 8)
+
+class TrainOptions(Options):
+    prior_share: Share = 0.5
+    late: Weight = 1.0
+    last: Weight = 1.0
+    never: Weight = 1.0
+
+class Coder(genzoo.Latent):
+    value_range, latent_dim = (0.0, 1.0), 3
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.shape, pixels = config.shape, math.prod(config.shape)
+        self.coder = nn.ModuleDict({"first": nn.Linear(pixels, 3), "last": nn.Linear(3, pixels)})
+        self.prior = nn.Linear(3, 3)
+        self.register_buffer("scale", torch.ones(()))
+
+    def decode(self, code, labels=None):
+        return self.coder["last"](self.prior(code)).sigmoid().view(-1, *self.shape)
+
+class TwoPhases(genzoo.Trainer):
+    def __init__(self, model, o):
+        players = {"coder": make_player(model.coder, o), "prior": make_player(model.prior, o)}
+        super().__init__(model, players)
+        self.whole, self.options = model, o
+        self.phases = Phase("codes", 1 - o.prior_share), Phase("prior", o.prior_share)
+
+    def begin(self, phase):
+        if phase == "prior":
+            self.whole.prior.reset_parameters()
+            self.whole.scale += 1
+            self.renew("prior")
+
+    def step(self, batch):
+        if batch.phase == "codes":
+            return self.update("coder", self.error, batch)
+        if batch.progress > 0.5:
+            self.options.late
+        return self.update("prior", self.distance, batch)
+
+    def error(self, batch):
+        flat = batch.x.flatten(1)
+        made = self.whole.coder["last"](self.whole.coder["first"](flat)).sigmoid()
+        return (made - flat).square().mean(), {}
+
+    def distance(self, batch):
+        codes = self.whole.coder["first"](batch.x.flatten(1))
+        drawn = self.whole.prior(batch.noise("prior").normal(3)) * self.whole.scale
+        return (drawn.mean(0) - codes.mean(0)).square().mean(), {}
+
+def finish(model, options, batches):
+    options.last
+
+@genzoo.hookimpl
+def genzoo_family(name):
+    return genzoo.Family(
+        config=Config, options=TrainOptions, model=Coder, trainer=TwoPhases, finish=finish,
+        tiny=Config(), paper="none", api=2,
+    )
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def toys(tmp_path_factory):
+    site = tmp_path_factory.mktemp("site")
+    (site / "phases_toys.py").write_text(TOYS)
+    info = site / "phases_toys-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: phases-toys\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[genzoo.families]\ntwophase = phases_toys\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(site))
+        yield site
+    registry._load.cache_clear()
+    sys.modules.pop("phases_toys", None)
+
+
+SIZE = {"size": 8, "channels": 1}
+VALUES = {**SIZE, "batch_size": 8, "ema_decay": 0.9, "lr": 0.01, "lr_decay_start": 0.5}
+
+
+def started(folder, steps=20, **more):
+    settings = {"checkpoint_every": 5, "log_every": 2, "device": "cpu", "values": VALUES, **more}
+    return launch.start("twophase", "digits", folder, steps=steps, **settings)
+
+
+def lines(folder):
+    return (folder / "run/log.jsonl").read_text().splitlines()
+
+
+# ------------------------------------------------------------------------------------------- phases
+
+
+def test_a_run_records_its_phases(tmp_path):
+    seen = []
+    started(tmp_path / "r").go(lambda status: seen.append(status.phase))
+    assert seen == ["codes"] * 10 + ["prior"] * 10
+    logged = [json.loads(line) for line in lines(tmp_path / "r")]
+    assert [row["phase"] for row in logged] == ["codes"] * 5 + ["prior"] * 5
+    assert [row["step"] for row in logged] == [*range(2, 21, 2)]
+    recipe = manifest.read_manifest(tmp_path / "r").recipe
+    assert recipe.phases == {"codes": 10, "prior": 10}
+    log = plots.read_run(tmp_path / "r")
+    assert log.phases == {"codes": 2, "prior": 12}
+    assert {*log.curves} == {
+        f"{player}/{name}" for player in ("coder", "prior") for name in ("loss", "gradient")
+    }
+    assert log.record()["phases"] == log.phases
+
+
+def test_info_and_the_estimate_name_the_phases(tmp_path, capsys):
+    started(tmp_path / "r").go()
+    assert cli.run(["info", str(tmp_path / "r")]) == 0
+    assert "codes 10, prior 10" in capsys.readouterr().out
+    words = ["train", "twophase", "--set", "size=8", "--set", "channels=1"]
+    words += ["--set", "prior_share=0.25", "--dry-run"]
+    assert cli.run(words) == 0
+    assert "codes 75%, prior 25%" in capsys.readouterr().out
+
+
+def test_a_run_of_one_phase_names_none(tmp_path):
+    values = {**SIZE, "width": 4, "latent_dim": 2, "batch_size": 8}
+    run = launch.start("vae", "digits", tmp_path / "r", steps=10, values=values, device="cpu")
+    run.go(lambda status: _equal(status.phase, ""))
+    assert all("phase" not in json.loads(line) for line in lines(tmp_path / "r"))
+    assert manifest.read_manifest(tmp_path / "r").recipe.phases == {}
+
+
+def _equal(one, other):
+    assert one == other
+
+
+@pytest.mark.parametrize("stop", [6, 11, 17])
+def test_a_killed_run_resumes_bit_for_bit(tmp_path, toys, stop):
+    """In each phase, and where one ends: the average, the monitor, the log and the weights."""
+    started(tmp_path / "straight").go()
+    started(tmp_path / "killed")
+    code = f"""
+import os, signal, sys, torch
+torch.set_num_threads({torch.get_num_threads()})
+from pathlib import Path
+from genzoo.runs import launch
+def report(status):
+    if status.step == {stop}:
+        os.kill(os.getpid(), signal.SIGKILL)
+launch.resume(Path({str(tmp_path / "killed")!r})).go(report)
+"""
+    path = os.pathsep.join([str(toys), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command, environment = [sys.executable, "-c", code], {**os.environ, "PYTHONPATH": path}
+    assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
+    run = launch.resume(tmp_path / "killed")
+    assert run.start == (stop - 1) // 5 * 5
+    run.go()
+    straight, killed = (
+        load_file(tmp_path / n / "model.safetensors") for n in ("straight", "killed")
+    )
+    assert straight.keys() == killed.keys()
+    for name, tensor in straight.items():
+        assert torch.equal(tensor, killed[name]), name
+    assert lines(tmp_path / "straight") == lines(tmp_path / "killed")
+
+
+def test_too_few_steps_for_all_phases(tmp_path):
+    with pytest.raises(
+        BadInput, match="1 steps are too few: each of the phases codes, prior needs"
+    ):
+        started(tmp_path / "r", steps=1)
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_phase_that_raises_does_so_at_the_start(tmp_path, monkeypatch):
+    module = sys.modules[families.get("twophase").model.__module__]
+    monkeypatch.setattr(module.TwoPhases, "distance", lambda self, batch: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        started(tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
+# ------------------------------------------------------------------------------------------ options
+
+
+def test_a_record_notes_what_is_read():
+    options, read = rehearsal.noted(AdversarialOptions(top_k=0.5))
+    assert isinstance(options, AdversarialOptions)
+    assert not read
+    assert options.top_k == 0.5
+    assert getattr(options, "lr") == 1e-3  # noqa: B009
+    assert read == {"top_k", "lr"}
+    options.model_dump()
+    assert read == {*AdversarialOptions.model_fields}
+
+
+@pytest.mark.parametrize("late", ["late", "last"])
+def test_what_a_run_reads_late_is_read(tmp_path, late):
+    started(tmp_path / "r", values={**SIZE, late: 2.0})
+
+
+def test_an_option_that_is_never_read_is_refused(tmp_path):
+    match = "never=2.0 has no effect in this run: twophase does not read it; leave it out"
+    with pytest.raises(BadInput, match=match):
+        started(tmp_path / "r", values={**SIZE, "never": 2.0})
+    assert not (tmp_path / "r").exists()
+    started(tmp_path / "r", values={**SIZE, "never": 1.0})
+
+
+GAN = {"generator_units": 8, "discriminator_units": 8, "batch_size": 8, "dropout": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"momentum": 0.5}, "momentum=0.5 .* while optimizer is adam"),
+        ({"penalty_weight": 3.0}, "penalty_weight=3.0 .* while penalty is none"),
+        ({"penalty_interval": 2}, "penalty_interval=2 .* while penalty is none"),
+        ({"instance_noise_until": 0.5}, "until=0.5 .* while instance_noise is 0.0"),
+        (
+            {"soft_labels": True, "label_smoothing": 0.1},
+            "smoothing=0.1 .* while soft_labels is True",
+        ),
+        ({"optimizer": "sgd", "beta2": 0.9}, "beta2=0.9 .* while optimizer is sgd"),
+    ],
+)
+def test_an_option_whose_switch_is_off_is_refused(values, named, tmp_path):
+    with pytest.raises(BadInput, match=named):
+        launch.start("gan", "ring8", tmp_path / "r", steps=2, values={**GAN, **values})
+
+
+# One value beside the default of each option; what else it needs to act.
+MOVES = {
+    "batch_size": 4, "optimizer": "sgd", "lr": 1e-2, "beta1": 0.1, "beta2": 0.5, "warmup": 0.5,
+    "lr_decay_start": 0.5, "lr_inverse_decay": 0.1, "gradient_clip": 0.1, "ema_decay": 0.5,
+    "horizontal_flip": True, "loss": "hinge", "discriminator_lr": 1e-2,
+    "discriminator_lr_inverse_decay": 0.1, "discriminator_steps": 2, "generator_steps": 2,
+    "penalty": "r1", "weight_clip": 0.1, "orthogonal_weight": 0.1, "top_k": 0.5,
+    "label_smoothing": 0.1, "soft_labels": True, "label_noise": 0.1, "instance_noise": 0.1,
+    "augment": "color",
+}  # fmt: skip
+NEEDS = {
+    "momentum": {"momentum": 0.5, "optimizer": "sgd"},
+    "penalty_weight": {"penalty_weight": 3.0, "penalty": "r1"},
+    "penalty_interval": {"penalty_interval": 3, "penalty": "gradient"},
+    "instance_noise_until": {"instance_noise_until": 0.5, "instance_noise": 0.2},
+}
+
+
+def test_every_option_of_a_game_is_read_where_it_acts(tmp_path):
+    cases = {name: {name: value} for name, value in MOVES.items()} | NEEDS
+    assert cases.keys() == AdversarialOptions.model_fields.keys()
+    small = {**SIZE, "width": 4, "dense_units": [8], "batch_size": 8}
+    for values in cases.values():
+        launch.start(
+            "dcgan", "digits", tmp_path / "r", steps=4, values={**small, **values}, force=True
+        )
+
+
+def test_a_recipe_with_such_a_value_is_repeated_with_a_warning(tmp_path, caplog, capsys):
+    values = {**GAN, "penalty_weight": 3.0}
+    run = launch.start("gan", "ring8", tmp_path / "r", steps=2, inherited=values, device="cpu")
+    message = "penalty_weight=3.0 has no effect in this run: nothing reads it while penalty is none"
+    assert caplog.messages == [message]
+    run.go()
+    again = ["train", "--recipe", str(tmp_path / "r"), "--out", str(tmp_path / "again")]
+    assert cli.run([*again, "--set", "lr=0.01"]) == 0
+    assert caplog.messages == [message, message]
+    assert cli.run([*again, "--force", "--set", "penalty_weight=4"]) == 2
+    assert "penalty_weight=4.0 has no effect" in capsys.readouterr().err
+
+
+def test_the_estimate_refuses_the_same(tmp_path, capsys):
+    words = ["train", "gan", "--data", "ring8", "--dry-run", "--set", "momentum=0.5"]
+    assert cli.run(words) == 2
+    assert "momentum=0.5 has no effect" in capsys.readouterr().err
+
+
+def test_a_rehearsal_leaves_no_trace(tmp_path, monkeypatch):
+    """The run that follows is the run without it, to the last bit."""
+    ends = []
+    for name in ("with", "without"):
+        if name == "without":
+            monkeypatch.setattr(launch, "rehearse", lambda *_: None)
+        started(tmp_path / name).go()
+        ends.append(load_file(tmp_path / name / "model.safetensors"))
+    assert all(torch.equal(tensor, ends[1][key]) for key, tensor in ends[0].items())
+    assert lines(tmp_path / "with") == lines(tmp_path / "without")
+
+
+def test_a_run_that_diverges_at_once_says_so_itself(tmp_path, monkeypatch):
+    """The rehearsal leaves it to the run, which names its checkpoint and the option to lower."""
+    module = sys.modules[families.get("twophase").model.__module__]
+    monkeypatch.setattr(
+        module.TwoPhases, "error", lambda self, batch: (self.whole.coder["last"].bias.sum() / 0, {})
+    )
+    run = started(tmp_path / "r")
+    with pytest.raises(Diverged, match="the run diverged: coder at step 0"):
+        run.go()
