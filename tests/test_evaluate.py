@@ -548,7 +548,7 @@ def test_features_that_see_no_difference_are_refused(tmp_path, wide, monkeypatch
 
 def test_one_real_image_is_no_reference(tmp_path, wide):
     one, some = pictures(tmp_path / "one", 1), pictures(tmp_path / "some", 30)
-    with pytest.raises(BadInput, match="has 1 image"):
+    with pytest.raises(BadInput, match="too few images, 1:"):
         genzoo.evaluate(f"images:{some}", data=f"images:{one}", metrics="fd", features=wide)
 
 
@@ -559,7 +559,7 @@ def test_one_real_image_is_no_reference(tmp_path, wide):
         ("made_features:nothing", "has no attribute 'nothing'"),
         ("made_features:number", "got an int"),
         ("made_features:crooked", r"must return a tensor \(40, d\)"),
-        ("made_features:quits", r"failed on images .*: SystemExit: 5"),
+        ("made_features:quits", r"failed on samples .*: SystemExit: 5"),
         ("made_features:complex", r"got \(40, 4\) of complex64"),
     ],
 )
@@ -585,7 +585,9 @@ def test_a_model_that_draws_no_numbers_is_named():
 
 
 def test_points_are_no_images(conditional):
-    with pytest.raises(BadInput, match="generates 2"):
+    with pytest.raises(
+        BadInput, match="is of points, but mnist holds images: give a data set of points"
+    ):
         genzoo.evaluate(conditional, data="mnist", metrics="sharpness", n=40)
 
 

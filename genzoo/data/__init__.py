@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy(
             "check",
             "describe",
             "having",
+            "kind_of",
             "listing",
             "names",
             "open",

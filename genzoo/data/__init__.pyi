@@ -4,6 +4,7 @@ from genzoo.data.catalogue import attributes as attributes
 from genzoo.data.catalogue import check as check
 from genzoo.data.catalogue import describe as describe
 from genzoo.data.catalogue import having as having
+from genzoo.data.catalogue import kind_of as kind_of
 from genzoo.data.catalogue import listing as listing
 from genzoo.data.catalogue import names as names
 from genzoo.data.catalogue import open as open

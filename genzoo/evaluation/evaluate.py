@@ -15,13 +15,14 @@ from genzoo.files import is_folder
 from genzoo.metrics import registry
 from genzoo.metrics.metric import Metric, ModelMetric, SampleMetric
 from genzoo.metrics.real_data import FOLDER_PREFIX, RealData, check_finite, opened_images
-from genzoo.metrics.sample_metrics import Kernel
+from genzoo.metrics.sample_metrics import FeatureMetric, Kernel
 from genzoo.metrics.score import Score
 from genzoo.metrics.subjects import DatasetSubject, ModelSubject, Subject
 from genzoo.models.abilities import Translator
 from genzoo.models.checks import check_count, checked_seed, fresh_seed
 from genzoo.models.model import Model
 from genzoo.models.sampler import Progress
+from genzoo.schemas import Kind
 from genzoo.text import columns
 from genzoo.version import VERSION
 from genzoo.zoo import card, installed, names
@@ -106,7 +107,7 @@ def evaluate(
     seed = fresh_seed() if seed is None else checked_seed(seed)
     source = find_subject(subject, devices.device(device), form)
     reference = reference_data(source, data)
-    real = RealData(reference, features, root=root, progress=progress, **form, **options)
+    real = real_for(source, reference, features, root=root, progress=progress, **form, **options)
     chosen = choose_metrics(real, source, metrics)
     request = {"data": reference, "n": n, "seed": seed, "features": features, **form, **options}
     model = source if isinstance(source, ModelSubject) else None
@@ -175,6 +176,19 @@ def reference_data(subject: Subject, data: str | Path | None = None) -> str:
     raise BadInput(f"{subject.name}: no reference data. Give a data set or folder with --data")
 
 
+def real_for(subject: Subject, data: str, features: str | None, **options: Any) -> RealData:
+    """The real data for a subject, which must be of its kind; signals are opened in its form.
+
+    Raises BadInput, UnknownName.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    real = RealData(data, features, **{**subject.form, **given})
+    if real.kind != subject.kind:
+        what = f"{subject.name} is of {subject.kind}, but {data} holds {real.kind}"
+        raise BadInput(f"{what}: give a data set of {subject.kind} with --data")
+    return real
+
+
 def choose_metrics(
     real: RealData, subject: Subject, metrics: str | Sequence[str] | None
 ) -> list[Metric]:
@@ -236,6 +250,7 @@ def _check_metrics(subject: Subject, metrics: Sequence[Metric], samples: int) ->
     """Check that all ``metrics`` apply, before the first sample is drawn. Raises BadInput."""
     most: tuple[int, str] = (2, subject.name)
     for metric in metrics:
+        _check_kind(subject, metric)
         if isinstance(metric, SampleMetric):
             _check_shape(subject, metric)
             most = max(most, (metric.checked_min_samples(), metric.name))
@@ -251,10 +266,26 @@ def _check_metrics(subject: Subject, metrics: Sequence[Metric], samples: int) ->
         raise BadInput(f"{name} needs at least {minimum:,} samples, got {samples:,}: {hint}")
 
 
+def _check_kind(subject: Subject, metric: Metric) -> None:
+    """Check that the metric measures such samples. Raises BadInput."""
+    kinds = kinds_of(metric)
+    if subject.kind not in kinds:
+        what = (
+            f"{metric.name} measures {' and '.join(kinds)}, but {subject.name} is of {subject.kind}"
+        )
+        raise BadInput(f"{what}: leave --metrics and --features out for the default ones")
+
+
+def kinds_of(metric: Metric) -> tuple[Kind, ...]:
+    """The kinds of samples that a metric measures in the features that it has."""
+    own = metric.real.feature_kinds if isinstance(metric, FeatureMetric) else metric.kinds
+    return tuple(kind for kind in metric.kinds if kind in own)
+
+
 def _check_shape(subject: Subject, metric: SampleMetric) -> None:
     """Check that the metric's features accept the samples. Raises BadInput."""
     if isinstance(subject, ModelSubject):
-        _ = subject.sampler  # raises if the model does not sample images
+        _ = subject.sampler  # raises if the model does not sample
     data = metric.real.data
     if "," in data and not is_folder(data):
         second = data.rpartition(",")[2].strip()
@@ -263,6 +294,8 @@ def _check_shape(subject: Subject, metric: SampleMetric) -> None:
             f"--data {second} takes the second"
         )
     shape = metric.real.input_shape
+    if subject.kind != "images":
+        shape = metric.real.open("train").shape
     if shape is not None and tuple(subject.shape) != tuple(shape):
         expected, got = ("x".join(map(str, s)) for s in (shape, subject.shape))
         of_folder = isinstance(subject, DatasetSubject)

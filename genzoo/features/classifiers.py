@@ -26,7 +26,7 @@ BATCH = 250
 
 
 class FeatureExtractor(ABC):
-    """A map from images to vectors.
+    """A map from samples to vectors.
 
     ``shape``: of the images that it takes; None: any. ``sha256``: of its weights; "" if unknown.
     ``outputs``: the number of its classes; 0 without classes.
@@ -40,7 +40,10 @@ class FeatureExtractor(ABC):
 
     @abstractmethod
     def __call__(self, x: Tensor) -> np.ndarray:
-        """float32 ``(n, d)`` of images ``(n, C, H, W)`` in [0, 1]. Raises BadInput."""
+        """float32 ``(n, d)`` of samples ``(n, *shape)``: images in [0, 1], signals in [-1, 1].
+
+        Raises BadInput.
+        """
 
     @abstractmethod
     def logits(self, features: np.ndarray) -> np.ndarray:
@@ -132,7 +135,7 @@ class ChannelClassifier(FeatureExtractor):
 class CustomFeatures(FeatureExtractor):
     """The user's own network, named ``module:object``. This runs the user's code.
 
-    The object is a module, a function of images, or a class whose call without arguments is one.
+    The object is a module, a function of samples, or a class whose call without arguments is one.
     """
 
     outputs, shape = 0, None
@@ -153,7 +156,7 @@ class CustomFeatures(FeatureExtractor):
         except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
             raise OperationFailed(
-                f"{self._path} failed on images {tuple(x.shape)}: {why}"
+                f"{self._path} failed on samples {tuple(x.shape)}: {why}"
             ) from error
         is_real = isinstance(features, Tensor) and not features.is_complex()
         if not is_real or features.ndim != 2 or len(features) != len(x):

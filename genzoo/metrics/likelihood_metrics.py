@@ -4,7 +4,7 @@ Two kinds are never ranked with each other. The protocol names the levels that a
 """
 
 from abc import abstractmethod
-from typing import Any, Literal, NamedTuple, final
+from typing import Any, ClassVar, Literal, NamedTuple, final
 
 import numpy as np
 import torch
@@ -19,11 +19,13 @@ from genzoo.metrics.statistics import parzen
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Density
 from genzoo.models.sampler import Sampler
+from genzoo.schemas import Kind
 
 IMPORTANCE_SAMPLES = 200  # z for each image in the importance-weighted bound
 # Goodfellow et al. 2014, section 5: the samples, and the images that choose sigma.
 PARZEN_SAMPLES, PARZEN_VALIDATION = 10_000, 1000
 BATCH = 250
+UNITS = {"images": "nats an image", "signals": "nats a signal", "points": "nats a point"}
 
 
 class Estimator(NamedTuple):
@@ -36,7 +38,8 @@ class Estimator(NamedTuple):
 
 def _unsupported_reason(subject: ModelSubject, kind: str) -> str:
     if not isinstance(subject.model, Density):
-        return f"{article(subject.model)} has no likelihood; parzen estimates one"
+        hint = "; parzen estimates one" if subject.kind == "images" else ""
+        return f"{article(subject.model)} has no likelihood{hint}"
     if (own := subject.model.likelihood_kind) != kind:
         metrics = "elbo or iwae" if own == "bound" else "nll"
         return f"its likelihood is of kind {own}, use {metrics}"
@@ -50,14 +53,16 @@ def _estimate(metric: "Likelihood", subject: ModelSubject, n: int | None, seed: 
     assert isinstance(model, Density)
     if tuple(model.shape) != test.shape:
         own, other = ("x".join(map(str, shape)) for shape in (model.shape, test.shape))
-        raise BadInput(f"{subject.name} takes {own} images, but {metric.real.data} is {other}")
+        raise BadInput(
+            f"{subject.name} takes {own} {model.kind}, but {metric.real.data} is {other}"
+        )
     rows = random_rows(test, n, seed)
     classes = model.num_classes if isinstance(model, Sampler) else 0
     nats = []
     for start in range(0, len(rows), BATCH):
         part = rows[start : start + BATCH]
         labels = test.labels_of(part) if classes else None
-        x = _quantized(test.batch(part), model.levels)
+        x = _quantized(test.batch(part), model.levels if model.is_images else None)
         # One seed for each batch, because log_prob numbers its codes from the batch's first image.
         log_prob = model.log_prob(x, labels, seed=seed + start, samples=samples, bound=bound)
         nats.append(-log_prob.cpu().double().numpy())
@@ -68,8 +73,8 @@ def _estimate(metric: "Likelihood", subject: ModelSubject, n: int | None, seed: 
         if model.levels
         else f"{model.likelihood_kind} (a density, or as if one)",
         "levels": model.levels or "the continuum",
-        "unit": "bits a value" if bits else "nats an image",
-        "images": f"{len(rows):,} of the test split",
+        "unit": "bits a value" if bits else UNITS[model.kind],
+        model.kind: f"{len(rows):,} of the test split",
         "data_sha256": test.sha256,
         "class-conditional": bool(classes),
         "seed": seed,
@@ -82,8 +87,9 @@ def _quantized(x: Tensor, levels: int | None) -> Tensor:
 
 
 class Likelihood(ModelMetric):
-    """The negative log-likelihood of the test images, or a bound on it."""
+    """The negative log-likelihood of the test samples, or a bound on it."""
 
+    kinds: ClassVar[tuple[Kind, ...]] = ("images", "signals", "points")
     goal = "lower"
 
     @property

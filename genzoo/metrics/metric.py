@@ -14,6 +14,7 @@ from genzoo.errors import BadInput, GenzooError, OperationFailed, article
 from genzoo.metrics.real_data import RealData
 from genzoo.metrics.score import Estimates, Goal, Score, interval
 from genzoo.metrics.subjects import ModelSubject
+from genzoo.models.ranges import PUBLIC
 from genzoo.schemas import Kind
 
 T = TypeVar("T")
@@ -157,7 +158,7 @@ class SampleMetric(Metric):
 
     @abstractmethod
     def floor(self, n: int) -> float | None:
-        """The value that n held-out real images get; None if it is not known."""
+        """The value that n held-out real samples get; None if it is not known."""
 
     @final
     def checked_min_samples(self) -> int:
@@ -170,13 +171,13 @@ class SampleMetric(Metric):
         return count
 
     @final
-    def features_of(self, images: Tensor) -> np.ndarray:
-        """What ``extract`` returns. Raises OperationFailed unless that is a row for each image."""
-        features = self._call(self.extract, images)
-        if not isinstance(features, np.ndarray) or features.shape[:1] != (len(images),):
+    def features_of(self, samples: Tensor) -> np.ndarray:
+        """What ``extract`` returns. Raises OperationFailed unless that is a row for each sample."""
+        features = self._call(self.extract, samples)
+        if not isinstance(features, np.ndarray) or features.shape[:1] != (len(samples),):
             got = features.shape if isinstance(features, np.ndarray) else article(features)
             raise OperationFailed(
-                f"metric {self.name}: extract must return an array ({len(images)}, ...), got {got}"
+                f"metric {self.name}: extract must return an array ({len(samples)}, ...), got {got}"
             )
         return features
 
@@ -193,11 +194,14 @@ class SampleMetric(Metric):
         return self._score(estimates, self._call(self.floor, n), samples=n, **protocol)
 
     @final
-    def __call__(self, images: Tensor, **protocol: Any) -> Score:
-        """The score of images ``(n, C, H, W)`` in [0, 1]. Raises BadInput."""
-        if not (images.numel() and images.min() >= 0 and images.max() <= 1):
-            raise BadInput(f"{self.name} takes images in [0, 1] without NaN")
-        return self.score(self.features_of(images), **protocol)
+    def __call__(self, samples: Tensor, **protocol: Any) -> Score:
+        """The score of samples ``(n, *shape)`` in the range of their kind. Raises BadInput."""
+        kind = self.real.kind
+        low, high = PUBLIC[kind] or (-math.inf, math.inf)
+        if not (samples.numel() and samples.min() >= low and samples.max() <= high):
+            span = f" in [{low:g}, {high:g}]" if PUBLIC[kind] else ""
+            raise BadInput(f"{self.name} takes {kind}{span} without NaN")
+        return self.score(self.features_of(samples), **protocol)
 
 
 class ModelMetric(Metric):
@@ -209,11 +213,11 @@ class ModelMetric(Metric):
 
     @abstractmethod
     def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
-        """Independent estimates from ``n`` images; None: the metric's default. Raises BadInput."""
+        """Independent estimates from ``n`` samples; None: the metric's default. Raises BadInput."""
 
     @abstractmethod
     def floor(self) -> float | None:
-        """The value that real images get; None if that means nothing."""
+        """The value that real samples get; None if that means nothing."""
 
     @final
     def check(self, subject: ModelSubject) -> None:

@@ -1,4 +1,4 @@
-"""The real data that metrics compare with: images, and their features and statistics (reference).
+"""The real data that metrics compare with: samples, their features and statistics (reference).
 
 References in the features of the small classifiers ship with the package, so that they need no
 data set. Others are computed from the data once and stored in the cache.
@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, final
+from typing import Any, final, get_args
 
 import numpy as np
 from torch import Tensor
@@ -28,16 +28,20 @@ from genzoo.features.classifiers import (
     names,
     shipped,
 )
+from genzoo.features.direct import Coordinates, LogMel
 from genzoo.features.inception import Inception
 from genzoo.files import home, is_folder, write_whole
 from genzoo.metrics.statistics.distances import Moments, factored
 from genzoo.metrics.statistics.sharpness import sharpness
 from genzoo.models.sampler import Progress
+from genzoo.schemas import Kind
 
 FORMAT = 2  # increase it when the same images would give other statistics
 KEPT = 10_000  # images of each split whose features a computed reference stores
 BATCH = 250
 FOLDER_PREFIX = "images:"  # before a folder's name: all images in it, without a test split
+# The features of data that no classifier is for.
+FEATURES_OF: dict[Kind, str] = {"signals": "logmel", "points": "coordinates"}
 # Data sets that use the classifier of another one.
 BORROWED = {"stacked-mnist": lambda: ChannelClassifier("stacked-mnist", "mnist", 3)}
 
@@ -63,9 +67,10 @@ class RealData:
     """The real data that a metric compares with, opened at first use.
 
     ``data``: as in `genzoo.data.open`, or ``images:FOLDER``, all images of a folder. ``features``:
-    as in `load_features`; by default the classifier of ``data``. ``groups``: the number of disjoint
-    groups of samples that distances are estimated on; by default ten, or one for wide features.
-    ``limit``: the number of training images to use; by default all.
+    as in `load_features`; by default the classifier of ``data``, for signals ``logmel``, for points
+    ``coordinates``. ``size``, ``channels``, ``length``, ``rate``: as in `genzoo.data.open`.
+    ``groups``: the number of disjoint groups of samples that distances are estimated on; by default
+    ten, or one for wide features. ``limit``: the number of training samples to use; by default all.
     """
 
     def __init__(
@@ -76,6 +81,8 @@ class RealData:
         root: str | Path | None = None,
         size: int | None = None,
         channels: int | None = None,
+        length: int | None = None,
+        rate: int | None = None,
         groups: int | None = None,
         limit: int | None = None,
         progress: Progress | None = None,
@@ -84,14 +91,16 @@ class RealData:
         # A part of a data set, or two parts, use the classifier of the whole.
         is_whole = is_folder(data) or data.startswith(FOLDER_PREFIX)
         self.whole = data if is_whole else re.split("[:,]", data)[0]
-        self._features_spec, self._progress = features or self.whole, progress
-        self._siblings: dict[str, RealData] = {self._features_spec: self}
+        self._given_features, self._progress = features, progress
+        self._siblings: dict[str, RealData] = {}
         self._where: dict[str, Any] = {"root": root, "size": size, "channels": channels}
+        self._where |= {"length": length, "rate": rate}
         self._opened: dict[str, DataSet] = {}
 
     def with_features(self, features: str) -> "RealData":
         """The same data with other features."""
         kind = features.partition(":")[0]
+        self._siblings.setdefault(self._features_spec, self)
         if features not in self._siblings and self.features_name != kind:
             where = {**self._where, "groups": self.groups, "limit": self.limit}
             sibling = RealData(self.data, features, progress=self._progress, **where)
@@ -99,10 +108,28 @@ class RealData:
             self._siblings[features] = sibling
         return self._siblings.get(features, self)
 
+    @cached_property
+    def kind(self) -> Kind:
+        """The kind of samples. Raises BadInput, UnknownName if the data do not exist."""
+        is_folder_of_images = self.data.startswith(FOLDER_PREFIX)
+        return "images" if is_folder_of_images else sets.kind_of(self.whole)
+
+    @cached_property
+    def _features_spec(self) -> str:
+        return self._given_features or FEATURES_OF.get(self.kind, self.whole)
+
     @property
     def has_features(self) -> bool:
         """Whether features were named, or the data have a classifier."""
         return self._features_spec != self.whole or self.whole in (*names(), *BORROWED)
+
+    @property
+    def feature_kinds(self) -> tuple[Kind, ...]:
+        """The kinds of samples that the features take; loads nothing."""
+        spec = self._features_spec
+        if ":" in spec and self.features_name != "inception":  # the user's own network
+            return get_args(Kind)
+        return tuple(k for k, name in FEATURES_OF.items() if name == spec) or ("images",)
 
     @property
     def features_name(self) -> str:
@@ -119,6 +146,8 @@ class RealData:
                 f"no classifier for {self.data} (available: {', '.join(names())}): name other "
                 f"features with --features"
             )
+        if self._features_spec == "logmel":
+            return LogMel(self.open("train").rate)
         return load_features(self._features_spec)
 
     @cached_property
@@ -132,7 +161,7 @@ class RealData:
         if self._ships:
             return self.reference.images
         count = len(self.open("train"))
-        return _images_text(min(count, self.limit or count), self.limit)
+        return _images_text(self.kind, min(count, self.limit or count), self.limit)
 
     @cached_property
     def reference(self) -> Reference:
@@ -181,6 +210,10 @@ class RealData:
             "real": self.reference.images,
             "dtype": "float32 features, float64 distances",
         }
+        if self.kind == "signals":
+            train = self.open("train")
+            form = {"channels": train.shape[0], "length": train.shape[1], "rate": train.rate}
+            return {**conditions, **form}
         changed = {} if self._is_native else self._where
         return {**conditions, **{k: changed[k] for k in ("size", "channels") if changed.get(k)}}
 
@@ -194,7 +227,8 @@ class RealData:
 def load_features(spec: str) -> FeatureExtractor:
     """A feature extractor by name: a data set's classifier (``mnist``), ``inception`` (the network
     of the original FID; ``inception:FILE`` with these weights), or ``module:object``, the user's
-    own network. Raises BadInput, UnknownName, OperationFailed, NetworkError.
+    own network; ``coordinates`` of points. The log-mel statistics of signals need their rate:
+    `RealData` has them. Raises BadInput, UnknownName, OperationFailed, NetworkError.
     """
     kind, _, rest = spec.partition(":")
     if spec in names():
@@ -203,6 +237,8 @@ def load_features(spec: str) -> FeatureExtractor:
         return BORROWED[spec]()
     if kind == "inception":
         return Inception(rest or None)
+    if spec == "coordinates":
+        return Coordinates()
     if rest:
         return CustomFeatures(spec)
     hint = "For your own network write module:object."
@@ -224,7 +260,7 @@ def opened_images(data: str, split: str, where: dict[str, Any]) -> DataSet:
 
 
 def rows_of(dataset: DataSet, rows: np.ndarray | range) -> Iterator[Tensor]:
-    """The images at ``rows`` in batches ``(n, C, H, W)``."""
+    """The samples at ``rows`` in batches ``(n, *shape)``."""
     for start in range(0, len(rows), BATCH):
         yield dataset.batch(rows[start : start + BATCH])
 
@@ -248,7 +284,7 @@ def _shipped(data: str) -> Reference:
         Moments(facts["train"], tensors["mean"].numpy(), covariance),
         tensors["train"].float().numpy(),
         tensors["test"].float().numpy(),
-        _images_text(facts["train"], None),
+        _images_text("images", facts["train"], None),
     )
 
 
@@ -293,7 +329,7 @@ def _computed(real: RealData) -> Reference:
         }
         if real.features.sha256:
             _write(path, arrays)
-    return _assembled(arrays, real.limit)
+    return _assembled(arrays, real)
 
 
 def _statistics(real: RealData, split: str, dataset: DataSet) -> dict[str, np.ndarray]:
@@ -306,11 +342,11 @@ def _statistics(real: RealData, split: str, dataset: DataSet) -> dict[str, np.nd
     features = np.concatenate(batches)
     check_finite(features, f"the features of {dataset.name}")
     if len(features) < 2:
-        raise BadInput(f"{dataset.name} has {len(features)} image: a distance needs at least 2")
+        few = f"{dataset.name} holds too few {dataset.kind}, {len(features)}"
+        raise BadInput(f"{few}: a distance needs at least 2")
     if not np.ptp(features, axis=0).any():
-        raise BadInput(
-            f"the features ({real.features.about}) are the same for all images of {dataset.name}"
-        )
+        all_of_them = f"all {dataset.kind} of {dataset.name}"
+        raise BadInput(f"the features ({real.features.about}) are the same for {all_of_them}")
     wide = features.astype(np.float64)
     full = {"covariance": np.cov(wide.T)} if len(wide) > wide.shape[1] else {}
     return {
@@ -321,18 +357,19 @@ def _statistics(real: RealData, split: str, dataset: DataSet) -> dict[str, np.nd
     }
 
 
-def _assembled(arrays: dict[str, np.ndarray], limit: int | None) -> Reference:
+def _assembled(arrays: dict[str, np.ndarray], real: RealData) -> Reference:
     n, train = int(arrays["train.n"]), arrays["train.features"]
     if "train.covariance" in arrays:
         factor = factored(arrays["train.covariance"])
     else:
         factor = (train.astype(np.float64) - arrays["train.mean"]) / np.sqrt(n - 1)
     test = arrays.get("test.features", train[:0])
-    return Reference(Moments(n, arrays["train.mean"], factor), train, test, _images_text(n, limit))
+    text = _images_text(real.kind, n, real.limit)
+    return Reference(Moments(n, arrays["train.mean"], factor), train, test, text)
 
 
-def _images_text(n: int, limit: int | None) -> str:
-    return f"{n:,} training images" + (" chosen at random" if limit else "")
+def _images_text(kind: Kind, n: int, limit: int | None) -> str:
+    return f"{n:,} training {kind}" + (" chosen at random" if limit else "")
 
 
 def _read(path: Path) -> dict[str, np.ndarray] | None:

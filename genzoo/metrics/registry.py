@@ -17,6 +17,7 @@ from genzoo.metrics import (
 )
 from genzoo.metrics.metric import Metric, ModelMetric, SampleMetric
 from genzoo.metrics.real_data import RealData
+from genzoo.schemas import Kind
 from genzoo.zoo import migrate
 
 # The default metrics of images; the second ones need a classifier with classes.
@@ -27,11 +28,17 @@ IMAGE_METRICS = (
     sample_metrics.Recall,
 )
 CLASS_METRICS = (sample_metrics.ClassScore, sample_metrics.ModeKL)
+# The default metrics of other kinds, in the features of `real_data.FEATURES_OF`.
+DEFAULTS: dict[Kind, tuple[type[SampleMetric], ...]] = {
+    "signals": IMAGE_METRICS,
+    "points": (sample_metrics.Energy, sample_metrics.Precision, sample_metrics.Recall),
+}
 BUILT_IN: dict[str, type[Metric]] = {
     metric.id: metric
     for metric in (
         *IMAGE_METRICS,
         *CLASS_METRICS,
+        sample_metrics.Energy,
         sample_metrics.Confident,
         sample_metrics.Sharpness,
         *likelihood_metrics.KINDS,
@@ -77,9 +84,11 @@ def create(ids: Sequence[str], real: RealData) -> list[Metric]:
 
 
 def defaults(real: RealData) -> list[Metric]:
-    """The metrics of any images, where the data have features."""
+    """The metrics of any samples of a kind, where the data have features."""
     if not real.has_features:
         return []
+    if real.kind != "images":
+        return [metric(real) for metric in DEFAULTS[real.kind]]
     kinds = [
         *IMAGE_METRICS,
         *(CLASS_METRICS if real.features.outputs else ()),
@@ -100,7 +109,8 @@ def _create(name: str, real: RealData) -> Metric:
             continue
         if rest in (real.data, real.features_name):
             return metric_class(one)(real)
-        if rest in (*classifiers.names(), *real_data.BORROWED, "inception"):
+        direct = real_data.FEATURES_OF.values()
+        if rest in (*classifiers.names(), *real_data.BORROWED, *direct, "inception"):
             return metric_class(one)(real.with_features(rest))
     if (new := migrate.metric_name(name)) != name:
         raise UnknownName(f"the metric {name!r} is now called {new!r}")

@@ -7,7 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -17,10 +17,12 @@ from genzoo.metrics.metric import SampleMetric
 from genzoo.metrics.score import Estimates
 from genzoo.metrics.statistics import distances, ranks
 from genzoo.metrics.statistics.sharpness import sharpness
+from genzoo.schemas import Kind
 
 GROUPS, BLOCKS = 10, 40
 NARROW = 512  # features up to this width are cheap to estimate ten times
 NEIGHBOURS = 3
+COMPARED = 5000  # real features at most, where all pairs are compared
 CONFIDENT = 0.8  # the small classifiers' targets are smoothed to 0.91
 # The usual names of these metrics in the features of the original FID.
 INCEPTION = {"fd": "fid", "kd": "kid", "class_score": "is"}
@@ -28,7 +30,9 @@ log = logging.getLogger("genzoo")
 
 
 class FeatureMetric(SampleMetric):
-    """A metric in the features of the network that its real data use."""
+    """A metric in the features that its real data use: they decide on the kind of samples."""
+
+    kinds: ClassVar[tuple[Kind, ...]] = ("images", "signals", "points")
 
     @property
     @final
@@ -120,6 +124,26 @@ class Kernel(FeatureMetric):
 
 
 @final
+class Energy(FeatureMetric):
+    """The energy distance of ten groups of samples from real ones (Szekely & Rizzo 2013)."""
+
+    id, goal, min_samples = "energy", "lower", GROUPS * 50
+    about = "energy distance of features: 0 only if the distributions are equal"
+
+    def estimate(self, features: np.ndarray) -> Estimates:
+        real = self.real.reference.train[:COMPARED]
+        parts = distances.energies(self.grouped(features), real)
+        return Estimates(parts, {"real features": len(real)})
+
+    def floor(self, n: int) -> float | None:
+        groups = _groups_of(self.real.reference.test, n // self.groups)[: self.groups]
+        if not groups:
+            return None
+        real = self.real.reference.train[:COMPARED]
+        return float(distances.energies(np.stack(groups), real).mean())
+
+
+@final
 class ClassScore(FeatureMetric):
     """exp(H(y) - H(y|x)) of ten splits (Salimans et al. 2016, section 4): the Inception Score where
     the network is Inception. It measures confidence and diversity, not likeness to the data.
@@ -148,7 +172,7 @@ class Precision(FeatureMetric):
     """
 
     id, goal, min_samples, span = "precision", "higher", GROUPS * 50, (0.0, 1.0)
-    about = "share of samples within the real images' neighbourhoods: fidelity"
+    about = "share of samples within the neighbourhoods of real ones: fidelity"
 
     def estimate(self, features: np.ndarray) -> Estimates:
         return _precision_recall(self, features, 0)
@@ -165,7 +189,7 @@ class Recall(FeatureMetric):
     """
 
     id, goal, min_samples, span = "recall", "higher", GROUPS * 50, (0.0, 1.0)
-    about = "share of real images within the samples' neighbourhoods: diversity"
+    about = "share of real samples within the neighbourhoods of generated ones: diversity"
 
     def estimate(self, features: np.ndarray) -> Estimates:
         return _precision_recall(self, features, 1)

@@ -1,4 +1,4 @@
-"""What a metric measures: the samples of a model, or the images of a folder."""
+"""What a metric measures: the samples of a model, or those of a data set."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,9 @@ from genzoo.errors import BadInput, DataMissing, OperationFailed, article
 from genzoo.metrics.real_data import rows_of
 from genzoo.models.model import Discriminator, Model
 from genzoo.models.randomness import Noise
+from genzoo.models.ranges import PUBLIC
 from genzoo.models.sampler import Sampler
+from genzoo.schemas import Kind
 from genzoo.zoo import folder as folders
 from genzoo.zoo import manifest
 
@@ -21,22 +23,43 @@ BATCH = 250
 
 
 class Subject(ABC):
-    """A source of images; each call of ``stream`` yields the same ones."""
+    """A source of samples; each call of ``stream`` yields the same ones."""
 
     name: str
 
     @property
     @abstractmethod
+    def kind(self) -> Kind:
+        """The kind of its samples."""
+
+    @property
+    @abstractmethod
     def shape(self) -> tuple[int, ...]:
-        """The shape of one image."""
+        """The shape of one sample."""
+
+    @property
+    @abstractmethod
+    def rate(self) -> int:
+        """Samples a second of its signals; 0 for other kinds."""
+
+    @final
+    @property
+    def form(self) -> dict[str, int]:
+        """How real signals are opened to be compared with its own; {} for other kinds."""
+        if self.kind != "signals":
+            return {}
+        channels, length = self.shape
+        return {"channels": channels, "length": length, "rate": self.rate}
 
     @abstractmethod
     def stream(self, n: int, seed: int) -> Iterator[Tensor]:
-        """Batches ``(k, C, H, W)`` of ``n`` images in 256 levels of [0, 1]. Raises BadInput."""
+        """``n`` samples in batches ``(k, *shape)``: images in 256 levels of [0, 1], signals in the
+        16 bits of files. Raises BadInput.
+        """
 
     @abstractmethod
     def protocol(self, seed: int) -> dict[str, Any]:
-        """What its images depend on, for the protocol of a score."""
+        """What its samples depend on, for the protocol of a score."""
 
 
 @final
@@ -57,6 +80,14 @@ class ModelSubject(Subject):
         self.sampling = {**(sampling or {})}
 
     @property
+    def kind(self) -> Kind:
+        return self.model.kind
+
+    @property
+    def rate(self) -> int:
+        return self.model.rate if self.kind == "signals" else 0
+
+    @property
     def shape(self) -> tuple[int, ...]:
         return tuple(self.model.shape)
 
@@ -71,19 +102,16 @@ class ModelSubject(Subject):
                 raise OperationFailed(
                     f"{self.name} generated values that are not finite: (seed, index) {first}"
                 )
-            yield x.clamp(0, 1).mul(255).round().div(255)
+            yield _stored(self.kind, x)
 
     def protocol(self, seed: int) -> dict[str, Any]:
-        return {"seed": seed, "pixels": "8 bits", **self.sampling}
+        return {"seed": seed, **_precision(self.kind), **self.sampling}
 
     @property
     def sampler(self) -> Sampler:
         """Raises BadInput."""
         if not isinstance(self.model, Sampler):
             raise BadInput(f"{self.name} does not sample: it is {article(self.model)}")
-        if not self.model.is_images:
-            shape = "x".join(map(str, self.model.shape))
-            raise BadInput(f"{self.name} generates {shape}, which are not images")
         return self.model
 
     def discriminator(self) -> Discriminator:
@@ -103,10 +131,18 @@ class ModelSubject(Subject):
 
 @final
 class DatasetSubject(Subject):
-    """The images of a data set, in random order."""
+    """The samples of a data set, in random order."""
 
     def __init__(self, name: str, dataset: DataSet):
         self.name, self.dataset = name, dataset
+
+    @property
+    def kind(self) -> Kind:
+        return self.dataset.kind
+
+    @property
+    def rate(self) -> int:
+        return self.dataset.rate
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -115,12 +151,28 @@ class DatasetSubject(Subject):
     def stream(self, n: int, seed: int) -> Iterator[Tensor]:
         count = len(self.dataset)
         if n > count:
-            raise BadInput(f"{self.name} has {count:,} images, got n {n:,}: -n {count} takes all")
+            raise BadInput(
+                f"{self.name} has {count:,} {self.kind}, got n {n:,}: -n {count} takes all"
+            )
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:n]
         yield from rows_of(self.dataset, order.numpy())
 
     def protocol(self, seed: int) -> dict[str, Any]:
-        return {"seed": seed, "pixels": "8 bits"}
+        return {"seed": seed, **_precision(self.kind)}
+
+
+def _stored(kind: Kind, x: Tensor) -> Tensor:
+    """Samples as files hold them."""
+    if kind == "points":
+        return x
+    levels = 255 if kind == "images" else 32767
+    low, high = PUBLIC[kind] or (0.0, 0.0)
+    return x.clamp(low, high).mul(levels).round().div(levels)
+
+
+def _precision(kind: Kind) -> dict[str, str]:
+    """What ``_stored`` does, for a protocol."""
+    return {"images": {"pixels": "8 bits"}, "signals": {"amplitudes": "16 bits"}}.get(kind, {})
 
 
 def random_classes(model: Sampler, n: int, seed: int) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""Distances between two sets of features: Frechet, kernel, precision and recall; in float64.
+"""Distances of two sets of features: Frechet, kernel, energy, precision, recall; in float64.
 
 No n x n matrix is stored: pairs are computed in strips, so that two sets of 50,000 x 2,048 need
 less memory than the features themselves.
@@ -126,6 +126,33 @@ def _within(x: np.ndarray) -> float:
 def _cubic(dots: np.ndarray, width: int) -> np.ndarray:
     base = dots / width + 1
     return base * base * base
+
+
+def energies(blocks: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """``(k,)``: the energy distance of each block of ``(k, n, d)`` from ``(m, d)`` features:
+    2 E|X - Y| - E|X - X'| - E|Y - Y'| (Szekely & Rizzo 2013, equation 5), with means over pairs of
+    different rows. It is unbiased, so an estimate may be below 0; the distance itself is 0 only for
+    equal distributions. Raises BadInput.
+    """
+    blocks, other = np.asarray(blocks, np.float64), np.asarray(other, np.float64)
+    least = min(blocks.shape[1], len(other))
+    if least < 2:
+        raise BadInput(f"an energy distance needs at least 2 features on each side, got {least}")
+    middle = other.mean(0)  # lengths near 0 lose fewer digits
+    blocks, other = blocks - middle, other - middle
+    constant = _mean_length(other, other)
+    parts = [2 * _mean_length(b, other) - _mean_length(b, b) - constant for b in blocks]
+    return np.array(parts)
+
+
+def _mean_length(one: np.ndarray, other: np.ndarray) -> float:
+    """The mean distance over all pairs, without those of a row with itself."""
+    squares = [np.square(x).sum(1) for x in (one, other)]
+    sums = []
+    for part, dots in products(one, other):
+        lengths = np.sqrt((squares[0][part, None] + squares[1] - 2 * dots).clip(0))
+        sums.append(lengths.sum() - (np.trace(lengths, part.start) if one is other else 0.0))
+    return math.fsum(sums) / (len(one) * (len(other) - (one is other)))
 
 
 def class_score(logits: np.ndarray) -> float:
