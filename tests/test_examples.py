@@ -3,6 +3,8 @@
 import importlib
 import itertools
 import math
+import re
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -11,12 +13,14 @@ import torch
 from torch import nn
 
 import genzoo
-from genzoo import cli, families, testing
+from genzoo import cli, data, families, testing
+from genzoo.metrics.real_data import load_features
+from genzoo.metrics.statistics import distances
 from genzoo.models.randomness import Noise
 from genzoo.schemas import checked
 
 FOLDER = Path(__file__).parent.parent / "docs" / "examples"
-NAMES = ("realnvp", "ddpm")
+NAMES = ("realnvp", "ddpm", "pix2pix", "vqvae")
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +93,24 @@ def test_command_line_trains_and_samples(name, data, settings, tmp_path, monkeyp
     model = genzoo.load("./mine")
     assert model.sample(2).tensor.shape == (2, *model.shape)
     assert (model.origin.family, len(model.shape)) == (name, 1 if data == "ring8" else 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pix2pix", "vqvae"])
+def test_the_training_on_a_page_gives_digits(name, tmp_path, monkeypatch):
+    """The Frechet distance to scikit-learn's digits, in the features of genzoo's classifier."""
+    monkeypatch.chdir(tmp_path)
+    (text,) = re.findall(
+        r"<!-- slow: .*\n```bash\n(.*?)```", (FOLDER / f"{name}.md").read_text(), re.S
+    )
+    for line in text.strip().splitlines():
+        assert cli.run(shlex.split(line)[1:]) == 0
+    extract = load_features("mnist")
+    images = (
+        genzoo.load(f"./{name}-digits").sample(500).tensor,
+        data.open("digits").batch(range(1500)),
+    )
+    assert distances.frechet(*(distances.moments(extract(x)) for x in images)) < 20
 
 
 # ----------------------------------------------------------------------------------------- RealNVP
@@ -291,3 +313,279 @@ def test_ddpm_s_settings_of_sampling():
     assert not torch.equal(few, ddim)
     assert torch.equal(model.sample(2, steps=50, eta=1.0).tensor, one), "the defaults"
     assert torch.equal(model.sample(2, steps=4000).tensor, model.sample(2, steps=100).tensor)
+
+
+# ----------------------------------------------------------------------------------------- pix2pix
+
+PAIRS = {"shape": [1, 16, 16], "width": 4, "discriminator_layers": 1, "examples": 5}
+
+
+def _pairs(steps, n=8):
+    """Images, and their negatives as the second domain."""
+    for step in range(steps):
+        x = Noise(0, range(n), f"data {step}").uniform(1, 16, 16) * 2 - 1
+        yield genzoo.Batch(x, second_domain=-x, step=step, progress=step / 10)
+
+
+def _trainer(name, config=None, **options):
+    """A trainer of a small model, from a fixed seed."""
+    family = families.get(name)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = family.model(checked(family.config, config, name) if config else family.tiny)
+        trainer = family.make_trainer(model, checked(family.options, options, name))
+    trainer.prepare(genzoo.training.RunSettings())
+    return trainer
+
+
+def _weights(network):
+    return torch.cat([p.detach().flatten().clone() for p in network.parameters()])
+
+
+def test_a_run_keeps_pairs_together(tmp_path, monkeypatch):
+    """Each row of a batch is the edges of the same row of the second domain, mirrored or not."""
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    step = genzoo.Adversarial.step
+    monkeypatch.setattr(genzoo.Adversarial, "step", lambda t, b: (seen.append(b), step(t, b))[1])
+    words = ["train", "pix2pix", "--data", "digits@edges", "--steps", "3", "--out", "mine"]
+    more = ["width=4", "batch_size=8", "horizontal_flip=true"]
+    assert cli.run([*words, *(word for pair in more for word in ("--set", pair))]) == 0
+    edges = data.TRANSFORMS["edges"][1]
+    for batch in seen:
+        x, y = (((t + 1) * 127.5).round().int().numpy() for t in (batch.x, batch.second_domain))
+        assert (edges(y) == x).all()
+    model, whole = genzoo.load("./mine"), data.open("digits@edges", "train").array
+    assert (len(seen), model.domains) == (3, ("edges", "digits"))
+    for example in model.examples.numpy():
+        assert (whole == example).all((1, 2, 3)).any(), "an example is not of the first domain"
+
+
+def test_the_discriminator_sees_input_and_result():
+    trainer, seen = _trainer("pix2pix", PAIRS), []
+    trainer.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    (batch,) = _pairs(1)
+    before = trainer.sampler.convert(batch.x, "B", batch.noise("code 0"))
+    trainer.step(batch)
+    real, fake = seen[:2]
+    assert torch.equal(real, torch.cat([batch.x, batch.second_domain], 1))
+    torch.testing.assert_close(fake, torch.cat([batch.x, before], 1))
+
+
+def test_the_distance_is_a_term_of_the_generator():
+    logs = {}
+    for weight in (0.0, 1.0, 100.0):
+        trainer = _trainer("pix2pix", PAIRS, l1_weight=weight)
+        (batch,) = _pairs(1)
+        fake = trainer.sampler.convert(batch.x, "B", batch.noise("code 0"))
+        logs[weight] = trainer.step(batch)
+        error = (fake - batch.second_domain).abs().mean().item()
+        assert logs[weight]["generator/L1"].item() == pytest.approx(error, rel=1e-4)
+    for weight in (1.0, 100.0):
+        more = (logs[weight]["generator/loss"] - logs[0.0]["generator/loss"]).item()
+        assert more == pytest.approx(weight * error, rel=1e-3)
+
+
+def test_dropout_is_noise_of_the_sample():
+    """Also in evaluation mode, half of the decoder's activations, and others for another seed."""
+    model, x = _model("pix2pix", **PAIRS).eval(), torch.rand(2, 1, 16, 16).expand(2, -1, -1, -1)
+    seen = []
+    model.up[1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, :4]))
+    one, two = (model.translate(x, seed=seed).tensor for seed in (0, 1))
+    assert torch.equal(one, model.train().translate(x, seed=0).tensor)
+    assert (one - two).abs().max() > 1e-3
+    assert (one[0] - one[1]).abs().max() > 1e-3
+    sure = _model("pix2pix", **PAIRS, dropout=0.0)
+    assert torch.equal(sure.translate(x, seed=0).tensor, sure.translate(x, seed=1).tensor)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        model.convert(torch.rand(64, 1, 16, 16), "B", Noise(0, range(64)))
+    dropped = (seen[-1] == 0).float().mean().item()  # half, and half of the rest by ReLU
+    assert dropped == pytest.approx(0.75, abs=0.1)
+
+
+def test_skips_carry_details_past_the_smallest_maps():
+    model, x = _model("pix2pix", **PAIRS, dropout=0.0), torch.rand(1, 1, 16, 16)
+    model.up[0].register_forward_hook(lambda *_: torch.zeros(1, 4, 8, 8))
+    changed = x.clone()
+    changed[..., 4, 4] += 0.5
+    with torch.no_grad():
+        moved = model.convert(changed, "B", Noise(0, [0])) != model.convert(x, "B", Noise(0, [0]))
+    assert moved.any()
+
+
+@pytest.mark.parametrize(("layers", "side"), [(1, 16), (2, 34), (3, 70)])
+def test_a_logit_classifies_a_patch(layers, side):
+    config = checked(families.get("pix2pix").config, {**PAIRS, "discriminator_layers": layers}, "")
+    network = _module("pix2pix").Discriminator(config)
+    for block in network.blocks:
+        block[1] = nn.Identity()  # the norm's means see whole images
+    x = torch.rand(1, 2, 128, 128, requires_grad=True)
+    logits = network(x)
+    middle = logits.shape[2] // 2
+    logits[0, 0, middle, middle].backward()
+    seen = x.grad[0].abs().sum((0, 1)).nonzero()
+    assert seen.max() - seen.min() + 1 == side
+
+
+@pytest.mark.parametrize(
+    "options", [{"top_k": 0.5}, {"penalty": "r1"}, {"augment": "translation"}, {"loss": "hinge"}]
+)
+def test_options_of_the_game_act(options):
+    ends = []
+    for chosen in ({}, options):
+        trainer = _trainer("pix2pix", PAIRS, l1_weight=0.0, lr=0.01, **chosen)
+        list(genzoo.fit(trainer, _pairs(3), 3))
+        ends.append(_weights(trainer.sampler))
+    assert not torch.equal(*ends)
+
+
+def test_pix2pix_learns_the_pairs():
+    trainer = _trainer("pix2pix", PAIRS, lr=0.01)
+    logs = [log["generator/L1"].item() for _, log in genzoo.fit(trainer, _pairs(60), 60)]
+    assert sum(logs[-5:]) < 0.7 * sum(logs[:5])
+
+
+def test_pix2pix_goes_one_way():
+    model, x = _model("pix2pix", **PAIRS, domains=["map", "photo"]), torch.rand(1, 1, 13, 30)
+    assert model.translate(x).tensor.shape == x.shape
+    with pytest.raises(genzoo.BadInput, match="one way, from map to photo"):
+        model.translate(x, "map")
+
+
+# ------------------------------------------------------------------------------------------ VQ-VAE
+
+CODES = {"shape": [1, 8, 8], "codebook_size": 3, "code_dim": 3, "width": 6, "prior_layers": 1}
+
+
+def _vqvae(**config):
+    """A model whose prior prefers some codes clearly."""
+    model = _model("vqvae", **CODES, **config)
+    with torch.no_grad():
+        for parameter in model.prior.parameters():
+            parameter *= 3
+    return model
+
+
+def test_the_nearest_vector_is_the_nearest():
+    model, z = _model("vqvae", **CODES), torch.randn(4, 3, 2, 2)
+    distances = torch.cdist(z.permute(0, 2, 3, 1).reshape(-1, 3), model.codebook.weight)
+    codes = model.nearest(z)
+    assert torch.equal(codes.flatten(), distances.argmin(1))
+    assert torch.equal(model.vectors(codes)[0, :, 1, 0], model.codebook.weight[codes[0, 1, 0]])
+
+
+def _gradients(weight):
+    """The VQ-VAE's encoding of some images, with the gradients of its loss and what went in."""
+    trainer, seen = _trainer("vqvae", CODES, commitment_weight=weight), {}
+    model, x = trainer.vqvae, Noise(0, range(8)).uniform(1, 8, 8) * 2 - 1
+
+    def keep(name, tensor):
+        tensor.retain_grad()
+        seen[name] = tensor
+
+    model.encoder.register_forward_hook(lambda _, inputs, z: keep("z", z))
+    model.decoder.register_forward_pre_hook(lambda _, inputs: keep("input", inputs[0]))
+    loss, _ = trainer.autoencoder_loss(genzoo.Batch(x))
+    loss.backward()
+    return model, seen["z"], seen["input"], loss
+
+
+def test_the_gradient_goes_straight_through():
+    """Without commitment, the encoder gets the gradient of the decoder's input, which is e."""
+    model, z, decoded, _ = _gradients(0.0)
+    e = model.vectors(model.nearest(z))
+    torch.testing.assert_close(decoded, e)
+    assert (z - e).abs().max() > 1e-3
+    assert torch.equal(z.grad, decoded.grad)
+    assert z.grad.abs().max() > 0
+
+
+def test_the_codebook_learns_from_the_encoder_alone():
+    """Equation 3's second term: the gradient of ||sg[z] - e||^2, and none of the reconstruction."""
+    model, z, _, _ = _gradients(0.25)
+    codes = model.nearest(z)
+    e = model.vectors(codes)
+    expected = torch.zeros_like(model.codebook.weight)
+    pulls = (2 * (e - z) / z.numel()).permute(0, 2, 3, 1).reshape(-1, 3)
+    expected.index_add_(0, codes.flatten(), pulls.detach())
+    torch.testing.assert_close(model.codebook.weight.grad, expected)
+
+
+def test_commitment_pulls_the_encoder_to_the_codebook():
+    model, z, decoded, loss = _gradients(0.25)
+    e = model.vectors(model.nearest(z))
+    torch.testing.assert_close(z.grad, decoded.grad + 0.25 * 2 * (z - e) / z.numel())
+    _, _, _, without = _gradients(0.0)
+    more = 0.25 * (z - e).square().mean()
+    assert loss.item() - without.item() == pytest.approx(more.item(), rel=1e-3)
+
+
+def test_the_prior_sees_only_codes_before():
+    """A change at place k moves the logits of later places, and of no other."""
+    model = _model("vqvae", **{**CODES, "shape": [1, 16, 16]})
+    codes = torch.arange(16).view(1, 4, 4) % 3
+    with torch.no_grad():
+        logits = model.prior(codes)
+        for k in range(16):
+            other = codes.clone()
+            other.view(-1)[k] = (other.view(-1)[k] + 1) % 3
+            moved = (model.prior(other) != logits).any(1).flatten()
+            assert not moved[: k + 1].any()
+            assert k % 4 == 3 or moved[k + 1]
+
+
+def test_codes_are_drawn_from_the_prior():
+    """All 81 maps of 2 by 2 codes: how often each is drawn, against the product of its factors."""
+    model = _vqvae()
+    maps = torch.cartesian_prod(*[torch.arange(3)] * 4).view(-1, 2, 2)
+    with torch.no_grad():
+        log_p = model.prior(maps).log_softmax(1).gather(1, maps[:, None]).sum((1, 2, 3))
+        drawn = model.draw(Noise(0, range(20_000)))
+    assert log_p.exp().sum().item() == pytest.approx(1, abs=1e-4)
+    index = (drawn.flatten(1) * torch.tensor([27, 9, 3, 1])).sum(1)
+    shares = torch.bincount(index, minlength=81) / 20_000
+    torch.testing.assert_close(shares, log_p.exp(), atol=0.012, rtol=0)
+    assert log_p.exp().max() > 0.05
+
+
+def test_temperature_is_a_setting_of_sampling():
+    model = _vqvae()
+    sure, usual = model.sample(6, temperature=0.0).tensor, model.sample(6).tensor
+    assert (sure == sure[:1]).all()
+    assert not (usual == usual[:1]).all()
+    assert not torch.equal(usual, model.sample(6, temperature=5.0).tensor)
+
+
+def test_each_phase_trains_its_own_part():
+    trainer = _trainer("vqvae", CODES)
+    parts = [trainer.networks()[name] for name in ("autoencoder", "prior")]
+    before, changes = [_weights(part) for part in parts], {}
+    x = torch.rand(8, 1, 8, 8) * 2 - 1
+    batches = (genzoo.Batch(x, step=step, progress=step / 4) for step in range(4))
+    for batch, _ in genzoo.fit(trainer, batches, 4):
+        now = [_weights(part) for part in parts]
+        moved = tuple(not torch.equal(a, b) for a, b in zip(before, now, strict=True))
+        changes.setdefault(batch.phase, set()).add(moved)
+        before = now
+    assert changes == {"autoencoder": {(True, False)}, "prior": {(False, True)}}
+    assert set(map(id, trainer.vqvae.parameters())) == {
+        id(p) for part in parts for p in part.parameters()
+    }
+
+
+def test_the_prior_s_loss_is_its_log_likelihood():
+    trainer = _trainer("vqvae", CODES)
+    x = torch.rand(8, 1, 8, 8) * 2 - 1
+    with torch.no_grad():
+        codes = trainer.vqvae.nearest(trainer.vqvae.encoder(x))
+        loss, _ = trainer.prior_loss(genzoo.Batch(x))
+        log_p = trainer.vqvae.prior(codes).log_softmax(1)
+    one = [log_p[i, codes[i, r, c], r, c] for i in range(8) for r in range(2) for c in range(2)]
+    torch.testing.assert_close(loss, -torch.stack(one).mean())
+
+
+@pytest.mark.parametrize("shape", [[1, 6, 8], [2]])
+def test_vqvae_refuses_what_it_cannot_halve(shape):
+    with pytest.raises(genzoo.BadInput, match="halve twice"):
+        _model("vqvae", shape=shape)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,6 +24,8 @@ from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput
 from genzoo.families.family import Family
 from genzoo.files import ctrl_c, is_folder, locked, write_whole
+from genzoo.models.abilities import Translator
+from genzoo.models.randomness import stream
 from genzoo.models.sampler import Sampler
 from genzoo.options import Options
 from genzoo.runs.checkpoints import Checkpoint, checkpoints, read_checkpoint, write_checkpoint
@@ -195,8 +198,17 @@ def _trainer(plan: Plan, family: Family, dataset: DataSet, options: Options) -> 
         model = family.model(config)
         model.class_names = dataset.classes if getattr(model, "num_classes", 0) else ()
         model.rate = dataset.rate or model.rate
+        if isinstance(model, Translator):
+            _fill_examples(model, dataset, plan.seed)
         trainer = family.make_trainer(model, options)
         return EMA(trainer, options.ema_decay) if options.ema_decay else trainer
+
+
+def _fill_examples(model: Translator, dataset: DataSet, seed: int) -> None:
+    """Store images of the first domain with the model, which ``sample`` translates."""
+    order = stream(seed, "examples").permutation(len(dataset))
+    rows = np.resize(order, len(model.examples))  # a small set begins again
+    model.examples.copy_(torch.from_numpy(dataset.array[rows]))
 
 
 def _write_model(run: Run) -> None:

@@ -1,0 +1,148 @@
+"""pix2pix: a network translates images; a discriminator sees each result beside its input.
+
+Isola et al. 2017 (arXiv:1611.07004): the objective of equation 4, the networks of section 3.2 and
+of the appendix (6.1). Instance norm stands for the paper's batch norm of one image.
+"""
+
+from itertools import pairwise
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+import genzoo
+from genzoo.options import AdversarialOptions
+from genzoo.schemas import Count, Decay, Name, Rate, Schema, Shape, Weight
+
+
+class Config(Schema):
+    """Sizes of the U-Net and of the discriminator."""
+
+    shape: Shape = (3, 256, 256)
+    domains: tuple[Name, Name] = ("A", "B")
+    halvings: Annotated[int, Field(ge=1, le=7)] = 2
+    """how often the U-Net halves the sides"""
+    width: Annotated[int, Field(ge=1, le=512)] = 64
+    """feature maps of the first level; they double up to the fourth"""
+    dropout: Decay = 0.5
+    """share of the decoder's activations that are dropped, also when it translates"""
+    discriminator_layers: Annotated[int, Field(ge=1, le=5)] = 2
+    """strided layers: 1 classify patches of 16x16 pixels, 2 of 34, 3 of 70"""
+    examples: Annotated[int, Field(ge=1, le=64)] = 16
+    """images stored with the weights, which sample translates"""
+
+
+class TrainOptions(AdversarialOptions):
+    """Section 3.3 and appendix 6.2."""
+
+    batch_size: Count = 1
+    lr: Rate = 2e-4
+    beta1: Decay = 0.5
+    l1_weight: Weight = 100.0
+    """lambda of equation 4: the weight of the distance to the true result"""
+
+
+def _maps(channels: int, width: int, levels: int) -> list[int]:
+    return [channels, *(width * 2 ** min(i, 3) for i in range(levels))]
+
+
+def _initialise(module: nn.Module) -> None:
+    """Appendix 6.2: weights from N(0, 0.02)."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, 0, 0.02)
+
+
+class Pix2Pix(genzoo.Translator):
+    """A U-Net from the first domain to the second; its only noise is dropout (section 3.2.1)."""
+
+    one_way = True
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        self.shape, self.domains = config.shape, config.domains
+        if len(self.shape) != 3:
+            raise genzoo.BadInput(f"pix2pix translates images, got {self.shape}")
+        self.multiple = 2**config.halvings
+        self.smallest = 2 * self.multiple  # instance norm needs more than one pixel
+        maps = _maps(self.shape[0], config.width, config.halvings)
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        for i, (a, b) in enumerate(pairwise(maps)):
+            norm = nn.InstanceNorm2d(b) if i else nn.Identity()
+            self.down.append(nn.Sequential(nn.Conv2d(a, b, 4, 2, 1), norm, nn.LeakyReLU(0.2)))
+        for i, (a, b) in enumerate(pairwise(maps[::-1])):
+            norm = nn.InstanceNorm2d(b) if i < config.halvings - 1 else nn.Identity()
+            self.up.append(nn.Sequential(nn.ConvTranspose2d(a * (2 if i else 1), b, 4, 2, 1), norm))
+        self.apply(_initialise)
+        noise = torch.randint(256, (config.examples, *self.shape), dtype=torch.uint8)
+        self.register_buffer("examples", noise)
+
+    # (n, C, H, W) -> (n, C, H, W), sides that halve ``halvings`` times
+    def convert(self, x: Tensor, to: str, noise: genzoo.Noise) -> Tensor:
+        skips = list[Tensor]()
+        for down in self.down:
+            x = down(x)
+            skips.append(x)
+        x = self.up[0](skips.pop())
+        for up in self.up[1:]:
+            kept = noise.uniform(*x.shape[1:]) >= self.config.dropout
+            x = (x * kept / (1 - self.config.dropout)).relu()
+            x = up(torch.cat([x, skips.pop()], 1))
+        return x.tanh()
+
+
+class Discriminator(genzoo.Discriminator):
+    """PatchGAN (section 3.2.2): it classifies each patch of an input and a result."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        layers = config.discriminator_layers
+        maps = _maps(2 * config.shape[0], config.width, layers + 1)
+        self.blocks = nn.ModuleList()
+        for i, (a, b) in enumerate(pairwise(maps)):
+            conv = nn.Conv2d(a, b, 4, 2 if i < layers else 1, 1)
+            norm = nn.InstanceNorm2d(b) if i else nn.Identity()
+            self.blocks.append(nn.Sequential(conv, norm, nn.LeakyReLU(0.2)))
+        self.head = nn.Conv2d(maps[-1], 1, 4, 1, 1)
+        self.apply(_initialise)
+
+    def features(self, x: Tensor) -> list[Tensor]:  # (n, 2 C, H, W) -> the output of each block
+        maps = [x]
+        for block in self.blocks:
+            maps.append(block(maps[-1]))
+        return maps[1:]
+
+    # (n, 2 C, H, W) -> (n, 1, H', W'), a logit for each patch
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.head(self.features(x)[-1])
+
+
+def trainer(model: Pix2Pix, options: TrainOptions) -> genzoo.Trainer:
+    """The conditional game of equation 1, plus the distance of equation 3."""
+
+    def distance(game: genzoo.training.Game) -> tuple[Tensor, genzoo.Logs]:
+        error = F.l1_loss(game.fakes, game.real)
+        return options.l1_weight * error, {"L1": error}
+
+    return genzoo.Adversarial(
+        model,
+        Discriminator(model.config),
+        options,
+        terms={"generator": [distance]},
+        condition=lambda batch: batch.x,
+    )
+
+
+@genzoo.hookimpl
+def genzoo_family() -> genzoo.Family:
+    return genzoo.Family(
+        config=Config,
+        options=TrainOptions,
+        model=Pix2Pix,
+        trainer=trainer,
+        data="paired",
+        tiny=Config(shape=(1, 16, 16), width=4, discriminator_layers=1, examples=5),
+        paper="arXiv:1611.07004",
+        api=2,
+    )
