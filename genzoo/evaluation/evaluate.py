@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genzoo import devices
+from genzoo import devices, families
 from genzoo.errors import BadInput, article
 from genzoo.files import is_folder
 from genzoo.metrics import registry
+from genzoo.metrics.diagnostic_metrics import TranslationAccuracy, TranslationPSNR
 from genzoo.metrics.metric import Metric, ModelMetric, SampleMetric
 from genzoo.metrics.real_data import FOLDER_PREFIX, RealData, check_finite, opened_images
 from genzoo.metrics.sample_metrics import FeatureMetric, Kernel
@@ -197,14 +198,23 @@ def choose_metrics(
         given = metrics.split(",") if isinstance(metrics, str) else metrics
         return registry.create([name.strip() for name in given], real)
     model = subject.model if isinstance(subject, ModelSubject) else None
-    if isinstance(model, Translator) and "," in real.data:
-        return registry.create(["translation_accuracy"], real)
+    if isinstance(model, Translator) and (default := _of_translator(model, real)):
+        return default
     if default := registry.defaults(real):
         return default
     likelihoods = [m for m in registry.create(["nll", "elbo"], real) if _applies(m, subject)]
     if not likelihoods:
         _ = real.features  # raises: it names what is missing
     return likelihoods
+
+
+def _of_translator(model: Translator, real: RealData) -> list[Metric]:
+    """The default metric of two domains; none for one data set."""
+    is_paired = model.origin is None or families.get(model.origin.family).data == "paired"
+    # A folder without features can only hold both parts of pairs.
+    if is_paired and (real.second_domain or (is_folder(real.data) and not real.has_features)):
+        return [TranslationPSNR(real)]
+    return [TranslationAccuracy(real)] if real.second_domain else []
 
 
 def _applies(metric: Metric, subject: Subject) -> bool:
@@ -287,12 +297,7 @@ def _check_shape(subject: Subject, metric: SampleMetric) -> None:
     if isinstance(subject, ModelSubject):
         _ = subject.sampler  # raises if the model does not sample
     data = metric.real.data
-    if "," in data and not is_folder(data):
-        second = data.rpartition(",")[2].strip()
-        raise BadInput(
-            f"{metric.id} compares with one data set, and {data} is two: "
-            f"--data {second} takes the second"
-        )
+    check_one_set(subject, metric.real)
     shape = metric.real.input_shape
     if subject.kind != "images":
         shape = metric.real.open("train").shape
@@ -301,6 +306,18 @@ def _check_shape(subject: Subject, metric: SampleMetric) -> None:
         of_folder = isinstance(subject, DatasetSubject)
         hint = f": --size {shape[-1]} --channels {shape[0]} converts them" if of_folder else ""
         raise BadInput(f"{subject.name}: its samples are {got}, but {data} is {expected}{hint}")
+
+
+def check_one_set(subject: Subject, real: RealData) -> None:
+    """Check that the samples can be compared with the data: those of a translator look like the
+    second of two domains. Raises BadInput.
+    """
+    is_translator = isinstance(subject, ModelSubject) and isinstance(subject.model, Translator)
+    if real.second_domain and ("," in real.data or is_translator):
+        raise BadInput(
+            f"{real.data} is two domains; samples are compared with one data set: "
+            f"--data {real.second_domain} takes the second"
+        )
 
 
 def _extract(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput
-from genzoo.evaluation.evaluate import find_model, reference_data
+from genzoo.evaluation.evaluate import check_one_set, find_model, reference_data
 from genzoo.files import expanded, write_whole
 from genzoo.metrics.real_data import RealData, check_finite
 from genzoo.metrics.statistics.nearest import closest
@@ -131,6 +131,7 @@ def find_neighbours(
     subject = find_model(model, device)
     reference = reference_data(subject, data)
     real = RealData(reference, root=root, size=size, channels=channels, progress=progress)
+    check_one_set(subject, real)
     train = real.open("train")
     if train.shape != tuple(subject.sampler.shape):
         own, other = ("x".join(map(str, s)) for s in (subject.sampler.shape, train.shape))

@@ -13,13 +13,14 @@ from genzoo.features.classifiers import DatasetClassifier
 from genzoo.metrics.metric import ModelMetric, SampleMetric
 from genzoo.metrics.real_data import random_rows, rows_of
 from genzoo.metrics.score import Estimates
-from genzoo.metrics.statistics import distances, ranks
+from genzoo.metrics.statistics import distances, ranks, similarity
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Translator
 from genzoo.models.sampler import Sampler
 
 BLOCKS, COMPARED, QUANTILE = 40, 2000, 0.001
 LABELLED = 2000  # samples by class, by default
+TRANSLATED = 1000  # pairs, by default
 
 
 class _RealDistances(NamedTuple):
@@ -263,10 +264,64 @@ class TranslationAccuracy(ModelMetric):
         return classes.index(name)
 
 
+@final
+class TranslationPSNR(ModelMetric):
+    """The peak signal-to-noise ratio of translated held-out images to their partners in the second
+    domain. A plausible translation need not be the partner: look at the images, too.
+    """
+
+    id, goal, unit = "translation_psnr", "higher", " dB"
+    about = "peak signal-to-noise ratio of translated held-out images to their partners"
+
+    @property
+    def name(self) -> str:
+        return f"{self.id}-{self.real.data}"
+
+    def conditions(self) -> dict[str, Any]:
+        return {"data": self.real.data}
+
+    def unsupported_reason(self, subject: ModelSubject) -> str:
+        model = subject.model
+        if not isinstance(model, Translator):
+            return f"{article(model)} does not translate"
+        try:
+            pairs = self.real.pairs("test", model.shape)
+        except BadInput as error:
+            return str(error)
+        if pairs.shape != tuple(model.shape):
+            own, other = ("x".join(map(str, s)) for s in (model.shape, pairs.shape))
+            return f"it takes {own} images, but {self.real.data} is {other}"
+        return ""
+
+    def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
+        model = subject.model
+        assert isinstance(model, Translator)
+        pairs = self.real.pairs("test", model.shape)
+        assert pairs.second_domain is not None
+        order = random_rows(pairs, n or min(TRANSLATED, len(pairs)), seed)
+        before, after = [], []
+        both = zip(rows_of(pairs, order), rows_of(pairs.second_domain, order), strict=True)
+        for x, partners in both:
+            translated = model.translate(x, model.domains[1], seed=seed).tensor.cpu()
+            before.append(similarity.psnr(x, partners).numpy())
+            after.append(similarity.psnr(translated.mul(255).round().div(255), partners).numpy())
+        details = {"before translation": round(float(np.concatenate(before).mean()), 3)}
+        protocol = {
+            "pairs": f"{len(order):,} of the test split",
+            "seed": seed,
+            "data_sha256": pairs.sha256,
+        }
+        return Estimates(np.concatenate(after), protocol, details)
+
+    def floor(self) -> None:
+        return None
+
+
 KINDS = (
     NearestTrainFeatures,
     NearestTrainPixels,
     LabelAccuracy,
     IntraClassDiversity,
     TranslationAccuracy,
+    TranslationPSNR,
 )

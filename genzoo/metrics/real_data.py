@@ -19,6 +19,7 @@ from torch import Tensor
 from genzoo import data as sets
 from genzoo.data.dataset import DataSet
 from genzoo.data.dataset import cache_key as key_of
+from genzoo.data.transforms import split_name
 from genzoo.errors import BadInput, OperationFailed, unknown
 from genzoo.features.classifiers import (
     ChannelClassifier,
@@ -89,7 +90,7 @@ class RealData:
     ):
         self.data, self.groups, self.limit = data, groups, limit
         # A part of a data set, or two parts, use the classifier of the whole.
-        is_whole = is_folder(data) or data.startswith(FOLDER_PREFIX)
+        is_whole = is_folder(data) or data.startswith(FOLDER_PREFIX) or bool(split_name(data)[1])
         self.whole = data if is_whole else re.split("[:,]", data)[0]
         self._given_features, self._progress = features, progress
         self._siblings: dict[str, RealData] = {}
@@ -185,6 +186,25 @@ class RealData:
         channels, *_, size = self.features.shape or (None, None)
         same_channels = self._where["channels"] in (None, channels)
         return same_channels and self._where["size"] in (None, size)
+
+    @property
+    def second_domain(self) -> str:
+        """The second of the domains ``A,B`` or ``NAME@TRANSFORM``; "" if the data are one set."""
+        if "," in self.data and not self.data.startswith(FOLDER_PREFIX):
+            return self.data.rpartition(",")[2].strip()
+        name, kind = split_name(self.data)
+        return name if kind else ""
+
+    def pairs(self, split: str, shape: tuple[int, ...]) -> DataSet:
+        """A split of pairs, in the ``shape`` (C, H, W) of a model. Raises as ``open_pair``."""
+        channels, height, width = shape
+        form = {"size": height if height == width else None, "channels": channels}
+        where: dict[str, Any] = {k: v or form.get(k) for k, v in self._where.items()}
+        key = f"pairs of {split}"
+        if key not in self._opened:
+            two = sets.open_pair(self.data, split, aligned=True, **where)
+            self._opened[key] = sets.paired(*two, aligned=True)
+        return self._opened[key]
 
     def domain(self, index: int, split: str) -> DataSet:
         """A split of the first (0) or second (1) of two domains, ``A,B``. Raises as ``open``."""

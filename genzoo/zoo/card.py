@@ -194,7 +194,7 @@ def render(manifest: Manifest, metrics: dict[str, Any], pictured: bool, where: s
 
 def _metadata(manifest: Manifest, metrics: dict[str, Any]) -> dict[str, Any]:
     """The fields of a model card on the Hub."""
-    whole = re.split("[:,]", manifest.data)[0]  # the data set, of which this may be a part
+    whole = re.split("[:,@]", manifest.data)[0]  # the data set, of which this may be a part
     metadata = {
         "library_name": "genzoo",
         **_task(manifest),
@@ -215,7 +215,7 @@ def _task(manifest: Manifest) -> dict[str, Any]:
     """The Hub's name for the task; it has none for class-conditional generation."""
     if manifest.class_names:
         return {}
-    two = "," in manifest.data  # domains
+    two = "," in manifest.data or "domains" in manifest.config
     return {"pipeline_tag": "image-to-image" if two else "unconditional-image-generation"}
 
 
