@@ -1,15 +1,20 @@
 """Pairs of images: transformations of a set, folders matched by name, files side by side."""
 
 import hashlib
+import json
 import zipfile
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import genzoo
 from genzoo import data
+from genzoo.cli import run
 from genzoo.data.transforms import TRANSFORMS, transformed
 from genzoo.errors import BadInput, UnknownName
+from genzoo.metrics.real_data import RealData
 
 
 @pytest.fixture(autouse=True)
@@ -314,3 +319,125 @@ def test_unpaired_domains_come_from_a_transformation_and_from_folders_a_and_b(tm
     assert len(one) == 4
     assert 40 < len(two) < 60
     assert len(data.open_pair(tmp_path, "test")[0]) == 2
+
+
+# -------------------------------------------------------------------------------- a family of pairs
+
+FAMILY = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+import genzoo
+from genzoo.options import Options
+from genzoo.schemas import Name, Schema, Shape
+
+class Config(Schema):
+    shape: Shape = (1, 8, 8)
+    domains: tuple[Name, Name] = ("A", "B")
+
+class Map(genzoo.Translator):
+    one_way, multiple = True, 4
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.shape, self.domains = config.shape, config.domains
+        channels = self.shape[0]
+        self.map = nn.Conv2d(channels, channels, 1)
+        self.register_buffer("examples", torch.zeros(4, *self.shape, dtype=torch.uint8))
+
+    def convert(self, x, to, noise):
+        return self.map(x).clamp(-1, 1)
+
+    def loss(self, batch):
+        y = self.convert_any_size(batch.x, self.domains[1], batch.noise("none"))
+        return F.mse_loss(y, batch.second_domain), {}
+
+@genzoo.hookimpl
+def genzoo_family():
+    return genzoo.Family(
+        config=Config, options=Options, model=Map, data="paired", tiny=Config(), paper="none",
+        trainer=lambda model, options: genzoo.LossTrainer(model, model.loss, options), api=2,
+    )
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, install):
+    """A folder with 60 photos of 8x8 and their negatives, and the family ``map``."""
+    install("family", "map", FAMILY)
+    monkeypatch.chdir(tmp_path)
+    for n in range(60):
+        pixels = noise(n, 8, 8)
+        for top, image in (("photos", pixels), ("negatives", 255 - pixels)):
+            (tmp_path / top).mkdir(exist_ok=True)
+            Image.fromarray(image).save(tmp_path / top / f"{n:02}.png")
+    return tmp_path
+
+
+def train(data_text, out="m", lr=0.05):
+    words = ["--data", data_text, "--steps", "200", "--seed", "0", "--device", "cpu"]
+    return run(["train", "map", *words, "--set", f"lr={lr}", "--license", "mit", "--out", out])
+
+
+def test_pairs_teach_what_unpaired_images_cannot(here, capsys):
+    assert train("./negatives,./photos") == 0
+    capsys.readouterr()
+    assert run(["evaluate", "./m", "--data", "./negatives,./photos", "--json"]) == 0
+    (score,) = json.loads(capsys.readouterr().out)["scores"]
+    assert score["name"] == "translation_psnr-./negatives,./photos"
+    assert score["value"] > 30 > 10 > score["details"]["before translation"]
+    model = genzoo.load("./m", device="cpu")
+    assert model.domains == ("negatives", "photos")
+    x = torch.rand(1, 1, 5, 9)
+    assert torch.allclose(model.translate(x).tensor, 1 - x, atol=0.05)
+    assert "image-to-image" in (here / "m/README.md").read_text()
+    assert run(["train", "--out", "m", "--resume"]) == 0
+
+
+def test_one_way_from_the_command_line(here, capsys):
+    assert train("./negatives,./photos") == 0
+    assert run(["translate", "./m", "negatives/00.png"]) == 0
+    written = np.asarray(Image.open("00-photos.png")).astype(int)
+    assert abs(written - np.asarray(Image.open("photos/00.png"))).mean() < 8
+    capsys.readouterr()
+    assert run(["translate", "./m", "photos/00.png", "--to", "negatives"]) == 2
+    assert "one way, from negatives to photos" in capsys.readouterr().err
+
+
+# Each with what it says: samples look like the second domain, and no command ends in a traceback.
+COMMANDS = {
+    "evaluate ./m --metrics sharpness": "--data digits takes the second",
+    "evaluate ./m --data digits:1,digits:2": "expected pairs in two folders A,B",
+    "evaluate ./m --data ./photos": "00.png is no pair, but 8x8",
+    "neighbours ./m -o n.png": "--data digits takes the second",
+    "compare ./m vae-mnist": "share no training data with a classifier",
+    "outliers ./m --against digits": "has no likelihood",
+    "train map --data digits --out x": "expected pairs in two folders A,B",
+    "train map --data ring8 --out x": "ring8 holds points",
+    "train map --data digits@edgs --out x": "did you mean edges",
+    "train map --data digits@edges --set shape=[3,8,8] --out x": "shape",
+}
+
+
+def test_a_set_and_its_transformation_everywhere(here, capsys):
+    assert train("digits@edges") == 0
+    assert genzoo.load("./m", device="cpu").domains == ("edges", "digits")
+    for words in ("info ./m", "evaluate ./m -n 50", "neighbours ./m --data digits", "verify ./m"):
+        assert run(words.split()) == 0, words
+    assert "translation_psnr-digits@edges" in capsys.readouterr().out
+    assert train("digits@edges", "m2", lr=0.01) == 0
+    words = "compare ./m ./m2 --data digits@edges --metrics translation_psnr"
+    assert run(words.split()) == 0
+    capsys.readouterr()
+    for words, says in COMMANDS.items():
+        assert run(words.split()) == 2, words
+        assert says in capsys.readouterr().err, words
+
+
+def test_a_model_of_edges_is_compared_with_edges(here):
+    """Only a translator's data are two domains: other families learn the edges themselves."""
+    real = RealData("digits@edges")
+    assert np.array_equal(real.open("test").array, data.open("digits@edges", "test").array)
+    with pytest.raises(BadInput, match="no classifier for digits@edges"):
+        _ = real.features
+    assert RealData("celeba:Smiling@grey").whole == "celeba:Smiling@grey"

@@ -5,7 +5,12 @@ from genzoo.cli.app import Json, app, as_json, as_table
 
 @app.command("data")
 def list_data(json: Json = False) -> None:
-    """List the named data sets. A folder or zip of images is a data set, too."""
+    """List the named data sets. A folder or zip of images is a data set, too.
+
+    NAME:CLASS is a part of one (mnist:3). NAME@TRANSFORM is one with all images transformed
+    (mnist@edges, @grey, @low2, @low4, @low8); families that learn from pairs take it beside its
+    originals. Two domains are A,B (./summer,./winter).
+    """
     from genzoo.data import listing
     from genzoo.testing import status
 

@@ -37,7 +37,9 @@ def train(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="A data set (see genzoo data), or a folder: ./photos. [digits]"),
+        typer.Option(
+            help="A data set (genzoo data --help), a folder, or two domains A,B. [digits]"
+        ),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, max=10**9, help="Number of training steps.")

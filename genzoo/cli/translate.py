@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, ModelName, app, as_json
+from genzoo.cli.app import Device, Force, Json, ModelName, SamplingSet, app, as_json
 from genzoo.files import check_new
 from genzoo.text import printable
 
@@ -18,6 +18,7 @@ def translate(
         Path | None, typer.Option("-o", "--output", help="A .png. [PICTURE-DOMAIN.png]")
     ] = None,
     to: Annotated[str | None, typer.Option(help="Target domain. [the model's second]")] = None,
+    settings: SamplingSet = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed, for models that use one.")] = 0,
     device: Device = "auto",
     force: Force = False,
@@ -26,6 +27,7 @@ def translate(
     """Translate a photo to another domain: genzoo translate ./horses photo.jpg -o zebra.png."""
     from genzoo import data, load
     from genzoo.models.abilities import Translator
+    from genzoo.runs.plan import assignments
     from genzoo.zoo.names import lacking
 
     model = load(name, device=device)
@@ -34,7 +36,8 @@ def translate(
     domain = to or model.targets[-1]
     path = output or Path(f"{picture.stem}-{domain}.png")
     check_new(path, [".png"], force)
-    samples = model.translate(data.picture(picture, model.shape[0])[None], domain, seed=seed)
+    x = data.picture(picture, model.shape[0])[None]
+    samples = model.translate(x, domain, seed=seed, **assignments(settings or []))
     samples.save(path)
     if json:
         as_json({"path": str(path), "to": domain, **samples.record()})

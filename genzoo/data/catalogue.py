@@ -77,6 +77,7 @@ def check(name: str | Path) -> None:
     if is_folder(name) and not expanded(name).exists():
         raise BadInput(f"no such folder or .zip: {name}")
     if not is_folder(name):
+        _check_transformation(name)
         describe(str(name))
 
 
@@ -86,8 +87,8 @@ def kind_of(name: str | Path | Source) -> Kind:
     Raises BadInput, UnknownName.
     """
     if isinstance(name, str):
-        name = transforms.split_name(name.split(",")[0].strip())[0]
-        name = name if is_folder(name) else name.partition(":")[0]
+        first = name.split(",")[0].strip()
+        name = transforms.split_name(first if is_folder(first) else first.partition(":")[0])[0]
     return _source(name).kind
 
 
@@ -200,6 +201,7 @@ def open_pair(
     """
     how: dict[str, Any] = {"size": size, "channels": channels}
     of, kind = transforms.split_name(text)
+    _check_transformation(text)
     if kind and "," not in of:
         whole = open(of, split, **how, root=root)
         return transforms.transformed(whole, kind), whole
@@ -289,11 +291,16 @@ def _source(name: str | Path | Source) -> Source:
         raise BadInput(f"{name!r} names two domains: {hint}")
     if not isinstance(name, str | Path):
         raise BadInput(f"expected the name of a data set or a Path, got {type(name).__name__}")
+    _check_transformation(name)
     # Only the text decides, not which folders exist.
-    if not is_folder(name) and "@" in str(name):
-        kind = str(name).rpartition("@")[2]
-        raise unknown("transformation", kind, transforms.TRANSFORMS, "")
     return files_below(name) if is_folder(name) else describe(str(name))
+
+
+def _check_transformation(name: str | Path) -> None:
+    """Raise UnknownName if an unknown one follows an `@`: only a folder's name may contain that."""
+    kind = str(name).rpartition("@")[2]
+    if not is_folder(name) and "@" in str(name) and kind not in transforms.TRANSFORMS:
+        raise unknown("transformation", kind, transforms.TRANSFORMS, "")
 
 
 def _root(root: str | Path | None) -> Path | None:

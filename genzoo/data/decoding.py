@@ -240,7 +240,8 @@ def to_pixels(image: Image, frame: Frame, name: str = "") -> np.ndarray:
         image = image.crop((left, top, left + side, top + side))
         image = image.resize((frame.size, frame.size), Image.Resampling.LANCZOS)
     pixels = np.asarray(image)
-    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    # A copy: Pillow's array is read-only, of which torch warns.
+    return np.array(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), order="C")
 
 
 def _convert_mode(image: Image, channels: int) -> Image:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 # The kinds of data that a family can ask for, and what each one is.
 DATA = MappingProxyType(
     {
-        "any": "a data set of any kind; images, if the config has a field size or channels",
+        "any": "a data set of any kind; images if the config has a field size, signals if length",
         "images": "a data set of images",
         "labelled": "a data set with labels",
-        "unpaired": "two domains, whose samples do not belong together",
+        "unpaired": "two domains of images, whose samples do not belong together",
         "paired": "two domains of images, where row i of both belongs together",
         "points": "a data set of points",
         "signals": "a data set of signals",

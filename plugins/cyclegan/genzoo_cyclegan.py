@@ -109,6 +109,8 @@ class PatchDiscriminator(nn.Module):
     def __init__(self, config: Config):
         super().__init__()
         layers = config.discriminator_layers
+        if min(config.shape[1:]) < (least := 3 * 2**layers):  # of one pixel no norm is known
+            raise genzoo.BadInput(f"discriminator_layers={layers} needs {least} pixels or more")
         maps = [config.shape[0], *(config.width * 2 ** min(i, 3) for i in range(layers + 1))]
         self.blocks = nn.ModuleList()
         for i, (a, b) in enumerate(pairwise(maps)):

@@ -187,6 +187,14 @@ def domains(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_a_discriminator_needs_pixels_for_its_layers():
+    config = cyclegan.Config(shape=(3, 16, 16), width=4, residual_blocks=1)
+    with pytest.raises(genzoo.BadInput, match="discriminator_layers=3 needs 24 pixels"):
+        cyclegan.Discriminator(config)
+    critic = cyclegan.Discriminator(config.model_copy(update={"shape": (3, 24, 24)}))
+    assert critic(torch.rand(1, 3, 24, 24)).isfinite().all()
+
+
 def test_trained_and_used_from_the_command_line(domains, capsys):
     sets = " ".join(
         f"--set {s}"
