@@ -415,7 +415,6 @@ COMMANDS = {
     "train map --data digits --out x": "expected pairs in two folders A,B",
     "train map --data ring8 --out x": "ring8 holds points",
     "train map --data digits@edgs --out x": "did you mean edges",
-    "train map --data digits@edges --set shape=[3,8,8] --out x": "shape",
 }
 
 
