@@ -40,7 +40,7 @@ def _translates(case: Case) -> None:
     """Images of any size are translated to images of that size, which depend on them."""
     model: Any = case.trained().model
     channels, height, width = model.shape
-    sizes = [(0, 0), (1, 3), (5, 2), (height, width), (-3, 7)]
+    sizes = [(0, 0), (1, 3), (5, 2), (height, width), (1 - height, 1 - width), (-3, 7)]
     for domain in model.targets:
         for more, wider in sizes:
             x = Noise(7, range(3), "test images").uniform(channels, height + more, width + wider)
