@@ -10,10 +10,24 @@ from genzoo.models.model import infer
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent
 from genzoo.testing.contract import require
-from genzoo.testing.family_case import Case, in_range, law, public, unit
+from genzoo.testing.family_case import Case, computations, in_range, law, public, unit
 from genzoo.testing.sampling_checks import TRAINED
 
 CALL = TRAINED + "x = torch.rand(8, *model.shape)\n"
+
+
+@law(code='testing.run("keeps_its_input", "NAME")')
+def _keeps_its_input(case: Case) -> None:
+    """A model does not change what it is given, which may be the user's own tensor."""
+    model: Any = case.model().eval()
+    x = in_range(model, unit(model, 6))
+    code = Noise(0, range(6)).normal(getattr(model, "latent_dim", 0))
+    for name, call in computations(model, x, code):
+        given = x.clone(), code.clone()
+        with torch.no_grad():
+            call()
+        same = torch.equal(given[0], x) and torch.equal(given[1], code)
+        require(same, f"{name} writes into its input.")
 
 
 @law(Encoder, CALL + "model.encode(x)")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import wraps
+from pathlib import Path
 from typing import Any, final
 
 from genzoo.families.registry import KIND_NAMES
@@ -16,13 +17,20 @@ LIMIT = 20.0  # seconds: longer ones of a tiny model tell which checks are slow
 
 
 class Broken(AssertionError):
-    """A check failed: pytest shows it as a failed assertion, with its message in place of code."""
+    """A check failed: pytest shows it as a failed assertion, with its message in place of code.
+
+    ``example`` takes the place of EXAMPLE in the check's code.
+    """
+
+    def __init__(self, message: str, example: str = ""):
+        super().__init__(message)
+        self.example = example
 
 
-def require(condition: Any, message: str) -> None:
+def require(condition: Any, message: str, example: str = "") -> None:
     """Raise Broken unless ``condition`` is true: an ``assert`` that ``python -O`` does not drop."""
     if not condition:
-        raise Broken(message)
+        raise Broken(message, example)
 
 
 def require_error(call: Callable[[], Any], error: type[Exception], message: str) -> None:
@@ -58,7 +66,7 @@ class Contract:
         """A decorator that adds a check, under its name without the leading underscore.
 
         What a check finds is shown after its docstring, the law, and before ``code``: lines of
-        Python that show the same. ``NAME`` in it stands for the plugin's name.
+        Python that show the same. NAME in it stands for the plugin's name.
         """
         name = check.__name__.strip("_")
         law = (check.__doc__ or "").partition("\n\n")[0]
@@ -69,18 +77,20 @@ class Contract:
             try:
                 return check(case)
             except Broken as error:
-                text = " ".join(f"{law} {error}".split())
-                shown = [
-                    "from genzoo import testing",
-                    *lines.replace("NAME", case.name).split("\n"),
-                ]
-                raise Broken("\n    ".join([text, *shown])) from None
+                text, cause, example = str(error), None, error.example
+            except Exception as error:  # the plugin's own code: any exception breaks the check
+                text, cause, example = f"{one_line(error)} ({place(error)})", error, ""
+            text = " ".join(f"{law} {text}".split())
+            own = lines.replace("NAME", case.name).replace("EXAMPLE", example).split("\n")
+            imports = [f"import {name}" for name in ("torch", "genzoo") if f"{name}." in lines]
+            shown = [text, "; ".join(["from genzoo import testing", *imports]), *own]
+            raise Broken("\n    ".join(shown)) from cause
 
         self.checks[name] = explained
         return check
 
     def run(self, check: str, case: Any) -> str | None:
-        """Run one check on a name or a case. Raises Broken, or whatever the plugin raises."""
+        """Run one check on a name or a case. Raises Broken."""
         with self.open_case(case) if isinstance(case, str) else nullcontext(case) as opened:
             return self.checks[check](opened)
 
@@ -134,8 +144,6 @@ def outcome(contract: Contract, name: str) -> Outcome:
                 reason = call(case)
             except Broken as error:
                 broken[check] = str(error)
-            except Exception as error:  # the plugin's own code: any exception breaks the check
-                broken[check] = f"{_one_line(error)} ({_place(error)})"
             else:
                 held += [check] if reason is None else []
                 skipped |= {} if reason is None else {check: reason}
@@ -143,12 +151,14 @@ def outcome(contract: Contract, name: str) -> Outcome:
     return Outcome(name, contract.kind, tuple(held), skipped, broken, seconds)
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
-def _place(error: Exception) -> str:
-    """The line that raised ``error``: the last one outside of torch."""
+def place(error: BaseException) -> str:
+    """The line that raised ``error``: the last one outside of libraries and of this package."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if "/torch/" not in f.filename.replace("\\", "/")] or frames
-    return f"{own[-1].filename}, line {own[-1].lineno}"
+    libraries = tuple(f"/{name}/" for name in ("torch", "einops", "genzoo/testing"))
+    own = [f for f in frames if not any(part in Path(f.filename).as_posix() for part in libraries)]
+    frame = (own or frames)[-1]
+    return f"{frame.filename}, line {frame.lineno}: {frame.line}"

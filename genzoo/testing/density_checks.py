@@ -10,16 +10,21 @@ from torch import Tensor
 
 from genzoo.errors import BadInput
 from genzoo.models.abilities import Density
+from genzoo.models.model import infer
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Sampler
 from genzoo.testing.contract import require
 from genzoo.testing.family_case import Case, law, public
 from genzoo.testing.sampling_checks import MODEL
 
-CALL = MODEL + "x = (torch.rand(20, *model.shape) * 255).round() / 255\n"
-# Shapes small enough to meet every image, or to integrate on a grid.
-SMALL = ((1, 2, 2), (1, 3, 3), (1, 4, 4))
-POINTS = ((2,), (1,))
+CALL = MODEL + "x = torch.rand(20, *model.shape).round()\n"
+# Shapes small enough to meet every image, or to integrate on a grid: of each row the first one
+# that the family takes.
+SMALL = (
+    ((1, 2, 2), (1, 3, 3), (1, 4, 4)),
+    ((2,), (1,)),
+    ((1, 1, 2), (1, 1, 1)),
+)
 FEW = 4096  # states that are all visited
 DRAWS = 2000
 
@@ -49,52 +54,63 @@ def _difference(a: Tensor, b: Tensor) -> float:
     return ((a - b).abs() / a.abs().clamp_min(1)).max().item()
 
 
-@law(Density, CALL + "sum(model.log_prob(x)).exp()")
+@law(
+    Density,
+    'model = testing.Case.of("NAME").model(EXAMPLE)\n'
+    "x = torch.rand(2000, *model.shape).round()\n"
+    "model.log_prob(x).exp().mean() * 2 ** x[0].numel()  # where there are two levels",
+)
 def _probabilities_sum_to_one(case: Case) -> str | None:
     """The probabilities of all images sum to 1 (a bound on them: to at most 1)."""
-    applied = [_check_total(model) for model in _small_models(case)]
+    applied = [_check_total(model, example) for example, model in _small_models(case)]
     return None if any(applied) else "is no distribution over the values of data or of points"
 
 
-def _small_models(case: Case) -> Iterator[Any]:
-    """Models of shapes and levels that the data could have: the smallest of images, and of points.
-
-    A family may refuse a shape.
+def _small_models(case: Case) -> Iterator[tuple[str, Any]]:
+    """Models of the smallest shapes and levels that data could have, and the changes of their
+    config. A family may refuse them.
     """
-    binary = {"levels": 2} if "levels" in case.family.config.model_fields else {}
-    for shapes, changes in ((SMALL, binary), (POINTS, {})):
-        for shape in shapes if "shape" in case.family.config.model_fields else ():
+    fields = case.family.config.model_fields
+    for shapes in SMALL if "shape" in fields else ():
+        binary = {"levels": 2} if "levels" in fields and len(shapes[0]) == 3 else {}
+        for shape in shapes:
+            changes: dict[str, Any] = {"shape": shape, **binary}
             try:
-                yield case.model(shape=shape, **changes)
+                model = case.model(**changes)
             except BadInput:
                 continue
+            yield ", ".join(f"{name}={value}" for name, value in changes.items()), model
             break
-    yield case.model()
+    yield "", case.model()
 
 
-def _check_total(model: Any) -> bool:
+def _check_total(model: Any, example: str) -> bool:
     """Check the sum, or the integral, over all samples. False where it does not say anything."""
     if model.levels:
-        _check_mass(model, model.levels ** math.prod(model.shape))
-    elif model.likelihood_kind == "exact" and model.value_range is None and len(model.shape) == 1:
-        if model.shape[0] > 2:
-            return False
+        _check_mass(model, model.levels ** math.prod(model.shape), example)
+    elif model.likelihood_kind == "exact" and math.prod(model.shape) <= 2:
         total = _log_integral(model)
-        require(abs(total) < 0.05, f"the density's integral is exp({total:.4g}), not 1.")
+        # Of images it may be a density of values in [0, 1], or of those in the model's range.
+        slack = 0.05 if model.value_range is None else 2
+        require(abs(total) < slack, f"the density's integral is exp({total:.4g}), not 1.", example)
     else:
         return False  # a pseudo-likelihood, which may sum to anything
     return True
 
 
-def _log_integral(model: Any, half: float = 20.0) -> float:
+def _log_integral(model: Any) -> float:
     """Of a density on the line or the plane: log of the sum over a grid, times its cells' size."""
-    axis = torch.linspace(-half, half, 201 if model.shape[0] > 1 else 2001)
-    grid = torch.cartesian_prod(*[axis] * model.shape[0]).reshape(-1, model.shape[0])
-    cell = math.log((axis[1] - axis[0]).item()) * model.shape[0]
-    return _log_prob(model, grid).logsumexp(0).item() + cell
+    size = math.prod(model.shape)
+    axis = torch.linspace(-20, 20, 201 if size > 1 else 2001)
+    grid = torch.cartesian_prod(*[axis] * size).reshape(-1, *model.shape)
+    labels = torch.zeros(len(grid), dtype=torch.long) if getattr(model, "num_classes", 0) else None
+    noise = Noise(0, range(len(grid)))
+    logs = infer(model, lambda copy: copy.log_weight(grid, labels, noise)).double()
+    cell = size * math.log((axis[1] - axis[0]).item())
+    return logs.nan_to_num(nan=-math.inf).logsumexp(0).item() + cell
 
 
-def _check_mass(model: Any, states: float) -> None:
+def _check_mass(model: Any, states: float, example: str) -> None:
     values, shape = torch.arange(model.levels) / (model.levels - 1), tuple(model.shape)
     size = math.prod(shape)
     what = f"of the {model.levels}**{size} samples of shape {shape}"
@@ -104,13 +120,14 @@ def _check_mass(model: Any, states: float) -> None:
         total = _log_prob(model, every.reshape(-1, *shape), 50 if bound else 1).logsumexp(0).item()
         # Log-weights of a bound are random; the mean of their exponentials is exact.
         message = f"the probabilities {what} sum to exp({total:.4g}), not 1."
-        require(abs(total) < (0.2 if bound else 0.01), message)
+        require(abs(total) < (0.2 if bound else 0.01), message, example)
         return
     entropy = size * math.log(model.levels)
     x = values[Noise(5, range(DRAWS), "states").uniform(*shape).mul(model.levels).long()]
     total = _log_prob(model, x).logsumexp(0).item() - math.log(DRAWS) + entropy
     # By Markov's inequality a right one is above 5 in one of 148 cases at most.
-    require(total < 5, f"the probabilities {what} sum to about exp({total:.4g}), not to 1.")
+    message = f"the probabilities {what} sum to about exp({total:.4g}), not to 1."
+    require(total < 5, message, example)
     if bound:
         low = -entropy / 2 - 5
     elif isinstance(model, Sampler):
@@ -119,7 +136,7 @@ def _check_mass(model: Any, states: float) -> None:
         total, low = _log_prob(model, x).mean().item() + entropy, -1.0
     else:
         return
-    require(total > low, f"log_prob {what} is too low by about {-total:.4g} nats.")
+    require(total > low, f"log_prob {what} is too low by about {-total:.4g} nats.", example)
 
 
 def _log_prob(model: Any, x: Tensor, samples: int = 1) -> Tensor:

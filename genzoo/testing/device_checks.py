@@ -1,19 +1,15 @@
 """Checks that a model and its trainer run on a GPU, on machines without one: with fake tensors."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 
-from genzoo.models.abilities import Attentive, Completer, Density, Encoder, Translator
-from genzoo.models.model import Model
-from genzoo.models.randomness import Noise
-from genzoo.models.sampler import Latent, Sampler
-from genzoo.testing.contract import Broken, require
-from genzoo.testing.fake_device import DEVICE, UNKNOWN, attempt, fake_device, move, place
-from genzoo.testing.family_case import TOTAL, Case, law
+from genzoo.testing.contract import Broken, place, require
+from genzoo.testing.fake_device import DEVICE, UNKNOWN, attempt, fake_device, move
+from genzoo.testing.family_case import TOTAL, Case, computations, law
 from genzoo.training import Batch, RunSettings, Trainer, fit
 
 N = 4
@@ -25,7 +21,11 @@ def _runs_on_any_device(case: Case) -> str | None:
     model = case.model().eval().requires_grad_(False)
     with fake_device():
         move(model)
-        return _run_all(_calls(model))
+        x = torch.zeros(N, *model.shape, device=DEVICE)
+        calls = computations(
+            model, x, torch.zeros(N, getattr(model, "latent_dim", 0), device=DEVICE)
+        )
+        return _run_all(calls)
 
 
 @law(code='testing.run("trains_on_any_device", "NAME")')
@@ -68,26 +68,3 @@ def _run_all(calls: Iterable[tuple[str, Callable[[], Any]]]) -> str | None:
             where = x.device.type
             require(where == DEVICE, f"{what} on {DEVICE} gives a tensor on {where}.")
     return None
-
-
-def _calls(model: Model) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """What each ability computes: name and call."""
-    able: Any = model
-    noise = partial(Noise, 0, range(N), device=DEVICE)
-    x = torch.zeros(N, *model.shape, device=DEVICE)
-    labels = able.labels_for(None, N) if isinstance(model, Sampler) else None
-    if isinstance(model, Sampler):
-        yield "generate", lambda: able.generate(noise(), labels, able.sampling())
-    if isinstance(model, Latent):
-        code = torch.zeros(N, model.latent_dim, device=DEVICE)
-        yield "decode", lambda: able.decode_with(code, labels, noise(), able.sampling())
-    if isinstance(model, Encoder):
-        yield "embed", lambda: able.embed(x)
-    if isinstance(model, Density):
-        yield "log_weight", lambda: able.log_weight(x, labels, noise())
-    for to in model.targets if isinstance(model, Translator) else ():
-        yield f"convert to {to}", partial(able.convert_any_size, x, to, noise())
-    if isinstance(model, Attentive):
-        yield "attend", lambda: able.attend(noise(), labels, able.sampling())
-    if isinstance(model, Completer):
-        yield "complete", lambda: able.complete(x, x, noise(), labels, able.sampling())

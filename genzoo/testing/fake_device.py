@@ -4,7 +4,6 @@ They refuse to mix devices as real ones do.
 """
 
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +25,11 @@ from torch.utils._pytree import tree_leaves
 DEVICE = "cuda"
 # What fake tensors cannot follow, although a GPU can.
 UNKNOWN = (DynamicOutputShapeException, UnsupportedOperatorException)
-_LIBRARIES = ("torch", "einops", "numpy", "contextlib", "functools")
+# Between the one who asks for a value and `_Values`.
+_PASSED = tuple(
+    f"torch.{name}"
+    for name in ("_compile", "_dynamo", "_ops", "_subclasses", "_tensor", "overrides", "utils")
+)
 
 
 @contextmanager
@@ -55,8 +58,8 @@ class ValueRead(RuntimeError):
 
 
 class _Values(TorchDispatchMode):
-    """Tensors on the CPU stay real. Of others the core may read a value, and gets one that is made
-    up; a family may not.
+    """Tensors on the CPU stay real. Of others genzoo and torch may read a value, and get one that
+    is made up; a family may not.
     """
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -67,7 +70,8 @@ class _Values(TorchDispatchMode):
                 return func(*args, **kwargs)
         if func is not torch.ops.aten._local_scalar_dense.default:
             return func(*args, **kwargs)
-        if not _caller().startswith("genzoo."):
+        # torch's distributions check their arguments.
+        if not _caller().startswith(("genzoo.", "torch.")):
             raise ValueRead("a value of a tensor is read (by item, tolist, if or bool)")
         kind = args[0].dtype
         return True if kind == torch.bool else 1.0 if kind.is_floating_point else 1
@@ -87,25 +91,14 @@ class _NoBackward(TorchFunctionMode):
 
 
 def _caller() -> str:
-    """The module that called torch."""
+    """The module that asks a tensor for its value."""
     frame = sys._getframe(1)
     while frame:
         name = frame.f_globals.get("__name__", "")
-        if name != __name__ and name.partition(".")[0] not in _LIBRARIES:
+        if not name.startswith((__name__, *_PASSED)):
             return name
         frame = frame.f_back  # type: ignore[assignment]
     return ""
-
-
-def place(error: BaseException) -> str:
-    """The line that raised, outside of libraries and of this package: file and number."""
-    frames = traceback.extract_tb(error.__traceback__)
-    libraries = tuple(f"/{name}/" for name in ("torch", "einops", "genzoo/testing"))
-    own = [
-        f for f in frames if not any(part in f.filename.replace("\\", "/") for part in libraries)
-    ]
-    frame = (own or frames)[-1]
-    return f"{frame.filename}, line {frame.lineno}: {frame.line}"
 
 
 def attempt(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:

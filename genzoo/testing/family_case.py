@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from itertools import pairwise
 from typing import Any, final
 
@@ -12,11 +12,11 @@ from torch import Tensor
 
 from genzoo import families
 from genzoo.families.family import Family
-from genzoo.models.abilities import Attentive, Density, Encoder, Translator
+from genzoo.models.abilities import Attentive, Completer, Density, Encoder, Translator
 from genzoo.models.model import Model, infer
 from genzoo.models.randomness import Noise
 from genzoo.models.ranges import rescale
-from genzoo.models.sampler import Sampler
+from genzoo.models.sampler import Latent, Sampler
 from genzoo.schemas import checked
 from genzoo.testing.contract import Check, Contract
 from genzoo.training import EMA, Batch, RunSettings, Trainer, fit
@@ -159,3 +159,23 @@ def outputs(model: Any, **settings: Any) -> dict[str, Tensor]:
     if isinstance(model, Attentive):
         found["attention"] = model.attention(2, **settings)[1]
     return found
+
+
+def computations(model: Any, x: Tensor, code: Tensor) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Each method that a family writes: its name, and a call with samples and codes."""
+    noise = partial(Noise, 0, range(len(x)), device=x.device)
+    labels = model.labels_for(None, len(x)) if isinstance(model, Sampler) else None
+    if isinstance(model, Sampler):
+        yield "generate", lambda: model.generate(noise(), labels, model.sampling())
+    if isinstance(model, Latent):
+        yield "decode", lambda: model.decode_with(code, labels, noise(), model.sampling())
+    if isinstance(model, Encoder):
+        yield "embed", lambda: model.embed(x)
+    if isinstance(model, Density):
+        yield "log_weight", lambda: model.log_weight(x, labels, noise())
+    for to in model.targets if isinstance(model, Translator) else ():
+        yield f"convert to {to}", partial(model.convert_any_size, x, to, noise())
+    if isinstance(model, Attentive):
+        yield "attend", lambda: model.attend(noise(), labels, model.sampling())
+    if isinstance(model, Completer):
+        yield "complete", lambda: model.complete(x, x, noise(), labels, model.sampling())

@@ -14,7 +14,7 @@ from genzoo.testing.sampling_checks import MODEL
 OF_RUNS = {"batch_size", "horizontal_flip", "ema_decay"}
 
 
-@law(code='testing.Case.of("NAME").trained(FIELD=VALUE).model.state_dict()')
+@law(code='testing.Case.of("NAME").trained(EXAMPLE).model.state_dict()')
 def _options_change_the_run(case: Case) -> None:
     """Each option, moved from its default, changes the trained networks, or is refused."""
 
@@ -22,12 +22,10 @@ def _options_change_the_run(case: Case) -> None:
         networks = case.trained(shares=(0.25, 0.75), **options).networks().values()
         return [t.numpy().tobytes() for n in networks for t in n.state_dict().values()]
 
-    idle = _Moves(case.family.options, end, OF_RUNS).idle()
-    message = f"moving these changes nothing: {', '.join(idle)}. Does the trainer read them?"
-    require(not idle, message)
+    _require_effects(_Moves(case.family.options, end, OF_RUNS), "trainer")
 
 
-@law(Sampler, MODEL + "model.sample(8, FIELD=VALUE)")
+@law(Sampler, MODEL + "model.sample(8, EXAMPLE)")
 def _settings_change_the_samples(case: Case) -> str | None:
     """Each setting of sampling, moved from its default, changes the samples, or is refused."""
     model: Any = case.trained().model
@@ -38,9 +36,15 @@ def _settings_change_the_samples(case: Case) -> str | None:
     moves = _Moves(model.sampling, end)
     if not moves.values:
         return "has no settings of sampling"
-    idle = moves.idle()
-    require(not idle, f"moving these changes nothing: {', '.join(idle)}. Does generate read them?")
+    _require_effects(moves, "model")
     return None
+
+
+def _require_effects(moves: "_Moves", reader: str) -> None:
+    idle = moves.idle()
+    message = f"moving these changes nothing: {', '.join(idle)}. Does the {reader} read them?"
+    example = f"{idle[0]}={moves.values[idle[0]][0]!r}" if idle else ""
+    require(not idle, message, example)
 
 
 @final

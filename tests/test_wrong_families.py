@@ -1,0 +1,560 @@
+"""Families that are wrong in one way each, and the check of the kit that must catch each.
+
+Each is a right family with one line changed. A kind that the kit learns to catch gets a line here.
+"""
+
+import contextlib
+import inspect
+import random
+from collections.abc import Callable
+from functools import partial
+from types import MethodType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import genzoo
+from genzoo import families, testing
+
+
+class Wrong(NamedTuple):
+    """What is wrong, in which family, which check catches it, and a word of what it says."""
+
+    check: str
+    said: str
+    family: families.Family
+
+
+def changed(name: str, **fields: Any) -> families.Family:
+    """The family ``name`` with other fields."""
+    return families.Family(**{**vars(families.get(name)), **fields})
+
+
+def with_methods(name: str, **methods: Callable) -> families.Family:
+    """The family ``name``, whose model has other methods: ``method(right, self, *args)``."""
+    good = families.get(name)
+
+    def model(config: Any) -> Any:
+        right = type(good.model(config))
+        return type(
+            right.__name__, (right,), {k: _method(right, k, v) for k, v in methods.items()}
+        )(config)
+
+    return changed(name, model=model)
+
+
+def _method(right: type, name: str, change: Callable) -> Callable:
+    def method(self: Any, *args: Any, **more: Any) -> Any:
+        return change(partial(getattr(right, name), self), self, *args, **more)
+
+    method.__signature__ = inspect.signature(getattr(right, name))
+    return method
+
+
+def with_trainer(name: str, change: Callable[[Any, Any], None]) -> families.Family:
+    """The family ``name``, each new trainer of which is changed."""
+    good = families.get(name)
+
+    def trainer(model: Any, options: Any) -> Any:
+        right = good.make_trainer(model, options)
+        change(right, options)
+        return right
+
+    return changed(name, trainer=trainer)
+
+
+def with_step(name: str, change: Callable) -> families.Family:
+    """The family ``name``, whose trainer has another step: ``change(right, trainer, batch)``."""
+
+    def wrap(trainer: Any, options: Any) -> None:
+        trainer.step = partial(change, trainer.step, trainer)
+
+    return with_trainer(name, wrap)
+
+
+def with_loss(name: str, change: Callable) -> families.Family:
+    """The family ``name``, whose players have another loss: ``change(loss, batch)``."""
+
+    def wrap(trainer: Any, options: Any) -> None:
+        update = trainer.update
+        trainer.update = lambda player, loss, batch: update(player, partial(change, loss), batch)
+
+    return with_trainer(name, wrap)
+
+
+# ------------------------------------------------------------------------------------- how to err
+
+
+def leaks(decode, self, code, labels=None):
+    x = decode(code, labels)
+    return x if len(x) <= 10 else 0.99 * x + 0.01 * x.mean(0)
+
+
+def leaks_late(decode, self, code, labels=None):
+    x = decode(code, labels)
+    if len(x) > 150:
+        x[150] = x[149]
+    return x
+
+
+def squeezes(decode, self, code, labels=None):
+    x = decode(code, labels)
+    return x + (0.01 if len(x) == 1 else 0) * (0.5 - x)
+
+
+def overflows(decode, self, code, labels=None):
+    x = decode(code, labels)
+    far = code.abs().amax(1) > 4.5
+    return torch.where(far.view(-1, 1, 1, 1), torch.nan, x)
+
+
+def overshoots(decode, self, code, labels=None):
+    return decode(code, labels) + (code.norm(dim=1) > 4.5).float().view(-1, 1, 1, 1)
+
+
+def draws_globally(generate, self, noise, labels, sampling):
+    return generate(noise, labels, sampling) * random.random()
+
+
+def remembers(generate, self, noise, labels, sampling):
+    self.calls = getattr(self, "calls", 0) + 1
+    return generate(noise, labels, sampling) * (1 - 0.01 * self.calls)
+
+
+def noisy(log_weight, self, x, labels, noise):
+    return log_weight(x, labels, noise) + 0.01 * noise.normal()
+
+
+def centred(log_weight, self, x, labels, noise):
+    nats = log_weight(x, labels, noise)
+    return nats - nats.mean()
+
+
+def writes(method, self, x, *more):
+    result = method(x, *more)
+    x.clamp_(0.1, 0.9)
+    return result
+
+
+def off_by(nats):
+    return lambda log_weight, self, x, labels, noise: log_weight(x, labels, noise) + nats
+
+
+def asks(decode, self, code, labels=None):
+    return decode(code, labels) * (1 if code.abs().max().item() < 100 else 0.5)
+
+
+def through_numpy(decode, self, code, labels=None):
+    return decode(torch.from_numpy(np.tanh(code.cpu().numpy())), labels)
+
+
+def made_on_the_cpu(decode, self, code, labels=None):
+    return decode(code + torch.zeros(self.latent_dim), labels)
+
+
+def loss_on_the_cpu(loss, batch):
+    value, logs = loss(batch)
+    return value + 0 * (batch.x.flatten(1).sum(1) * torch.ones(len(batch))).sum(), logs
+
+
+def loss_that_asks(loss, batch):
+    value, logs = loss(batch)
+    return (value if value > -1e9 else value * 2), logs
+
+
+def late_on_the_cpu(loss, batch):
+    return loss_on_the_cpu(loss, batch) if batch.progress > 0.5 else loss(batch)
+
+
+def learns_nothing(trainer, options):
+    trainer.update = lambda player, loss, batch: {"loss": loss(batch)[0].detach()}
+
+
+def one_player_rests(trainer, options):
+    trainer.players["discriminator"].lr = 0.0
+
+
+def learns_outside(step, trainer, batch):
+    logs = step(batch)
+    with torch.no_grad():
+        for parameter in trainer.model.parameters():
+            parameter -= 0.01 * parameter
+    return logs
+
+
+def raises_late(step, trainer, batch):
+    if batch.progress > 0.6:
+        raise IndexError("no such layer")
+    return step(batch)
+
+
+def raises_in_the_second_phase(trainer, options):
+    def begin(self, phase):
+        if phase == "refine":
+            raise IndexError("no such layer")
+
+    trainer.phases = (genzoo.training.Phase("grow", 0.7), genzoo.training.Phase("refine", 0.3))
+    trainer.begin = MethodType(begin, trainer)
+
+
+def has_a_lost_network(trainer, options):
+    trainer.lost = [nn.Linear(2, 2)]
+
+
+def has_a_late_parameter(trainer, options):
+    trainer.model.late = nn.Parameter(torch.zeros(3))
+
+
+def changes_an_attribute(step, trainer, batch):
+    trainer.model.gain = getattr(trainer.model, "gain", 1.0) * 0.9
+    return step(batch)
+
+
+def uses_the_attribute(decode, self, code, labels=None):
+    return decode(code, labels) * getattr(self, "gain", 1.0)
+
+
+def counts(step, trainer, batch):
+    trainer.count = getattr(trainer, "count", 0) + 1
+    trainer.players["model"].lr = 1e-3 / trainer.count
+    return step(batch)
+
+
+def leaves_evaluation_mode(step, trainer, batch):
+    logs = step(batch)
+    trainer.model.eval()
+    return logs
+
+
+def writes_into_the_batch(step, trainer, batch):
+    logs = step(batch)
+    batch.x.mul_(0.5)
+    return logs
+
+
+def holds_the_graph(step, trainer, batch):
+    logs = step(batch)
+    return {**logs, "size": sum(p.square().sum() for p in trainer.model.parameters())}
+
+
+def draws_in_the_loss(step, trainer, batch):
+    scale = 1 + random.random()
+    trainer.players["model"].lr = 1e-3 * scale
+    return step(batch)
+
+
+def wants_the_whole_batch(step, trainer, batch):
+    whole, update = batch.x, type(trainer).update
+    trainer.update = lambda player, loss, batch: update(
+        trainer, player, lambda part: (loss(part)[0] + 0 * (part.x - whole).sum(), {}), batch
+    )
+    return step(batch)
+
+
+def ignores(*names):
+    """A trainer that is built of the defaults of these options."""
+
+    def family(name):
+        good = families.get(name)
+        defaults = good.options()
+
+        def trainer(model, options):
+            plain = {field: getattr(defaults, field) for field in names}
+            return good.make_trainer(model, options.model_copy(update=plain))
+
+        return changed(name, trainer=trainer)
+
+    return family
+
+
+class ConstantDiscriminator(genzoo.Discriminator):
+    def __init__(self, config):
+        super().__init__()
+        self.layer = nn.Linear(64, 1)
+
+    def features(self, x):
+        return [x.flatten(1)]
+
+    def forward(self, x, labels=None):
+        return 0 * self.layer(x.flatten(1)).flatten()
+
+
+def forgets_a_buffer():
+    good = families.get("vae")
+
+    class Forgetful(good.model):
+        def __init__(self, config):
+            super().__init__(config)
+            self.register_buffer("shift", torch.zeros(2), persistent=False)
+
+    return changed("vae", model=Forgetful)
+
+
+# What is wrong: the check that must catch it, words of its message, and the family.
+WRONG = {
+    # ------------------------------------------------------------------------------------ samples
+    "samples leak above ten rows": lambda: Wrong(
+        "keeps_the_seed_rule", "batches of 7", with_methods("vae", decode=leaks)
+    ),
+    "one late row leaks": lambda: Wrong(
+        "keeps_the_seed_rule", "first sample 150", with_methods("gan", decode=leaks_late)
+    ),
+    "a batch of one is another": lambda: Wrong(
+        "keeps_the_seed_rule", "alone", with_methods("vae", decode=squeezes)
+    ),
+    "not finite for rare codes": lambda: Wrong(
+        "rare_codes_in_range",
+        "one large number|numbers alike",
+        with_methods("vae", decode=overflows),
+    ),
+    "out of range for rare codes": lambda: Wrong(
+        "rare_codes_in_range", r"must be in \[0.0, 1.0\]", with_methods("vae", decode=overshoots)
+    ),
+    "out of range": lambda: Wrong(
+        "samples_in_range",
+        r"must be in \[0.0, 1.0\]",
+        with_methods("vae", decode=lambda right, self, code, labels=None: right(code, labels) + 1),
+    ),
+    "samples in double precision": lambda: Wrong(
+        "samples_in_range",
+        "must be float32",
+        with_methods(
+            "vae", decode=lambda right, self, code, labels=None: right(code, labels).double()
+        ),
+    ),
+    "one sample for all rows": lambda: Wrong(
+        "samples_in_range",
+        "are the same",
+        with_methods("gan", decode=lambda right, self, code, labels=None: right(0 * code, labels)),
+    ),
+    "global randomness": lambda: Wrong(
+        "leaves_no_trace", "Python's generator", with_methods("gan", generate=draws_globally)
+    ),
+    "remembers its calls": lambda: Wrong(
+        "leaves_no_trace", "twice", with_methods("gan", generate=remembers)
+    ),
+    "labels ignored": lambda: Wrong(
+        "labels_matter",
+        "labels 0 and 1",
+        with_methods("cgan", decode=lambda right, self, code, labels=None: right(code, 0 * labels)),
+    ),
+    "labels ignored where tiny has none": lambda: Wrong(
+        "labels_matter",
+        "labels 0 and 1",
+        with_methods(
+            "pixelcnn",
+            generate=lambda right, self, noise, labels, sampling: right(
+                noise, None if labels is None else 0 * labels, sampling
+            ),
+        ),
+    ),
+    "a setting that is not read": lambda: Wrong(
+        "settings_change_the_samples",
+        "temperature",
+        with_methods(
+            "pixelcnn",
+            generate=lambda right, self, noise, labels, sampling: right(
+                noise, labels, type(sampling)()
+            ),
+        ),
+    ),
+    # -------------------------------------------------------------------------------------- codes
+    "decode without gradient": lambda: Wrong(
+        "decodes_with_gradient",
+        "no gradient reaches the code",
+        with_methods(
+            "vae", decode=lambda right, self, code, labels=None: right(code.detach(), labels)
+        ),
+    ),
+    "a number of the code without gradient": lambda: Wrong(
+        "decodes_with_gradient",
+        r"numbers \[1\]",
+        with_methods(
+            "vae",
+            decode=lambda right, self, code, labels=None: right(
+                torch.cat([code[:, :1], code[:, 1:].detach()], 1), labels
+            ),
+        ),
+    ),
+    "constant encoder": lambda: Wrong(
+        "encodes",
+        "same code",
+        with_methods("vae", embed=lambda right, self, x: 0 * right(x) + 1),
+    ),
+    "encoder of another width": lambda: Wrong(
+        "encodes",
+        r"must be \(40, 2\), got \(40, 4\)",
+        with_methods("vae", embed=lambda right, self, x: torch.cat([right(x)] * 2, 1)),
+    ),
+    "encoder that sees its batch": lambda: Wrong(
+        "encodes",
+        "in batches of 1",
+        with_methods("vae", embed=lambda right, self, x: right(x - x.mean(0) / 2)),
+    ),
+    "encoder that writes into its input": lambda: Wrong(
+        "keeps_its_input", "embed writes", with_methods("vae", embed=writes)
+    ),
+    # ---------------------------------------------------------------------------------- densities
+    "log_prob too high": lambda: Wrong(
+        "probabilities_sum_to_one", "sum to exp", with_methods("pixelcnn", log_weight=off_by(100))
+    ),
+    "log_prob too low": lambda: Wrong(
+        "probabilities_sum_to_one", "sum to exp", with_methods("pixelcnn", log_weight=off_by(-100))
+    ),
+    "a bound too high": lambda: Wrong(
+        "probabilities_sum_to_one", "sum to exp", with_methods("vae", log_weight=off_by(100))
+    ),
+    "a bound too low": lambda: Wrong(
+        "probabilities_sum_to_one", "sum to exp", with_methods("vae", log_weight=off_by(-100))
+    ),
+    "log_prob off by 1": lambda: Wrong(
+        "probabilities_sum_to_one", "sum to exp", with_methods("pixelcnn", log_weight=off_by(1))
+    ),
+    "log_prob minus the batch's mean": lambda: Wrong(
+        "scores", "depends on the batch", with_methods("pixelcnn", log_weight=centred)
+    ),
+    "exact but noisy": lambda: Wrong(
+        "scores", "another seed", with_methods("pixelcnn", log_weight=noisy)
+    ),
+    "log_prob writes into its input": lambda: Wrong(
+        "keeps_its_input", "log_weight writes", with_methods("vae", log_weight=writes)
+    ),
+    # ---------------------------------------------------------------------------- other abilities
+    "inpainting that changes known pixels": lambda: Wrong(
+        "completes",
+        "known values change",
+        with_methods(
+            "pixelcnn", complete=lambda right, self, x, mask, *more: right(-x, mask, *more)
+        ),
+    ),
+    "attention that sums to 2": lambda: Wrong(
+        "attends",
+        "sum to 1",
+        with_methods(
+            "sagan", attend=lambda right, self, *more: (right(*more)[0], 2 * right(*more)[1])
+        ),
+    ),
+    "a translator that ignores its input": lambda: Wrong(
+        "translates",
+        "same for different",
+        with_methods("cyclegan", convert=lambda right, self, x, *more: right(0 * x, *more)),
+    ),
+    "a discriminator that does not see": lambda: Wrong(
+        "discriminator_has_features",
+        "same logit",
+        changed("gan", discriminator=ConstantDiscriminator),
+    ),
+    "a buffer that is not saved": lambda: Wrong("builds_on_meta", "shift", forgets_a_buffer()),
+    # ----------------------------------------------------------------------------------- trainers
+    "no parameter changes": lambda: Wrong(
+        "learns", "no parameter of the player model", with_trainer("vae", learns_nothing)
+    ),
+    "one player rests": lambda: Wrong(
+        "learns", "player discriminator", with_trainer("gan", one_player_rests)
+    ),
+    "learns outside update": lambda: Wrong(
+        "learns_only_in_update", "lr = 0", with_step("vae", learns_outside)
+    ),
+    "raises late in a run": lambda: Wrong(
+        "learns", "IndexError: no such layer", with_step("vae", raises_late)
+    ),
+    "raises in the second phase": lambda: Wrong(
+        "learns",
+        "IndexError: no such layer",
+        with_trainer("vae", raises_in_the_second_phase),
+    ),
+    "a network that belongs to no player": lambda: Wrong(
+        "every_parameter_has_a_player", "lost belong", with_trainer("vae", has_a_lost_network)
+    ),
+    "a parameter that the optimiser lacks": lambda: Wrong(
+        "every_parameter_has_a_player",
+        "optimiser of model",
+        with_trainer("vae", has_a_late_parameter),
+    ),
+    "an attribute that saving loses": lambda: Wrong(
+        "saves_and_loads",
+        "sample differs by",
+        changed(
+            "gan",
+            model=with_methods("gan", decode=uses_the_attribute).model,
+            trainer=with_step("gan", changes_an_attribute).trainer,
+        ),
+    ),
+    "a counter that is not resumed": lambda: Wrong(
+        "resumes_bit_for_bit", "differs after resuming", with_step("vae", counts)
+    ),
+    "evaluation mode after a step": lambda: Wrong(
+        "learns", "evaluation mode", with_step("vae", leaves_evaluation_mode)
+    ),
+    "a step that writes into its batch": lambda: Wrong(
+        "learns", "writes into batch.x", with_step("vae", writes_into_the_batch)
+    ),
+    "a log that holds its graph": lambda: Wrong(
+        "learns", "holds its graph", with_step("vae", holds_the_graph)
+    ),
+    "a step with global randomness": lambda: Wrong(
+        "steps_are_reproducible", "batch.noise", with_step("vae", draws_in_the_loss)
+    ),
+    "a loss that wants the whole batch": lambda: Wrong(
+        "takes_small_batches", "RuntimeError", with_step("vae", wants_the_whole_batch)
+    ),
+    "an option that is not read": lambda: Wrong(
+        "options_change_the_run", "nothing: top_k", ignores("top_k")("gan")
+    ),
+    "an option and its switch that are not read": lambda: Wrong(
+        "options_change_the_run",
+        "instance_noise, instance_noise_until",
+        ignores("instance_noise", "instance_noise_until")("gan"),
+    ),
+    # ------------------------------------------------------------------------------------ devices
+    "a tensor made on the CPU": lambda: Wrong(
+        "runs_on_any_device",
+        "generate on cuda: .*same device.*made_on_the_cpu|same device.*torch.zeros",
+        with_methods("gan", decode=made_on_the_cpu),
+    ),
+    "a hidden item": lambda: Wrong(
+        "runs_on_any_device", "a value of a tensor is read", with_methods("gan", decode=asks)
+    ),
+    "a detour through NumPy": lambda: Wrong(
+        "runs_on_any_device", "numpy", with_methods("gan", decode=through_numpy)
+    ),
+    "a loss on the CPU": lambda: Wrong(
+        "trains_on_any_device", "same device", with_loss("vae", loss_on_the_cpu)
+    ),
+    "a loss that asks for its value": lambda: Wrong(
+        "trains_on_any_device", "value of a tensor is read", with_loss("vae", loss_that_asks)
+    ),
+    "a loss that is on the CPU late in a run": lambda: Wrong(
+        "trains_on_any_device", "75% of a run", with_loss("vae", late_on_the_cpu)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_the_kit_catches(kind, monkeypatch):
+    wrong = WRONG[kind]()
+    monkeypatch.setattr(families, "get", lambda name: wrong.family)  # what loading asks for
+    with pytest.raises(testing.Broken, match=wrong.said) as broken:
+        testing.run(wrong.check, testing.Case("vae", wrong.family))
+    _, *lines = str(broken.value).split("\n")
+    assert lines[0].strip().startswith("from genzoo import testing")
+    assert 2 <= len(lines) <= 4
+    with contextlib.suppress(IndexError, RuntimeError, testing.Broken):  # what the family raises
+        exec("\n".join(line.strip() for line in lines), {})
+
+
+def test_every_check_has_a_family_that_it_catches():
+    """But for those of the description, the schemas and the weights in storage."""
+    caught = {WRONG[kind]().check for kind in WRONG}
+    assert sorted({*testing.CHECKS} - caught) == [
+        "config_survives_json",
+        "every_number_is_bounded",
+        "half_precision_storage_is_invisible",
+        "labels_are_checked",
+        "metadata_say_where_it_stands",
+        "rebuilds_from_its_config",
+        "same_picture_on_a_gpu",
+    ]
