@@ -15,10 +15,13 @@ from PIL import Image
 import genzoo
 from genzoo import families
 from genzoo.cli import run
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, InvalidModel
 from genzoo.models import panels, sounds
+from genzoo.models.kinds import SHOWN
 from genzoo.models.samples import Points, Signals
-from genzoo.zoo import installed
+from genzoo.runs.plots import read_run
+from genzoo.zoo import card, installed, publish
+from genzoo.zoo.manifest import read_manifest
 
 RATE, LENGTH = 8000, 800
 SHAPES = {"wave": (1, LENGTH), "plane": (2,), "line": (1,)}
@@ -356,3 +359,73 @@ def test_inspect_draws_a_sound_again(home, capsys):
     assert code == 0
     assert "all values are equal" in out
     assert Path("wave.wav").read_bytes() == Path("again.wav").read_bytes()
+
+
+# -------------------------------------------------------------------------------- runs and cards
+
+RUNS = {"wave": ("tones", 8000), "plane": ("ring8", None)}  # data, rate
+
+
+@pytest.fixture(scope="module", params=[*RUNS])
+def trained(request, tmp_path_factory):
+    """(kind's name, folder) of a model that was trained for two steps."""
+    name, place = request.param, tmp_path_factory.mktemp("runs")
+    data, _ = RUNS[name]
+    sizes = "--set generator_units=8 --set discriminator_units=4 --set batch_size=16"
+    line = f"train gan --data {data} {sizes} --steps 2 --device cpu --out {place / name}"
+    assert run(line.split()) == 0
+    return name, place / name
+
+
+def test_a_run_draws_pictures_of_its_kind_and_the_card_shows_samples(trained):
+    name, folder = trained
+    files = {"wave": {"samples.png", "samples.wav"}, "plane": {"samples.png"}}[name]
+    assert {p.name for p in folder.glob("samples.*")} == files
+    n = {"wave": SHOWN["signals"], "plane": SHOWN["points"]}[name]
+    for file in [*files, "run/grids/00000000.png", "run/grids/00000002.png"]:
+        assert len(genzoo.inspect(folder / file).record.seeds) == n
+    assert read_manifest(folder).kind == {"wave": "signals", "plane": "points"}[name]
+    assert read_run(folder).cells is None  # a picture with axes is no grid of sixteen images
+
+
+def test_the_snippet_of_a_card_runs_and_its_tags_fit(trained, monkeypatch, tmp_path):
+    name, folder = trained
+    text = (folder / "README.md").read_text()
+    (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(snippet.replace(f"./{name}", str(folder)), {})
+    assert (tmp_path / {"wave": "samples.wav", "plane": "samples.png"}[name]).is_file()
+    head = text.split("---")[1]
+    assert {"wave": '"audio"', "plane": '"points"'}[name] in head
+    assert "image" not in head
+    assert ("[Listen to them](samples.wav)" in text) == (name == "wave")
+
+
+def test_a_loaded_model_has_the_rate_of_its_data(trained):
+    name, folder = trained
+    model = genzoo.load(folder, device="cpu")
+    assert read_manifest(folder).rate == RUNS[name][1]
+    if name == "wave":
+        assert model.rate == model.sample(1).rate == 8000
+        assert "8,000 samples a second" in (folder / "README.md").read_text()
+
+
+def test_a_fingerprint_sees_both_halves_of_a_signal(home):
+    model = genzoo.load(home / "wave", device="cpu")
+    packed = card.fingerprint(model)
+    assert card.distance(model, packed) == (0, 0.0)
+    with torch.no_grad():
+        model.layers[-2].bias -= 0.05  # mostly below zero, where a clamp to [0, 1] sees nothing
+    assert card.distance(model, packed)[1] > 0.5
+
+
+def test_a_model_of_signals_is_pushed_with_a_sound(trained, tmp_path):
+    _, folder = trained
+    for file in publish.card.sample_files(genzoo.load(folder, device="cpu")):
+        publish._check_shown(folder, file)
+        (tmp_path / file).write_bytes(b"no such file")
+        with pytest.raises(InvalidModel, match="is not a"):
+            publish._check_shown(tmp_path, file)
+        (tmp_path / file).unlink()
+        with pytest.raises(BadInput, match=f"has no {file}, which its page shows"):
+            publish._check_shown(tmp_path, file)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -111,11 +112,13 @@ def test_text_from_files_is_escaped_on_the_page(run, tmp_path):
     assert "&lt;b&gt;loud" in page
 
 
-def test_points_have_curves_and_no_film(tmp_path):
+def test_points_have_a_film_and_no_curves_of_cells(tmp_path):
     asked = {"values": SIZES, "device": "cpu", "log_every": 1}
     launch.start("gan", "ring8", tmp_path / "run", steps=3, **asked).go()
     assert plots.read_run(tmp_path / "run").spread is None
-    assert plots.plot(tmp_path / "run", tmp_path / "run.svg").exists()
+    for ending in ("svg", "gif"):
+        assert plots.plot(tmp_path / "run", tmp_path / f"run.{ending}").exists()
+    shutil.rmtree(tmp_path / "run/run/grids")
     with pytest.raises(BadInput, match="no grids"):
         plots.plot(tmp_path / "run", tmp_path / "run.gif")
 

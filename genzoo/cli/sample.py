@@ -63,12 +63,12 @@ def sample(
 ) -> None:
     """Draw samples and write them to a file: genzoo sample dcgan-mnist."""
     from genzoo.models import film, writing
-    from genzoo.models.samples import SAMPLES
+    from genzoo.models.kinds import SHOWN
     from genzoo.runs.plan import assignments
 
     model = _sampler(name, device)
     path = output or default_path(name, writing.default_ending(model))
-    n = SAMPLES[model.kind].shown if n is None else n
+    n = SHOWN[model.kind] if n is None else n
     ticker = Ticker()
     parts = model.stream(
         n,

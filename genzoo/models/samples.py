@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self, final
+from typing import Any, Self, final
 
 import numpy as np
 import torch
@@ -20,7 +20,6 @@ from genzoo.errors import BadInput
 from genzoo.files import check_ending, expanded, whole_folder, write_whole
 from genzoo.models import panels, sounds
 from genzoo.models.pictures import BAND, COMPOSITE, XMP, check_sheet, pil_image, png, write_seed
-from genzoo.schemas import Kind
 from genzoo.version import VERSION
 
 
@@ -46,11 +45,6 @@ class Samples(ABC):
     its arguments: if it is ``sample``, ``model.sample(1, seed=seed, start=index)`` draws one again.
     Behaves as a sequence, and as an array for ``torch.as_tensor`` and ``np.asarray``.
     """
-
-    ending: ClassVar[str]
-    """of the file that they are written to unless another is given"""
-    shown: ClassVar[int]
-    """how many show what a model has learnt"""
 
     def __init__(
         self,
@@ -152,8 +146,6 @@ class Samples(ABC):
 class Points(Samples):
     """Points, or any other arrays: ``tensor`` is ``(n, *shape)``, unbounded."""
 
-    ending, shown = ".png", 1000
-
     def save(self, path: str | Path, *, metadata: bool = True) -> Path:
         """Write a scatter as ``.png``, of points ``(n, d)``, or the numbers as ``.npy``, float32.
 
@@ -179,8 +171,6 @@ class Points(Samples):
 @final
 class Signals(Samples):
     """Signals: ``tensor`` is ``(n, channels, length)`` in [-1, 1], at ``rate`` samples a second."""
-
-    ending, shown = ".wav", 9
 
     def __init__(
         self,
@@ -258,8 +248,6 @@ class Signals(Samples):
 class Images(Samples):
     """Images: ``tensor`` is ``(n, C, H, W)`` in [0, 1], C is 1 or 3."""
 
-    ending, shown = ".png", 16
-
     def pil(self) -> list[Image.Image]:
         """Each image as a Pillow image, in its own size."""
         return [pil_image(cell) for cell in self._bytes()]
@@ -336,9 +324,6 @@ class Images(Samples):
         return rearrange(pixels, "n c h w -> n h w c").cpu().numpy()
 
 
-SAMPLES: dict[Kind, type[Samples]] = {"images": Images, "signals": Signals, "points": Points}
-
-
 def check_folder(path: Path) -> None:
     """Check that ``path`` can become a folder of samples, whose old ones are replaced.
 
@@ -361,7 +346,7 @@ def write_folder(parts: Iterator[Samples], path: Path, metadata: bool) -> dict[s
         for n, one in enumerate((one for part in parts for one in part), 1):
             # The samples of a walk have no index of their own: number them.
             indexed = one.seeds and (one.call is None or one.call.get("method") == "sample")
-            ending = ".npy" if isinstance(one, Points) else one.ending
+            ending = {Images: ".png", Signals: ".wav"}.get(type(one), ".npy")
             name = f"{one.seeds[0][1] if indexed else n - 1:08}{ending}"
             one.save(aside / name, metadata=metadata)
             record = {**(record or one.record()), "n": n}

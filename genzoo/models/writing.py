@@ -10,17 +10,10 @@ from genzoo.errors import BadInput
 from genzoo.files import whole
 from genzoo.models import panels, sounds
 from genzoo.models.film import check_film, film, make_frames
+from genzoo.models.kinds import ENDINGS, has_picture
 from genzoo.models.model import Model
 from genzoo.models.pictures import check_sheet
 from genzoo.models.samples import Images, Samples, check_folder, write_folder
-from genzoo.schemas import Kind
-
-# The endings of names that samples can be written to, the default first; "" is a folder.
-ENDINGS: dict[Kind, tuple[str, ...]] = {
-    "images": (".png", ".npy", ""),
-    "signals": (".wav", ".png", ".npy", ""),
-    "points": (".png", ".npy", ""),
-}
 
 
 def default_ending(model: Model, *, film: bool = False) -> str:
@@ -28,8 +21,8 @@ def default_ending(model: Model, *, film: bool = False) -> str:
 
     ``film``: images that follow one another become a GIF.
     """
-    if model.kind == "points" and len(model.shape) > 1:
-        return ".npy"  # of which there is no picture
+    if not has_picture(model.kind, model.shape):
+        return ".npy"
     return ".gif" if film and model.is_images else ENDINGS[model.kind][0]
 
 

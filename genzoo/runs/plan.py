@@ -35,6 +35,7 @@ class Plan(Schema):
 
     format: Literal[2] = 2
     family: Name
+    kind: Kind = "images"
     data: Annotated[str, Field(max_length=4000)]
     data_sha256: manifest.Sha256
     steps: Steps
@@ -209,6 +210,7 @@ def make_plan(
         **every,
         **settings,
         "family": family,
+        "kind": setup.dataset.kind,
         "data": absolute(data),
         "data_sha256": setup.dataset.sha256,
         "steps": steps,

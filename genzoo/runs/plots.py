@@ -54,7 +54,7 @@ class RunLog:
 
     ``plan``: the content of plan.json. ``curves``: of every logged name, the steps and the values,
     ``(k,)`` each. ``warnings``: the training monitor's, each with its step. ``steps``, ``frames``:
-    of the sample grids, uint8 ``(k, H, W)`` or ``(k, H, W, 3)``; None if samples are no images.
+    of the sample grids, uint8 ``(k, H, W)`` or ``(k, H, W, 3)``; None if samples have no picture.
     ``phases``: the first logged step of each, if there are several.
     """
 
@@ -68,8 +68,8 @@ class RunLog:
 
     @property
     def cells(self) -> np.ndarray | None:
-        """The sixteen samples of each grid, ``(k, 16, h, w, c)`` in [0, 1]."""
-        if self.frames is None:
+        """The sixteen images of each grid, ``(k, 16, h, w, c)`` in [0, 1]; None of other kinds."""
+        if self.frames is None or self.plan.get("kind", "images") != "images":
             return None
         frames = self.frames.reshape(*self.frames.shape[:3], -1)[:, GAP:, GAP:]
         k, high, wide, channels = frames.shape
@@ -172,7 +172,7 @@ def plot(folder: str | Path, path: str | Path) -> Path:
 def film(run: RunLog) -> bytes:
     """The grids, one after the other, as a GIF; the last one stays for two seconds."""
     if run.frames is None:
-        why = "its samples are not images, or there is no grid yet"
+        why = "its samples have no picture, or there is no grid yet"
         raise BadInput(f"{run.folder} has no grids: {why}")
     frames = [Image.fromarray(frame) for frame in run.frames]
     buffer, waits = io.BytesIO(), [FRAME] * (len(frames) - 1) + [2000]

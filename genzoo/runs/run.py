@@ -25,6 +25,7 @@ from genzoo.errors import BadInput
 from genzoo.families.family import Family
 from genzoo.files import ctrl_c, is_folder, locked, write_whole
 from genzoo.models.abilities import Translator
+from genzoo.models.kinds import SHOWN, has_picture
 from genzoo.models.randomness import stream
 from genzoo.models.sampler import Sampler
 from genzoo.options import Options
@@ -174,10 +175,13 @@ class Run:
 
     def _save_grid(self, step: int) -> None:
         model = self.trainer.model
-        if parallel.rank() or not isinstance(model, Sampler) or not model.is_images:
+        if parallel.rank() or not isinstance(model, Sampler):
+            return
+        if not has_picture(model.kind, model.shape):
             return
         (self.folder / "run" / "grids").mkdir(exist_ok=True)
-        model.sample(16, seed=0).save(self.folder / "run" / "grids" / f"{step:08}.png")
+        path = self.folder / "run" / "grids" / f"{step:08}.png"
+        model.sample(SHOWN[model.kind], seed=0).save(path)
 
     def _finish(self) -> Path:
         """Call the family's ``finish``, and write the model folder."""

@@ -1,4 +1,4 @@
-"""The files beside the weights: README.md, metrics.json, samples.png."""
+"""The files beside the weights: README.md, metrics.json, samples.png and samples.wav."""
 
 import base64
 import json
@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any, final
 from genzoo import families
 from genzoo.errors import GenzooError, InvalidModel
 from genzoo.files import write_whole
-from genzoo.schemas import checked
+from genzoo.models.kinds import ENDINGS, SHOWN, has_picture
+from genzoo.schemas import Kind, checked
 from genzoo.text import printable
 from genzoo.zoo import installed, migrate
 from genzoo.zoo.folder import load_folder
 from genzoo.zoo.installed import Installed
 from genzoo.zoo.manifest import (
     DISCRIMINATOR,
+    PICTURE,
+    SOUND,
     WEIGHTS,
     Manifest,
     Metrics,
@@ -32,6 +35,12 @@ from genzoo.zoo.names import PREFERRED, RESTRICTED
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from genzoo.models.model import Model
+    from genzoo.models.sampler import Sampler
+
+
+_TAGS: dict[Kind, list[str]] = {"images": [], "signals": ["audio"], "points": ["points"]}
 
 
 @final
@@ -103,7 +112,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 
 def complete(folder: Path) -> None:
-    """Write the files beside the weights: samples.png, metrics.json, README.md."""
+    """Write the files beside the weights: those of samples, metrics.json, README.md."""
     from genzoo.models.sampler import Sampler
 
     model = load_folder(folder, "cpu")
@@ -111,9 +120,27 @@ def complete(folder: Path) -> None:
     if isinstance(model, Sampler):
         metrics["fingerprint"] = fingerprint(model)
         metrics["speed"] = _speed(model)
-        if model.is_images:
-            model.sample(16, seed=0).save(folder / "samples.png")
+        _write_samples(model, folder)
     write_metrics(folder, metrics)
+
+
+def sample_files(model: "Model") -> list[str]:
+    """The files of samples that the card of ``model`` shows."""
+    from genzoo.models.sampler import Sampler
+
+    if not isinstance(model, Sampler):
+        return []
+    pictures = [PICTURE] if has_picture(model.kind, model.shape) else []
+    return [*pictures, *[SOUND] * (model.kind == "signals")]
+
+
+def _write_samples(model: "Sampler", folder: Path) -> None:
+    from genzoo.models.sounds import most_players
+
+    samples = model.sample(SHOWN[model.kind], seed=0)
+    for name in sample_files(model):
+        n = most_players(model.shape) if name == SOUND else len(samples)
+        samples[:n].save(folder / name)
 
 
 def add_scores(folder: Path, scores: Iterable[dict[str, Any]]) -> None:
@@ -129,7 +156,7 @@ def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     """Write ``metrics.json``, and the README.md that shows its numbers."""
     metrics = {"format": migrate.FORMAT, **metrics}
     write_whole(folder / "metrics.json", (json.dumps(metrics, indent=2) + "\n").encode())
-    manifest, pictured = read_manifest(folder), (folder / "samples.png").exists()
+    manifest, pictured = read_manifest(folder), (folder / PICTURE).exists()
     where = "" if installed.is_installed(folder) else "./"
     readme = render(manifest, metrics, pictured, where)
     write_whole(folder / "README.md", readme.encode())
@@ -162,19 +189,22 @@ def distance(model: Any, packed: str, beyond: int = 0) -> tuple[int, float]:
 
 
 def _four(model: Any) -> "np.ndarray":
-    x: np.ndarray = model.sample(4, seed=0).tensor.clamp(0, 1).mul(255).round().byte().cpu().numpy()
-    return x
+    x = model.sample(4, seed=0).tensor
+    unit = (x + 1) / 2 if model.kind == "signals" else x
+    values: np.ndarray = unit.clamp(0, 1).mul(255).round().byte().cpu().numpy()
+    return values
 
 
 def render(manifest: Manifest, metrics: dict[str, Any], pictured: bool, where: str = "") -> str:
     """The card's README.md: metadata that the Hub reads, then text for people.
 
-    ``pictured``: there is a samples.png. ``where``: goes before the name that ``load`` takes,
-    ``./`` for a folder.
+    ``pictured``: there is a samples.png, and of signals a samples.wav. ``where``: goes before the
+    name that ``load`` takes, ``./`` for a folder.
     """
     import jinja2
 
     source = (files("genzoo.zoo") / "README.md.jinja").read_text(encoding="utf-8")
+    plain = manifest.kind == "points" and not pictured  # of more sides than a scatter shows
     template = jinja2.Template(
         source, trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
@@ -183,7 +213,10 @@ def render(manifest: Manifest, metrics: dict[str, Any], pictured: bool, where: s
         name=manifest.name,
         introduction=_introduction(manifest),
         pictured=pictured,
+        kind=manifest.kind,
         address=where + manifest.name,
+        n=SHOWN[manifest.kind],
+        file=f"samples{'.npy' if plain else ENDINGS[manifest.kind][0]}",
         facts=facts(manifest).items(),
         recipe=manifest.recipe,
         scores=_rows(metrics),
@@ -199,7 +232,12 @@ def _metadata(manifest: Manifest, metrics: dict[str, Any]) -> dict[str, Any]:
         "library_name": "genzoo",
         **_task(manifest),
         "license": manifest.license if manifest.license != "unknown" else RESTRICTED,
-        "tags": ["genzoo", manifest.family, *["class-conditional"] * bool(manifest.class_names)],
+        "tags": [
+            "genzoo",
+            manifest.family,
+            *_TAGS[manifest.kind],
+            *["class-conditional"] * bool(manifest.class_names),
+        ],
     }
     if manifest.license == RESTRICTED:
         metadata["license_name"] = f"{whole or 'its-data'}-terms"
@@ -212,8 +250,10 @@ def _metadata(manifest: Manifest, metrics: dict[str, Any]) -> dict[str, Any]:
 
 
 def _task(manifest: Manifest) -> dict[str, Any]:
-    """The Hub's name for the task; it has none for class-conditional generation."""
-    if manifest.class_names:
+    """The Hub's name for the task; it has none for class-conditional generation, nor for signals
+    and points.
+    """
+    if manifest.class_names or manifest.kind != "images":
         return {}
     two = "," in manifest.data or "domains" in manifest.config
     return {"pipeline_tag": "image-to-image" if two else "unconditional-image-generation"}
@@ -246,6 +286,7 @@ def facts(manifest: Manifest) -> dict[str, Any]:
         "family": f"{manifest.family} (revision {manifest.revision}, {manifest.plugin} "
         f"{manifest.plugin_version})",
         "data": manifest.data,
+        **_kind(manifest),
         "config": _flat(manifest.config),
         "stored as": manifest.dtype,
     }
@@ -261,6 +302,12 @@ def facts(manifest: Manifest) -> dict[str, Any]:
             "data's sha256": recipe.data_sha256,
         }
     return facts
+
+
+def _kind(manifest: Manifest) -> dict[str, str]:
+    """The kind of samples, where they are no images, and the rate of signals."""
+    rate = f", {manifest.rate:,} samples a second" if manifest.rate else ""
+    return {} if manifest.kind == "images" else {"kind": f"{manifest.kind}{rate}"}
 
 
 def _rows(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:

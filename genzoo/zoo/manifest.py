@@ -22,7 +22,8 @@ from genzoo.schemas import (
 from genzoo.zoo import migrate
 
 CONFIG, WEIGHTS, DISCRIMINATOR = "config.json", "model.safetensors", "discriminator.safetensors"
-FILES = (CONFIG, WEIGHTS, DISCRIMINATOR, "README.md", "metrics.json", "samples.png")
+PICTURE, SOUND = "samples.png", "samples.wav"  # what a model draws
+FILES = (CONFIG, WEIGHTS, DISCRIMINATOR, "README.md", "metrics.json", PICTURE, SOUND)
 LARGEST_JSON = 1 << 20
 DTYPES = ("float32", "float16", "bfloat16")
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

@@ -24,6 +24,8 @@ from genzoo.zoo.manifest import (
     DISCRIMINATOR,
     FILES,
     LARGEST_JSON,
+    PICTURE,
+    SOUND,
     Manifest,
     manifest_bytes,
     read_capped,
@@ -31,7 +33,8 @@ from genzoo.zoo.manifest import (
 )
 from genzoo.zoo.names import RESTRICTED
 
-_README, _METRICS, _PICTURE = "README.md", "metrics.json", "samples.png"
+_README, _METRICS = "README.md", "metrics.json"
+_LARGEST = 64 << 20  # bytes of a file of samples
 # A path of this machine: ~/x, ~somebody, /x, ./x, ../x, C:\x, at the start of a text or a part.
 _PATH = re.compile(
     r"""(?:^|(?<=[=,;:|([{"']))"""
@@ -92,7 +95,7 @@ def pull(
 ) -> Path:
     """Copy the Hub's model ``name`` into a folder, by default named like the model.
 
-    All but samples.png is copied; ``sample`` can draw that again. Raises as ``load``.
+    All files but those of samples are copied; ``sample`` can draw that again. Raises as ``load``.
     """
     at = hub.address(name)
     target = expanded(folder or at.repo.partition("/")[2])
@@ -128,8 +131,9 @@ def _prepare(folder: Path, repo: str, license: str | None) -> None:
         values = {**manifest.model_dump(mode="json"), "license": license}
         manifest = checked(Manifest, values, "license")
     _check_license(folder, manifest)
-    if pictured := getattr(model, "is_images", False):
-        _check_picture(folder)
+    shown = card.sample_files(model)
+    for name in shown:
+        _check_shown(folder, name)
     replacements: dict[str, str] = {}
     manifest = _without_paths(manifest, replacements)
     metrics["scores"] = _hide(metrics.get("scores", []), replacements)
@@ -137,7 +141,7 @@ def _prepare(folder: Path, repo: str, license: str | None) -> None:
         (folder / CONFIG).write_bytes(manifest_bytes(manifest))
     if replacements:
         (folder / _METRICS).write_text(json.dumps(metrics, indent=2) + "\n")
-    readme = _readme(folder, manifest, card.render(manifest, metrics, pictured), repo)
+    readme = _readme(folder, manifest, card.render(manifest, metrics, PICTURE in shown), repo)
     for text in sorted(replacements, key=len, reverse=True):  # a command before the paths in it
         whole = rf"(?<![\w/\\.~-]){re.escape(text)}(?![\w/\\-])"
         readme = re.sub(whole, replacements[text].replace("\\", r"\\"), readme)
@@ -227,13 +231,15 @@ def _scored(folder: Path, repo: str) -> dict[str, Any]:
     return metrics
 
 
-def _check_picture(folder: Path) -> None:
-    path = folder / _PICTURE
+def _check_shown(folder: Path, name: str) -> None:
+    """Check the file of samples that the model's page shows. Raises BadInput, InvalidModel."""
+    path = folder / name
     if not path.exists():
         hint = f"genzoo sample {folder} -o {path}"
-        raise BadInput(f"{folder} has no {_PICTURE}, which its page shows; make it: {hint}")
-    if not read_capped(path, 16 << 20).startswith(b"\x89PNG\r\n\x1a\n"):
-        raise InvalidModel(f"{path} is not a PNG image")
+        raise BadInput(f"{folder} has no {name}, which its page shows; make it: {hint}")
+    start = {PICTURE: b"\x89PNG\r\n\x1a\n", SOUND: b"RIFF"}[name]
+    if not read_capped(path, _LARGEST).startswith(start):
+        raise InvalidModel(f"{path} is not a {'PNG image' if name == PICTURE else 'WAV file'}")
 
 
 def _readme(folder: Path, manifest: Manifest, rendered: str, repo: str) -> str:

@@ -46,7 +46,7 @@ def test_pull(web, published, run, tmp_path):
     assert (tmp_path / "here" / "dcgan-tiny" / manifest.CONFIG).is_file()
     code, out, err = run("pull", NAME, "-o", "other", "--discriminator", "--json")
     assert (code, err) == (0, "")
-    files = sorted({*manifest.FILES} - {"samples.png"})
+    files = sorted({*manifest.FILES} - {"samples.png", "samples.wav"})
     assert json.loads(out) == {"path": "other", "files": files}
     code, out, err = run("pull", NAME, "-o", "other")
     assert (code, out) == (2, "")
