@@ -1,5 +1,6 @@
 """Metrics of signals and of points: their features, distances, and what is refused."""
 
+import shutil
 import sys
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 import genzoo
-from genzoo import data
+from genzoo import data, families
 from genzoo.errors import BadInput, OperationFailed
 from genzoo.features.direct import Coordinates, LogMel
 from genzoo.metrics import registry
@@ -213,3 +214,83 @@ def test_the_range_of_the_kind_is_checked():
     signals = registry.create(["fd"], RealData("tones"))[0]
     with pytest.raises(BadInput, match=r"takes signals in \[-1, 1\]"):
         signals(torch.full((1300, 1, 2048), 1.5))
+
+
+# ----------------------------------------------------------------------------------- comparisons
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Folders of untrained models of each kind: a to d of signals, e and f of points."""
+    folder = tmp_path_factory.mktemp("models")
+    kinds = {
+        "a": ("gan", {"shape": (1, 512)}, "plucked", 8000),
+        "b": ("wgan-gp", {"shape": (1, 512)}, "plucked", 8000),
+        "c": ("gan", {"shape": (1, 512)}, "tones", 4000),
+        "d": ("gan", {"shape": (1, 256)}, "tones", 8000),
+        "e": ("gan", {"shape": (2,)}, "ring8", None),
+        "f": ("gan", {"shape": (1,)}, "gaussian1d", None),
+        "g": ("gan", {"shape": (1, 9, 9)}, "mine", None),
+        "h": ("gan", {"shape": (1, 28, 28)}, "others", None),
+        "i": ("gan", {"shape": (1, 28, 28)}, "mine", None),
+    }
+    for seed, (name, (family, config, learned, rate)) in enumerate(kinds.items()):
+        torch.manual_seed(seed)
+        part = families.get(family)
+        model = part.model(part.config(**config))
+        model.rate = rate or model.rate
+        genzoo.save(model, folder / name, family=family, data=learned)
+    return folder
+
+
+def test_models_of_signals_are_compared(models, audio, tmp_path):
+    found = genzoo.compare(models / "a", models / "b", n=1300)
+    assert found.data == "plucked"
+    assert list(found.scores) == [f"{n}-logmel" for n in ("fd", "kd", "precision", "recall")]
+    assert set(found.verdicts["fd-logmel"]) == {"better", "worse"}
+    page = (found.save(tmp_path / "found") / "compare.html").read_text()
+    assert page.count("data:audio/wav;base64,UklGR") == 2
+    assert page.count("data:image/png;base64,") == 2
+    assert "held-out real signals" in page
+    assert "All signals are synthetic." in page
+    assert (tmp_path / "found" / "compare.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_models_of_points_are_compared(models, tmp_path):
+    torch.manual_seed(9)
+    part = families.get("gan")
+    genzoo.save(part.model(part.config(shape=(2,))), tmp_path / "e2", family="gan", data="ring8")
+    found = genzoo.compare(models / "e", tmp_path / "e2", n=600)
+    assert next(iter(found.scores)) == "energy-coordinates"
+    page = (found.save(tmp_path / "found") / "compare.html").read_text()
+    assert "audio" not in page
+    assert "held-out real points" in page
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "says"),
+    [
+        ("ae", {}, "a on plucked.*models of points and signals, which do not compare$"),
+        ("ae", {"data": "plucked"}, "a is of signals, e of points: they do not compare"),
+        ("ac", {}, r"a name or a folder of \.wav files"),
+        ("ac", {"data": "plucked"}, "rate 8000 and .* rate 4000"),
+        ("ad", {"data": "plucked"}, "length 512.* length 256"),
+        ("ab", {"data": "digits"}, r"no classifier for 'digits': .* a folder of \.wav files"),
+        ("ab", {"data": "mnist"}, "a is of signals, but mnist holds images"),
+        ("ef", {}, "no data set that is known fits all"),
+        ("gh", {}, "no data set that is known fits all: give one with --data, and --features"),
+        ("hi", {}, "choose the reference data with --data fashion-mnist or mnist$"),
+        ("hi", {"data": "digits"}, "no classifier for 'digits': choose .* fashion-mnist or mnist$"),
+    ],
+)
+def test_a_comparison_never_advises_what_cannot_work(models, names, options, says):
+    with pytest.raises(BadInput, match=says) as caught:
+        genzoo.compare(*(models / name for name in names), n=600, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_scores_on_a_card_are_measured_again(models, tmp_path):
+    shutil.copytree(models / "e", tmp_path / "e")
+    genzoo.evaluate(tmp_path / "e", n=600).write()
+    checks = [c for c in genzoo.verify(tmp_path / "e") if c.name != "fingerprint"]
+    assert [check.state for check in checks] == ["ok"] * 3, checks

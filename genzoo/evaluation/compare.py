@@ -2,29 +2,32 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import reduce
 from pathlib import Path
 
 import torch
 
+from genzoo import data as sets
 from genzoo import devices, families
-from genzoo.errors import BadInput, article
+from genzoo.data import catalogue
+from genzoo.errors import BadInput, GenzooError, article
 from genzoo.evaluation.comparison import BATCH, Comparison, ModelEntry
-from genzoo.evaluation.evaluate import check_arguments, choose_metrics, measure
+from genzoo.evaluation.evaluate import check_arguments, choose_metrics, measure, real_for
 from genzoo.features import classifiers
 from genzoo.files import is_folder
 from genzoo.metrics.metric import Metric, ModelMetric
-from genzoo.metrics.real_data import RealData
+from genzoo.metrics.real_data import FEATURES_OF
 from genzoo.metrics.score import Score, verdicts
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.checks import checked_seed
 from genzoo.models.sampler import Progress, Sampler
-from genzoo.models.samples import Images
+from genzoo.models.samples import SAMPLES, Images, Points, Signals
 from genzoo.zoo import card as cards
 from genzoo.zoo import manifest as manifests
 from genzoo.zoo import names
 
-SHOWN, ROUNDS = 16, 7
+ROUNDS = 7
 
 
 def compare(
@@ -51,8 +54,9 @@ def compare(
     checked_seed(seed)
     any_data = metrics is not None or features is not None
     folders, data, reason = choose_models(models, data, any_data=any_data)
-    real = RealData(data, features, root=root, groups=groups, progress=progress)
     subjects = [_loaded(name, folder, device) for name, folder in folders.items()]
+    _check_alike(subjects)
+    real = real_for(subjects[0], data, features, root=root, groups=groups, progress=progress)
     used_metrics = choose_metrics(real, subjects[0], metrics)
     scores: dict[str, list[Score | None]] = {metric.name: [] for metric in used_metrics}
     for subject, applicable in zip(subjects, _applicable(used_metrics, subjects), strict=True):
@@ -102,12 +106,11 @@ def choose_models(
     """
     if len(models) < 2:
         raise BadInput(f"a comparison needs two models or more, got {len(models)}")
-    usable = classifiers.names()
-    if data is not None and data not in usable and not any_data:
-        raise BadInput(f"no classifier for {data!r}, available: {', '.join(usable)}")
     options = {str(name): _folders_of(name) for name in models}
-    if any_data:
-        usable = sorted({*usable, *(on for folders in options.values() for on in folders)})
+    if data is not None and not any_data and not _has_features(data):
+        raise BadInput(f"no classifier for {data!r}: {_advice(options)}")
+    trained_on = {on for folders in options.values() for on in folders}
+    usable = [on for on in sorted(trained_on) if any_data or _has_features(on)]
     reason = "given with --data"
     if data is None:
         data, reason = _common_data(options, usable)
@@ -155,17 +158,64 @@ def _common_data(options: dict[str, dict[str, Path]], usable: list[str]) -> tupl
     common = sorted(in_all & set(usable), key=lambda d: (rank.get(d, len(rank)), d))
     if not common:
         each = ", ".join(f"{name} on {' and '.join(on)}" for name, on in options.items())
-        raise BadInput(
-            f"the models share no training data with a classifier ({each}): choose the reference "
-            f"data with --data {' or '.join(usable)}"
-        )
+        raise BadInput(f"the models share no known training data ({each}): {_advice(options)}")
     others = f" (also possible: --data {' or '.join(common[1:])})" if common[1:] else ""
     return common[0], f"the training data of all models{others}"
 
 
+def _has_features(data: str) -> bool:
+    """Whether the samples of ``data`` have features by default."""
+    if data in classifiers.names():
+        return True
+    with suppress(GenzooError):  # not here: not a name, or a folder that is missing
+        return sets.kind_of(data) in FEATURES_OF
+    return False
+
+
+def _advice(options: dict[str, dict[str, Path]]) -> str:
+    """What can be typed to compare the models all the same; ``options``: the folders of each."""
+    models = []
+    for on in options.values():
+        with suppress(GenzooError):
+            models.append(names.load(next(iter(on.values())), device="cpu"))
+    kinds = sorted({model.kind for model in models})
+    if len(kinds) > 1:
+        return f"they are models of {' and '.join(kinds)}, which do not compare"
+    if kinds == ["signals"]:
+        return "give the data with --data, a name or a folder of .wav files like ./FOLDER"
+    own = [name for name, source in catalogue.SOURCES.items() if source.kind in kinds]
+    known = own if kinds == ["points"] else classifiers.names()
+    fitting = [d for d in known if all(model.shape == _shape(d) for model in models)]
+    if not fitting:
+        return (
+            "no data set that is known fits all: give one with --data, and --features MODULE:OBJECT"
+        )
+    return f"choose the reference data with --data {' or '.join(fitting)}"
+
+
+def _shape(data: str) -> tuple[int, ...]:
+    """The shape of samples that the default features of ``data`` take."""
+    if data in classifiers.names():
+        return classifiers.shape_of(data)
+    return sets.open(data, "test").shape
+
+
+def _check_alike(subjects: Sequence[ModelSubject]) -> None:
+    """Check that all models have one kind of samples, and signals one form. Raises BadInput."""
+    first, *others = subjects
+    for other in others:
+        if other.kind != first.kind:
+            both = f"{first.name} is of {first.kind}, {other.name} of {other.kind}"
+            raise BadInput(f"{both}: they do not compare")
+        if other.form != first.form:
+            forms = (", ".join(f"{k} {v}" for k, v in s.form.items()) for s in (first, other))
+            both = " and ".join(forms)
+            raise BadInput(f"{first.name} and {other.name} differ in form ({both}): not comparable")
+
+
 def _loaded(name: str, folder: Path, device: "str | torch.device") -> ModelSubject:
     subject = ModelSubject(name, names.load(folder, device=device), folder)
-    _ = subject.sampler  # raises if the model does not sample images
+    _ = subject.sampler  # raises if the model does not sample
     return subject
 
 
@@ -184,8 +234,8 @@ def _entry(subject: ModelSubject, seed: int, seconds: tuple[float, ...]) -> Mode
     folder, model = subject.folder, subject.sampler
     assert folder is not None
     manifest = manifests.read_manifest(folder)
-    samples = model.sample(SHOWN, seed=seed)
-    assert isinstance(samples, Images)
+    samples = model.sample(SAMPLES[model.kind].shown, seed=seed)
+    assert isinstance(samples, Images | Points | Signals)
     return ModelEntry(
         subject.name,
         manifest.family,

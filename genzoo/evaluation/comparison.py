@@ -1,6 +1,7 @@
 """The result of a comparison: as text for a terminal, as a web page in one file, as an image."""
 
 import base64
+import io
 import json
 import os
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from genzoo.evaluation.drawing import (
 from genzoo.evaluation.evaluate import protocol_line
 from genzoo.files import check_free, expanded, write_whole
 from genzoo.metrics.score import Score, Verdict, differences
-from genzoo.models.samples import Images
+from genzoo.models.samples import Images, Points, Signals
 from genzoo.text import columns
 from genzoo.version import VERSION
 
@@ -57,7 +58,7 @@ class ModelEntry:
     trained_on: str
     parameters: int
     bytes: int
-    samples: Images
+    samples: Images | Points | Signals
     seconds: tuple[float, ...]
     terms: str
     card_scores: tuple[dict[str, Any], ...] = ()
@@ -67,6 +68,11 @@ class ModelEntry:
     def milliseconds(self) -> float:
         """Seconds per sample in batches of 64, in the fastest round: other work only adds time."""
         return 1000 * min(self.seconds) / BATCH
+
+    @property
+    def kind(self) -> str:
+        """What its samples are, in the plural."""
+        return type(self.samples).__name__.lower()
 
 
 @final
@@ -269,10 +275,10 @@ def _three_digits(value: float) -> str:
 
 _HOW = (
     "Intervals are 95 % confidence intervals of the mean of the parts: Student's t below 30 parts, "
-    "the bootstrap below 1,000, then the normal law; the real images are taken as fixed. Better: "
+    "the bootstrap below 1,000, then the normal law; the real samples are taken as fixed. Better: "
     "better than each other model, tested pair by pair on the differences of parts, without "
     "correction for the number of models. Distances and shares of few samples are biased: compare "
-    "them at one n, and with the value of held-out real images at that n."
+    "them at one n, and with the value of held-out real samples at that n."
 )
 
 
@@ -285,7 +291,7 @@ def notes(comparison: Comparison) -> list[str]:
         "Scores in these features do not compare with scores in others.",
         _HOW,
         f"Speed: the fastest of {rounds} rounds of {BATCH} samples: {comparison.machine}.",
-        "All images are synthetic.",
+        f"All {comparison.entries[0].kind} are synthetic.",
         *(f"Data: {t}." for t in terms),
     ]
 
@@ -295,7 +301,8 @@ def page(comparison: Comparison) -> str:
     return _template().render(
         title=title(comparison),
         intro=intro(comparison),
-        entries=[(entry, _base64(entry)) for entry in comparison.entries],
+        entries=[(entry, _image(entry), _sound(entry)) for entry in comparison.entries],
+        kind=comparison.entries[0].kind,
         rows=rows(comparison),
         notes=notes(comparison),
         protocols=protocols(comparison),
@@ -314,9 +321,19 @@ def _template() -> "Template":
     return Environment(autoescape=True).from_string(source)
 
 
-def _base64(entry: ModelEntry) -> str:
-    scale = max(1, SHARP // max(entry.samples.tensor.shape[-2:]))
-    return base64.b64encode(entry.samples.png(scale=scale)).decode()
+def _image(entry: ModelEntry) -> str:
+    """A PNG of the samples, in base64."""
+    samples = entry.samples
+    if isinstance(samples, Images):
+        scale = max(1, SHARP // max(samples.tensor.shape[-2:]))
+        return base64.b64encode(samples.png(scale=scale)).decode()
+    return base64.b64encode(samples.png()).decode()
+
+
+def _sound(entry: ModelEntry) -> str:
+    """A WAV file of the samples, in base64, if they are signals."""
+    samples = entry.samples
+    return base64.b64encode(samples.wav()).decode() if isinstance(samples, Signals) else ""
 
 
 # ------------------------------------------------------------------------------------ as an image
@@ -345,15 +362,21 @@ def picture(comparison: Comparison) -> bytes:
             left = MARGIN + (first + (j - 1) * column if j else 0)
             colour = PALE if not i else COLOURS[cell.verdict] if cell.verdict else INK
             draw.text((left, below + LINE * i), str(cell), colour, small)
-    foot = f"{intro(comparison)} All images are synthetic."
+    foot = f"{intro(comparison)} All {comparison.entries[0].kind} are synthetic."
     draw.text((MARGIN, below + LINE * len(lines) + LINE // 2), foot, PALE, font(SMALL - 6))
     return png(sheet, synthetic=True)
 
 
 def _grid(entry: ModelEntry, side: int) -> Image.Image:
-    """Four by four samples, at most ``side`` pixels wide, each of their pixels a square."""
-    across = GRID * max(entry.samples.tensor.shape[-2:])
-    grid = entry.samples.grid(columns=GRID, scale=max(1, (side - 10) // across))
+    """Four by four images, at most ``side`` pixels wide, each of their pixels a square; of other
+    samples their picture.
+    """
+    samples = entry.samples
+    if isinstance(samples, Images):
+        across = GRID * max(samples.tensor.shape[-2:])
+        grid = samples.grid(columns=GRID, scale=max(1, (side - 10) // across))
+    else:
+        grid = Image.open(io.BytesIO(samples.png()))
     grid = grid.convert("RGB")
     grid.thumbnail((side, side))
     return grid

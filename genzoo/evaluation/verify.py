@@ -141,11 +141,14 @@ def _compared(score: dict[str, Any], now: Score) -> Check:
 
 
 def _same_bounds(score: dict[str, Any], now: Score, tolerance: float) -> bool:
-    """Whether interval and floor on the card equal the new ones, within twice the tolerance."""
+    """Whether interval and floor on the card, of five digits, equal the new ones, within twice the
+    tolerance.
+    """
     card_bounds = [*(score.get("interval") or (None, None)), score.get("floor", now.floor)]
     bounds = [*(now.interval or (None, None)), now.floor]
     return all(
-        a is b is None or (a is not None and b is not None and abs(a - b) <= 2 * tolerance)
+        a is b is None
+        or (a is not None and b is not None and abs(a - b) <= 2 * tolerance + abs(b) / 1e4)
         for a, b in zip(card_bounds, bounds, strict=True)
     )
 

@@ -230,6 +230,12 @@ def shipped(data: str) -> ClassifierFile:
     return ClassifierFile(FOLDER / f"{data}.safetensors")
 
 
+def shape_of(data: str) -> tuple[int, ...]:
+    """The shape of images that the classifier of ``data`` takes. Raises BadInput."""
+    network = shipped(data).facts["network"]
+    return network["channels"], network["size"], network["size"]
+
+
 def check_shape(features: FeatureExtractor, x: Tensor) -> None:
     """Check that ``features`` accepts the images ``x``. Raises BadInput."""
     if x.ndim != 4 or features.shape not in (None, tuple(x.shape[1:])):
