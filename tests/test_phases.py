@@ -10,8 +10,18 @@ from torch import nn
 from genzoo.errors import BadInput
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent
-from genzoo.options import Options
-from genzoo.training import EMA, Batch, Phase, RunSettings, Trainer, fit, make_player, phase_starts
+from genzoo.options import AdversarialOptions, Options
+from genzoo.training import (
+    EMA,
+    Batch,
+    Phase,
+    RunSettings,
+    Trainer,
+    TrainingMonitor,
+    fit,
+    make_player,
+    phase_starts,
+)
 
 TWO = (Phase("codes", 0.3), Phase("prior", 0.7))
 
@@ -270,3 +280,50 @@ def test_a_trainer_may_wrap_another():
     assert trainer.inner.settings is trainer.inner.inner.settings is settings
     list(fit(trainer, batches(4), 4))
     assert trainer.inner.sizes == ["small", "small", "large", "large"]
+
+
+# ------------------------------------------------------------------------------------------ monitor
+
+
+def checked_logs(monitor, phases, logs):
+    """What the monitor says of the same logs at each step, whose phases are given."""
+    x = torch.zeros(4, 2)
+    return [
+        finding
+        for step, phase in enumerate(phases, 1)
+        for finding in monitor.check(
+            step, logs.get(phase, {}), Batch(x, step=step - 1, phase=phase)
+        )
+    ]
+
+
+def watch(options=None):
+    trainer = trainer_of()
+    trainer.phases = TWO
+    return TrainingMonitor(trainer, options or Options())
+
+
+def test_the_monitor_begins_anew_in_a_phase():
+    """A fault of 250 steps and one of 250 steps are not one of three checks in a row."""
+    won = {"accuracy": 1.0, "D(x)": 1.0, "D(G(z))": 1e-4}
+    logs = {f"discriminator/{name}": torch.tensor(value) for name, value in won.items()}
+    both = {"codes": logs, "prior": logs}
+    one = checked_logs(watch(), ["codes"] * 500, both)
+    assert [finding.step for finding in one] == [300]
+    assert checked_logs(watch(), ["codes"] * 250 + ["prior"] * 250, both) == []
+
+
+def test_a_resumed_monitor_knows_its_phase():
+    monitor, resumed = watch(), watch()
+    checked_logs(monitor, ["codes"] * 150, {"codes": {"discriminator/loss": torch.tensor(1.0)}})
+    resumed.load_state_dict(monitor.state_dict())
+    checked_logs(resumed, ["codes"], {})
+    assert resumed.state_dict()["seen"] == 51
+
+
+def test_a_phase_without_a_discriminator_misses_no_penalty():
+    options = AdversarialOptions(penalty="r1")
+    game = {"discriminator/loss": torch.tensor(1.0)}
+    found = checked_logs(watch(options), ["codes"] * 100, {"codes": game})
+    assert [finding.rule for finding in found] == ["missing penalty"]
+    assert checked_logs(watch(options), ["codes"] * 100, {}) == []
