@@ -4,8 +4,10 @@ import copy
 import gc
 import pickle
 import threading
+import types
 import weakref
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -239,6 +241,74 @@ def test_a_change_makes_a_new_copy(latent, change):
     with torch.no_grad():
         expected = latent.eval().decode(code)
         assert torch.allclose(inference_copy(latent).decode(code), expected, atol=1e-5)
+
+
+def by_setting(model):
+    model.gain = 3.0
+
+
+def by_setting_on_a_layer(model):
+    model.layers[2].gain = 3.0
+
+
+def by_a_list(model):
+    model.gains[1] = 3.0
+
+
+def by_a_dict(model):
+    model.table["gain"] = 3.0
+
+
+def by_a_plain_tensor(model):
+    model.scale.mul_(3)
+
+
+def by_an_array(model):
+    model.array[0] = 3
+
+
+def by_an_object(model):
+    model.object.gain = 3.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        by_setting,
+        by_setting_on_a_layer,
+        by_a_list,
+        by_a_dict,
+        by_a_plain_tensor,
+        by_an_array,
+        by_an_object,
+    ],
+)
+def test_a_plain_attribute_that_changes_is_seen_by_the_next_sample(latent, change):
+    class Plain(type(latent)):
+        def decode(self, code, labels=None):
+            gain = self.gain * self.layers[2].gain * self.gains[1] * self.table["gain"]
+            gain = gain * self.scale * float(self.array[0]) * self.object.gain
+            return super().decode(code) * gain / 10
+
+    latent.__class__, latent.gain, latent.gains, latent.table = Plain, 1.0, [0, 1.0], {"gain": 1.0}
+    latent.scale, latent.array, latent.object = torch.ones(()), np.ones(2), types.SimpleNamespace()
+    latent.layers[2].gain = latent.object.gain = 1.0
+    latent.object.owner = [latent.object]  # a circle
+    before = latent.sample(2).tensor
+    assert inference_copy(latent) is inference_copy(latent)
+    change(latent)
+    after = latent.sample(2).tensor
+    assert torch.allclose(after - 0.5, 3 * (before - 0.5), atol=1e-5)
+
+
+def test_an_attribute_that_holds_the_model_does_not_keep_it_alive():
+    model = nn.Sequential(nn.Linear(2, 2))
+    model.own, model.call = [model], model.forward
+    alive = weakref.ref(model)
+    inference_copy(model)
+    del model
+    gc.collect()
+    assert alive() is None
 
 
 @pytest.mark.parametrize("assign", [True, False])  # False: copied into the same memory

@@ -6,24 +6,30 @@ The model itself keeps its mode and its memory layout, whichever threads sample.
 import copy
 import threading
 import weakref
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import TypeGuard, TypeVar, cast
+from typing import Any, TypeGuard, TypeVar, cast
 
+import numpy as np
 import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-_State = list[tuple[int, int, float]]
+from genzoo.schemas import Schema
+
+_State = list[Any]
 M = TypeVar("M", bound=nn.Module)
 _copies: weakref.WeakKeyDictionary[nn.Module, tuple[_State, nn.Module]] = (
     weakref.WeakKeyDictionary()
 )
 _lock = threading.Lock()
+# torch's own attributes of a module: tensors and modules, which are compared as such, and the mode.
+_OF_TORCH = frozenset(vars(nn.Module()))
 
 
 def inference_copy(model: M) -> M:
-    """A copy of ``model`` for inference, reused until one of its parameters or buffers changes."""
+    """A copy of ``model`` for inference, reused until a tensor or an attribute of it changes."""
     with _lock:
         state = _state(model)
         entry = _copies.get(model)
@@ -33,11 +39,44 @@ def inference_copy(model: M) -> M:
 
 
 def _state(model: nn.Module) -> _State:
-    """Place, version and sum of each tensor. Writes through ``.data`` change only the sum."""
-    state = [*model.parameters(), *model.buffers()]
+    """The plain attributes of all modules; and place, version and sum of each tensor.
+
+    Writes through ``.data`` change only the sum.
+    """
+    tensors = [*model.parameters(), *model.buffers()]
+    plain = [
+        (name, _fingerprint(value, tensors, ()))
+        for module in model.modules()
+        for name, value in [*vars(module).items()]
+        if name not in _OF_TORCH
+    ]
     with torch.no_grad():
-        sums = torch.stack([_sum(t) for t in state]).nan_to_num().tolist() if state else []
-    return [(t.data_ptr(), _version(t), s) for t, s in zip(state, sums, strict=True)]
+        sums = torch.stack([_sum(t) for t in tensors]).nan_to_num().tolist() if tensors else []
+    return [plain, [(t.data_ptr(), _version(t), s) for t, s in zip(tensors, sums, strict=True)]]
+
+
+def _fingerprint(value: Any, tensors: list[Tensor], above: tuple[int, ...]) -> Any:
+    """What changes if the attribute ``value`` does; its tensors are added to ``tensors``.
+
+    It refers to no part of the model, which would never be freed. ``above``: the ids of what holds
+    ``value``.
+    """
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes | Schema):
+        return value
+    if isinstance(value, Tensor):
+        tensors.append(value)
+        return "tensor"
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype.str, value.tobytes()
+    if id(value) in above:
+        return "circle"
+    above = (*above, id(value))
+    if isinstance(value, Mapping):
+        value = [*value.items()]
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_fingerprint(part, tensors, above) for part in value]
+    own = None if isinstance(value, type) else getattr(value, "__dict__", None)
+    return _fingerprint(own, tensors, above) if own else id(value)
 
 
 def _sum(tensor: Tensor) -> Tensor:
