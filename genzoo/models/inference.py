@@ -26,6 +26,7 @@ _copies: weakref.WeakKeyDictionary[nn.Module, tuple[_State, nn.Module]] = (
 _lock = threading.Lock()
 # torch's own attributes of a module: tensors and modules, which are compared as such, and the mode.
 _OF_TORCH = frozenset(vars(nn.Module()))
+_SIMPLE = {type(None), bool, int, float, complex, str, bytes}
 
 
 def inference_copy(model: M) -> M:
@@ -44,12 +45,13 @@ def _state(model: nn.Module) -> _State:
     Writes through ``.data`` change only the sum.
     """
     tensors = [*model.parameters(), *model.buffers()]
-    plain = [
-        (name, _fingerprint(value, tensors, ()))
-        for module in model.modules()
-        for name, value in [*vars(module).items()]
-        if name not in _OF_TORCH
-    ]
+    plain = []
+    for module in model.modules():
+        own = vars(module)
+        for name in own.keys() - _OF_TORCH:  # in C, as this runs before each batch
+            value = own.get(name)
+            simple = type(value) in _SIMPLE
+            plain.append((name, value if simple else _fingerprint(value, tensors, ())))
     with torch.no_grad():
         sums = torch.stack([_sum(t) for t in tensors]).nan_to_num().tolist() if tensors else []
     return [plain, [(t.data_ptr(), _version(t), s) for t, s in zip(tensors, sums, strict=True)]]
@@ -61,7 +63,7 @@ def _fingerprint(value: Any, tensors: list[Tensor], above: tuple[int, ...]) -> A
     It refers to no part of the model, which would never be freed. ``above``: the ids of what holds
     ``value``.
     """
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes | Schema):
+    if type(value) in _SIMPLE or isinstance(value, Schema):
         return value
     if isinstance(value, Tensor):
         tensors.append(value)
@@ -74,6 +76,8 @@ def _fingerprint(value: Any, tensors: list[Tensor], above: tuple[int, ...]) -> A
     if isinstance(value, Mapping):
         value = [*value.items()]
     if isinstance(value, list | tuple | set | frozenset):
+        if all(type(part) in _SIMPLE for part in value):
+            return [*value]
         return [_fingerprint(part, tensors, above) for part in value]
     own = None if isinstance(value, type) else getattr(value, "__dict__", None)
     return _fingerprint(own, tensors, above) if own else id(value)
