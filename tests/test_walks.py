@@ -16,6 +16,7 @@ from genzoo.cli import run
 from genzoo.editing import arithmetic, walks
 from genzoo.errors import BadInput
 from genzoo.models import film, writing
+from genzoo.models.laws import Normal
 from genzoo.models.samples import Images
 from genzoo.schemas import Count, Schema
 from genzoo.zoo import names as model_names
@@ -103,7 +104,7 @@ def test_codes_are_those_that_sample_draws(latent):
         codes = latent.codes(70, seed=3, start=2, **options)
         drawn = latent.decode_codes(codes, seeds=[(3, 2 + i) for i in range(70)])
         assert torch.equal(drawn.tensor, latent.sample(70, seed=3, start=2, **options).tensor)
-    assert drawn.call == {"method": "draw"}
+    assert drawn.call == {"method": "draw", "sampling": {"truncation": None}}
 
 
 def test_what_is_drawn_beside_a_code_is_its_samples(noisy):
@@ -180,7 +181,7 @@ def test_what_is_drawn_beside_the_code_stays_that_of_the_sample_last_passed(nois
 def test_slerp_keeps_to_the_shell_of_normal_codes_and_lerp_does_not():
     a, b = torch.randn(2, 1000, generator=torch.Generator().manual_seed(0))
     t = torch.linspace(0, 1, 11)
-    round_, straight = (walks.interpolate_codes(a, b, t, how) for how in ("slerp", "lerp"))
+    round_, straight = (Normal(1000).between(a, b, t, straight=how) for how in (False, True))
     assert (round_.norm(dim=1) / 1000**0.5 - 1).abs().max() < 0.04
     assert straight[5].norm() / 1000**0.5 < 0.75
     for path in (round_, straight):
@@ -192,12 +193,10 @@ def test_slerp_keeps_to_the_shell_of_normal_codes_and_lerp_does_not():
 
 def test_slerp_where_there_is_no_plane_to_turn_in():
     a, t = torch.tensor([1.0, 2.0]), torch.tensor([0.0, 0.25, 1.0])
-    assert torch.allclose(walks.interpolate_codes(a, 3 * a, t), torch.outer(1 + 2 * t, a))
-    assert torch.allclose(walks.interpolate_codes(a, -a, t), torch.outer(1 - 2 * t, a))
-    assert torch.equal(walks.interpolate_codes(a, torch.zeros(2), t)[0], a)
-    assert torch.isfinite(
-        walks.interpolate_codes(torch.tensor([2.0]), torch.tensor([-1.0]), t)
-    ).all()
+    assert torch.allclose(Normal(2).between(a, 3 * a, t), torch.outer(1 + 2 * t, a))
+    assert torch.allclose(Normal(2).between(a, -a, t), torch.outer(1 - 2 * t, a))
+    assert torch.equal(Normal(2).between(a, torch.zeros(2), t)[0], a)
+    assert torch.isfinite(Normal(2).between(torch.tensor([2.0]), torch.tensor([-1.0]), t)).all()
 
 
 def test_a_walk_through_codes(latent):
@@ -395,7 +394,7 @@ def test_json_holds_the_whole_call(here, capsys):
     result = json.loads(out)
     assert (code, result["path"], result["n"]) == (0, "vae-mnist-walk.gif", 4)
     call_ = {"through": [[3, 0], [0, 17]], "steps": 2, "loop": True, "how": "slerp"}
-    assert result["call"] == {"method": "interpolate", **call_}
+    assert result["call"] == {"method": "interpolate", **call_, "sampling": {"truncation": None}}
     code, out, _ = call(capsys, f"arithmetic {SMALL} 0:3,5 - 7 --json")
     result = json.loads(out)
     assert result["call"]["terms"] == [[1, [[0, 3], [0, 5]]], [-1, [[7, 0]]]]

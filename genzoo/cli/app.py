@@ -66,9 +66,7 @@ Size = Annotated[int | None, typer.Option(min=1, help="Side of resized images fr
 Channels = Annotated[int | None, typer.Option(help="Channels of images from folders: 1 or 3.")]
 SamplingSet = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", help="A setting of sampling: NAME=VALUE. genzoo info MODEL lists the settings."
-    ),
+    typer.Option("--set", help="A setting of sampling: NAME=VALUE. genzoo info FAMILY lists them."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
@@ -96,6 +94,13 @@ def _root(
 def default_path(name: str | Path, ending: str) -> Path:
     """The default path of a command's result: the model's name and ``ending``."""
     return Path(f"{printable(Path(name).name.partition('@')[0])}{ending}")
+
+
+def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
+    """The settings of sampling from ``["steps=20"]``. Raises BadInput."""
+    from genzoo.runs.plan import assignments
+
+    return assignments(pairs or [])
 
 
 def as_json(value: Any) -> None:

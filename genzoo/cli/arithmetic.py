@@ -12,10 +12,12 @@ from genzoo.cli.app import (
     Label,
     Metadata,
     ModelName,
+    SamplingSet,
     Scale,
     app,
     as_json,
     default_path,
+    parse_settings,
 )
 from genzoo.errors import BadInput
 from genzoo.files import check_ending
@@ -32,6 +34,7 @@ def arithmetic(
         Path | None, typer.Option("-o", "--output", help="A .png. [NAME-sum.png]")
     ] = None,
     label: Label = None,
+    settings: SamplingSet = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise around the sum.")] = 0,
     scale: Scale = None,
     metadata: Metadata = True,
@@ -50,7 +53,9 @@ def arithmetic(
     if not model.is_images:
         raise BadInput(f"cannot write {path}: a sum is drawn of images, not of {model.kind}")
     writing.check_target(check_ending(path, [".png"]), 9, model, scale, force)
-    combination = combine(model, " ".join(terms), label=label, seed=seed)
+    combination = combine(
+        model, " ".join(terms), label=label, seed=seed, sampling=parse_settings(settings)
+    )
     combination.save(path, scale, metadata=metadata)
     if json:
         code = combination.code[0].tolist()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, ModelName, SamplingSet, app, default_path
+from genzoo.cli.app import Device, Force, ModelName, SamplingSet, app, default_path, parse_settings
 from genzoo.errors import BadInput
 from genzoo.text import printable
 
@@ -29,7 +29,6 @@ def attend(
     from genzoo.models import film, writing
     from genzoo.models.abilities import Attentive
     from genzoo.models.samples import Images
-    from genzoo.runs.plan import assignments
     from genzoo.zoo.names import lacking
 
     pixels = [_parse_pixel(text) for text in at]
@@ -39,7 +38,7 @@ def attend(
     path = output or default_path(name, "-attention.png")
     writing.check_target(path, 2 * len(pixels), model, None, force)
     samples, maps = model.attention(
-        1, labels=labels, seed=seed, start=start, **assignments(settings or [])
+        1, labels=labels, seed=seed, start=start, **parse_settings(settings)
     )
     assert isinstance(samples, Images)
     film.overlay(samples, maps, pixels).save(path, scale=4)

@@ -13,11 +13,13 @@ from genzoo.cli.app import (
     Metadata,
     ModelName,
     Root,
+    SamplingSet,
     Scale,
     Ticker,
     app,
     as_json,
     default_path,
+    parse_settings,
 )
 from genzoo.errors import BadInput
 from genzoo.files import check_new
@@ -133,6 +135,7 @@ def steer(
         int | None, typer.Option(min=1, help="Number of alphas in -2:2. [30 for a .gif, else 7]")
     ] = None,
     label: Label = None,
+    settings: SamplingSet = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -157,7 +160,9 @@ def steer(
     n = columns * len(walks.parse_addresses(seeds))
     writing.check_target(path, n, model, scale, force, film=True, columns=columns)
     vector = directions.read_direction(direction)
-    samples = directions.steer(model, vector, seeds, alphas=values, label=label)
+    samples = directions.steer(
+        model, vector, seeds, alphas=values, label=label, sampling=parse_settings(settings)
+    )
     record = writing.write(iter([samples]), n, path, scale, metadata, columns=columns)
     if json:
         as_json({"path": str(path), "n": n, "alphas": values, **record})

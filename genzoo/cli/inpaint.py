@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, ModelName, Scale, Ticker, app, as_json
+from genzoo.cli.app import (
+    Device,
+    Force,
+    Json,
+    ModelName,
+    SamplingSet,
+    Scale,
+    Ticker,
+    app,
+    as_json,
+    parse_settings,
+)
 from genzoo.text import printable
 
 if TYPE_CHECKING:
@@ -37,6 +48,7 @@ def inpaint(
         float, typer.Option(min=0, help="Weight of the discriminator loss (0 = off).")
     ] = 0.003,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    settings: SamplingSet = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos times restarts per batch.")] = 256,
     scale: Scale = None,
     device: Device = "auto",
@@ -67,6 +79,7 @@ def inpaint(
         restarts=restarts,
         steps=steps,
         weight=weight,
+        sampling=parse_settings(settings),
         progress=ticker.count,
     )
     ticker.done()

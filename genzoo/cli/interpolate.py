@@ -12,11 +12,13 @@ from genzoo.cli.app import (
     Label,
     Metadata,
     ModelName,
+    SamplingSet,
     Scale,
     Ticker,
     app,
     as_json,
     default_path,
+    parse_settings,
 )
 from genzoo.text import printable
 
@@ -41,6 +43,7 @@ def interpolate(
         str, typer.Option(help="slerp keeps the length of codes, lerp is a straight line.")
     ] = "slerp",
     label: Label = None,
+    settings: SamplingSet = None,
     scale: Scale = None,
     metadata: Metadata = True,
     device: Device = "auto",
@@ -65,6 +68,7 @@ def interpolate(
         loop=loop,
         how=how,  # type: ignore[arg-type]
         label=label,
+        sampling=parse_settings(settings),
         progress=ticker.count,
     )
     record = writing.write(iter([walk]), n, path, scale, metadata, columns=n)

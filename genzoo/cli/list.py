@@ -65,6 +65,8 @@ def info(
     numbers = sum(math.prod(shape) for _, shape in tensors.values())
     weights = ("weights", f"{numbers:,} values in {len(tensors)} tensors")
     as_table([*card.facts(manifest).items(), weights, *scores, ("terms", terms), *command])
+    # They stand in the family's file, which imports torch.
+    print(f"\ngenzoo info {manifest.family} lists the settings of sampling and training")
 
 
 def _family(name: str, json: bool) -> None:
@@ -72,8 +74,9 @@ def _family(name: str, json: bool) -> None:
     from genzoo.schemas import fields as fields_of
 
     family = families.get(name)
-    schemas = {"config": family.config, "options": family.options}
+    schemas: dict[str, Any] = {"config": family.config, "options": family.options}
     fields = {kind: fields_of(schema) for kind, schema in schemas.items()}
+    fields |= {"sampling": fields_of(family.sampling)} if family.sampling.model_fields else {}
     plugin = families.metadata(name)
     package = f"{plugin.package} {plugin.version}"
     facts = {
@@ -88,8 +91,13 @@ def _family(name: str, json: bool) -> None:
     print(f"{name}  {plugin.summary}")
     as_table(facts.items())
     for kind, rows in fields.items():
-        print(f"\n{kind} (--set NAME=VALUE)")
-        as_table([(r["name"], _default(r["default"]), r["allowed"], r["about"]) for r in rows])
+        _print_fields(kind, rows)
+
+
+def _print_fields(kind: str, rows: list[dict[str, Any]]) -> None:
+    where = "of genzoo sample" if kind == "sampling" else "of genzoo train"
+    print(f"\n{kind} (--set NAME=VALUE {where})")
+    as_table([(r["name"], _default(r["default"]), r["allowed"], r["about"]) for r in rows])
 
 
 def _default(value: Any) -> str:

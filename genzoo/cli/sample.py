@@ -17,6 +17,7 @@ from genzoo.cli.app import (
     app,
     as_json,
     default_path,
+    parse_settings,
 )
 from genzoo.errors import BadInput, article
 from genzoo.text import printable
@@ -63,8 +64,12 @@ def sample(
 ) -> None:
     """Draw samples and write them to a file: genzoo sample dcgan-mnist."""
     from genzoo.models import film, writing
+<<<<<<< HEAD
     from genzoo.models.kinds import SHOWN
     from genzoo.runs.plan import assignments
+=======
+    from genzoo.models.samples import SAMPLES
+>>>>>>> a31c4c3 (A family names the law of its codes: walks, sums, directions, projection and truncation ask it)
 
     model = _sampler(name, device)
     path = output or default_path(name, writing.default_ending(model))
@@ -77,7 +82,7 @@ def sample(
         start=start,
         batch_size=batch_size,
         progress=ticker.count,
-        **assignments(settings or []),
+        **parse_settings(settings),
     )
     if numbers and not (model.is_images and path.suffix == ".png"):
         raise BadInput(f"--numbers needs a grid of images: expected -o NAME.png, got {path}")

@@ -12,10 +12,12 @@ from genzoo.cli.app import (
     Label,
     Metadata,
     ModelName,
+    SamplingSet,
     Scale,
     app,
     as_json,
     default_path,
+    parse_settings,
 )
 from genzoo.errors import BadInput
 from genzoo.text import printable
@@ -28,6 +30,7 @@ def traverse(
     grid: Annotated[str, typer.Option(help="ROWSxCOLUMNS.")] = "9x9",
     seed: Annotated[str, typer.Option(help="SEED or SEED:INDEX of the sample.")] = "0",
     label: Label = None,
+    settings: SamplingSet = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A .png or .npy. [NAME-traversal.png]")
     ] = None,
@@ -49,7 +52,14 @@ def traverse(
     walks.check_grid(model, pair, (rows, columns))
     n = rows * columns
     writing.check_target(path, n, model, scale, force, columns=columns)
-    samples = walks.traverse(model, pair, grid=(rows, columns), sample=seed, label=label)
+    samples = walks.traverse(
+        model,
+        pair,
+        grid=(rows, columns),
+        sample=seed,
+        label=label,
+        sampling=parse_settings(settings),
+    )
     record = writing.write(iter([samples]), n, path, scale, metadata, columns=columns)
     if json:
         as_json({"path": str(path), "n": n, **record})

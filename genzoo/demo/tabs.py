@@ -116,7 +116,7 @@ def interpolate(gr: Any, models: LoadedModels) -> str | None:
         model = walks.as_latent(models.model(name))
         seeds = [_integer(first, "a seed"), _integer(second, "a seed")]
         ends, addresses, label = walks.resolve(model, seeds, None)
-        code = walks.interpolate_codes(ends[0], ends[1], torch.tensor([share]))
+        code = model.code_law.between(ends[0], ends[1], torch.tensor([share]))
         # Random numbers beside the code are those of the sample last passed, as in a walk.
         picture = model.decode_codes(code, labels=label, seeds=[addresses[int(share == 1)]])
         return models.save(picture, _scale(model, SIDE))

@@ -1,10 +1,10 @@
 """Arithmetic with codes: sums and differences of mean codes (Radford et al. 2016, section 6.3)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -62,20 +62,25 @@ def combine(
     *,
     label: int | str | None = None,
     seed: int = 0,
+    sampling: Mapping[str, Any] | None = None,
 ) -> Combination:
     """Add and subtract mean codes: Radford et al. 2016, section 6.3.2 and figure 7.
 
     ``terms``: text like ``0:3,5,9 - 0:1,2,4 + 0:7,8,11``, or a list of (sign, samples) with the
     sign 1 or -1. The paper found sums of single samples unstable, and means of three stable. A mean
-    is shorter than a code; as in the paper it is not rescaled. The eight neighbours of the sum have
-    uniform noise on +-0.25 added, from ``seed``. Raises BadInput.
+    is shorter than a code; as in the paper it is not rescaled; uniform numbers are cut to their
+    range. The eight neighbours of the sum have
+    uniform noise on +-0.25 added, from ``seed``. ``sampling``: settings as of ``sample``. Raises
+    BadInput.
     """
     model = as_latent(model)
+    law = model.code_law
+    law.check_sums("this model has no arithmetic with codes")
     signed = parse_sum(terms) if isinstance(terms, str) else [*terms]
     if not signed or any(sign not in (1, -1) for sign, _ in signed):
         raise BadInput("a sum needs terms, each with the sign 1 or -1")
     signs = [sign for sign, _ in signed]
-    resolved = [resolve(model, samples, label) for _, samples in signed]
+    resolved = [resolve(model, samples, label, sampling) for _, samples in signed]
     label = common_label(model, [label for *_, label in resolved])
     records = [
         address_record(samples, addresses)
@@ -88,15 +93,16 @@ def combine(
         total = total + sign * mean
         call = {"method": "arithmetic", "term": record}
         seeds = [*addresses, addresses[0]]
-        column = model.decode_codes(torch.cat([codes, mean]), labels=label, seeds=seeds, call=call)
+        both = torch.cat([codes, mean])
+        column = model.decode_codes(both, labels=label, seeds=seeds, call=call, **(sampling or {}))
         columns.append((sign, column))
     noise = Noise(checked_seed(seed), range(NEIGHBOURS), "arithmetic", model.device)
     near = total + NOISE * (2 * noise.uniform(model.latent_dim) - 1)
-    codes = torch.cat([near[: NEIGHBOURS // 2], total, near[NEIGHBOURS // 2 :]])
+    codes = law.nearest(torch.cat([near[: NEIGHBOURS // 2], total, near[NEIGHBOURS // 2 :]]))
     summed = [[sign, record] for sign, record in zip(signs, records, strict=True)]
     call = {"method": "arithmetic", "terms": summed, "noise": NOISE, "seed": seed}
     seeds = [resolved[0][1][0]] * len(codes)
-    around = model.decode_codes(codes, labels=label, seeds=seeds, call=call)
+    around = model.decode_codes(codes, labels=label, seeds=seeds, call=call, **(sampling or {}))
     return Combination(tuple(columns), total, around)
 
 

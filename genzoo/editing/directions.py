@@ -6,7 +6,7 @@ The mean code of samples with the attribute, minus the mean of those without it:
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
@@ -136,11 +136,18 @@ class AttributeClassifier:
 
 
 # -------------------------------------------------------------------------------------- directions
+def _as_additive(model: Model) -> Latent:
+    """``model``, if it has a code that can move along a direction. Raises BadInput."""
+    model = as_latent(model)
+    model.code_law.check_sums("this model has no directions")
+    return model
+
+
 def direction_from_seeds(
     model: Model, toward: SampleAddresses, away: SampleAddresses, *, label: int | str | None = None
 ) -> Direction:
     """From the mean code of the samples ``away`` to that of ``toward``. Raises BadInput."""
-    model = as_latent(model)
+    model = _as_additive(model)
     to, back = (resolve(model, samples, label)[0] for samples in (toward, away))
     info = _info(model, source="seeds", counts=(len(to), len(back)))
     return Direction((to.mean(0) - back.mean(0)).cpu(), info)
@@ -161,7 +168,7 @@ def direction_from_samples(
     ``attribute``: a class or an attribute of ``data``, by default the data that the model was
     trained on, whose classifier decides. Needs no data set. Raises BadInput, UnknownName.
     """
-    model = as_latent(model)
+    model = _as_additive(model)
     classifier = AttributeClassifier(_data_of(model, data), attribute)
     scores, codes, done = [], [], 0
     for part in model.stream(n, seed=seed, labels=label, batch_size=BATCH):
@@ -198,7 +205,7 @@ def direction_from_data(
     The model must be an `Encoder`. ``attribute``: a class of ``data``, or one of its attributes.
     ``n``: the number of training images, by default all. Raises BadInput, UnknownName.
     """
-    model = as_latent(model)
+    model = _as_additive(model)
     if not isinstance(model, Encoder):
         raise names.lacking(model, Encoder, "does not encode")
     name = _data_of(model, data)
@@ -235,7 +242,7 @@ def measure_effect(
     codes = model.codes(n, seed=seed, start=start)
     seeds = [(checked_seed(seed), start + i) for i in range(n)]
     labels = model.labels_for(label, n, start)
-    moved = codes + alpha * vector.to(codes)
+    moved = model.code_law.nearest(codes + alpha * vector.to(codes))
     before, after = (
         classifier(model.decode_codes(c, labels=labels, seeds=seeds).tensor) for c in (codes, moved)
     )
@@ -293,21 +300,23 @@ def steer(
     *,
     alphas: Sequence[float],
     label: int | str | None = None,
+    sampling: Mapping[str, Any] | None = None,
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Samples:
     """Samples moved along a direction, ``alphas`` steps from each: z + alpha z_turn.
 
-    Sample by sample, ``len(samples) * len(alphas)`` of them. Raises BadInput.
+    Sample by sample, ``len(samples) * len(alphas)`` of them. ``sampling``: settings as of
+    ``sample``. Raises BadInput.
     """
-    model = as_latent(model)
+    model = _as_additive(model)
     check_fits(model, direction)
-    codes, addresses, label = resolve(model, samples, label)
+    codes, addresses, label = resolve(model, samples, label, sampling)
     if not alphas or not all(math.isfinite(alpha) for alpha in alphas):
         raise BadInput(f"alphas must be finite numbers, at least one, got {[*alphas]}")
     check_memory(model, len(codes) * len(alphas), "alphas", len(codes))
     steps = torch.tensor([*alphas], device=model.device)[:, None] * direction.vector.to(codes)
-    moved = (codes[:, None] + steps).flatten(0, 1)
+    moved = model.code_law.nearest((codes[:, None] + steps).flatten(0, 1))
     info = direction.info.model_dump(mode="json", exclude={"format", "genzoo", "origin"})
     return model.decode_codes(
         moved,
@@ -316,6 +325,7 @@ def steer(
         call={"method": "steer", "direction": info, "alphas": [*alphas]},
         batch_size=batch_size,
         progress=progress,
+        **(sampling or {}),
     )
 
 

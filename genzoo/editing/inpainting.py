@@ -4,6 +4,7 @@ A `Completer` samples the unknown pixels given the known ones, exactly. For a `L
 finds the code whose sample fits the known pixels (Yeh et al. 2016, arXiv:1607.07539).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from genzoo.models.randomness import Noise
 from genzoo.models.ranges import rescale
 from genzoo.models.sampler import Labels, Latent, Progress, Sampler
 from genzoo.models.samples import Samples
+from genzoo.options import Sampling
 from genzoo.zoo import names
 
 
@@ -87,12 +89,14 @@ def inpaint(
     seed: int = 0,
     batch_size: int = 256,
     device: "str | torch.device" = "auto",
+    sampling: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     **search: Unpack[SearchOptions],
 ) -> Completion:
     """``images``, ``(n, *shape)`` in [0, 1], with the unknown values of ``mask`` filled in.
 
-    A `Completer` samples them (image i's from ``seed`` and i); a `Latent` gives the sample that is
+    A `Completer` samples them (image i's from ``seed`` and i), with settings of ``sampling``, such
+    as ``{"temperature": 0.5}``; a `Latent` gives the sample that is
     most like the known values: see `project` for the other arguments. Known values stay as they
     are, bit for bit. ``mask``: ``centre``, ``box:x,y,w,h``, ``random:SHARE``, a file (white is
     unknown), or an array that broadcasts to ``(n, *shape)``, 1 = known. Raises BadInput, and as
@@ -108,8 +112,12 @@ def inpaint(
     rest = (labels, checked_seed(seed), batch_size, progress)
     projection = None
     if isinstance(model, Completer):
-        filled = _complete(model, x, known, *rest)
+        how = model.checked_sampling(sampling or {})
+        call |= {"sampling": how.model_dump(mode="json")}
+        filled = _complete(model, x, known, how, *rest)
     else:
+        if sampling:
+            raise BadInput("a model that searches for codes inpaints without settings of sampling")
         projection = search_codes(model, options, x, known, *rest)
         filled = projection.samples.tensor
         call |= {"steps": options["steps"], "restarts": options["restarts"]}
@@ -129,6 +137,7 @@ def _complete(
     model: Completer,
     x: Tensor,
     known: Tensor,
+    sampling: Sampling,
     labels: Labels,
     seed: int,
     batch_size: int,
@@ -147,7 +156,7 @@ def _complete(
     for rows in batch_slices(len(x), batch_size):
         noise = Noise(seed, range(rows.start, rows.stop), "complete", x.device)
         own = None if targets is None else targets[rows]
-        part = infer(model, partial(_fill_in, x[rows], known[rows].float(), noise, own))
+        part = infer(model, partial(_fill_in, x[rows], known[rows].float(), noise, own, sampling))
         parts.append(model.to_public(part))
         if progress:
             progress("images", rows.stop, len(x))
@@ -155,6 +164,11 @@ def _complete(
 
 
 def _fill_in(
-    x: Tensor, known: Tensor, noise: Noise, labels: Tensor | None, model: Completer
+    x: Tensor,
+    known: Tensor,
+    noise: Noise,
+    labels: Tensor | None,
+    sampling: Sampling,
+    model: Completer,
 ) -> Tensor:
-    return model.complete(x, known, noise, labels, model.sampling())
+    return model.complete(x, known, noise, labels, sampling)

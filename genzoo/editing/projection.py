@@ -21,6 +21,7 @@ from genzoo.errors import BadInput
 from genzoo.models.abilities import Encoder
 from genzoo.models.checks import batch_slices, check_count, checked_seed
 from genzoo.models.inference import inference_copy
+from genzoo.models.laws import Normal
 from genzoo.models.model import Discriminator, Model, finite_input, infer
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Labels, Latent, Progress
@@ -165,6 +166,7 @@ def search_codes(
     progress: Progress | None,
 ) -> Projection:
     """As `project`, of ``x`` in the model's range, with the mask ``known`` (None: all)."""
+    model.code_law.check_sums("this model's codes are not found by gradients")
     check_count("batch_size", batch_size, 1)
     known = torch.ones_like(x, dtype=torch.bool) if known is None else known
     classes = None if labels is None else model.labels_for(labels, len(x))
@@ -233,8 +235,7 @@ class _CodeSearch:
         # The paper's log(1 - D) is the minimax loss; scores that are no logits have their own.
         loss = adversary.loss if adversary else "minimax"
         self.generator_loss = LOSSES["minimax" if loss == "non-saturating" else loss].generator
-        code = model.latent_dim  # the chi-squared law's quantile (Wilson & Hilferty 1931)
-        self.radius = (code * (1 - 2 / (9 * code) + QUANTILE * (2 / (9 * code)) ** 0.5) ** 3) ** 0.5
+        self.law = model.code_law
 
     def run(self) -> _SearchResult:
         codes, labels = self.starts()  # (n, restarts, code)
@@ -273,8 +274,17 @@ class _CodeSearch:
         return difference.where(self.known[rows], 0.0).flatten(1).sum(1)
 
     def clip(self, z: Tensor) -> None:
-        """Shorten codes ``(k, code)`` that lie outside of the ball, in place."""
-        z.mul_((self.radius / z.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp_max(1))
+        """Move codes ``(k, code)`` that no law draws to the nearest it does, in place.
+
+        Normal parts are shortened to the ball that holds 99 % of them.
+        """
+        for part, at in self.law.located():
+            code = z[:, at]
+            if isinstance(part, Normal):
+                length = code.norm(dim=1, keepdim=True).clamp_min(1e-12)
+                code.mul_((_radius(part.dim) / length).clamp_max(1))
+            else:
+                code.copy_(part.nearest(code))
 
     @torch.no_grad()
     def starts(self) -> tuple[Tensor, Tensor | None]:
@@ -295,7 +305,7 @@ class _CodeSearch:
         restarts, model = self.options["restarts"], self.model
         purpose = f"project {self.start + i}"
         noise = Noise(self.seed, range(restarts), purpose, self.x.device)
-        codes, labels = noise.normal(CANDIDATES, model.latent_dim), None
+        codes, labels = self.law.of_normal(noise.normal(CANDIDATES, model.latent_dim)), None
         self.clip(codes.view(-1, model.latent_dim))
         if model.num_classes:
             turn = torch.arange(restarts * CANDIDATES, device=self.x.device) % model.num_classes
@@ -308,6 +318,11 @@ class _CodeSearch:
             best_codes.append(codes[r, best])
             best_labels += [] if own is None else [own[best]]
         return torch.stack(best_codes), torch.stack(best_labels) if best_labels else None
+
+
+def _radius(n: int) -> float:
+    """Of the ball that holds 99 % of codes: chi-squared's quantile (Wilson & Hilferty 1931)."""
+    return (n * (1 - 2 / (9 * n) + QUANTILE * (2 / (9 * n)) ** 0.5) ** 3) ** 0.5
 
 
 def _differentiable(network: N) -> N:

@@ -6,7 +6,7 @@ what ``sample(1, seed=0, start=17)`` draws. Numbered sheets print these addresse
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -67,11 +67,15 @@ def _parse_text(text: str) -> list[SampleAddress]:
 
 
 def resolve(
-    model: Latent, samples: SampleAddresses, label: int | str | None
+    model: Latent,
+    samples: SampleAddresses,
+    label: int | str | None,
+    sampling: Mapping[str, Any] | None = None,
 ) -> tuple[Tensor, list[SampleAddress], int | str | None]:
     """The codes ``(k, code)`` of ``samples``, their addresses, and the label of all of them.
 
-    Codes may be given in place of addresses: they get the addresses of seed 0. Raises BadInput.
+    Codes may be given in place of addresses: they get the addresses of seed 0. ``sampling``: the
+    settings of the samples. Raises BadInput.
     """
     if isinstance(samples, Tensor):
         codes = samples.to(model.device, torch.float32)
@@ -80,7 +84,9 @@ def resolve(
         addresses = parse_addresses(samples)
         if not addresses:
             raise BadInput("no seeds given: expected seeds like 3,17 or 0:3,17")
-        codes = torch.cat([model.codes(1, seed=seed, start=index) for seed, index in addresses])
+        how = sampling or {}
+        parts = [model.codes(1, seed=seed, start=index, **how) for seed, index in addresses]
+        codes = torch.cat(parts)
     if label is not None or not model.num_classes:
         model.labels_for(label, 1)  # raises if the label is wrong
         return codes, addresses, label
@@ -103,12 +109,20 @@ def address_record(samples: SampleAddresses, addresses: list[SampleAddress]) -> 
 
 
 def samples_at(
-    model: Model, samples: SampleAddresses, *, label: int | str | None = None
+    model: Model,
+    samples: SampleAddresses,
+    *,
+    label: int | str | None = None,
+    sampling: Mapping[str, Any] | None = None,
 ) -> Samples:
-    """The samples with these addresses, as one batch. Raises BadInput."""
+    """The samples with these addresses, as one batch; ``sampling``: settings as of ``sample``.
+
+    Raises BadInput.
+    """
     model = as_latent(model)
-    codes, addresses, label = resolve(model, samples, label)
-    return model.decode_codes(codes, labels=label, seeds=addresses, call={"method": "pick"})
+    codes, addresses, label = resolve(model, samples, label, sampling)
+    call = {"method": "pick"}
+    return model.decode_codes(codes, labels=label, seeds=addresses, call=call, **(sampling or {}))
 
 
 def interpolate(
@@ -119,6 +133,7 @@ def interpolate(
     loop: bool = False,
     how: Interpolation = "slerp",
     label: int | str | None = None,
+    sampling: Mapping[str, Any] | None = None,
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Samples:
@@ -127,20 +142,23 @@ def interpolate(
     Gives ``(k - 1) * steps + 1`` samples, the k-th included; with ``loop`` the walk returns to its
     start and ends one step before it. At each address it draws exactly what ``sample`` draws.
 
-    ``slerp`` keeps the length of normal codes. Halfway on the straight line (``lerp``) between two
+    ``slerp`` keeps the length of normal codes, which other laws do not need: uniform numbers go
+    straight, classes change in the middle. Halfway on the straight line (``lerp``) between two
     of them a code is shorter by the square root of 2, and the model was not trained on such codes
     (White 2016, arXiv:1609.04468, section 2.1). Random numbers that a model draws beside its code
-    stay those of the last sample passed. ``label`` holds for the whole walk. Raises BadInput.
+    stay those of the last sample passed. ``label`` and ``sampling``, settings as of ``sample``, hold
+    for the whole walk. Raises BadInput.
     """
     model = as_latent(model)
-    codes, addresses, label = resolve(model, through, label)
+    codes, addresses, label = resolve(model, through, label, sampling)
     if how not in ("slerp", "lerp"):
         raise BadInput(f"how must be slerp or lerp, got {how!r}")
     n = walk_length(addresses, steps, loop)
     legs = [*pairwise(range(len(codes)))] + [(len(codes) - 1, 0)] * loop
     check_memory(model, n, "steps", len(legs))
     t = torch.arange(steps, dtype=torch.float64) / steps
-    parts = [interpolate_codes(codes[a], codes[b], t, how) for a, b in legs]
+    law, straight = model.code_law, how == "lerp"
+    parts = [law.between(codes[a], codes[b], t, straight=straight) for a, b in legs]
     seeds = [addresses[a] for a, _ in legs for _ in range(steps)]
     if not loop:
         parts, seeds = [*parts, codes[-1:]], [*seeds, addresses[-1]]
@@ -152,6 +170,7 @@ def interpolate(
         call={**call, "loop": loop, "how": how},
         batch_size=batch_size,
         progress=progress,
+        **(sampling or {}),
     )
 
 
@@ -163,20 +182,6 @@ def walk_length(through: Sequence[SampleAddress], steps: int, loop: bool) -> int
     return len(through) * steps if loop else (len(through) - 1) * steps + 1
 
 
-def interpolate_codes(a: Tensor, b: Tensor, t: Tensor, how: Interpolation = "slerp") -> Tensor:
-    """The codes at fractions ``t`` (k,) of the way from ``a`` (d,) to ``b``: float32 ``(k, d)``.
-
-    slerp(a, b, t) = sin((1 - t) w) / sin w a + sin(t w) / sin w b, w the angle between them (White
-    2016, section 2.1). If a and b are parallel, they span no plane, and the result is lerp's.
-    """
-    a, b, t = a.double(), b.double(), t.double()[:, None].to(a.device)
-    cosine = a @ b / (a.norm() * b.norm()).clamp_min(1e-12)
-    angle = cosine.clamp(-1, 1).acos()
-    if how == "lerp" or angle.sin() < 1e-6:
-        return ((1 - t) * a + t * b).float()
-    return ((((1 - t) * angle).sin() * a + (t * angle).sin() * b) / angle.sin()).float()
-
-
 def traverse(
     model: Model,
     dims: tuple[int, int] = (0, 1),
@@ -184,24 +189,28 @@ def traverse(
     grid: tuple[int, int] = (9, 9),
     sample: SampleAddresses = (0,),
     label: int | str | None = None,
+    sampling: Mapping[str, Any] | None = None,
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Samples:
     """One sample with two numbers of its code changed, on a grid: ``rows * columns`` samples.
 
     The first of ``dims`` changes from row to row, the second from column to column. The values are
-    the normal's quantiles, in equal steps of probability (Kingma & Welling 2014, appendix A, figure
-    4): for a code of two numbers the grid shows the whole manifold. Raises BadInput.
+    the quantiles of the code's law, in equal steps of probability (Kingma & Welling 2014, appendix
+    A, figure 4): for a code of two numbers the grid shows the whole manifold. A number of a class
+    stands for all of them: the grid goes through the classes. ``sampling``: settings as of
+    ``sample``. Raises BadInput.
     """
     model = as_latent(model)
-    codes, addresses, label = resolve(model, sample, label)
+    codes, addresses, label = resolve(model, sample, label, sampling)
     if len(codes) != 1:
         raise BadInput(f"a traversal changes one sample, got {len(codes)}")
     check_grid(model, dims, grid)
     rows, columns = grid
     code = codes.repeat(rows * columns, 1)
-    code[:, dims[0]] = quantiles(rows).repeat_interleave(columns).to(code)
-    code[:, dims[1]] = quantiles(columns).repeat(rows).to(code)
+    down = _shares(rows).repeat_interleave(columns).to(code.device)
+    code = model.code_law.vary(code, dims[0], down)
+    code = model.code_law.vary(code, dims[1], _shares(columns).repeat(rows).to(code.device))
     at = address_record(sample, addresses)
     call = {"method": "traverse", "of": at, "dims": [*dims], "grid": [*grid]}
     return model.decode_codes(
@@ -211,12 +220,13 @@ def traverse(
         call=call,
         batch_size=batch_size,
         progress=progress,
+        **(sampling or {}),
     )
 
 
-def quantiles(n: int) -> Tensor:
-    """The standard normal's quantiles at 1/2n, 3/2n, ...: float64 ``(n,)``."""
-    return torch.special.ndtri((torch.arange(n, dtype=torch.float64) + 0.5) / n)
+def _shares(n: int) -> Tensor:
+    """1/2n, 3/2n, ...: float64 ``(n,)``."""
+    return (torch.arange(n, dtype=torch.float64) + 0.5) / n
 
 
 def check_grid(model: Latent, dims: tuple[int, int], grid: tuple[int, int]) -> None:
@@ -228,6 +238,9 @@ def check_grid(model: Latent, dims: tuple[int, int], grid: tuple[int, int]) -> N
             raise BadInput(f"dims must be from 0 to {model.latent_dim - 1}, got {dim}")
     if dims[0] == dims[1]:
         raise BadInput(f"a traversal needs two different dims, got {dims[0]} twice")
+    for part, at in model.code_law.located():
+        if not part.can_add and {*range(at.start, at.stop)} >= {*dims}:
+            raise BadInput(f"dims {dims[0]} and {dims[1]} are of one class, which is one choice")
     for side, n in zip(("rows", "columns"), grid, strict=True):
         check_count(f"the grid's {side}", n, 1)
     check_memory(model, grid[0] * grid[1], "rows", grid[1])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from genzoo.models.model import Discriminator, Model
-    from genzoo.options import Options
+    from genzoo.options import Options, Sampling
     from genzoo.schemas import Schema
     from genzoo.training import Trainer
 
@@ -100,6 +100,14 @@ class Family:
             raise BadInput(f"data must be one of {', '.join(DATA)}, got {self.data!r}")
         if self.trainer is None and self.discriminator is None:
             raise BadInput("trainer is missing: only a family with a discriminator has a default")
+
+    @property
+    def sampling(self) -> "type[Sampling]":
+        """The settings of its models' sampling; none for models that don't sample."""
+        from genzoo.options import Sampling
+
+        maker: Any = self.model if isinstance(self.model, type) else type(self.model(self.tiny))
+        return getattr(maker, "sampling", Sampling)
 
     def make_trainer(self, model: Any, options: Any) -> "Trainer":
         """What trains ``model``: the family's own trainer, or `Adversarial`."""

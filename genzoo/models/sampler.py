@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from genzoo.devices import memory
-from genzoo.errors import BadInput, unknown
+from genzoo.errors import BadInput, OperationFailed, unknown
 from genzoo.models.checks import (
     batch_slices,
     check_count,
@@ -22,6 +22,7 @@ from genzoo.models.checks import (
     fresh_seed,
     shape_text,
 )
+from genzoo.models.laws import CodeLaw, Law, Normal
 from genzoo.models.model import Model, check_output, infer
 from genzoo.models.randomness import Noise
 from genzoo.models.samples import Samples
@@ -77,7 +78,7 @@ class Sampler(Model):
         takes a fresh seed, which the result's ``seeds`` hold. ``labels``: one for all, or one each,
         as numbers or class names; left out, a conditional model uses its classes in turn.
         ``settings``: fields of the model's ``sampling``, such as ``truncation=0.7``; ``genzoo info
-        MODEL`` lists them. Raises BadInput.
+        FAMILY`` lists them. Raises BadInput.
         """
         parts = self.stream(
             n,
@@ -191,7 +192,7 @@ class Sampler(Model):
 
 
 class Latent(Sampler):
-    """A sampler that decodes a latent code: ``latent_dim`` independent standard normal numbers."""
+    """A sampler that decodes a latent code of ``latent_dim`` numbers, by default normal ones."""
 
     latent_dim: int
     sampling = LatentSampling
@@ -202,6 +203,25 @@ class Latent(Sampler):
         super().__init_subclass__(**options)
         known = inspect.signature(cls.decode).parameters
         cls._decode_extras = tuple(name for name in ("noise", "sampling") if name in known)
+
+    def law(self) -> tuple[Law, ...]:
+        """The law of the code: parts side by side, whose widths sum to ``latent_dim``.
+
+        ``return Normal(62), Categorical(10), Uniform(2)``
+        """
+        return (Normal(self.latent_dim),)
+
+    @final
+    @property
+    def code_law(self) -> CodeLaw:
+        """``law``, checked, as one. Raises OperationFailed."""
+        parts = self.law()
+        if not (isinstance(parts, tuple) and all(isinstance(part, Law) for part in parts)):
+            raise OperationFailed(f"{type(self).__name__}.law must return a tuple of laws")
+        if (law := CodeLaw(parts)).dim != self.latent_dim:
+            which = f"{type(self).__name__}.law has {law.dim} numbers"
+            raise OperationFailed(f"{which}, latent_dim is {self.latent_dim}")
+        return law
 
     @abstractmethod
     def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -225,7 +245,7 @@ class Latent(Sampler):
     def draw_code(self, noise: Noise, sampling: Sampling) -> Tensor:
         """The codes of the next samples: ``(n, latent_dim)``, read from ``noise``."""
         limit = sampling.truncation if isinstance(sampling, LatentSampling) else None
-        return noise.normal(self.latent_dim, limit=limit)
+        return self.code_law.draw(noise, limit)
 
     @final
     def generate(self, noise: Noise, labels: Tensor | None, sampling: Sampling) -> Tensor:
@@ -285,6 +305,7 @@ class Latent(Sampler):
             raise BadInput(f"expected codes of shape (n, {self.latent_dim}), got {got}")
         if not torch.isfinite(x).all():
             raise BadInput("expected codes of finite numbers")
+        self.code_law.check(x)
         return x
 
 
