@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -117,6 +118,34 @@ def renamed(values: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """``values`` with the keys of ``names`` renamed, except if the new name is taken."""
     free = {old: new for old, new in names.items() if new not in values}
     return {free.get(key, key): value for key, value in values.items()}
+
+
+def assignments(pairs: Iterable[str]) -> dict[str, Any]:
+    """``["width=64", "loss=hinge"]`` as ``{"width": 64, "loss": "hinge"}``."""
+    values = {}
+    for pair in pairs:
+        key, sign, text = pair.partition("=")
+        if not sign or not key.strip():
+            raise BadInput(f"--set expects NAME=VALUE, got {pair!r}")
+        if key.strip() in values:
+            raise BadInput(f"--set {key.strip()} is given twice")
+        values[key.strip()] = _value(text.strip())
+    return values
+
+
+# Numbers that JSON does not know: .5 and 2.
+_SHORT = re.compile(r"^[+-]?(\d+\.|\.\d+)$")
+
+
+def _value(text: str) -> Any:
+    if text in ("True", "False"):
+        return text == "True"
+    if _SHORT.match(text):
+        return float(text)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def name(text: str) -> str:

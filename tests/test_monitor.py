@@ -64,7 +64,7 @@ def check_advice(finding, family, options):
     """What a sentence says to type is taken, and changes something."""
     advice = re.findall(r"--set (\S+=\S+?)(?= or |$)", finding.text)
     assert advice, finding.text
-    for name, value in plan.assignments(advice).items():
+    for name, value in schemas.assignments(advice).items():
         assert options[name] != value
         schemas.checked(family.options, {**options, name: value}, "advice")
 

@@ -27,7 +27,8 @@ from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.families import registry
 from genzoo.runs import launch
 from genzoo.runs import run as run_folder
-from genzoo.runs.plan import assignments, make_plan, plan
+from genzoo.runs.plan import make_plan, plan
+from genzoo.schemas import assignments
 from genzoo.training import Diverged, Player, parallel
 from genzoo.zoo import card
 from genzoo.zoo import folder as folders

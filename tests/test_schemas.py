@@ -18,8 +18,19 @@ from genzoo.errors import (
 )
 from genzoo.models.networks import pyramid
 from genzoo.options import AdversarialOptions, Options
-from genzoo.runs.plan import assignments, divide
-from genzoo.schemas import Count, Decay, Names, Rate, Schema, Shape, checked, fields, read_json
+from genzoo.runs.plan import divide
+from genzoo.schemas import (
+    Count,
+    Decay,
+    Names,
+    Rate,
+    Schema,
+    Shape,
+    assignments,
+    checked,
+    fields,
+    read_json,
+)
 
 
 class Sizes(Schema):

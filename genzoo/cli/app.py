@@ -98,7 +98,7 @@ def default_path(name: str | Path, ending: str) -> Path:
 
 def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
     """The settings of sampling from ``["steps=20"]``. Raises BadInput."""
-    from genzoo.runs.plan import assignments
+    from genzoo.schemas import assignments
 
     return assignments(pairs or [])
 

@@ -100,7 +100,7 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a model: genzoo train vae --data digits --minutes 1 --out my-vae."""
-    from genzoo.runs.plan import assignments
+    from genzoo.schemas import assignments
 
     values = assignments(settings or [])
     if resume:

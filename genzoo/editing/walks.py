@@ -146,8 +146,8 @@ def interpolate(
     straight, classes change in the middle. Halfway on the straight line (``lerp``) between two
     of them a code is shorter by the square root of 2, and the model was not trained on such codes
     (White 2016, arXiv:1609.04468, section 2.1). Random numbers that a model draws beside its code
-    stay those of the last sample passed. ``label`` and ``sampling``, settings as of ``sample``, hold
-    for the whole walk. Raises BadInput.
+    stay those of the last sample passed. ``label`` and ``sampling``, settings as of ``sample``,
+    hold for the whole walk. Raises BadInput.
     """
     model = as_latent(model)
     codes, addresses, label = resolve(model, through, label, sampling)

@@ -17,6 +17,8 @@ from torch import Tensor
 from genzoo.errors import BadInput
 from genzoo.models.randomness import Noise
 
+__all__ = ["Categorical", "CodeLaw", "Law", "Normal", "Uniform"]
+
 
 class Law(ABC):
     """The distribution of ``dim`` neighbouring numbers of a code.

@@ -1,9 +1,7 @@
 """The plan of a run: data set, config and options, checked; and its stored record."""
 
 import contextlib
-import json
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,19 +242,6 @@ def versions(family: str) -> dict[str, str]:
     return {"genzoo": VERSION, "torch": torch_version, plugin.package: plugin.version}
 
 
-def assignments(pairs: Iterable[str]) -> dict[str, Any]:
-    """``["width=64", "loss=hinge"]`` as ``{"width": 64, "loss": "hinge"}``."""
-    values = {}
-    for pair in pairs:
-        key, sign, text = pair.partition("=")
-        if not sign or not key.strip():
-            raise BadInput(f"--set expects NAME=VALUE, got {pair!r}")
-        if key.strip() in values:
-            raise BadInput(f"--set {key.strip()} is given twice")
-        values[key.strip()] = _value(text.strip())
-    return values
-
-
 def divide(
     values: dict[str, Any], schemas: dict[str, type[Schema]], hint: str
 ) -> dict[str, dict[str, Any]]:
@@ -268,18 +253,3 @@ def divide(
             raise unknown("field", key, fields, hint)
         parts[fields[key]][key] = value
     return parts
-
-
-# Numbers that JSON does not know: .5 and 2.
-_SHORT = re.compile(r"^[+-]?(\d+\.|\.\d+)$")
-
-
-def _value(text: str) -> Any:
-    if text in ("True", "False"):
-        return text == "True"
-    if _SHORT.match(text):
-        return float(text)
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
