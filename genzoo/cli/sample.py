@@ -64,12 +64,7 @@ def sample(
 ) -> None:
     """Draw samples and write them to a file: genzoo sample dcgan-mnist."""
     from genzoo.models import film, writing
-<<<<<<< HEAD
     from genzoo.models.kinds import SHOWN
-    from genzoo.runs.plan import assignments
-=======
-    from genzoo.models.samples import SAMPLES
->>>>>>> a31c4c3 (A family names the law of its codes: walks, sums, directions, projection and truncation ask it)
 
     model = _sampler(name, device)
     path = output or default_path(name, writing.default_ending(model))

@@ -5,11 +5,7 @@ from typing import Annotated
 
 import typer
 
-<<<<<<< HEAD
-from genzoo.cli.app import Device, Force, Json, ModelName, SamplingSet, app, as_json
-=======
 from genzoo.cli.app import Device, Force, Json, ModelName, SamplingSet, app, as_json, parse_settings
->>>>>>> a31c4c3 (A family names the law of its codes: walks, sums, directions, projection and truncation ask it)
 from genzoo.files import check_new
 from genzoo.text import printable
 
@@ -24,7 +20,6 @@ def translate(
     to: Annotated[str | None, typer.Option(help="Target domain. [the model's second]")] = None,
     settings: SamplingSet = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed, for models that use one.")] = 0,
-    settings: SamplingSet = None,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
@@ -32,7 +27,6 @@ def translate(
     """Translate a photo to another domain: genzoo translate ./horses photo.jpg -o zebra.png."""
     from genzoo import data, load
     from genzoo.models.abilities import Translator
-    from genzoo.runs.plan import assignments
     from genzoo.zoo.names import lacking
 
     model = load(name, device=device)
@@ -42,11 +36,7 @@ def translate(
     path = output or Path(f"{picture.stem}-{domain}.png")
     check_new(path, [".png"], force)
     x = data.picture(picture, model.shape[0])[None]
-<<<<<<< HEAD
-    samples = model.translate(x, domain, seed=seed, **assignments(settings or []))
-=======
     samples = model.translate(x, domain, seed=seed, **parse_settings(settings))
->>>>>>> a31c4c3 (A family names the law of its codes: walks, sums, directions, projection and truncation ask it)
     samples.save(path)
     if json:
         as_json({"path": str(path), "to": domain, **samples.record()})
