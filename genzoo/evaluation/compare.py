@@ -21,8 +21,9 @@ from genzoo.metrics.real_data import FEATURES_OF
 from genzoo.metrics.score import Score, verdicts
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.checks import checked_seed
+from genzoo.models.kinds import SHOWN
 from genzoo.models.sampler import Progress, Sampler
-from genzoo.models.samples import SAMPLES, Images, Points, Signals
+from genzoo.models.samples import Images, Points, Signals
 from genzoo.zoo import card as cards
 from genzoo.zoo import manifest as manifests
 from genzoo.zoo import names
@@ -234,7 +235,7 @@ def _entry(subject: ModelSubject, seed: int, seconds: tuple[float, ...]) -> Mode
     folder, model = subject.folder, subject.sampler
     assert folder is not None
     manifest = manifests.read_manifest(folder)
-    samples = model.sample(SAMPLES[model.kind].shown, seed=seed)
+    samples = model.sample(SHOWN[model.kind], seed=seed)
     assert isinstance(samples, Images | Points | Signals)
     return ModelEntry(
         subject.name,
