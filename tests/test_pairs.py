@@ -1,5 +1,6 @@
 """Pairs of images: transformations of a set, folders matched by name, files side by side."""
 
+import dataclasses
 import hashlib
 import json
 import zipfile
@@ -10,11 +11,12 @@ import torch
 from PIL import Image
 
 import genzoo
-from genzoo import data
+from genzoo import data, families, testing
 from genzoo.cli import run
 from genzoo.data.transforms import TRANSFORMS, transformed
 from genzoo.errors import BadInput, UnknownName
 from genzoo.metrics.real_data import RealData
+from genzoo.testing.family_case import Case
 
 
 @pytest.fixture(autouse=True)
@@ -404,6 +406,18 @@ def test_one_way_from_the_command_line(here, capsys):
     assert "one way, from negatives to photos" in capsys.readouterr().err
 
 
+def test_the_kit_gives_a_second_domain_only_to_a_family_that_asks_for_it(here):
+    assert "learns" not in testing.outcome("map").broken
+    alone = dataclasses.replace(families.get("map"), data="images")
+    with pytest.raises(Exception, match="NoneType"):
+        Case("map", alone).trained()
+    labelled = dataclasses.replace(families.get("vae"), data="labelled")
+    case = Case("vae", labelled)
+    batch = next(case.batches(case.trainer()))
+    assert set(batch.labels.tolist()) == {0, 1}
+    assert batch.second_domain is None
+
+
 # Each with what it says: samples look like the second domain, and no command ends in a traceback.
 COMMANDS = {
     "evaluate ./m --metrics sharpness": "--data digits takes the second",
@@ -424,6 +438,8 @@ def test_a_set_and_its_transformation_everywhere(here, capsys):
     for words in ("info ./m", "evaluate ./m -n 50", "neighbours ./m --data digits", "verify ./m"):
         assert run(words.split()) == 0, words
     assert "translation_psnr-digits@edges" in capsys.readouterr().out
+    assert run(["info", "map"]) == 0
+    assert "pairs of images: two folders A,B, one folder" in capsys.readouterr().out
     assert train("digits@edges", "m2", lr=0.01) == 0
     words = "compare ./m ./m2 --data digits@edges --metrics translation_psnr"
     assert run(words.split()) == 0

@@ -71,6 +71,7 @@ def info(
 
 def _family(name: str, json: bool) -> None:
     from genzoo import families
+    from genzoo.families.family import DATA
     from genzoo.schemas import fields as fields_of
 
     family = families.get(name)
@@ -84,6 +85,7 @@ def _family(name: str, json: bool) -> None:
         "year": plugin.year,
         "paper": family.paper,
         "package": package,
+        "data": family.data if json else DATA[family.data],
     }
     if json:
         as_json({"name": name, "summary": plugin.summary, **facts, **fields})

@@ -24,8 +24,8 @@ DATA = MappingProxyType(
         "any": "a data set of any kind; images if the config has a field size, signals if length",
         "images": "a data set of images",
         "labelled": "a data set with labels",
-        "unpaired": "two domains of images, whose samples do not belong together",
-        "paired": "two domains of images, where row i of both belongs together",
+        "unpaired": "two domains of images: A,B, a folder of both, or NAME@TRANSFORM",
+        "paired": "pairs of images: two folders A,B, one folder, or NAME@TRANSFORM",
         "points": "a data set of points",
         "signals": "a data set of signals",
     }

@@ -198,8 +198,8 @@ class RealData:
     def pairs(self, split: str, shape: tuple[int, ...]) -> DataSet:
         """A split of pairs, in the ``shape`` (C, H, W) of a model. Raises as ``open_pair``."""
         channels, height, width = shape
-        form = {"size": height if height == width else None, "channels": channels}
-        where: dict[str, Any] = {k: v or form.get(k) for k, v in self._where.items()}
+        own = {"size": height if height == width else None, "channels": channels, "root": None}
+        where: dict[str, Any] = {k: self._where.get(k) or v for k, v in own.items()}
         key = f"pairs of {split}"
         if key not in self._opened:
             two = sets.open_pair(self.data, split, aligned=True, **where)

@@ -140,8 +140,8 @@ class Translator(Sampler):
     """Translates images from one domain to another; samples by translating its own examples.
 
     ``domains`` are the names of the first and the second domain. ``examples`` is a buffer
-    ``(k, *shape)`` of bytes: images of the first domain, stored with the weights. ``sample`` has no
-    other input: sample i is one of them in the second domain.
+    ``(k, *shape)`` of bytes: images of the first domain, stored with the weights. A run fills it
+    from its data. ``sample`` has no other input: sample i is one of them in the second domain.
 
     ``one_way``: the model translates only from the first domain to the second. ``multiple``,
     ``smallest``: the sides that ``convert`` takes are multiples of the one and at least the other.

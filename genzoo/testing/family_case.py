@@ -72,9 +72,15 @@ class Case:
         for step in steps_of(trainer, shares)[start:]:
             noise = Noise(0, range(n), f"made data {step}")
             x, other = (in_range(model, noise.uniform(*model.shape)) for _ in range(2))
-            classes = getattr(model, "num_classes", 0)
-            labels = torch.arange(n) % classes if classes else None
-            yield Batch(x, labels, other, step=step, progress=step / TOTAL)
+            labels = torch.arange(n) % self.classes(model) if self.classes(model) else None
+            second = other if self.family.data in ("unpaired", "paired") else None
+            yield Batch(x, labels, second, step=step, progress=step / TOTAL)
+
+    def classes(self, model: Any) -> int:
+        """The number of classes in a batch, as a run gives them: 0 stands for no labels."""
+        if self.family.data == "labelled":
+            return getattr(model, "num_classes", 0) or getattr(self.family.tiny, "classes", 2)
+        return getattr(model, "num_classes", 0)
 
     def trained(
         self, model: Any = None, shares: Sequence[float] = SHARES, **options: Any
