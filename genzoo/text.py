@@ -1,12 +1,17 @@
 """Text for a terminal: tables, and text from others without control characters."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
 def printable(text: str, instead: str = " ") -> str:
     """``text`` without control characters: text from others must not control a terminal."""
     return "".join(c if c.isprintable() else instead for c in text)
+
+
+def pairs(values: Mapping[str, Any]) -> str:
+    """``{"steps": 20}`` as ``steps 20``, separated by commas."""
+    return ", ".join(f"{key} {value}" for key, value in values.items())
 
 
 def columns(rows: Iterable[Sequence[Any]]) -> list[str]:

@@ -1,7 +1,7 @@
 """compare: which of several models is better, by which metric, and how sure that is."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,6 +23,14 @@ def compare(
     ] = None,
     n: Annotated[int, typer.Option("-n", "--n", help="Number of samples of each model.")] = 4000,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the samples.")] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="A setting of sampling: NAME=VALUE for all models that have it, or "
+            "MODEL:NAME=VALUE for one.",
+        ),
+    ] = None,
     metrics: Annotated[
         str | None, typer.Option(help="Metrics, separated by commas: fd,sharpness. [defaults]")
     ] = None,
@@ -43,6 +51,7 @@ def compare(
     """Rank models by metrics, with confidence: genzoo compare vae dcgan."""
     from genzoo.evaluation import compare as comparing
     from genzoo.evaluation import comparison
+    from genzoo.runs.plan import assignments
 
     any_data = metrics is not None or features is not None
     folders, _, _ = comparing.choose_models(models, data, any_data=any_data)
@@ -54,6 +63,7 @@ def compare(
         data=data,
         n=n,
         seed=seed,
+        sampling=_sampling(assignments(settings or [])),
         metrics=[name.strip() for name in metrics.split(",")] if metrics is not None else None,
         features=features,
         groups=groups,
@@ -68,3 +78,15 @@ def compare(
         return
     print("\n".join(map(printable, str(result).split("\n"))))
     print(printable(str(folder / comparison.FILES[0])))
+
+
+def _sampling(values: dict[str, Any]) -> dict[str, Any]:
+    """``{"./fm:steps": 20}`` as ``{"./fm": {"steps": 20}}``; a name alone stays for all models."""
+    sampling: dict[str, Any] = {}
+    for key, value in values.items():
+        model, colon, name = key.rpartition(":")
+        if colon:
+            sampling.setdefault(model, {})[name] = value
+        else:
+            sampling[name] = value
+    return sampling

@@ -4,7 +4,18 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Channels, Device, Json, Root, Size, Ticker, app, as_json, complete_model
+from genzoo.cli.app import (
+    Channels,
+    Device,
+    Json,
+    Root,
+    SamplingSet,
+    Size,
+    Ticker,
+    app,
+    as_json,
+    complete_model,
+)
 from genzoo.errors import GenzooError
 from genzoo.text import printable
 
@@ -31,6 +42,7 @@ def evaluate(
         typer.Option("-n", "--n", help="Number of samples, or of test images for a likelihood."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the samples.")] = 0,
+    settings: SamplingSet = None,
     features: Annotated[
         str | None,
         typer.Option(
@@ -52,6 +64,7 @@ def evaluate(
 ) -> None:
     """Measure a model by any metric: genzoo evaluate vae-mnist --metrics fd,recall."""
     from genzoo.evaluation import evaluate as evaluation
+    from genzoo.runs.plan import assignments
 
     ticker = Ticker()
     result = evaluation.evaluate(
@@ -60,6 +73,7 @@ def evaluate(
         metrics=metrics,
         n=n,
         seed=seed,
+        sampling=assignments(settings or []),
         features=features,
         groups=groups,
         limit=limit,

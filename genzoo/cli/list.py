@@ -59,7 +59,7 @@ def info(
         as_json({**manifest.model_dump(mode="json"), "scores": metrics.get("scores", [])})
         return
     command = [("command", manifest.recipe.command)] if manifest.recipe else []
-    scores = [(s["name"], card.score_value(s)) for s in metrics.get("scores", [])]
+    scores = [(card.score_name(s), card.score_value(s)) for s in metrics.get("scores", [])]
     terms = f"{manifest.license}. {manifest.terms}"
     print(printable(f"{manifest.name}  ({folder})"))
     numbers = sum(math.prod(shape) for _, shape in tensors.values())

@@ -1,10 +1,11 @@
 """compare: which of several models is better, by which metric and how certainly."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,7 +23,7 @@ from genzoo.metrics.score import Score, verdicts
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.checks import checked_seed
 from genzoo.models.kinds import SHOWN
-from genzoo.models.sampler import Progress, Sampler
+from genzoo.models.sampler import Progress
 from genzoo.models.samples import Images, Points, Signals
 from genzoo.zoo import card as cards
 from genzoo.zoo import manifest as manifests
@@ -36,6 +37,7 @@ def compare(
     data: str | None = None,
     n: int = 4000,
     seed: int = 0,
+    sampling: Mapping[str, Any] | None = None,
     metrics: str | Sequence[str] | None = None,
     features: str | None = None,
     groups: int | None = None,
@@ -46,10 +48,11 @@ def compare(
     """Rank models by scores of ``n`` samples each, with one seed; needs no data set by default.
 
     ``models``: two or more cards, folders or families; a family means its model on ``data``, or on
-    the first data set that all have in common. ``metrics``: names like ``fd``, ``nll``; by default
-    those of any images; a model that a metric does not apply to has no score. ``features``,
-    ``groups``: as in `genzoo.evaluate`. ``progress(model, samples done, n)``. Raises BadInput,
-    UnknownName, InvalidModel.
+    the first data set that all have in common. ``sampling``: settings of ``sample``, of one model,
+    ``{"./fm": {"steps": 20}}``, or of all models that have them, ``{"steps": 20}``. ``metrics``:
+    names like ``fd``, ``nll``; by default those of any images; a model that a metric does not apply
+    to has no score. ``features``, ``groups``: as in `genzoo.evaluate`. ``progress(model, samples
+    done, n)``. Raises BadInput, UnknownName, InvalidModel.
     """
     check_arguments(n=n, groups=groups, metrics=metrics, features=features)
     checked_seed(seed)
@@ -57,6 +60,7 @@ def compare(
     folders, data, reason = choose_models(models, data, any_data=any_data)
     subjects = [_loaded(name, folder, device) for name, folder in folders.items()]
     _check_alike(subjects)
+    subjects = _with_settings(subjects, [*map(str, models)], sampling or {})
     real = real_for(subjects[0], data, features, root=root, groups=groups, progress=progress)
     used_metrics = choose_metrics(real, subjects[0], metrics)
     scores: dict[str, list[Score | None]] = {metric.name: [] for metric in used_metrics}
@@ -65,7 +69,7 @@ def compare(
         by_name = {score.metric: score for score in own}
         for name, column in scores.items():
             column.append(by_name.get(name))
-    seconds = _timed([subject.sampler for subject in subjects])
+    seconds = _timed(subjects)
     return Comparison(
         data,
         reason,
@@ -220,13 +224,36 @@ def _loaded(name: str, folder: Path, device: "str | torch.device") -> ModelSubje
     return subject
 
 
-def _timed(models: list[Sampler]) -> list[tuple[float, ...]]:
+def _with_settings(
+    subjects: list[ModelSubject], names: list[str], sampling: Mapping[str, Any]
+) -> list[ModelSubject]:
+    """The subjects with their part of ``sampling``: ``names`` are those that the user gave.
+
+    Raises BadInput for a setting that no model has, and for a name that is not compared.
+    """
+    own = {key: value for key, value in sampling.items() if isinstance(value, Mapping)}
+    if strange := own.keys() - {*names}:
+        hint = f"the models are {', '.join(names)}"
+        raise BadInput(f"settings for {min(strange)}, which is not compared: {hint}")
+    for_all = {key: value for key, value in sampling.items() if key not in own}
+    if unknown := for_all.keys() - {f for s in subjects for f in s.sampler.sampling.model_fields}:
+        raise BadInput(f"none of the models has a setting of sampling called {min(unknown)!r}")
+    result = []
+    for subject, name in zip(subjects, names, strict=True):
+        fields = subject.sampler.sampling.model_fields
+        shared = {key: value for key, value in for_all.items() if key in fields}
+        settings = {**shared, **own.get(name, {})}
+        result.append(ModelSubject(subject.name, subject.model, subject.folder, settings))
+    return result
+
+
+def _timed(subjects: list[ModelSubject]) -> list[tuple[float, ...]]:
     """Seconds for 64 samples, seven times, alternating, so that a busy machine slows all alike."""
-    seconds: list[list[float]] = [[] for _ in models]
+    seconds: list[list[float]] = [[] for _ in subjects]
     for _ in range(ROUNDS):
-        for model, spent in zip(models, seconds, strict=True):
+        for subject, spent in zip(subjects, seconds, strict=True):
             began = time.perf_counter()
-            model.sample(BATCH, batch_size=BATCH).tensor.cpu()
+            subject.sampler.sample(BATCH, batch_size=BATCH, **subject.sampling).tensor.cpu()
             spent.append(round(time.perf_counter() - began, 6))
     return [tuple(spent) for spent in seconds]
 
@@ -235,7 +262,7 @@ def _entry(subject: ModelSubject, seed: int, seconds: tuple[float, ...]) -> Mode
     folder, model = subject.folder, subject.sampler
     assert folder is not None
     manifest = manifests.read_manifest(folder)
-    samples = model.sample(SHOWN[model.kind], seed=seed)
+    samples = model.sample(SHOWN[model.kind], seed=seed, **subject.sampling)
     assert isinstance(samples, Images | Points | Signals)
     return ModelEntry(
         subject.name,
@@ -247,4 +274,5 @@ def _entry(subject: ModelSubject, seed: int, seconds: tuple[float, ...]) -> Mode
         seconds,
         manifest.terms,
         tuple(cards.read_metrics(folder).get("scores", ())),
+        subject.sampling,
     )

@@ -4,7 +4,7 @@ import base64
 import io
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -28,8 +28,9 @@ from genzoo.evaluation.evaluate import protocol_line
 from genzoo.files import check_free, expanded, write_whole
 from genzoo.metrics.score import Score, Verdict, differences
 from genzoo.models.samples import Images, Points, Signals
-from genzoo.text import columns
+from genzoo.text import columns, pairs
 from genzoo.version import VERSION
+from genzoo.zoo.card import score_name
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -63,6 +64,8 @@ class ModelEntry:
     terms: str
     card_scores: tuple[dict[str, Any], ...] = ()
     """the scores on its card, measured earlier with protocols of their own"""
+    sampling: dict[str, Any] = field(default_factory=dict)
+    """the settings that it sampled with, where they differ from its defaults"""
 
     @property
     def milliseconds(self) -> float:
@@ -110,6 +113,7 @@ class Comparison:
         facts = {k: getattr(entry, k) for k in ("name", "family", "trained_on", "terms")}
         return {
             **facts,
+            "sampling": entry.sampling,
             "origin": entry.samples.record()["origin"],
             "parameters": entry.parameters,
             "bytes": entry.bytes,
@@ -196,6 +200,9 @@ def rows(comparison: Comparison) -> list[list[Cell]]:
         unit = f", {first.unit.strip()}" if first.unit else ""
         floor = "" if first.floor is None else _three_digits(first.floor)
         table.append([Cell(f"{name}{unit} ({GOALS[first.goal]})"), *cells, Cell(floor)])
+    if any(entry.sampling for entry in comparison.entries):
+        settings = [pairs(entry.sampling) or "defaults" for entry in comparison.entries]
+        table.append([Cell("sampling"), *map(Cell, settings), Cell("")])
     for fact, text in FACTS.items():
         table.append([Cell(fact), *(Cell(text(entry)) for entry in comparison.entries), Cell("")])
     return table
@@ -243,10 +250,10 @@ def _first(scores: tuple[Score | None, ...]) -> Score:
 def card_scores(comparison: Comparison) -> list[list[str]]:
     """A row for each score on the models' cards that was not measured here."""
     return [
-        [entry.name, score["name"], _card_value(score), protocol_line(score["protocol"])]
+        [entry.name, score_name(score), _card_value(score), protocol_line(score["protocol"])]
         for entry in comparison.entries
         for score in entry.card_scores
-        if score["name"] not in comparison.scores
+        if score["name"] not in comparison.scores or "sampling" in score
     ]
 
 

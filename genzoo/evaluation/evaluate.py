@@ -1,7 +1,7 @@
 """evaluate: scores of a model, or of a folder of images, by any metric."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -24,7 +24,7 @@ from genzoo.models.checks import check_count, checked_seed, fresh_seed
 from genzoo.models.model import Model
 from genzoo.models.sampler import Progress
 from genzoo.schemas import Kind
-from genzoo.text import columns
+from genzoo.text import columns, pairs
 from genzoo.version import VERSION
 from genzoo.zoo import card, installed, names
 
@@ -52,9 +52,12 @@ class Evaluation:
         """The scores as a card stores them: each with its request, machine and versions."""
         where = {"machine": self.machine, "versions": versions()}
         return [
-            {**score.record(), "request": {**self.request, "metrics": score.metric}, **where}
-            for score in self.scores
+            {**score.record(), "request": self._request(score), **where} for score in self.scores
         ]
+
+    def _request(self, score: Score) -> dict[str, Any]:
+        sampling = {"sampling": score.sampling} if score.sampling else {}
+        return {**self.request, "metrics": score.metric, **sampling}
 
     def record(self) -> dict[str, Any]:
         """All of it, for JSON."""
@@ -83,6 +86,7 @@ def evaluate(
     metrics: str | Sequence[str] | None = None,
     n: int | None = None,
     seed: int | None = 0,
+    sampling: Mapping[str, Any] | None = None,
     features: str | None = None,
     groups: int | None = None,
     limit: int | None = None,
@@ -97,16 +101,17 @@ def evaluate(
     ``data``: the reference data, a data set's name, a folder, or ``images:FOLDER``; by default the
     training data. ``metrics``: names like ``fd``, ``fid``, ``nll``; by default those of any images.
     ``n``: the number of samples, or of test images for a likelihood; by default 10,000 samples, or
-    all images. ``features``: as in `genzoo.metrics.real_data.load_features`. ``groups``: disjoint
-    groups that feature distances are estimated on. ``limit``: training images to use where no
-    reference ships. ``size``, ``channels``: images of folders are converted to these. Raises
-    BadInput, UnknownName, InvalidModel, OperationFailed, NetworkError.
+    all images. ``sampling``: settings of ``sample``, like ``{"truncation": 0.7}``. ``features``: as
+    in `genzoo.metrics.load_features`. ``groups``: disjoint groups that feature distances are
+    estimated on. ``limit``: training images to use where no reference ships. ``size``,
+    ``channels``: images of folders are converted to these. Raises BadInput, UnknownName,
+    InvalidModel, OperationFailed, NetworkError.
     """
     form = {"size": size, "channels": channels}
     options = {"groups": groups, "limit": limit}
     check_arguments(data=data, metrics=metrics, features=features, n=n, **options)
     seed = fresh_seed() if seed is None else checked_seed(seed)
-    source = find_subject(subject, devices.device(device), form)
+    source = find_subject(subject, devices.device(device), form, sampling)
     reference = reference_data(source, data)
     real = real_for(source, reference, features, root=root, progress=progress, **form, **options)
     chosen = choose_metrics(real, source, metrics)
@@ -150,23 +155,33 @@ def check_arguments(
 
 
 def find_subject(
-    subject: "str | Path | Model", device: "str | torch.device", form: dict[str, Any]
+    subject: "str | Path | Model",
+    device: "str | torch.device",
+    form: dict[str, Any],
+    sampling: Mapping[str, Any] | None = None,
 ) -> Subject:
     """The subject for a name, a folder, a model or ``images:FOLDER``; ``form``: the size and
-    channels of a folder's images. Raises as ``evaluate``.
+    channels of a folder's images; ``sampling``: a model's settings. Raises as ``evaluate``.
     """
     if isinstance(subject, str) and subject.startswith(FOLDER_PREFIX):
+        if sampling:
+            raise BadInput(f"{subject} is images, not a model: it takes no settings of sampling")
         return DatasetSubject(subject, opened_images(subject, "all", form))
-    return find_model(subject, device)
+    return find_model(subject, device, sampling)
 
 
-def find_model(model: "str | Path | Model", device: "str | torch.device") -> ModelSubject:
+def find_model(
+    model: "str | Path | Model",
+    device: "str | torch.device",
+    sampling: Mapping[str, Any] | None = None,
+) -> ModelSubject:
     """The subject for a name, a folder or a model in memory. Raises BadInput, and as ``load``."""
     if isinstance(model, Model):
-        return ModelSubject(model.origin.model if model.origin else type(model).__name__, model)
+        name = model.origin.model if model.origin else type(model).__name__
+        return ModelSubject(name, model, None, sampling)
     loaded, folder = names.load_with_folder(model, device)
     name = folder.name if installed.is_installed(folder) else str(model)
-    return ModelSubject(name, loaded, folder)
+    return ModelSubject(name, loaded, folder, sampling)
 
 
 def reference_data(subject: Subject, data: str | Path | None = None) -> str:
@@ -248,11 +263,15 @@ def measure(
     scores = []
     for metric in metrics:
         if isinstance(metric, SampleMetric):
-            scores.append(metric.score(features[metric.extract], **subject.protocol(seed)))
+            score = metric.score(features[metric.extract], **subject.protocol(seed))
+            sampling = subject.sampling if isinstance(subject, ModelSubject) else {}
         else:
             assert isinstance(metric, ModelMetric)
             assert isinstance(subject, ModelSubject)
-            scores.append(metric.score(subject, images, seed))
+            subject.has_sampled = False
+            score = metric.score(subject, images, seed)
+            sampling = subject.sampling if subject.has_sampled else {}
+        scores.append(replace(score, sampling=sampling))
     return scores
 
 
@@ -362,4 +381,5 @@ def _row(score: Score, description: str) -> list[str]:
     interval = "" if low is None else f"[{low:.4g}, {high:.4g}]"
     floor = "" if score.floor is None else f"{score.floor:.4g}"
     details = "; ".join(f"{key}: {value}" for key, value in score.details.items())
-    return [score.metric, f"{score.value:.4g}{score.unit}", interval, floor, details or description]
+    name = f"{score.metric}, {pairs(score.sampling)}" if score.sampling else score.metric
+    return [name, f"{score.value:.4g}{score.unit}", interval, floor, details or description]

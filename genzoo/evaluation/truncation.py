@@ -13,7 +13,6 @@ from typing import Any, final
 from PIL import Image, ImageDraw
 
 from genzoo import devices
-from genzoo.editing import walks
 from genzoo.errors import BadInput
 from genzoo.evaluation.comparison import GOALS
 from genzoo.evaluation.drawing import INK, LINES, MARGIN, PALE, SMALL, font, new_sheet, png
@@ -95,28 +94,28 @@ def truncate(
     """
     check_values(values)
     whole = find_model(model, device)
-    walks.as_latent(whole.model)
+    subjects = [_truncated(whole, value) for value in values]
     reference = reference_data(whole, data)
     chosen = choose_metrics(RealData(reference, features, root=root), whole, metrics)
-    rows = []
-    for value in values:
-        name = f"{whole.name} at {_label(value)}"
-        settings = {} if value is None else {"truncation": value}
-        truncated = ModelSubject(name, whole.model, whole.folder, settings)
-        seed = checked_seed(seed)
-        rows.append(measure(truncated, chosen, seed, samples=n, images=n, progress=progress))
+    seed = checked_seed(seed)
+    rows = [measure(s, chosen, seed, samples=n, images=n, progress=progress) for s in subjects]
     scores = {column[0].metric: tuple(column) for column in zip(*rows, strict=True)}
     machine = devices.machine(whole.model.device)
     return Curve(whole.name, reference, tuple(values), scores, machine)
 
 
+def _truncated(whole: ModelSubject, value: float | None) -> ModelSubject:
+    """The model with this truncation, which may mean what its family wants. Raises BadInput."""
+    name = f"{whole.name} at {_label(value)}"
+    return ModelSubject(name, whole.model, whole.folder, {"truncation": value})
+
+
 def check_values(values: Sequence[float | None]) -> None:
-    """Check that these are truncations, at least one and none twice. Raises BadInput."""
+    """Check that there is at least one truncation and none twice; the model's record has their
+    bounds. Raises BadInput.
+    """
     if not values or len({*values}) != len(values):
         raise BadInput("truncations must be numbers, at least one and none twice")
-    for value in values:
-        if value is not None and not 0.02 <= value < math.inf:
-            raise BadInput(f"a truncation must be at least 0.02, got {value}")
 
 
 def parse_values(text: str) -> list[float | None]:

@@ -22,8 +22,10 @@ from genzoo.files import expanded, home
 from genzoo.metrics.score import Score
 from genzoo.models.sampler import Progress, Sampler
 from genzoo.schemas import Count, Name, Schema, checked
+from genzoo.text import pairs
 from genzoo.zoo import card, manifest, names
 from genzoo.zoo import folder as folders
+from genzoo.zoo.manifest import Settings
 
 State = Literal["ok", "differs", "skipped"]
 # Other machines round differently, by a level or two of 256. Where a model samples levels, rounding
@@ -38,6 +40,7 @@ class Request(Schema, use_attribute_docstrings=False):
     data: Name | None = None
     n: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    sampling: Settings | None = None
     features: Name | None = None
     groups: Count | None = None
     limit: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
@@ -102,7 +105,7 @@ def _score_check(
     device: "str | torch.device",
     progress: Progress | None,
 ) -> Check:
-    name, value, tolerance = score["name"], score["value"], score.get("tolerance")
+    name, value, tolerance = card.score_name(score), score["value"], score.get("tolerance")
     if score.get("request") is None or tolerance is None:
         return Check(name, "skipped", value, reason="the card stores no request to repeat")
     try:
@@ -123,12 +126,14 @@ def _score_check(
 
 
 def _compared(score: dict[str, Any], now: Score) -> Check:
-    name, value, protocol = (score[k] for k in ("name", "value", "protocol"))
+    name, value, protocol = card.score_name(score), score["value"], score["protocol"]
     # A card can lower the tolerance, but not raise it.
     tolerance = min(score["tolerance"], now.tolerance)
     keys = [k for k in {**protocol, **now.protocol} if protocol.get(k) != now.protocol.get(k)]
-    if (name, score.get("goal", now.goal)) != (now.metric, now.goal):
+    if (score["name"], score.get("goal", now.goal)) != (now.metric, now.goal):
         reason = f"its request gives {now.metric} with the goal {now.goal}"
+    elif score.get("sampling", {}) != now.sampling:
+        reason = f"its request samples with {pairs(now.sampling) or 'the defaults'}"
     elif keys:
         reason = f"its protocol differs in {', '.join(keys)}"
     elif not abs(now.value - value) <= tolerance:

@@ -145,7 +145,7 @@ class GivenClass(ModelMetric):
         model, count = subject.model, n or LABELLED
         assert isinstance(model, Sampler)
         labels = torch.arange(count) % model.num_classes
-        batches = model.stream(count, labels=labels, seed=seed, batch_size=250)
+        batches = subject.samples(count, seed, labels)
         features = [self.real.features(b.tensor.cpu().mul(255).round().div(255)) for b in batches]
         return np.concatenate(features), labels.numpy()
 

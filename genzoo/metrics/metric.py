@@ -205,7 +205,10 @@ class SampleMetric(Metric):
 
 
 class ModelMetric(Metric):
-    """A number about a model with some ability: it runs the model, not only its samples."""
+    """A number about a model with some ability: it runs the model, not only its samples.
+
+    One that samples asks ``subject.samples`` or ``subject.stream``, which know the settings.
+    """
 
     @abstractmethod
     def unsupported_reason(self, subject: ModelSubject) -> str:

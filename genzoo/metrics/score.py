@@ -37,6 +37,8 @@ class Score:
 
     ``interval``: None for a single estimate. ``floor``: the value that held-out real images get,
     None if it is not known. ``protocol``: all that two scores must share to be ranked.
+    ``sampling``: the settings that the model sampled with, where they differ from its defaults;
+    they do not hinder ranking.
     """
 
     metric: str
@@ -48,6 +50,7 @@ class Score:
     parts: np.ndarray = field(repr=False, compare=False)
     unit: str = ""
     details: dict[str, Any] = field(default_factory=dict, repr=False)
+    sampling: dict[str, Any] = field(default_factory=dict)
 
     @property
     def tolerance(self) -> float:
@@ -69,6 +72,7 @@ class Score:
         }
         record |= {"unit": self.unit} if self.unit else {}
         record |= {"details": self.details} if self.details else {}
+        record |= {"sampling": self.sampling} if self.sampling else {}
         return {**record, "protocol": self.protocol}
 
 

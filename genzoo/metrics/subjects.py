@@ -14,7 +14,8 @@ from genzoo.metrics.real_data import rows_of
 from genzoo.models.model import Discriminator, Model
 from genzoo.models.randomness import Noise
 from genzoo.models.ranges import PUBLIC
-from genzoo.models.sampler import Sampler
+from genzoo.models.sampler import Labels, Sampler
+from genzoo.models.samples import Samples
 from genzoo.schemas import Kind
 from genzoo.zoo import folder as folders
 from genzoo.zoo import manifest
@@ -66,7 +67,9 @@ class Subject(ABC):
 class ModelSubject(Subject):
     """The samples of a model. ``folder``: the one that it was loaded from, with its discriminator.
 
-    ``sampling``: settings of ``sample``, such as ``{"truncation": 0.7}``.
+    ``sampling``: settings of ``sample``, such as ``{"truncation": 0.7}``; only those that differ
+    from the model's defaults stay. ``has_sampled``: whether a metric has asked for samples, which
+    these settings change. Raises BadInput.
     """
 
     def __init__(
@@ -77,7 +80,7 @@ class ModelSubject(Subject):
         sampling: Mapping[str, Any] | None = None,
     ):
         self.name, self.model, self.folder = name, model, folder
-        self.sampling = {**(sampling or {})}
+        self.sampling, self.has_sampled = _settings(self, sampling or {}), False
 
     @property
     def kind(self) -> Kind:
@@ -92,10 +95,7 @@ class ModelSubject(Subject):
         return tuple(self.model.shape)
 
     def stream(self, n: int, seed: int) -> Iterator[Tensor]:
-        model = self.sampler
-        labels = random_classes(model, n, seed)
-        how: Any = {"seed": seed, "batch_size": BATCH}
-        for samples in model.stream(n, labels=labels, **how, **self.sampling):
+        for samples in self.samples(n, seed, random_classes(self.sampler, n, seed)):
             x = samples.tensor.cpu()
             if not torch.isfinite(x).all():
                 first = samples.seeds[int((~torch.isfinite(x)).flatten(1).any(1).nonzero()[0])]
@@ -104,8 +104,14 @@ class ModelSubject(Subject):
                 )
             yield _stored(self.kind, x)
 
+    def samples(self, n: int, seed: int, labels: Labels = None) -> Iterator[Samples]:
+        """Batches of ``n`` samples, with this subject's settings. Raises BadInput."""
+        self.has_sampled = True
+        how: Any = {"seed": seed, "batch_size": BATCH, **self.sampling}
+        return self.sampler.stream(n, labels=labels, **how)
+
     def protocol(self, seed: int) -> dict[str, Any]:
-        return {"seed": seed, **_precision(self.kind), **self.sampling}
+        return {"seed": seed, **_precision(self.kind)}
 
     @property
     def sampler(self) -> Sampler:
@@ -173,6 +179,14 @@ def _stored(kind: Kind, x: Tensor) -> Tensor:
 def _precision(kind: Kind) -> dict[str, str]:
     """What ``_stored`` does, for a protocol."""
     return {"images": {"pixels": "8 bits"}, "signals": {"amplitudes": "16 bits"}}.get(kind, {})
+
+
+def _settings(subject: ModelSubject, sampling: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``sampling`` that differ from the model's defaults, checked. Raises BadInput."""
+    if not sampling:
+        return {}
+    record = subject.sampler.checked_sampling(sampling)
+    return record.model_dump(mode="json", exclude_defaults=True)
 
 
 def random_classes(model: Sampler, n: int, seed: int) -> Tensor | None:

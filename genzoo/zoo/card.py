@@ -17,7 +17,7 @@ from genzoo.errors import GenzooError, InvalidModel
 from genzoo.files import write_whole
 from genzoo.models.kinds import ENDINGS, SHOWN, has_picture
 from genzoo.schemas import Kind, checked
-from genzoo.text import printable
+from genzoo.text import pairs, printable
 from genzoo.zoo import installed, migrate
 from genzoo.zoo.folder import load_folder
 from genzoo.zoo.installed import Installed
@@ -80,20 +80,27 @@ def card(folder: Path, package: str = "") -> Card:
     """The line of the model in ``folder``, which ``package`` brings."""
     manifest, metrics = read_manifest(folder), read_metrics(folder)
     sizes = [(folder / f).stat().st_size for f in (WEIGHTS, DISCRIMINATOR) if (folder / f).exists()]
-    scores = metrics.get("scores", [])
+    # Those with the model's own settings first.
+    scores = sorted(metrics.get("scores", []), key=lambda s: bool(s.get("sampling")))
     first = next((s for s in scores if "goal" in s), next(iter(scores), None))
     return Card(
         folder.name,
         manifest.family,
         manifest.data,
         sum(sizes),
-        f"{first['name']} {score_value(first)}" if first else "not measured",
+        f"{score_name(first)} {score_value(first)}" if first else "not measured",
         metrics.get("speed", {}).get("seconds_for_16"),
         manifest.license,
         manifest.terms,
         manifest.version,
         package,
     )
+
+
+def score_name(score: dict[str, Any]) -> str:
+    """A score's name as text, with the settings that the model sampled with."""
+    settings = score.get("sampling")
+    return f"{score['name']}, {pairs(settings)}" if settings else score["name"]
 
 
 def score_value(score: dict[str, Any]) -> str:
@@ -144,10 +151,10 @@ def _write_samples(model: "Sampler", folder: Path) -> None:
 
 
 def add_scores(folder: Path, scores: Iterable[dict[str, Any]]) -> None:
-    """Add ``scores`` (name, value, protocol); they replace those of the same names."""
+    """Add ``scores`` (name, value, protocol); they replace those of the same names and settings."""
     metrics, new = read_metrics(folder), list(scores)
-    replaced = {score["name"] for score in new}
-    others = [s for s in metrics.get("scores", []) if s["name"] not in replaced]
+    replaced = {score_name(score) for score in new}
+    others = [s for s in metrics.get("scores", []) if score_name(s) not in replaced]
     metrics["scores"] = [*new, *others]
     write_metrics(folder, metrics)
 
@@ -264,7 +271,12 @@ def _model_index(
 ) -> list[dict[str, Any]]:
     """The scores as the Hub's model index has them, each with its protocol."""
     metrics = [
-        {"type": s["name"], "name": s["name"], "value": s["value"], "args": s["protocol"]}
+        {
+            "type": s["name"],
+            "name": score_name(s),
+            "value": s["value"],
+            "args": {**s["protocol"], **s.get("sampling", {})},
+        }
         for s in scores
     ]
     data = {"type": whole or "unnamed", "name": manifest.data or "unnamed"}
@@ -313,7 +325,7 @@ def _kind(manifest: Manifest) -> dict[str, str]:
 def _rows(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
     """(name, value, protocol) of each score, and of the speed."""
     rows = [
-        (s["name"], f"{score_value(s)}{_interval(s)}", _conditions(s))
+        (score_name(s), f"{score_value(s)}{_interval(s)}", _conditions(s))
         for s in metrics.get("scores", [])
     ]
     if speed := metrics.get("speed"):
@@ -335,7 +347,7 @@ def _conditions(score: dict[str, Any]) -> str:
 
 
 def _flat(values: dict[str, Any]) -> str:
-    return ", ".join(f"{k} {v}" for k, v in values.items() if v not in ("", [], None))
+    return pairs({k: v for k, v in values.items() if v not in ("", [], None)})
 
 
 def _speed(model: Any) -> dict[str, Any]:

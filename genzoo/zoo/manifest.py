@@ -27,6 +27,8 @@ FILES = (CONFIG, WEIGHTS, DISCRIMINATOR, "README.md", "metrics.json", PICTURE, S
 LARGEST_JSON = 1 << 20
 DTYPES = ("float32", "float16", "bfloat16")
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+# Of sampling, by name. Which a model has, and their bounds, its own record says.
+Settings = Annotated[dict[Name, bool | int | float | Name | None], Field(max_length=100)]
 
 
 class Recipe(Schema, use_attribute_docstrings=False):
@@ -83,6 +85,7 @@ class Measured(Schema, use_attribute_docstrings=False, extra="ignore"):
     tolerance: Annotated[float, Field(ge=0)] | None = None
     protocol: dict[str, Any]
     details: dict[str, Any] | None = None
+    sampling: Settings | None = None
     request: dict[str, Any] | None = None
 
 

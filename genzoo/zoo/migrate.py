@@ -106,10 +106,25 @@ def _options(values: dict[str, Any]) -> dict[str, Any]:
 def metrics(values: dict[str, Any], where: str) -> dict[str, Any]:
     """``metrics.json`` as format 2; format 1 has no number. Raises InvalidModel."""
     if "format" in values:
-        return _checked(values, where)
+        _checked(values, where)
     scores = values.get("scores")
-    new = {"scores": [_score(score) for score in scores]} if isinstance(scores, list) else {}
-    return {"format": FORMAT, **values, **new}
+    if isinstance(scores, list):
+        names = [*scores] if "format" in values else [_score(score) for score in scores]
+        values = {**values, "scores": [_settings(score) for score in names]}
+    return {"format": FORMAT, **values}
+
+
+def _settings(score: Any) -> Any:
+    """A score whose protocol has a truncation, as one that was sampled with this setting."""
+    protocol = score.get("protocol") if isinstance(score, dict) else None
+    if not isinstance(protocol, dict) or "truncation" not in protocol or "sampling" in score:
+        return score
+    sampling = {"truncation": protocol["truncation"]}
+    new = {k: v for k, v in protocol.items() if k not in sampling}
+    new_score = {**score, "protocol": new, "sampling": sampling}
+    if isinstance(request := score.get("request"), dict):
+        new_score["request"] = {**request, "sampling": sampling}
+    return new_score
 
 
 def metric_name(name: str) -> str:

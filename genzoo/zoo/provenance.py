@@ -15,7 +15,7 @@ from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.files import expanded
 from genzoo.schemas import Count, Name, Schema, checked, read_json
 from genzoo.zoo import installed, names
-from genzoo.zoo.manifest import Manifest, Sha256
+from genzoo.zoo.manifest import Manifest, Settings, Sha256
 from genzoo.zoo.metadata import KEYWORD, read_texts
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ _IPTC = (  # made by a trained model, or in part
 )
 Index = Annotated[int, Field(ge=0, lt=2**63)]
 State = Literal["equal", "rounded", "differs"]
-Setting = bool | int | float | Name | None
 
 
 class ModelIdentity(Schema, use_attribute_docstrings=False):
@@ -51,7 +50,7 @@ class Call(Schema, use_attribute_docstrings=False, extra="ignore"):
     """How an image was drawn, by its record."""
 
     method: Name = "sample"
-    sampling: Annotated[dict[Name, Setting], Field(max_length=100)] | None = None
+    sampling: Settings | None = None
     truncation: Annotated[float, Field(gt=0, le=1e6)] | None = None
     """a setting of sampling, in files older than ``sampling``"""
     to: Name | None = None
