@@ -76,9 +76,7 @@ def compare(
         n,
         seed,
         devices.machine(subjects[0].model.device),
-        tuple(
-            _entry(subject, seed, spent) for subject, spent in zip(subjects, seconds, strict=True)
-        ),
+        tuple(_entry(s, seed, spent) for s, spent in zip(subjects, seconds, strict=True)),
         {metric.name: metric.about for metric in used_metrics},
         {name: tuple(column) for name, column in scores.items()},
         {name: tuple(verdicts(column)) for name, column in scores.items()},
