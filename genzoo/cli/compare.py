@@ -5,7 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, Root, Ticker, app, as_json, complete_model
+from genzoo.cli.app import (
+    Device,
+    Force,
+    Json,
+    Root,
+    Ticker,
+    app,
+    as_json,
+    complete_model,
+    parse_settings,
+)
 from genzoo.files import expanded
 from genzoo.text import printable
 
@@ -51,7 +61,6 @@ def compare(
     """Rank models by metrics, with confidence: genzoo compare vae dcgan."""
     from genzoo.evaluation import compare as comparing
     from genzoo.evaluation import comparison
-    from genzoo.runs.plan import assignments
 
     any_data = metrics is not None or features is not None
     folders, _, _ = comparing.choose_models(models, data, any_data=any_data)
@@ -63,7 +72,7 @@ def compare(
         data=data,
         n=n,
         seed=seed,
-        sampling=_sampling(assignments(settings or [])),
+        sampling=_sampling(parse_settings(settings)),
         metrics=[name.strip() for name in metrics.split(",")] if metrics is not None else None,
         features=features,
         groups=groups,

@@ -15,6 +15,7 @@ from genzoo.cli.app import (
     app,
     as_json,
     complete_model,
+    parse_settings,
 )
 from genzoo.errors import GenzooError
 from genzoo.text import printable
@@ -64,7 +65,6 @@ def evaluate(
 ) -> None:
     """Measure a model by any metric: genzoo evaluate vae-mnist --metrics fd,recall."""
     from genzoo.evaluation import evaluate as evaluation
-    from genzoo.runs.plan import assignments
 
     ticker = Ticker()
     result = evaluation.evaluate(
@@ -73,7 +73,7 @@ def evaluate(
         metrics=metrics,
         n=n,
         seed=seed,
-        sampling=assignments(settings or []),
+        sampling=parse_settings(settings),
         features=features,
         groups=groups,
         limit=limit,
