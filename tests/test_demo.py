@@ -316,3 +316,10 @@ def test_both_ends_between_two_are_samples():
 def test_the_quiz_shows_images_that_no_model_was_trained_on():
     models = LoadedModels(["gan-mnist"], "digits", None, "cpu")
     assert models.real_images((1, 28, 28)).sha256 == data.open("digits", "test").sha256
+
+
+def test_only_the_domains_that_a_model_translates_to_are_offered(translator):
+    models = SimpleNamespace(model=lambda name: translator)
+    assert tabs._targets(models, "any") == {"choices": ["dark", "light"], "value": "light"}
+    translator.one_way = True
+    assert tabs._targets(models, "any") == {"choices": ["light"], "value": "light"}

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,6 +107,13 @@ def test_a_transformed_set_keeps_labels_classes_and_parts():
     assert np.array_equal(data.open("digits:3@edges", "test").array, threes.array)
     pair = data.paired(*data.open_pair("digits@edges", "test"), aligned=True)
     assert np.array_equal(pair.labels, whole.labels)
+
+
+def test_help_and_guide_name_every_transformation(capsys):
+    assert run(["data", "--help"]) == 0
+    guide = (Path(__file__).parents[1] / "docs/guide.md").read_text()
+    for text in (capsys.readouterr().out, guide):
+        assert all(f"@{kind}" in text for kind in TRANSFORMS)
 
 
 def test_black_and_white_becomes_grey_levels(tmp_path):
