@@ -432,7 +432,7 @@ COMMANDS = {
     "evaluate ./m --data digits:1,digits:2": "expected pairs in two folders A,B",
     "evaluate ./m --data ./photos": "00.png is no pair, but 8x8",
     "neighbours ./m -o n.png": "--data digits takes the second",
-    "compare ./m vae-mnist": "share no training data with a classifier",
+    "compare ./m vae-mnist": "share no known training data",
     "outliers ./m --against digits": "has no likelihood",
     "train map --data digits --out x": "expected pairs in two folders A,B",
     "train map --data ring8 --out x": "ring8 holds points",
