@@ -34,11 +34,11 @@ def complete(
     with genzoo.one_thread():
         state = _State(model, len(x), labels)
         for row in range(height):
-            epsilon = temperature * noise.gumbel(width, channels, model.levels)
+            epsilon = (temperature * noise.gumbel(width, channels, model.levels)).unbind(1)
             state.begin(row)
             for column in range(width):
                 at = (slice(None), slice(None), row, column)
-                state.pixel(column, epsilon[:, column], x[at], None if known is None else known[at])
+                state.pixel(column, epsilon[column], x[at], None if known is None else known[at])
         return state.image()
 
 

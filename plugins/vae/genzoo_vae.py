@@ -26,7 +26,7 @@ from genzoo.models.networks import (
     unit_range,
     whiten,
 )
-from genzoo.options import Options
+from genzoo.options import LatentSampling, Options
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Share, Weight
 
 # Adam moves a scalar by at most about the learning rate per step, whatever the loss: too slow for
@@ -62,6 +62,13 @@ class TrainOptions(Options):
     """sample codes from a Gaussian fitted to the data's codes, not from N(0, 1)"""
 
 
+class VAESampling(LatentSampling):
+    """How samples are drawn: codes from the prior, pixels from p(x | z)."""
+
+    observation_noise: Share = 0.0
+    """how much of p(x | z)'s noise is added to its mean: 0 none, 1 all, which is a draw from it"""
+
+
 def _mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:
     """Two hidden layers of gated units (Dauphin et al. 2017)."""
     first, second = nn.Linear(inputs, 2 * width), nn.Linear(width, 2 * width)
@@ -71,7 +78,7 @@ def _mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:
 class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
     """q(z | x) and p(x | z); the prior is N(mean, scale scale^T), N(0, 1) until it is fitted."""
 
-    likelihood_kind = "bound"
+    likelihood_kind, sampling = "bound", VAESampling
     prior_mean: Tensor
     prior_scale: Tensor
 
@@ -96,9 +103,30 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
         self.register_buffer("prior_scale", scale)
 
     # (n, latent_dim) -> (n, *shape), the mean of p(x | z)
-    def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
+    def decode(
+        self,
+        code: Tensor,
+        labels: Tensor | None = None,
+        noise: genzoo.Noise | None = None,
+        sampling: VAESampling | None = None,
+    ) -> Tensor:
         z = self.prior_mean + code @ self.prior_scale.T
-        return squash(self.decoder(z), self.value_range)
+        mean = squash(self.decoder(z), self.value_range)
+        share = sampling.observation_noise if sampling else 0.0
+        if noise is None or not share:
+            return mean
+        return mean.lerp(self.observe(mean, noise), share)
+
+    def observe(self, mean: Tensor, noise: genzoo.Noise) -> Tensor:  # -> (n, *shape)
+        """A draw from p(x | z), given its mean."""
+        scale, shape = (STRIDE * self.spread).exp(), self.shape
+        if self.config.likelihood == "bernoulli":
+            return (noise.uniform(*shape) < mean).to(mean.dtype)
+        if self.config.likelihood == "gaussian":
+            x = mean + scale * noise.normal(*shape)
+            return x if self.value_range is None else x.clamp(*self.value_range)
+        x = mean + scale * noise.uniform(*shape).logit(1e-6)  # the logistic's quantiles
+        return x.clamp(0, 1).mul(255).round() / 255
 
     def embed(self, x: Tensor) -> Tensor:  # (n, *shape) -> (n, latent_dim)
         return whiten(self.posterior(x)[0], self.prior_mean, self.prior_scale)

@@ -114,6 +114,35 @@ def test_the_fast_sampler_draws_what_the_plain_one_draws(model):
     assert torch.equal(generated, model.complete_slowly(x, 0 * x, Noise(7, range(4)), labels))
 
 
+def test_the_temperature_divides_the_logits(model):
+    n = 4000
+    labels = torch.zeros(n, dtype=torch.long) if model.num_classes else None
+    mask = torch.ones(n, *model.shape)
+    mask[:, :, -1, -1] = 0  # only the last pixel is drawn
+    x = drawn(model, 1).expand(n, *model.shape)
+    logits = model.logits(x[:1], None if labels is None else labels[:1])[0, 0, :, -1, -1]
+    for temperature in (0.3, 1.0, 4.0):
+        sampling = model.sampling(temperature=temperature)
+        level = model.level(model.complete(x, mask, Noise(7, range(n)), labels, sampling))
+        shares = level[:, 0, -1, -1].bincount(minlength=model.levels) / n
+        torch.testing.assert_close(shares, (logits / temperature).softmax(0), atol=0.03, rtol=0)
+
+
+def test_at_temperature_0_all_seeds_draw_the_likeliest(model):
+    label = 0 if model.num_classes else None
+    one, other = (model.sample(2, seed=s, labels=label, temperature=0.0).tensor for s in (1, 2))
+    assert torch.equal(one, other)
+    assert torch.equal(one[0], one[1])
+    plain = model.complete_slowly(
+        torch.zeros(1, *model.shape),
+        torch.zeros(1, *model.shape),
+        Noise(5, [0]),
+        model.labels_for(label, 1),
+        0.0,
+    )
+    assert torch.equal(model.to_public(plain)[0], one[0])
+
+
 @pytest.fixture
 def two_threads():
     before = torch.get_num_threads()

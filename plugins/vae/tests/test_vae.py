@@ -148,3 +148,33 @@ def test_convolutional_network_fits_its_shape(shape):
     model = VAE(Config(shape=shape, network="conv", width=4, latent_dim=5))
     assert model.sample(2).tensor.shape == (2, *shape)
     assert model.encode(torch.rand(2, *shape)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "logistic"])
+def test_observation_noise_draws_from_p_of_x_given_z(likelihood):
+    model = _model(likelihood)
+    model.spread.data.fill_(math.log(0.02) / 20)
+    means, drawn = model.sample(400), model.sample(400, observation_noise=1.0)
+    assert torch.equal(model.sample(400, observation_noise=0.0).tensor, means.tensor)
+    noise = drawn.tensor - means.tensor
+    assert noise.mean().item() == pytest.approx(0, abs=0.005)
+    if likelihood == "bernoulli":
+        assert {*drawn.tensor.unique().tolist()} == {0.0, 1.0}
+        deviation = (means.tensor * (1 - means.tensor)).mean().sqrt().item()
+    else:
+        deviation = 0.02 * (math.pi / 3**0.5 if likelihood == "logistic" else 1)
+    assert noise.square().mean().sqrt().item() == pytest.approx(deviation, rel=0.05)
+    half = model.sample(400, observation_noise=0.5).tensor - means.tensor
+    torch.testing.assert_close(half, noise / 2, atol=1e-6, rtol=0)
+    if likelihood == "logistic":
+        levels = 255 * drawn.tensor
+        torch.testing.assert_close(levels, levels.round(), atol=1e-3, rtol=0)
+
+
+def test_a_sample_s_noise_is_its_own():
+    model = _model()
+    whole = model.sample(5, observation_noise=1.0).tensor
+    assert torch.equal(model.sample(2, start=3, observation_noise=1.0).tensor, whole[3:])
+    codes, seeds = model.codes(5), [(0, i) for i in range(5)]
+    again = model.decode_codes(codes, seeds=seeds, observation_noise=1.0)
+    assert torch.equal(again.tensor, whole)
