@@ -11,7 +11,7 @@ from genzoo.files import check_new
 from genzoo.text import printable
 
 if TYPE_CHECKING:
-    from genzoo.zoo.provenance import Provenance, Reproduction
+    from genzoo.zoo.provenance import Call, Provenance, Reproduction
 
 
 @app.command("inspect")
@@ -91,8 +91,7 @@ def _show(provenance: "Provenance", result: "Reproduction | None") -> None:
             rows += [("model", origin.model), ("family", origin.family)]
             rows += [("version", origin.version), ("weights", origin.weights_sha256)]
             rows += [("revision", origin.revision or "")]
-        call = record.call.model_dump(exclude_none=True) if record.call else {"method": "by hand"}
-        rows.append(("drawn by", ", ".join(f"{k} {v}" for k, v in call.items())))
+        rows.append(("drawn by", _call(record.call)))
         rows += [("samples", len(record.seeds)), ("seeds", _seeds(record.seeds))]
         rows += [("labels", _short(record.labels))] if record.labels else []
     as_table(row for row in rows if row[1] != "")
@@ -100,6 +99,15 @@ def _show(provenance: "Provenance", result: "Reproduction | None") -> None:
         print(printable(difference))
     if result:
         print(printable(_verdict(result)))
+
+
+def _call(call: "Call | None") -> str:
+    """The method, its arguments and its settings, as text."""
+    if call is None:
+        return "by hand"
+    values = {**call.model_dump(exclude={"method", "sampling", "truncation"}), **call.settings()}
+    chosen = [f"{key} {value}" for key, value in values.items() if value is not None]
+    return ", ".join([call.method, *chosen])
 
 
 def _seeds(seeds: "tuple[tuple[int, int], ...]") -> str:
