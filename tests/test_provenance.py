@@ -88,7 +88,8 @@ def test_a_picture_says_what_drew_it(model):
     assert told.record.genzoo == genzoo.__version__
     assert vars(told.record.origin) == vars(model.origin)
     assert told.record.seeds == ((9, 2), (9, 3), (9, 4))
-    assert (told.record.call.method, told.record.call.sampling) == ("sample", {"truncation": 0.5})
+    assert told.record.call.method == "sample"
+    assert told.record.call.sampling == {"truncation": 0.5, "observation_noise": 0.0}
 
 
 def test_no_pixel_is_decoded_to_read_it(model, monkeypatch):

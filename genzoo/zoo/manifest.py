@@ -28,7 +28,8 @@ LARGEST_JSON = 1 << 20
 DTYPES = ("float32", "float16", "bfloat16")
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 # Of sampling, by name. Which a model has, and their bounds, its own record says.
-Settings = Annotated[dict[Name, bool | int | float | Name | None], Field(max_length=100)]
+Setting = bool | int | float | Name | Annotated[tuple[float, ...], Field(max_length=1000)] | None
+Settings = Annotated[dict[Name, Setting], Field(max_length=100)]
 
 
 class Recipe(Schema, use_attribute_docstrings=False):
