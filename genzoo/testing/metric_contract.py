@@ -4,10 +4,10 @@ import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, final, get_args
+from typing import Any, NamedTuple, final, get_args
 
 import numpy as np
 import torch
@@ -21,29 +21,34 @@ from genzoo.metrics.metric import ModelMetric, SampleMetric
 from genzoo.metrics.real_data import RealData
 from genzoo.metrics.score import Goal, Score
 from genzoo.metrics.subjects import ModelSubject
-from genzoo.models.abilities import Density, Encoder
+from genzoo.models.abilities import Density, Encoder, Translator
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent
 from genzoo.testing.contract import Broken, Contract, require, require_error, require_json
 
 SHAPE = (1, 28, 28)  # the input of the classifier of MNIST that ships with the package
-REAL, FEW = 60, 200
+REAL, FEW = 80, 200
+CLASSES = 10  # of that classifier
 
 
 @final
 class SquareModel(Latent, Encoder, Density):
     """A synthetic model with many abilities: its images show a bright square."""
 
-    shape, value_range, latent_dim, likelihood_kind, levels = SHAPE, (0.0, 1.0), 4, "exact", None
+    shape, value_range, latent_dim, levels = SHAPE, (0.0, 1.0), 4, None
 
-    def __init__(self, config: Any = None):
+    def __init__(self, config: Any = None, classes: int = 0, bound: bool = False):
         super().__init__(config)
+        self.num_classes = classes
+        self.likelihood_kind = "bound" if bound else "exact"
         self.spread = nn.Parameter(torch.tensor(1.0))
 
     def decode(
         self, code: Tensor, labels: Tensor | None = None, noise: Noise | None = None
     ) -> Tensor:  # (n, 4) -> (n, 1, 28, 28)
         at, light = 14 + 4 * self.spread * code[:, :2], code[:, 2:].sigmoid()
+        if labels is not None:
+            at = at + labels[:, None] - CLASSES / 2
         rows = torch.arange(28.0)
         far = (rows - at[:, :, None]).abs()  # (n, 2, 28): from the middle, down and across
         inside = (4 - torch.maximum(far[:, 0, :, None], far[:, 1, None, :])).sigmoid()
@@ -54,22 +59,68 @@ class SquareModel(Latent, Encoder, Density):
         return torch.logit(corners, 1e-3)
 
     def log_weight(self, x: Tensor, labels: Tensor | None, noise: Noise) -> Tensor:  # -> (n,)
-        return -(x - 0.5).square().flatten(1).sum(1) / 2 - math.prod(SHAPE) * 0.919
+        nats = -(x - 0.5).square().flatten(1).sum(1) / 2 - math.prod(SHAPE) * 0.919
+        return nats if self.likelihood_kind == "exact" else nats - noise.uniform()
+
+
+@final
+class NegativeModel(Translator):
+    """A synthetic translator: bright becomes dark."""
+
+    shape, value_range, domains = SHAPE, (0.0, 1.0), ("first", "second")
+
+    def __init__(self, config: Any = None):
+        super().__init__(config)
+        self.strength = nn.Parameter(torch.tensor(0.9))
+        self.register_buffer("examples", torch.arange(3 * 784).view(3, *SHAPE).byte())
+
+    def convert(self, x: Tensor, to: str, noise: Noise) -> Tensor:  # (n, 1, H, W) -> the same
+        return 1 - self.strength * x
+
+
+class Subject(NamedTuple):
+    """A synthetic model, and real data that fit it."""
+
+    model: Any
+    data: str
 
 
 @final
 @dataclass(frozen=True)
 class Case:
-    """A metric class, and a folder of synthetic images as its real data."""
+    """A metric class, and a folder of synthetic images, in four classes, as its real data."""
 
     name: str
     metric_class: type[SampleMetric | ModelMetric]
     folder: str
-    model: SquareModel = field(default_factory=SquareModel)
+
+    @cached_property
+    def subjects(self) -> list[Subject]:
+        """Models of every ability that a metric may need."""
+        squares = SquareModel(), SquareModel(classes=CLASSES), SquareModel(bound=True)
+        pairs = f"{self.folder}@edges", "digits:1,digits:7"
+        translations = (Subject(NegativeModel(), data) for data in pairs)
+        return [*(Subject(model, self.folder) for model in squares), *translations]
+
+    @cached_property
+    def subject(self) -> Subject:
+        """The first of the subjects that a metric of models applies to, or the first."""
+        fitting = (s for s in self.subjects if not self._reason(s))
+        return next(fitting, self.subjects[0])
 
     @cached_property
     def metric(self) -> SampleMetric | ModelMetric:
-        return self.metric_class(RealData(self.folder, "mnist"))
+        return self._metric(self.subject)
+
+    def _metric(self, subject: Subject) -> SampleMetric | ModelMetric:
+        return self.metric_class(RealData(subject.data, "mnist"))
+
+    def _reason(self, subject: Subject) -> str:
+        """Why a metric of models does not apply to the subject, or ""."""
+        metric = self._metric(subject)
+        if not isinstance(metric, ModelMetric):
+            return ""
+        return metric.unsupported_reason(ModelSubject("synthetic", subject.model))
 
     @property
     def n(self) -> int:
@@ -79,19 +130,29 @@ class Case:
 
     def samples(self, seed: int = 0) -> Tensor:
         """Images ``(n, 1, 28, 28)`` in 256 levels."""
-        return self.model.sample(self.n, seed=seed).tensor.mul(255).round().div(255)
+        return self.subjects[0].model.sample(self.n, seed=seed).tensor.mul(255).round().div(255)
 
     def score(self) -> Score:
         if isinstance(self.metric, ModelMetric):
-            return self.metric.score(ModelSubject("square", self.model), None, 0)
+            return self.metric.score(ModelSubject("synthetic", self.subject.model), None, 0)
         return self.metric(self.samples())
 
     def unsupported_reason(self) -> str | None:
-        """Why a model metric cannot be tested on the synthetic model."""
-        if not isinstance(self.metric, ModelMetric):
+        """Why a metric of models cannot be tested on any of the synthetic models."""
+        if reason := self._reason(self.subject):
+            return f"does not apply to a synthetic model: {reason}"
+        return self._refusal
+
+    @cached_property
+    def _refusal(self) -> str | None:
+        """Why it refuses the synthetic data, such as too few samples."""
+        try:
+            self.score()
+        except BadInput as error:
+            return f"does not take the synthetic data: {error}"
+        except Exception:  # found again, and explained, by the checks
             return None
-        reason = self.metric.unsupported_reason(ModelSubject("square", self.model))
-        return f"does not apply to the synthetic model: {reason}" if reason else None
+        return None
 
 
 @contextmanager
@@ -100,10 +161,11 @@ def _opened(name: str) -> Iterator[Case]:
     model = SquareModel()
     with tempfile.TemporaryDirectory() as folder:
         for split, start in (("train", 0), ("test", REAL)):
-            Path(folder, split).mkdir()
             pictures = model.sample(REAL, seed=1, start=start).tensor[:, 0]
             for i, picture in enumerate((pictures * 255).round().byte().numpy()):
-                Image.fromarray(picture).save(Path(folder, split, f"{i}.png"))
+                place = Path(folder, split, f"class {i % 4}")
+                place.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(picture).save(place / f"{i}.png")
         yield Case(name, metric_class, folder)
 
 
@@ -226,8 +288,8 @@ def _features_differ_between_images(case: Case) -> str | None:
 def _works_in_evaluate(case: Case) -> str | None:
     if reason := case.unsupported_reason():
         return reason
-    options: dict[str, Any] = {"data": case.folder, "features": "mnist", "device": "cpu"}
+    options: dict[str, Any] = {"data": case.subject.data, "features": "mnist", "device": "cpu"}
     n = case.n if isinstance(case.metric, SampleMetric) else None
-    (score,) = evaluate(case.model, metrics=case.name, n=n, **options).scores
+    (score,) = evaluate(case.subject.model, metrics=case.name, n=n, **options).scores
     require(score.metric == case.metric.name, f"evaluate returns the score {score.metric}")
     return None
