@@ -39,7 +39,8 @@ def _samples_in_range(case: Case) -> None:
 
 @law(
     Latent,
-    MODEL + "code = 5 * torch.eye(model.latent_dim)\nmodel.decode_codes(code).tensor.aminmax()",
+    MODEL + "code = model.code_law.of_normal(5 * torch.eye(model.latent_dim))\n"
+    "model.decode_codes(code).tensor.aminmax()",
 )
 def _rare_codes_in_range(case: Case) -> None:
     """Codes that are drawn once in a million give finite samples in value_range, too."""
@@ -57,12 +58,13 @@ def rare_codes(model: Latent) -> dict[str, Tensor]:
     """Codes far from the mean, or at it: what they have -> ``(n, latent_dim)``."""
     size = model.latent_dim
     sign = torch.tensor([1.0, -1.0])[:, None]
-    return {
+    numbers = {
         "all zeros": torch.zeros(1, size),
         "all numbers alike": torch.cat([sign, 3 * sign, 5 * sign]).expand(-1, size),
         "one large number": torch.cat([5 * torch.eye(size)[:64], -5 * torch.eye(size)[:64]]),
         "large numbers": 2.5 * Noise(3, range(50), "rare codes").normal(size),
     }
+    return {what: model.code_law.of_normal(z) for what, z in numbers.items()}
 
 
 def _check_values(model: Sampler, x: Tensor, what: str) -> None:
@@ -179,14 +181,14 @@ def _with_classes(case: Case) -> dict[str, Any] | None:
 @law(
     Latent,
     MODEL
-    + "code = torch.randn(8, model.latent_dim, requires_grad=True)\n"
+    + "code = model.codes(8).requires_grad_()\n"
     + "model.decode(code).square().sum().backward()",
 )
 def _decodes_with_gradient(case: Case) -> None:
     """A finite gradient reaches every number of the code: projection descends along it."""
     model = case.model().eval()
     noise = Noise(0, range(8))
-    code = noise.normal(model.latent_dim).requires_grad_()
+    code = model.draw_code(noise, model.sampling()).requires_grad_()
     labels = model.labels_for(None, 8)
     samples = model.decode_with(code, labels, noise, model.sampling())
     weights = Noise(1, range(8)).normal(*model.shape)
