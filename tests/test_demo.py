@@ -137,7 +137,7 @@ def test_a_conditional_model_offers_its_classes(page):
     before, _ = wait_for_picture(page, "Drawn")
     page.get_by_role("button", name="Draw", exact=True).click()
     wait_for_picture(page, "Drawn", before)
-    assert "--label '3'" in page.inner_text("body")
+    assert "--labels '3'" in page.inner_text("body")
 
 
 @in_browser
@@ -305,6 +305,7 @@ def test_both_ends_between_two_are_samples():
             model=lambda name: model,
             with_ability=lambda *kinds: ["noisy"],
             save=lambda samples, scale: saved.append(samples.tensor),
+            save_sound=lambda samples: None,
         ),
     )
     move = gr.Slider.return_value.input.call_args.args[0]

@@ -6,6 +6,7 @@ import re
 import struct
 import wave
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from PIL import Image
 import genzoo
 from genzoo import families
 from genzoo.cli import run
+from genzoo.demo import tabs
+from genzoo.demo.models import LoadedModels
 from genzoo.errors import BadInput, InvalidModel
 from genzoo.models import panels, sounds
 from genzoo.models.kinds import SHOWN
@@ -429,3 +432,43 @@ def test_a_model_of_signals_is_pushed_with_a_sound(trained, tmp_path):
         (tmp_path / file).unlink()
         with pytest.raises(BadInput, match=f"has no {file}, which its page shows"):
             publish._check_shown(tmp_path, file)
+
+
+# -------------------------------------------------------------------------------------------- demo
+
+
+def drawn(name, n):
+    """What the demo's tab Draw does: (its picture, the values of its player, its command)."""
+    gr = MagicMock()
+    models = LoadedModels([name], None, None, "cpu")
+    tabs.sample(gr, models)
+    call = gr.Button.return_value.click.call_args_list[0].args[0]
+    gr.Audio.reset_mock()
+    picture, _, line = call(name, None, 5, n)
+    return picture, gr.Audio.call_args, line
+
+
+def test_the_demo_plays_signals(home):
+    picture, player, line = drawn(str(home / "wave"), 2)
+    assert player.kwargs["visible"]
+    assert genzoo.inspect(player.args[0]).record.seeds == ((5, 0), (5, 1))
+    assert sound(player.args[0])[1] == RATE
+    assert Image.open(picture).mode == "RGB"
+    assert line.endswith("wave -n 2 --seed 5")
+
+
+def test_the_demo_shows_points_and_no_player(home):
+    picture, player, _ = drawn(str(home / "plane"), 700)
+    assert len(genzoo.inspect(picture).record.seeds) == 700
+    assert (player.args[0], player.kwargs["visible"]) == (None, False)
+
+
+def test_the_demo_offers_each_kind_what_it_can_do(home):
+    known = [str(home / name) for name in SHAPES]
+    models = LoadedModels(known, None, None, "cpu")
+    assert models.with_ability(genzoo.Latent) == known[:1]
+    assert models.with_ability(genzoo.Sampler, kinds=["points"]) == known[1:]
+    gr = MagicMock()
+    assert "inpaint" in tabs.inpaint(gr, models)
+    assert tabs.steer(gr, models) is None
+    assert tabs.interpolate(gr, models) is None

@@ -1,4 +1,4 @@
-"""The models of the demo page, each loaded when first used, and their images on disk."""
+"""The models of the demo page, each loaded when first used, and their files on disk."""
 
 import atexit
 import itertools
@@ -11,11 +11,13 @@ from typing import Any, final
 
 from genzoo import data as sets
 from genzoo.errors import BadInput
+from genzoo.models.kinds import has_picture
 from genzoo.models.sampler import Sampler
-from genzoo.models.samples import Images, Samples
+from genzoo.models.samples import Images, Points, Samples, Signals
+from genzoo.schemas import Kind
 from genzoo.zoo import names as model_names
 
-LARGEST_CACHE = 64  # images on disk; older ones are replaced
+LARGEST_CACHE = 64  # files on disk; older ones are replaced
 
 
 @final
@@ -34,8 +36,8 @@ class LoadedModels:
 
     def _model(self, name: str) -> Sampler:
         model = model_names.load(name, device=self.device)
-        if not isinstance(model, Sampler) or not model.is_images:
-            raise BadInput(f"{name} does not generate images: the page cannot show it")
+        if not isinstance(model, Sampler) or not has_picture(model.kind, model.shape):
+            raise BadInput(f"{name} generates nothing that the page can show")
         return model
 
     def _real_images(self, shape: tuple[int, ...]) -> sets.DataSet:
@@ -43,19 +45,36 @@ class LoadedModels:
         channels, size, _ = shape
         return sets.open(self.quiz or "", "test", size=size, channels=channels, root=self.root)
 
-    def with_ability(self, *abilities: type[Any]) -> list[str]:
-        """The names of the models that have one of these abilities."""
-        return [name for name in self.names if isinstance(self.model(name), abilities)]
+    def with_ability(
+        self, *abilities: type[Any], kinds: Sequence[Kind] = ("images", "signals")
+    ) -> list[str]:
+        """The names of the models of these kinds that have one of these abilities."""
+        models = [(name, self.model(name)) for name in self.names]
+        return [name for name, m in models if isinstance(m, abilities) and m.kind in kinds]
 
-    def save(self, picture: Samples | bytes, scale: int | None = None) -> str:
-        """Write an image file for the browser, samples marked as synthetic; its path."""
-        content = picture if isinstance(picture, bytes) else _png(picture, scale)
-        path = Path(self.folder.name) / f"{next(self._count) % LARGEST_CACHE}.png"
+    def save(
+        self, picture: Samples | bytes, scale: int | None = None, numbers: bool = False
+    ) -> str:
+        """Write a picture for the browser, of samples marked as synthetic; its path.
+
+        Images are enlarged ``scale`` times, and have their seed:index below if ``numbers`` is on;
+        spectrograms always have it.
+        """
+        if isinstance(picture, Images):
+            content = picture.png(scale, numbers=numbers)
+        elif isinstance(picture, Points | Signals):
+            content = picture.png()
+        else:
+            assert isinstance(picture, bytes)
+            content = picture
+        return self._write(content, ".png")
+
+    def save_sound(self, samples: Samples) -> str | None:
+        """Write signals as a WAV file for the browser; its path, or None for other kinds."""
+        return self._write(samples.wav(), ".wav") if isinstance(samples, Signals) else None
+
+    def _write(self, content: bytes, ending: str) -> str:
+        path = Path(self.folder.name) / f"{next(self._count) % LARGEST_CACHE}{ending}"
         with self._lock:
             path.write_bytes(content)
         return str(path)
-
-
-def _png(samples: Samples, scale: int | None) -> bytes:
-    assert isinstance(samples, Images)  # _model refuses others
-    return samples.png(scale)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from genzoo.demo.models import LoadedModels
 from genzoo.errors import BadInput, OperationFailed
+from genzoo.models.sampler import Sampler
 from genzoo.zoo import installed
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def demo(
     for name in names:
         models.model(name)  # fails before anything is served
     if data is not None:
-        for name in models.names:
+        for name in models.with_ability(Sampler, kinds=["images"]):
             models.real_images(tuple(models.model(name).shape))
     _check_address(host, port)
     page = _build_page(gr, models)
@@ -128,7 +129,7 @@ def _build_page(gr: Any, models: LoadedModels) -> "gr.Blocks":
         "Cards": tabs.cards,
     }
     with gr.Blocks(title="genzoo", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        gr.Markdown("# genzoo\nEvery image here is synthetic, except some in the quiz.")
+        gr.Markdown("# genzoo\nEvery sample here is synthetic, except some images in the quiz.")
         for name, lay_out in layouts.items():
             with gr.Tab(name):
                 if (reason := lay_out(gr, models)) is not None:

@@ -20,12 +20,13 @@ from genzoo.editing import directions, inpainting, walks
 from genzoo.errors import BadInput, GenzooError
 from genzoo.models.abilities import Completer, Translator
 from genzoo.models.checks import fresh_seed
+from genzoo.models.kinds import SHOWN
 from genzoo.models.sampler import Latent, Sampler
-from genzoo.models.samples import Images
+from genzoo.schemas import Kind
 from genzoo.text import printable
 from genzoo.zoo import names as model_names
 
-MOST = 64  # images of one call
+MOST: dict[Kind, int] = {"images": 64, "signals": 64, "points": 10_000}  # samples of one call
 CHOICE = 36  # samples to choose from
 # While one image is computed, only the last of a slider's positions counts.
 SLIDER = {"show_progress": "hidden", "trigger_mode": "always_last"}
@@ -71,7 +72,7 @@ def _label(choice: str | None) -> str | None:
 
 def _scale(model: Sampler, side: int) -> int:
     """How many times each pixel is enlarged, for an image of about ``side`` pixels."""
-    return max(1, side // max(model.shape[1:]))
+    return max(1, side // max(model.shape[1:])) if model.is_images else 1
 
 
 def _picture(gr: Any, label: str, value: str | None = None) -> Any:
@@ -81,28 +82,45 @@ def _picture(gr: Any, label: str, value: str | None = None) -> Any:
     return gr.Image(value, label=label, interactive=False, elem_id=element, **options)
 
 
+def _sound(gr: Any, path: str | None) -> Any:
+    """A player, hidden where there is no sound."""
+    return gr.Audio(
+        path, label="Sound", type="filepath", interactive=False, visible=path is not None
+    )
+
+
+def _count(gr: Any, models: LoadedModels, name: str) -> Any:
+    """A slider for the number of samples of the model's kind."""
+    kind = models.model(name).kind
+    return gr.Slider(1, MOST[kind], SHOWN[kind], step=1, label="Samples")
+
+
 def sample(gr: Any, models: LoadedModels) -> str | None:
-    def call(name: str, choice: str | None, seed: int, n: int) -> tuple[str, str]:
+    def call(name: str, choice: str | None, seed: int, n: int) -> tuple[str, Any, str]:
         label, model = _label(choice), models.model(name)
-        count = min(MOST, _integer(n, "the number of images"))
+        count = min(MOST[model.kind], _integer(n, "the number of samples"))
         samples = model.sample(count, seed=_integer(seed, "a seed"), labels=label)
-        option = f" --label '{label}'" if label else ""
+        option = f" --labels '{label}'" if label else ""
         line = f"genzoo sample {name} -n {n:.0f} --seed {seed:.0f}{option}"
-        return models.save(samples, _scale(model, CELL)), line
+        sound = _sound(gr, models.save_sound(samples))
+        return models.save(samples, _scale(model, CELL)), sound, line
 
     first = models.names[0]
-    picture, command = call(first, None, 0, 16)
+    n_first = SHOWN[models.model(first).kind]
     with gr.Row():
         with gr.Column(scale=1):
             name = gr.Dropdown(models.names, value=first, label="Model")
             choice = _class_menu(gr, models, first)
-            seed, n = _seed(gr), gr.Slider(1, MOST, 16, step=1, label="Pictures")
+            seed, n = _seed(gr), _count(gr, models, first)
             other, again = gr.Button("Another seed"), gr.Button("Draw", variant="primary")
         with gr.Column(scale=2):
+            picture, sound, command = call(first, None, 0, n_first)
             output = _picture(gr, "Drawn", picture)
             line = gr.Code(command, label="The same from a terminal", language="shell", lines=1)
-    inputs, outputs = [name, choice, seed, n], [output, line]
-    name.change(lambda name: _class_menu(gr, models, name), name, choice)
+    inputs, outputs = [name, choice, seed, n], [output, sound, line]
+    name.change(
+        lambda name: (_class_menu(gr, models, name), _count(gr, models, name)), name, [choice, n]
+    )
     again.click(_safe(gr, call), inputs, outputs)
     other.click(lambda: fresh_seed(), None, seed).then(_safe(gr, call), inputs, outputs)
     return None
@@ -112,14 +130,15 @@ def interpolate(gr: Any, models: LoadedModels) -> str | None:
     if not (names := models.with_ability(Latent)):
         return "None of these models has a latent code."
 
-    def call(name: str, first: int, second: int, share: float) -> str:
+    def call(name: str, first: int, second: int, share: float) -> tuple[str, Any]:
         model = walks.as_latent(models.model(name))
         seeds = [_integer(first, "a seed"), _integer(second, "a seed")]
         ends, addresses, label = walks.resolve(model, seeds, None)
         code = model.code_law.between(ends[0], ends[1], torch.tensor([share]))
         # Random numbers beside the code are those of the sample last passed, as in a walk.
-        picture = model.decode_codes(code, labels=label, seeds=[addresses[int(share == 1)]])
-        return models.save(picture, _scale(model, SIDE))
+        between = model.decode_codes(code, labels=label, seeds=[addresses[int(share == 1)]])
+        sound = _sound(gr, models.save_sound(between))
+        return models.save(between, _scale(model, SIDE)), sound
 
     with gr.Row():
         with gr.Column(scale=1):
@@ -127,11 +146,12 @@ def interpolate(gr: Any, models: LoadedModels) -> str | None:
             first, second = _seed(gr, "From seed", 3), _seed(gr, "To seed", 17)
             share = gr.Slider(0, 1, 0, step=0.02, label="How far")
         with gr.Column(scale=2):
-            output = _picture(gr, "Between", call(names[0], 3, 17, 0))
+            picture, sound = call(names[0], 3, 17, 0)
+            outputs = [_picture(gr, "Between", picture), sound]
     inputs = [name, first, second, share]
     for control in (name, first, second):
-        control.change(_safe(gr, call), inputs, output)
-    share.input(_safe(gr, call), inputs, output, **SLIDER)
+        control.change(_safe(gr, call), inputs, outputs)
+    share.input(_safe(gr, call), inputs, outputs, **SLIDER)
     return None
 
 
@@ -142,8 +162,7 @@ def steer(gr: Any, models: LoadedModels) -> str | None:
     def show(name: str) -> str:
         model = models.model(name)
         samples = model.sample(CHOICE, seed=0, labels=_one_class(model))
-        assert isinstance(samples, Images)
-        return models.save(samples.png(_scale(model, CELL), numbers=True))
+        return models.save(samples, _scale(model, CELL), numbers=True)
 
     def move(name: str, toward: str, away: str, which: int, alpha: float) -> str:
         model, label = models.model(name), _one_class(models.model(name))
@@ -192,7 +211,7 @@ def _parse_numbers(text: str) -> list[tuple[int, int]]:
 
 
 def inpaint(gr: Any, models: LoadedModels) -> str | None:
-    if not (names := models.with_ability(Latent, Completer)):
+    if not (names := models.with_ability(Latent, Completer, kinds=["images"])):
         return "None of these models can inpaint."
     with gr.Row():
         name = gr.Dropdown(names, value=names[0], label="Model")
@@ -262,7 +281,7 @@ def _fit_picture(picture: Image.Image, shape: Sequence[int]) -> torch.Tensor:
 
 
 def translate(gr: Any, models: LoadedModels) -> str | None:
-    if not (names := models.with_ability(Translator)):
+    if not (names := models.with_ability(Translator, kinds=["images"])):
         return "None of these models can translate."
     with gr.Row():
         name = gr.Dropdown(names, value=names[0], label="Model")
@@ -305,9 +324,10 @@ def compare(gr: Any, models: LoadedModels) -> str | None:
         output = [_picture(gr, label) for label in ("The first", "The second")]
 
     def call(first: str, second: str, seed: int) -> list[str]:
+        drawn = [models.model(name) for name in (first, second)]
         return [
-            models.save(models.model(name).sample(16, seed=_integer(seed, "a seed")))
-            for name in (first, second)
+            models.save(model.sample(SHOWN[model.kind], seed=_integer(seed, "a seed")))
+            for model in drawn
         ]
 
     inputs = [*menus, seed]
@@ -319,7 +339,9 @@ def compare(gr: Any, models: LoadedModels) -> str | None:
 def quiz(gr: Any, models: LoadedModels) -> str | None:
     if models.quiz is None:
         return "For the quiz, start the demo with `--data mnist`, or a folder of images."
-    name = gr.Dropdown(models.names, value=models.names[0], label="Against")
+    if not (names := models.with_ability(Sampler, kinds=["images"])):
+        return "None of these models generates images."
+    name = gr.Dropdown(names, value=names[0], label="Against")
     output = _picture(gr, "Real, or generated?")
     truth, score = gr.State(None), gr.State((0, 0))
     verdict = gr.Markdown("Press a button to begin.")

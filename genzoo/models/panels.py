@@ -18,7 +18,8 @@ from genzoo.models.pictures import LARGEST_SHEET
 WIDTH = 800  # pixels of a picture, unless many panels need more
 SMALLEST_PANEL, GAP, FONT, MARK = 140, 14, 15, 5
 NUMBER = 65, 35  # the room of a number at an axis
-LEFT, RIGHT, TOP, BOTTOM = 66, 70, 28, 52  # margins around the panels
+# Margins around the panels; at the top there is room for a viewer's label, TOP between panels.
+HEAD, LEFT, RIGHT, TOP, BOTTOM = 56, 66, 70, 28, 52
 INK, PALE, PAPER = (27, 27, 27), (214, 214, 214), (255, 255, 255)
 QUIETEST = -80.0  # decibels; a sine of amplitude 1 has 0
 WINDOW = 0.032  # seconds
@@ -94,7 +95,7 @@ def spectrogram_sheet(n: int) -> tuple[int, tuple[int, int], tuple[int, int]]:
     panel = width, round(height)
     size = (
         LEFT + columns * (panel[0] + GAP) - GAP + RIGHT,
-        TOP + rows * (panel[1] + TOP) - TOP + BOTTOM,
+        HEAD + rows * (panel[1] + TOP) - TOP + BOTTOM,
     )
     if math.prod(size) > LARGEST_SHEET:
         got = f"{n:,} spectrograms have {math.prod(size) / 1e6:,.0f} million pixels"
@@ -114,7 +115,7 @@ def spectrograms(x: Tensor, rate: int, titles: Sequence[str] = ()) -> Image.Imag
     seconds = (0.0, x.shape[-1] / rate)
     for i, signal in enumerate(x):
         left = LEFT + i % columns * (width + GAP)
-        top = TOP + i // columns * (height + TOP)
+        top = HEAD + i // columns * (height + TOP)
         picture.paste(_coloured(decibels(signal, rate), (width, height)), (left, top))
         axes = Axes((left, top, left + width, top + height), seconds, (0.0, rate / 2))
         has_none_below, is_first = i + columns >= len(x), i % columns == 0
@@ -122,7 +123,7 @@ def spectrograms(x: Tensor, rate: int, titles: Sequence[str] = ()) -> Image.Imag
         if i < len(titles):
             _write(sheet, (left + width / 2, top - 3), _cut(titles[i], width), "mb", FONT - 2)
     right = LEFT + columns * (width + GAP) - GAP
-    _write(sheet, (LEFT - MARK - 3, TOP - 10), "Hz", "rb")
+    _write(sheet, (LEFT - MARK - 3, HEAD - 10), "Hz", "rb")
     _write(sheet, ((LEFT + right) / 2, size[1] - 4), "seconds", "mb")
     _draw_scale(picture, sheet, right + GAP, min(height, 300))
     return picture
@@ -168,13 +169,13 @@ def _palette() -> np.ndarray:
 def _draw_scale(picture: Image.Image, sheet: ImageDraw.ImageDraw, left: int, height: int) -> None:
     """The colours of 0 to -80 dB, with numbers."""
     values = np.linspace(0, QUIETEST, height, dtype=np.float32)[:, None].repeat(12, 1)
-    picture.paste(Image.fromarray(_palette()[_level(values)]), (left, TOP))
-    sheet.rectangle((left, TOP, left + 12, TOP + height), outline=INK)
+    picture.paste(Image.fromarray(_palette()[_level(values)]), (left, HEAD))
+    sheet.rectangle((left, HEAD, left + 12, HEAD + height), outline=INK)
     for value in (0, -20, -40, -60, -80):
-        y = TOP + value / QUIETEST * height
+        y = HEAD + value / QUIETEST * height
         sheet.line((left + 12, y, left + 12 + MARK, y), INK)
         _write(sheet, (left + 12 + MARK + 3, y), f"{value}", "lm", FONT - 2)
-    _write(sheet, (left, TOP - 10), "dB", "lb")
+    _write(sheet, (left, HEAD - 10), "dB", "lb")
 
 
 def _cut(text: str, width: int) -> str:
@@ -208,16 +209,16 @@ def scatter(
     points, labels = points[finite], None if labels is None else labels[finite]
     names = _legend(labels, class_names)
     legend = 30 + max((len(n) for n in names.values()), default=-3) * 9
-    size = LEFT + SIDE + 24 + max(0, legend), TOP + SIDE + BOTTOM
+    size = LEFT + SIDE + 24 + max(0, legend), HEAD + SIDE + BOTTOM
     picture = Image.new("RGB", size, PAPER)
-    box = (LEFT, TOP, LEFT + SIDE, TOP + SIDE)
+    box = (LEFT, HEAD, LEFT + SIDE, HEAD + SIDE)
     if points.shape[1] == 1:
         _histogram(ImageDraw.Draw(picture), points[:, 0], box)
     else:
         _dots(picture, points, labels, box)
     sheet = ImageDraw.Draw(picture)
     for i, (label, name) in enumerate(names.items()):
-        x, y = box[2] + 16, TOP + 10 + 22 * i
+        x, y = box[2] + 16, HEAD + 10 + 22 * i
         sheet.ellipse((x - 5, y - 5, x + 5, y + 5), _colour(label))
         _write(sheet, (x + 12, y), name, "lm")
     return picture
