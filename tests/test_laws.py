@@ -7,6 +7,7 @@ from torch import nn
 import genzoo
 from genzoo.editing import arithmetic, directions, walks
 from genzoo.errors import BadInput, OperationFailed
+from genzoo.evaluation import truncation
 from genzoo.models.laws import Categorical, CodeLaw, Normal, Uniform
 from genzoo.models.randomness import Noise
 
@@ -111,6 +112,13 @@ def test_truncation_is_for_the_normal_part():
     assert not torch.equal(cut, free)
     with pytest.raises(BadInput, match="code is uniform"):
         shown(Uniform(3)).sample(1, truncation=0.5)
+
+
+def test_the_curve_of_truncation_is_refused_before_anything_is_measured(monkeypatch):
+    monkeypatch.setattr(truncation, "measure", None)
+    monkeypatch.setattr(truncation, "reference_data", None)
+    with pytest.raises(BadInput, match="code is uniform"):
+        truncation.truncate(shown(Uniform(3)), (None, 0.5))
 
 
 def test_classes_are_not_added():

@@ -159,14 +159,18 @@ class CodeLaw:
 
         Raises BadInput if none can.
         """
-        if limit is not None and not self.can_truncate:
-            kinds = " and ".join(type(part).__name__.lower() for part in self.parts)
-            raise BadInput(f"truncation needs normal values, this model's code is {kinds}")
+        self.check_limit(limit)
         codes = []
         for part in self.parts:
             z = noise.normal(part.dim, limit=limit if part.can_truncate else None)
             codes.append(part.of_normal(z))
         return _joined(codes)
+
+    def check_limit(self, limit: float | None) -> None:
+        """Check that a part can be truncated, if there is a ``limit``. Raises BadInput."""
+        if limit is not None and not self.can_truncate:
+            kinds = " and ".join(type(part).__name__.lower() for part in self.parts)
+            raise BadInput(f"truncation needs normal values, this model's code is {kinds}")
 
     def of_normal(self, z: Tensor) -> Tensor:
         """Standard normal numbers ``(..., dim)`` to codes."""

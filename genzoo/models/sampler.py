@@ -150,7 +150,10 @@ class Sampler(Model):
         if strange := [name for name in settings if name not in fields]:
             known = f"its settings are {', '.join(fields)}" if fields else "it has no settings"
             raise BadInput(f"{kind} has no setting of sampling called {strange[0]!r}: {known}")
-        return checked(self.sampling, dict(settings), f"{kind}'s sampling")
+        sampling = checked(self.sampling, dict(settings), f"{kind}'s sampling")
+        if isinstance(self, Latent) and isinstance(sampling, LatentSampling):
+            self.code_law.check_limit(sampling.truncation)
+        return sampling
 
     @final
     def labels_for(self, labels: Labels, n: int, start: int = 0) -> Tensor | None:
