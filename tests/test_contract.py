@@ -31,6 +31,18 @@ def test_enough_is_checked():
         assert len(ran) >= 14, f"{name}: only {ran}"
 
 
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("gan", (1, 64)), ("wgan-gp", (2,)), ("autoencoder", (2,)), ("vae", (1, 64))],
+)
+def test_family_keeps_the_contract_with_signals_and_points(name, shape):
+    good = families.get(name)
+    tiny = good.tiny.model_copy(update={"shape": shape})
+    case = testing.Case(name, families.Family(**{**vars(good), "tiny": tiny}))
+    assert case.model().kind == ("points" if len(shape) == 1 else "signals")
+    assert sum(testing.run(check, case) is None for check in testing.CHECKS) >= 24
+
+
 # --------------------------------------------------------------------------------------- data sets
 
 OFFLINE = ["digits", "ring8", "gaussian1d", "tones", "plucked"]

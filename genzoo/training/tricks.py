@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from einops import rearrange, reduce
 from torch import Tensor, nn
 
+from genzoo.errors import BadInput
 from genzoo.models.randomness import Noise
 
 
@@ -82,7 +83,12 @@ def top_k(logits: Tensor, share: float, progress: float) -> Tensor:
 
 
 def augment(x: Tensor, policy: str, noise: Noise) -> Tensor:
-    """DiffAugment (Zhao et al. 2020, section 3.3): differentiable, the same for real and fake."""
+    """DiffAugment (Zhao et al. 2020, section 3.3): differentiable, the same for real and fake.
+
+    Raises BadInput if ``x`` are no images, but the policy does something.
+    """
+    if policy != "none" and x.ndim != 4:
+        raise BadInput(f"augment={policy} needs images, got samples of shape {tuple(x.shape[1:])}")
     for name in policy.split(","):
         x = AUGMENTATIONS[name](x, noise)
     return x

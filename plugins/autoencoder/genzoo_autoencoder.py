@@ -90,7 +90,7 @@ class Autoencoder(genzoo.Latent, genzoo.Encoder):
     def loss(self, batch: genzoo.Batch, options: TrainOptions) -> tuple[Tensor, genzoo.Logs]:
         """The reconstruction error, summed over a sample's values."""
         logits = self.decoder(self.encoder(batch.x)).float()  # (n, *shape)
-        if options.loss == "cross-entropy" and self.value_range:
+        if options.loss == "cross-entropy":
             error = F.binary_cross_entropy_with_logits(logits, batch.x, reduction="none")
         else:
             error = squash(logits, self.value_range).sub(batch.x).square()
@@ -98,6 +98,8 @@ class Autoencoder(genzoo.Latent, genzoo.Encoder):
 
 
 def trainer(model: Autoencoder, options: TrainOptions) -> genzoo.Trainer:
+    if options.loss == "cross-entropy" and model.value_range is None:
+        raise genzoo.BadInput("loss=cross-entropy needs images, whose pixels are from 0 to 1")
     return genzoo.LossTrainer(model, lambda batch: model.loss(batch, options), options)
 
 
