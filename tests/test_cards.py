@@ -209,6 +209,14 @@ def test_a_family_without_a_model(home):
 # ---------------------------------------------------------------------------------------- load
 
 
+def test_load_checks_the_ability(home, folder):
+    assert isinstance(genzoo.load(folder, genzoo.Latent, device="cpu"), genzoo.Latent)
+    with pytest.raises(BadInput, match=r"mine \(a VAE\) is no Translator: models that can: "):
+        genzoo.load(folder, genzoo.Translator, device="cpu")
+    with pytest.raises(BadInput, match=r"a class like genzoo.Latent, got a str"):
+        genzoo.load(folder, "cpu")
+
+
 def test_load_by_name_and_by_folder(home, folder):
     folders.save(tiny(), home / "vae-digits")
     by_name, by_folder = names.load("vae-digits", device="cpu"), names.load(folder, device="cpu")

@@ -2,10 +2,11 @@
 
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from genzoo import families
 from genzoo.errors import BadInput, GenzooError, NetworkError, UnknownName, article, unknown
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     import torch
 
     from genzoo.models.model import Model
+    from genzoo.models.sampler import Sampler
+
+    M = TypeVar("M", bound=Model)
 
 
 # A family's name means its model on the first of these data sets that has one.
@@ -29,8 +33,26 @@ _HUB = re.compile(r"[^/@]+/[^/@]+(@.*)?|[^/@]+@.*", re.DOTALL)
 log = logging.getLogger("genzoo")
 
 
+@overload
 def load(
     name: str | Path,
+    *,
+    device: "str | torch.device" = "auto",
+    verify: bool = True,
+    local_files_only: bool = False,
+) -> "Sampler": ...
+@overload  # mypy refuses an abstract class as a type[M]
+def load(
+    name: str | Path,
+    ability: "Callable[..., M]",
+    *,
+    device: "str | torch.device" = "auto",
+    verify: bool = True,
+    local_files_only: bool = False,
+) -> "M": ...
+def load(
+    name: str | Path,
+    ability: Any = None,
     *,
     device: "str | torch.device" = "auto",
     verify: bool = True,
@@ -40,10 +62,17 @@ def load(
 
     ``name``: a card (``dcgan-mnist``), a family (its default model), a model on the Hub
     (``owner/name``, ``owner/name@revision``), or a folder: a Path, or text that begins with ./ ../
-    / or ~. Nothing in a folder is run or unpickled. ``local_files_only``: use no network. Raises
+    / or ~. ``ability``: a class that the model must have, like ``genzoo.Translator``; it is also
+    the result's type for type checkers, which otherwise take it for a Sampler, as most models are.
+    Nothing in a folder is run or unpickled. ``local_files_only``: use no network. Raises
     UnknownName, InvalidModel, BadInput, NetworkError.
     """
-    return load_with_folder(name, device, verify=verify, local_files_only=local_files_only)[0]
+    if not isinstance(ability, type | None):
+        raise BadInput(f"an ability is a class like genzoo.Latent, got {article(ability)}")
+    model = load_with_folder(name, device, verify=verify, local_files_only=local_files_only)[0]
+    if ability is not None and not isinstance(model, ability):
+        raise lacking(model, ability, f"is no {ability.__name__}")
+    return model
 
 
 def load_with_folder(

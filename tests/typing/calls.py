@@ -8,9 +8,11 @@ from torch import Tensor
 
 import genzoo
 
-model = genzoo.load("vae-mnist")
-assert_type(model, genzoo.Model)
-assert isinstance(model, genzoo.Latent)
+assert_type(genzoo.load("vae-mnist"), genzoo.Sampler)
+genzoo.load("dcgan-mnist").sample(16, truncation=0.7).save("samples.png")
+assert_type(genzoo.load("cyclegan-hair", genzoo.Translator), genzoo.Translator)
+model = genzoo.load("vae-mnist", genzoo.Latent)
+assert_type(model, genzoo.Latent)
 samples = model.sample(4, seed=0, labels=None)
 assert_type(samples, genzoo.Samples)
 assert_type(samples.tensor, Tensor)
@@ -36,7 +38,7 @@ assert_type(digits.batch([0, 1]), Tensor)
 assert_type(digits.labels_of([0, 1]), Tensor | None)
 assert_type(genzoo.data.names(), list[str])
 
-evaluation = genzoo.evaluate("vae-mnist", metrics="fd", n=500)
+evaluation = genzoo.evaluate("vae-mnist", metrics="fd", n=500, sampling={"truncation": 0.7})
 assert_type(evaluation, genzoo.evaluation.Evaluation)
 assert_type(evaluation.scores[0], genzoo.metrics.Score)
 assert_type(evaluation.scores[0].value, float)
