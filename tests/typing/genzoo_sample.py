@@ -17,7 +17,7 @@ import genzoo
 from genzoo.data import Rows, Source
 from genzoo.metrics import Estimates, ModelMetric, ModelSubject, SampleMetric
 from genzoo.models.networks import kind_of
-from genzoo.options import AdversarialOptions
+from genzoo.options import DiscriminatorRate, Options
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Share, Weight
 from genzoo.training import ImageBuffer, gradient_penalty, make_player
 
@@ -34,12 +34,15 @@ class Config(Schema):
     activation: Literal["relu", "tanh"] = "relu"
 
 
-class TrainOptions(AdversarialOptions):
+class TrainOptions(Options):
     """A short run."""
 
     batch_size: Count = 16
     lr: Rate = 1e-3
     ema_decay: Decay = 0.9
+    discriminator_lr: DiscriminatorRate = 0.0
+    """learning rate of the discriminator; 0: the model's"""
+    penalty_weight: Weight = 10.0
     beta: Weight = 1.0
     """weight of the divergence from the prior"""
     rise: Share = 0.1
