@@ -19,7 +19,7 @@ from genzoo.families import registry
 
 PAGE = Path(__file__).parents[2] / "docs" / "new-family.md"
 BLOCK = re.compile(r"(<!-- journey: [^>]+-->\n)?^```(bash|python|toml)\n(.*?)^```", re.M | re.S)
-MOST = {"ppca": 60, "sketch": 70, "mixture": 90}  # lines that the reader writes
+MOST = {"ppca": 60, "sketch": 65, "mixture": 85}  # lines that the reader writes
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
 
 
@@ -138,8 +138,7 @@ def check_mixture():
     mixture = genzoo.load("./my-mixture")
     warm, cold = mixture.sample(4).tensor, mixture.sample(4, temperature=0.5).tensor
     assert not torch.equal(warm, cold)
-    record = genzoo.inspect("mixture.png")
-    assert "0.5" in str(record)
+    assert genzoo.inspect("mixture.png").record.call.sampling == {"temperature": 0.5}
 
 
 def test_every_field_of_the_interface_is_explained():
