@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from types import SimpleNamespace
+from typing import Annotated, Literal
 from unittest.mock import MagicMock
 from urllib.parse import urlsplit
 
@@ -15,13 +16,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import Field
 
 import genzoo
 from genzoo import cli, data
 from genzoo.demo import page as demo_page
 from genzoo.demo import tabs
 from genzoo.demo.models import LoadedModels
+from genzoo.demo.settings import SettingControls
 from genzoo.errors import BadInput
+from genzoo.options import LatentSampling
+from genzoo.schemas import Name, Share
 from genzoo.zoo import provenance
 
 MODELS = ["gan-mnist", "vae-mnist", "pixelcnn-mnist", "cgan-mnist", "cyclegan-hair"]
@@ -324,3 +329,61 @@ def test_only_the_domains_that_a_model_translates_to_are_offered(translator):
     assert tabs._targets(models, "any") == {"choices": ["dark", "light"], "value": "light"}
     translator.one_way = True
     assert tabs._targets(models, "any") == {"choices": ["light"], "value": "light"}
+
+
+class EverySampling(LatentSampling):
+    """A field of each kind."""
+
+    steps: Annotated[int, Field(ge=1, le=4000)] = 50
+    """of the solver"""
+    eta: Share = 1.0
+    solver: Literal["euler", "heun"] = "euler"
+    exact: bool = False
+    word: Name = "a"
+
+
+class Every(Noisy):
+    sampling = EverySampling
+
+
+def test_the_settings_of_sampling_have_controls():
+    """Made from the record's types and bounds; those of the chosen model are shown."""
+    gr, every, noisy = MagicMock(), Every(None), Noisy(None)
+    models = SimpleNamespace(names=["noisy", "every"], model={"noisy": noisy, "every": every}.get)
+    controls = SettingControls(gr, models, "noisy")
+    numbers = {c.kwargs["label"]: c for c in gr.Number.call_args_list}
+    assert [*numbers] == ["steps"]
+    bounds = {key: numbers["steps"].kwargs[key] for key in ("minimum", "maximum", "precision")}
+    assert bounds == {"minimum": 1, "maximum": 4000, "precision": 0}
+    assert numbers["steps"].kwargs["info"] == "of the solver"
+    assert gr.Slider.call_args.args == (0, 1, 1.0)
+    assert gr.Dropdown.call_args.args == (["euler", "heun"],)
+    assert gr.Checkbox.call_args.args == (False,)
+    texts = [(c.kwargs["label"], c.args) for c in gr.Textbox.call_args_list]
+    assert texts == [("truncation", ("",))] * 2 + [("word", ("a",))]
+    shown = [c.kwargs["visible"] for c in gr.method_calls]
+    assert shown == [True] + [False] * 6
+    controls.show(gr, "every")
+    assert [c.kwargs["visible"] for c in gr.update.call_args_list] == [False] + [True] * 6
+    assert controls.defaults == [None, None, 50, 1.0, "euler", False, "a"]
+    assert controls.settings("every", controls.defaults) == {}
+    values = ["0.5", "0.7", 20, 1.0, "heun", True, ""]
+    settings = {"truncation": 0.7, "steps": 20, "solver": "heun", "exact": True}
+    assert controls.settings("every", values) == settings
+    assert controls.settings("noisy", values) == {"truncation": 0.5}
+    for text, says in (("0.01", "0.02"), ("a", "truncation")):
+        with pytest.raises(BadInput, match=says):
+            controls.settings("noisy", [text, *values[1:]])
+    with pytest.raises(BadInput, match="steps"):
+        controls.settings("every", [None, None, 0, 1.0, "heun", True, "a"])
+
+
+@in_browser
+def test_it_draws_with_the_settings_that_are_chosen(page):
+    before, _ = wait_for_picture(page, "Drawn")
+    page.get_by_label("truncation").locator("visible=true").first.fill("0.5")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    _, content = wait_for_picture(page, "Drawn", before)
+    wanted = genzoo.load("gan-mnist").sample(16, truncation=0.5).grid(scale=4)
+    assert np.array_equal(np.array(Image.open(io.BytesIO(content))), np.array(wanted))
+    assert "genzoo sample gan-mnist -n 16 --seed 0 --set truncation=0.5" in page.inner_text("body")

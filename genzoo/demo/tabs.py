@@ -6,8 +6,10 @@ Each returns None, or the reason why it shows nothing.
 import functools
 import html
 import io
+import json
 import random
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +18,7 @@ import torch
 from PIL import Image, ImageOps
 
 from genzoo.demo.models import LoadedModels
+from genzoo.demo.settings import SettingControls
 from genzoo.editing import directions, inpainting, walks
 from genzoo.errors import BadInput, GenzooError
 from genzoo.models.abilities import Completer, Translator
@@ -96,12 +99,16 @@ def _count(gr: Any, models: LoadedModels, name: str) -> Any:
 
 
 def sample(gr: Any, models: LoadedModels) -> str | None:
-    def call(name: str, choice: str | None, seed: int, n: int) -> tuple[str, Any, str]:
+    def call(
+        name: str, choice: str | None, seed: int, n: int, *values: Any
+    ) -> tuple[str, Any, str]:
         label, model = _label(choice), models.model(name)
         count = min(MOST[model.kind], _integer(n, "the number of samples"))
-        samples = model.sample(count, seed=_integer(seed, "a seed"), labels=label)
-        option = f" --labels '{label}'" if label else ""
-        line = f"genzoo sample {name} -n {n:.0f} --seed {seed:.0f}{option}"
+        chosen = controls.settings(name, values)
+        samples = model.sample(count, seed=_integer(seed, "a seed"), labels=label, **chosen)
+        options = [f"--labels '{label}'"] * bool(label)
+        options += [f"--set {key}={shlex.quote(json.dumps(v))}" for key, v in chosen.items()]
+        line = " ".join([f"genzoo sample {name} -n {n:.0f} --seed {seed:.0f}", *options])
         sound = _sound(gr, models.save_sound(samples))
         return models.save(samples, _scale(model, CELL)), sound, line
 
@@ -112,15 +119,19 @@ def sample(gr: Any, models: LoadedModels) -> str | None:
             name = gr.Dropdown(models.names, value=first, label="Model")
             choice = _class_menu(gr, models, first)
             seed, n = _seed(gr), _count(gr, models, first)
+            controls = SettingControls(gr, models, first)
             other, again = gr.Button("Another seed"), gr.Button("Draw", variant="primary")
         with gr.Column(scale=2):
-            picture, sound, command = call(first, None, 0, n_first)
+            picture, sound, command = call(first, None, 0, n_first, *controls.defaults)
             output = _picture(gr, "Drawn", picture)
             line = gr.Code(command, label="The same from a terminal", language="shell", lines=1)
-    inputs, outputs = [name, choice, seed, n], [output, sound, line]
-    name.change(
-        lambda name: (_class_menu(gr, models, name), _count(gr, models, name)), name, [choice, n]
-    )
+    inputs = [name, choice, seed, n, *controls.components]
+    outputs = [output, sound, line]
+
+    def show(name: str) -> list[Any]:
+        return [_class_menu(gr, models, name), _count(gr, models, name), *controls.show(gr, name)]
+
+    name.change(show, name, [choice, n, *controls.components])
     again.click(_safe(gr, call), inputs, outputs)
     other.click(lambda: fresh_seed(), None, seed).then(_safe(gr, call), inputs, outputs)
     return None
