@@ -145,7 +145,7 @@ def test_contract_notices_a_wrong_data_set(check):
 
 # ----------------------------------------------------------------------------------------- metrics
 
-METRICS = ["fd", "kd", "precision", "sharpness", "nll", "elbo", "label_accuracy"]
+METRICS = ["fd", "kd", "precision", "energy", "sharpness", "nll", "elbo", "label_accuracy"]
 METRICS += ["translation_accuracy", "translation_psnr", "probe", "inpainting_psnr"]
 
 
@@ -155,7 +155,7 @@ def test_metric_keeps_the_contract(name):
     outcome = testing.outcome(name, "metric")
     assert outcome.broken == {}
     sees = issubclass(registry.metric_class(name), SampleMetric)
-    assert len(outcome.held) == (9 if sees else 5)
+    assert len(outcome.held) == (10 if sees else 6)
 
 
 def test_a_metric_may_refuse_the_synthetic_data():
@@ -197,6 +197,10 @@ def _wrong(**more):
 
 WRONG_METRICS = {
     "has_id_goal_and_description": (_wrong(goal="up"), "got 'up'"),
+    "measures_the_kinds_that_it_names": (
+        _wrong(kinds=("images", "points"), kept=staticmethod(lambda x: x.mean((1, 2, 3)).numpy())),
+        "points: metric bright-made failed",
+    ),
     "conditions_are_json": (_wrong(told={"data": {1, 2}}), "cannot be written as JSON"),
     "gives_a_finite_score": (
         _wrong(floor=lambda self, n: float("nan")),
@@ -234,6 +238,25 @@ def test_contract_notices_a_wrong_metric(check, monkeypatch):
     monkeypatch.setitem(registry.BUILT_IN, "bright", wrong)
     with pytest.raises(testing.Broken, match=said):
         testing.run(check, "bright", "metric")
+
+
+@pytest.mark.parametrize("kind", ["signals", "points"])
+def test_a_metric_of_another_kind_is_checked_on_samples_of_it(kind, monkeypatch):
+    seen = []
+
+    def kept(x):
+        seen.append(x.ndim)
+        return x.flatten(1).mean(1).numpy()
+
+    good = type("Good", (Bright,), {"kinds": (kind,), "kept": staticmethod(kept)})
+    monkeypatch.setitem(registry.BUILT_IN, "bright", good)
+    outcome = testing.outcome("bright", "metric")
+    assert outcome.broken == {}
+    assert {*seen} == {3 if kind == "signals" else 2}
+    for kinds in ((), ("sounds",), "images"):
+        monkeypatch.setitem(registry.BUILT_IN, "bright", _wrong(kinds=kinds))
+        with pytest.raises(testing.Broken, match="kinds must be a tuple"):
+            testing.run("measures_the_kinds_that_it_names", "bright", "metric")
 
 
 # -------------------------------------------------------------------------- counts, and the command

@@ -97,7 +97,7 @@ def evaluate(
 
 @app.command("metrics")
 def list_metrics(json: Json = False) -> None:
-    """List the metrics: what each measures, of images or of a model."""
+    """List the metrics: what each measures, of which kinds of samples or of a model."""
     from genzoo.cli.app import as_table
     from genzoo.metrics import registry
     from genzoo.metrics.metric import ModelMetric
@@ -112,11 +112,11 @@ def list_metrics(json: Json = False) -> None:
         except GenzooError as error:  # a broken plugin, or two plugins with one name
             rows.append((name, "", "", str(error)))
             continue
-        of = "a model" if issubclass(metric, ModelMetric) else "images"
+        of = "a model" if issubclass(metric, ModelMetric) else ", ".join(metric.kinds)
         rows.append((name, of, metric.goal, metric.about))
-    facts = {name: (of, goal) for name, of, goal, _ in rows}
+    goals = {name: goal for name, _, goal, _ in rows}
     for own, usual in INCEPTION.items():
-        rows.append((usual, *facts[own], f"{own} in the features of the original FID"))
+        rows.append((usual, "images", goals[own], f"{own} in the features of the original FID"))
     if json:
         as_json([dict(zip(("name", "of", "goal", "about"), row, strict=True)) for row in rows])
     else:

@@ -149,6 +149,7 @@ class ClassScore(FeatureMetric):
     the network is Inception. It measures confidence and diversity, not likeness to the data.
     """
 
+    kinds = ("images",)
     id, goal = "class_score", "higher"
     about = (
         "Inception Score of a classifier: high if it is sure of each sample and classes are even"
@@ -227,6 +228,7 @@ class ModeKL(FeatureMetric):
     classes with a sample (Metz et al. 2017, section 3.3.1).
     """
 
+    kinds = ("images",)
     id, goal, unit, span = "mode_kl", "lower", " nats", (0.0, math.inf)
     about = "KL divergence of the samples' class shares from the real ones: 0 if equal"
 
@@ -271,6 +273,7 @@ class ModeKL(FeatureMetric):
 class Confident(FeatureMetric):
     """The share of samples that the classifier gives one class a high probability."""
 
+    kinds = ("images",)
     id, goal, unit, span = "confident", "higher", " %", (0.0, 100.0)
     about = f"share of samples with a class probability of at least {CONFIDENT:.0%}"
     min_samples = BLOCKS
