@@ -152,7 +152,9 @@ def _config(family: str, dataset: DataSet, values: dict[str, Any]) -> Schema:
         value = tuple(values[key]) if isinstance(values[key], list) else values[key]
         if value != known[key]:
             raise BadInput(f"{key} is {known[key]!r} in {dataset.name}, got {values[key]!r}")
-    return checked(schema, {**known, **values}, f"config for {dataset.name}")
+    names = ", ".join(key for key in known if key not in values)
+    source = f" (which sets {names})" if names else ""
+    return checked(schema, {**known, **values}, f"config of {family} for {dataset.name}{source}")
 
 
 def _check_kind(family: str, dataset: DataSet, fields: set[str]) -> None:

@@ -25,6 +25,14 @@ def test_the_critic_has_no_norm():
         assert not [m for m in Discriminator(config).modules() if "Norm" in type(m).__name__]
 
 
+def test_halvings_round_up():
+    """28 pixels halve to 14, 7 and 4, in both networks, as in the authors' code for MNIST."""
+    config = Config(width=4, latent_dim=8, halvings=3)
+    x = Generator(config).decode(torch.randn(2, 8))
+    sides = [m.shape[-1] for m in Discriminator(config).features(x)]
+    assert (x.shape, sides) == ((2, 1, 28, 28), [14, 7, 4])
+
+
 def test_defaults_are_the_papers():
     o = TrainOptions()
     assert (o.penalty, o.penalty_weight, o.discriminator_steps) == ("gradient", 10, 5)
