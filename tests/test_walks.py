@@ -394,7 +394,11 @@ def test_json_holds_the_whole_call(here, capsys):
     result = json.loads(out)
     assert (code, result["path"], result["n"]) == (0, "vae-mnist-walk.gif", 4)
     call_ = {"through": [[3, 0], [0, 17]], "steps": 2, "loop": True, "how": "slerp"}
-    assert result["call"] == {"method": "interpolate", **call_, "sampling": {"truncation": None}}
+    assert result["call"] == {
+        "method": "interpolate",
+        **call_,
+        "sampling": {"truncation": None, "observation_noise": 0.0},
+    }
     code, out, _ = call(capsys, f"arithmetic {SMALL} 0:3,5 - 7 --json")
     result = json.loads(out)
     assert result["call"]["terms"] == [[1, [[0, 3], [0, 5]]], [-1, [[7, 0]]]]

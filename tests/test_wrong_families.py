@@ -48,7 +48,7 @@ def with_methods(name: str, **methods: Callable) -> families.Family:
 
 def _method(right: type, name: str, change: Callable) -> Callable:
     def method(self: Any, *args: Any, **more: Any) -> Any:
-        return change(partial(getattr(right, name), self), self, *args, **more)
+        return change(partial(getattr(right, name), self, **more), self, *args)
 
     method.__signature__ = inspect.signature(getattr(right, name))
     return method
