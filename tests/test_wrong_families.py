@@ -7,13 +7,15 @@ import contextlib
 import inspect
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from types import MethodType
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from pydantic import Field
 from torch import nn
 
 import genzoo
@@ -282,6 +284,81 @@ class ConstantDiscriminator(genzoo.Discriminator):
         return 0 * self.layer(x.flatten(1)).flatten()
 
 
+def without(field):
+    """A step that puts zeros in place of a field of its batch."""
+
+    def step(right, trainer, batch):
+        return right(replace(batch, **{field: torch.zeros_like(getattr(batch, field))}))
+
+    return step
+
+
+def translates_one_way(convert, self, x, to, noise):
+    return convert(x, self.domains[1], noise)
+
+
+def standardises(embed, self, x):
+    x = x - x.mean((1, 2, 3), keepdim=True)
+    return embed(x / x.square().mean((1, 2, 3), keepdim=True).sqrt())
+
+
+def attends_by_default(attend, self, noise, labels, sampling):
+    return attend(noise, labels, self.sampling())
+
+
+def completes_class_0(complete, self, x, mask, noise, labels, sampling):
+    return complete(x, mask, noise, 0 * labels, sampling)
+
+
+def conditional(name, **methods):
+    """The family ``name`` with classes, whose model has other methods."""
+    tiny = families.get(name).tiny.model_copy(update={"classes": 3, "conditional": True})
+    return replace(with_methods(name, **methods), tiny=tiny)
+
+
+def has_a_setting(low, act):
+    """The family vae, with a setting ``contrast`` from ``low`` on: ``act(samples, contrast)``."""
+    good = families.get("vae")
+
+    class Contrast(good.sampling):
+        contrast: Annotated[float, Field(ge=low, le=10)] = 1.0
+
+    class Contrasted(good.model):
+        sampling = Contrast
+
+        def decode(self, code, labels=None, noise=None, sampling=None):
+            x = super().decode(code, labels, noise, sampling)
+            return x if sampling is None else act(x, sampling.contrast)
+
+    return changed("vae", model=Contrasted)
+
+
+def unbounded_setting():
+    good = families.get("vae")
+
+    class Loose(good.sampling):
+        strength: float = 1.0
+
+    class Loosened(good.model):
+        sampling = Loose
+
+    return changed("vae", model=Loosened)
+
+
+def unbounded_images():
+    good = families.get("autoencoder")
+
+    class Unbounded(good.model):
+        def __init__(self, config):
+            super().__init__(config)
+            self.value_range = None
+
+        def decode(self, code, labels=None):
+            return 2 * super().decode(code, labels)
+
+    return changed("autoencoder", model=Unbounded)
+
+
 def forgets_a_buffer():
     good = families.get("vae")
 
@@ -506,6 +583,17 @@ WRONG = {
     "a loss that wants the whole batch": lambda: Wrong(
         "takes_small_batches", "RuntimeError", with_step("vae", wants_the_whole_batch)
     ),
+    "a step without the data": lambda: Wrong(
+        "learns_from_its_batch", "from batch.x", with_step("vae", without("x"))
+    ),
+    "a step without the labels": lambda: Wrong(
+        "learns_from_its_batch", "from batch.labels", with_step("cgan", without("labels"))
+    ),
+    "a step without the second domain": lambda: Wrong(
+        "learns_from_its_batch",
+        "from batch.second_domain",
+        with_step("cyclegan", without("second_domain")),
+    ),
     "an option that is not read": lambda: Wrong(
         "options_change_the_run", "nothing: top_k", ignores("top_k")("gan")
     ),
@@ -513,6 +601,40 @@ WRONG = {
         "options_change_the_run",
         "instance_noise, instance_noise_until",
         ignores("instance_noise", "instance_noise_until")("gan"),
+    ),
+    "a setting that divides by its lowest value": lambda: Wrong(
+        "settings_work_at_their_bounds",
+        "samples of contrast=0 ",
+        has_a_setting(0, lambda x, contrast: x * 0 / contrast + x),
+    ),
+    "a setting that leaves the range": lambda: Wrong(
+        "settings_work_at_their_bounds",
+        "samples of contrast=10 must be in",
+        has_a_setting(0.1, lambda x, contrast: x * contrast),
+    ),
+    "a setting without bounds": lambda: Wrong(
+        "every_number_is_bounded", "Loose.strength", unbounded_setting()
+    ),
+    "images beyond black and white": lambda: Wrong(
+        "samples_in_range", "value_range=None is for points", unbounded_images()
+    ),
+    "a code of nothing": lambda: Wrong(
+        "takes_blank_samples",
+        "embed is not finite .* lowest value",
+        with_methods("vae", embed=standardises),
+    ),
+    "a completion that ignores the label": lambda: Wrong(
+        "completes",
+        "other labels fill in the same",
+        conditional("pixelcnn", complete=completes_class_0),
+    ),
+    "a translator that ignores to": lambda: Wrong(
+        "translates", "it ignores to", with_methods("cyclegan", convert=translates_one_way)
+    ),
+    "attention that ignores the settings": lambda: Wrong(
+        "attends",
+        "reads truncation in another way",
+        with_methods("sagan", attend=attends_by_default),
     ),
     # ------------------------------------------------------------------------------------ devices
     "a tensor made on the CPU": lambda: Wrong(
@@ -557,7 +679,6 @@ def test_every_check_has_a_family_that_it_catches():
     caught = {WRONG[kind]().check for kind in WRONG}
     assert sorted({*testing.CHECKS} - caught) == [
         "config_survives_json",
-        "every_number_is_bounded",
         "half_precision_storage_is_invisible",
         "labels_are_checked",
         "metadata_say_where_it_stands",

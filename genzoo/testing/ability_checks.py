@@ -1,16 +1,20 @@
 """Checks of what models can do beside sampling and scoring: encode, translate, inpaint, attend."""
 
+from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from genzoo.models.abilities import Attentive, Completer, Encoder, Translator
+from genzoo.errors import BadInput
+from genzoo.models.abilities import Attentive, Completer, Density, Encoder, Translator
 from genzoo.models.model import infer
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent
 from genzoo.testing.contract import require
 from genzoo.testing.family_case import Case, computations, in_range, law, public, unit
+from genzoo.testing.option_checks import moved
 from genzoo.testing.sampling_checks import TRAINED
 
 CALL = TRAINED + "x = torch.rand(8, *model.shape)\n"
@@ -55,6 +59,11 @@ def _translates(case: Case) -> None:
     model: Any = case.trained().model
     channels, height, width = model.shape
     sizes = [(0, 0), (1, 3), (5, 2), (height, width), (1 - height, 1 - width), (-3, 7)]
+    each = [model.translate(public(model, 3), domain).tensor for domain in model.targets]
+    for a, b in pairwise(each):
+        require(
+            not torch.equal(a, b), f"{' and '.join(model.targets)} are the same: it ignores to."
+        )
     for domain in model.targets:
         for more, wider in sizes:
             x = Noise(7, range(3), "test images").uniform(channels, height + more, width + wider)
@@ -80,6 +89,12 @@ def _attends(case: Case) -> None:
     require(fits, f"the maps of 4 samples must be (4, h, w, h, w), got {shape}.")
     error = (maps.sum((-1, -2)) - 1).abs().max().item()
     require(error < 1e-3 and maps.min() >= 0, f"attention must sum to 1, it is off by {error:.3g}.")
+    for name, values in moved(model.sampling).items():
+        with suppress(BadInput):
+            setting = {name: values[0]}
+            expected = model.sample(4, **setting).tensor
+            same = torch.allclose(model.attention(4, **setting)[0].tensor, expected, atol=1e-5)
+            require(same, f"attention reads {name} in another way than sample.")
 
 
 @law(Completer, "testing.run('completes', 'NAME')")
@@ -103,6 +118,31 @@ def _completes(case: Case) -> None:
     apart = (whole[5:6] - filled(slice(5, 6))).abs().max().item()
     require(apart < 1e-4, f"a sample depends on its batch: it differs by {apart:.3g} alone.")
     require(not torch.equal(whole, filled(slice(0, 12), 1)), "another seed fills in the same.")
+    if labels is not None and model.num_classes > 1:
+        labels = labels.roll(1)
+        require(not torch.equal(whole, filled(slice(0, 12))), "other labels fill in the same.")
+
+
+@law(code='testing.run("takes_blank_samples", "NAME")')
+def _takes_blank_samples(case: Case) -> str | None:
+    """What a model computes of samples of a single value, such as black images, is finite."""
+    model: Any = case.trained().model
+    if not isinstance(model, Encoder | Density | Translator | Completer):
+        return "takes no samples"
+    for value in (0.0, 1.0):
+        x = in_range(model, torch.full((2, *model.shape), value))
+        for name, call in computations(model.eval(), x, Noise(0, range(2)).normal(_width(model))):
+            with torch.no_grad():
+                results = call()
+            for result in results if isinstance(results, tuple) else (results,):
+                ends = "lowest" if value == 0 else "highest"
+                message = f"{name} is not finite where each number has the {ends} value."
+                require(result.isfinite().all(), message)
+    return None
+
+
+def _width(model: Any) -> int:
+    return getattr(model, "latent_dim", 0)
 
 
 @law(code='testing.run("discriminator_has_features", "NAME")')

@@ -1,14 +1,19 @@
 """Checks of options and settings: each does something, alone or beside one that switches it on."""
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from typing import Any, final
 
+from torch import Tensor
+
 from genzoo.errors import BadInput
+from genzoo.models.model import infer
+from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Sampler
 from genzoo.schemas import Schema
 from genzoo.testing.contract import require
 from genzoo.testing.family_case import Case, law, outputs
-from genzoo.testing.sampling_checks import MODEL
+from genzoo.testing.sampling_checks import MODEL, check_values
 
 # A run reads these itself: the loader, the moving average.
 OF_RUNS = {"batch_size", "horizontal_flip", "ema_decay"}
@@ -40,6 +45,36 @@ def _settings_change_the_samples(case: Case) -> str | None:
     return None
 
 
+@law(Sampler, MODEL + "model.sample(8, EXAMPLE).tensor.aminmax()")
+def _settings_work_at_their_bounds(case: Case) -> str | None:
+    """Each number of sampling at its lowest or highest value gives finite samples in the range,
+    or is refused.
+    """
+    model: Any = case.trained().model
+    bounds = dict(_bounds(model.sampling))
+    for name, values in bounds.items():
+        for value in values:
+            with suppress(BadInput):
+                check_values(model, _raw(model, {name: value}), f"samples of {name}={value:g}")
+    return None if bounds else "has no settings of sampling that are numbers"
+
+
+def _raw(model: Any, settings: dict[str, Any]) -> Tensor:
+    sampling, noise = model.checked_sampling(settings), Noise(5, range(8))
+    return infer(model, lambda copy: copy.generate(noise, model.labels_for(None, 8), sampling))
+
+
+def _bounds(schema: type[Schema]) -> Iterator[tuple[str, list[float]]]:
+    """The lowest and the highest value of each number; of whole ones, which may count steps and
+    so take long, the lowest alone.
+    """
+    for name, rule in schema.model_json_schema().get("properties", {}).items():
+        for part in rule.get("anyOf", [rule]):
+            if part.get("type") in ("integer", "number"):
+                ends = ["minimum", "maximum"] if part["type"] == "number" else ["minimum"]
+                yield name, [part[end] for end in ends if end in part]
+
+
 def _require_effects(moves: "_Moves", reader: str) -> None:
     idle = moves.idle()
     message = f"moving these changes nothing: {', '.join(idle)}. Does the {reader} read them?"
@@ -58,12 +93,7 @@ class _Moves:
         others: Collection[str] = (),
     ):
         self.end, self.seen = end, dict[str, Any]()
-        defaults, found = schema().model_dump(mode="json"), schema.model_json_schema()
-        values = {
-            name: [*_others(rule, defaults[name], found.get("$defs", {}))]
-            for name, rule in found.get("properties", {}).items()
-        }
-        self.values = {name: v for name, v in values.items() if v and name not in others}
+        self.values = {n: v for n, v in moved(schema).items() if n not in others}
 
     def idle(self) -> list[str]:
         """The fields that change nothing, whatever else is moved."""
@@ -93,6 +123,16 @@ class _Moves:
             except BadInput:
                 self.seen[key] = None
         return self.seen[key]
+
+
+def moved(schema: type[Schema]) -> dict[str, list[Any]]:
+    """For each field of a record the values beside its default, the plainest first."""
+    defaults, found = schema().model_dump(mode="json"), schema.model_json_schema()
+    values = {
+        name: [*_others(rule, defaults[name], found.get("$defs", {}))]
+        for name, rule in found.get("properties", {}).items()
+    }
+    return {name: v for name, v in values.items() if v}
 
 
 def _alike(name: str, other: str) -> int:

@@ -30,9 +30,13 @@ def _samples_in_range(case: Case) -> None:
     samples = model.sample(MANY, seed=5, batch_size=100).tensor
     expected, got = (MANY, *model.shape), tuple(samples.shape)
     require(got == expected, f"{MANY} samples must have shape {expected}, got {got}.")
-    _check_values(
+    check_values(
         model, raw_samples(model, Noise(5, range(MANY)), model.labels_for(None, MANY)), "samples"
     )
+    if model.public_range:
+        low, high = model.public_range
+        message = f"{model.kind} must be in [{low:g}, {high:g}]: value_range=None is for points."
+        require(samples.min() >= low and samples.max() <= high, message)
     message = "all samples of a seed are the same."
     require(not torch.equal(samples, samples[:1].expand_as(samples)), message)
 
@@ -46,7 +50,7 @@ def _rare_codes_in_range(case: Case) -> None:
     """Codes that are drawn once in a million give finite samples in value_range, too."""
     model = case.model()
     for what, codes in rare_codes(model).items():
-        _check_values(model, _decoded(model, codes), f"samples of codes with {what}")
+        check_values(model, _decoded(model, codes), f"samples of codes with {what}")
 
 
 def _decoded(model: Latent, codes: Tensor) -> Tensor:
@@ -67,7 +71,7 @@ def rare_codes(model: Latent) -> dict[str, Tensor]:
     return {what: model.code_law.of_normal(z) for what, z in numbers.items()}
 
 
-def _check_values(model: Sampler, x: Tensor, what: str) -> None:
+def check_values(model: Sampler, x: Tensor, what: str) -> None:
     require(x.dtype == torch.float32, f"{what} must be float32, got {x.dtype}.")
     wrong = (~x.isfinite()).flatten(1).any(1)
     require(not wrong.any(), f"{what} {wrong.nonzero().flatten().tolist()[:5]} are not finite.")

@@ -43,9 +43,9 @@ def _config_survives_json(case: Case) -> None:
 
 @law()
 def _every_number_is_bounded(case: Case) -> None:
-    """Every number of config and options has a lower and an upper bound."""
-    for schema in (case.family.config, case.family.options):
-        for name, rule in schema.model_json_schema()["properties"].items():
+    """Every number of config, options and settings has a lower and an upper bound."""
+    for schema in (case.family.config, case.family.options, case.family.sampling):
+        for name, rule in schema.model_json_schema().get("properties", {}).items():
             if rule.get("type") not in ("integer", "number") or "enum" in rule:
                 continue
             low = {"minimum", "exclusiveMinimum"} & rule.keys()

@@ -3,7 +3,9 @@
 import copy
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from genzoo.testing.contract import require
 from genzoo.testing.family_case import TOTAL, Case, law, outputs, steps_of
-from genzoo.training import Trainer, fit
+from genzoo.training import Batch, Trainer, fit
 from genzoo.zoo import folder as folders
 
 RUN = 'case = testing.Case.of("NAME")\ntrainer = case.trainer()\n'
@@ -101,6 +103,41 @@ def _modules(trainer: Trainer) -> Iterator[tuple[str, nn.Module]]:
         elif isinstance(value, list | tuple):
             items = [*value]
         yield from ((name, item) for item in items if isinstance(item, nn.Module))
+
+
+@law(code=RUN + "# the same weights, whatever the batches hold")
+def _learns_from_its_batch(case: Case) -> None:
+    """What the players learn depends on the samples of a batch; on its labels, if the model has
+    classes; on its second domain, if the family takes two.
+    """
+    right = _learnt(case, lambda batch: batch)
+    given = next(case.batches(case.trainer()))
+    conditional = getattr(case.model(), "num_classes", 0) > 1
+    read = {"x": True, "labels": conditional, "second_domain": given.second_domain is not None}
+    for field in (name for name, is_read in read.items() if is_read):
+        changed = _learnt(case, partial(_with_other, case, field))
+        pairs = [pair for n in right for pair in zip(right[n], changed[n], strict=True)]
+        same = all(torch.equal(*pair) for pair in pairs)
+        require(not same, f"no player learns from batch.{field}: other ones give the same weights.")
+
+
+def _with_other(case: Case, field: str, batch: Batch) -> Batch:
+    """The batch with another ``field``: the labels of other rows, or samples from high to low.
+
+    Samples in another order would not do: most losses are means over a batch.
+    """
+    old = getattr(batch, field)
+    low, high = case.model().value_range or (0.0, 1.0)
+    return replace(batch, **{field: old.roll(1, 0) if field == "labels" else low + high - old})
+
+
+def _learnt(case: Case, change: Callable[[Batch], Batch]) -> dict[str, list[Tensor]]:
+    """Each player's parameters after a run on changed batches."""
+    trainer = case.trainer()
+    batches = [change(batch) for batch in case.batches(trainer)]
+    for _ in fit(trainer, batches, len(batches)):
+        pass
+    return {name: _parameters(network) for name, network in trainer.networks().items()}
 
 
 @law(code=RUN + "for player in trainer.players.values(): player.lr = 0  # nothing may change now")
