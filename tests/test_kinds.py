@@ -18,6 +18,7 @@ from genzoo import families
 from genzoo.cli import run
 from genzoo.demo import tabs
 from genzoo.demo.models import LoadedModels
+from genzoo.editing.directions import direction_from_data
 from genzoo.errors import BadInput, InvalidModel
 from genzoo.models import panels, sounds
 from genzoo.models.kinds import SHOWN
@@ -348,12 +349,29 @@ def test_commands_write_the_file_of_the_kind(home, capsys, line, file, n):
         ("sample {}/wave --scale 3", "--scale enlarges images; this model generates signals"),
         ("sample {}/wave -n 1000000", "at most 268 are allowed"),
         ("arithmetic {}/wave 1 - 2", "a sum is drawn of images, not of signals"),
+        ("neighbours {}/wave --data tones", "wave is a model of signals, not of images: genzoo ev"),
+        ("neighbours {}/plane --data ring8", "plane is a model of points, not of images"),
+        ("features {}/wave s.wav", "of signals, not of images: call genzoo.extract_features"),
+        ("features {}/plane s.png", "plane is a model of points, not of images: call"),
+        ("inpaint {}/wave s.wav", "wave is a model of signals, not of images: call genzoo.inpaint"),
     ],
 )
 def test_what_a_kind_cannot_do_is_one_clear_line(home, capsys, line, said):
     code, out, err = call(capsys, line.format(home))
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err
+
+
+@pytest.mark.parametrize(("shape", "kind"), [((1, 64), "signals"), ((2,), "points")])
+def test_what_needs_pictures_refuses_an_encoder_of_another_kind(shape, kind, tmp_path):
+    family = families.get("vae")
+    model = family.model(family.config(shape=shape, latent_dim=2, width=4))
+    with pytest.raises(BadInput, match=f"a model of {kind}, not of images: give samples with"):
+        direction_from_data(model, "3", data="tones")
+    (tmp_path / "s.wav").write_bytes(signals(1).wav())
+    with pytest.raises(BadInput, match=r"s.wav: an image has a shape \(C, H, W\), got"):
+        genzoo.data.photos([tmp_path / "s.wav"], shape)
+    assert genzoo.extract_features(model, np.zeros((3, *shape), np.float32)).shape == (3, 2)
 
 
 def test_inspect_draws_a_sound_again(home, capsys):

@@ -61,10 +61,12 @@ def inpaint(
     from genzoo import data, load
     from genzoo.editing import inpainting, strips
     from genzoo.models import writing
+    from genzoo.models.checks import image_shape
 
     model = load(name, device=device)
     path = output or Path(f"{photos[0].stem}-filled.png")
-    pixels, _ = data.photos(photos, strips.picture_shape(model, name))
+    shape = image_shape(model, "call genzoo.inpaint with an array")
+    pixels, _ = data.photos(photos, shape)
     writing.check_target(path, len(pixels), model, scale, force)
     strips.check_targets(strip, gif, len(pixels), model, force)
     ticker = Ticker()

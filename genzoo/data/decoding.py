@@ -116,6 +116,8 @@ def photo(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, str]:
         content = expanded(path).read_bytes()
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
+    if len(shape) != 3:
+        raise BadInput(f"{path}: an image has a shape (C, H, W), got {tuple(shape)}")
     channels, height, width = shape
     if height != width:
         raise BadInput(

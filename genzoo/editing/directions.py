@@ -24,7 +24,7 @@ from genzoo.errors import BadInput, unknown
 from genzoo.features import classifiers
 from genzoo.files import check_ending, expanded, write_whole
 from genzoo.models.abilities import Encoder
-from genzoo.models.checks import checked_seed
+from genzoo.models.checks import checked_seed, image_shape
 from genzoo.models.model import Model
 from genzoo.models.sampler import Latent, Progress
 from genzoo.models.samples import Samples
@@ -209,7 +209,8 @@ def direction_from_data(
     if not isinstance(model, Encoder):
         raise names.lacking(model, Encoder, "does not encode")
     name = _data_of(model, data)
-    channels, *_, size = model.shape
+    hint = "give samples with the attribute, and samples without it"
+    channels, _, size = image_shape(model, hint)
     images = sets.open(name, "train", size=size, channels=channels, root=root)
     count = len(images) if n is None else min(n, len(images))
     has = torch.from_numpy(sets.having(images, attribute)[:count])

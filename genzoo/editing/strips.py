@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from genzoo.editing.inpainting import Completion
-from genzoo.errors import BadInput
 from genzoo.files import check_new
 from genzoo.models.film import film
 from genzoo.models.model import Model
@@ -14,14 +13,6 @@ from genzoo.models.pictures import check_sheet
 from genzoo.models.samples import Images
 
 CELLS, FRAMES, DURATION = 8, 40, 100  # cells of a strip; frames of a film, milliseconds of each
-
-
-def picture_shape(model: Model, name: str) -> tuple[int, ...]:
-    """The shape of the images that ``model`` generates. Raises BadInput if it does not."""
-    if not model.is_images:
-        shape = "x".join(map(str, model.shape))
-        raise BadInput(f"{name} generates {shape}, not images: call genzoo.inpaint with an array")
-    return tuple(model.shape)
 
 
 def check_targets(

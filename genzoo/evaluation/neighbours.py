@@ -17,7 +17,7 @@ from genzoo.evaluation.evaluate import check_one_set, find_model, reference_data
 from genzoo.files import expanded, write_whole
 from genzoo.metrics.real_data import RealData, check_finite
 from genzoo.metrics.statistics.nearest import closest
-from genzoo.models.checks import checked_seed
+from genzoo.models.checks import checked_seed, image_shape
 from genzoo.models.model import Model
 from genzoo.models.pictures import COMPOSITE, check_sheet
 from genzoo.models.sampler import Progress
@@ -129,6 +129,7 @@ def find_neighbours(
     Training images are read 64 MB at a time. Raises BadInput, and as ``load``.
     """
     subject = find_model(model, device)
+    image_shape(subject.model, "genzoo evaluate compares its samples with real data")
     reference = reference_data(subject, data)
     real = RealData(reference, root=root, size=size, channels=channels, progress=progress)
     check_one_set(subject, real)

@@ -113,7 +113,7 @@ def _log_probs(
     assert isinstance(model, Density)
     if tuple(model.shape) != test.shape:
         own, other = ("x".join(map(str, shape)) for shape in (model.shape, test.shape))
-        raise BadInput(f"{subject.name} takes {own} images, but {test.name} is {other}")
+        raise BadInput(f"{subject.name} takes {own} {subject.kind}, but {test.name} is {other}")
     rows, nats = random_rows(test, n, seed), []
     for start in range(0, len(rows), BATCH):
         x = test.batch(rows[start : start + BATCH])

@@ -16,7 +16,7 @@ from genzoo.metrics.probe_metrics import feature_maps
 from genzoo.metrics.statistics.linear_probe import FeatureMaps, pooled
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Encoder
-from genzoo.models.checks import check_count
+from genzoo.models.checks import check_count, image_shape
 from genzoo.models.model import Model, finite_input
 from genzoo.models.samples import Samples
 from genzoo.zoo import installed, manifest
@@ -48,8 +48,11 @@ def extract_features(
 def input_shape(
     model: str | Path | Model, device: "str | torch.device" = "auto"
 ) -> tuple[int, ...]:
-    """The shape of image that its features take. Raises as ``load``."""
-    return tuple(_subject(model, device).model.shape)
+    """The shape of image that its features take. Raises BadInput if it takes no images, and as
+    ``load``.
+    """
+    own = _subject(model, device).model
+    return image_shape(own, "call genzoo.extract_features with an array")
 
 
 def _subject(model: str | Path | Model, device: "str | torch.device") -> ModelSubject:
