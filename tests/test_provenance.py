@@ -247,6 +247,18 @@ def test_a_missing_model_is_named(model, home):
     assert genzoo.reproduce("x.png", "./elsewhere", device="cpu").state == "equal"
 
 
+@pytest.mark.parametrize(
+    ("revision", "hint"),
+    [("a1" * 20, f"--model owner/name@{'a1' * 20}"), ("v1; rm x", "--model ./FOLDER")],
+)
+def test_a_model_of_the_hub_is_named_by_its_revision(revision, hint):
+    origin = {"model": "x", "family": "vae", "weights_sha256": "0" * 64, "revision": revision}
+    Path("x.png").write_bytes(recorded(origin=origin))
+    with pytest.raises(UnknownName) as error:
+        genzoo.reproduce("x.png")
+    assert str(error.value).endswith(hint)
+
+
 def test_a_model_with_other_weights_does_not_stand_in(model, home):
     model.sample(2).save("x.png")
     (home / "tiny").rename("elsewhere")

@@ -23,7 +23,8 @@ def inspect_picture(
     model: Annotated[
         str | None,
         typer.Option(
-            help="The model, if it is not installed: ./mine.", autocompletion=complete_model
+            help="The model, if it is not installed: ./mine, or owner/name@REVISION of the Hub.",
+            autocompletion=complete_model,
         ),
     ] = None,
     output: Annotated[

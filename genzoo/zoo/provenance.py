@@ -1,6 +1,7 @@
 """The origin of a picture or sound: the record that genzoo wrote into it, and its reproduction."""
 
 import io
+import re
 import stat
 import warnings
 from collections.abc import Sequence
@@ -207,7 +208,11 @@ def _source(origin: ModelIdentity, model: str | Path | None) -> tuple[str, Path]
     if not what:
         original = f"{origin.model} ({origin.family}), {sha256[:12]}"
         what = f"it was drawn by {original}, which is not an installed model"
-    raise UnknownName(f"{what}: if you have that model, name its folder: --model ./FOLDER")
+    hint = "if you have that model, name its folder: --model ./FOLDER"
+    # Only a commit: anybody can write the file, and the hint is to be typed.
+    if re.fullmatch("[0-9a-f]{40}", origin.revision or ""):
+        hint = f"it is from the Hub: add its owner and name, --model owner/name@{origin.revision}"
+    raise UnknownName(f"{what}: {hint}")
 
 
 def other_version(origin: ModelIdentity) -> str:
