@@ -292,6 +292,11 @@ def test_every_check_is_counted(install, capsys):
     assert '"splits_share_no_sample": "20 of 20' in capsys.readouterr().out
 
 
+def test_one_check_that_is_skipped_takes_a_verb_in_the_singular():
+    one = testing.Outcome("odd", "dataset", ("a",), {"b": "has none"}, {})
+    assert str(one) == "data set odd: 1 check passed, 1 does not apply: b (has none)"
+
+
 ODD = """
 import numpy as np
 import genzoo

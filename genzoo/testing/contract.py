@@ -112,14 +112,15 @@ class Outcome:
     def __str__(self) -> str:
         """What each broken check found, and a line with the counts."""
         lines = [f"{check}: {message}" for check, message in self.broken.items()]
-        counts = [f"{len(self.held)} checks passed"]
+        counts = [f"{len(self.held)} check{'s' * (len(self.held) != 1)} passed"]
         counts += [f"{len(self.broken)} broken"] * bool(self.broken)
         if self.skipped:
             by_reason: dict[str, list[str]] = {}
             for check, reason in self.skipped.items():
                 by_reason.setdefault(reason, []).append(check)
             groups = "; ".join(f"{', '.join(c)} ({reason})" for reason, c in by_reason.items())
-            counts += [f"{len(self.skipped)} do not apply: {groups}"]
+            verb = "does not apply" if len(self.skipped) == 1 else "do not apply"
+            counts += [f"{len(self.skipped)} {verb}: {groups}"]
         lines += [f"{KIND_NAMES[self.kind]} {self.name}: {', '.join(counts)}"]
         if (total := sum(self.seconds.values())) > LIMIT:
             slow = sorted(self.seconds.items(), key=lambda pair: -pair[1])[:3]
