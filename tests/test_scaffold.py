@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import sysconfig
@@ -17,6 +18,7 @@ from loopback import Loopback
 
 from genzoo import cli, families
 from genzoo.errors import BadInput, OperationFailed
+from genzoo.metrics.real_data import RealData
 from genzoo.testing import scaffold, status
 
 KINDS = ("family", "metric", "dataset")
@@ -41,6 +43,17 @@ def test_it_writes_clean_code(name, kind, tmp_path):
         line = [sys.executable, "-m", "ruff", *command, "--no-cache", "."]
         done = subprocess.run(line, cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("data", ["ring8", "tones", "digits"])
+def test_its_metric_reads_real_data_of_every_kind(data, tmp_path):
+    folder = scaffold.create("near", "metric", tmp_path / "new")
+    module = runpy.run_path(str(folder / "genzoo_near.py"))
+    metric = module["Near"](RealData(data))
+    train = metric.real.open("train")
+    features = module["brightness"](train.batch(range(1000)))
+    assert metric.estimate(features).parts.mean() < 0.5 * features.std()
+    assert metric.floor(1000) < 0.5 * features.std()
 
 
 def test_the_commands_say_where_it_is(tmp_path, monkeypatch, capsys):
