@@ -28,10 +28,10 @@ class Config(Schema):
     """Sizes of both networks: convolutions for images, perceptrons for all else."""
 
     shape: Shape = (1, 28, 28)
-    """images are square, 4 to 7 times a power of two, at most 128 pixels"""
+    """images (square, 4 to 7 times a power of two, at most 128 pixels), signals or points"""
     latent_dim: Count = 128
     width: Annotated[int, Field(ge=1, le=1024)] = 64
-    """feature maps next to the image, which double towards the code; for points, units per layer"""
+    """feature maps next to an image, which double towards the code; else units of each layer"""
     halvings: Annotated[int, Field(ge=0, le=6)] = 0
     """how often the sides of images halve, rounded up (the authors' MNIST code: 3); 0: to 4 to 7"""
 
