@@ -18,6 +18,7 @@ from genzoo import families
 from genzoo.cli import run
 from genzoo.demo import tabs
 from genzoo.demo.models import LoadedModels
+from genzoo.demo.settings import SettingControls
 from genzoo.editing.directions import direction_from_data
 from genzoo.errors import BadInput, InvalidModel
 from genzoo.models import panels, sounds
@@ -462,7 +463,8 @@ def drawn(name, n):
     tabs.sample(gr, models)
     call = gr.Button.return_value.click.call_args_list[0].args[0]
     gr.Audio.reset_mock()
-    picture, _, line = call(name, None, 5, n)
+    defaults = SettingControls(gr, models, name).defaults
+    picture, _, line = call(name, None, 5, n, *defaults)
     return picture, gr.Audio.call_args, line
 
 

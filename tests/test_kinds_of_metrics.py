@@ -156,6 +156,13 @@ def test_distances_of_signals_rise_with_damage(audio, name):
     assert scores["intact"] < min(scores["backwards"], scores["muffled"])
 
 
+def test_noise_that_nobody_hears_costs_little_recall(audio):
+    (metric,) = registry.create(["recall"], RealData("plucked", groups=1))
+    x = torch.from_numpy(data.open("plucked", "test").array[:1000].copy())
+    hiss = 0.01 * Noise(0, range(len(x)), "noise").normal(1, 2048)
+    assert metric((x + hiss).clamp(-1, 1)).value > 0.9 * metric(x).value
+
+
 def test_a_model_of_signals_is_measured_as_one_of_images_is(audio):
     found = genzoo.evaluate(Strings(None), data="plucked", n=1500)
     assert [score.metric for score in found.scores] == [
