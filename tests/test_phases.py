@@ -7,13 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, OperationFailed
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent
 from genzoo.options import AdversarialOptions, Options
 from genzoo.training import (
     EMA,
+    Adversarial,
     Batch,
+    LossTrainer,
     Phase,
     RunSettings,
     Trainer,
@@ -327,3 +329,29 @@ def test_a_phase_without_a_discriminator_misses_no_penalty():
     found = checked_logs(watch(options), ["codes"] * 100, {"codes": game})
     assert [finding.rule for finding in found] == ["missing penalty"]
     assert checked_logs(watch(options), ["codes"] * 100, {}) == []
+
+
+@pytest.mark.parametrize("closed", [Adversarial, LossTrainer, EMA])
+def test_a_final_trainer_has_no_subclass(closed):
+    with pytest.raises(TypeError, match=f"Mine: {closed.__name__} is final.*inner=other"):
+        type("Mine", (closed,), {})
+
+
+def test_a_trainer_that_hides_another_one_is_refused():
+    """Without ``inner`` the run's settings do not reach the other, and its extras are not saved."""
+    inner = TwoPhases(Coder(), Options())
+
+    class Hides(Trainer):
+        def __init__(self, told):
+            super().__init__(inner.model, inner.players, inner=inner if told else None)
+            self.other = inner
+
+        def step(self, batch):
+            return self.other.step(batch)
+
+    with pytest.raises(OperationFailed, match=r"Hides wraps another trainer.*inner=other"):
+        Hides(False).prepare(RunSettings())
+    with pytest.raises(OperationFailed, match="Hides"):
+        EMA(Hides(False), 0.9).prepare(RunSettings())
+    Hides(True).prepare(RunSettings(micro_batches=2))
+    assert inner.settings.micro_batches == 2

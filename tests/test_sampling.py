@@ -143,6 +143,14 @@ def test_a_setting_is_not_called_like_an_argument(name):
         type("Model", (Plain,), {"sampling": record})
 
 
+def test_a_setting_without_a_default_is_refused():
+    record = type("Record", (Sampling,), {"__annotations__": {"power": int}})
+    with pytest.raises(
+        TypeError, match=r"Model\.sampling: power has no default: each setting needs"
+    ):
+        type("Model", (Plain,), {"sampling": record})
+
+
 def test_a_family_gives_truncation_its_own_meaning():
     class Own(genzoo.Latent):
         shape, value_range, kind, latent_dim, sampling = (2,), None, "points", 2, Gains

@@ -52,6 +52,9 @@ class Sampler(Model):
         super().__init_subclass__(**options)
         if taken := _ARGUMENTS & cls.sampling.model_fields.keys():
             raise TypeError(f"{cls.__name__}.sampling: {min(taken)} is an argument of sample")
+        if bare := [name for name, f in cls.sampling.model_fields.items() if f.is_required()]:
+            setting = f"{cls.__name__}.sampling: {bare[0]}"
+            raise TypeError(f"{setting} has no default: each setting needs a default")
 
     @abstractmethod
     def generate(self, noise: Noise, labels: Tensor | None, sampling: Any) -> Tensor:

@@ -137,6 +137,14 @@ class Trainer(ABC):
     batches_per_step: int = 1
     phases: Sequence[Phase] = (Phase("training"),)
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if closed := [b.__name__ for b in cls.__mro__[1:] if "__final__" in vars(b)]:
+            way = "super().__init__(model, other.players, inner=other)"
+            raise TypeError(
+                f"{cls.__name__}: {closed[0]} is final. Write a Trainer that wraps one: {way}"
+            )
+
     def __init__(
         self,
         model: Model,
@@ -213,6 +221,9 @@ class Trainer(ABC):
         """Move everything to the device, channels last (1.2 times as fast on convolutions)."""
         trainer: Trainer | None = self
         while trainer:
+            if not trainer.inner and any(isinstance(v, Trainer) for v in vars(trainer).values()):
+                name, way = type(trainer).__name__, "super().__init__(..., inner=other)"
+                raise OperationFailed(f"{name} wraps another trainer without naming it: {way}")
             trainer.settings, trainer = settings, trainer.inner
         for module in [*self.networks().values(), *self.extras.values()]:
             if isinstance(module, nn.Module):
