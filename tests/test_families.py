@@ -62,9 +62,10 @@ BAD = {
     "too-new": (HOOK + "family(api=3)", "plugin API 3.* API 2: upgrade genzoo$"),
     "too-old": (HOOK + "family(api=1)", "plugin API 1.* API 2: upgrade the plugin$"),
     "no-number": (HOOK + "family(api='2')", "api must be a whole number, got '2'"),
-    "no-api": (
-        HOOK + "family(api=...)",
-        "not written for plugin API 2: upgrade the plugin .*: 'api'",
+    "no-api": (HOOK + "family(api=...)", "its Family lacks api: add api=2, or upgrade the plugin"),
+    "wrong-field": (
+        HOOK + "family(trainners=None)",
+        "Family has no field 'trainners', did you mean trainer",
     ),
     # As API 1 had it: these fields are the package's metadata now.
     "old-fields": (
@@ -217,6 +218,7 @@ def test_inspect_tries_all_and_good_ones_keep_working(crowd):
     assert "bad_raises.py" in found["raises", "pkg-raises"].detail
     assert "ZeroDivisionError" in found["raises", "pkg-raises"].detail
     assert {p.error for p in found.values() if p.state == "ok"} == {""}
+    assert [p.error for p in found.values() if "genzoo plugins" in p.error] == []
     assert "No module named 'bad_absent'" in found["absent", "pkg-absent"].error
     assert "no attribute 'nowhere'" in found["attribute", "pkg-attribute"].error
 

@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import Field
 
 import genzoo
 from genzoo.cli import run
@@ -13,6 +15,8 @@ from genzoo.errors import BadInput
 from genzoo.evaluation import truncation
 from genzoo.metrics.real_data import RealData
 from genzoo.metrics.registry import create
+from genzoo.metrics.subjects import ModelSubject
+from genzoo.options import Sampling
 
 
 @pytest.fixture
@@ -102,7 +106,8 @@ BAD = [
     ("truncate vae-mnist -n 10", "at least 1,280 samples, got 10"),
     ("truncate vae-mnist -o x.svg", "x.svg"),
     ("truncate vae-mnist --metrics fdd", "fdd"),
-    ("truncate pixelcnn-mnist", "no setting of sampling called 'truncation'"),
+    ("truncate pixelcnn-mnist", "the sampling of pixelcnn-mnist has no truncation: there is"),
+    ("truncate pixelcnn-mnist --values 1", "no setting of sampling called 'truncation'"),
     ("truncate images:. --data mnist", "images"),
 ]
 
@@ -113,6 +118,39 @@ def test_bad_input_is_one_line_and_writes_nothing(line, said, here, capsys):
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err
     assert [*here.iterdir()] == []
+
+
+class Own(Sampling):
+    truncation: Annotated[float, Field(ge=0, le=1)] = 1.0
+
+
+class Narrow(Sampling):
+    truncation: Annotated[float, Field(ge=0, le=0.1)] = 0.1
+
+
+class Dots(genzoo.Sampler):
+    """Points whose truncation is a setting of their own."""
+
+    shape, value_range, kind = (2,), None, "points"
+
+    def generate(self, noise, labels, sampling):
+        return sampling.truncation * noise.normal(2)
+
+
+@pytest.mark.parametrize(("sampling", "values"), [(Own, [0.25, 0.5, 0.75, 1.0]), (Narrow, None)])
+def test_the_usual_values_are_those_within_the_models_bounds(sampling, values):
+    model = type("Dots", (Dots,), {"sampling": sampling})(None)
+    whole = ModelSubject("dots", model)
+    if values is None:
+        with pytest.raises(BadInput, match="give --values"):
+            truncation._allowed(whole)
+    else:
+        assert truncation._allowed(whole) == values
+
+
+def test_a_latent_model_allows_all_usual_values():
+    whole = ModelSubject("vae-mnist", genzoo.load("vae-mnist", device="cpu"))
+    assert truncation._allowed(whole) == [*truncation.VALUES]
 
 
 def test_the_command_writes_and_says_it(here, capsys):

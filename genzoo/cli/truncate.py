@@ -14,8 +14,12 @@ from genzoo.text import printable
 def truncate(
     name: ModelName,
     values: Annotated[
-        str, typer.Option(help="Limits of truncation; none: no truncation.")
-    ] = "0.25,0.5,0.75,1,1.5,2,none",
+        str | None,
+        typer.Option(
+            help="Limits of truncation; none: no truncation. [those of "
+            "0.25,0.5,0.75,1,1.5,2,none that the model allows]"
+        ),
+    ] = None,
     metrics: Annotated[str, typer.Option(help="As in genzoo evaluate.")] = "precision,recall,fd",
     data: Annotated[str | None, typer.Option(help="Reference data. [training data]")] = None,
     n: Annotated[int, typer.Option("-n", "--n", help="Samples at each truncation.")] = 2000,
@@ -37,7 +41,7 @@ def truncate(
     ticker = Ticker()
     curve = truncation.truncate(
         name,
-        truncation.parse_values(values),
+        None if values is None else truncation.parse_values(values),
         data=data,
         metrics=metrics,
         n=n,

@@ -3,6 +3,7 @@
 Values of a code beyond a limit are drawn again (Brock et al. 2019, section 3.1).
 """
 
+import contextlib
 import json
 import math
 from collections.abc import Sequence
@@ -76,7 +77,7 @@ class Curve:
 
 def truncate(
     model: "str | Path | Model",
-    values: Sequence[float | None] = VALUES,
+    values: Sequence[float | None] | None = None,
     *,
     data: str | None = None,
     metrics: str | Sequence[str] = METRICS,
@@ -87,13 +88,16 @@ def truncate(
     device: Any = "auto",
     progress: Progress | None = None,
 ) -> Curve:
-    """Measure a model at each truncation of ``values``; None means no truncation.
+    """Measure a model at each truncation of ``values``; None means no truncation. By default those
+    of `VALUES` that the model's setting allows.
 
     All truncations use one ``seed``, so they differ in little else. The other arguments are those
     of ``evaluate``. Raises BadInput, UnknownName, and as ``load``.
     """
-    check_values(values)
+    if values is not None:
+        check_values(values)
     whole = find_model(model, device)
+    values = _allowed(whole) if values is None else values
     subjects = [_truncated(whole, value) for value in values]
     reference = reference_data(whole, data)
     chosen = choose_metrics(RealData(reference, features, root=root), whole, metrics)
@@ -102,6 +106,21 @@ def truncate(
     scores = {column[0].metric: tuple(column) for column in zip(*rows, strict=True)}
     machine = devices.machine(whole.model.device)
     return Curve(whole.name, reference, tuple(values), scores, machine)
+
+
+def _allowed(whole: ModelSubject) -> list[float | None]:
+    """The values of `VALUES` within the bounds of the model's own setting. Raises BadInput."""
+    sampler = whole.sampler
+    if "truncation" not in sampler.sampling.model_fields:
+        raise BadInput(f"the sampling of {whole.name} has no truncation: there is nothing to plot")
+    values: list[float | None] = []
+    for value in VALUES:
+        with contextlib.suppress(BadInput):
+            sampler.checked_sampling({"truncation": value})
+            values.append(value)
+    if not values:
+        raise BadInput(f"{whole.name} has a truncation with bounds of its own: give --values")
+    return values
 
 
 def _truncated(whole: ModelSubject, value: float | None) -> ModelSubject:

@@ -1,6 +1,8 @@
 """The registry of plugins: listed from package metadata without an import, loaded by name."""
 
 import contextlib
+import dataclasses
+import difflib
 import logging
 import os
 import re
@@ -30,6 +32,7 @@ GROUPS = {
 KIND_NAMES = {"family": "family", "metric": "metric", "dataset": "data set", "models": "models"}
 # The command that lists a kind: genzoo families.
 LIST_COMMANDS = {"family": "families", "metric": "metrics", "dataset": "data", "models": "list"}
+SEE_PLUGINS = ". See genzoo plugins --verbose"
 log = logging.getLogger("genzoo")
 
 
@@ -180,13 +183,26 @@ def _import(kind: str, entry: "EntryPoint") -> tuple[str, Any]:
         raise
     except (Exception, SystemExit) as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        if _is_of_another_api(error):
+        if fault := _wrong_field(error):
+            text = fault
+        elif _is_of_another_api(error):
             text = f"it is not written for plugin API {API}: upgrade the plugin ({text[:200]})"
         reason = _unmet_requirement(entry) or text[:300]
-        raise OperationFailed(
-            f"{owner} is broken: {reason}. See genzoo plugins --verbose"
-        ) from error
+        raise OperationFailed(f"{owner} is broken: {reason}{SEE_PLUGINS}") from error
     return owner, result
+
+
+def _wrong_field(error: BaseException) -> str:
+    """What is wrong with the arguments of a ``Family``; "" if they say that the API is another."""
+    text = str(error)
+    if not isinstance(error, TypeError) or "Family.__init__() " not in text:
+        return ""
+    words = re.findall(r"'(\w+)'", text)
+    if "missing" in text:
+        hint = f": add api={API}, or upgrade the plugin" if "api" in words else ""
+        return f"its Family lacks {' and '.join(words)}{hint}"
+    near = difflib.get_close_matches(words[0], [f.name for f in dataclasses.fields(Family)], n=1)
+    return f"Family has no field {words[0]!r}, did you mean {near[0]}" if near else ""
 
 
 def _is_of_another_api(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from genzoo import data, families
 from genzoo.data import catalogue
 from genzoo.errors import GenzooError, OperationFailed
-from genzoo.families.registry import GROUPS, KIND_NAMES, Conflict, Plugin
+from genzoo.families.registry import GROUPS, KIND_NAMES, SEE_PLUGINS, Conflict, Plugin
 from genzoo.text import printable
 from genzoo.zoo import installed
 
@@ -71,5 +71,6 @@ def _with_state(plugin: Plugin) -> Plugin:
         cause = error.__cause__
         lines = "".join(traceback.format_exception(cause) if cause else []).split("\n")
         detail = "\n".join(map(printable, lines))
-        return replace(plugin, state=state, error=str(error), detail=detail)
+        reason = str(error).removesuffix(SEE_PLUGINS)  # that is where the reader is
+        return replace(plugin, state=state, error=reason, detail=detail)
     return replace(plugin, state="ok")
