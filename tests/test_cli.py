@@ -156,6 +156,11 @@ ONE_LINE = [
     ("train vae --set width=8 --set width=9", 2, ["width", "twice"]),
     ("train vae --set levels=2 --steps 1", 2, ["levels is 256 in digits, got 2"]),
     ("train vae --set width=0 --steps 1", 2, ["config of vae for digits", "width", "got 0"]),
+    (
+        "train vae --set truncation=0.5 --steps 1",
+        2,
+        ["truncation is a setting of sampling: genzoo sample --set truncation=0.5"],
+    ),
     ("train vae --set shape=[1,9,8]", 2, ["shape", "[1, 9, 8]"]),
     ("train vae --steps 0", 2, ["--steps"]),
     ("train vae --steps x", 2, ["--steps"]),

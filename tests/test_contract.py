@@ -315,6 +315,9 @@ def test_a_plugin_that_raises_breaks_its_checks_alone(install):
     assert told.held == ("says_what_it_is",)
     assert len(told.broken) == 6
     assert all("ZeroDivisionError: division by zero" in said for said in told.broken.values())
+    assert len(told.repeats) == 5
+    assert str(told).count("ZeroDivisionError") == 1
+    assert f"and 5 more checks: {', '.join(told.repeats)}\n" in str(told)
 
 
 def test_names_that_nobody_has_are_told(capsys):

@@ -3,17 +3,22 @@
 import json
 import shutil
 import signal
+from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import Field
 
+from genzoo import families
 from genzoo.errors import BadInput, UnknownName
 from genzoo.models.sampler import Sampler
 from genzoo.runs import launch
 from genzoo.runs import run as run_folder
 from genzoo.runs.plan import plan
+from genzoo.schemas import Schema
 from genzoo.training import parallel
 
 VALUES = {"shape": [1, 16, 16], "width": 8, "latent_dim": 2, "batch_size": 4}
@@ -225,3 +230,16 @@ def test_an_old_field_s_name_gives_the_new_one(family, old, new):
 def test_a_field_that_never_was_gives_near_ones():
     with pytest.raises(UnknownName, match="did you mean latent_dim"):
         plan("dcgan", "digits", {"latent_dims": 3})
+
+
+def test_a_size_that_the_config_refuses_names_the_setting_that_rescales(monkeypatch):
+    class Eights(Schema):
+        size: Annotated[int, Field(multiple_of=8)] = 32
+
+    family = replace(families.get("gan"), config=Eights, tiny=Eights())
+    monkeypatch.setattr(families, "get", lambda name: family)
+    with pytest.raises(BadInput, match=r"got 28\. --set size=\.\.\. rescales the images$"):
+        plan("gan", "digits")
+    assert plan("gan", "digits", {"size": 32}).config == Eights(size=32)
+    with pytest.raises(BadInput, match=r"multiple of 8, got 20$"):
+        plan("gan", "digits", {"size": 20})

@@ -121,6 +121,14 @@ def test_models_with_settings_are_ranked(here):
     assert found.record()["models"][1]["sampling"] == HALF
 
 
+def test_a_model_is_called_by_the_name_that_the_table_shows(here, capsys):
+    line = ["compare", "./a", "./b", "--metrics", "sharpness", "-n", 290, "--json"]
+    code, out, err = call(capsys, *line, "--set", "b:truncation=0.5", "-o", "found")
+    assert code == 0, err
+    models = json.loads(out)["models"]
+    assert [(m["name"], m["sampling"]) for m in models] == [("a", {}), ("b", HALF)]
+
+
 def test_a_setting_without_a_model_is_for_all_that_have_it(here, capsys):
     folders.save(tiny(family="pixelcnn", layers=1), here / "pixels", data="digits")
     line = ["compare", "./a", "./pixels", "--metrics", "sharpness", "-n", 290]

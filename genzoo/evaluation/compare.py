@@ -225,22 +225,24 @@ def _loaded(name: str, folder: Path, device: "str | torch.device") -> ModelSubje
 def _with_settings(
     subjects: list[ModelSubject], names: list[str], sampling: Mapping[str, Any]
 ) -> list[ModelSubject]:
-    """The subjects with their part of ``sampling``: ``names`` are those that the user gave.
+    """The subjects with their part of ``sampling``, which may call a model by the name that the
+    user gave, one of ``names``, or by the one that the table shows.
 
     Raises BadInput for a setting that no model has, and for a name that is not compared.
     """
     own = {key: value for key, value in sampling.items() if isinstance(value, Mapping)}
-    if strange := own.keys() - {*names}:
+    shown = [s.name if s.name not in names else n for s, n in zip(subjects, names, strict=True)]
+    if strange := own.keys() - {*names, *shown}:
         hint = f"the models are {', '.join(names)}"
         raise BadInput(f"settings for {min(strange)}, which is not compared: {hint}")
     for_all = {key: value for key, value in sampling.items() if key not in own}
     if unknown := for_all.keys() - {f for s in subjects for f in s.sampler.sampling.model_fields}:
         raise BadInput(f"none of the models has a setting of sampling called {min(unknown)!r}")
     result = []
-    for subject, name in zip(subjects, names, strict=True):
+    for subject, name, alias in zip(subjects, names, shown, strict=True):
         fields = subject.sampler.sampling.model_fields
         shared = {key: value for key, value in for_all.items() if key in fields}
-        settings = {**shared, **own.get(name, {})}
+        settings = {**shared, **own.get(alias, {}), **own.get(name, {})}
         result.append(ModelSubject(subject.name, subject.model, subject.folder, settings))
     return result
 

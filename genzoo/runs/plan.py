@@ -99,6 +99,10 @@ def plan(
     forms = FORMS[catalogue.kind_of(data)]
     fields_given = {k: v for k, v in values.items() if k in fields or k not in forms}
     _refuse_old_names(family, fields_given.keys() - fields)
+    for key in sorted(fields_given.keys() - fields):
+        if key in parts.sampling.model_fields:
+            way = f"genzoo sample --set {key}={values[key]}"
+            raise BadInput(f"{key} is a setting of sampling: {way}")
     divided = divide(fields_given, schemas, f"Type genzoo info {family} to see all.")
     options = checked(parts.options, divided["options"], f"options of {family}")
     dataset = open_dataset(family, data, values, root)
@@ -154,7 +158,15 @@ def _config(family: str, dataset: DataSet, values: dict[str, Any]) -> Schema:
             raise BadInput(f"{key} is {known[key]!r} in {dataset.name}, got {values[key]!r}")
     names = ", ".join(key for key in known if key not in values)
     source = f" (which sets {names})" if names else ""
-    return checked(schema, {**known, **values}, f"config of {family} for {dataset.name}{source}")
+    where = f"config of {family} for {dataset.name}{source}"
+    try:
+        return checked(schema, {**known, **values}, where)
+    except BadInput as error:
+        field = str(error).removeprefix(f"{where}: ").partition(":")[0]
+        if field not in ("size", "length") or field in values:
+            raise
+        change = "rescales the images" if field == "size" else "cuts or pads the signals"
+        raise BadInput(f"{error}. --set {field}=... {change}") from None
 
 
 def _check_kind(family: str, dataset: DataSet, fields: set[str]) -> None:

@@ -19,12 +19,13 @@ LIMIT = 20.0  # seconds: longer ones of a tiny model tell which checks are slow
 class Broken(AssertionError):
     """A check failed: pytest shows it as a failed assertion, with its message in place of code.
 
-    ``example`` takes the place of EXAMPLE in the check's code.
+    ``example`` takes the place of EXAMPLE in the check's code. ``error``: the plugin's own error,
+    with its place, if that broke the check.
     """
 
-    def __init__(self, message: str, example: str = ""):
+    def __init__(self, message: str, example: str = "", error: str = ""):
         super().__init__(message)
-        self.example = example
+        self.example, self.error = example, error
 
 
 def require(condition: Any, message: str, example: str = "") -> None:
@@ -77,14 +78,15 @@ class Contract:
             try:
                 return check(case)
             except Broken as error:
-                text, cause, example = str(error), None, error.example
+                text, cause, example, own_error = str(error), None, error.example, ""
             except Exception as error:  # the plugin's own code: any exception breaks the check
-                text, cause, example = f"{one_line(error)} ({place(error)})", error, ""
+                own_error = f"{one_line(error)} ({place(error)})"
+                text, cause, example = own_error, error, ""
             text = " ".join(f"{law} {text}".split())
             own = lines.replace("NAME", case.name).replace("EXAMPLE", example).split("\n")
             imports = [f"import {name}" for name in ("torch", "genzoo") if f"{name}." in lines]
             shown = [text, "; ".join(["from genzoo import testing", *imports]), *own]
-            raise Broken("\n    ".join(shown)) from cause
+            raise Broken("\n    ".join(shown), error=own_error) from cause
 
         self.checks[name] = explained
         return check
@@ -99,7 +101,8 @@ class Contract:
 @dataclass(frozen=True)
 class Outcome:
     """The result of all checks: the names of those that ``held``; ``skipped``: check -> why it does
-    not apply; ``broken``: check -> what is wrong; ``seconds``: check -> CPU time.
+    not apply; ``broken``: check -> what is wrong; ``seconds``: check -> CPU time; ``repeats``:
+    check -> the earlier check that the same error of the plugin broke.
     """
 
     name: str
@@ -108,10 +111,17 @@ class Outcome:
     skipped: dict[str, str]
     broken: dict[str, str]
     seconds: dict[str, float] = field(default_factory=dict, compare=False)
+    repeats: dict[str, str] = field(default_factory=dict, compare=False)
 
     def __str__(self) -> str:
         """What each broken check found, and a line with the counts."""
-        lines = [f"{check}: {message}" for check, message in self.broken.items()]
+        lines = []
+        for check, message in self.broken.items():
+            same = [later for later, first in self.repeats.items() if first == check]
+            lines += [f"{check}: {message}"] if check not in self.repeats else []
+            if same:
+                checks = "check" if len(same) == 1 else "checks"
+                lines += [f"    and {len(same)} more {checks}: {', '.join(same)}"]
         counts = [f"{len(self.held)} check{'s' * (len(self.held) != 1)} passed"]
         counts += [f"{len(self.broken)} broken"] * bool(self.broken)
         if self.skipped:
@@ -138,6 +148,8 @@ def outcome(contract: Contract, name: str) -> Outcome:
     skipped: dict[str, str] = {}
     broken: dict[str, str] = {}
     seconds: dict[str, float] = {}
+    first: dict[str, str] = {}  # error -> check
+    repeats: dict[str, str] = {}
     with contract.open_case(name) as case:
         for check, call in contract.checks.items():
             began = time.process_time()
@@ -145,11 +157,13 @@ def outcome(contract: Contract, name: str) -> Outcome:
                 reason = call(case)
             except Broken as error:
                 broken[check] = str(error)
+                if error.error and first.setdefault(error.error, check) != check:
+                    repeats[check] = first[error.error]
             else:
                 held += [check] if reason is None else []
                 skipped |= {} if reason is None else {check: reason}
             seconds[check] = time.process_time() - began
-    return Outcome(name, contract.kind, tuple(held), skipped, broken, seconds)
+    return Outcome(name, contract.kind, tuple(held), skipped, broken, seconds, repeats)
 
 
 def one_line(error: BaseException) -> str:
