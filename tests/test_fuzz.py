@@ -221,15 +221,16 @@ def alike(said, held):
     if isinstance(said, list) and isinstance(held, list):
         return len(said) == len(held) and all(map(alike, said, held))
     if type(said) is int and type(held) is float:
-        return said == held
+        return float(said) == held  # the nearest float of a long whole number
     return type(said) is type(held) and said == held
 
 
 MANIFEST = {
-    "revision": 1, "class_names": [], "data": "", "dtype": "float32", "discriminator_sha256": None,
-    "license": "unknown", "terms": "", "default": False, "recipe": None,
+    "version": 1, "revision": 1, "class_names": [], "data": "", "kind": "images", "rate": None,
+    "dtype": "float32", "discriminator_sha256": None, "license": "unknown", "terms": "",
+    "default": False, "recipe": None,
 }  # fmt: skip
-RECIPE = {"precision": "fp32", "micro_batches": 1, "threads": 1, "processes": 1}
+RECIPE = {"precision": "fp32", "micro_batches": 1, "threads": 1, "processes": 1, "phases": {}}
 CONFIG = {"width": 3, "rate": 0.5, "loss": "hinge", "shape": [2], "flip": False}
 
 

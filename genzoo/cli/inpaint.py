@@ -61,7 +61,7 @@ def inpaint(
     from genzoo import data, load
     from genzoo.editing import inpainting, strips
     from genzoo.models import writing
-    from genzoo.models.checks import image_shape
+    from genzoo.models.model import image_shape
 
     model = load(name, device=device)
     path = output or Path(f"{photos[0].stem}-filled.png")

@@ -24,8 +24,8 @@ from genzoo.errors import BadInput, unknown
 from genzoo.features import classifiers
 from genzoo.files import check_ending, expanded, write_whole
 from genzoo.models.abilities import Encoder
-from genzoo.models.checks import checked_seed, image_shape
-from genzoo.models.model import Model
+from genzoo.models.checks import checked_seed
+from genzoo.models.model import Model, image_shape
 from genzoo.models.sampler import Latent, Progress
 from genzoo.models.samples import Samples
 from genzoo.schemas import Name, Schema, Share, checked, read_json

@@ -17,8 +17,8 @@ from genzoo.evaluation.evaluate import check_one_set, find_model, reference_data
 from genzoo.files import expanded, write_whole
 from genzoo.metrics.real_data import RealData, check_finite
 from genzoo.metrics.statistics.nearest import closest
-from genzoo.models.checks import checked_seed, image_shape
-from genzoo.models.model import Model
+from genzoo.models.checks import checked_seed
+from genzoo.models.model import Model, image_shape
 from genzoo.models.pictures import COMPOSITE, check_sheet
 from genzoo.models.sampler import Progress
 from genzoo.models.samples import Images

@@ -16,8 +16,8 @@ from genzoo.metrics.probe_metrics import feature_maps
 from genzoo.metrics.statistics.linear_probe import FeatureMaps, pooled
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Encoder
-from genzoo.models.checks import check_count, image_shape
-from genzoo.models.model import Model, finite_input
+from genzoo.models.checks import check_count
+from genzoo.models.model import Model, finite_input, image_shape
 from genzoo.models.samples import Samples
 from genzoo.zoo import installed, manifest
 from genzoo.zoo import names as model_names

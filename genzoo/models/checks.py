@@ -2,14 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from genzoo.errors import BadInput
-
-if TYPE_CHECKING:
-    from genzoo.models.model import Model
 
 
 def check_count(name: str, value: Any, least: int) -> None:
@@ -35,17 +32,6 @@ def batch_slices(n: int, batch_size: int) -> Iterator[slice]:
     check_count("batch_size", batch_size, 1)
     for start in range(0, max(n, 1), batch_size):
         yield slice(start, min(start + batch_size, n))
-
-
-def image_shape(model: "Model", hint: str) -> tuple[int, ...]:
-    """The shape ``(C, H, W)`` of the images of ``model``; ``hint``: what else the user can do.
-
-    Raises BadInput for a model of another kind.
-    """
-    if not model.is_images:
-        name = model.origin.model if model.origin else "this"
-        raise BadInput(f"{name} is a model of {model.kind}, not of images: {hint}")
-    return tuple(model.shape)
 
 
 def shape_text(shape: Sequence[int], before: str = "") -> str:

@@ -182,6 +182,17 @@ def finite_input(model: Model, images: "Samples | Tensor | np.ndarray") -> Tenso
     return x
 
 
+def image_shape(model: Model, hint: str) -> tuple[int, ...]:
+    """The shape ``(C, H, W)`` of the images of ``model``; ``hint``: what else the user can do.
+
+    Raises BadInput for a model of another kind.
+    """
+    if not model.is_images:
+        name = model.origin.model if model.origin else "this"
+        raise BadInput(f"{name} is a model of {model.kind}, not of images: {hint}")
+    return tuple(model.shape)
+
+
 class Discriminator(nn.Module, ABC):
     """The second network of an adversarial game (a ``critic`` in papers on Wasserstein GANs)."""
 
