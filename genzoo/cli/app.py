@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,6 +61,13 @@ Scale = Annotated[int | None, typer.Option(min=1, max=64, help="Enlarge each pix
 Metadata = Annotated[
     bool, typer.Option("--metadata/--no-metadata", help="Write model and seeds into the metadata.")
 ]
+ModelOrFamily = Annotated[
+    str, typer.Argument(help="A model, a folder or a family.", autocompletion=complete_model)
+]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed of the samples.")]
+Groups = Annotated[
+    int | None, typer.Option(min=1, help="Number of disjoint groups, one estimate each.")
+]
 Label = Annotated[str | None, typer.Option(help="Class of all samples: a name or a number.")]
 Size = Annotated[int | None, typer.Option(min=1, help="Side of resized images from folders.")]
 Channels = Annotated[int | None, typer.Option(help="Channels of images from folders: 1 or 3.")]
@@ -103,9 +110,24 @@ def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
     return assignments(pairs or [])
 
 
+def parse_labels(text: str | None) -> list[str] | str | None:
+    """One class for all, or the classes that commas separate."""
+    if text is None or "," not in text:
+        return text
+    return [part.strip() for part in text.split(",")]
+
+
 def as_json(value: Any) -> None:
     """Print the result as one JSON document."""
     print(json.dumps(value, indent=2, default=str))
+
+
+def print_file(path: Path, record: Mapping[str, Any], json: bool) -> None:
+    """Print the path of a command's result, or with ``--json`` also its ``record``."""
+    if json:
+        as_json({"path": str(path), **record})
+    else:
+        print(printable(str(path)))
 
 
 def as_table(rows: Iterable[Sequence[Any]], heads: Sequence[str] = ()) -> None:

@@ -15,13 +15,12 @@ from genzoo.cli.app import (
     SamplingSet,
     Scale,
     app,
-    as_json,
     default_path,
     parse_settings,
+    print_file,
 )
 from genzoo.errors import BadInput
 from genzoo.files import check_ending
-from genzoo.text import printable
 
 
 @app.command()
@@ -57,8 +56,5 @@ def arithmetic(
         model, " ".join(terms), label=label, seed=seed, sampling=parse_settings(settings)
     )
     combination.save(path, scale, metadata=metadata)
-    if json:
-        code = combination.code[0].tolist()
-        as_json({"path": str(path), "code": code, **combination.around.record()})
-    else:
-        print(printable(str(path)))
+    code = combination.code[0].tolist()
+    print_file(path, {"code": code, **combination.around.record()}, json)

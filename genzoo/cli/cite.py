@@ -1,17 +1,11 @@
 """cite: BibTeX for a model."""
 
-from typing import Annotated
-
-import typer
-
-from genzoo.cli.app import Json, app, as_json, complete_model
+from genzoo.cli.app import Json, ModelOrFamily, app, as_json
 
 
 @app.command()
 def cite(
-    name: Annotated[
-        str, typer.Argument(help="A model, a folder or a family.", autocompletion=complete_model)
-    ],
+    name: ModelOrFamily,
     json: Json = False,
 ) -> None:
     """Print BibTeX for a model and for its family's paper."""

@@ -8,8 +8,10 @@ import typer
 from genzoo.cli.app import (
     Device,
     Force,
+    Groups,
     Json,
     Root,
+    Seed,
     Ticker,
     app,
     as_json,
@@ -32,7 +34,7 @@ def compare(
         str | None, typer.Option(help="Reference data. [the first that all models share]")
     ] = None,
     n: Annotated[int, typer.Option("-n", "--n", help="Number of samples of each model.")] = 4000,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed of the samples.")] = 0,
+    seed: Seed = 0,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,9 +49,7 @@ def compare(
     features: Annotated[
         str | None, typer.Option(help="Features: mnist, inception, module:object. [the data's]")
     ] = None,
-    groups: Annotated[
-        int | None, typer.Option(min=1, help="Number of disjoint groups, one estimate each.")
-    ] = None,
+    groups: Groups = None,
     root: Root = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for compare.html, .png and .json.")

@@ -17,9 +17,9 @@ from genzoo.cli.app import (
     Scale,
     Ticker,
     app,
-    as_json,
     default_path,
     parse_settings,
+    print_file,
 )
 from genzoo.errors import BadInput
 from genzoo.files import check_new
@@ -76,10 +76,8 @@ def direction(
     else:
         result = _of_attribute(model, of, encode, data, n, seed, label, root)
     result.save(path)
-    if json:
-        as_json({"path": str(path), **result.info.model_dump(mode="json")})
-    else:
-        print(printable(str(path)))
+    print_file(path, result.info.model_dump(mode="json"), json)
+    if not json:
         print(printable(_summary(result)))
 
 
@@ -164,7 +162,4 @@ def steer(
         model, vector, seeds, alphas=values, label=label, sampling=parse_settings(settings)
     )
     record = writing.write(iter([samples]), n, path, scale, metadata, columns=columns)
-    if json:
-        as_json({"path": str(path), "n": n, "alphas": values, **record})
-    else:
-        print(printable(str(path)))
+    print_file(path, {"n": n, "alphas": values, **record}, json)

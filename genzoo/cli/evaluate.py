@@ -7,9 +7,11 @@ import typer
 from genzoo.cli.app import (
     Channels,
     Device,
+    Groups,
     Json,
     Root,
     SamplingSet,
+    Seed,
     Size,
     Ticker,
     app,
@@ -42,7 +44,7 @@ def evaluate(
         int | None,
         typer.Option("-n", "--n", help="Number of samples, or of test images for a likelihood."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed of the samples.")] = 0,
+    seed: Seed = 0,
     settings: SamplingSet = None,
     features: Annotated[
         str | None,
@@ -50,9 +52,7 @@ def evaluate(
             help="Features: mnist, inception, inception:FILE, module:object. [the data's]"
         ),
     ] = None,
-    groups: Annotated[
-        int | None, typer.Option(min=1, help="Number of disjoint groups, one estimate each.")
-    ] = None,
+    groups: Groups = None,
     limit: Annotated[int | None, typer.Option(min=2, help="Number of real images to use.")] = None,
     size: Size = None,
     channels: Channels = None,

@@ -1,7 +1,7 @@
 """genzoo inpaint: fill in the unknown part of photos."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from genzoo.cli.app import (
     Ticker,
     app,
     as_json,
+    parse_labels,
     parse_settings,
 )
 from genzoo.text import printable
@@ -74,7 +75,7 @@ def inpaint(
         name,
         pixels,
         mask,
-        labels=labels.split(",") if labels and "," in labels else labels,
+        labels=parse_labels(labels),
         seed=seed,
         batch_size=batch_size,
         device=device,
@@ -87,6 +88,10 @@ def inpaint(
     ticker.done()
     record = writing.write(iter([completion.samples]), len(pixels), path, scale)
     strips.write_stages(completion, torch.from_numpy(pixels) / 255, strip, gif, scale)
+    _print_result(completion, path, record, json)
+
+
+def _print_result(completion: "Completion", path: Path, record: dict[str, Any], json: bool) -> None:
     unknown = round(1 - completion.known.float().mean().item(), 4)
     if json:
         losses = completion.projection and completion.projection.losses.amin(1).tolist()

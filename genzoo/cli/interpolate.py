@@ -16,11 +16,10 @@ from genzoo.cli.app import (
     Scale,
     Ticker,
     app,
-    as_json,
     default_path,
     parse_settings,
+    print_file,
 )
-from genzoo.text import printable
 
 
 @app.command()
@@ -73,7 +72,4 @@ def interpolate(
     )
     record = writing.write(iter([walk]), n, path, scale, metadata, columns=n)
     ticker.done()
-    if json:
-        as_json({"path": str(path), "n": n, **record})
-    else:
-        print(printable(str(path)))
+    print_file(path, {"n": n, **record}, json)

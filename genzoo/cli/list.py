@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from genzoo.cli.app import Json, app, as_json, as_table, complete_model, size
+from genzoo.cli.app import Json, ModelOrFamily, app, as_json, as_table, size
 from genzoo.text import printable
 
 
@@ -39,9 +39,7 @@ def list_models(
 
 @app.command()
 def info(
-    name: Annotated[
-        str, typer.Argument(help="A model, a folder or a family.", autocompletion=complete_model)
-    ],
+    name: ModelOrFamily,
     json: Json = False,
 ) -> None:
     """Show what a model is and how it was trained, or a family's options."""

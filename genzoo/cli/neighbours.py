@@ -12,6 +12,7 @@ from genzoo.cli.app import (
     Json,
     ModelName,
     Root,
+    Seed,
     Size,
     Ticker,
     app,
@@ -31,7 +32,7 @@ def neighbours(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A .png. [NAME-neighbours.png]")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed of the samples.")] = 0,
+    seed: Seed = 0,
     size: Size = None,
     channels: Channels = None,
     root: Root = None,

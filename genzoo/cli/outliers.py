@@ -1,6 +1,6 @@
 """outliers: test whether a model gives other images a lower likelihood."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from genzoo.cli.app import (
     as_table,
 )
 from genzoo.text import printable
+
+if TYPE_CHECKING:
+    from genzoo.evaluation.outliers import Outliers
 
 
 @app.command()
@@ -55,6 +58,11 @@ def outliers(
     if json:
         as_json(result.record())
         return
+    _show(result)
+    print(printable(protocol_line(result.protocol)))
+
+
+def _show(result: "Outliers") -> None:
     low, high = result.interval
     as_table(
         [
@@ -70,4 +78,3 @@ def outliers(
     if high < 0.5:
         other = f"assigns {result.against} a higher likelihood"
         print(printable(f"{result.name} {other}: not detected as outliers"))
-    print(printable(protocol_line(result.protocol)))

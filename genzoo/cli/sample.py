@@ -15,12 +15,12 @@ from genzoo.cli.app import (
     Scale,
     Ticker,
     app,
-    as_json,
     default_path,
+    parse_labels,
     parse_settings,
+    print_file,
 )
 from genzoo.errors import BadInput, article
-from genzoo.text import printable
 
 if TYPE_CHECKING:
     from genzoo.models.sampler import Sampler
@@ -72,7 +72,7 @@ def sample(
     ticker = Ticker()
     parts = model.stream(
         n,
-        labels=_labels(labels),
+        labels=parse_labels(labels),
         seed=None if seed == -1 else seed,
         start=start,
         batch_size=batch_size,
@@ -89,10 +89,7 @@ def sample(
     if watch is not None:
         film.watch(images, watch, metadata=metadata)
     ticker.done()
-    if json:
-        as_json({"path": str(path), "n": n, **record})
-    else:
-        print(printable(str(path)))
+    print_file(path, {"n": n, **record}, json)
 
 
 def _sampler(name: str, device: str) -> "Sampler":
@@ -103,9 +100,3 @@ def _sampler(name: str, device: str) -> "Sampler":
     if not isinstance(model, Sampler):
         raise BadInput(f"{name} cannot sample: it is {article(model)}")
     return model
-
-
-def _labels(text: str | None) -> list[str] | str | None:
-    if text is None or "," not in text:
-        return text
-    return [part.strip() for part in text.split(",")]

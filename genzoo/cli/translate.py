@@ -5,9 +5,17 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, ModelName, SamplingSet, app, as_json, parse_settings
+from genzoo.cli.app import (
+    Device,
+    Force,
+    Json,
+    ModelName,
+    SamplingSet,
+    app,
+    parse_settings,
+    print_file,
+)
 from genzoo.files import check_new
-from genzoo.text import printable
 
 
 @app.command()
@@ -38,7 +46,4 @@ def translate(
     x = data.picture(picture, model.shape[0])[None]
     samples = model.translate(x, domain, seed=seed, **parse_settings(settings))
     samples.save(path)
-    if json:
-        as_json({"path": str(path), "to": domain, **samples.record()})
-    else:
-        print(printable(str(path)))
+    print_file(path, {"to": domain, **samples.record()}, json)

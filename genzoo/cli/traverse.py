@@ -15,12 +15,11 @@ from genzoo.cli.app import (
     SamplingSet,
     Scale,
     app,
-    as_json,
     default_path,
     parse_settings,
+    print_file,
 )
 from genzoo.errors import BadInput
-from genzoo.text import printable
 
 
 @app.command()
@@ -61,10 +60,7 @@ def traverse(
         sampling=parse_settings(settings),
     )
     record = writing.write(iter([samples]), n, path, scale, metadata, columns=columns)
-    if json:
-        as_json({"path": str(path), "n": n, **record})
-    else:
-        print(printable(str(path)))
+    print_file(path, {"n": n, **record}, json)
 
 
 def _parse_pair(text: str, separator: str, option: str, example: str) -> tuple[int, int]:

@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, ModelName, Root, Ticker, app, as_json, default_path
+from genzoo.cli.app import (
+    Device,
+    Force,
+    Json,
+    ModelName,
+    Root,
+    Seed,
+    Ticker,
+    app,
+    as_json,
+    default_path,
+)
 from genzoo.files import check_new
 from genzoo.text import printable
 
@@ -23,7 +34,7 @@ def truncate(
     metrics: Annotated[str, typer.Option(help="As in genzoo evaluate.")] = "precision,recall,fd",
     data: Annotated[str | None, typer.Option(help="Reference data. [training data]")] = None,
     n: Annotated[int, typer.Option("-n", "--n", help="Samples at each truncation.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed of the samples.")] = 0,
+    seed: Seed = 0,
     features: Annotated[str | None, typer.Option(help="As in genzoo evaluate.")] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A .png or .json. [NAME-truncation.png]")
