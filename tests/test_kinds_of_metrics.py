@@ -10,9 +10,10 @@ import torch
 import genzoo
 from genzoo import data, families
 from genzoo.errors import BadInput, OperationFailed
+from genzoo.evaluation import truncate
 from genzoo.features.direct import Coordinates, LogMel
 from genzoo.metrics import registry
-from genzoo.metrics.real_data import RealData
+from genzoo.metrics.real_data import RealData, random_rows
 from genzoo.metrics.statistics.distances import energies
 from genzoo.models.randomness import Noise
 
@@ -187,6 +188,21 @@ def test_real_signals_are_opened_in_the_models_form(audio):
     ]
     assert scores[1].scores[0].protocol["rate"] == 4000
     assert scores[0].scores[0].value != scores[1].scores[0].value
+
+
+def test_truncation_of_a_model_of_signals_is_measured(audio):
+    asked = {"data": "plucked", "n": 1000, "device": "cpu"}
+    curve = truncate(Strings(None), [0.5], metrics="precision", **asked)
+    (score,) = curve.scores["precision-logmel"]
+    (same,) = genzoo.evaluate(
+        Strings(None), sampling=score.sampling, metrics="precision", **asked
+    ).scores
+    assert (score.value, score.protocol) == (same.value, same.protocol)
+
+
+def test_too_few_real_samples_are_named_by_their_kind():
+    with pytest.raises(BadInput, match=r"has 1,000 signals: n must be 2 to 1,000, got 5,000"):
+        random_rows(data.open("plucked", "test"), 5000, 0)
 
 
 @pytest.mark.parametrize(

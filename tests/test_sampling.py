@@ -7,7 +7,7 @@ from typing import Annotated
 
 import pytest
 import torch
-from PIL import PngImagePlugin
+from PIL import Image, PngImagePlugin
 from pydantic import Field
 from torch import nn
 
@@ -250,3 +250,27 @@ def test_every_command_that_draws_takes_them(words, saved, capsys):
     assert Path(words[-1]).read_bytes() != first
     assert run([*words, "--force", "--set", "observation_noise=2"]) == 2
     assert "observation_noise: should be less than or equal to 1, got 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("family", "words"),
+    [
+        ("vae", ["steer", "./mine", "toward.safetensors", "--seeds", "3"]),
+        ("sagan", ["attend", "./mine", "--at", "1,1"]),
+        ("pixelcnn", ["inpaint", "./mine", "photo.png"]),
+        ("cyclegan", ["translate", "./mine", "photo.png"]),
+    ],
+)
+def test_a_command_hands_them_all_over(family, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    parts = families.get(family)
+    folders.save(parts.model(parts.tiny), "mine", family=family)
+    model = genzoo.load("./mine", device="cpu")
+    Image.new("RGB", (8, 8)).save("photo.png")
+    if family == "vae":
+        directions.direction_from_seeds(model, "0:1,2", "0:3,4").save("toward.safetensors")
+    assert run([*words, "--set", "nothing=1", "--device", "cpu"]) == 2
+    error = capsys.readouterr().err
+    assert "'nothing'" in error, "the model names the setting that it does not have"
+    assert run([*words, "--device", "cpu"]) == 0

@@ -50,7 +50,7 @@ def compare(
     ``models``: two or more cards, folders or families; a family means its model on ``data``, or on
     the first data set that all have in common. ``sampling``: settings of ``sample``, of one model,
     ``{"./fm": {"steps": 20}}``, or of all models that have them, ``{"steps": 20}``. ``metrics``:
-    names like ``fd``, ``nll``; by default those of any images; a model that a metric does not apply
+    names like ``fd``, ``nll``; by default those of their kind; a model that a metric does not apply
     to has no score. ``features``, ``groups``: as in `genzoo.evaluate`. ``progress(model, samples
     done, n)``. Raises BadInput, UnknownName, InvalidModel.
     """

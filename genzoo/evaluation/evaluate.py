@@ -99,7 +99,7 @@ def evaluate(
     """Measure a model (a card, a family, a folder, or one in memory) or ``images:FOLDER``.
 
     ``data``: the reference data, a data set's name, a folder, or ``images:FOLDER``; by default the
-    training data. ``metrics``: names like ``fd``, ``fid``, ``nll``; by default those of any images.
+    training data. ``metrics``: names like ``fd``, ``fid``, ``nll``; by default those of its kind.
     ``n``: the number of samples, or of test images for a likelihood; by default 10,000 samples, or
     all images. ``sampling``: settings of ``sample``, like ``{"truncation": 0.7}``. ``features``: as
     in `genzoo.metrics.load_features`. ``groups``: disjoint groups that feature distances are

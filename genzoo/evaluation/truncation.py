@@ -17,9 +17,14 @@ from genzoo import devices
 from genzoo.errors import BadInput
 from genzoo.evaluation.comparison import GOALS
 from genzoo.evaluation.drawing import INK, LINES, MARGIN, PALE, SMALL, font, new_sheet, png
-from genzoo.evaluation.evaluate import choose_metrics, find_model, measure, reference_data
+from genzoo.evaluation.evaluate import (
+    choose_metrics,
+    find_model,
+    measure,
+    real_for,
+    reference_data,
+)
 from genzoo.files import expanded, write_whole
-from genzoo.metrics.real_data import RealData
 from genzoo.metrics.score import Score
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.checks import checked_seed
@@ -100,7 +105,7 @@ def truncate(
     values = _allowed(whole) if values is None else values
     subjects = [_truncated(whole, value) for value in values]
     reference = reference_data(whole, data)
-    chosen = choose_metrics(RealData(reference, features, root=root), whole, metrics)
+    chosen = choose_metrics(real_for(whole, reference, features, root=root), whole, metrics)
     seed = checked_seed(seed)
     rows = [measure(s, chosen, seed, samples=n, images=n, progress=progress) for s in subjects]
     scores = {column[0].metric: tuple(column) for column in zip(*rows, strict=True)}

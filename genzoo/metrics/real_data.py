@@ -286,13 +286,13 @@ def rows_of(dataset: DataSet, rows: np.ndarray | range) -> Iterator[Tensor]:
 
 
 def random_rows(dataset: DataSet, n: int | None, seed: int) -> np.ndarray:
-    """The rows of ``n`` randomly chosen images, or of all. Raises BadInput where n is too large."""
+    """The rows of ``n`` randomly chosen samples, or of all. Raises BadInput if n is too large."""
     count = len(dataset)
     if n is None:
         return np.arange(count)
     if not 1 < n <= count:
         where = f"{dataset.name} ({dataset.split})"
-        raise BadInput(f"{where} has {count:,} images: n must be 2 to {count:,}, got {n:,}")
+        raise BadInput(f"{where} has {count:,} {dataset.kind}: n must be 2 to {count:,}, got {n:,}")
     return np.random.RandomState(seed % 2**32).permutation(count)[:n]
 
 
