@@ -1,6 +1,7 @@
 """What design.md promises of the source text, read off it: order, sizes, names, discipline."""
 
 import ast
+import functools
 import importlib
 import io
 import itertools
@@ -158,11 +159,17 @@ def test_a_file_is_read_in_one_sitting(name):
     assert len(CORE[name].read_text().splitlines()) <= 450
 
 
+@functools.cache
+def _at_the_top(name: str) -> tuple[str, ...]:
+    """What a file of the core imports at module level."""
+    return tuple(i for i, within in imports(TREES[CORE[name]]) if not within)
+
+
 def _reaches(name: str, package: str) -> list[str]:
     """The chain of module-level imports from a file of the core to ``package``, if there is one."""
     chains, seen = [[name]], {name}
     for chain in chains:
-        found = [i for i, within in imports(TREES[CORE[chain[-1]]]) if not within]
+        found = _at_the_top(chain[-1])
         if any(i.split(".")[0] == package for i in found):
             return [*chain, package]
         new = {mine for i in found if (mine := own(i)) is not None} - seen

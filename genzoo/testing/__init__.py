@@ -6,7 +6,7 @@
             pytest.skip(reason)
 
     def test_enough_checks_apply():
-        assert len(testing.outcome("my-family").held) == 24
+        assert len(testing.outcome("my-family").held) >= 24
 
 `CHECKS` are those of families. `checks("metric")` and `checks("dataset")` give the others; `run`
 and `outcome` take the kind as their last argument. ``genzoo plugin check NAME`` does the same.
