@@ -37,8 +37,6 @@ TORCHLESS += ["zoo.metadata", "testing.status", "testing.scaffold"]
 FAMILIES = re.compile(
     "pixelcnn|pixelrnn|autoencoder|vae|dcgan|wgan|sagan|cgan|cyclegan|ae.?gan", re.IGNORECASE
 )
-# The longest paper gets more lines.
-LINES = {"cyclegan": 175}
 
 
 def module_name(path: Path) -> str:
@@ -258,8 +256,7 @@ def test_the_counter_of_lines_counts_right():
 
 @pytest.mark.parametrize("path", [*FILES, *EXAMPLES], ids=lambda path: path.stem)
 def test_a_family_s_files_are_short(path):
-    allowed = LINES.get(path.parent.name, 150)
-    assert (n := code_lines(path.read_text())) <= allowed, f"{n} lines of code"
+    assert (n := code_lines(path.read_text())) <= 150, f"{n} lines of code"
 
 
 @pytest.mark.parametrize("path", [*PLUGINS, *EXAMPLES], ids=lambda path: path.stem)

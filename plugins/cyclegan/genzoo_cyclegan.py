@@ -56,10 +56,9 @@ class TrainOptions(Options):
 
 def _conv(a: int, b: int, side: int, stride: int = 1) -> list[nn.Module]:
     """A convolution over a reflected edge, instance norm, ReLU: c7s1-k and dk of the appendix."""
-    pad = side // 2
-    layers = [nn.ReflectionPad2d(pad)] if stride == 1 else []
-    conv = nn.Conv2d(a, b, side, stride, pad if stride > 1 else 0)
-    return [*layers, conv, nn.InstanceNorm2d(b), nn.ReLU()]
+    reflected = [nn.ReflectionPad2d(side // 2)] if stride == 1 else []
+    conv = nn.Conv2d(a, b, side, stride, 0 if reflected else side // 2)
+    return [*reflected, conv, nn.InstanceNorm2d(b), nn.ReLU()]
 
 
 class Residual(nn.Module):
@@ -103,7 +102,7 @@ class CycleGAN(genzoo.Translator):
         return (self.forth if to == self.domains[1] else self.back)(x)
 
 
-class PatchDiscriminator(nn.Module):
+class PatchDiscriminator(nn.Sequential):  # (n, C, H, W) -> (n, 1, H', W'), a logit per patch
     """PatchGAN (Isola et al. 2017, section 3.2.2): it classifies each patch of an image."""
 
     def __init__(self, config: Config):
@@ -112,19 +111,13 @@ class PatchDiscriminator(nn.Module):
         if min(config.shape[1:]) < (least := 3 * 2**layers):  # of one pixel no norm is known
             raise genzoo.BadInput(f"discriminator_layers={layers} needs {least} pixels or more")
         maps = [config.shape[0], *(config.width * 2 ** min(i, 3) for i in range(layers + 1))]
-        self.blocks = nn.ModuleList()
+        self.blocks = nn.Sequential()
         for i, (a, b) in enumerate(pairwise(maps)):
             conv = nn.Conv2d(a, b, 4, 2 if i < layers else 1, 1)
             norm = nn.InstanceNorm2d(b) if i else nn.Identity()
             self.blocks.append(nn.Sequential(conv, norm, nn.LeakyReLU(0.2)))
         self.head = nn.Conv2d(maps[-1], 1, 4, 1, 1)
         self.apply(initialise_convolution)
-
-    def features(self, x: Tensor) -> list[Tensor]:  # (n, C, H, W) -> the output of each block
-        return activations(self.blocks, x)
-
-    def forward(self, x: Tensor) -> Tensor:  # (n, C, H, W) -> (n, 1, H', W'), a logit per patch
-        return self.head(self.features(x)[-1])
 
 
 class Discriminator(genzoo.Discriminator):
@@ -138,9 +131,7 @@ class Discriminator(genzoo.Discriminator):
         return self.critics[1](x)
 
     def features(self, x: Tensor) -> list[Tensor]:  # (n, C, H, W) -> the output of each block
-        critic = self.critics[1]
-        assert isinstance(critic, PatchDiscriminator)
-        return critic.features(x)
+        return activations(self.critics[1].get_submodule("blocks").children(), x)
 
 
 # By the indices of a batch: its fakes of the first domain and of the second.
@@ -151,70 +142,63 @@ class CycleTrainer(genzoo.Trainer):
     """Updates both generators together, then both discriminators on buffered fakes."""
 
     def __init__(self, model: CycleGAN, discriminator: Discriminator, options: TrainOptions):
-        players = {
-            "generators": make_player(model, options),
-            "discriminator": make_player(discriminator, options),
-        }
-        self.buffers = (ImageBuffer(options.buffer_size), ImageBuffer(options.buffer_size))
-        extras = {"pool A": self.buffers[0], "pool B": self.buffers[1]}
-        super().__init__(model, players, extras)
+        networks = {"generators": model, "discriminator": discriminator}
+        players = {name: make_player(network, options) for name, network in networks.items()}
+        self.buffers = [ImageBuffer(options.buffer_size) for _ in model.domains]
+        super().__init__(model, players, {"pool A": self.buffers[0], "pool B": self.buffers[1]})
         self.pair, self.critics, self.options = model, discriminator.critics, options
 
     def step(self, batch: genzoo.Batch) -> genzoo.Logs:
-        first = batch.step * len(batch)
-        if not self.options.examples_from and first < len(self.pair.examples):
-            free = self.pair.examples[first : first + len(batch)]
+        if not self.options.examples_from:
+            free = self.pair.examples[batch.step * len(batch) :][: len(batch)]
             free.copy_(((batch.x[: len(free)] + 1) * 127.5).round())
         fakes: Fakes = {}
         logs = self.update("generators", partial(self._generator_loss, fakes), batch)
         return logs | self.update("discriminator", partial(self._discriminator_loss, fakes), batch)
 
     def _generator_loss(self, fakes: Fakes, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
-        (a, b), noise = _domains(batch), batch.noise("none")
-        turn = self.pair.convert_any_size
-        back, forth = (partial(turn, to=to, noise=noise) for to in self.pair.domains)
+        pair, o, noise = self.pair, self.options, batch.noise("none")
+        a, b = batch.x, batch.second_domain
+        assert b is not None
+        back, forth = (partial(pair.convert_any_size, to=to, noise=noise) for to in pair.domains)
         fake_b, fake_a = forth(a), back(b)
         fakes[batch.indices] = fake_a.detach(), fake_b.detach()
-        adversarial = _least_squares(self.critics[0](fake_a), 1)  # equation 1
-        adversarial = adversarial + _least_squares(self.critics[1](fake_b), 1)
-        cycle = F.l1_loss(back(fake_b), a) + F.l1_loss(forth(fake_a), b)  # equation 2
-        loss = adversarial + self.options.cycle_weight * cycle  # equation 3
+        # Equations 1, 2 and 3.
+        adversarial = _error(self.critics[0](fake_a), 1) + _error(self.critics[1](fake_b), 1)
+        cycle = F.l1_loss(back(fake_b), a) + F.l1_loss(forth(fake_a), b)
+        loss = adversarial + o.cycle_weight * cycle
         logs = {"adversarial": adversarial, "cycle": cycle}
-        if self.options.identity_weight:  # section 5.2
-            identity = F.l1_loss(back(a), a) + F.l1_loss(forth(b), b)
-            loss = loss + self.options.cycle_weight * self.options.identity_weight * identity
-            logs["identity"] = identity
-        return loss, {name: value.detach() for name, value in logs.items()}
+        if o.identity_weight:  # section 5.2
+            logs["identity"] = F.l1_loss(back(a), a) + F.l1_loss(forth(b), b)
+            loss = loss + o.cycle_weight * o.identity_weight * logs["identity"]
+        return loss, logs
 
     def _discriminator_loss(self, fakes: Fakes, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
         loss = torch.zeros((), device=batch.x.device)
-        for i, (critic, real) in enumerate(zip(self.critics, _domains(batch), strict=True)):
+        for i, real in enumerate((batch.x, batch.second_domain)):
             fake = self.buffers[i].swap(fakes[batch.indices][i], batch.noise(f"pool {i}"))
-            error = _least_squares(critic(real), 1) + _least_squares(critic(fake), 0)
-            loss = loss + error / 2  # appendix 7.1: this slows the discriminators down
+            # Half: appendix 7.1 slows the discriminators down.
+            loss = loss + (_error(self.critics[i](real), 1) + _error(self.critics[i](fake), 0)) / 2
         return loss, {}
 
 
-def _least_squares(logits: Tensor, target: float) -> Tensor:
+def _error(logits: Tensor, target: float) -> Tensor:
+    """Least squares, which section 4 puts in place of the logarithms of equation 1."""
     return (logits.float() - target).square().mean()
-
-
-def _domains(batch: genzoo.Batch) -> tuple[Tensor, Tensor]:
-    assert batch.second_domain is not None
-    return batch.x, batch.second_domain
 
 
 def trainer(model: CycleGAN, options: TrainOptions) -> genzoo.Trainer:
     if options.examples_from:
         source = genzoo.load(options.examples_from, device="cpu")
-        if not isinstance(source, genzoo.Sampler):
-            raise genzoo.BadInput(f"examples_from: {options.examples_from} cannot be sampled")
-        examples = source.sample(len(model.examples)).tensor
-        if examples.shape != model.examples.shape:
-            sizes = ("x".join(map(str, x.shape[1:])) for x in (examples, model.examples))
-            raise genzoo.BadInput("examples_from: expected images {1}, got {0}".format(*sizes))
-        model.examples.copy_((examples * 255).round())
+        expected, got = ("x".join(map(str, m.shape)) for m in (model, source))
+        if not isinstance(source, genzoo.Sampler) or got != expected:
+            got = f"{type(source).__name__} of {got}"
+            raise genzoo.BadInput(f"examples_from: expected a sampler of {expected}, got {got}")
+        model.examples.copy_((source.sample(len(model.examples)).tensor * 255).round())
     return CycleTrainer(model, Discriminator(model.config), options)
+
+
+TINY = Config(shape=(3, 16, 16), width=4, residual_blocks=1, discriminator_layers=1, examples=5)
 
 
 @genzoo.hookimpl
@@ -234,9 +218,7 @@ def genzoo_family() -> genzoo.Family:
             identity="identity_weight",
             pool="buffer_size",
         ),
-        tiny=Config(
-            shape=(3, 16, 16), width=4, residual_blocks=1, discriminator_layers=1, examples=5
-        ),
+        tiny=TINY,
         paper="arXiv:1703.10593",
         api=2,
     )

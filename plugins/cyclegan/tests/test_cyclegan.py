@@ -160,7 +160,15 @@ def test_the_first_pictures_are_kept_as_examples():
     assert torch.allclose(trainer.pair.examples / 127.5 - 1, shown, atol=0.005)
 
 
-def test_a_models_samples_are_kept_in_their_place(tmp_path):
+class Silent(genzoo.Model):
+    """It has a shape, and does not sample."""
+
+    def __init__(self, model):
+        super().__init__(model.config)
+        self.shape = model.shape
+
+
+def test_a_models_samples_are_kept_in_their_place(tmp_path, monkeypatch):
     torch.manual_seed(0)
     family = families.get("dcgan")
     model = family.model(checked(family.config, {"size": 16, "channels": 3, "width": 4}, "config"))
@@ -172,6 +180,10 @@ def test_a_models_samples_are_kept_in_their_place(tmp_path):
     genzoo.save(family.model(family.tiny), tmp_path / "unlike", family="dcgan")
     with pytest.raises(genzoo.BadInput, match=r"examples_from.*3x16x16.*1x16x16"):
         learner(examples_from=str(tmp_path / "unlike"))
+    other = genzoo.load(tmp_path / "other")
+    monkeypatch.setattr(genzoo, "load", lambda *_, **__: Silent(other))
+    with pytest.raises(genzoo.BadInput, match=r"examples_from.*a sampler of 3x16x16, got Silent"):
+        learner(examples_from="silent")
 
 
 @pytest.fixture
