@@ -69,9 +69,8 @@ def combine(
     ``terms``: text like ``0:3,5,9 - 0:1,2,4 + 0:7,8,11``, or a list of (sign, samples) with the
     sign 1 or -1. The paper found sums of single samples unstable, and means of three stable. A mean
     is shorter than a code; as in the paper it is not rescaled; uniform numbers are cut to their
-    range. The eight neighbours of the sum have
-    uniform noise on +-0.25 added, from ``seed``. ``sampling``: settings as of ``sample``. Raises
-    BadInput.
+    range. The eight neighbours of the sum have uniform noise on +-0.25 added, from ``seed``.
+    ``sampling``: settings as of ``sample``. Raises BadInput.
     """
     model = as_latent(model)
     law = model.code_law

@@ -96,11 +96,10 @@ def inpaint(
     """``images``, ``(n, *shape)`` in [0, 1], with the unknown values of ``mask`` filled in.
 
     A `Completer` samples them (image i's from ``seed`` and i), with settings of ``sampling``, such
-    as ``{"temperature": 0.5}``; a `Latent` gives the sample that is
-    most like the known values: see `project` for the other arguments. Known values stay as they
-    are, bit for bit. ``mask``: ``centre``, ``box:x,y,w,h``, ``random:SHARE``, a file (white is
-    unknown), or an array that broadcasts to ``(n, *shape)``, 1 = known. Raises BadInput, and as
-    ``load``.
+    as ``{"temperature": 0.5}``; a `Latent` gives the sample that is most like the known values: see
+    `project` for the other arguments. Known values stay as they are, bit for bit. ``mask``:
+    ``centre``, ``box:x,y,w,h``, ``random:SHARE``, a file (white is unknown), or an array that
+    broadcasts to ``(n, *shape)``, 1 = known. Raises BadInput, and as ``load``.
     """
     model, options = open_model(model, device, search)
     if not isinstance(model, Completer | Latent):

@@ -161,7 +161,7 @@ def _without_paths(manifest: Manifest, replacements: dict[str, str]) -> Manifest
 def _hide(value: Any, replacements: dict[str, str]) -> Any:
     """``value`` with each path in its texts replaced by the path's last part.
 
-    Adds to ``hidden`` each text that this changes, with what it becomes.
+    Adds to ``replacements`` each text that this changes, with what it becomes.
     """
     if isinstance(value, dict):
         return {key: _hide(part, replacements) for key, part in value.items()}
