@@ -16,7 +16,10 @@ from genzoo import data, families, testing
 from genzoo.cli import run
 from genzoo.data.transforms import TRANSFORMS, transformed
 from genzoo.errors import BadInput, UnknownName
+from genzoo.metrics import registry
 from genzoo.metrics.real_data import RealData
+from genzoo.metrics.statistics.similarity import psnr
+from genzoo.metrics.subjects import ModelSubject
 from genzoo.testing.family_case import Case
 
 
@@ -455,6 +458,33 @@ def test_a_set_and_its_transformation_everywhere(here, capsys):
     for words, says in COMMANDS.items():
         assert run(words.split()) == 2, words
         assert says in capsys.readouterr().err, words
+
+
+class Flat(genzoo.Translator):
+    """Any image becomes one grey, between two levels of 256."""
+
+    shape, value_range, domains, one_way = (1, 28, 28), (0.0, 1.0), ("edges", "digits"), True
+
+    def __init__(self, config=None):
+        super().__init__(config)
+        self.register_buffer("examples", torch.zeros(4, *self.shape, dtype=torch.uint8))
+
+    def convert(self, x, to, noise):
+        return torch.full_like(x, 76.7 / 255)
+
+
+def test_translation_psnr_is_of_the_levels_that_a_file_stores():
+    (metric,) = registry.create(["translation_psnr"], RealData("digits@edges"))
+    originals = data.open("digits", "test")
+    count = len(originals)
+    score = metric.score(ModelSubject("flat", Flat()), count, 0)
+    partners = originals.batch(range(count))
+    expected = psnr(torch.full_like(partners, 77 / 255), partners)
+    assert score.value == pytest.approx(expected.double().mean().item(), rel=1e-6)
+    edges = data.open("digits@edges", "test").batch(range(count))
+    before = psnr(edges, partners).mean().item()
+    assert score.details == {"before translation": pytest.approx(before, abs=1e-3)}
+    assert score.protocol["pairs"] == f"{count:,} of the test split"
 
 
 def test_a_model_of_edges_is_compared_with_edges(here):

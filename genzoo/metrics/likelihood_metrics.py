@@ -121,18 +121,18 @@ class Likelihood(ModelMetric):
 
 @final
 class NegativeLogLikelihood(Likelihood):
-    """The exact value: nats an image, or bits a value where pixels have 256 levels."""
+    """The exact value: nats a sample, or bits a value where pixels have 256 levels."""
 
     id, estimator = "nll", Estimator("exact", "elbo", 1)
-    about = "exact negative log-likelihood of the test images"
+    about = "exact negative log-likelihood of the test samples"
 
 
 @final
 class EvidenceLowerBound(Likelihood):
-    """The bound with one code an image (Kingma & Welling 2014, equation 2)."""
+    """The bound with one code a sample (Kingma & Welling 2014, equation 2)."""
 
     id, estimator = "elbo", Estimator("bound", "elbo", 1)
-    about = "bound on the negative log-likelihood of the test images, one code per image"
+    about = "bound on the negative log-likelihood of the test samples, one code per sample"
 
 
 @final
