@@ -241,6 +241,19 @@ def leaves_evaluation_mode(step, trainer, batch):
     return logs
 
 
+def leaves_gradients(step, trainer, batch):
+    logs = step(batch)
+    for parameter in trainer.model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    return logs
+
+
+def leaves_a_parameter_frozen(step, trainer, batch):
+    logs = step(batch)
+    next(trainer.model.parameters()).requires_grad_(False)
+    return logs
+
+
 def writes_into_the_batch(step, trainer, batch):
     logs = step(batch)
     batch.x.mul_(0.5)
@@ -314,6 +327,20 @@ def standardises(embed, self, x):
 
 def attends_by_default(attend, self, noise, labels, sampling):
     return attend(noise, labels, self.sampling())
+
+
+def completes_by_the_batch(complete, self, x, mask, *more):
+    whole = complete(x, mask, *more)
+    return whole + 0.01 * (1 - mask) * whole.mean(0)
+
+
+def completes_by_seed_0(complete, self, x, mask, noise, *more):
+    return complete(x, mask, genzoo.Noise(0, noise.indices), *more)
+
+
+def converts_by_the_batch(convert, self, x, *more):
+    y = convert(x, *more)
+    return y - 0.1 * y.mean(0)
 
 
 def completes_class_0(complete, self, x, mask, noise, labels, sampling):
@@ -631,6 +658,12 @@ WRONG = {
     "evaluation mode after a step": lambda: Wrong(
         "learns", "evaluation mode", with_step("vae", leaves_evaluation_mode)
     ),
+    "gradients after a step": lambda: Wrong(
+        "learns", "leaves gradients at the player model", with_step("vae", leaves_gradients)
+    ),
+    "a parameter that a step leaves frozen": lambda: Wrong(
+        "learns", "stay frozen after a step at 0%", with_step("vae", leaves_a_parameter_frozen)
+    ),
     "a step that writes into its batch": lambda: Wrong(
         "learns", "writes into batch.x", with_step("vae", writes_into_the_batch)
     ),
@@ -687,6 +720,21 @@ WRONG = {
         "completes",
         "other labels fill in the same",
         conditional("pixelcnn", complete=completes_class_0),
+    ),
+    "a completion that sees its batch": lambda: Wrong(
+        "completes",
+        "depends on its batch",
+        with_methods("pixelcnn", complete=completes_by_the_batch),
+    ),
+    "a completion that ignores the seed": lambda: Wrong(
+        "completes",
+        "another seed fills in the same",
+        with_methods("pixelcnn", complete=completes_by_seed_0),
+    ),
+    "a translator that sees its batch": lambda: Wrong(
+        "translates",
+        "depends on the batch",
+        with_methods("cyclegan", convert=converts_by_the_batch),
     ),
     "a translator that ignores to": lambda: Wrong(
         "translates", "it ignores to", with_methods("cyclegan", convert=translates_one_way)
