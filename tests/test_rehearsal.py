@@ -15,6 +15,8 @@ from genzoo.errors import BadInput
 from genzoo.families import registry
 from genzoo.options import AdversarialOptions
 from genzoo.runs import launch, plots, rehearsal
+from genzoo.runs import run as runs
+from genzoo.runs.plan import make_plan, plan
 from genzoo.training import Diverged
 from genzoo.zoo import manifest
 
@@ -149,6 +151,22 @@ def test_info_and_the_estimate_name_the_phases(tmp_path, capsys):
     words += ["--set", "prior_share=0.25", "--dry-run"]
     assert cli.run(words) == 0
     assert "codes 75%, prior 25%" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("steps", [1, 6])
+def test_an_estimate_measures_each_phase(steps, monkeypatch):
+    """Also for ``--minutes``, where the plan has one step, and of a run shorter than the trial."""
+    setup, steps_of = plan("twophase", "digits", SIZE), {"codes": 0, "prior": 0}
+    trainer = sys.modules[families.get("twophase").model.__module__].TwoPhases
+    take_step = trainer.step
+
+    def counted(self, batch):
+        steps_of[batch.phase] += 1
+        return take_step(self, batch)
+
+    monkeypatch.setattr(trainer, "step", counted)
+    launch.estimate(make_plan("twophase", "digits", setup, steps=steps), setup.dataset)
+    assert min(steps_of.values()) > 3
 
 
 def test_a_run_of_one_phase_names_none(tmp_path):
@@ -303,6 +321,15 @@ def test_the_estimate_refuses_the_same(tmp_path, capsys):
     words = ["train", "gan", "--data", "ring8", "--dry-run", "--set", "momentum=0.5"]
     assert cli.run(words) == 2
     assert "momentum=0.5 has no effect" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("values", [SIZE, VALUES])
+def test_a_rehearsal_builds_one_trainer(values, tmp_path, monkeypatch):
+    """Of a big model, each takes seconds and memory."""
+    built, build = [], runs._trainer
+    monkeypatch.setattr(runs, "_trainer", lambda *parts: built.append(0) or build(*parts))
+    started(tmp_path / "r", values=values)
+    assert len(built) == 2, "one of the rehearsal, one of the run"
 
 
 def test_a_rehearsal_leaves_no_trace(tmp_path, monkeypatch):

@@ -133,7 +133,7 @@ def estimate(record: Plan, dataset: DataSet) -> Estimate:
 
 def _seconds_a_step(run: Run, progress: float, limit: float) -> float:
     """The seconds of a step at ``progress``, the mean of as many as ``limit`` seconds allow."""
-    batches = (replace(b, progress=progress or b.progress) for b in run.loader.batches())
+    batches = (replace(batch, progress=progress) for batch in run.loader.batches())
     steps = fit(run.trainer, batches, 1000)
     next(steps)  # the first step is slower
     began, done = time.monotonic(), 0

@@ -55,7 +55,7 @@ class Loader:
                 labels if gives_labels else None,
                 None if second is None else self._samples(second, positions, order)[0],
                 step=step,
-                progress=min(1.0, step / self.plan.steps),  # an estimate may go beyond the end
+                progress=step / self.plan.steps,
                 seed=self.plan.seed,
                 indices=indices,
             )

@@ -7,11 +7,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeVar
 
+from genzoo import families
 from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput
 from genzoo.options import SWITCHES, Options
 from genzoo.runs.plan import Plan
 from genzoo.runs.run import Run
+from genzoo.schemas import checked
 from genzoo.training import Diverged, fit
 
 log = logging.getLogger("genzoo")
@@ -24,24 +26,24 @@ def rehearse(record: Plan, dataset: DataSet, given: Collection[str]) -> None:
     Raises BadInput if an option of ``given`` differs from the family's default and nothing reads
     it, and warns of such an option that is not of ``given`` (of a recipe).
     """
-    run = Run(record.model_copy(update={"compile": False}), dataset, Path())
-    now, kind = run.options.model_dump(), type(run.options)
-    default = {name: field.get_default() for name, field in kind.model_fields.items()}
+    options = checked(families.get(record.family).options, record.options, "options")
+    now, (noting, read) = options.model_dump(), noted(options)
+    default = {name: field.get_default() for name, field in type(options).model_fields.items()}
     changed = [name for name, value in now.items() if value != default[name]]
+    run = Run(record.model_copy(update={"compile": False}), dataset, Path(), noting)
     if not changed and len(run.trainer.phases) == 1:
         return
-    read = _read(record, dataset, run.options, changed)
-    for name in (name for name in changed if name not in read):
+    for name in _unread(run, read, changed):
         text = f"{name}={now[name]} has no effect in this run: {_reason(name, record)}"
         if name in given:
             raise BadInput(f"{text}; leave it out")
         log.warning("%s", text)
 
 
-def _read(record: Plan, dataset: DataSet, options: Options, changed: list[str]) -> set[str]:
-    """The options that a run reads, from its plan to its model; all of them if it cannot finish."""
-    noting, read = noted(options)
-    run = Run(record.model_copy(update={"compile": False}), dataset, Path(), noting)
+def _unread(run: Run, read: set[str], changed: list[str]) -> list[str]:
+    """Those of the options ``changed`` that ``run`` does not read, from its plan to its model; none
+    if it cannot finish. ``read``: where its options note what is read.
+    """
     shares = [phase.share for phase in run.trainer.phases]
     starts = [0.0, *accumulate(shares[:-1])]
     ends = [start + 0.999 * share for start, share in zip(starts, shares, strict=True)]
@@ -50,13 +52,13 @@ def _read(record: Plan, dataset: DataSet, options: Options, changed: list[str]) 
             batches = (replace(batch, progress=progress) for batch in run.loader.batches())
             next(fit(run.trainer, batches, 1))
     except Diverged:  # the run itself reports it
-        return {*changed}
+        return []
     if run.family.finish and not {*changed} <= read:
         try:
-            run.family.finish(run.trainer.model.eval(), noting, run.loader.first(500))
+            run.family.finish(run.trainer.model.eval(), run.options, run.loader.first(500))
         except Exception:  # a model that has learned nothing may not be fit to be finished
-            return {*changed}
-    return read
+            return []
+    return [name for name in changed if name not in read]
 
 
 def noted(options: O) -> tuple[O, set[str]]:
