@@ -14,6 +14,7 @@ from PIL import Image
 import genzoo
 from genzoo import data, families, testing
 from genzoo.cli import run
+from genzoo.data import catalogue
 from genzoo.data.transforms import TRANSFORMS, transformed
 from genzoo.errors import BadInput, UnknownName
 from genzoo.metrics import registry
@@ -141,7 +142,9 @@ def test_what_has_no_transformation():
         data.open("digits@edgs")
     with pytest.raises(UnknownName, match="digitz"):
         data.open("digitz@edges")
-    data.check("digits@edges")
+    for name in ("digits@edges", "digits@edges:3", "digits:3@edges", "digits@edges@low2"):
+        data.check(name)
+        assert data.open(name, "test").kind == catalogue.kind_of(name) == "images"
     for name in ("digits@edgs", "digitz@edges"):
         with pytest.raises(UnknownName):
             data.check(name)
@@ -327,6 +330,11 @@ def test_a_changed_file_is_read_again(tmp_path):
 def test_unpaired_domains_come_from_a_transformation_and_from_folders_a_and_b(tmp_path):
     one, two = data.open_pair("digits@edges", "test")
     assert (one.name, two.name) == ("digits@edges", "digits")
+    one, two = data.open_pair("digits@edges:3, digits", "test")
+    assert (one.name, two.name) == ("digits@edges:3", "digits")
+    for bad in ("digits@edgs", "digits@edgs,digits", "digits, digits@edgs:3"):
+        with pytest.raises(UnknownName, match=r"edgs.*did you mean edges"):
+            data.open_pair(bad)
     fill(tmp_path, numbered(4, "A/train/") + numbered(2, "A/test/") + numbered(60, "B/"))
     one, two = data.open_pair(tmp_path)
     assert len(one) == 4

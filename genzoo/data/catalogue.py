@@ -73,7 +73,7 @@ def describe(name: str) -> Source:
 
 def check(name: str | Path) -> None:
     """Raise BadInput or UnknownName if no such data set or folder exists; open nothing."""
-    name = transforms.split_name(name)[0] if isinstance(name, str) else name
+    name = _whole(name)
     if is_folder(name) and not expanded(name).exists():
         raise BadInput(f"no such folder or .zip: {name}")
     if not is_folder(name):
@@ -86,10 +86,7 @@ def kind_of(name: str | Path | Source) -> Kind:
 
     Raises BadInput, UnknownName.
     """
-    if isinstance(name, str):
-        first = name.split(",")[0].strip()
-        name = transforms.split_name(first if is_folder(first) else first.partition(":")[0])[0]
-    return _source(name).kind
+    return _source(name if isinstance(name, Source) else _whole(_parts(name)[0])).kind
 
 
 def open(
@@ -201,7 +198,8 @@ def open_pair(
     """
     how: dict[str, Any] = {"size": size, "channels": channels}
     of, kind = transforms.split_name(text)
-    _check_transformation(text)
+    for part in _parts(text):
+        _check_transformation(_whole(part))
     if kind and "," not in of:
         whole = open(of, split, **how, root=root)
         return transforms.transformed(whole, kind), whole
@@ -214,13 +212,12 @@ def open_pair(
     return one, two
 
 
-def _domains(text: str | Path) -> tuple[str | Source, str | Source]:
+def _domains(text: str | Path) -> tuple[str | Path | Source, str | Path | Source]:
     """Both parts of `A,B`, or of one folder."""
-    if isinstance(text, str) and "," in text:
-        parts = [part.strip() for part in text.split(",")]
-        if len(parts) == 2 and all(parts):
-            return parts[0], parts[1]
-    elif is_folder(text):
+    parts = _parts(text)
+    if len(parts) == 2 and all(parts):
+        return parts[0], parts[1]
+    if len(parts) == 1 and is_folder(text):
         return pictures_below(text, "A"), pictures_below(text, "B")
     example = "A,B (./summer,./winter), a folder, or NAME@TRANSFORM (digits@edges)"
     raise BadInput(f"expected two domains {example}, got {str(text)!r}")
@@ -228,7 +225,7 @@ def _domains(text: str | Path) -> tuple[str | Source, str | Source]:
 
 def _places(text: str | Path) -> tuple[str | Path, ...]:
     """The folder or the two folders that hold pairs."""
-    places = [part.strip() for part in text.split(",")] if isinstance(text, str) else [text]
+    places = _parts(text)
     changed = any(transforms.split_name(place)[1] for place in places)
     if len(places) <= 2 and all(map(is_folder, places)) and not changed:
         return tuple(places)
@@ -294,6 +291,19 @@ def _source(name: str | Path | Source) -> Source:
     _check_transformation(name)
     # Only the text decides, not which folders exist.
     return files_below(name) if is_folder(name) else describe(str(name))
+
+
+def _parts(text: str | Path) -> list[str | Path]:
+    """Both parts of `A,B`; the only one of another text, or of a Path."""
+    return [part.strip() for part in text.split(",")] if isinstance(text, str) else [text]
+
+
+def _whole(name: str | Path) -> str | Path:
+    """The data set or folder of which `name` is a class or a transformation, or itself."""
+    of, sign = transforms.split_name(name)
+    if not sign and isinstance(name, str) and not is_folder(name):
+        of, sign, _ = name.partition(":")
+    return _whole(of) if sign else name
 
 
 def _check_transformation(name: str | Path) -> None:
