@@ -86,6 +86,11 @@ def test_a_setting_reaches_attention_completion_codes_and_translation():
     assert torch.equal(plain.attention(2, gain=3.0)[0].tensor, 3 * plain.sample(2).tensor)
     filled = genzoo.inpaint(plain, torch.zeros(1, 2), torch.tensor([1, 0]), sampling={"gain": 3.0})
     assert filled.samples.tensor.tolist() == [[0.0, 3.0]]
+    assert filled.samples.call["sampling"] == {"gain": 3.0, "truncation": 1.0}
+    with pytest.raises(BadInput, match="without settings of sampling"):
+        genzoo.inpaint(
+            decoded, torch.zeros(1, 2), torch.tensor([1, 0]), sampling={"gain": 3.0}, steps=1
+        )
     assert torch.equal(
         decoded.decode_codes(torch.ones(1, 2), gain=3.0).tensor, torch.full((1, 2), 3.0)
     )
@@ -102,8 +107,13 @@ def test_a_setting_reaches_what_editing_draws():
     walk = walks.interpolate(model, "4:0,1", steps=3, sampling=how)
     assert torch.equal(walk.tensor[[0, 3]], expected)
     assert walk.call["sampling"] == how
-    grid = walks.traverse(model, sample="4:0", grid=(1, 1), sampling={"gain": 3.0})
-    assert grid.tensor.tolist() == [[0.0, 0.0]]
+    wide = Decoded()
+    wide.shape, wide.latent_dim = (3,), 3
+    grid = walks.traverse(wide, sample="4:3", grid=(2, 1), sampling=how).tensor
+    third = wide.sample(1, seed=4, start=3, **how).tensor[0, 2]
+    assert third != wide.sample(1, seed=4, start=3, gain=3.0).tensor[0, 2], "truncated"
+    low = 3 * torch.special.ndtri(torch.tensor(0.25))
+    torch.testing.assert_close(grid, torch.tensor([[low, 0.0, third], [-low, 0.0, third]]))
     sums = arithmetic.combine(model, "4:0 + 4:1", sampling=how)
     assert torch.equal(sums.terms[0][1].tensor[:1], expected[:1])
     direction = directions.direction_from_seeds(model, "0:1", "0:2")
