@@ -55,7 +55,7 @@ class Loader:
                 labels if gives_labels else None,
                 None if second is None else self._samples(second, positions, order)[0],
                 step=step,
-                progress=step / self.plan.steps,
+                progress=min(1.0, step / self.plan.steps),  # never beyond the end
                 seed=self.plan.seed,
                 indices=indices,
             )
