@@ -53,6 +53,21 @@ class _Line(logging.Formatter):
         return clear + printable(super().format(record))
 
 
+@final
+class _Once(logging.Filter):
+    """Lets a line about a data set through once: a command may open the set several times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        line = record.getMessage()
+        new = record.name != "genzoo.data" or line not in self.seen
+        self.seen.add(line)
+        return new
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code."""
     words = [*sys.argv[1:]] if arguments is None else [*arguments]
@@ -65,7 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Line("genzoo: %(message)s"))
+    handler.addFilter(_Once())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    if os.environ.get("RANK", "0") == "0":  # of several processes one reports the data set
+        logging.getLogger("genzoo.data").setLevel(logging.INFO)
     code = run(words)
     try:
         sys.stdout.flush()

@@ -27,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy(
             "SoundFiles",
             "Rows",
             "Source",
+            "Summary",
             "FileTree",
             "paired",
         ),

@@ -16,6 +16,7 @@ from genzoo.data.dataset import ImageFiles as ImageFiles
 from genzoo.data.dataset import Rows as Rows
 from genzoo.data.dataset import SoundFiles as SoundFiles
 from genzoo.data.dataset import Source as Source
+from genzoo.data.dataset import Summary as Summary
 from genzoo.data.dataset import paired as paired
 from genzoo.data.decoding import photos as photos
 from genzoo.data.decoding import picture as picture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +17,7 @@ from genzoo.data.dataset import (
     Rows,
     SoundFiles,
     Source,
+    Summary,
     cache_key,
     subset,
 )
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1  # increase it when the same source gives other bytes
 LARGEST_SIDE = 4096
+log = logging.getLogger("genzoo.data")  # the command line shows its INFO, too
 SOURCES = {
     source.name: source
     for source in (*synthetic.DIGITS, *standard.SOURCES, *synthetic.POINTS, *synthetic.SIGNALS)
@@ -120,12 +124,25 @@ def open(
     download).
     """
     how: dict[str, Any] = {"size": size, "channels": channels, "length": length, "rate": rate}
+    return _reported(_open(name, split, how, root))
+
+
+def _reported(dataset: DataSet) -> DataSet:
+    """The same, after its summary is logged: as a warning if something was left out."""
+    for line in dataset.summary.lines():
+        log.log(logging.WARNING if dataset.summary.left_out else logging.INFO, "%s", line)
+    return dataset
+
+
+def _open(
+    name: str | Path | Source, split: str, how: dict[str, Any], root: str | Path | None
+) -> DataSet:
     of, kind = transforms.split_name(name)
     if kind:
-        return transforms.transformed(open(of, split, **how, root=root), kind)
+        return transforms.transformed(_open(of, split, how, root), kind)
     if isinstance(name, str) and ":" in name and not is_folder(name) and "," not in name:
         of, _, kind = name.partition(":")
-        whole = open(of, split, **how, root=root)
+        whole = _open(of, split, how, root)
         return subset(whole, name, having(whole, kind))
     return _read(_source(name), split, how, root)
 
@@ -141,7 +158,7 @@ def _read(source: Source, split: str, how: dict[str, Any], root: str | Path | No
     meta: Meta = {"name": source.name, "split": split, "classes": source.classes, "skipped": []}
     blocks = functools.partial(convert, source, raw, **how)
     array, labels, meta = cache.open_entry(cache_key([FORMAT, *parts]), meta, blocks)
-    skipped = decoding.left_out(source.name, "broken files", meta["skipped"])
+    skipped = tuple(meta["skipped"])
     return DataSet(
         source.name,
         split,
@@ -154,11 +171,21 @@ def _read(source: Source, split: str, how: dict[str, Any], root: str | Path | No
         skipped,
         source.terms,
         rate=meta.get("rate", 0),
+        summary=_summary(source, meta),
         attributes=source.attributes,
         read_attributes=functools.partial(
             _attributes, source, raw, split, root, skipped, len(array)
         ),
     )
+
+
+def _summary(source: Source, meta: Meta) -> Summary:
+    """Of a standard set only what can differ from one machine to the next."""
+    summary = Summary.of(source.name, source.kind, meta)
+    if source.name not in SOURCES:
+        return summary
+    split_from = standard.SPLIT_FROM.get(source.name, "")
+    return replace(summary, split_from=split_from, values="", sizes=(), fitted="")
 
 
 def convert(
@@ -204,7 +231,8 @@ def open_pair(
         whole = open(of, split, **how, root=root)
         return transforms.transformed(whole, kind), whole
     if aligned:
-        return pairs.open_files(_places(text), split, size, channels)
+        one, two = pairs.open_files(_places(text), split, size, channels)
+        return _reported(one), two
     one, two = (open(part, split, **how, root=root) for part in _domains(text))
     if one.shape != two.shape:
         what = f"{one.name} {one.shape}, {two.name} {two.shape}"

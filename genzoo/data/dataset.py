@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from genzoo.errors import BadInput
 from genzoo.schemas import Kind
+from genzoo.text import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +26,17 @@ if TYPE_CHECKING:
     Device = str | torch.device
 
 
-Meta = dict[str, Any]  # the content of meta.json in the cache
+# The content of meta.json in the cache. For `Summary`: `skipped` (files of the split that gave no
+# sample), `left_out`, `split_from`, `values`, `sizes` and `fitted`; an older entry has fewer.
+Meta = dict[str, Any]
+BROKEN = "broken files"
+SHOWN = 3  # how many files of a kind, or classes, a summary names
+
+
+def leave_out(meta: Meta, reason: str, names: Iterable[str]) -> None:
+    """Note in `meta` the files that are left out; `reason`: their kind, such as ".txt files"."""
+    if names := [*names]:
+        meta.setdefault("left_out", {}).setdefault(reason, []).extend(names)
 
 
 def cache_key(value: object) -> str:
@@ -63,12 +75,23 @@ class FileTree(NamedTuple):
 
 
 class FileSelection(NamedTuple):
-    """The files of a split, in order. `split`: only those whose content falls into that split."""
+    """The files of a split, in order. `split`: only those whose content falls into that split.
+    `split_from`: how the split was found. `left_out`: kind of files -> names of those left out.
+    """
 
     names: tuple[str, ...]
     labels: tuple[int, ...] | None = None
     classes: tuple[str, ...] = ()
     split: str | None = None
+    split_from: str = ""
+    left_out: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+    def note(self, meta: Meta) -> None:
+        """Write into `meta` what a `Summary` says of the selection."""
+        meta["classes"] = self.classes
+        meta["split_from"] = self.split_from or meta.get("split_from", "")
+        for reason, names in self.left_out.items():
+            leave_out(meta, reason, names)
 
 
 @final
@@ -136,6 +159,92 @@ class Source:
 
 
 @final
+@dataclass(frozen=True)
+class Summary:
+    """What was read of a data set, and what was done to it; `lines` is the text.
+
+    `kept`: samples. `left_out`: the kind of files (".heic files", "broken files") -> their names.
+    `split_from`: how the split was found, such as "folders train and val", "10 % by content" or
+    "official". `values`: the values in the files, and how they were scaled: "0 to 4095, scaled to
+    0 to 255". `sizes`: of the smallest and of the largest image, (width, height), before `fitted`
+    was done to them: "centre square, resized". What is unknown is empty.
+    """
+
+    name: str = ""
+    split: str = ""
+    kind: Kind = "images"
+    kept: int = 0
+    shape: tuple[int, ...] = ()
+    classes: tuple[str, ...] = ()
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    split_from: str = ""
+    values: str = ""
+    sizes: tuple[tuple[int, ...], ...] = ()
+    fitted: str = ""
+
+    @classmethod
+    def of(cls, name: str, kind: Kind, meta: Meta) -> Summary:
+        """That of an entry of the cache."""
+        left_out = {reason: tuple(names) for reason, names in meta.get("left_out", {}).items()}
+        known = {name for names in left_out.values() for name in names}
+        if broken := tuple(name for name in meta["skipped"] if name not in known):
+            left_out[BROKEN] = broken
+        kept, *shape = meta["shape"]
+        return cls(
+            name,
+            meta["split"],
+            kind,
+            kept,
+            tuple(shape),
+            tuple(meta.get("classes", ())),
+            left_out,
+            meta.get("split_from", ""),
+            meta.get("values", ""),
+            tuple(tuple(size) for size in meta.get("sizes", ())),
+            meta.get("fitted", ""),
+        )
+
+    @property
+    def channels(self) -> int:
+        """Of one image or signal; 0 for points."""
+        return 0 if self.kind == "points" else next(iter(self.shape), 0)
+
+    def lines(self) -> list[str]:
+        """A line for the samples, one for their values and sizes if those are known, and one for
+        each kind of files that is left out.
+        """
+        origin = f", split: {self.split_from}" if self.split_from else ""
+        form = _form_text(self.kind, self.shape)
+        count = len(self.classes)
+        classes = f"{count:,} classes ({_first(self.classes)})" if count else "no classes"
+        lines = [f"{self.kept:,} {self.kind} ({self.split}{origin}), {form}, {classes}"]
+        values = [f"values {self.values}"] if self.values else []
+        sizes = " to ".join(dict.fromkeys("x".join(map(str, size)) for size in self.sizes))
+        sizes += f" ({self.fitted})" if self.fitted else ""
+        if values or sizes:
+            lines += ["; ".join([*values, *([f"sizes {sizes}"] if sizes else [])])]
+        for reason, names in self.left_out.items():
+            if len(names) == 1:
+                reason = re.sub(r"\b(file|row|pair)s\b", r"\1", reason, count=1)
+            lines += [f"left out {len(names):,} {reason}: {_first(names)}"]
+        return [printable(f"{self.name}: {line}")[:1000] for line in lines]
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+
+
+def _form_text(kind: Kind, shape: tuple[int, ...]) -> str:
+    """A sample's shape in words: 64x48, colour (3 channels)."""
+    if kind == "points":
+        return f"{shape[0]} coordinates" if shape else ""
+    if kind == "signals":
+        return f"{shape[1]:,} values, {shape[0]} {'channel' if shape[0] == 1 else 'channels'}"
+    colour = "grey (1 channel)" if shape[0] == 1 else "colour (3 channels)"
+    return f"{shape[2]}x{shape[1]}, {colour}"
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class DataSet:
     """One split, memory-mapped and read-only.
@@ -146,6 +255,7 @@ class DataSet:
     files that were left out, by name. `terms`: "" if unknown. `second_domain`: the second of two
     domains; if `aligned`, its row i is the partner of row i. `attributes`, `read_attributes`: as in
     `Source`, of these samples. `rate`: samples a second, of signals; else 0.
+    `summary`: what was read, and what was done to it; `summary.lines()` is its text.
     """
 
     name: str
@@ -163,6 +273,7 @@ class DataSet:
     attributes: tuple[str, ...] = ()
     read_attributes: Callable[[], np.ndarray] | None = field(default=None, repr=False)
     rate: int = 0
+    summary: Summary = field(default_factory=Summary, repr=False)
 
     def __len__(self) -> int:
         return len(self.array)
@@ -216,7 +327,8 @@ def subset(whole: DataSet, name: str, rows: np.ndarray) -> DataSet:
     array = whole.array[rows]
     array.setflags(write=False)
     sha256 = hashlib.sha256(array.tobytes()).hexdigest()
-    return replace(_unlabelled(whole), name=name, array=array, sha256=sha256)
+    summary = replace(whole.summary, name=name, kept=len(array), classes=())
+    return replace(_unlabelled(whole), name=name, array=array, sha256=sha256, summary=summary)
 
 
 def paired(one: DataSet, two: DataSet, *, aligned: bool = False) -> DataSet:

@@ -52,7 +52,7 @@ def _decode_files(raw: ImageFiles, size: int | None, channels: int | None, meta:
 
     names, origin = raw.tree.names(), raw.tree.origin
     selection = raw.choose(names)
-    meta["classes"] = selection.classes
+    selection.note(meta)
     labels = None if selection.labels is None else np.array(selection.labels, dtype=np.int64)
     with raw.tree.opened() as read:
         frame = _frame(raw, names, read, size, channels)
@@ -70,14 +70,6 @@ def _decode_files(raw: ImageFiles, size: int | None, channels: int | None, meta:
                 meta["skipped"].append(name)
                 continue
             yield pixels[None], None if labels is None else labels[index : index + 1]
-
-
-def left_out(name: str, what: str, files: list[str]) -> tuple[str, ...]:
-    """The files that a data set leaves out, which it logs."""
-    if files:
-        first = ", ".join(files[:3]) + (", ..." if len(files) > 3 else "")
-        log.warning("%s: left out %d %s: %s", name, len(files), what, first)
-    return tuple(files)
 
 
 def picture(path: str | Path, channels: int, *, still: bool = False) -> np.ndarray:

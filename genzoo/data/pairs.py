@@ -6,17 +6,16 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, final
 
 from genzoo.data import cache
-from genzoo.data.dataset import DataSet, FileTree, Meta, cache_key
+from genzoo.data.dataset import DataSet, FileTree, Meta, Summary, cache_key, leave_out
 from genzoo.data.decoding import (
     NEEDS_SIZE,
     Frame,
-    left_out,
     natural_channels,
     open_image,
     split_of,
@@ -55,8 +54,8 @@ def open_files(
     meta: Meta = {"name": name, "split": split, "skipped": [], "alone": [], "parts": []}
     blocks = partial(_blocks, trees, split, size, channels)
     array, _, meta = cache.open_entry(key, meta, blocks)
-    broken = left_out(name, "broken pairs", meta["skipped"])
-    alone = left_out(name, "files without a partner", meta["alone"])
+    skipped = (*meta["skipped"], *meta["alone"])
+    summary = Summary.of(name, "images", {**meta, "shape": [len(array), *array.shape[2:]]})
     names = [str(p) for p in places] if len(places) == 2 else [f"{name}/{p}" for p in meta["parts"]]
     one, two = (
         DataSet(
@@ -68,8 +67,9 @@ def open_files(
             classes=(),
             levels=256,
             sha256=meta["sha256s"][i],
-            skipped=(*broken, *alone),
+            skipped=skipped,
             terms="",
+            summary=replace(summary, name=name),
         )
         for i, name in enumerate(names)
     )
@@ -142,6 +142,7 @@ def _blocks(
 
     pairs, hashes = _find(trees, split), [hashlib.sha256(), hashlib.sha256()]
     meta["parts"], meta["alone"] = pairs.parts, pairs.alone
+    leave_out(meta, "files without a partner", pairs.alone)
     with ExitStack() as stack:
         reads = [stack.enter_context(tree.opened()) for tree in trees]
         open_two = partial(_open_two, (reads[0], reads[-1]), pairs.parts == HALVES)
@@ -162,6 +163,7 @@ def _blocks(
             for digest, own in zip(hashes, pixels, strict=True):
                 digest.update(own.data)
             yield pixels[None], None
+    leave_out(meta, "broken pairs", meta["skipped"])
     meta["sha256s"] = [digest.hexdigest() for digest in hashes]
 
 

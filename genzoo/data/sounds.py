@@ -68,7 +68,7 @@ def _decode_files(raw: SoundFiles, form: Form, meta: Meta) -> Blocks:
 
     names, origin = raw.tree.names(), raw.tree.origin
     selection = raw.choose(names)
-    meta["classes"] = selection.classes
+    selection.note(meta)
     labels = None if selection.labels is None else np.array(selection.labels, dtype=np.int64)
     with raw.tree.opened() as read:
         first = _first(origin, names, read, form)

@@ -39,6 +39,9 @@ ABOUT = {  # summary, terms
     "celeba": ("faces, 64x64 RGB: aligned CelebA, cropped to the central 148 pixels", FACES_TERMS),
 }
 
+# How the split is found. Of CelebA the official one, or of a part the last tenth of its numbers.
+SPLIT_FROM = {**dict.fromkeys(ABOUT, "official"), "celeba": "by image number"}
+
 
 def _images(
     name: str,

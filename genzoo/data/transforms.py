@@ -85,7 +85,9 @@ def transformed(whole: DataSet, kind: str) -> DataSet:
     key = cache_key([FORMAT, "transformed", kind, whole.sha256, whole.shape])
     meta: Meta = {"name": name, "split": whole.split, "skipped": []}
     array, labels, meta = cache.open_entry(key, meta, lambda _: _blocks(whole, kind))
-    return replace(whole, name=name, array=array, labels=labels, levels=256, sha256=meta["sha256"])
+    summary = replace(whole.summary, name=name)
+    changed = {"labels": labels, "levels": 256, "sha256": meta["sha256"], "summary": summary}
+    return replace(whole, name=name, array=array, **changed)
 
 
 def _blocks(whole: DataSet, kind: str) -> Blocks:

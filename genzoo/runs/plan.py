@@ -55,6 +55,7 @@ class Plan(Schema):
     version: Count = 1
     command: Annotated[str, Field(max_length=4000)] = ""
     versions: dict[str, Name]
+    summary: tuple[str, ...] = ()  # of the data set, in lines
 
 
 def read_plan(path: Path) -> Plan:
@@ -233,6 +234,7 @@ def make_plan(
         "processes": processes,
         "revision": families.get(family).revision,
         "versions": versions(family),
+        "summary": setup.dataset.summary.lines(),
     }
     return checked(Plan, fields, "the plan")
 
