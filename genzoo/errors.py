@@ -1,6 +1,7 @@
 """The exceptions, each with its exit code on the command line."""
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 from genzoo.text import printable
@@ -12,6 +13,7 @@ __all__ = [
     "InvalidModel",
     "NetworkError",
     "OperationFailed",
+    "Stopped",
     "UnknownName",
 ]
 
@@ -58,6 +60,16 @@ class InvalidModel(GenzooError):
     """A model folder that is broken, inconsistent or unsafe."""
 
     exit_code = 4
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, or another signal to stop; as shells have it, the exit code is 128 + its number."""
+
+    def __init__(self, message: str = "", number: int = signal.SIGINT):
+        is_ctrl_c = number == signal.SIGINT
+        how = "interrupted" if is_ctrl_c else f"stopped by {signal.Signals(number).name}"
+        super().__init__(message or how)
+        self.exit_code = 128 + number
 
 
 def article(thing: object) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import os
+import platform
 import re
 import shutil
 import signal
@@ -12,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from genzoo.errors import BadInput, OperationFailed
+from genzoo.errors import BadInput, OperationFailed, Stopped
 
 
 def home() -> Path:
@@ -36,11 +39,16 @@ def check_free(folder: Path, names: Iterable[str], force: bool) -> None:
         existing = [name for name in names if (folder / name).exists()]
     except OSError as error:
         raise BadInput(f"cannot write {folder}: {error.strerror}") from None
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"{folder} is a file, not a folder: choose another name")
+    check_folder(folder)
     if existing and not force:
         hint = "choose another folder, or replace it with --force (in Python force=True)"
         raise BadInput(f"{folder} already contains {existing[0]}: {hint}")
+
+
+def check_folder(folder: Path) -> None:
+    """Check that ``folder`` is one, or does not exist. Raises BadInput."""
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder} is a file, not a folder: choose another name")
 
 
 def check_ending(path: Path, endings: Iterable[str]) -> Path:
@@ -74,6 +82,7 @@ def whole(path: Path) -> Iterator[Path]:
 
     Otherwise ``path`` does not change. Raises OperationFailed if it cannot be written.
     """
+    sweep(path.parent)
     aside = _beside(path)
     try:
         yield aside
@@ -85,20 +94,24 @@ def whole(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             aside.unlink()
+        _in_use.discard(aside.name)
 
 
 def replace_folder(aside: Path, path: Path) -> None:
     """Move the folder ``aside`` to ``path``, and only then remove the folder that was there."""
-    old = _beside(path)
+    old = _beside(path, _OLD)
     try:
         with contextlib.suppress(FileNotFoundError):
             path.rename(old)
         aside.rename(path)
-    except OSError:
-        if old.exists():
+    except BaseException:  # a signal, too
+        if old.exists() and not path.exists():
             old.rename(path)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    finally:
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        _in_use.discard(old.name)
 
 
 @contextlib.contextmanager
@@ -112,6 +125,7 @@ def whole_folder(
     written; its ``__cause__`` is the OSError.
     """
     target = path.resolve()  # a link to a folder stays one
+    sweep(target.parent)
     aside = _beside(target)
     try:
         aside.mkdir()
@@ -121,11 +135,75 @@ def whole_folder(
         raise OperationFailed(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+        _in_use.discard(aside.name)
 
 
-def _beside(path: Path) -> Path:
-    """A free name in the folder of ``path``: .NAME.PROCESS-RANDOM."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
+_OLD = "-old"  # ends the name of a folder that a new one replaces
+_ASIDE = re.compile(r"^\.(.+)\.(\d+)-([0-9a-f]{8})[0-9a-f]{8}(-old)?$")
+_in_use: set[str] = set()  # names that this process has given
+_swept: set[Path] = set()  # folders that this process has swept: their files may be many
+
+
+def _beside(path: Path, ending: str = "") -> Path:
+    """A free name in the folder of ``path``: .NAME.PROCESS-MACHINE+RANDOM."""
+    name = f".{path.name}.{os.getpid()}-{_machine()}{os.urandom(4).hex()}{ending}"
+    _in_use.add(name)
+    return path.with_name(name)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left in ``folder``: files and folders that were never finished.
+
+    A folder that was moved away for a new one goes back if the new one never came. Only names that
+    this machine gave are touched, whose process is gone; once in the life of a process.
+    """
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            if (match := _ASIDE.match(path.name)) and _is_left(match):
+                _remove(path, folder / match[1] if match[4] else None)
+
+
+def _remove(left: Path, target: Path | None) -> None:
+    """Remove ``left``, or make it ``target`` again if that is missing."""
+    with contextlib.suppress(OSError):
+        if target and not os.path.lexists(target):
+            left.rename(target)
+        elif left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+
+
+def _is_left(match: re.Match[str]) -> bool:
+    """Whether the process that gave this name is gone."""
+    if match[3] != _machine() or match[0] in _in_use:
+        return False
+    return int(match[2]) == os.getpid() or not _is_running(int(match[2]))
+
+
+def _is_running(process: int) -> bool:
+    """Whether a process has this number; where that cannot be found out, it has."""
+    if os.name == "nt":  # os.kill would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+@functools.cache
+def _machine() -> str:
+    """Eight digits for what numbers the processes: a machine, or a container on it."""
+    numbering = ""
+    with contextlib.suppress(OSError):
+        numbering = str(Path("/proc/self/ns/pid").readlink())
+    return hashlib.sha256(f"{platform.node()} {numbering}".encode()).hexdigest()[:8]
 
 
 @contextlib.contextmanager
@@ -138,22 +216,31 @@ def synced(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def locked(path: Path, wait: bool = True) -> Iterator[bool]:
+def locked(path: Path, wait: bool = True, remove: bool = False) -> Iterator[bool]:
     """Hold the lock file ``path``; the system releases it when a process dies.
 
-    Yields whether it is held: False where ``wait`` is off and another process holds it.
+    Yields whether it is held: False where ``wait`` is off and another process holds it. With
+    ``remove`` the file is gone afterwards. Raises OperationFailed if it cannot be created.
     """
     import filelock
 
     lock = filelock.FileLock(path)
     try:
         lock.acquire(blocking=wait)
+        while not path.exists():  # its holder removed it while this process waited for it
+            lock.release()
+            lock.acquire(blocking=wait)
     except filelock.Timeout:
         yield False
         return
+    except OSError as error:
+        raise OperationFailed(f"cannot lock {path}: {error.strerror or error}") from error
     try:
         yield True
     finally:
+        if remove:
+            with contextlib.suppress(OSError):  # where the system removes no open file it stays
+                path.unlink()
         lock.release()
 
 
@@ -165,24 +252,54 @@ def expanded(path: str | Path) -> Path:
         raise BadInput(f"{str(path)[:80]!r}: {error}") from None
 
 
+# The signals that ask a process to end: a person's, a scheduler's, a closed terminal's. Not every
+# system has each.
+_STOP = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGBREAK")
+
+
 @contextlib.contextmanager
-def ctrl_c() -> Iterator[Callable[[], bool]]:
-    """In the block the first Ctrl-C only sets a flag, so that a step can end; a second interrupts.
+def deferred_signals() -> Iterator[Callable[[], int]]:
+    """In the block the first signal to stop only sets a flag, so that a step can end.
 
-    Yields a function: whether Ctrl-C was pressed.
+    Yields a function: the number of that signal, 0 before it. A second Ctrl-C interrupts at once.
+    Other signals often come twice, to a process and to its group: the second changes nothing.
     """
-    pressed = threading.Event()
+    received: list[int] = []
 
-    def press(number: int, frame: Any) -> None:
-        if pressed.is_set():
-            raise KeyboardInterrupt
-        pressed.set()
+    def receive(number: int, frame: Any) -> None:
+        if received and number == signal.SIGINT:
+            raise Stopped
+        received.append(number)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed.is_set
-        return
-    before = signal.signal(signal.SIGINT, press)
+    with _handled(receive):
+        yield lambda: received[0] if received else 0
+
+
+@contextlib.contextmanager
+def raised_signals() -> Iterator[None]:
+    """In the block a signal to stop raises Stopped, so that what it stops can clean up."""
+
+    def receive(number: int, frame: Any) -> None:
+        raise Stopped(number=number)
+
+    with _handled(receive):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(receive: Callable[[int, Any], None]) -> Iterator[None]:
+    """In the block ``receive`` gets the signals to stop; outside of the main thread nothing does.
+
+    A signal that the caller ignores stays ignored (``nohup`` ignores SIGHUP), except Ctrl-C.
+    """
+    before: dict[int, Any] = {}
+    is_main = threading.current_thread() is threading.main_thread()
+    numbers = [getattr(signal, name) for name in _STOP if is_main and hasattr(signal, name)]
     try:
-        yield pressed.is_set
+        for number in numbers:
+            if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
+                before[number] = signal.signal(number, receive)
+        yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

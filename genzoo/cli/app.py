@@ -15,7 +15,7 @@ from genzoo.version import VERSION
 
 
 class Ended(Exception):
-    """Ctrl-C or a closed pipe, under a name that typer does not handle silently."""
+    """A signal to stop, or a closed pipe, under a name that typer does not handle silently."""
 
 
 class _Commands(typer.core.TyperGroup):

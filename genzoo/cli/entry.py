@@ -40,7 +40,8 @@ from genzoo.cli import (  # noqa: F401 (each import adds its commands)
     verify,
 )
 from genzoo.cli.app import Ended, app
-from genzoo.errors import GenzooError, unknown
+from genzoo.errors import GenzooError, Stopped, unknown
+from genzoo.files import raised_signals
 from genzoo.text import printable
 
 
@@ -84,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     if os.environ.get("RANK", "0") == "0":  # of several processes one reports the data set
         logging.getLogger("genzoo.data").setLevel(logging.INFO)
-    code = run(words)
+    with raised_signals():
+        code = run(words)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -100,7 +102,9 @@ def run(arguments: Sequence[str]) -> int:
     except Ended as end:
         if isinstance(end.__cause__, BrokenPipeError):
             return _closed_pipe()
-        return _print_error(str(end.__cause__) or "interrupted", 130, arguments)
+        return _print_interrupted(end.__cause__, arguments)
+    except KeyboardInterrupt as error:  # before the command began
+        return _print_interrupted(error, arguments)
     except SystemExit as end:  # of typer: names for the shell, or its help's reader closed the pipe
         return _closed_pipe() if end.code else 0
     except GenzooError as error:
@@ -139,6 +143,11 @@ def _print_error(message: str, code: int, arguments: Sequence[str]) -> int:
     else:
         print(f"genzoo: {line}", file=sys.stderr)
     return code
+
+
+def _print_interrupted(error: BaseException | None, arguments: Sequence[str]) -> int:
+    code = error.exit_code if isinstance(error, Stopped) else 130
+    return _print_error(str(error) or "interrupted", code, arguments)
 
 
 def _closed_pipe() -> int:

@@ -107,7 +107,7 @@ def train(
         _threads(threads)
         given = {"family": family, "data": data, "steps": steps, "seed": seed, "version": version}
         given |= values | ({} if license == "unknown" else {"license": license})
-        _go(_resumed(out, given, root), board, json)
+        _resume(out, given, root, board, json)
         return
     if steps is not None and minutes is not None:
         raise BadInput("--steps and --minutes exclude each other: give one of them")
@@ -184,6 +184,7 @@ def _begin(
     from genzoo.runs import launch
     from genzoo.runs.plan import make_plan, plan
     from genzoo.runs.rehearsal import rehearse
+    from genzoo.runs.run import alone
 
     place = Path(root) if root else None
     if dry_run:
@@ -194,17 +195,27 @@ def _begin(
         _print_estimate(launch.estimate(record, setup.dataset), budget["minutes"], json)
         return
     folder = out or Path(f"{family}-{Path(request['data']).name}")
-    run = launch.start(family, folder=folder, root=place, force=force, **budget, **request)
-    _go(run, board, json)
+    with alone(folder):
+        run = launch.start(family, folder=folder, root=place, force=force, **budget, **request)
+        _go(run, board, json)
 
 
-def _resumed(out: Path | None, given: dict[str, Any], root: str | None) -> "Run":
+def _resume(
+    out: Path | None, given: dict[str, Any], root: str | None, board: bool, json: bool
+) -> None:
+    if out is None:
+        raise BadInput("--resume needs --out: the folder of the run")
+    from genzoo.runs.run import alone
+
+    with alone(out):
+        _go(_resumed(out, given, root), board, json)
+
+
+def _resumed(out: Path, given: dict[str, Any], root: str | None) -> "Run":
     """The run in ``out``; each value ``given`` with --resume must be the run's value."""
     from genzoo.runs import launch
     from genzoo.runs.plan import absolute
 
-    if out is None:
-        raise BadInput("--resume needs --out: the folder of the run")
     run = launch.resume(out, Path(root) if root else None)
     plan = {**run.plan.config, **run.plan.options, **run.plan.model_dump(mode="json")}
     for key, value in given.items():

@@ -4,7 +4,6 @@ import logging
 import os
 import shutil
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
@@ -13,12 +12,12 @@ import torch
 
 from genzoo import devices
 from genzoo.data.dataset import DataSet
-from genzoo.errors import BadInput, GenzooError, OperationFailed
-from genzoo.files import check_free, write_whole
+from genzoo.errors import BadInput, GenzooError
+from genzoo.files import check_folder, check_free
 from genzoo.runs.checkpoints import checkpoints
-from genzoo.runs.plan import Plan, make_plan, open_dataset, plan, read_plan, versions
+from genzoo.runs.plan import Plan, make_plan, open_dataset, plan, read_plan, versions, write_plan
 from genzoo.runs.rehearsal import rehearse
-from genzoo.runs.run import Run, alone
+from genzoo.runs.run import Run, alone, folder_state
 from genzoo.training import fit, parallel, phase_starts
 from genzoo.zoo import manifest
 from genzoo.zoo.folder import version_of
@@ -65,26 +64,24 @@ def start(
     """
     setup = plan(family, data, {**(inherited or {}), **(values or {})}, root)
     parallel.start(devices.device(settings.get("device", "auto")))
-    if parallel.rank() == 0 and not force:
-        _check_free(folder)
-    settings.setdefault("version", _next_version(folder))
     if minutes is not None and parallel.size() > 1:
         raise BadInput("several processes need --steps: each would measure another rate")
-    trial = make_plan(family, data, setup, steps=1, **settings)
-    rehearse(trial, setup.dataset, values or {})
-    if minutes is not None:
-        steps = max(1, round(minutes * 60 * estimate(trial, setup.dataset).rate))
-    record = make_plan(family, data, setup, steps=1 if steps is None else steps, **settings)
-    run = Run(record, setup.dataset, folder)
-    phase_starts(run.trainer.phases, record.steps)  # refuses too few steps
-    if parallel.rank() == 0:
-        with alone(folder) if (folder / "run").is_dir() else nullcontext():
+    check_folder(folder)
+    with alone(folder):
+        if parallel.rank() == 0 and not force:
+            _check_free(folder)
+        settings.setdefault("version", _next_version(folder))
+        trial = make_plan(family, data, setup, steps=1, **settings)
+        rehearse(trial, setup.dataset, values or {})
+        if minutes is not None:
+            steps = max(1, round(minutes * 60 * estimate(trial, setup.dataset).rate))
+        record = make_plan(family, data, setup, steps=1 if steps is None else steps, **settings)
+        run = Run(record, setup.dataset, folder)
+        phase_starts(run.trainer.phases, record.steps)  # refuses too few steps
+        if parallel.rank() == 0:
             _clear(folder)
-        try:
-            (folder / "run").mkdir(parents=True)
-        except OSError as error:
-            raise OperationFailed(f"cannot create {folder}: {error.strerror}") from error
-        write_whole(folder / "run" / "plan.json", record.model_dump_json(indent=2).encode())
+            write_plan(folder / "run" / "plan.json", record)
+            run.folder_state = folder_state(folder)
     parallel.wait()
     return run
 
@@ -97,7 +94,13 @@ def resume(folder: Path, root: Path | None = None) -> Run:
     path = folder / "run" / "plan.json"
     if not path.is_file():
         raise BadInput(f"no run in {folder} to resume: to start one, leave --resume out")
-    record = read_plan(path)
+    with alone(folder):
+        run = _resume(folder, read_plan(path), root)
+        run.folder_state = folder_state(folder)
+    return run
+
+
+def _resume(folder: Path, record: Plan, root: Path | None) -> Run:
     dataset = open_dataset(record.family, record.data, record.config, root)
     if dataset.sha256 != record.data_sha256:
         raise BadInput(
@@ -179,7 +182,11 @@ def _next_version(folder: Path) -> int:
 
 
 def _clear(folder: Path) -> None:
-    """Remove an earlier run and its model; other files stay."""
-    shutil.rmtree(folder / "run", ignore_errors=True)
+    """Remove an earlier run and its model; other files stay, and the lock, which is held."""
+    for path in [p for p in (folder / "run").iterdir() if p.name != "lock"]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
     for name in manifest.FILES:
         (folder / name).unlink(missing_ok=True)

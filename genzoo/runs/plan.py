@@ -1,6 +1,8 @@
 """The plan of a run: data set, config and options, checked; and its stored record."""
 
 import contextlib
+import hashlib
+import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from genzoo import devices, families
 from genzoo.data import catalogue
 from genzoo.data.dataset import DataSet, paired
 from genzoo.errors import BadInput, unknown
-from genzoo.files import is_folder
+from genzoo.files import is_folder, write_whole
 from genzoo.options import Options
 from genzoo.schemas import Count, Kind, Name, Schema, checked, read_json
 from genzoo.version import VERSION
@@ -26,6 +28,8 @@ FORMS: dict[Kind, tuple[str, ...]] = {
     "points": ("channels", "size"),  # for a message that says more than "unknown field"
 }
 Steps = Annotated[int, Field(ge=1, le=10**9)]
+# The fields of a plan that decide what a checkpoint holds.
+_RUN = {"family", "revision", "config", "options", "seed", "steps", "data_sha256", "precision"}
 
 
 class Plan(Schema):
@@ -56,18 +60,37 @@ class Plan(Schema):
     command: Annotated[str, Field(max_length=4000)] = ""
     versions: dict[str, Name]
     summary: tuple[str, ...] = ()  # of the data set, in lines
+    # The SHA-256 of what decided the run when it began: its checkpoints name it.
+    run: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
+
+
+def write_plan(path: Path, plan: Plan) -> None:
+    """Write ``plan`` as ``plan.json``, with a hash of its content."""
+    values = plan.model_dump(mode="json")
+    text = json.dumps({**values, "sha256": _digest(values)}, indent=2)
+    write_whole(path, text.encode())
 
 
 def read_plan(path: Path) -> Plan:
     """The plan in ``plan.json``, of an older format and revision too. Raises BadInput."""
-    values = read_json(path.read_bytes(), str(path))
+    try:
+        values = read_json(path.read_bytes(), str(path))
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}") from None
     if isinstance(values, dict):
+        if values.pop("sha256", None) not in (None, _digest(values)):  # early plans have none
+            hint = "if you changed it yourself, remove its line sha256"
+            raise BadInput(f"{path} is damaged: its content does not have its hash; {hint}")
         values = migrate.plan(values, str(path))
     plan = checked(Plan, values, str(path))
     family = families.get(plan.family)
     config, options, _ = family.upgraded(plan.revision, plan.config, plan.options)
     new = {"config": config, "options": options, "revision": family.revision}
     return plan.model_copy(update=new)
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 @final
@@ -236,7 +259,8 @@ def make_plan(
         "versions": versions(family),
         "summary": setup.dataset.summary.lines(),
     }
-    return checked(Plan, fields, "the plan")
+    record = checked(Plan, fields, "the plan")
+    return record.model_copy(update={"run": _digest(record.model_dump(mode="json", include=_RUN))})
 
 
 def absolute(data: str | Path) -> str:

@@ -8,9 +8,11 @@ the state of the trainer's parts and the data's hash.
 import json
 import logging
 import re
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -21,15 +23,23 @@ from torch import Tensor
 
 from genzoo import devices, families
 from genzoo.data.dataset import DataSet
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, GenzooError, OperationFailed, Stopped
 from genzoo.families.family import Family
-from genzoo.files import ctrl_c, is_folder, locked, write_whole
+from genzoo.files import deferred_signals, is_folder, locked, write_whole
 from genzoo.models.abilities import Translator
 from genzoo.models.kinds import SHOWN, has_picture
 from genzoo.models.randomness import stream
 from genzoo.models.sampler import Sampler
 from genzoo.options import Options
-from genzoo.runs.checkpoints import Checkpoint, checkpoints, read_checkpoint, write_checkpoint
+from genzoo.runs.checkpoints import (
+    Checkpoint,
+    Unusable,
+    check_states,
+    checkpoints,
+    remove_unusable,
+    restore,
+    write_checkpoint,
+)
 from genzoo.runs.loader import Loader
 from genzoo.runs.plan import Plan
 from genzoo.schemas import checked
@@ -48,6 +58,7 @@ from genzoo.zoo import card, manifest
 from genzoo.zoo import folder as folders
 
 log = logging.getLogger("genzoo")
+FolderState = tuple[tuple[int, int] | None, ...]
 
 
 @final
@@ -69,8 +80,8 @@ class RunStatus:
         return (self.steps - self.step) / self.rate if self.rate else float("inf")
 
 
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C: the step was finished and a checkpoint written before this was raised."""
+class Interrupted(Stopped):
+    """A signal to stop: the step was finished and a checkpoint written before this was raised."""
 
 
 @final
@@ -84,48 +95,71 @@ class Run:
     def __init__(self, plan: Plan, dataset: DataSet, folder: Path, options: Options | None = None):
         self.plan, self.dataset, self.folder = plan, dataset, folder
         self.start, self.seconds = 0, 0.0
+        self.folder_state: FolderState | None = None
         self.family = families.get(plan.family)
         self.device = devices.device(plan.device)
         self.options = options or checked(self.family.options, plan.options, "options")
-        self.trainer = _trainer(plan, self.family, dataset, self.options)
+        self._build()
+
+    def _build(self) -> None:
+        """A new trainer, with the initial weights."""
+        plan = self.plan
+        self.trainer = _trainer(plan, self.family, self.dataset, self.options)
         self.trainer.prepare(
             RunSettings(str(self.device), plan.precision, plan.micro_batches, plan.compile)
         )
-        self.loader = Loader(plan, dataset, self.trainer, self.options, self.device)
+        self.loader = Loader(plan, self.dataset, self.trainer, self.options, self.device)
         self.monitor = TrainingMonitor(self.trainer, self.options)
 
     def restore(self) -> None:
-        """Go back to the newest readable checkpoint; without one, the run begins anew."""
-        if (checkpoint := read_checkpoint(self.folder, self.device)) is None:
-            return
-        step = checkpoint.step
-        self.trainer.restore(checkpoint.parts, step, self.plan.steps, self.plan.seed)
-        if checkpoint.monitor is not None:
-            # Versions before 0.2 knew of one phase.
-            only = self.trainer.phases[0].name
-            self.monitor.load_state_dict({"phase": only, **checkpoint.monitor})
-        self.start, self.seconds = checkpoint.step, float(checkpoint.seconds)
+        """Go back to the newest sound checkpoint; without one, the run begins anew."""
+        if checkpoint := restore(self.folder, self.device, self._load):
+            self.start, self.seconds = checkpoint.step, checkpoint.seconds
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        """Load ``checkpoint``, or raise any error and be as new."""
+        plan, step = self.plan, checkpoint.step
+        if step > plan.steps:
+            raise Unusable(f"it is of step {step}, the run has {plan.steps}")
+        if checkpoint.data != plan.data_sha256:
+            raise Unusable("it is of a run on other data")
+        if plan.run and checkpoint.run not in ("", plan.run):
+            raise Unusable("it is of another run")
+        try:
+            self.trainer.restore(checkpoint.parts, step, plan.steps, plan.seed)
+            check_states(self.trainer.parts(), checkpoint.parts)
+            if checkpoint.monitor is not None:
+                # Versions before 0.2 knew of one phase.
+                only = self.trainer.phases[0].name
+                self.monitor.load_state_dict({"phase": only, **checkpoint.monitor})
+        except Exception:
+            self._build()
+            raise
 
     def go(self, report: Callable[[RunStatus], None] | None = None) -> Path:
         """Train to the end, and write the model; the run's folder.
 
         ``report`` is called after each step. Raises Diverged, OperationFailed, Interrupted, and
-        BadInput where another process trains in the same folder.
+        BadInput where another process trains in the same folder, or has since it was read.
         """
-        if self.start == self.plan.steps and (self.folder / "README.md").exists():
-            return self.folder  # the README is written last: nothing is left to do
-        try:
-            self._train(report)
-        except Diverged as error:
-            last = next(iter(checkpoints(self.folder)), None)
-            where = f"last good checkpoint: {last}" if last else "no checkpoint yet"
-            text = f"the run diverged: {error}; {where}. Try a lower --set lr="
-            raise Diverged(text) from None
-        return self._finish()
+        with alone(self.folder):
+            if self.folder_state not in (None, folder_state(self.folder)) and not parallel.rank():
+                what = f"the run in {self.folder} has gone on since it was read"
+                raise BadInput(f"{what}: continue it with --resume (in Python runs.resume)")
+            if self.start == self.plan.steps and _is_written(self.folder):
+                return self.folder
+            try:
+                self._train(report)
+            except Diverged as error:
+                last = next(iter(checkpoints(self.folder)), None)
+                where = f"last good checkpoint: {last}" if last else "no checkpoint yet"
+                text = f"the run diverged: {error}; {where}. Try a lower --set lr="
+                raise Diverged(text) from None
+            return self._finish()
 
     def _train(self, report: Callable[[RunStatus], None] | None) -> None:
         began, earlier = time.monotonic(), self.seconds
-        with alone(self.folder), ctrl_c() as pressed, _open_log(self.folder, self.start) as lines:
+        with deferred_signals() as received, _open_log(self.folder, self.start) as lines:
             self._save_grid(self.start)
             batches = self.loader.batches(self.start)
             for batch, logs in fit(self.trainer, batches, self.plan.steps, self.start):
@@ -135,10 +169,11 @@ class Run:
                 if report:
                     rate, phase = (step - self.start) / spent, self._phase(batch)
                     report(RunStatus(step, self.plan.steps, rate, logs, phase))
-                stop = pressed()  # once a step: Ctrl-C during a save stops the next step
-                self._save(step, stop)
-                if stop:
-                    raise Interrupted(f"stopped after step {step}; continue it with --resume")
+                # Once a step: a signal during a save stops the next step.
+                number = parallel.highest(received(), self.device)
+                self._save(step, stop=number > 0)
+                if number:
+                    raise _interrupted(step, number)
         self.seconds = earlier + time.monotonic() - began
 
     def _phase(self, batch: Batch) -> str:
@@ -171,7 +206,9 @@ class Run:
             return
         parts = {name: part.state_dict() for name, part in self.trainer.parts().items()}
         data, monitor = self.plan.data_sha256, self.monitor.state_dict()
-        write_checkpoint(self.folder, Checkpoint(step, data, self.seconds, parts, monitor))
+        write_checkpoint(
+            self.folder, Checkpoint(step, data, self.seconds, parts, monitor, self.plan.run)
+        )
 
     def _save_grid(self, step: int) -> None:
         model = self.trainer.model
@@ -186,6 +223,8 @@ class Run:
     def _finish(self) -> Path:
         """Call the family's ``finish``, and write the model folder."""
         model = self.trainer.model.requires_grad_(True)
+        if parallel.rank() == 0:
+            remove_unusable(self.folder)
         if self.family.finish:
             self.family.finish(model.eval(), self.options, self.loader.first(20_000))
         if parallel.rank() == 0:
@@ -250,19 +289,70 @@ def _write_model(run: Run) -> None:
     card.complete(run.folder)
 
 
+def _interrupted(step: int, number: int) -> Interrupted:
+    text = f"stopped after step {step}; continue it with --resume"
+    by = "" if number == signal.SIGINT else f"{signal.Signals(number).name}: "
+    return Interrupted(by + text, number)
+
+
+def _is_written(folder: Path) -> bool:
+    """Whether the run has written its model: the README comes last, and the weights are whole."""
+    try:
+        weights = (folder / manifest.WEIGHTS).read_bytes()
+        is_whole = manifest.sha256_of(weights) == manifest.read_manifest(folder).weights_sha256
+    except (GenzooError, OSError):
+        return False
+    return is_whole and (folder / "README.md").exists()
+
+
+def folder_state(folder: Path) -> FolderState:
+    """What changes when a run in ``folder`` begins or goes on: its files are written anew."""
+    paths = [folder / "run" / name for name in ("plan.json", "log.jsonl")]
+    found = [path.stat() if path.exists() else None for path in paths]
+    return tuple((file.st_ino, file.st_mtime_ns) if file else None for file in found)
+
+
+_held: set[tuple[Path, int]] = set()  # lock and thread
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Lock ``folder`` in the block: two processes would remove each other's checkpoints.
 
-    Raises BadInput if another process trains in it.
+    A block inside of another one of the same thread does nothing. What is created for the lock is
+    removed, if nothing else came into it. Raises BadInput if another process trains in it.
     """
-    if parallel.rank():
+    lock = folder.absolute() / "run" / "lock"
+    key = lock, threading.get_ident()
+    if not parallel.is_first() or key in _held:
         yield
         return
-    with locked(folder / "run" / "lock", wait=False) as is_locked:
+    with _created(lock.parent), locked(lock, wait=False) as is_locked:
         if not is_locked:
             raise BadInput(f"another process is training in {folder}: wait for it, or stop it")
+        _held.add(key)
+        try:
+            yield
+        finally:
+            _held.discard(key)
+            if [*lock.parent.iterdir()] == [lock]:
+                lock.unlink()
+
+
+@contextmanager
+def _created(folder: Path) -> Iterator[None]:
+    """In the block ``folder`` exists; afterwards those created for it go, if they are empty."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OperationFailed(f"cannot create {folder.parent}: {error.strerror}") from error
+    try:
         yield
+    finally:
+        with suppress(OSError):  # not empty
+            for path in missing:
+                path.rmdir()
 
 
 @contextmanager

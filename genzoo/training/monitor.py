@@ -369,6 +369,13 @@ class TrainingMonitor:
         return {"seen": self._steps, "window": window, "course": course, "phase": self._phase}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raises ValueError, KeyError, TypeError or AttributeError for what is no such state."""
+        if type(state["seen"]) is not int or not isinstance(state["phase"], str):
+            raise ValueError(f"the monitor's state is of {state['phase']!r}, {state['seen']!r}")
+        if any(not isinstance(v, Tensor) or v.ndim != 1 for v in state["window"].values()):
+            raise ValueError("the monitor's window is not of numbers")
+        if any([*map(type, v)] != [int, int, bool] for v in state["course"].values()):
+            raise ValueError("the monitor's course is not of counts")
         self._steps, self._phase = state["seen"], state["phase"]
         self._window = {k: list(values) for k, values in state["window"].items()}
         self._course |= {k: v for k, v in state["course"].items() if k in RULES}

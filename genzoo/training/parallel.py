@@ -30,6 +30,21 @@ def size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def is_first() -> bool:
+    """Whether this is the process that writes; before `start`, too."""
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return (int(os.environ.get("RANK", "0")) if several else rank()) == 0
+
+
+def highest(number: int, device: torch.device) -> int:
+    """The highest ``number`` of all processes."""
+    if size() == 1:
+        return number
+    numbers = torch.tensor(number, device=device)
+    dist.all_reduce(numbers, dist.ReduceOp.MAX)
+    return int(numbers)
+
+
 def wait() -> None:
     """Wait until all processes have called this."""
     if dist.is_initialized():
