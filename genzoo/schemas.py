@@ -68,14 +68,16 @@ def _plain(text: str) -> str:
     return text
 
 
+MOST_KEYS = 20_000  # of an object in a JSON file; a header has one for each tensor
 Count = Annotated[int, Field(ge=1, le=65_536)]
 Rate = Annotated[float, Field(gt=0, le=10)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Name = Annotated[str, Field(max_length=200), AfterValidator(_plain)]
-Names = Annotated[tuple[Name, ...], Field(max_length=10_000)]
-Shape = Annotated[tuple[Count, ...], Field(min_length=1, max_length=4)]
+# fail_fast: a list of a million wrong items is one error, not a million (500 MB).
+Names = Annotated[tuple[Name, ...], Field(max_length=10_000, fail_fast=True)]
+Shape = Annotated[tuple[Count, ...], Field(min_length=1, max_length=4, fail_fast=True)]
 Channels = Literal[1, 3]
 # What samples are: (C, H, W), (channels, length) with a rate, or coordinates.
 Kind = Literal["images", "signals", "points"]
@@ -167,6 +169,8 @@ def read_json(text: str | bytes, where: str, error: type[GenzooError] = BadInput
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MOST_KEYS:  # each unknown one would be an error of its own
+        raise ValueError(f"an object with more than {MOST_KEYS:,} keys")
     values = dict(pairs)
     if len(values) != len(pairs):
         raise ValueError("duplicate key")

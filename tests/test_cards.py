@@ -22,7 +22,7 @@ from genzoo.families import registry
 from genzoo.models.sampler import Latent
 from genzoo.zoo import card as cards
 from genzoo.zoo import folder as folders
-from genzoo.zoo import installed, manifest, names
+from genzoo.zoo import installed, manifest, names, reader
 
 SCORE = {"name": "fd-mnist", "value": 12.5, "protocol": {"n": 1000, "seed": 0}}
 
@@ -374,7 +374,11 @@ def test_complete_writes_what_stands_beside_the_weights(folder):
 def rendered(folder, **changes):
     values = json.loads((folder / manifest.CONFIG).read_text()) | changes
     (folder / manifest.CONFIG).write_text(json.dumps(values))
-    return cards.render(manifest.read_manifest(folder), {"scores": [SCORE]}, False)
+    return cards.render(
+        manifest.read_manifest(folder),
+        manifest.Metrics(scores=(manifest.Measured(**SCORE),)),
+        False,
+    )
 
 
 def front(readme):
@@ -493,7 +497,7 @@ def test_the_readme_says_how_it_was_made(folder):
 
 
 def test_no_scores_are_said_to_be_missing(folder):
-    readme = cards.render(manifest.read_manifest(folder), {}, True)
+    readme = cards.render(manifest.read_manifest(folder), manifest.Metrics(), True)
     assert "Not measured yet." in readme
     assert "![samples of seed 0, not selected](samples.png)" in readme
 
@@ -541,8 +545,13 @@ def reads(monkeypatch):
 
     monkeypatch.setattr(manifest, "read_capped", counted)
     monkeypatch.setattr(manifest, "read_json", counted_parse)
-    opens, opened = [], Path.open
-    monkeypatch.setattr(Path, "open", lambda p, *a, **k: (opens.append(p), opened(p, *a, **k))[1])
+    opens, opened_file = [], open
+
+    def opened(path, *how, **more):
+        opens.append(path)
+        return opened_file(path, *how, **more)
+
+    monkeypatch.setattr(reader, "open", opened, raising=False)
     return lambda: [
         Counter(p.parent.name for p in map(Path, counted) if p.name == manifest.CONFIG)
         for counted in (paths, parsed, opens)

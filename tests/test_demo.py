@@ -1,6 +1,8 @@
 """The demo page as a visitor uses it: in headless Chromium, against the real server."""
 
 import io
+import json
+import os
 import re
 import shutil
 import signal
@@ -24,7 +26,7 @@ from genzoo.demo import page as demo_page
 from genzoo.demo import tabs
 from genzoo.demo.models import LoadedModels
 from genzoo.demo.settings import SettingControls
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, OperationFailed
 from genzoo.options import LatentSampling
 from genzoo.schemas import Name, Share
 from genzoo.zoo import provenance
@@ -387,3 +389,135 @@ def test_it_draws_with_the_settings_that_are_chosen(page):
     wanted = genzoo.load("gan-mnist").sample(16, truncation=0.5).grid(scale=4)
     assert np.array_equal(np.array(Image.open(io.BytesIO(content))), np.array(wanted))
     assert "genzoo sample gan-mnist -n 16 --seed 0 --set truncation=0.5" in page.inner_text("body")
+
+
+# ------------------------------------------------------------------------ what no browser sends
+
+
+def send(server, name, data):
+    """(whether it succeeded, the answer) of the function ``name`` of the page, as a client asks."""
+    import httpx
+
+    config = httpx.get(f"{server}config").json()
+    functions = [d["id"] for d in config["dependencies"] if d["api_name"] == name]
+    session = f"{name}-{time.monotonic()}"
+    request = {"fn_index": functions[0], "data": data, "session_hash": session}
+    sent = httpx.post(
+        f"{server}gradio_api/queue/join",
+        content=json.dumps(request),  # with NaN and Infinity, which JSON has not
+        headers={"content-type": "application/json"},
+    )
+    assert sent.status_code == 200, sent.text
+    where = f"{server}gradio_api/queue/data?session_hash={session}"
+    with httpx.stream("GET", where, timeout=60) as lines:
+        for line in lines.iter_lines():
+            if "process_completed" in line:
+                answer = json.loads(line.removeprefix("data:"))
+                return answer["success"], answer["output"]
+    raise AssertionError("no answer")
+
+
+INFINITE, PICKS = float("inf"), ",".join(map(str, range(200_001)))
+ODD = {
+    "an infinite seed": ("call", 2, INFINITE),
+    "a seed that is no number": ("call", 2, float("nan")),
+    "a negative seed": ("call", 2, -1),
+    "a seed of 309 digits": ("call", 2, 1e308),
+    "a seed of 400 digits": ("call", 2, 10**400),
+    "a seed that is text": ("call", 2, "seven"),
+    "a seed that is a list": ("call", 2, [1] * 1000),
+    "an infinite count": ("call", 3, INFINITE),
+    "a count that is an object": ("call", 3, {"value": 1}),
+    "a list of models": ("call", 0, ["gan-mnist"]),
+    "a model that is on no page": ("call", 0, "../../etc"),
+    "no model": ("call", 0, None),
+    "no share": ("call_2", 3, None),
+    "200,001 picks": ("move", 1, PICKS),
+    "picks of an object": ("move", 1, {"a": 1}),
+    "a negative pick": ("move", 2, "-1"),
+    "an infinite sample": ("move", 3, INFINITE),
+    "no steps": ("move", 4, None),
+    "a card of another folder": ("card_text", 0, "/etc"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_no_browser_sends_is_an_error_of_the_page(name, server):
+    function, place, value = ODD[name]
+    data = {
+        "call": ["gan-mnist", "all in turn", 0, 1, "", "", 0],
+        "call_2": ["gan-mnist", 3, 17, 0],
+        "move": ["gan-mnist", "0, 1", "2", 0, 0],
+        "card_text": ["gan-mnist"],
+    }[function]
+    data[place] = value
+    success, output = send(server, function, data)
+    assert not success
+    # Of an error that nobody foresaw, gradio tells the page nothing.
+    assert output["error"]
+    assert len(output["error"]) < 500
+
+
+def test_a_proxy_is_no_obstacle(monkeypatch):
+    """gradio asks its own server whether it runs: not through a proxy that is not there."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("no_proxy", "x")
+    with demo_page._without_proxy():
+        import httpx
+
+        assert httpx._utils.get_environment_proxies() == {}
+    assert os.environ["no_proxy"] == "x"
+    assert "NO_PROXY" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ConnectionRefusedError("no"), "the ports from 7860 on are in use at 127.0.0.1"),
+        (ValueError("When localhost is not accessible, ..."), "cannot be reached at its own"),
+        (RuntimeError("Couldn't start the app\nbecause"), "cannot be reached at its own"),
+    ],
+)
+def test_a_page_that_does_not_start_is_one_line(error, says):
+    page = MagicMock()
+    page.launch.side_effect = error
+    with pytest.raises(OperationFailed, match=says) as failure:
+        demo_page._launch(page, {"server_name": "127.0.0.1", "server_port": None})
+    assert "--" in str(failure.value)
+    assert "\n" not in str(failure.value)
+
+
+# --------------------------------------------------------------------------------- another's card
+
+
+def card_of(tmp_path, monkeypatch, write):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    write(folder / "README.md")
+    monkeypatch.setattr(tabs.model_names, "find", lambda name: folder)
+    return tabs.card_text("model")
+
+
+@pytest.mark.parametrize(
+    ("write", "says"),
+    [
+        (lambda p: p.symlink_to("/etc/hostname"), "link out of its folder"),
+        (lambda p: p.symlink_to(p.name), "README.md"),
+        (lambda p: os.mkfifo(p), "not a plain file"),
+        (lambda p: p.mkdir(), "not a plain file"),
+        (lambda p: None, "No such file"),
+        (lambda p: p.write_bytes(b"x" * (2 << 20)), "larger than"),
+    ],
+    ids=["a link out", "a link to itself", "a pipe", "a folder", "none", "2 MB"],
+)
+def test_only_a_plain_small_readme_is_shown(write, says, tmp_path, monkeypatch):
+    assert says in card_of(tmp_path, monkeypatch, write)
+
+
+def test_a_card_loads_nothing_and_marks_nothing_up(tmp_path, monkeypatch):
+    text = "a ![x](http://evil/1.png) ![y][1]\n\n<img src=x>\x1b[2J\n[1]: http://evil/2.png\n"
+    shown = card_of(tmp_path, monkeypatch, lambda p: p.write_text(text))
+    assert "![" not in shown
+    assert "<" not in shown
+    assert "\x1b" not in shown

@@ -52,17 +52,18 @@ def info(
         _family(name, json)
         return
     folder, manifest = names.resolve(name)
-    metrics, tensors = card.read_metrics(folder), read_header(folder / WEIGHTS)
+    metrics, tensors = card.metrics_of(folder), read_header(folder / WEIGHTS)
     if json:
-        as_json({**manifest.model_dump(mode="json"), "scores": metrics.get("scores", [])})
+        scores = metrics.record().get("scores", [])
+        as_json({**manifest.model_dump(mode="json"), "scores": scores})
         return
     command = [("command", manifest.recipe.command)] if manifest.recipe else []
-    scores = [(card.score_name(s), card.score_value(s)) for s in metrics.get("scores", [])]
+    rows = [(card.score_name(s), card.score_value(s)) for s in metrics.scores or ()]
     terms = f"{manifest.license}. {manifest.terms}"
     print(printable(f"{manifest.name}  ({folder})"))
     numbers = sum(math.prod(shape) for _, shape in tensors.values())
     weights = ("weights", f"{numbers:,} values in {len(tensors)} tensors")
-    as_table([*card.facts(manifest).items(), weights, *scores, ("terms", terms), *command])
+    as_table([*card.facts(manifest).items(), weights, *rows, ("terms", terms), *command])
     # They stand in the family's file, which imports torch.
     print(f"\ngenzoo info {manifest.family} lists the settings of sampling and training")
 

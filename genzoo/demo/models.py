@@ -32,7 +32,13 @@ class LoadedModels:
         self.folder = tempfile.TemporaryDirectory(prefix="genzoo-demo-")
         atexit.register(self.folder.cleanup)
         self._lock, self._count = threading.Lock(), itertools.count()
-        self.model, self.real_images = cache(self._model), cache(self._real_images)
+        self._loaded, self.real_images = cache(self._model), cache(self._real_images)
+
+    def model(self, name: str) -> Sampler:
+        """The model of this name. Raises BadInput if the page has none, and as ``load``."""
+        if name not in self.names:
+            raise BadInput(f"this page has no model {name!r:.80}")
+        return self._loaded(name)
 
     def _model(self, name: str) -> Sampler:
         model = model_names.load(name, device=self.device)

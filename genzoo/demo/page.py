@@ -4,15 +4,18 @@ The page only calls public functions of genzoo. The queue, the number of images 
 uploads are bounded.
 """
 
+import contextlib
+import html
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genzoo.demo.models import LoadedModels
 from genzoo.errors import BadInput, OperationFailed
 from genzoo.models.sampler import Sampler
+from genzoo.text import printable
 from genzoo.zoo import installed
 
 if TYPE_CHECKING:
@@ -60,20 +63,43 @@ def demo(
     _check_address(host, port)
     page = _build_page(gr, models)
     page.queue(max_size=LONGEST_QUEUE, default_concurrency_limit=1)
-    try:
-        page.launch(
-            server_name=host,
-            server_port=port,
-            inbrowser=browse,
-            theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-            app_kwargs={"middleware": _guards(host)},
-            **LAUNCH,
-        )
-    except OSError as error:
-        raise OperationFailed(
-            f"no free port from 7860 on at {host}: choose one with --port"
-        ) from error
+    theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
+    where = {"server_name": host, "server_port": port, "inbrowser": browse, "theme": theme}
+    _launch(page, {**where, "app_kwargs": {"middleware": _guards(host)}, **LAUNCH})
     return page
+
+
+def _launch(page: "gr.Blocks", options: dict[str, Any]) -> None:
+    """Start the server. Raises OperationFailed."""
+    host, port = options["server_name"], options["server_port"]
+    try:
+        with _without_proxy():
+            page.launch(**options)
+    except OSError as error:
+        which = f"port {port} is" if port else "the ports from 7860 on are"
+        raise OperationFailed(f"{which} in use at {host}: choose another with --port") from error
+    except Exception as error:  # of the client by which gradio asks its own server, by many names
+        page.close()
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise OperationFailed(
+            f"the page cannot be reached at its own address, {host} ({reason}): allow connections "
+            "to it in the firewall or sandbox, or choose another with --host"
+        ) from error
+
+
+@contextlib.contextmanager
+def _without_proxy() -> Iterator[None]:
+    """In the block no request goes through a proxy: gradio asks its own server whether it runs."""
+    before = {name: os.environ.get(name) for name in ("NO_PROXY", "no_proxy")}
+    os.environ.update(dict.fromkeys(before, "*"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _check_address(host: str, port: int | None) -> None:
@@ -89,7 +115,8 @@ def _check_address(host: str, port: int | None) -> None:
         except OSError as error:
             reason = error.strerror or error
             raise OperationFailed(
-                f"cannot listen on {host}:{port or 'any port'}: {reason}"
+                f"cannot listen on {host}:{port or 'any port'}: {reason}: choose another with "
+                f"--{'port' if port else 'host'}"
             ) from None
 
 
@@ -134,4 +161,20 @@ def _build_page(gr: Any, models: LoadedModels) -> "gr.Blocks":
             with gr.Tab(name):
                 if (reason := lay_out(gr, models)) is not None:
                     gr.Markdown(reason)
+    _guard_inputs(gr, page)
     return page
+
+
+def _guard_inputs(gr: Any, page: Any) -> None:
+    """Make a value that no browser sends, which gradio fails to read, a line on the page."""
+    read = page.preprocess_data
+
+    async def preprocess_data(*values: Any, **more: Any) -> Any:
+        try:
+            return await read(*values, **more)
+        except Exception as error:  # whatever the values' types lead to
+            text = f"the page cannot read what it was sent ({type(error).__name__}: {error})"
+            line = html.escape(printable(text)[:300])
+            raise gr.Error(line, print_exception=False) from None
+
+    page.preprocess_data = preprocess_data

@@ -28,9 +28,13 @@ from genzoo.models.sampler import Latent, Sampler
 from genzoo.schemas import Kind
 from genzoo.text import printable
 from genzoo.zoo import names as model_names
+from genzoo.zoo.manifest import LARGEST_JSON, README
+from genzoo.zoo.reader import read_capped
 
 MOST: dict[Kind, int] = {"images": 64, "signals": 64, "points": 10_000}  # samples of one call
 CHOICE = 36  # samples to choose from
+LARGEST = 2**53  # a whole number that a browser knows exactly
+LONGEST = 200  # characters of a list of samples
 # While one image is computed, only the last of a slider's positions counts.
 SLIDER = {"show_progress": "hidden", "trigger_mode": "always_last"}
 CELL, SIDE = 112, 280  # pixels: an image among others, a single one
@@ -50,14 +54,24 @@ def _safe(gr: Any, call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _seed(gr: Any, label: str = "Seed", value: int = 0) -> Any:
-    return gr.Number(value, label=label, precision=0, minimum=0, maximum=2**53)
+    return gr.Number(value, label=label, precision=0, minimum=0, maximum=LARGEST)
 
 
-def _integer(value: float | None, what: str) -> int:
+def _integer(value: Any, what: str) -> int:
     """A number field's value, which is None if it was cleared. Raises BadInput."""
-    if value is None or value != int(value) or value < 0:
-        raise BadInput(f"{what} must be a whole number of at least 0, got {value}")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= LARGEST or value != int(value):
+        got = f"{value!r:.40}"
+        raise BadInput(f"{what} must be a whole number of at least 0, got {got}")
     return int(value)
+
+
+def _number(value: Any, low: float, high: float, what: str) -> float:
+    """A slider's value. Raises BadInput."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not low <= value <= high:  # no comparison with NaN holds
+        raise BadInput(f"{what} must be a number from {low:g} to {high:g}, got {value!r:.40}")
+    return float(value)
 
 
 def _class_menu(gr: Any, models: LoadedModels, name: str) -> Any:
@@ -70,6 +84,8 @@ def _class_menu(gr: Any, models: LoadedModels, name: str) -> Any:
 
 
 def _label(choice: str | None) -> str | None:
+    if not isinstance(choice, str | None):
+        raise BadInput(f"a class is one name, got {choice!r:.40}")
     return None if choice in (None, "all in turn") else choice
 
 
@@ -104,11 +120,11 @@ def sample(gr: Any, models: LoadedModels) -> str | None:
     ) -> tuple[str, Any, str]:
         label, model = _label(choice), models.model(name)
         count = min(MOST[model.kind], _integer(n, "the number of samples"))
-        chosen = controls.settings(name, values)
-        samples = model.sample(count, seed=_integer(seed, "a seed"), labels=label, **chosen)
-        options = [f"--labels '{label}'"] * bool(label)
+        chosen, start = controls.settings(name, values), _integer(seed, "a seed")
+        samples = model.sample(count, seed=start, labels=label, **chosen)
+        options = [f"--labels {shlex.quote(label)}"] if label else []
         options += [f"--set {key}={shlex.quote(json.dumps(v))}" for key, v in chosen.items()]
-        line = " ".join([f"genzoo sample {name} -n {n:.0f} --seed {seed:.0f}", *options])
+        line = " ".join([f"genzoo sample {shlex.quote(name)} -n {count} --seed {start}", *options])
         sound = _sound(gr, models.save_sound(samples))
         return models.save(samples, _scale(model, CELL)), sound, line
 
@@ -131,7 +147,7 @@ def sample(gr: Any, models: LoadedModels) -> str | None:
     def show(name: str) -> list[Any]:
         return [_class_menu(gr, models, name), _count(gr, models, name), *controls.show(gr, name)]
 
-    name.change(show, name, [choice, n, *controls.components])
+    name.change(_safe(gr, show), name, [choice, n, *controls.components])
     again.click(_safe(gr, call), inputs, outputs)
     other.click(lambda: fresh_seed(), None, seed).then(_safe(gr, call), inputs, outputs)
     return None
@@ -144,6 +160,7 @@ def interpolate(gr: Any, models: LoadedModels) -> str | None:
     def call(name: str, first: int, second: int, share: float) -> tuple[str, Any]:
         model = walks.as_latent(models.model(name))
         seeds = [_integer(first, "a seed"), _integer(second, "a seed")]
+        share = _number(share, 0, 1, "how far")
         ends, addresses, label = walks.resolve(model, seeds, None)
         code = model.code_law.between(ends[0], ends[1], torch.tensor([share]))
         # Random numbers beside the code are those of the sample last passed, as in a walk.
@@ -178,9 +195,9 @@ def steer(gr: Any, models: LoadedModels) -> str | None:
     def move(name: str, toward: str, away: str, which: int, alpha: float) -> str:
         model, label = models.model(name), _one_class(models.model(name))
         direction = directions.direction_from_seeds(
-            model, _parse_numbers(toward), _parse_numbers(away), label=label
+            model, _parse_numbers(toward or ""), _parse_numbers(away or ""), label=label
         )
-        address = (0, _integer(which, "a sample"))
+        address, alpha = (0, _integer(which, "a sample")), _number(alpha, -2, 2, "the steps")
         moved = directions.steer(model, direction, [address], alphas=[alpha], label=label)
         return models.save(moved, _scale(model, SIDE))
 
@@ -190,9 +207,9 @@ def steer(gr: Any, models: LoadedModels) -> str | None:
             gr.Markdown(
                 "Choose samples by number: some with the attribute that you want, some without it."
             )
-            toward = gr.Textbox("0, 1, 2", label="With", max_length=200)
-            away = gr.Textbox("3, 4, 5", label="Without", max_length=200)
-            which = gr.Number(0, label="Move sample", precision=0, minimum=0, maximum=2**53)
+            toward = gr.Textbox("0, 1, 2", label="With", max_length=LONGEST)
+            away = gr.Textbox("3, 4, 5", label="Without", max_length=LONGEST)
+            which = gr.Number(0, label="Move sample", precision=0, minimum=0, maximum=LARGEST)
             alpha = gr.Slider(-2, 2, 0, step=0.1, label="Steps along the direction")
             moved = _picture(gr, "Moved")
         with gr.Column(scale=2):
@@ -212,13 +229,14 @@ def _one_class(model: Sampler) -> int | None:
 
 def _parse_numbers(text: str) -> list[tuple[int, int]]:
     """The samples of seed 0 with these numbers. Raises BadInput."""
+    expected = "expected sample numbers, separated by commas, like 3,17"
+    if len(text) > LONGEST:
+        raise BadInput(f"{expected}, at most {LONGEST} characters, got {len(text)}")
     try:
         numbers = [int(part) for part in text.split(",")]
     except ValueError:
-        raise BadInput(
-            f"expected sample numbers, separated by commas, like 3,17, got {text[:40]!r}"
-        ) from None
-    return [(0, index) for index in numbers]
+        raise BadInput(f"{expected}, got {text[:40]!r}") from None
+    return [(0, _integer(number, "a sample")) for number in numbers]
 
 
 def inpaint(gr: Any, models: LoadedModels) -> str | None:
@@ -313,7 +331,7 @@ def translate(gr: Any, models: LoadedModels) -> str | None:
     def choose(name: str) -> Any:
         return gr.Radio(**_targets(models, name))
 
-    name.change(choose, name, to)
+    name.change(_safe(gr, choose), name, to)
     gr.Button("Translate", variant="primary").click(_safe(gr, call), [name, to, photo], output)
     return None
 
@@ -368,7 +386,7 @@ def quiz(gr: Any, models: LoadedModels) -> str | None:
             right, answers = right + (guess == truth), answers + 1
             origin = "real" if truth else f"generated by {printable(name)}"
             word = "Right" if guess == truth else "Wrong"
-            line = f"{word}: that one was {origin}. {right} of {answers}."
+            line = html.escape(f"{word}: that one was {origin}. {right} of {answers}.")
         return (*_question(models, name), (right, answers), line)
 
     for button, guess in zip(buttons, (True, False), strict=True):
@@ -403,13 +421,19 @@ def _png_bytes(picture: Image.Image) -> bytes:
 def cards(gr: Any, models: LoadedModels) -> str | None:
     name = gr.Dropdown(models.names, value=models.names[0], label="Model")
 
-    def call(name: str) -> str:
-        text = (model_names.find(name) / "README.md").read_text(encoding="utf-8", errors="replace")
-        body = text.split("\n---\n", 1)[-1] if text.startswith("---\n") else text
-        # Anybody may have written a card: no external images, no markup.
-        lines = [line for line in body.splitlines() if not line.startswith("![")]
-        return "\n".join(html.escape(printable(line), quote=False) for line in lines)
-
-    output = gr.Markdown(call(models.names[0]))
-    name.change(_safe(gr, call), name, output)
+    output = gr.Markdown(card_text(models.names[0]))
+    name.change(_safe(gr, card_text), name, output)
     return None
+
+
+def card_text(name: str) -> str:
+    """The README.md of a model as Markdown that loads nothing and marks nothing up as HTML."""
+    try:
+        text = read_capped(model_names.find(name) / README, LARGEST_JSON).decode(errors="replace")
+    except GenzooError as error:
+        text = str(error)
+    body = text.split("\n---\n", 1)[-1] if text.startswith("---\n") else text
+    # Anybody may have written a card: a picture in it could be loaded from anywhere.
+    lines = [line for line in body.splitlines() if not line.startswith("![samples of seed 0")]
+    safe = [html.escape(printable(line), quote=False).replace("![", "!\\[") for line in lines]
+    return "\n".join(safe)

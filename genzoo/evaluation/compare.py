@@ -273,6 +273,6 @@ def _entry(subject: ModelSubject, seed: int, seconds: tuple[float, ...]) -> Mode
         samples,
         seconds,
         manifest.terms,
-        tuple(cards.read_metrics(folder).get("scores", ())),
+        cards.metrics_of(folder).scores or (),
         subject.sampling,
     )

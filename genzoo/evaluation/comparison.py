@@ -31,6 +31,7 @@ from genzoo.models.samples import Images, Points, Signals
 from genzoo.text import columns, pairs
 from genzoo.version import VERSION
 from genzoo.zoo.card import score_name
+from genzoo.zoo.manifest import Measured
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -62,7 +63,7 @@ class ModelEntry:
     samples: Images | Points | Signals
     seconds: tuple[float, ...]
     terms: str
-    card_scores: tuple[dict[str, Any], ...] = ()
+    card_scores: tuple[Measured, ...] = ()
     """the scores on its card, measured earlier with protocols of their own"""
     sampling: dict[str, Any] = field(default_factory=dict)
     """the settings that it sampled with, where they differ from its defaults"""
@@ -123,7 +124,7 @@ class Comparison:
                 for name, scores in self.scores.items()
                 if (score := scores[i]) is not None
             ],
-            "scores on its card": entry.card_scores,
+            "scores on its card": [score.record() for score in entry.card_scores],
         }
 
     def __str__(self) -> str:
@@ -250,17 +251,17 @@ def _first(scores: tuple[Score | None, ...]) -> Score:
 def card_scores(comparison: Comparison) -> list[list[str]]:
     """A row for each score on the models' cards that was not measured here."""
     return [
-        [entry.name, score_name(score), _card_value(score), protocol_line(score["protocol"])]
+        [entry.name, score_name(score), _card_value(score), protocol_line(score.protocol)]
         for entry in comparison.entries
         for score in entry.card_scores
-        if score["name"] not in comparison.scores or "sampling" in score
+        if score.name not in comparison.scores or score.sampling
     ]
 
 
-def _card_value(score: dict[str, Any]) -> str:
-    low, high = score.get("interval") or (None, None)
+def _card_value(score: Measured) -> str:
+    low, high = score.interval or (None, None)
     interval = "" if low is None else f"  [{low:.4g}, {high:.4g}]"
-    return f"{score['value']:.4g}{score.get('unit', '')}{interval}"
+    return f"{score.value:.4g}{score.unit or ''}{interval}"
 
 
 def _cell(score: Score | None, verdict: Verdict | None) -> Cell:

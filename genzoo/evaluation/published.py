@@ -16,6 +16,7 @@ from genzoo.errors import InvalidModel, unknown
 from genzoo.schemas import Name, Schema, checked, read_json
 from genzoo.zoo import card as cards
 from genzoo.zoo import installed
+from genzoo.zoo.manifest import Measured
 
 __all__ = [
     "CardScore",
@@ -179,10 +180,10 @@ def tables(data: str, metric: str | None = None) -> list[Table]:
     ]
 
 
-def _table(rows: Sequence[Published], scores: Sequence[tuple[str, dict[str, Any]]]) -> Table:
+def _table(rows: Sequence[Published], scores: Sequence[tuple[str, Measured]]) -> Table:
     first = rows[0]
     own = counterpart(first)
-    candidates = [] if own.reason else [(c, s) for c, s in scores if s["name"] == own.score]
+    candidates = [] if own.reason else [(c, s) for c, s in scores if s.name == own.score]
     return Table(
         first.metric,
         first.unit,
@@ -194,15 +195,14 @@ def _table(rows: Sequence[Published], scores: Sequence[tuple[str, dict[str, Any]
     )
 
 
-def _card_score(card: str, score: dict[str, Any], own: Counterpart) -> CardScore:
-    protocol, interval = score.get("protocol", {}), score.get("interval")
+def _card_score(card: str, score: Measured, own: Counterpart) -> CardScore:
+    protocol = score.protocol
     differences = [
         f"{key} {_text(protocol.get(key))}, here {_text(needed)}"
         for key, needed in own.needs.items()
         if protocol.get(key) != needed
     ]
-    ends = (interval[0], interval[1]) if interval else None
-    return CardScore(card, score["value"], ends, protocol, "; ".join(differences))
+    return CardScore(card, score.value, score.interval, protocol, "; ".join(differences))
 
 
 # ------------------------------------------------------------ genzoo's counterpart of a metric
@@ -298,12 +298,12 @@ COUNTERPARTS: dict[str, Callable[[Published], Counterpart]] = {
 }
 
 
-def _scores() -> list[tuple[str, dict[str, Any]]]:
+def _scores() -> list[tuple[str, Measured]]:
     """(card, score) of all installed cards."""
-    found = []
+    found: list[tuple[str, Measured]] = []
     for model in installed.models():
         with contextlib.suppress(InvalidModel):  # genzoo list gives the reason
-            found += [(model.name, s) for s in cards.read_metrics(model.folder).get("scores", [])]
+            found += [(model.name, s) for s in cards.metrics_of(model.folder).scores or ()]
     return found
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, final
+from typing import Annotated, Literal, final
 
 import torch
 from pydantic import Field
@@ -25,7 +25,7 @@ from genzoo.schemas import Count, Name, Schema, checked
 from genzoo.text import pairs
 from genzoo.zoo import card, manifest, names
 from genzoo.zoo import folder as folders
-from genzoo.zoo.manifest import Settings
+from genzoo.zoo.manifest import Measured, Settings
 
 State = Literal["ok", "differs", "skipped"]
 # Other machines round differently, by a level or two of 256. Where a model samples levels, rounding
@@ -76,16 +76,14 @@ def verify(
     """
     folder = names.find(name)
     manifest.read_manifest(folder)  # raises if the folder holds no model
-    metrics = card.read_metrics(folder)
-    yield _fingerprint_check(folder, metrics, device)
-    for score in metrics.get("scores", []):
+    metrics = card.metrics_of(folder)
+    yield _fingerprint_check(folder, metrics.fingerprint, device)
+    for score in metrics.scores or ():
         yield _score_check(folder, score, root, device, progress)
 
 
-def _fingerprint_check(
-    folder: Path, metrics: dict[str, Any], device: "str | torch.device"
-) -> Check:
-    packed, name = metrics.get("fingerprint"), "fingerprint"
+def _fingerprint_check(folder: Path, packed: str | None, device: "str | torch.device") -> Check:
+    name = "fingerprint"
     if packed is None:
         return Check(name, "skipped", reason="the card has none")
     model = folders.load_folder(folder, device)
@@ -100,16 +98,16 @@ def _fingerprint_check(
 
 def _score_check(
     folder: Path,
-    score: dict[str, Any],
+    score: Measured,
     root: str | Path | None,
     device: "str | torch.device",
     progress: Progress | None,
 ) -> Check:
-    name, value, tolerance = card.score_name(score), score["value"], score.get("tolerance")
-    if score.get("request") is None or tolerance is None:
+    name, value, tolerance = card.score_name(score), score.value, score.tolerance
+    if score.request is None or tolerance is None:
         return Check(name, "skipped", value, reason="the card stores no request to repeat")
     try:
-        request = checked(Request, score["request"], f"the card's request of {name}", InvalidModel)
+        request = checked(Request, score.request, f"the card's request of {name}", InvalidModel)
         if ":" in (request.features or ""):
             hint = f"if you trust it, run genzoo evaluate --features {request.features}"
             reason = f"a card may not choose code to run: {hint}"
@@ -125,14 +123,14 @@ def _score_check(
     return _compared(score, now)
 
 
-def _compared(score: dict[str, Any], now: Score) -> Check:
-    name, value, protocol = card.score_name(score), score["value"], score["protocol"]
+def _compared(score: Measured, now: Score) -> Check:
+    name, value, protocol = card.score_name(score), score.value, score.protocol
     # A card can lower the tolerance, but not raise it.
-    tolerance = min(score["tolerance"], now.tolerance)
+    tolerance = min(score.tolerance or 0, now.tolerance)
     keys = [k for k in {**protocol, **now.protocol} if protocol.get(k) != now.protocol.get(k)]
-    if (score["name"], score.get("goal", now.goal)) != (now.metric, now.goal):
+    if (score.name, score.goal or now.goal) != (now.metric, now.goal):
         reason = f"its request gives {now.metric} with the goal {now.goal}"
-    elif score.get("sampling", {}) != now.sampling:
+    elif score.record().get("sampling", {}) != now.sampling:
         reason = f"its request samples with {pairs(now.sampling) or 'the defaults'}"
     elif keys:
         reason = f"its protocol differs in {', '.join(keys)}"
@@ -145,11 +143,12 @@ def _compared(score: dict[str, Any], now: Score) -> Check:
     return Check(name, "differs", value, now.value, tolerance, reason)
 
 
-def _same_bounds(score: dict[str, Any], now: Score, tolerance: float) -> bool:
+def _same_bounds(score: Measured, now: Score, tolerance: float) -> bool:
     """Whether interval and floor on the card, of five digits, equal the new ones, within twice the
     tolerance.
     """
-    card_bounds = [*(score.get("interval") or (None, None)), score.get("floor", now.floor)]
+    floor = score.floor if "floor" in score.model_fields_set else now.floor
+    card_bounds = [*(score.interval or (None, None)), floor]
     bounds = [*(now.interval or (None, None)), now.floor]
     return all(
         a is b is None

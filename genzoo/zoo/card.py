@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import os
 import re
 import time
 import zlib
@@ -23,10 +24,12 @@ from genzoo.zoo.folder import load_folder
 from genzoo.zoo.installed import Installed
 from genzoo.zoo.manifest import (
     DISCRIMINATOR,
+    METRICS,
     PICTURE,
     SOUND,
     WEIGHTS,
     Manifest,
+    Measured,
     Metrics,
     read_manifest,
     read_object,
@@ -78,18 +81,18 @@ def _line(model: Installed) -> Card:
 
 def card(folder: Path, package: str = "") -> Card:
     """The line of the model in ``folder``, which ``package`` brings."""
-    manifest, metrics = read_manifest(folder), read_metrics(folder)
+    manifest, metrics = read_manifest(folder), metrics_of(folder)
     sizes = [(folder / f).stat().st_size for f in (WEIGHTS, DISCRIMINATOR) if (folder / f).exists()]
     # Those with the model's own settings first.
-    scores = sorted(metrics.get("scores", []), key=lambda s: bool(s.get("sampling")))
-    first = next((s for s in scores if "goal" in s), next(iter(scores), None))
+    scores = sorted(metrics.scores or (), key=lambda s: bool(s.sampling))
+    first = next((s for s in scores if s.goal), next(iter(scores), None))
     return Card(
         folder.name,
         manifest.family,
         manifest.data,
         sum(sizes),
         f"{score_name(first)} {score_value(first)}" if first else "not measured",
-        metrics.get("speed", {}).get("seconds_for_16"),
+        metrics.speed.seconds_for_16 if metrics.speed else None,
         manifest.license,
         manifest.terms,
         manifest.version,
@@ -97,25 +100,27 @@ def card(folder: Path, package: str = "") -> Card:
     )
 
 
-def score_name(score: dict[str, Any]) -> str:
+def score_name(score: Measured) -> str:
     """A score's name as text, with the settings that the model sampled with."""
-    settings = score.get("sampling")
-    return f"{score['name']}, {pairs(settings)}" if settings else score["name"]
+    return f"{score.name}, {pairs(score.sampling)}" if score.sampling else score.name
 
 
-def score_value(score: dict[str, Any]) -> str:
+def score_value(score: Measured) -> str:
     """A score's value as text, with its unit."""
-    return f"{score['value']:g}{score.get('unit', '')}"
+    return f"{score.value:g}{score.unit or ''}"
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """``metrics.json``, or nothing if there is none."""
-    path = folder / "metrics.json"
-    if not path.exists():
-        return {}
-    values = migrate.metrics(read_object(path), str(path))
-    checked(Metrics, values, str(path), InvalidModel)
-    return values
+    """``metrics.json``, checked, or nothing if there is none. Raises InvalidModel."""
+    return metrics_of(folder).record()
+
+
+def metrics_of(folder: Path) -> Metrics:
+    """``metrics.json``, checked; empty if there is none. Raises InvalidModel."""
+    path = folder / METRICS
+    if not os.path.lexists(path):
+        return Metrics()
+    return checked(Metrics, migrate.metrics(read_object(path), str(path)), str(path), InvalidModel)
 
 
 def complete(folder: Path) -> None:
@@ -152,20 +157,22 @@ def _write_samples(model: "Sampler", folder: Path) -> None:
 
 def add_scores(folder: Path, scores: Iterable[dict[str, Any]]) -> None:
     """Add ``scores`` (name, value, protocol); they replace those of the same names and settings."""
-    metrics, new = read_metrics(folder), list(scores)
+    metrics = metrics_of(folder)
+    new = [checked(Measured, score, "a score") for score in scores]
     replaced = {score_name(score) for score in new}
-    others = [s for s in metrics.get("scores", []) if score_name(s) not in replaced]
-    metrics["scores"] = [*new, *others]
-    write_metrics(folder, metrics)
+    others = [s for s in metrics.scores or () if score_name(s) not in replaced]
+    merged = [score.record() for score in (*new, *others)]
+    write_metrics(folder, {**metrics.record(), "scores": merged})
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     """Write ``metrics.json``, and the README.md that shows its numbers."""
     metrics = {"format": migrate.FORMAT, **metrics}
-    write_whole(folder / "metrics.json", (json.dumps(metrics, indent=2) + "\n").encode())
+    record = checked(Metrics, metrics, "the model's metrics")
+    write_whole(folder / METRICS, (json.dumps(metrics, indent=2) + "\n").encode())
     manifest, pictured = read_manifest(folder), (folder / PICTURE).exists()
     where = "" if installed.is_installed(folder) else "./"
-    readme = render(manifest, metrics, pictured, where)
+    readme = render(manifest, record, pictured, where)
     write_whole(folder / "README.md", readme.encode())
 
 
@@ -202,7 +209,7 @@ def _four(model: Any) -> "np.ndarray":
     return values
 
 
-def render(manifest: Manifest, metrics: dict[str, Any], pictured: bool, where: str = "") -> str:
+def render(manifest: Manifest, metrics: Metrics, pictured: bool, where: str = "") -> str:
     """The card's README.md: metadata that the Hub reads, then text for people.
 
     ``pictured``: there is a samples.png, and of signals a samples.wav. ``where``: goes before the
@@ -232,7 +239,7 @@ def render(manifest: Manifest, metrics: dict[str, Any], pictured: bool, where: s
     )
 
 
-def _metadata(manifest: Manifest, metrics: dict[str, Any]) -> dict[str, Any]:
+def _metadata(manifest: Manifest, metrics: Metrics) -> dict[str, Any]:
     """The fields of a model card on the Hub."""
     whole = re.split("[:,@]", manifest.data)[0]  # the data set, of which this may be a part
     metadata = {
@@ -250,7 +257,7 @@ def _metadata(manifest: Manifest, metrics: dict[str, Any]) -> dict[str, Any]:
         metadata["license_name"] = f"{whole or 'its-data'}-terms"
     if whole in PREFERRED:
         metadata["datasets"] = [whole]
-    if scores := metrics.get("scores"):
+    if scores := metrics.scores:
         task = metadata.get("pipeline_tag", "other")
         metadata["model-index"] = _model_index(manifest, task, whole, scores)
     return metadata
@@ -267,15 +274,15 @@ def _task(manifest: Manifest) -> dict[str, Any]:
 
 
 def _model_index(
-    manifest: Manifest, task: str, whole: str, scores: list[dict[str, Any]]
+    manifest: Manifest, task: str, whole: str, scores: Iterable[Measured]
 ) -> list[dict[str, Any]]:
     """The scores as the Hub's model index has them, each with its protocol."""
     metrics = [
         {
-            "type": s["name"],
+            "type": s.name,
             "name": score_name(s),
-            "value": s["value"],
-            "args": {**s["protocol"], **s.get("sampling", {})},
+            "value": s.value,
+            "args": {**s.protocol, **(s.sampling or {})},
         }
         for s in scores
     ]
@@ -322,28 +329,27 @@ def _kind(manifest: Manifest) -> dict[str, str]:
     return {} if manifest.kind == "images" else {"kind": f"{manifest.kind}{rate}"}
 
 
-def _rows(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _rows(metrics: Metrics) -> list[tuple[str, str, str]]:
     """(name, value, protocol) of each score, and of the speed."""
     rows = [
         (score_name(s), f"{score_value(s)}{_interval(s)}", _conditions(s))
-        for s in metrics.get("scores", [])
+        for s in metrics.scores or ()
     ]
-    if speed := metrics.get("speed"):
-        rows += [("seconds for 16 samples", f"{speed['seconds_for_16']:g}", speed["machine"])]
+    if speed := metrics.speed:
+        rows += [("seconds for 16 samples", f"{speed.seconds_for_16:g}", speed.machine)]
     return rows
 
 
-def _interval(score: dict[str, Any]) -> str:
+def _interval(score: Measured) -> str:
     """The interval of a value, and the value of real images."""
-    low, high = score.get("interval") or (None, None)
+    low, high = score.interval or (None, None)
     text = "" if low is None else f" [{low:g}, {high:g}]"
-    floor = score.get("floor")
-    return text if floor is None else f"{text}; real images {floor:g}"
+    return text if score.floor is None else f"{text}; real images {score.floor:g}"
 
 
-def _conditions(score: dict[str, Any]) -> str:
-    protocol = {k: v for k, v in score["protocol"].items() if not k.endswith("sha256")}
-    return _flat({**score.get("details", {}), **protocol})
+def _conditions(score: Measured) -> str:
+    protocol = {k: v for k, v in score.protocol.items() if not k.endswith("sha256")}
+    return _flat({**(score.details or {}), **protocol})
 
 
 def _flat(values: dict[str, Any]) -> str:

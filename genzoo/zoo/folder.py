@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from genzoo import families, schemas
 from genzoo.errors import BadInput, GenzooError, InvalidModel, OperationFailed, UnknownName, article
@@ -21,7 +21,8 @@ from genzoo.zoo.manifest import (
     read_manifest,
     sha256_of,
 )
-from genzoo.zoo.weights import fill, on_meta, pack, read_header
+from genzoo.zoo.reader import open_inside, size_of
+from genzoo.zoo.weights import fill, header_of, on_meta, pack
 
 if TYPE_CHECKING:
     import torch
@@ -152,9 +153,10 @@ def _filled(
     sha256: str | None,
 ) -> Any:
     """The network that ``build`` makes of the manifest's config, with the weights of ``path``."""
-    config, tensors = _upgraded(family, manifest, path)
-    network = on_meta(lambda: build(config), path.parent)
-    fill(network, path, sha256, tensors)
+    with open_inside(path) as file:  # opened once: header and weights belong together
+        config, tensors = _upgraded(family, manifest, file, path)
+        network = on_meta(lambda: build(config), path.parent)
+        fill(network, file, path, sha256, tensors)
     return network
 
 
@@ -229,20 +231,21 @@ def _family(manifest: Manifest, folder: Path) -> families.Family:
 
 
 def _upgraded(
-    family: families.Family, manifest: Manifest, path: Path
+    family: families.Family, manifest: Manifest, file: BinaryIO, path: Path
 ) -> tuple[Any, Mapping[str, str]]:
-    """The checked config; the old and the new name of each tensor of ``path`` that was renamed."""
+    """The checked config; the old and the new name of each tensor of ``file`` that was renamed."""
     where = f"{path.with_name(CONFIG)}: config"
     options = manifest.recipe.options if manifest.recipe else {}
     try:
-        tensors = [*read_header(path)] if manifest.revision < family.revision else ()
+        old = manifest.revision < family.revision
+        tensors = [*header_of(file, size_of(file), path)] if old else ()
         new = family.upgraded(manifest.revision, manifest.config, options, tensors)
     except GenzooError:
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        old = f"revision {manifest.revision} of {manifest.family}"
-        raise InvalidModel(f"{path.parent}: {old} cannot be upgraded: {reason}") from error
+        what = f"revision {manifest.revision} of {manifest.family}"
+        raise InvalidModel(f"{path.parent}: {what} cannot be upgraded: {reason}") from error
     return checked(family.config, new.config, where, InvalidModel), new.tensors
 
 

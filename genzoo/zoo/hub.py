@@ -35,6 +35,7 @@ from genzoo.zoo.manifest import (
     WEIGHTS,
     read_manifest,
 )
+from genzoo.zoo.reader import open_inside, size_of
 from genzoo.zoo.weights import largest_model
 
 # The files that are downloaded; the discriminator only on request.
@@ -343,10 +344,10 @@ def _move(aside: Path, folder: Path) -> None:
 
 def _digest(path: Path, kind: str) -> str:
     """The SHA-256 of a file, or git's hash of it."""
-    with path.open("rb") as file:
+    with open_inside(path) as file:
         if kind == "sha256":
             return hashlib.file_digest(file, "sha256").hexdigest()
-        start = f"blob {os.fstat(file.fileno()).st_size}\0".encode()
+        start = f"blob {size_of(file)}\0".encode()
         sha1 = hashlib.sha1(start, usedforsecurity=False)
         return hashlib.file_digest(file, lambda: sha1).hexdigest()
 

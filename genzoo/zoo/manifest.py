@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import stat
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from genzoo.errors import BadInput, InvalidModel, OperationFailed, UnknownName
+from genzoo.errors import BadInput, InvalidModel, UnknownName
 from genzoo.schemas import (
     Count,
     Kind,
@@ -20,15 +19,18 @@ from genzoo.schemas import (
     read_json,
 )
 from genzoo.zoo import migrate
+from genzoo.zoo.reader import read_capped
 
 CONFIG, WEIGHTS, DISCRIMINATOR = "config.json", "model.safetensors", "discriminator.safetensors"
 PICTURE, SOUND = "samples.png", "samples.wav"  # what a model draws
-FILES = (CONFIG, WEIGHTS, DISCRIMINATOR, "README.md", "metrics.json", PICTURE, SOUND)
-LARGEST_JSON = 1 << 20
+README, METRICS = "README.md", "metrics.json"  # its card
+FILES = (CONFIG, WEIGHTS, DISCRIMINATOR, README, METRICS, PICTURE, SOUND)
+LARGEST_JSON, MOST_VALUES = 1 << 20, 100_000  # bytes; commas
 DTYPES = ("float32", "float16", "bfloat16")
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 # Of sampling, by name. Which a model has, and their bounds, its own record says.
-Setting = bool | int | float | Name | Annotated[tuple[float, ...], Field(max_length=1000)] | None
+Floats = Annotated[tuple[float, ...], Field(max_length=1000, fail_fast=True)]
+Setting = bool | int | float | Name | Floats | None
 Settings = Annotated[dict[Name, Setting], Field(max_length=100)]
 
 
@@ -75,35 +77,53 @@ class Manifest(Schema, use_attribute_docstrings=False):
     recipe: Recipe | None = None
 
 
-class Measured(Schema, use_attribute_docstrings=False, extra="ignore"):
-    """A score in ``metrics.json``: the fields that are read."""
+class Measured(Schema, use_attribute_docstrings=False, extra="allow"):
+    """A score in ``metrics.json``. Null says the same as no field, but of ``interval`` and
+    ``floor``, where it says that there is none.
+    """
 
     name: Annotated[str, Field(max_length=200)]
     value: float
-    unit: Annotated[str, Field(max_length=40)] = ""
     interval: tuple[float, float] | None = None
     floor: float | None = None
+    goal: Annotated[str, Field(max_length=40)] | None = None
     tolerance: Annotated[float, Field(ge=0)] | None = None
-    protocol: dict[str, Any]
+    unit: Annotated[str, Field(max_length=40)] | None = None
     details: dict[str, Any] | None = None
     sampling: Settings | None = None
+    protocol: dict[str, Any]
     request: dict[str, Any] | None = None
+    machine: Annotated[str, Field(max_length=200)] | None = None
+    versions: dict[str, Any] | None = None
+
+    def record(self) -> dict[str, Any]:
+        """The fields that are set, for JSON."""
+        record = self.model_dump(mode="json", exclude_unset=True)
+        return {k: v for k, v in record.items() if v is not None or k in ("interval", "floor")}
 
 
-class Speed(Schema, use_attribute_docstrings=False, extra="ignore"):
+class Speed(Schema, use_attribute_docstrings=False, extra="allow"):
     """How fast a model draws, and on which machine."""
 
     seconds_for_16: Annotated[float, Field(ge=0)]
     machine: Name
 
 
-class Metrics(Schema, use_attribute_docstrings=False, extra="ignore"):
-    """The fields of ``metrics.json`` that are read; a newer genzoo may write more."""
+class Metrics(Schema, use_attribute_docstrings=False, extra="allow"):
+    """The content of ``metrics.json``. A newer genzoo's fields are kept, and never read."""
 
     format: Annotated[int, Field(ge=2, le=migrate.FORMAT)] = migrate.FORMAT
-    scores: Annotated[tuple[Measured, ...], Field(max_length=1000)] = ()
+    scores: Annotated[tuple[Measured, ...], Field(max_length=1000, fail_fast=True)] | None = None
     fingerprint: str | None = None
     speed: Speed | None = None
+
+    def record(self) -> dict[str, Any]:
+        """The fields that are set, for JSON."""
+        record = self.model_dump(mode="json", exclude_unset=True, exclude={"scores"})
+        record = {k: v for k, v in record.items() if v is not None}
+        if self.scores is not None:
+            record["scores"] = [score.record() for score in self.scores]
+        return record
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -124,7 +144,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 def read_object(path: Path) -> dict[str, Any]:
     """The object in a JSON file of at most 1 MiB. Raises InvalidModel."""
-    values = read_json(read_capped(path, LARGEST_JSON), str(path), InvalidModel)
+    content = read_capped(path, LARGEST_JSON)
+    if content.count(b",") > MOST_VALUES:  # a wrong one costs 1 kB, as each is an error of its own
+        raise InvalidModel(f"{path} holds more than {MOST_VALUES:,} values")
+    values = read_json(content, str(path), InvalidModel)
     if not isinstance(values, dict):
         raise InvalidModel(f"{path}: expected an object, got {type(values).__name__}")
     return values
@@ -133,31 +156,6 @@ def read_object(path: Path) -> dict[str, Any]:
 def manifest_bytes(manifest: Manifest) -> bytes:
     """``manifest`` as the content of ``config.json``."""
     return (json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n").encode()
-
-
-def read_capped(path: Path, largest: int) -> bytes:
-    """The content of a plain file of at most ``largest`` bytes. Raises InvalidModel."""
-    if plain_file_size(path) > largest:
-        raise InvalidModel(f"{path} is larger than {largest} bytes")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise OperationFailed(f"cannot read {path}: {error.strerror or error}") from None
-
-
-def plain_file_size(path: Path) -> int:
-    """The size of a plain file; folders, pipes and links out of the folder are refused."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise InvalidModel(
-            f"{path.parent} is no model folder: {path.name}: {error.strerror}"
-        ) from None
-    if not stat.S_ISREG(status.st_mode):
-        raise InvalidModel(f"{path} is not a plain file")
-    if path.resolve().parent != path.parent.resolve():
-        raise InvalidModel(f"{path} is a link out of its folder")
-    return status.st_size
 
 
 def sha256_of(content: bytes) -> str:

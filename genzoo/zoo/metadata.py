@@ -9,6 +9,7 @@ from typing import BinaryIO
 from genzoo.errors import BadInput
 
 LARGEST_TEXT, MOST_CHUNKS = 1 << 22, 100_000  # bytes of a text; chunks of a file
+MOST_TEXT = 1 << 24  # bytes of all texts together, unpacked
 KEYWORD = "genzoo"  # as in pictures.py, which brings torch
 _RECORD, _XMP = b"gnzo", b"_PMX"  # as in sounds.py
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
@@ -19,7 +20,11 @@ def read_texts(file: BinaryIO, path: Path) -> dict[str, bytes]:
     start = file.read(8)
     texts: dict[str, bytes] = {}
     if start == b"\x89PNG\r\n\x1a\n":
+        total = 0
         for key, text in _png(file, path):
+            total += len(key) + len(text)
+            if total > MOST_TEXT:
+                raise BadInput(f"{path}: its texts are longer than {MOST_TEXT} bytes together")
             texts.setdefault(key, text)
     elif start[:6] in (b"GIF87a", b"GIF89a"):
         file.seek(0)

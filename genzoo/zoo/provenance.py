@@ -2,7 +2,6 @@
 
 import io
 import re
-import stat
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from genzoo.schemas import Count, Name, Schema, checked, read_json
 from genzoo.zoo import installed, names
 from genzoo.zoo.manifest import Manifest, Settings, Sha256
 from genzoo.zoo.metadata import KEYWORD, read_texts
+from genzoo.zoo.reader import open_named, size_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +34,7 @@ _IPTC = (  # made by a trained model, or in part
     b"digitalsourcetype/compositeWithTrainedAlgorithmicMedia",
 )
 Index = Annotated[int, Field(ge=0, lt=2**63)]
+Most = Field(max_length=1_000_000, fail_fast=True)
 State = Literal["equal", "rounded", "differs"]
 
 
@@ -69,8 +70,8 @@ class Record(Schema, use_attribute_docstrings=False, extra="ignore"):
     genzoo: Name
     origin: ModelIdentity | None = None
     call: Call | None = Call()
-    seeds: Annotated[tuple[tuple[Index, Index], ...], Field(max_length=1_000_000)] = ()
-    labels: Annotated[tuple[Index, ...], Field(max_length=1_000_000)] | None = None
+    seeds: Annotated[tuple[tuple[Index, Index], ...], Most] = ()
+    labels: Annotated[tuple[Index, ...], Most] | None = None
 
 
 @final
@@ -109,12 +110,10 @@ def inspect(path: str | Path) -> Provenance:
     Raises BadInput if it is no such file or its record is damaged, OperationFailed if it has none.
     """
     path = expanded(path)
-    _check_plain(path)
-    try:
-        with path.open("rb") as file:
-            texts = read_texts(file, path)
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
+    with open_named(path) as file:
+        if size_of(file) > LARGEST_FILE:
+            raise BadInput(f"{path} is larger than {LARGEST_FILE} bytes")
+        texts = read_texts(file, path)
     synthetic = any(
         t.startswith(b"Synthetic") or any(term in t for term in _IPTC) for t in texts.values()
     )
@@ -164,17 +163,6 @@ def reproduce(
         levels, (apart, share) = 255, _distance(path, again)
     state: State = "differs" if apart > 1 else "rounded" if apart else "equal"
     return Reproduction(state, apart, share, name, samples, scale, levels)
-
-
-def _check_plain(path: Path) -> None:
-    try:
-        status = path.stat()
-    except (OSError, ValueError) as error:
-        raise BadInput(f"cannot read {path}: {getattr(error, 'strerror', error)}") from None
-    if not stat.S_ISREG(status.st_mode):
-        raise BadInput(f"{path} is not a plain file")
-    if status.st_size > LARGEST_FILE:
-        raise BadInput(f"{path} is larger than {LARGEST_FILE} bytes")
 
 
 def _drawable(record: Record | None, path: Path) -> Record:

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import shutil
-import stat
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,12 +25,15 @@ from genzoo.zoo.manifest import (
     LARGEST_JSON,
     PICTURE,
     SOUND,
+    WEIGHTS,
     Manifest,
+    Metrics,
     manifest_bytes,
-    read_capped,
     read_manifest,
 )
 from genzoo.zoo.names import RESTRICTED
+from genzoo.zoo.reader import open_inside, read_capped
+from genzoo.zoo.weights import largest_model
 
 _README, _METRICS = "README.md", "metrics.json"
 _LARGEST = 64 << 20  # bytes of a file of samples
@@ -102,22 +104,20 @@ def pull(
     check_free(target, FILES, force)
     source = hub.fetch(name, discriminator=discriminator, local_files_only=local_files_only)
     files = [f for f in FILES if (source / f).is_file() and (discriminator or f != DISCRIMINATOR)]
-    write_folder(target, {f: (source / f).read_bytes() for f in files}, force=force)
+    limits = {f: largest_model() for f in (WEIGHTS, DISCRIMINATOR)}
+    contents = {f: read_capped(source / f, limits.get(f, _LARGEST)) for f in files}
+    write_folder(target, contents, force=force)
     return target
 
 
 # ---------------------------------------------------------------------------------------- push
 def _copy(source: Path, target: Path) -> None:
     """Copy a plain file. A link is not followed, not even one that appears meanwhile."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         if source.is_symlink():
             raise InvalidModel(f"{source} is a link; only plain files are pushed")
-        with open(os.open(source, flags), "rb") as file:  # noqa: PTH123 (pathlib opens no number)
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise InvalidModel(f"{source} is not a plain file")
-            with target.open("wb") as copy:
-                shutil.copyfileobj(file, copy)
+        with open_inside(source) as file, target.open("wb") as copy:
+            shutil.copyfileobj(file, copy)
     except OSError as error:
         raise OperationFailed(f"cannot copy {source}: {error.strerror or error}") from error
 
@@ -137,11 +137,12 @@ def _prepare(folder: Path, repo: str, license: str | None) -> None:
     replacements: dict[str, str] = {}
     manifest = _without_paths(manifest, replacements)
     metrics["scores"] = _hide(metrics.get("scores", []), replacements)
+    published = checked(Metrics, metrics, _METRICS)
     if license is not None or replacements:
         (folder / CONFIG).write_bytes(manifest_bytes(manifest))
     if replacements:
         (folder / _METRICS).write_text(json.dumps(metrics, indent=2) + "\n")
-    readme = _readme(folder, manifest, card.render(manifest, metrics, PICTURE in shown), repo)
+    readme = _readme(folder, manifest, card.render(manifest, published, PICTURE in shown), repo)
     for text in sorted(replacements, key=len, reverse=True):  # a command before the paths in it
         whole = rf"(?<![\w/\\.~-]){re.escape(text)}(?![\w/\\-])"
         readme = re.sub(whole, replacements[text].replace("\\", r"\\"), readme)
@@ -224,7 +225,7 @@ def _scored(folder: Path, repo: str) -> dict[str, Any]:
         hint = "genzoo train writes it; in Python genzoo.zoo.card.complete(folder)"
         raise BadInput(f"{folder} has no {_METRICS}: {hint}")
     scores = metrics.get("scores", [])
-    for score in scores if isinstance(scores, list) else [scores]:
+    for score in scores:
         checked(_Score, score, f"{where}: scores", InvalidModel)
     if not scores:
         log.warning("%s has no scores: its page will say 'Not measured yet'", repo)

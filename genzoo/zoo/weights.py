@@ -1,5 +1,6 @@
 """safetensors files: the header checked before the weights fill a model."""
 
+import io
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from genzoo.errors import BadInput, InvalidModel, OperationFailed
 from genzoo.schemas import read_json, renamed
-from genzoo.zoo.manifest import CONFIG, plain_file_size, sha256_of
+from genzoo.zoo.manifest import CONFIG, sha256_of
+from genzoo.zoo.reader import open_inside, size_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -41,17 +43,17 @@ def read_header(path: Path) -> Header:
 
     Raises InvalidModel.
     """
-    size = plain_file_size(path)
-    with path.open("rb") as file:
-        return _header(file, size, path)
+    with open_inside(path) as file:
+        return header_of(file, size_of(file), path)
 
 
-def _header(file: BinaryIO, size: int, path: Path) -> Header:
-    """The header of ``file``, of ``size`` bytes.
+def header_of(file: BinaryIO, size: int, path: Path) -> Header:
+    """The header of ``file``, of ``size`` bytes, which ``path`` names.
 
     Checked here: what its reader needs, and that the file is whole. That the tensors' bytes fit
     their shapes and follow each other is checked by the library, when it reads them.
     """
+    file.seek(0)
     start = file.read(8)
     length = int.from_bytes(start, "little")
     if len(start) < 8 or not 2 <= length <= min(_LARGEST_HEADER, size - 8):
@@ -118,9 +120,13 @@ def _uninitialised(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 
 
 def fill(
-    network: "nn.Module", path: Path, sha256: str | None, names: Mapping[str, str] | None = None
+    network: "nn.Module",
+    file: BinaryIO,
+    path: Path,
+    sha256: str | None,
+    names: Mapping[str, str],
 ) -> None:
-    """Put the tensors of ``path`` into ``network``, which has none yet.
+    """Put the tensors of ``file``, which ``path`` names, into ``network``, which has none yet.
 
     ``sha256``: that of the file; None reads it unverified. ``names``: the old and the new name of
     each tensor that was renamed since. Raises InvalidModel.
@@ -128,16 +134,17 @@ def fill(
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load as unpack
-    from safetensors.torch import load_file
 
-    expected, names = network.state_dict(), names or {}
-    size = plain_file_size(path)
-    with path.open("rb") as file:  # opened once: what is checked is what is read
-        _compare(expected, renamed(_header(file, size, path), names), path)
-        try:
-            tensors = load_file(path) if sha256 is None else unpack(_hashed(file, path, sha256))
-        except SafetensorError as error:
-            raise InvalidModel(f"{path} is not valid safetensors: {error}") from None
+    expected = network.state_dict()
+    header = header_of(file, size_of(file), path)
+    _compare(expected, renamed(header, names), path)  # bounds what is read next
+    content = _content(file, path, sha256)
+    if header_of(io.BytesIO(content), len(content), path) != header:
+        raise InvalidModel(f"{path} changed while it was read")
+    try:
+        tensors = unpack(content)
+    except SafetensorError as error:
+        raise InvalidModel(f"{path} is not valid safetensors: {error}") from None
     state = {
         name: tensor.to(expected[name].dtype) for name, tensor in renamed(tensors, names).items()
     }
@@ -153,11 +160,11 @@ def fill(
         raise OperationFailed(f"{kind} keeps {unset[0]} in neither parameter nor buffer")
 
 
-def _hashed(file: BinaryIO, path: Path, sha256: str) -> bytes:
-    """The content of ``file``, which must have this hash."""
+def _content(file: BinaryIO, path: Path, sha256: str | None) -> bytes:
+    """The content of ``file``, which must have this hash if one is given."""
     file.seek(0)
     content = file.read()
-    if sha256_of(content) != sha256:
+    if sha256 is not None and sha256_of(content) != sha256:
         raise InvalidModel(
             f"{path}: checksum mismatch: its hash is not the one in {CONFIG}, so the file is "
             "damaged or was replaced"

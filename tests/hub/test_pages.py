@@ -16,7 +16,7 @@ CARDS = names.model_names()
 
 def rendered(name):
     folder = installed.cards_folder() / name
-    manifest, metrics = manifests.read_manifest(folder), cards.read_metrics(folder)
+    manifest, metrics = manifests.read_manifest(folder), cards.metrics_of(folder)
     return manifest, metrics, cards.render(manifest, metrics, (folder / "samples.png").exists())
 
 
@@ -44,17 +44,15 @@ def test_the_page_of_every_card_is_valid(name):
 @pytest.mark.parametrize("name", CARDS)
 def test_every_number_on_the_page_of_a_card_is_in_its_metrics(name):
     _, metrics, text = rendered(name)
-    scores = metrics["scores"]
+    scores = metrics.scores
     told = ModelCard(text).data.eval_results or []
-    assert [(r.metric_name, r.metric_value) for r in told] == [
-        (s["name"], s["value"]) for s in scores
-    ]
-    assert [r.metric_args for r in told] == [s["protocol"] for s in scores]
+    assert [(r.metric_name, r.metric_value) for r in told] == [(s.name, s.value) for s in scores]
+    assert [r.metric_args for r in told] == [s.protocol for s in scores]
     assert all(isinstance(r.metric_value, int | float) for r in told)
     rows = [line.split(" | ") for line in text.partition("## Scores")[2].splitlines()]
     shown = {row[0].removeprefix("| "): row[1] for row in rows if len(row) > 1}
     for score in scores:
-        assert re.match(r"-?[\d.e+-]+", shown[score["name"]])[0] == f"{score['value']:g}"
+        assert re.match(r"-?[\d.e+-]+", shown[score.name])[0] == f"{score.value:g}"
 
 
 @pytest.mark.parametrize("name", CARDS)
