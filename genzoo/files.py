@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from genzoo.errors import BadInput, OperationFailed, Stopped
+from genzoo.text import printable
 
 
 def home() -> Path:
@@ -31,6 +32,20 @@ _FOLDER = re.compile(r"^(\.\.?([/\\]|$)|[/~]|[A-Za-z]:[/\\])")
 def is_folder(name: str | Path) -> bool:
     """Whether ``name`` is written as a folder: a Path, or ./x ../x /x ~/x C:\\x."""
     return isinstance(name, Path) or bool(_FOLDER.match(name))
+
+
+_REFUSED = re.compile(r'[<>:"/\\|?*]')
+_DEVICE = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9¹²³]", re.IGNORECASE)
+
+
+def file_name(text: str, ending: str = "") -> str:
+    """``text`` and ``ending`` as the name of one file or folder, as every system allows it.
+
+    Windows refuses ``:`` and ``?``, names of devices like CON, and a point or a space at the end.
+    """
+    name = _REFUSED.sub("-", printable(f"{text}{ending}")).rstrip(". ")
+    stem, point, rest = name.partition(".")
+    return f"{stem}-{point}{rest}" if _DEVICE.fullmatch(stem.rstrip()) else name
 
 
 def check_free(folder: Path, names: Iterable[str], force: bool) -> None:
@@ -68,6 +83,11 @@ def check_new(path: Path, endings: Iterable[str], force: bool = False, option: s
         raise BadInput(f"cannot write {path}: no folder {path.parent}")
     if path.exists() and not force:
         raise BadInput(f"{path} exists: choose another {option}, or replace it with --force")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as the file ``path``: the same bytes on every system."""
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -140,13 +160,15 @@ def whole_folder(
 
 _OLD = "-old"  # ends the name of a folder that a new one replaces
 _ASIDE = re.compile(r"^\.(.+)\.(\d+)-([0-9a-f]{8})[0-9a-f]{8}(-old)?$")
+_CUT = 216  # bytes of a name: with what follows it fits into the 255 that a system allows
 _in_use: set[str] = set()  # names that this process has given
 _swept: set[Path] = set()  # folders that this process has swept: their files may be many
 
 
 def _beside(path: Path, ending: str = "") -> Path:
-    """A free name in the folder of ``path``: .NAME.PROCESS-MACHINE+RANDOM."""
-    name = f".{path.name}.{os.getpid()}-{_machine()}{os.urandom(4).hex()}{ending}"
+    """A free name in the folder of ``path``: .NAME.PROCESS-MACHINE+RANDOM; a long NAME is cut."""
+    start = path.name.encode(errors="surrogateescape")[:_CUT].decode(errors="ignore")
+    name = f".{start}.{os.getpid()}-{_machine()}{os.urandom(4).hex()}{ending}"
     _in_use.add(name)
     return path.with_name(name)
 
@@ -180,6 +202,8 @@ def _remove(left: Path, target: Path | None) -> None:
 def _is_left(match: re.Match[str]) -> bool:
     """Whether the process that gave this name is gone."""
     if match[3] != _machine() or match[0] in _in_use:
+        return False
+    if match[4] and len(os.fsencode(match[1])) > _CUT - 4:  # cut: its whole name is not known
         return False
     return int(match[2]) == os.getpid() or not _is_running(int(match[2]))
 

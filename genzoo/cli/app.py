@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
+from genzoo.files import file_name
 from genzoo.text import columns, printable
 from genzoo.version import VERSION
 
@@ -98,9 +99,15 @@ def _root(
     """A zoo of generative models with one interface."""
 
 
+def last_name(path: str | Path) -> str:
+    """The last part of ``path``; of . and .. that of the folder they stand for."""
+    name = Path(path).name
+    return Path(path).resolve().name if name in ("", "..") else name
+
+
 def default_path(name: str | Path, ending: str) -> Path:
     """The default path of a command's result: the model's name and ``ending``."""
-    return Path(f"{printable(Path(name).name.partition('@')[0])}{ending}")
+    return Path(file_name(last_name(name).partition("@")[0], ending))
 
 
 def parse_settings(pairs: list[str] | None) -> dict[str, Any]:

@@ -42,7 +42,7 @@ from genzoo.cli import (  # noqa: F401 (each import adds its commands)
 from genzoo.cli.app import Ended, app
 from genzoo.errors import GenzooError, Stopped, unknown
 from genzoo.files import raised_signals
-from genzoo.text import printable
+from genzoo.text import encode_all, printable
 
 
 @final
@@ -74,7 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = [*sys.argv[1:]] if arguments is None else [*arguments]
     for name in ("stdout", "stderr"):  # closed by the caller, as in genzoo list >&-
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (until the process ends)
+            null = Path(os.devnull).open("w", encoding="utf-8", newline="")  # noqa: SIM115 (to the end)
+            setattr(sys, name, null)
+        encode_all(getattr(sys, name))
     # Else pydantic searches every installed package for its own plugins: 20 ms of 200.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if not sys.stderr.isatty():  # the Hub client's lines about retries are progress

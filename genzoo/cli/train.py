@@ -19,9 +19,11 @@ from genzoo.cli.app import (
     clock,
     complete_family,
     complete_model,
+    last_name,
     size,
 )
 from genzoo.errors import BadInput
+from genzoo.files import file_name
 from genzoo.text import printable
 
 if TYPE_CHECKING:
@@ -194,7 +196,7 @@ def _begin(
         rehearse(record, setup.dataset, values)
         _print_estimate(launch.estimate(record, setup.dataset), budget["minutes"], json)
         return
-    folder = out or Path(f"{family}-{Path(request['data']).name}")
+    folder = out or Path(file_name(f"{family}-{last_name(request['data'])}"))
     with alone(folder):
         run = launch.start(family, folder=folder, root=place, force=force, **budget, **request)
         _go(run, board, json)
@@ -271,7 +273,7 @@ def _print_estimate(estimate: "Estimate", minutes: float | None, json: bool) -> 
     as_table(
         [
             ("parameters", counts),
-            ("memory", size(estimate.memory)),
+            ("memory", size(estimate.memory) if estimate.memory else "unknown"),
             ("speed", f"{estimate.rate:.2f} steps a second (measured)"),
             ("steps", f"{steps:,}"),
             *([("phases", phases)] if phases else []),

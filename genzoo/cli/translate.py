@@ -15,7 +15,7 @@ from genzoo.cli.app import (
     parse_settings,
     print_file,
 )
-from genzoo.files import check_new
+from genzoo.files import check_new, file_name
 
 
 @app.command()
@@ -41,7 +41,7 @@ def translate(
     if not isinstance(model, Translator):
         raise lacking(model, Translator, "does not translate")
     domain = to or model.targets[-1]
-    path = output or Path(f"{picture.stem}-{domain}.png")
+    path = output or Path(file_name(picture.stem, f"-{domain}.png"))
     check_new(path, [".png"], force)
     x = data.picture(picture, model.shape[0])[None]
     samples = model.translate(x, domain, seed=seed, **parse_settings(settings))

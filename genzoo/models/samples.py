@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from genzoo.errors import BadInput
-from genzoo.files import check_ending, expanded, whole_folder, write_whole
+from genzoo.files import check_ending, expanded, whole_folder, write_text, write_whole
 from genzoo.models import panels, sounds
 from genzoo.models.pictures import BAND, COMPOSITE, XMP, check_sheet, pil_image, png, write_seed
 from genzoo.version import VERSION
@@ -353,5 +353,5 @@ def write_folder(parts: Iterator[Samples], path: Path, metadata: bool) -> dict[s
             labels += [] if one.labels is None else one.labels.tolist()
         record["labels"] = labels or None
         content = record if metadata else {"n": n}
-        (aside / "record.json").write_text(json.dumps(content, indent=2))
+        write_text(aside / "record.json", json.dumps(content, indent=2))
     return record

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,8 +30,8 @@ log = logging.getLogger("genzoo")
 @dataclass(frozen=True)
 class Estimate:
     """The estimated size, memory and time of a run. ``parameters``: of each network; ``memory``:
-    bytes at the most; ``rate``: steps a second; ``seconds``: for all ``steps``; ``phases``: the
-    share of each in the steps, if there are several.
+    bytes at the most, 0 where the system does not say; ``rate``: steps a second; ``seconds``: for
+    all ``steps``; ``phases``: the share of each in the steps, if there are several.
     """
 
     parameters: dict[str, int]
@@ -147,12 +148,15 @@ def _seconds_a_step(run: Run, progress: float, limit: float) -> float:
 
 
 def _memory(device: torch.device) -> int:
-    """The peak memory of this process, or of its accelerator, in bytes."""
+    """The peak memory of this process, or of its accelerator, in bytes; 0 if it is unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, others kB
 
 
 def _check_free(folder: Path) -> None:

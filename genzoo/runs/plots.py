@@ -114,7 +114,7 @@ def read_run(folder: str | Path) -> RunLog:
     place = expanded(folder) / "run"
     try:
         plan = json.loads((place / "plan.json").read_bytes())
-        lines = (place / "log.jsonl").read_text(errors="replace").splitlines()
+        lines = (place / "log.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
     except (OSError, ValueError):
         raise BadInput(f"no run in {folder}: give a folder that genzoo train wrote") from None
     records = [record for line in lines if (record := _parsed(line))]

@@ -362,9 +362,9 @@ def _open_log(folder: Path, start: int) -> Iterator[Any]:
         yield None
         return
     path = folder / "run" / "log.jsonl"
-    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
     write_whole(path, "".join(f"{line}\n" for line in lines if _step_of(line) <= start).encode())
-    with path.open("a", buffering=1) as file:
+    with path.open("a", buffering=1, encoding="utf-8", newline="\n") as file:
         yield file
 
 

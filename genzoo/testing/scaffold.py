@@ -10,7 +10,7 @@ from string import Template
 from genzoo import families
 from genzoo.errors import BadInput
 from genzoo.families.registry import GROUPS, KIND_NAMES
-from genzoo.files import expanded, whole_folder
+from genzoo.files import expanded, whole_folder, write_text
 from genzoo.testing import status
 from genzoo.version import VERSION
 from genzoo.zoo import names
@@ -42,7 +42,7 @@ def create(name: str, kind: str = "family", folder: str | Path | None = None) ->
     with whole_folder(place.absolute(), move=Path.rename) as aside:
         for path, text in _rendered(name, kind).items():
             (aside / path).parent.mkdir(parents=True, exist_ok=True)
-            (aside / path).write_text(text, encoding="utf-8")
+            write_text(aside / path, text)
     return place
 
 

@@ -211,7 +211,7 @@ def _last_commit(at: Address) -> str | None:
     if at.revision and _COMMIT.fullmatch(at.revision):
         return at.revision
     try:
-        commit = _revision_file(at).read_text()
+        commit = _revision_file(at).read_text(encoding="utf-8")
     except (OSError, ValueError):
         return None
     return commit if _COMMIT.fullmatch(commit) else None

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from genzoo.errors import BadInput, InvalidModel, OperationFailed
-from genzoo.files import check_free, expanded
+from genzoo.files import check_free, expanded, write_text
 from genzoo.schemas import Name, Schema, checked
 from genzoo.zoo import card, hub
 from genzoo.zoo.folder import load_discriminator, load_folder, write_folder
@@ -141,7 +141,7 @@ def _prepare(folder: Path, repo: str, license: str | None) -> None:
     if license is not None or replacements:
         (folder / CONFIG).write_bytes(manifest_bytes(manifest))
     if replacements:
-        (folder / _METRICS).write_text(json.dumps(metrics, indent=2) + "\n")
+        write_text(folder / _METRICS, json.dumps(metrics, indent=2) + "\n")
     readme = _readme(folder, manifest, card.render(manifest, published, PICTURE in shown), repo)
     for text in sorted(replacements, key=len, reverse=True):  # a command before the paths in it
         whole = rf"(?<![\w/\\.~-]){re.escape(text)}(?![\w/\\-])"
