@@ -192,10 +192,12 @@ def _first(failure: ValidationError) -> str:
     errors = failure.errors(include_url=False)
     first = errors[0]
     field = ".".join(str(part)[:80] for part in first["loc"][:8]) or "the value"
-    got = "" if first["type"] == "missing" else f", got {_short(first['input'])}"
+    of_all = not first["loc"] and first["type"] == "value_error"  # a rule about several fields
+    got = "" if of_all or first["type"] == "missing" else f", got {_short(first['input'])}"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     message = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
-    return f"{field}: {message[:1].lower()}{message[1:]}{got}{more}"
+    text = f"{message[:1].lower()}{message[1:]}{got}{more}"
+    return text if of_all else f"{field}: {text}"
 
 
 def _short(value: Any) -> str:

@@ -17,6 +17,7 @@ from genzoo.data.dataset import DataSet, paired
 from genzoo.errors import BadInput, unknown
 from genzoo.files import is_folder, write_whole
 from genzoo.options import Options
+from genzoo.runs.sizes import nearest_sizes
 from genzoo.schemas import Count, Kind, Name, Schema, checked, read_json
 from genzoo.version import VERSION
 from genzoo.zoo import manifest, migrate
@@ -183,14 +184,15 @@ def _config(family: str, dataset: DataSet, values: dict[str, Any]) -> Schema:
     names = ", ".join(key for key in known if key not in values)
     source = f" (which sets {names})" if names else ""
     where = f"config of {family} for {dataset.name}{source}"
+
+    def config(sized: DataSet) -> Schema:
+        fits = {k: v for k, v in fields_of(sized).items() if k in known}
+        return checked(schema, {**fits, **values}, where)
+
     try:
-        return checked(schema, {**known, **values}, where)
+        return config(dataset)
     except BadInput as error:
-        field = str(error).removeprefix(f"{where}: ").partition(":")[0]
-        if field not in ("size", "length") or field in values:
-            raise
-        change = "rescales the images" if field == "size" else "cuts or pads the signals"
-        raise BadInput(f"{error}. --set {field}=... {change}") from None
+        raise BadInput(f"{error}{nearest_sizes(dataset, config)}") from None
 
 
 def _check_kind(family: str, dataset: DataSet, fields: set[str]) -> None:

@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 
 from genzoo import families
 from genzoo.data.dataset import DataSet
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, GenzooError, OperationFailed
 from genzoo.options import SWITCHES, Options
-from genzoo.runs.plan import Plan
+from genzoo.runs.plan import Plan, fields_of
 from genzoo.runs.run import Run
+from genzoo.runs.sizes import nearest_sizes
 from genzoo.schemas import checked
 from genzoo.training import Diverged, fit
+from genzoo.training.combinations import warnings_of
 
 log = logging.getLogger("genzoo")
 O = TypeVar("O", bound=Options)  # noqa: E741
@@ -23,14 +25,20 @@ O = TypeVar("O", bound=Options)  # noqa: E741
 def rehearse(record: Plan, dataset: DataSet, given: Collection[str]) -> None:
     """Take two steps of each phase, its first and one near its end, on a trainer that is discarded.
 
-    Raises BadInput if an option of ``given`` differs from the family's default and nothing reads
-    it, and warns of such an option that is not of ``given`` (of a recipe).
+    Raises BadInput if the networks do not take the data set's shape, with the sizes that they take;
+    if an option of ``given`` differs from the family's default and nothing reads it. Warns of such
+    an option that is not of ``given`` (of a recipe), and of `warnings_of` the options.
     """
     options = checked(families.get(record.family).options, record.options, "options")
     now, (noting, read) = options.model_dump(), noted(options)
     default = {name: field.get_default() for name, field in type(options).model_fields.items()}
     changed = [name for name, value in now.items() if value != default[name]]
-    run = Run(record.model_copy(update={"compile": False}), dataset, Path(), noting)
+    if record.compile and now.get("penalty", "none") != "none":
+        what = f"penalty={now['penalty']} is about a gradient, and torch.compile has no second ones"
+        raise BadInput(f"{what}: leave --compile out, or set penalty=none")
+    run = _fitting(record.model_copy(update={"compile": False}), dataset, noting)
+    for warning in warnings_of(options, run.trainer.networks().get("discriminator")):
+        log.warning("%s", warning)
     if not changed and len(run.trainer.phases) == 1:
         return
     for name in _unread(run, read, changed):
@@ -38,6 +46,36 @@ def rehearse(record: Plan, dataset: DataSet, given: Collection[str]) -> None:
         if name in given:
             raise BadInput(f"{text}; leave it out")
         log.warning("%s", text)
+
+
+def _fitting(record: Plan, dataset: DataSet, options: Options) -> Run:
+    """The run, of which one step is done. BadInput if the data set's shape does not fit."""
+    try:
+        run = Run(record, dataset, Path(), options)
+        _step(run)
+    except (GenzooError, RuntimeError, ValueError, IndexError) as error:
+        if isinstance(error, Diverged | OperationFailed):
+            return run  # the run itself reports it
+        if not (hint := nearest_sizes(dataset, lambda sized: _try(record, sized))):
+            raise
+        if isinstance(error, GenzooError):
+            raise BadInput(f"{error}{hint}") from None
+        why = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        size = "x".join(map(str, dataset.shape))
+        text = f"{record.family} cannot learn from {dataset.name}, whose {dataset.kind} are {size}"
+        raise BadInput(f"{text} ({why}){hint}") from error
+    return run
+
+
+def _try(record: Plan, dataset: DataSet) -> None:
+    """Take one step of the run on ``dataset``, which has another size."""
+    new = {k: v for k, v in fields_of(dataset).items() if k in record.config}
+    other = record.model_copy(update={"config": {**record.config, **new}})
+    _step(Run(other, dataset, Path()))
+
+
+def _step(run: Run) -> None:
+    next(fit(run.trainer, run.loader.batches(), 1))
 
 
 def _unread(run: Run, read: set[str], changed: list[str]) -> list[str]:
@@ -48,7 +86,7 @@ def _unread(run: Run, read: set[str], changed: list[str]) -> list[str]:
     starts = [0.0, *accumulate(shares[:-1])]
     ends = [start + 0.999 * share for start, share in zip(starts, shares, strict=True)]
     try:
-        for progress in sorted([*starts, *ends]):
+        for progress in sorted([*starts, *ends])[1:]:  # the first step is done
             batches = (replace(batch, progress=progress) for batch in run.loader.batches())
             next(fit(run.trainer, batches, 1))
     except Diverged:  # the run itself reports it

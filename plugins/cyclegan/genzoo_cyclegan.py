@@ -25,7 +25,7 @@ class Config(Schema):
     """Sizes of the two generators and the two discriminators."""
 
     shape: Shape = (3, 64, 64)
-    """of an image in training: any sides from 8 up"""
+    """of an image in training: sides from 3 * 2**discriminator_layers up"""
     domains: tuple[Name, Name] = ("A", "B")
     width: Annotated[int, Field(ge=1, le=512)] = 64
     """feature maps next to the image, in all four networks"""
@@ -91,9 +91,10 @@ class CycleGAN(genzoo.Translator):
     def __init__(self, config: Config):
         super().__init__(config)
         self.shape, self.domains = config.shape, config.domains
-        if len(self.shape) != 3 or min(self.shape[1:]) < 8:
-            sizes = "x".join(map(str, self.shape))
-            raise genzoo.BadInput(f"CycleGAN needs images from 8 pixels up, got {sizes}")
+        layers, least = config.discriminator_layers, max(8, 3 * 2**config.discriminator_layers)
+        if len(self.shape) != 3 or min(self.shape[1:]) < least:  # of one pixel no norm is known
+            what = f"discriminator_layers={layers} needs images of {least} pixels or more"
+            raise genzoo.BadInput(f"{what}, got {'x'.join(map(str, self.shape))}")
         self.forth, self.back = _generator(config), _generator(config)
         noise = torch.randint(256, (config.examples, *self.shape), dtype=torch.uint8)
         self.register_buffer("examples", noise)
@@ -108,8 +109,6 @@ class PatchDiscriminator(nn.Sequential):  # (n, C, H, W) -> (n, 1, H', W'), a lo
     def __init__(self, config: Config):
         super().__init__()
         layers = config.discriminator_layers
-        if min(config.shape[1:]) < (least := 3 * 2**layers):  # of one pixel no norm is known
-            raise genzoo.BadInput(f"discriminator_layers={layers} needs {least} pixels or more")
         maps = [config.shape[0], *(config.width * 2 ** min(i, 3) for i in range(layers + 1))]
         self.blocks = nn.Sequential()
         for i, (a, b) in enumerate(pairwise(maps)):

@@ -39,7 +39,7 @@ class Config(Schema):
     """condition the model on the class"""
     layers: Annotated[int, Field(ge=1, le=64)] = 7
     width: Annotated[int, Field(ge=1, le=1024)] = 64
-    """feature maps of each stack, a multiple of the image's channels"""
+    """feature maps of each stack, shared out among the image's channels"""
     first_kernel: Literal[3, 5, 7, 9] = 7
     """side of the first layer's window"""
     kernel: Literal[3, 5, 7] = 3
@@ -81,7 +81,7 @@ class MaskedConv(nn.Conv2d):
             return self.weight
         q, p = (torch.arange(n, device=self.weight.device) for n in self.weight.shape[:2])
         half = len(q) // self.parts
-        to, of = q % half // (half // self.channels), p // (len(p) // self.channels)
+        to, of = q % half * self.channels // half, p * self.channels // len(p)
         visible = of < to[:, None] if self.mask == "A" else of <= to[:, None]  # (q, p)
         own = self.weight[..., -1:] * rearrange(visible, "q p -> q p 1 1")
         return torch.cat([self.weight[..., :-1], own], -1)
@@ -141,8 +141,6 @@ class PixelCNN(genzoo.Completer, genzoo.Density):
         if config.conditional and not config.classes:
             raise genzoo.BadInput("conditional=true needs data with classes")
         channels, p, self.reach = self.shape[0], config.width, config.first_kernel // 2
-        if p % channels:
-            raise genzoo.BadInput(f"width must be a multiple of {channels} channels, got {p}")
         self.above = nn.Conv2d(channels, p, (self.reach, config.first_kernel))
         self.left = MaskedConv((channels, p), self.reach + 1, channels, "A")
         if config.position_bias:
@@ -217,6 +215,7 @@ def genzoo_family() -> genzoo.Family:
         options=TrainOptions,
         model=PixelCNN,
         trainer=lambda model, options: genzoo.LossTrainer(model, model.loss, options),
+        data="images",
         revision=2,
         upgrade=genzoo.rename_fields(
             coarse="quantized_levels", first="first_kernel", places="position_bias"

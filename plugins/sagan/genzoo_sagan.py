@@ -139,8 +139,8 @@ class Generator(genzoo.Latent, genzoo.Attentive):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.latent_dim, self.shape = config.latent_dim, config.shape
-        self.num_classes = config.classes
+        self.shape, self.num_classes = config.shape, config.classes
+        self.latent_dim = config.latent_dim
         maps, self.smallest, self.attends = levels(config)
         maps = maps[::-1]
         self.first = spectral_norm(nn.Linear(self.latent_dim, maps[0] * self.smallest**2))
@@ -181,9 +181,8 @@ class Discriminator(genzoo.Discriminator):
     def __init__(self, config: Config):
         super().__init__()
         maps, _, attends = levels(config)
-        maps[0] = config.shape[0]
         self.blocks, self.attentions = nn.ModuleList(), nn.ModuleDict()
-        for i, (a, b) in enumerate(pairwise(maps)):
+        for i, (a, b) in enumerate(pairwise([config.shape[0], *maps[1:]])):
             self.blocks.append(Down(a, b, first=not i))
             if config.shape[1] // 2 ** (i + 1) == attends:
                 self.attentions[str(i)] = Attention(b)
@@ -216,6 +215,7 @@ def genzoo_family() -> genzoo.Family:
         model=Generator,
         discriminator=Discriminator,
         finish=finish,
+        data="images",
         revision=3,
         upgrade=genzoo.rename_fields(code="latent_dim", attention="attention_resolution"),
         tiny=Config(shape=(3, 16, 16), classes=3, latent_dim=4, width=8, attention_resolution=8),

@@ -201,8 +201,8 @@ def domains(tmp_path, monkeypatch):
 
 def test_a_discriminator_needs_pixels_for_its_layers():
     config = cyclegan.Config(shape=(3, 16, 16), width=4, residual_blocks=1)
-    with pytest.raises(genzoo.BadInput, match="discriminator_layers=3 needs 24 pixels"):
-        cyclegan.Discriminator(config)
+    with pytest.raises(genzoo.BadInput, match=r"layers=3 needs images of 24 pixels .*got 3x16x16$"):
+        cyclegan.CycleGAN(config)
     critic = cyclegan.Discriminator(config.model_copy(update={"shape": (3, 24, 24)}))
     assert critic(torch.rand(1, 3, 24, 24)).isfinite().all()
 
