@@ -1,5 +1,6 @@
 """train: train a model, resume a run, or estimate a run's time and memory."""
 
+import logging
 import shlex
 import sys
 from pathlib import Path
@@ -29,6 +30,11 @@ from genzoo.text import printable
 if TYPE_CHECKING:
     from genzoo.runs.launch import Estimate
     from genzoo.runs.run import Run, RunStatus
+    from genzoo.zoo.manifest import Recipe
+
+
+LARGEST_POOL = 256  # threads: with many more the process ends without a message
+log = logging.getLogger("genzoo")
 
 
 @app.command()
@@ -147,17 +153,19 @@ def _recipe(
 ) -> tuple[str, int | None, dict[str, Any]]:
     """The family, steps and further settings of the model ``name``; those given replace them."""
     from genzoo import families
+    from genzoo.data import register
     from genzoo.zoo import names
 
     _, manifest = names.resolve(name)
     recipe = manifest.recipe
     if recipe is None:
         raise BadInput(f"{name} has no recipe: it was not trained by genzoo train")
-    _threads(recipe.threads)
+    place = data or register.training_data(name, manifest.data, recipe.data_sha256)
     family = families.get(manifest.family)
     config, options, _ = family.upgraded(manifest.revision, recipe.config, recipe.options)
     settings = {
-        "data": data or manifest.data,
+        "data": place if isinstance(place, str) else register.to_open(place.data),
+        "recipe": recipe,
         "inherited": {**config, **options},
         "seed": recipe.seed if seed is None else seed,
         "precision": recipe.precision,
@@ -189,6 +197,7 @@ def _begin(
     from genzoo.runs.run import alone
 
     place = Path(root) if root else None
+    recipe = request.pop("recipe", None)
     if dry_run:
         data, values = request.pop("data"), request.pop("values")
         setup = plan(family, data, {**request.pop("inherited", {}), **values}, place)
@@ -196,10 +205,28 @@ def _begin(
         rehearse(record, setup.dataset, values)
         _print_estimate(launch.estimate(record, setup.dataset), budget["minutes"], json)
         return
-    folder = out or Path(file_name(f"{family}-{last_name(request['data'])}"))
+    from genzoo.data import register
+
+    folder = out or Path(file_name(f"{family}-{register.label(request['data'])}"))
     with alone(folder):
         run = launch.start(family, folder=folder, root=place, force=force, **budget, **request)
+        if recipe is not None:
+            _compare(run, recipe)
         _go(run, board, json)
+
+
+def _compare(run: "Run", recipe: "Recipe") -> None:
+    """Warn of what keeps the run from repeating a model of this ``recipe`` bit for bit."""
+    plan, differ = run.plan, []
+    if plan.data_sha256 != recipe.data_sha256:
+        hashes = f"expected sha256 {recipe.data_sha256[:12]}..., got {plan.data_sha256[:12]}..."
+        differ.append(f"other data ({hashes})")
+    if plan.threads != recipe.threads:
+        differ.append(f"{plan.threads} threads in place of {recipe.threads} (--threads)")
+    if plan.processes != recipe.processes:
+        differ.append(f"{plan.processes} processes in place of {recipe.processes} (torchrun)")
+    if differ:
+        log.warning("this does not repeat the recipe bit for bit: %s", "; ".join(differ))
 
 
 def _resume(
@@ -215,14 +242,14 @@ def _resume(
 
 def _resumed(out: Path, given: dict[str, Any], root: str | None) -> "Run":
     """The run in ``out``; each value ``given`` with --resume must be the run's value."""
+    from genzoo.data import register
     from genzoo.runs import launch
-    from genzoo.runs.plan import absolute
 
     run = launch.resume(out, Path(root) if root else None)
     plan = {**run.plan.config, **run.plan.options, **run.plan.model_dump(mode="json")}
     for key, value in given.items():
         if key == "data" and value is not None:
-            value = absolute(value)
+            value = register.absolute(value)
         if value is not None and value != plan.get(key):
             conflict = f"the run in {out} has {key} {plan.get(key)!r}, got {value!r}"
             raise BadInput(f"{conflict}: leave it out, or train into another folder")
@@ -284,6 +311,11 @@ def _print_estimate(estimate: "Estimate", minutes: float | None, json: bool) -> 
 
 def _threads(count: int | None) -> None:
     if count is not None:
+        import os
+
         import torch
 
+        most = max(LARGEST_POOL, os.cpu_count() or 1)
+        if count > most:
+            raise BadInput(f"--threads {count} is too many: expected at most {most}")
         torch.set_num_threads(count)

@@ -19,6 +19,9 @@ def verify(
         ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every model of genzoo list.")] = False,
+    data: Annotated[
+        str | None, typer.Option(help="The folder that scores of your own data were measured on.")
+    ] = None,
     root: Root = None,
     device: Device = "cpu",
     json: Json = False,
@@ -31,7 +34,9 @@ def verify(
         raise BadInput("give the names of models, or --all")
     ticker, rows, checks = Ticker(), [], []
     for name in model_names.model_names() if every else names or []:
-        for check in verification.verify(name, root=root, device=device, progress=ticker.count):
+        for check in verification.verify(
+            name, data=data, root=root, device=device, progress=ticker.count
+        ):
             checks.append({"model": name, **vars(check)})
             numbers = _number(check.card), _number(check.now)
             rows.append((name, check.name, check.state, *numbers, check.reason))

@@ -19,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from genzoo import data as sets
+from genzoo.data import register
 from genzoo.editing.walks import SampleAddresses, as_latent, check_memory, resolve
 from genzoo.errors import BadInput, unknown
 from genzoo.features import classifiers
@@ -221,7 +222,9 @@ def direction_from_data(
         if progress:
             progress("images", rows.stop, count)
     vector, counts = _mean_difference(torch.cat(codes), has, f"{name} with {attribute}")
-    info = _info(model, source="data", attribute=attribute, data=name, counts=counts)
+    info = _info(
+        model, source="data", attribute=attribute, data=register.label(name), counts=counts
+    )
     direction = Direction(vector, info)
     if name not in classifiers.names():
         return direction
@@ -288,9 +291,13 @@ def _info(model: Model, **values: Any) -> DirectionInfo:
 
 
 def _data_of(model: Model, data: str | None) -> str:
-    if name := data or model.provenance.get("data"):
-        return name
-    raise BadInput("this model's training data are unknown: name the data set with --data (data=)")
+    """``data``, by default what the model was trained on. Raises BadInput."""
+    if data:
+        return data
+    facts = model.provenance
+    name = model.origin.model if model.origin else "this model"
+    place = register.training_data(name, facts.get("data", ""), facts.get("data_sha256"))
+    return place if isinstance(place, str) else place.data
 
 
 # ---------------------------------------------------------------------------------------- steering

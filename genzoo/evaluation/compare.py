@@ -11,10 +11,11 @@ import torch
 
 from genzoo import data as sets
 from genzoo import devices, families
-from genzoo.data import catalogue
-from genzoo.errors import BadInput, GenzooError, article
+from genzoo.data import catalogue, register
+from genzoo.errors import BadInput, DataMissing, GenzooError, article
 from genzoo.evaluation.comparison import BATCH, Comparison, ModelEntry
 from genzoo.evaluation.evaluate import check_arguments, choose_metrics, measure, real_for
+from genzoo.evaluation.training_data import reference_data
 from genzoo.features import classifiers
 from genzoo.files import is_folder
 from genzoo.metrics.metric import Metric, ModelMetric
@@ -30,6 +31,7 @@ from genzoo.zoo import manifest as manifests
 from genzoo.zoo import names
 
 ROUNDS = 7
+UNKNOWN = "unknown data"  # that the card of a model names, and this machine does not have
 
 
 def compare(
@@ -61,17 +63,17 @@ def compare(
     subjects = [_loaded(name, folder, device) for name, folder in folders.items()]
     _check_alike(subjects)
     subjects = _with_settings(subjects, [*map(str, models)], sampling or {})
-    real = real_for(subjects[0], data, features, root=root, groups=groups, progress=progress)
+    reference = reference_data(subjects[0], data, root)
+    real = real_for(subjects[0], reference, features, root=root, groups=groups, progress=progress)
     used_metrics = choose_metrics(real, subjects[0], metrics)
     scores: dict[str, list[Score | None]] = {metric.name: [] for metric in used_metrics}
     for subject, applicable in zip(subjects, _applicable(used_metrics, subjects), strict=True):
         own = measure(subject, applicable, seed, samples=n, progress=progress)
-        by_name = {score.metric: score for score in own}
         for name, column in scores.items():
-            column.append(by_name.get(name))
+            column.append({score.metric: score for score in own}.get(name))
     seconds = _timed(subjects)
     return Comparison(
-        data,
+        reference.name,
         reason,
         n,
         seed,
@@ -113,7 +115,7 @@ def choose_models(
     if data is not None and not any_data and not _has_features(data):
         raise BadInput(f"no classifier for {data!r}: {_advice(options)}")
     trained_on = {on for folders in options.values() for on in folders}
-    usable = [on for on in sorted(trained_on) if any_data or _has_features(on)]
+    usable = [on for on in sorted(trained_on - {UNKNOWN}) if any_data or _has_features(on)]
     reason = "given with --data"
     if data is None:
         data, reason = _common_data(options, usable)
@@ -150,9 +152,15 @@ def _folders_of(name: str | Path) -> dict[str, Path]:
         )
     if not is_folder(name) and name in families.names():
         folders = {on: names.folder_of(card) for on, card in names.models_of(str(name)).items()}
-        return folders or {"": names.find(name)}  # find raises: it says how to train one
-    folder = names.find(name)
-    return {manifests.read_manifest(folder).data: folder}
+        folders = {on: folder for on, folder in folders.items() if register.is_named(on)}
+        return folders or {UNKNOWN: names.find(name)}  # find raises: it says how to train one
+    folder, manifest = names.resolve(name)
+    sha256 = manifest.recipe.data_sha256 if manifest.recipe else None
+    try:
+        place = register.training_data(manifest.name, manifest.data, sha256)
+    except DataMissing:
+        return {UNKNOWN: folder}
+    return {place if isinstance(place, str) else place.data: folder}
 
 
 def _common_data(options: dict[str, dict[str, Path]], usable: list[str]) -> tuple[str, str]:
@@ -160,9 +168,11 @@ def _common_data(options: dict[str, dict[str, Path]], usable: list[str]) -> tupl
     in_all = reduce(set.intersection, (set(on) for on in options.values()))
     common = sorted(in_all & set(usable), key=lambda d: (rank.get(d, len(rank)), d))
     if not common:
-        each = ", ".join(f"{name} on {' and '.join(on)}" for name, on in options.items())
+        trained_on = {name: " and ".join(map(register.label, on)) for name, on in options.items()}
+        each = ", ".join(f"{name} on {on}" for name, on in trained_on.items())
         raise BadInput(f"the models share no known training data ({each}): {_advice(options)}")
-    others = f" (also possible: --data {' or '.join(common[1:])})" if common[1:] else ""
+    named = [name for name in common[1:] if register.is_named(name)]
+    others = f" (also possible: --data {' or '.join(named)})" if named else ""
     return common[0], f"the training data of all models{others}"
 
 

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from genzoo import devices, families
+from genzoo.data.register import IMAGES
 from genzoo.errors import BadInput, article
-from genzoo.files import is_folder
+from genzoo.evaluation.training_data import ReferenceData, reference_data
 from genzoo.metrics import registry
 from genzoo.metrics.diagnostic_metrics import TranslationAccuracy, TranslationPSNR
 from genzoo.metrics.metric import Metric, ModelMetric, SampleMetric
-from genzoo.metrics.real_data import FOLDER_PREFIX, RealData, check_finite, opened_images
+from genzoo.metrics.real_data import RealData, check_finite, opened_images
 from genzoo.metrics.sample_metrics import FeatureMetric, Kernel
 from genzoo.metrics.score import Score
 from genzoo.metrics.subjects import DatasetSubject, ModelSubject, Subject
@@ -112,14 +113,16 @@ def evaluate(
     check_arguments(data=data, metrics=metrics, features=features, n=n, **options)
     seed = fresh_seed() if seed is None else checked_seed(seed)
     source = find_subject(subject, devices.device(device), form, sampling)
-    reference = reference_data(source, data)
+    reference = reference_data(source, data, root)
+    form = {key: value or reference.form.get(key) for key, value in form.items()}
     real = real_for(source, reference, features, root=root, progress=progress, **form, **options)
     chosen = choose_metrics(real, source, metrics)
-    request = {"data": reference, "n": n, "seed": seed, "features": features, **form, **options}
+    of_data = {"data": reference.name, "data_sha256": reference.sha256 or real.sha256}
+    request = {**of_data, "n": n, "seed": seed, "features": features, **form, **options}
     model = source if isinstance(source, ModelSubject) else None
     return Evaluation(
         source.name,
-        reference,
+        reference.name,
         tuple(measure(source, chosen, seed, samples=n, images=n, progress=progress)),
         {metric.name: metric.about for metric in chosen},
         {key: value for key, value in request.items() if value is not None},
@@ -163,7 +166,7 @@ def find_subject(
     """The subject for a name, a folder, a model or ``images:FOLDER``; ``form``: the size and
     channels of a folder's images; ``sampling``: a model's settings. Raises as ``evaluate``.
     """
-    if isinstance(subject, str) and subject.startswith(FOLDER_PREFIX):
+    if isinstance(subject, str) and subject.startswith(IMAGES):
         if sampling:
             raise BadInput(f"{subject} is images, not a model: it takes no settings of sampling")
         return DatasetSubject(subject, opened_images(subject, "all", form))
@@ -184,23 +187,18 @@ def find_model(
     return ModelSubject(name, loaded, folder, sampling)
 
 
-def reference_data(subject: Subject, data: str | Path | None = None) -> str:
-    """``data``, by default what the model was trained on. Raises BadInput without either."""
-    trained_on = isinstance(subject, ModelSubject) and subject.model.provenance.get("data")
-    if reference := data or trained_on:
-        return str(reference)
-    raise BadInput(f"{subject.name}: no reference data. Give a data set or folder with --data")
-
-
-def real_for(subject: Subject, data: str, features: str | None, **options: Any) -> RealData:
+def real_for(
+    subject: Subject, reference: ReferenceData, features: str | None, **options: Any
+) -> RealData:
     """The real data for a subject, which must be of its kind; signals are opened in its form.
 
     Raises BadInput, UnknownName.
     """
     given = {key: value for key, value in options.items() if value is not None}
-    real = RealData(data, features, **{**subject.form, **given})
+    options = {**subject.form, **reference.form, **given}
+    real = RealData(reference.given, features, name=reference.name, **options)
     if real.kind != subject.kind:
-        what = f"{subject.name} is of {subject.kind}, but {data} holds {real.kind}"
+        what = f"{subject.name} is of {subject.kind}, but {real.data} holds {real.kind}"
         raise BadInput(f"{what}: give a data set of {subject.kind} with --data")
     return real
 
@@ -227,7 +225,7 @@ def _of_translator(model: Translator, real: RealData) -> list[Metric]:
     """The default metric of two domains; none for one data set."""
     is_paired = model.origin is None or families.get(model.origin.family).data == "paired"
     # A folder without features can only hold both parts of pairs.
-    if is_paired and (real.second_domain or (is_folder(real.data) and not real.has_features)):
+    if is_paired and (real.second_domain or (real.is_folder and not real.has_features)):
         return [TranslationPSNR(real)]
     return [TranslationAccuracy(real)] if real.second_domain else []
 

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput
-from genzoo.evaluation.evaluate import check_one_set, find_model, reference_data
+from genzoo.evaluation.evaluate import check_one_set, find_model, real_for
+from genzoo.evaluation.training_data import reference_data
 from genzoo.files import expanded, write_whole
 from genzoo.metrics.real_data import RealData, check_finite
 from genzoo.metrics.statistics.nearest import closest
@@ -130,10 +131,12 @@ def find_neighbours(
     """
     subject = find_model(model, device)
     image_shape(subject.model, "genzoo evaluate compares its samples with real data")
-    reference = reference_data(subject, data)
-    real = RealData(reference, root=root, size=size, channels=channels, progress=progress)
+    reference = reference_data(subject, data, root)
+    real = real_for(
+        subject, reference, None, root=root, size=size, channels=channels, progress=progress
+    )
     check_one_set(subject, real)
-    train = real.open("train")
+    train = replace(real.open("train"), name=real.data)  # pictures show no path
     if train.shape != tuple(subject.sampler.shape):
         own, other = ("x".join(map(str, s)) for s in (subject.sampler.shape, train.shape))
         raise BadInput(f"samples of {subject.name} are {own}, but {train.name} is {other}")

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from genzoo.data.dataset import DataSet
+from genzoo.data.register import label
 from genzoo.errors import BadInput
-from genzoo.evaluation.evaluate import find_model, reference_data
+from genzoo.evaluation.evaluate import find_model
+from genzoo.evaluation.training_data import reference_data
 from genzoo.metrics.real_data import opened_images, random_rows
 from genzoo.metrics.statistics.ranks import auroc
 from genzoo.metrics.subjects import ModelSubject
@@ -82,9 +84,14 @@ def find_outliers(
     if not isinstance(subject.model, Density):
         others = ", ".join(model_names.able(Density)) or "none"
         raise BadInput(f"{subject.name} has no likelihood; models with one: {others}")
-    own = reference_data(subject, data)
-    where = {"size": size, "channels": channels, "root": root}
-    sets = [opened_images(str(name), "test", where) for name in (own, against)]
+    reference = reference_data(subject, data, root)
+    where = {"size": size, "channels": channels}
+    own_form = {key: value or reference.form.get(key) for key, value in where.items()}
+    sets = [
+        opened_images(reference.given, "test", {**own_form, "root": root}),
+        opened_images(against, "test", {**where, "root": root}),
+    ]
+    own, against = reference.name, label(against)
     if sets[0].sha256 == sets[1].sha256:
         raise BadInput(f"{own} and {against} are the same images")
     inside, outside = (_log_probs(subject, test, n, checked_seed(seed), progress) for test in sets)

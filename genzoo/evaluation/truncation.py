@@ -22,8 +22,8 @@ from genzoo.evaluation.evaluate import (
     find_model,
     measure,
     real_for,
-    reference_data,
 )
+from genzoo.evaluation.training_data import reference_data
 from genzoo.files import expanded, write_whole
 from genzoo.metrics.score import Score
 from genzoo.metrics.subjects import ModelSubject
@@ -104,13 +104,13 @@ def truncate(
     whole = find_model(model, device)
     values = _allowed(whole) if values is None else values
     subjects = [_truncated(whole, value) for value in values]
-    reference = reference_data(whole, data)
+    reference = reference_data(whole, data, root)
     chosen = choose_metrics(real_for(whole, reference, features, root=root), whole, metrics)
     seed = checked_seed(seed)
     rows = [measure(s, chosen, seed, samples=n, images=n, progress=progress) for s in subjects]
     scores = {column[0].metric: tuple(column) for column in zip(*rows, strict=True)}
     machine = devices.machine(whole.model.device)
-    return Curve(whole.name, reference, tuple(values), scores, machine)
+    return Curve(whole.name, reference.name, tuple(values), scores, machine)
 
 
 def _allowed(whole: ModelSubject) -> list[float | None]:

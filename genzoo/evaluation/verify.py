@@ -9,6 +9,7 @@ from typing import Annotated, Literal, final
 import torch
 from pydantic import Field
 
+from genzoo.data import register
 from genzoo.errors import (
     DataMissing,
     GenzooError,
@@ -38,6 +39,7 @@ class Request(Schema, use_attribute_docstrings=False):
 
     metrics: Name
     data: Name | None = None
+    data_sha256: register.Sha256 | None = None
     n: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     sampling: Settings | None = None
@@ -64,6 +66,7 @@ class Check:
 def verify(
     name: str | Path,
     *,
+    data: str | Path | None = None,
     root: str | Path | None = None,
     device: "str | torch.device" = "cpu",
     progress: Progress | None = None,
@@ -71,15 +74,16 @@ def verify(
     """Measure the numbers on a model's card again, each with its own protocol.
 
     The fingerprint comes first and needs no data. A number whose data are missing is skipped;
-    nothing is downloaded. ``root``: the folder of data sets, else $GENZOO_DATA. Raises UnknownName,
-    InvalidModel.
+    nothing is downloaded. A card chooses named data sets only; its folder is found by its hash if
+    it was used on this machine, or is ``data``. ``root``: the folder of data sets, else
+    $GENZOO_DATA. Raises UnknownName, InvalidModel.
     """
     folder = names.find(name)
     manifest.read_manifest(folder)  # raises if the folder holds no model
     metrics = card.metrics_of(folder)
     yield _fingerprint_check(folder, metrics.fingerprint, device)
     for score in metrics.scores or ():
-        yield _score_check(folder, score, root, device, progress)
+        yield _score_check(folder, score, data, root, device, progress)
 
 
 def _fingerprint_check(folder: Path, packed: str | None, device: "str | torch.device") -> Check:
@@ -99,6 +103,7 @@ def _fingerprint_check(folder: Path, packed: str | None, device: "str | torch.de
 def _score_check(
     folder: Path,
     score: Measured,
+    data: str | Path | None,
     root: str | Path | None,
     device: "str | torch.device",
     progress: Progress | None,
@@ -112,7 +117,8 @@ def _score_check(
             hint = f"if you trust it, run genzoo evaluate --features {request.features}"
             reason = f"a card may not choose code to run: {hint}"
             return Check(name, "skipped", value, reason=reason)
-        arguments = request.model_dump(exclude_none=True)
+        arguments = request.model_dump(exclude_none=True, exclude={"data_sha256"})
+        arguments |= _data_of(request, data)
         (now,) = evaluate(
             folder, **arguments, root=_data_root(root), device=device, progress=progress
         ).scores
@@ -121,6 +127,21 @@ def _score_check(
     except GenzooError as error:
         return Check(name, "differs", value, tolerance=tolerance, reason=str(error))
     return _compared(score, now)
+
+
+def _data_of(request: Request, data: str | Path | None) -> dict[str, Any]:
+    """The data for a request: named, found by their hash, or the user's ``data``. DataMissing."""
+    named = request.data_sha256 is None and register.is_named(request.data or "")
+    if request.data is None or named:
+        return {}
+    if data is not None:
+        return {"data": data}
+    if place := register.find(request.data_sha256):
+        form = {k: v for k, v in place.form.items() if k in ("size", "channels")}
+        return {"data": register.to_open(place.data), **form}
+    what = f"its data are the folder {register.label(request.data)!r}"
+    why = "a card may not choose folders to open"
+    raise DataMissing(f"{what}, which this machine does not know ({why}): type --data FOLDER")
 
 
 def _compared(score: Measured, now: Score) -> Check:

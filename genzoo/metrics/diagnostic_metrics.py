@@ -224,7 +224,8 @@ class TranslationAccuracy(ModelMetric):
     def unsupported_reason(self, subject: ModelSubject) -> str:
         if not isinstance(subject.model, Translator):
             return f"{article(subject.model)} does not translate"
-        return "" if "," in self.real.data else "it needs two domains: --data A,B"
+        two = "," in self.real.data and self.real.second_domain
+        return "" if two else "it needs two domains: --data A,B"
 
     def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
         model, test = subject.model, self.real.domain(0, "test")

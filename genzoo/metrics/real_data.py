@@ -4,7 +4,6 @@ References in the features of the small classifiers ship with the package, so th
 data set. Others are computed from the data once and stored in the cache.
 """
 
-import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,10 +16,11 @@ import numpy as np
 from torch import Tensor
 
 from genzoo import data as sets
-from genzoo.data.dataset import DataSet
+from genzoo.data.dataset import DataSet, Source
 from genzoo.data.dataset import cache_key as key_of
+from genzoo.data.register import IMAGES, holds_folder, label, parts_of, to_open
 from genzoo.data.transforms import split_name
-from genzoo.errors import BadInput, OperationFailed, unknown
+from genzoo.errors import BadInput, unknown
 from genzoo.features.classifiers import (
     ChannelClassifier,
     CustomFeatures,
@@ -31,7 +31,8 @@ from genzoo.features.classifiers import (
 )
 from genzoo.features.direct import Coordinates, LogMel
 from genzoo.features.inception import Inception
-from genzoo.files import home, is_folder, write_whole
+from genzoo.files import home, is_folder
+from genzoo.metrics import stored_reference
 from genzoo.metrics.statistics.distances import Moments, factored
 from genzoo.metrics.statistics.sharpness import sharpness
 from genzoo.models.sampler import Progress
@@ -40,7 +41,6 @@ from genzoo.schemas import Kind
 FORMAT = 2  # increase it when the same images would give other statistics
 KEPT = 10_000  # images of each split whose features a computed reference stores
 BATCH = 250
-FOLDER_PREFIX = "images:"  # before a folder's name: all images in it, without a test split
 # The features of data that no classifier is for.
 FEATURES_OF: dict[Kind, str] = {"signals": "logmel", "points": "coordinates"}
 # Data sets that use the classifier of another one.
@@ -67,18 +67,21 @@ class Reference:
 class RealData:
     """The real data that a metric compares with, opened at first use.
 
-    ``data``: as in `genzoo.data.open`, or ``images:FOLDER``, all images of a folder. ``features``:
-    as in `load_features`; by default the classifier of ``data``, for signals ``logmel``, for points
-    ``coordinates``. ``size``, ``channels``, ``length``, ``rate``: as in `genzoo.data.open`.
+    ``data``: its name, which may stand on a card: of a folder the last part of its path; ``name``
+    replaces it. ``given``: what it was created with, as in `genzoo.data.open`, or
+    ``images:FOLDER``, all images of a folder. ``features``: as in `load_features`; by default the
+    classifier of ``data``, for signals ``logmel``, for points ``coordinates``. ``size``,
+    ``channels``, ``length``, ``rate``: as in `genzoo.data.open`.
     ``groups``: the number of disjoint groups of samples that distances are estimated on; by default
     ten, or one for wide features. ``limit``: the number of training samples to use; by default all.
     """
 
     def __init__(
         self,
-        data: str,
+        data: str | Path | Source,
         features: str | None = None,
         *,
+        name: str | None = None,
         root: str | Path | None = None,
         size: int | None = None,
         channels: int | None = None,
@@ -88,23 +91,38 @@ class RealData:
         limit: int | None = None,
         progress: Progress | None = None,
     ):
-        self.data, self.groups, self.limit = data, groups, limit
-        # A part of a data set, or two parts, use the classifier of the whole.
-        is_whole = is_folder(data) or data.startswith(FOLDER_PREFIX) or bool(split_name(data)[1])
-        self.whole = data if is_whole else re.split("[:,]", data)[0]
+        self.given = to_open(data) if isinstance(data, str) else data
+        self.data = name or label(data)
+        self.groups, self.limit = groups, limit
+        self.whole = self._whole()
         self._given_features, self._progress = features, progress
         self._siblings: dict[str, RealData] = {}
         self._where: dict[str, Any] = {"root": root, "size": size, "channels": channels}
         self._where |= {"length": length, "rate": rate}
         self._opened: dict[str, DataSet] = {}
 
+    def _whole(self) -> str:
+        """The data set of which the data are a part, or two parts: they use its classifier."""
+        given = self.given
+        if not isinstance(given, str) or self.is_folder or split_name(given)[1]:
+            return str(self.data) if isinstance(given, Source) else str(given)
+        return re.split("[:,]", given)[0]
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the data are a folder's: then only their hash says which they are."""
+        given = self.given
+        if isinstance(given, Source):
+            return False
+        return holds_folder(given) or str(given).startswith(IMAGES)
+
     def with_features(self, features: str) -> "RealData":
         """The same data with other features."""
         kind = features.partition(":")[0]
         self._siblings.setdefault(self._features_spec, self)
         if features not in self._siblings and self.features_name != kind:
-            where = {**self._where, "groups": self.groups, "limit": self.limit}
-            sibling = RealData(self.data, features, progress=self._progress, **where)
+            where = {**self._where, "groups": self.groups, "limit": self.limit, "name": self.data}
+            sibling = RealData(self.given, features, progress=self._progress, **where)
             sibling._siblings, sibling._opened = self._siblings, self._opened
             self._siblings[features] = sibling
         return self._siblings.get(features, self)
@@ -112,8 +130,9 @@ class RealData:
     @cached_property
     def kind(self) -> Kind:
         """The kind of samples. Raises BadInput, UnknownName if the data do not exist."""
-        is_folder_of_images = self.data.startswith(FOLDER_PREFIX)
-        return "images" if is_folder_of_images else sets.kind_of(self.whole)
+        if self.whole.startswith(IMAGES):
+            return "images"
+        return sets.kind_of(self.whole if isinstance(self.given, str) else self.given)
 
     @cached_property
     def _features_spec(self) -> str:
@@ -122,7 +141,8 @@ class RealData:
     @property
     def has_features(self) -> bool:
         """Whether features were named, or the data have a classifier."""
-        return self._features_spec != self.whole or self.whole in (*names(), *BORROWED)
+        known = isinstance(self.given, str) and self.whole in (*names(), *BORROWED)
+        return self._features_spec != self.whole or known
 
     @property
     def feature_kinds(self) -> tuple[Kind, ...]:
@@ -142,7 +162,9 @@ class RealData:
     def features(self) -> FeatureExtractor:
         """Raises BadInput if the data have no classifier and no features were named."""
         if not self.has_features:
-            sets.check(self.whole.removeprefix(FOLDER_PREFIX))  # raises if the data do not exist
+            if not isinstance(self.given, Source):
+                name = self.given if isinstance(self.given, Path) else self.whole
+                sets.check(str(name).removeprefix(IMAGES))  # raises if it does not exist
             raise BadInput(
                 f"no classifier for {self.data} (available: {', '.join(names())}): name other "
                 f"features with --features"
@@ -154,7 +176,7 @@ class RealData:
     @cached_property
     def sharpness(self) -> dict[str, float]:
         """The mean sharpness of the images of each split. Raises as ``open``."""
-        return shipped(self.data).facts["sharpness"] if self._ships else _sharpness_of(self)
+        return shipped(self.whole).facts["sharpness"] if self._ships else _sharpness_of(self)
 
     @cached_property
     def protocol_images(self) -> str:
@@ -167,18 +189,19 @@ class RealData:
     @cached_property
     def reference(self) -> Reference:
         """Raises as ``features``, and as ``open`` if it must be computed."""
-        return _shipped(self.data) if self._ships else _computed(self)
+        return _shipped(self.whole) if self._ships else _computed(self)
 
     def open(self, split: str) -> DataSet:
         """A split of the data. Raises as `genzoo.data.open`."""
         if split not in self._opened:
-            self._opened[split] = opened_images(self.data, split, self._where)
+            self._opened[split] = opened_images(self.given, split, self._where)
         return self._opened[split]
 
     @property
     def _ships(self) -> bool:
         """Whether the reference comes with the package."""
-        return self._features_spec == self.data in names() and not self.limit and self._is_native
+        own = isinstance(self.given, str) and self._features_spec == self.given in names()
+        return own and not self.limit and self._is_native
 
     @property
     def _is_native(self) -> bool:
@@ -190,10 +213,18 @@ class RealData:
     @property
     def second_domain(self) -> str:
         """The second of the domains ``A,B`` or ``NAME@TRANSFORM``; "" if the data are one set."""
-        if "," in self.data and not self.data.startswith(FOLDER_PREFIX):
-            return self.data.rpartition(",")[2].strip()
-        name, kind = split_name(self.data)
+        if len(both := self._domains) == 2:
+            return str(both[1])
+        name, kind = split_name(self.given)
         return name if kind else ""
+
+    @property
+    def _domains(self) -> list[str | Path]:
+        """Both of two domains ``A,B``; else at most one."""
+        given = self.given
+        if isinstance(given, Source) or str(given).startswith(IMAGES):
+            return []
+        return parts_of(given)
 
     def pairs(self, split: str, shape: tuple[int, ...]) -> DataSet:
         """A split of pairs, in the ``shape`` (C, H, W) of a model. Raises as ``open_pair``."""
@@ -202,14 +233,15 @@ class RealData:
         where: dict[str, Any] = {k: self._where.get(k) or v for k, v in own.items()}
         key = f"pairs of {split}"
         if key not in self._opened:
-            two = sets.open_pair(self.data, split, aligned=True, **where)
+            if isinstance(self.given, Source):
+                raise BadInput(f"{self.data} is one set of images: pairs are two folders A,B")
+            two = sets.open_pair(self.given, split, aligned=True, **where)
             self._opened[key] = sets.paired(*two, aligned=True)
         return self._opened[key]
 
     def domain(self, index: int, split: str) -> DataSet:
         """A split of the first (0) or second (1) of two domains, ``A,B``. Raises as ``open``."""
-        name = self.data.split(",")[index].strip()
-        return opened_images(name, split, self._where)
+        return opened_images(self._domains[index], split, self._where)
 
     def class_names(self, whole: str) -> tuple[str, ...]:
         """The classes of the data set ``whole``, or its attributes: a classifier's outputs."""
@@ -221,10 +253,26 @@ class RealData:
         """The shape of image that the features take; None: any."""
         return self.features.shape if self.has_features else None
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Which data these are, for a protocol: their name, and where it says little their hash."""
+        return {"data": self.data, **({"data_sha256": self.sha256} if self.sha256 else {})}
+
+    @cached_property
+    def sha256(self) -> str | None:
+        """Of the training split of a folder, or of arrays: their name does not say which they are.
+        None for a named data set, and for two domains.
+        """
+        if self.second_domain or not (self.is_folder or isinstance(self.given, Source)):
+            return None
+        with suppress(BadInput):  # a folder of pairs
+            return self.open("train").sha256
+        return None
+
     def conditions(self) -> dict[str, Any]:
         """What a score in these features depends on, for its protocol."""
         conditions = {
-            "data": self.data,
+            **self.identity,
             "features": self.features.about,
             "features_sha256": self.features.sha256,
             "real": self.reference.images,
@@ -265,13 +313,13 @@ def load_features(spec: str) -> FeatureExtractor:
     raise unknown("network", spec, [*names(), *BORROWED, "inception"], hint)
 
 
-def opened_images(data: str, split: str, where: dict[str, Any]) -> DataSet:
+def opened_images(data: str | Path | Source, split: str, where: dict[str, Any]) -> DataSet:
     """A split of a data set, or all images of ``images:FOLDER``. Raises as `genzoo.data.open`."""
-    if not data.startswith(FOLDER_PREFIX):
+    if not isinstance(data, str) or not data.startswith(IMAGES):
         return sets.open(data, split, **where)
     if split not in ("train", "all"):
         raise BadInput(f"{data} has no {split!r} split: images:FOLDER has no splits")
-    if not (folder := data.removeprefix(FOLDER_PREFIX)):
+    if not (folder := data.removeprefix(IMAGES)):
         raise BadInput(
             "images: needs a folder, like images:photos (images:. is the current folder)"
         )
@@ -341,14 +389,14 @@ def _computed(real: RealData) -> Reference:
     hashes = [dataset.sha256 for dataset in splits.values()]
     path = home() / "references" / f"{key_of([FORMAT, hashes, real.features.sha256, real.limit])}"
     path = path.with_suffix(".safetensors")
-    arrays = None if not real.features.sha256 else _read(path)
+    arrays = None if not real.features.sha256 else stored_reference.read(path)
     if arrays is None:
         statistics = {name: _statistics(real, name, dataset) for name, dataset in splits.items()}
         arrays = {
             f"{name}.{k}": v for name, values in statistics.items() for k, v in values.items()
         }
         if real.features.sha256:
-            _write(path, arrays)
+            stored_reference.write(path, arrays)
     return _assembled(arrays, real)
 
 
@@ -390,38 +438,6 @@ def _assembled(arrays: dict[str, np.ndarray], real: RealData) -> Reference:
 
 def _images_text(kind: Kind, n: int, limit: int | None) -> str:
     return f"{n:,} training {kind}" + (" chosen at random" if limit else "")
-
-
-def _read(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of a cached reference, or None if it is missing or damaged."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "np") as file:
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            expected = (file.metadata() or {}).get("sha256")
-    except (OSError, SafetensorError):
-        return None
-    return arrays if expected == _sha256(arrays) else None
-
-
-def _sha256(arrays: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for key in sorted(arrays):
-        digest.update(key.encode() + np.ascontiguousarray(arrays[key]).tobytes())
-    return digest.hexdigest()
-
-
-def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    from safetensors.numpy import save
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OperationFailed(
-            f"cannot write {path.parent}: {error.strerror}; set GENZOO_HOME"
-        ) from error
-    write_whole(path, save(arrays, {"sha256": _sha256(arrays)}))
 
 
 def check_finite(values: np.ndarray, what: str) -> None:

@@ -305,7 +305,7 @@ class Sharpness(SampleMetric):
         return _sharpness
 
     def conditions(self) -> dict[str, Any]:
-        return {"data": self.real.data, "real": self.real.protocol_images}
+        return {**self.real.identity, "real": self.real.protocol_images}
 
     def estimate(self, features: np.ndarray) -> Estimates:
         blocks = [block.mean() for block in np.array_split(features.astype(np.float64), BLOCKS)]

@@ -12,7 +12,8 @@ from typing import Any, final
 import torch
 
 from genzoo import devices
-from genzoo.data.dataset import DataSet
+from genzoo.data import register
+from genzoo.data.dataset import DataSet, Source
 from genzoo.errors import BadInput, GenzooError
 from genzoo.files import check_folder, check_free
 from genzoo.runs.checkpoints import checkpoints
@@ -44,7 +45,7 @@ class Estimate:
 
 def start(
     family: str,
-    data: str | Path,
+    data: str | Path | Source,
     folder: Path,
     *,
     steps: int | None = None,
@@ -102,7 +103,7 @@ def resume(folder: Path, root: Path | None = None) -> Run:
 
 
 def _resume(folder: Path, record: Plan, root: Path | None) -> Run:
-    dataset = open_dataset(record.family, record.data, record.config, root)
+    dataset = open_dataset(record.family, register.to_open(record.data), record.config, root)
     if dataset.sha256 != record.data_sha256:
         raise BadInput(
             f"{record.data} has changed since the run in {folder} started: it cannot be resumed"

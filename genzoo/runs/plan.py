@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal, final, get_args
 from pydantic import Field
 
 from genzoo import devices, families
-from genzoo.data import catalogue
-from genzoo.data.dataset import DataSet, paired
+from genzoo.data import catalogue, register
+from genzoo.data.dataset import DataSet, Source, paired
 from genzoo.errors import BadInput, unknown
-from genzoo.files import is_folder, write_whole
+from genzoo.files import write_whole
 from genzoo.options import Options
 from genzoo.runs.sizes import nearest_sizes
 from genzoo.schemas import Count, Kind, Name, Schema, checked, read_json
@@ -106,7 +106,7 @@ class Setup:
 
 def plan(
     family: str,
-    data: str | Path,
+    data: str | Path | Source,
     values: dict[str, Any] | None = None,
     root: Path | None = None,
 ) -> Setup:
@@ -147,24 +147,41 @@ def _refuse_old_names(family: str, keys: Iterable[str]) -> None:
 
 
 def open_dataset(
-    family: str, data: str | Path, values: dict[str, Any], root: Path | None = None
+    family: str, data: str | Path | Source, values: dict[str, Any], root: Path | None = None
 ) -> DataSet:
     """``data`` in the form that ``values`` give: ``size``, ``length``, ... or the ``shape``; two
     domains as one, where ``family`` learns from two. Raises BadInput if it is not what ``family``
     needs.
     """
-    needs, kind = families.get(family).data, catalogue.kind_of(data)
+    form = form_of(catalogue.kind_of(data), values)
+    dataset = _open(family, data, form, root)
+    register.remember(dataset.sha256, register.absolute(data), form)
+    return dataset
+
+
+def form_of(kind: Kind, values: dict[str, Any]) -> dict[str, Any]:
+    """How ``values`` open data of this ``kind``, by the fields of `FORMS`."""
     shape, sides = values.get("shape") or (), 2 if kind == "signals" else 3
     of_shape = dict(zip(FORMS[kind], shape, strict=False)) if len(shape) == sides else {}
-    form = {**of_shape, **{k: values[k] for k in FORMS[kind] if k in values}}
+    return {**of_shape, **{k: values[k] for k in FORMS[kind] if k in values}}
+
+
+def _open(
+    family: str, data: str | Path | Source, form: dict[str, Any], root: Path | None
+) -> DataSet:
+    needs, kind = families.get(family).data, catalogue.kind_of(data)
     if needs in ("unpaired", "paired"):
         if kind != "images":
-            raise BadInput(f"{family} takes two domains of images, and {data} holds {kind}")
+            raise BadInput(
+                f"{family} takes two domains of images, and {register.label(data)} holds {kind}"
+            )
+        if isinstance(data, Source):
+            raise BadInput(f"{family} takes two domains A,B, and {data.name} is one data set")
         aligned = needs == "paired"
         pair = catalogue.open_pair(data, aligned=aligned, **form, root=root)
         return paired(*pair, aligned=aligned)
     if needs in get_args(Kind) and kind != needs:
-        raise BadInput(f"{family} learns from {needs}, {data} holds {kind}")
+        raise BadInput(f"{family} learns from {needs}, {register.label(data)} holds {kind}")
     dataset = catalogue.open(data, **form, root=root)
     if needs == "labelled" and dataset.labels is None:
         hint = "in a folder, each subfolder is a class"
@@ -227,7 +244,7 @@ def fields_of(dataset: DataSet) -> dict[str, Any]:
 
 def make_plan(
     family: str,
-    data: str | Path,
+    data: str | Path | Source,
     setup: Setup,
     *,
     steps: int,
@@ -249,7 +266,7 @@ def make_plan(
         **settings,
         "family": family,
         "kind": setup.dataset.kind,
-        "data": absolute(data),
+        "data": register.absolute(data),
         "data_sha256": setup.dataset.sha256,
         "steps": steps,
         "device": str(devices.device(device)),
@@ -263,16 +280,6 @@ def make_plan(
     }
     record = checked(Plan, fields, "the plan")
     return record.model_copy(update={"run": _digest(record.model_dump(mode="json", include=_RUN))})
-
-
-def absolute(data: str | Path) -> str:
-    """``data`` with its folders (one, or two with a comma between) as absolute paths."""
-    if isinstance(data, Path):
-        return str(data.expanduser().resolve())
-    if not is_folder(data):
-        return data
-    parts = data.split(",") if not Path(data).expanduser().exists() else [data]
-    return ",".join(str(Path(p).expanduser().resolve()) if is_folder(p) else p for p in parts)
 
 
 def versions(family: str) -> dict[str, str]:

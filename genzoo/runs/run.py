@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 
 from genzoo import devices, families
+from genzoo.data import register
 from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput, GenzooError, OperationFailed, Stopped
 from genzoo.families.family import Family
-from genzoo.files import deferred_signals, is_folder, locked, write_whole
+from genzoo.files import deferred_signals, locked, write_whole
 from genzoo.models.abilities import Translator
 from genzoo.models.kinds import SHOWN, has_picture
 from genzoo.models.randomness import stream
@@ -258,7 +259,7 @@ def _write_model(run: Run) -> None:
     """The model folder: weights, config.json and README.md."""
     plan, networks = run.plan, run.trainer.networks()
     recipe = manifest.Recipe(
-        command=plan.command,
+        command=register.without_paths(plan.command),
         data_sha256=plan.data_sha256,
         config=plan.config,
         options=plan.options,
@@ -278,7 +279,7 @@ def _write_model(run: Run) -> None:
         run.folder,
         family=plan.family,
         version=plan.version,
-        data=",".join(Path(p).name if is_folder(p) else p for p in plan.data.split(",")),
+        data=register.label(plan.data),
         license=plan.license,
         terms=run.dataset.terms,
         dtype=plan.dtype,

@@ -69,7 +69,9 @@ def save(
     if discriminator is not None:
         files[DISCRIMINATOR] = pack(discriminator, dtype)
     given = {"data": data, "license": license, "terms": terms}
-    facts = dict(model.provenance) | {k: v for k, v in given.items() if v is not None}
+    facts = {k: v for k, v in model.provenance.items() if k in given} | {
+        k: v for k, v in given.items() if v is not None
+    }
     values = {
         "name": schemas.name(name or folder.resolve().name),
         "version": version or _next_version(model, folder, sha256_of(files[WEIGHTS])),
@@ -123,6 +125,8 @@ def load_folder(
     model.rate = manifest.rate or model.rate
     model.class_names, model.origin = manifest.class_names, _origin(manifest)
     model.provenance = {k: getattr(manifest, k) for k in ("data", "license", "terms")}
+    if manifest.recipe:
+        model.provenance = {**model.provenance, "data_sha256": manifest.recipe.data_sha256}
     return model.to(device).eval()
 
 
