@@ -20,7 +20,6 @@ from genzoo.cli.app import (
     clock,
     complete_family,
     complete_model,
-    last_name,
     size,
 )
 from genzoo.errors import BadInput
