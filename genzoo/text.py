@@ -27,6 +27,11 @@ def printable(text: str, instead: str = " ") -> str:
     return "".join(c if c.isprintable() else instead for c in text)
 
 
+def nfc(text: str) -> str:
+    """``text`` with each accented letter as one character: macOS writes names as two."""
+    return unicodedata.normalize("NFC", text)
+
+
 def pairs(values: Mapping[str, Any]) -> str:
     """``{"steps": 20}`` as ``steps 20``, separated by commas."""
     return ", ".join(f"{key} {value}" for key, value in values.items())

@@ -3,8 +3,12 @@
 import io
 import json
 import logging
+import re
 import subprocess
 import sys
+import unicodedata
+import wave
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +16,9 @@ import pytest
 from PIL import Image
 
 from genzoo import data
+from genzoo.data import label_files
 from genzoo.data.dataset import Summary
+from genzoo.errors import BadInput
 
 COMMAND = [sys.executable, "-c", "import genzoo.cli; genzoo.cli.main()"]
 
@@ -92,3 +98,464 @@ def test_every_command_prints_it_once_and_a_run_records_it(tmp_path):
     lines = json.loads((tmp_path / "out/run/plan.json").read_text())["summary"]
     assert lines[-1] == f"{tmp_path}/set: left out 1 broken file: 30.png"
     assert all(done.stderr.count(f"genzoo: {line}\n") == 1 for line in lines)
+
+
+# ------------------------------------------------------------------------------------------ splits
+
+
+def halves(train: str, test: str, count: int = 2) -> list[str]:
+    """Both splits of two classes."""
+    return [
+        f"{top}/{k}/{n}.png" for top in (train, test) for k in ("cat", "dog") for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("train", "test"),
+        ("train", "val"),
+        ("train", "valid"),
+        ("Train", "Validation"),
+        ("TRAIN", "DEV"),
+        ("training", "testing"),
+        ("training_set", "test_set"),
+        ("train", "eval"),
+        ("train2017", "val2017"),
+        ("seg_train", "seg_test"),
+        ("photos/train", "photos/valid"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_usual_words_are_splits_and_no_classes(tmp_path, train, test, packed):
+    place = fill(tmp_path / "set", halves(train, test))
+    if packed:
+        place = zipped(tmp_path / "set.zip", place)
+    one, two = data.open(place), data.open(place, "test")
+    assert (one.classes, two.classes) == (("cat", "dog"), ("cat", "dog"))
+    assert (len(one), len(two), len({bytes(x) for s in (one, two) for x in s.array})) == (4, 4, 8)
+    names = [name.rpartition("/")[2] for name in (train, test)]
+    assert one.summary.split_from == two.summary.split_from == f"folders {names[0]} and {names[1]}"
+
+
+def zipped(path: Path, folder: Path, change=str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.writestr(change(str(file.relative_to(folder))), file.read_bytes())
+    return path
+
+
+def test_without_folders_the_content_decides_and_all_is_no_split(tmp_path):
+    fill(tmp_path / "set", numbered(30))
+    assert data.open(tmp_path / "set").summary.split_from == "10 % by content"
+    assert data.open(tmp_path / "set", "all").summary.split_from == "none"
+
+
+def test_of_validation_and_test_the_test_is_the_test_split(tmp_path):
+    fill(tmp_path / "set", [*halves("train", "test"), "val/cat/0.png", "val/dog/1.png"])
+    test = data.open(tmp_path / "set", "test")
+    assert (len(test), test.summary.split_from) == (4, "folders train and test")
+    left = {"files of val (the test split is test)": ("val/cat/0.png", "val/dog/1.png")}
+    assert test.summary.left_out == left
+
+
+def test_files_beside_the_split_folders_are_said(tmp_path):
+    fill(tmp_path / "set", [*halves("train", "test"), "preview.png", "extra/1.png"])
+    left = {"files beside the split folders": ("extra/1.png", "preview.png")}
+    assert data.open(tmp_path / "set").summary.left_out == left
+
+
+def test_splits_inside_each_class_are_splits(tmp_path):
+    fill(
+        tmp_path / "set",
+        [f"{k}/{part}/{n}.png" for k in "ab" for part in ("train", "val") for n in "01"],
+    )
+    train, test = data.open(tmp_path / "set"), data.open(tmp_path / "set", "test")
+    assert (train.classes, train.labels.tolist(), test.labels.tolist()) == (
+        ("a", "b"),
+        [0, 0, 1, 1],
+        [0, 0, 1, 1],
+    )
+
+
+def test_a_folder_around_the_classes_of_each_split_is_no_class(tmp_path):
+    names = [name.replace("/", "/images/", 1) for name in halves("train", "test")]
+    assert data.open(fill(tmp_path / "set", names)).classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["train/1.png", "bus/2.png"], [r"--data \S+/set/train;", r"mv \S+/train \S+-class"]),
+        (["train/1.png", "3.png"], ["beside 1 files", r"--data \S+/set/train;"]),
+        (["train/1.png", "test/1.png", "cat/2.png"], [r"mkdir \S+/set-others && mv \S+/set/cat "]),
+        (["train/1.png", "training/1.png", "test/1.png"], ["--data .*train or --data .*training"]),
+        (["val/1.png", "test/1.png"], ["--data .*set/val or --data .*set/test"]),
+        (["a b/train/1.png", "a b/bus/2.png"], [r"--data '\S+/set/a b/train'"]),
+    ],
+)  # fmt: skip
+def test_what_can_be_read_in_two_ways_shows_both_commands(tmp_path, names, says):
+    with pytest.raises(BadInput) as caught:
+        data.open(fill(tmp_path / "set", names))
+    assert all(re.search(text, str(caught.value)) for text in says), caught.value
+    assert "\n" not in str(caught.value)
+    packed = zipped(tmp_path / "pack.zip", tmp_path / "set")
+    with pytest.raises(BadInput, match=r"unpack it \(unzip \S+/pack.zip -d \S+/pack\) and"):
+        data.open(packed)
+
+
+@pytest.mark.parametrize("names", [("trainA", "trainB"), ("trainA", "trainB", "testA", "testB")])
+def test_two_domains_are_no_classes_of_a_family_of_one(tmp_path, names):
+    fill(tmp_path / "set", [f"{name}/{n}.png" for name in names for n in range(4)])
+    with pytest.raises(BadInput, match=r"two domains, trainA and trainB: .* --data \S+/set/trainA"):
+        data.open(tmp_path / "set")
+    one, _ = data.open_pair(tmp_path / "set")
+    assert len(one) <= 4
+    assert data.open(tmp_path / "set/trainA").shape == (1, 8, 8)
+
+
+def test_domains_have_the_splits_of_all_words(tmp_path):
+    parts = ("trainA", "valA", "trainB", "valB")
+    fill(tmp_path / "set", [f"{name}/{n}.png" for name in parts for n in range(3)])
+    for aligned in (False, True):
+        one, two = data.open_pair(tmp_path / "set", "test", aligned=aligned)
+        assert (len(one), len(two)) == (3, 3)
+        assert one.summary.split_from == "folders trainA and valA"
+    assert data.paired(one, two, aligned=True).domains == ("A", "B")
+
+
+def test_pairs_leave_out_validation_and_files_of_another_ending(tmp_path):
+    parts = [
+        f"{side}/{part}/{n}.png" for side in "AB" for part in ("train", "val", "test") for n in "01"
+    ]
+    fill(tmp_path / "set", [*parts, "A/train/9.png"])
+    (tmp_path / "set/notes.txt").write_text("x")
+    one, _ = data.open_pair(tmp_path / "set", aligned=True)
+    left = one.summary.left_out
+    assert left["files of val (the test split is test)"] == tuple(p for p in parts if "val" in p)
+    assert left["files without a partner"] == ("A/train/9.png",)
+    assert left[".txt files"] == ("notes.txt",)
+
+
+# ----------------------------------------------------------------------------------------- endings
+
+
+def test_every_file_that_is_not_taken_is_counted_by_its_ending(tmp_path):
+    fill(tmp_path / "set", numbered(20, ".jfif"), kind="JPEG")
+    fill(tmp_path / "set", [f"x{n:02}" for n in range(20)])
+    fill(tmp_path / "set", numbered(5))
+    for n in range(10):
+        (tmp_path / f"set/{n}.heic").write_bytes(b"heic")
+    (tmp_path / "set/README").write_text("no image")
+    (tmp_path / "set/Thumbs.db").write_bytes(b"x")
+    opened = data.open(tmp_path / "set", "all")
+    assert len(opened) == 45
+    left = {kind.partition(" (")[0]: len(names) for kind, names in opened.summary.left_out.items()}
+    assert left == {"files without an ending, of another kind": 1, ".heic files": 10}
+    assert any("pillow-heif" in kind or "genzoo[heif]" in kind for kind in opened.summary.left_out)
+    for n in range(10):
+        (tmp_path / f"set/{n}.heic").unlink()
+    (tmp_path / "set/notes.txt").write_text("x")
+    assert data.open(tmp_path / "set", "all").summary.left_out[".txt files"] == ("notes.txt",)
+
+
+@pytest.mark.parametrize("ending", [".jpe", ".JIF", ".jfif", ".jfi", "", ".0001", ".2024"])
+def test_jpegs_by_all_their_endings_and_by_their_content(tmp_path, ending):
+    names = [f"{part}/{n}{ending}" for part in ("train", "test") for n in range(3)]
+    fill(tmp_path / "set", names, kind="JPEG")
+    assert len(data.open(tmp_path / "set")) == 3
+    assert len(data.open(zipped(tmp_path / "set.zip", tmp_path / "set"))) == 3
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM"])
+def test_every_format_is_known_by_its_first_bytes(tmp_path, kind):
+    fill(tmp_path / "set", ["train/1", "test/1"], 8, 8, 3, kind=kind)
+    assert len(data.open(tmp_path / "set")) == 1
+
+
+@pytest.mark.parametrize(
+    ("lost", "says"),
+    [
+        ({"dog": ".heic"}, r"class dog .*3 \.heic.*pip install"),
+        ({"train/dog": ".avif", "test/cat": ".png", "train/cat": ".png"}, r"class dog .*3 \.avif"),
+        ({"train": ".png", "test": ".heic"}, r"test split .*3 \.heic"),
+    ],
+)
+def test_a_class_or_a_split_that_vanishes_is_an_error(tmp_path, lost, says):
+    for place, ending in {"cat": ".png", **lost}.items() if "dog" in lost else lost.items():
+        fill(tmp_path / "set", [f"{place}/{n}.png" for n in range(3)])
+        for file in sorted((tmp_path / "set" / place).iterdir()):
+            file.rename(file.with_suffix(ending))
+    with pytest.raises(BadInput, match=says):
+        data.open(tmp_path / "set", "test" if "test" in lost and "train" in lost else "train")
+
+
+def test_a_class_of_broken_files_is_an_error(tmp_path):
+    fill(tmp_path / "set", halves("train", "test"))
+    for file in (tmp_path / "set/train/dog").iterdir():
+        file.write_bytes(b"\x89PNG broken")
+    with pytest.raises(BadInput, match=r"class dog in .* are broken \(train/dog/1.png\)"):
+        data.open(tmp_path / "set")
+
+
+def test_a_folder_of_other_files_says_which(tmp_path):
+    fill(tmp_path / "set", ["1.heic", "2.heic"])
+    (tmp_path / "set/LICENSE").write_text("MIT")
+    with pytest.raises(
+        BadInput, match=r"no images in .*; it has 2 \.heic files .*, 1 files without"
+    ):
+        data.open(tmp_path / "set")
+
+
+def test_sounds_have_splits_labels_and_endings_too(tmp_path):
+    for index, name in enumerate([*halves("train", "valid"), "train/cat/7", "train/cat/8.mp3"]):
+        path = tmp_path / "set" / name.replace(".png", ".WAV")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with wave.open(str(path), "wb") as file:
+            file.setparams((1, 2, 8000, 4, "NONE", ""))
+            file.writeframes(bytes([index]) * 8)
+    opened = data.open(tmp_path / "set")
+    assert (opened.kind, opened.classes, len(opened)) == ("signals", ("cat", "dog"), 5)
+    assert opened.summary.split_from == "folders train and valid"
+    assert opened.summary.left_out == {".mp3 files": ("train/cat/8.mp3",)}
+
+
+# -------------------------------------------------------------------------------------------- zips
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda name: f"set\\{name}".replace("/", "\\"),
+        lambda name: f"./{name}",
+        lambda name: f"/set/{name}",
+        lambda name: f"C:\\set\\{name}".replace("/", "\\"),
+        lambda name: f"../{name}",
+        lambda name: f"set//{name}",
+    ],
+)
+def test_a_zip_of_any_maker_keeps_its_labels(tmp_path, change):
+    folder = fill(tmp_path / "set", halves("train", "test"))
+    packed = zipped(tmp_path / "set.zip", folder, change)
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.writestr("set\\empty\\", b"")
+        archive.writestr("set/other/", b"")
+    opened = data.open(packed)
+    assert opened.classes == ("cat", "dog")
+    assert opened.sha256 == data.open(folder).sha256
+    assert opened.summary.left_out == {}
+
+
+def test_names_of_a_zip_in_utf_8_that_does_not_say_so(tmp_path):
+    folder = fill(tmp_path / "set", ["train/käse/1.png", "train/öl/1.png", "test/öl/1.png"])
+    packed = zipped(tmp_path / "set.zip", folder)
+    content = packed.read_bytes()
+    with zipfile.ZipFile(packed) as archive:
+        for info in archive.infolist():  # the flag that says UTF-8, in both headers
+            flag = info.flag_bits.to_bytes(2, "little")
+            assert info.flag_bits & 0x800
+            name = info.filename.encode()
+            for at in (m.start() for m in re.finditer(re.escape(name), content)):
+                for back in (24, 38):
+                    if content[at - back : at - back + 2] == flag:
+                        content = content[: at - back] + b"\0\0" + content[at - back + 2 :]
+    packed.write_bytes(content)
+    assert data.open(packed).classes == ("käse", "öl")
+
+
+def test_a_name_twice_in_a_zip_is_said(tmp_path):
+    packed = zipped(tmp_path / "set.zip", fill(tmp_path / "set", ["train/1.png", "test/1.png"]))
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.writestr("train\\1.png", encoded(7))
+    opened = data.open(packed)
+    assert opened.summary.left_out == {"files whose name comes again in the zip": ("train/1.png",)}
+
+
+# --------------------------------------------------------------------------------- labels in files
+
+CSV = "file_name,label\na.png,cat\nb.png,dog\nc.png,cat\nd.png,dog\n"
+LINES = "".join(
+    json.dumps({"file_name": f"{name}.png", "label": label}) + "\n"
+    for name, label in zip("abcd", [1, 0, 1, 0], strict=True)
+)
+STYLEGAN = json.dumps({"labels": [["a.png", 1], ["b.png", 0], ["c.png", 1], ["d.png", 0]]})
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "classes", "labels"),
+    [
+        ("labels.csv", CSV, ("cat", "dog"), [0, 1, 0, 1]),
+        ("labels.csv", CSV.partition("\n")[2], ("cat", "dog"), [0, 1, 0, 1]),
+        ("labels.csv", "\ufeff" + CSV.replace(",", ";"), ("cat", "dog"), [0, 1, 0, 1]),
+        ("labels.csv", "id\tbreed\n" + "a\tx\nb\ty\nc\tx\nd\ty", ("x", "y"), [0, 1, 0, 1]),
+        ("labels.csv", "label,file\n10,a\n9,b.png\n9,c.png\n10,d.png", ("9", "10"), [1, 0, 0, 1]),
+        ("metadata.csv", CSV, ("cat", "dog"), [0, 1, 0, 1]),
+        ("metadata.csv", CSV.replace("label", "animal"), ("cat", "dog"), [0, 1, 0, 1]),
+        ("metadata.jsonl", LINES, ("0", "1"), [1, 0, 1, 0]),
+        ("dataset.json", STYLEGAN, ("0", "1"), [1, 0, 1, 0]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("packed", [False, True])
+def test_labels_in_a_file_beside_the_images(tmp_path, file, text, classes, labels, packed):
+    place = fill(tmp_path / "set", [f"{name}.png" for name in "abcd"])
+    (place / file).write_text(text)
+    every = {bytes(image): label for image, label in rows(place)}
+    if packed:
+        place = zipped(tmp_path / "set.zip", place)
+    parts = {split: opened(place, split) for split in ("train", "test")}
+    found = {
+        bytes(x): k for s in parts.values() if s for x, k in zip(s.array, s.labels, strict=True)
+    }
+    images = [bytes(np.asarray(Image.open(tmp_path / f"set/{name}.png"))[None]) for name in "abcd"]
+    assert [found[image] for image in images] == labels
+    assert every == found
+    train = parts["train"] or parts["test"]
+    assert train.classes == classes
+    assert train.summary.left_out == {}
+    assert f"by {file}" in train.summary.lines()[0]
+
+
+def opened(place: Path, split: str):
+    """A split, or None: four files may all fall into the other."""
+    try:
+        return data.open(place, split)
+    except BadInput as error:
+        if "falls into its" in str(error):
+            return None
+        raise
+
+
+def rows(place: Path):
+    parts = [opened(place, split) for split in ("train", "test")]
+    return [row for s in parts if s for row in zip(s.array, s.labels.tolist(), strict=True)]
+
+
+def test_labels_of_splits_and_of_shards(tmp_path):
+    fill(tmp_path / "hub", [f"{part}/{n}.png" for part in ("train", "test") for n in "abcd"])
+    for part in ("train", "test"):
+        (tmp_path / "hub" / part / "metadata.csv").write_text(CSV)
+    train = data.open(tmp_path / "hub")
+    assert (train.classes, train.labels.tolist()) == (("cat", "dog"), [0, 1, 0, 1])
+    assert train.summary.labels_from == "test/metadata.csv and train/metadata.csv"
+    names = [f"0000{n % 2}/img{n}.png" for n in range(30)]
+    fill(tmp_path / "stylegan", names)
+    text = json.dumps({"labels": [[name, n % 3] for n, name in enumerate(names)]})
+    (tmp_path / "stylegan/dataset.json").write_text(text)
+    assert data.open(tmp_path / "stylegan").classes == ("0", "1", "2")
+
+
+def test_a_changed_file_of_labels_is_seen(tmp_path):
+    fill(tmp_path / "set", [f"{part}/{n}.png" for part in ("train", "test") for n in "abcd"])
+    path = tmp_path / "set/train/labels.csv"
+    path.write_text(CSV)
+    assert data.open(tmp_path / "set").labels.tolist() == [0, 1, 0, 1]
+    path.write_text(CSV.replace("d.png,dog", "d.png,cat,"[:-1]))
+    assert data.open(tmp_path / "set").labels.tolist() == [0, 1, 0, 0]
+
+
+def test_files_without_a_row_and_rows_without_a_file_are_said(tmp_path):
+    fill(tmp_path / "set", [f"train/{n}.png" for n in "abcde"] + ["test/a.png", "test/f.png"])
+    text = "file_name,label\ntrain/a.png,cat\ntrain/b.png,dog\ntest/a.png,cat\ngone.png,cat\n"
+    (tmp_path / "set/labels.csv").write_text(text)
+    train = data.open(tmp_path / "set")
+    assert train.labels.tolist() == [0, 1]
+    assert train.summary.left_out == {
+        "files without a label in labels.csv": ("train/c.png", "train/d.png", "train/e.png"),
+        "rows of labels.csv without a file": ("gone.png",),
+    }
+
+
+def test_labels_and_class_folders_must_agree(tmp_path):
+    place = fill(tmp_path / "set", halves("train", "test"))
+    agree = "".join(
+        f"{name},{'Cat' if 'cat' in name else 'Dog'}\n" for name in halves("train", "test")
+    )
+    (place / "labels.csv").write_text(agree)
+    assert data.open(place).classes == ("Cat", "Dog")
+    (place / "labels.csv").write_text(agree.replace("Dog", "Cat", 1))
+    with pytest.raises(
+        BadInput, match=r"labels in labels\.csv, and others by its folders cat, dog: rename"
+    ):
+        data.open(place)
+    (place / "labels.csv").write_text("index,name\n0,cat\n1,dog\n")
+    train = data.open(place)
+    assert train.classes == ("cat", "dog")
+    ((kind, names),) = train.summary.left_out.items()
+    assert ("none of its 2 rows names an image" in kind, names) == (True, ("labels.csv",))
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("labels.csv", b"", "expected columns file_name and label"),
+        ("labels.csv", b"a.png\nb.png\n", "expected columns"),
+        ("labels.csv", b"a.png,b,c\n", "expected columns file_name and label, got a.png, b, c"),
+        ("labels.csv", b"\xff\xfe\0", "not UTF-8"),
+        ("labels.csv", b"file,label\na.png,cat\na.png,dog\n", "a.png two labels, cat and dog"),
+        ("labels.csv", b"file,label\na.png,\x1b[2J\n", "can be printed"),
+        ("labels.csv", b"file,label\na.png," + b"x" * 300, "1 to 200 characters"),
+        ("labels.csv", b"file,label\nz.png,cat\n", r"none of its 1 rows names an image \(z.png"),
+        ("labels.csv", b"file,label\na.png," + b"x" * 200_000, "no table"),
+        ("metadata.jsonl", b"[1]\n", "line 1: expected a record"),
+        ("metadata.jsonl", b'{"file_name": "a.png", "label": 1', "line 1 is not valid JSON"),
+        ("metadata.jsonl", b'{"file_name": "a.png", "label": {"x": 1}}', "a file and its label"),
+        ("dataset.json", b'{"labels": 3}', "labels should be a list, got int"),
+        ("dataset.json", b'{"labels": [["a.png", [0.1, 0.2]]]}', r'should be \["NAME", NUMBER\]'),
+        ("dataset.json", b'{"labels": [["a.png", true]]}', r'should be \["NAME", NUMBER\]'),
+        ("dataset.json", b"[" * 100_000, "not valid JSON"),
+    ],
+)  # fmt: skip
+def test_hostile_labels_are_refused_in_one_line(tmp_path, file, text, says):
+    fill(tmp_path / "set", [f"{name}.png" for name in "abcd"])
+    (tmp_path / "set" / file).write_bytes(text)
+    with pytest.raises(BadInput, match=says) as caught:
+        data.open(tmp_path / "set", "train")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_labels_of_any_size_are_not_read(tmp_path, monkeypatch):
+    fill(tmp_path / "set", ["a.png"])
+    (tmp_path / "set/labels.csv").write_text(CSV)
+    monkeypatch.setattr(label_files, "LARGEST", 20)
+    with pytest.raises(BadInput, match="at most 20 are read"):
+        data.open(tmp_path / "set")
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("dataset.json", '{"labels": null}'),
+        ("dataset.json", '{"name": "cats"}'),
+        ("metadata.csv", "photographer,year\nme,2020\n"),
+        (
+            "metadata.jsonl",
+            '{"file_name": "a.png", "text": "a"}\n{"file_name": "b.png", "text": "a"}',
+        ),
+    ],
+)
+def test_metadata_without_labels_are_files_of_another_kind(tmp_path, file, text):
+    fill(tmp_path / "set", ["train/a.png", "train/b.png", "test/a.png"])
+    (tmp_path / "set/train" / file).write_text(text)
+    opened = data.open(tmp_path / "set")
+    assert opened.classes == ()
+    assert opened.summary.left_out == {f"{Path(file).suffix} files": (f"train/{file}",)}
+
+
+def test_a_class_in_labels_whose_files_have_no_decoder_is_an_error(tmp_path):
+    fill(tmp_path / "set", ["a.png", "b.avif"])
+    (tmp_path / "set/labels.csv").write_text("a.png,cat\nb.avif,dog\n")
+    with pytest.raises(BadInput, match=r"no file of the class dog .*1 \.avif"):
+        data.open(tmp_path / "set")
+
+
+# ------------------------------------------------------------------------------- names of classes
+
+
+def test_a_class_is_one_however_its_accents_are_written(tmp_path):
+    one, two = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    fill(tmp_path / "set", [f"train/{one}/1.png", "train/bar/1.png", f"test/{two}/1.png"])
+    test = data.open(tmp_path / "set", "test")
+    assert (test.classes, test.labels.tolist()) == (("bar", one), [1])
+    assert data.having(test, two).tolist() == [True]

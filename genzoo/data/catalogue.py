@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genzoo import families
-from genzoo.data import cache, decoding, pairs, plugin, sounds, standard, synthetic, transforms
+from genzoo.data import (
+    cache,
+    decoding,
+    layouts,
+    pairs,
+    plugin,
+    sounds,
+    standard,
+    synthetic,
+    transforms,
+)
 from genzoo.data.dataset import (
     DataSet,
     ImageFiles,
@@ -24,6 +34,7 @@ from genzoo.data.dataset import (
 from genzoo.data.folders import files_below, pictures_below
 from genzoo.errors import BadInput, OperationFailed, unknown
 from genzoo.files import expanded, is_folder
+from genzoo.text import nfc
 
 if TYPE_CHECKING:
     import numpy as np
@@ -156,7 +167,7 @@ def _read(source: Source, split: str, how: dict[str, Any], root: str | Path | No
     parts = [source.kind, source.levels, source.classes, raw.key, split, size, channels]
     parts += [length, rate, source.rate] if source.kind == "signals" else []
     meta: Meta = {"name": source.name, "split": split, "classes": source.classes, "skipped": []}
-    blocks = functools.partial(convert, source, raw, **how)
+    blocks = functools.partial(_whole_classes, source, raw, how)
     array, labels, meta = cache.open_entry(cache_key([FORMAT, *parts]), meta, blocks)
     skipped = tuple(meta["skipped"])
     return DataSet(
@@ -171,7 +182,7 @@ def _read(source: Source, split: str, how: dict[str, Any], root: str | Path | No
         skipped,
         source.terms,
         rate=meta.get("rate", 0),
-        summary=_summary(source, meta),
+        summary=_summary(source, raw, meta),
         attributes=source.attributes,
         read_attributes=functools.partial(
             _attributes, source, raw, split, root, skipped, len(array)
@@ -179,13 +190,37 @@ def _read(source: Source, split: str, how: dict[str, Any], root: str | Path | No
     )
 
 
-def _summary(source: Source, meta: Meta) -> Summary:
+def _summary(source: Source, raw: Rows | ImageFiles | SoundFiles, meta: Meta) -> Summary:
     """Of a standard set only what can differ from one machine to the next."""
+    if not isinstance(raw, Rows) and source.name not in SOURCES:
+        meta = {**meta, "left_out": layouts.unread([raw.tree], meta)}
     summary = Summary.of(source.name, source.kind, meta)
     if source.name not in SOURCES:
         return summary
     split_from = standard.SPLIT_FROM.get(source.name, "")
     return replace(summary, split_from=split_from, values="", sizes=(), fitted="")
+
+
+def _whole_classes(
+    source: Source, raw: Rows | ImageFiles | SoundFiles, how: dict[str, Any], meta: Meta
+) -> Blocks:
+    """As `convert`; BadInput in the end if all files of a class are broken."""
+    seen = set[int]()
+    for block, labels in convert(source, raw, meta, **how):
+        seen |= set() if labels is None else {*labels.tolist()}
+        yield block, labels
+    if isinstance(raw, Rows) or not meta["skipped"] or not seen:
+        return
+    chosen, broken = raw.choose(raw.tree.names()), {*meta["skipped"]}
+    pairs = zip(chosen.names, chosen.labels or (), strict=True)
+    lost = {label: name for name, label in pairs if name in broken and label not in seen}
+    if lost and chosen.split != "test":  # a tenth may have one file of a class, or none
+        names = ", ".join(chosen.classes[label] for label in sorted(lost))
+        first = next(iter(lost.values()))
+        hint = "mend them, or remove this class"
+        raise BadInput(
+            f"all files of the class {names} in {source.name} are broken ({first}): {hint}"
+        )
 
 
 def convert(
@@ -275,6 +310,7 @@ def attributes(
 
 def having(whole: DataSet, kind: str) -> np.ndarray:
     """Which samples are of the class, or have the attribute, `kind`: bool (n,). UnknownName."""
+    kind = next((k for k in (*whole.classes, *whole.attributes) if nfc(k) == nfc(kind)), kind)
     if whole.labels is not None and kind in whole.classes:
         return whole.labels == whole.classes.index(kind)
     if kind in whole.attributes and whole.read_attributes is not None:

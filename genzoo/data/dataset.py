@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 
 # The content of meta.json in the cache. For `Summary`: `skipped` (files of the split that gave no
-# sample), `left_out`, `split_from`, `values`, `sizes` and `fitted`; an older entry has fewer.
+# sample), `left_out`, `split_from`, `labels_from`, `values`, `sizes` and `fitted`; an older entry
+# has fewer.
 Meta = dict[str, Any]
 BROKEN = "broken files"
 SHOWN = 3  # how many files of a kind, or classes, a summary names
@@ -66,17 +67,24 @@ class Rows:
 class FileTree(NamedTuple):
     """Image files below a folder or inside zips. `key` changes when a file changes; `names`
     lists them, sorted, with `/`; `opened` is a context that yields a function name -> bytes.
+
+    `others`: the files with another ending, of which some are `unreadable`: images or sounds
+    without a decoder. `left_out`: further files that are not taken, by kind.
     """
 
     origin: str
     key: str
     names: Callable[[], list[str]]
     opened: Callable[[], AbstractContextManager[Callable[[str], bytes]]]
+    others: Callable[[], list[str]] = list
+    unreadable: Callable[[], list[str]] = list
+    left_out: Callable[[], dict[str, list[str]]] = dict
 
 
 class FileSelection(NamedTuple):
     """The files of a split, in order. `split`: only those whose content falls into that split.
     `split_from`: how the split was found. `left_out`: kind of files -> names of those left out.
+    `labels_from`: the file that holds the labels.
     """
 
     names: tuple[str, ...]
@@ -85,11 +93,12 @@ class FileSelection(NamedTuple):
     split: str | None = None
     split_from: str = ""
     left_out: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    labels_from: str = ""
 
     def note(self, meta: Meta) -> None:
         """Write into `meta` what a `Summary` says of the selection."""
         meta["classes"] = self.classes
-        meta["split_from"] = self.split_from or meta.get("split_from", "")
+        meta["split_from"], meta["labels_from"] = self.split_from, self.labels_from
         for reason, names in self.left_out.items():
             leave_out(meta, reason, names)
 
@@ -167,7 +176,8 @@ class Summary:
     `split_from`: how the split was found, such as "folders train and val", "10 % by content" or
     "official". `values`: the values in the files, and how they were scaled: "0 to 4095, scaled to
     0 to 255". `sizes`: of the smallest and of the largest image, (width, height), before `fitted`
-    was done to them: "centre square, resized". What is unknown is empty.
+    was done to them: "centre square, resized". `labels_from`: the file that holds the labels, if
+    folders do not. What is unknown is empty.
     """
 
     name: str = ""
@@ -181,6 +191,7 @@ class Summary:
     values: str = ""
     sizes: tuple[tuple[int, ...], ...] = ()
     fitted: str = ""
+    labels_from: str = ""
 
     @classmethod
     def of(cls, name: str, kind: Kind, meta: Meta) -> Summary:
@@ -202,6 +213,7 @@ class Summary:
             meta.get("values", ""),
             tuple(tuple(size) for size in meta.get("sizes", ())),
             meta.get("fitted", ""),
+            meta.get("labels_from", ""),
         )
 
     @property
@@ -217,6 +229,7 @@ class Summary:
         form = _form_text(self.kind, self.shape)
         count = len(self.classes)
         classes = f"{count:,} classes ({_first(self.classes)})" if count else "no classes"
+        classes += f" by {self.labels_from}" if self.labels_from else ""
         lines = [f"{self.kept:,} {self.kind} ({self.split}{origin}), {form}, {classes}"]
         values = [f"values {self.values}"] if self.values else []
         sizes = " to ".join(dict.fromkeys("x".join(map(str, size)) for size in self.sizes))

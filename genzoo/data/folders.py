@@ -1,30 +1,124 @@
-"""Images or sounds in folders and zips: listed, read, and sorted into splits and classes."""
+"""Images or sounds in folders and zips: listed and read."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib.util
 import os
+import re
 import zipfile
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from io import BufferedIOBase
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, NamedTuple, final
 
-from genzoo.data.dataset import (
-    FileSelection,
-    FileTree,
-    ImageFiles,
-    SoundFiles,
-    Source,
-    cache_key,
-)
+from genzoo.data.dataset import FileTree, ImageFiles, SoundFiles, Source, cache_key
+from genzoo.data.label_files import is_label_file
+from genzoo.data.layouts import HEIF, by_ending, ending_of, select
 from genzoo.errors import BadInput
 from genzoo.files import expanded
 
-SUFFIXES = ".png .jpg .jpeg .webp .bmp .gif .tif .tiff .ppm .pgm .pbm .pnm"
-SOUNDS = ".wav"
 LARGEST_FILE = 1 << 28
+START = 32  # bytes that tell the format of a file
+NO_ENDING = "files without an ending, of another kind"
+TWICE = "files whose name comes again in the zip"
+
+
+class Wanted(NamedTuple):
+    """The files of a kind: by their endings, or without an ending by their first bytes.
+    `unreadable`: endings of files of this kind that have no decoder.
+    """
+
+    what: str
+    endings: tuple[str, ...]
+    start: re.Pattern[bytes]
+    unreadable: tuple[str, ...]
+
+
+JPEG = (".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".jfi")
+PICTURES = Wanted(
+    "images",
+    (*JPEG, ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+    re.compile(
+        rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF....WEBP|GIF8[79]a|II[*+]\0|MM\0[*+]|P[1-6]\s"
+        rb"|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
+        re.DOTALL,
+    ),
+    (
+        *HEIF,
+        ".avif",
+        ".jxl",
+        ".jp2",
+        ".dng",
+        ".cr2",
+        ".nef",
+        ".arw",
+        ".raw",
+        ".psd",
+        ".tga",
+        ".svg",
+    ),
+)
+SOUNDS = Wanted(
+    "sounds",
+    (".wav", ".wave"),
+    re.compile(rb"RIFF....WAVE", re.DOTALL),
+    (".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma"),
+)
+Read = Callable[[str, int], bytes]  # (name, limit): the content, or its first bytes
+
+
+@final
+@dataclass
+class _Listing:
+    """The files of a folder or zip, each with a value; by what is done with them: `marks` are files
+    of labels, and those without a decoder.
+    """
+
+    wanted: Wanted
+    taken: dict[str, Any] = field(default_factory=dict)
+    bare: dict[str, Any] = field(default_factory=dict)  # without an ending
+    marks: dict[str, Any] = field(default_factory=dict)
+    rest: dict[str, Any] = field(default_factory=dict)
+    twice: list[str] = field(default_factory=list)
+
+    def add(self, name: str, value: Callable[[], Any]) -> None:
+        """Sort a file in, but for hidden ones; `value` is called only if the file may be read."""
+        if is_hidden(name):
+            return
+        if name in self.read:
+            self.twice.append(name)
+        ending = ending_of(name)
+        if ending in self.wanted.endings or (ending in HEIF and self._with_heif):
+            self.taken[name] = value()
+        elif not ending:
+            self.bare[name] = value()
+        elif ending in self.wanted.unreadable or is_label_file(name):
+            self.marks[name] = value()
+        else:
+            self.rest[name] = None
+
+    @property
+    def read(self) -> ChainMap[str, Any]:
+        """All files that may be read."""
+        return ChainMap(self.taken, self.bare, self.marks)
+
+    @functools.cached_property
+    def _with_heif(self) -> bool:
+        return self.wanted is PICTURES and importlib.util.find_spec("pillow_heif") is not None
+
+    def starting_right(self, read: Read) -> list[str]:
+        """The files without an ending whose first bytes are those of a wanted one."""
+        found = []
+        for name in self.bare:
+            with contextlib.suppress(Exception):  # it is broken, or no regular file
+                if self.wanted.start.match(read(name, START)):
+                    found.append(name)
+        return found
 
 
 def pictures_below(path: str | Path, domain: str = "") -> Source:
@@ -32,7 +126,7 @@ def pictures_below(path: str | Path, domain: str = "") -> Source:
 
     def read(root: Path | None, split: str) -> ImageFiles:
         tree = tree_of(path)
-        choose = functools.partial(_select, tree.origin, split, domain)
+        choose = functools.partial(select, tree, split, domain)
         return ImageFiles(tree, f"folder {split} {domain}", choose)
 
     name = f"{path}/train{domain}" if domain else str(path)
@@ -47,7 +141,7 @@ def files_below(path: str | Path) -> Source:
 
     def read(root: Path | None, split: str) -> SoundFiles:
         tree = tree_of(path, SOUNDS)
-        choose = functools.partial(_select, tree.origin, split, "")
+        choose = functools.partial(select, tree, split, "")
         return SoundFiles(tree, f"folder {split}", choose)
 
     splits = ("train", "test", "all")
@@ -56,89 +150,144 @@ def files_below(path: str | Path) -> Source:
 
 def _holds_sounds(path: str | Path) -> bool:
     """No, also if it cannot be read: reading its images says why."""
-    place, suffixes = expanded(path), f"{SUFFIXES} {SOUNDS}"
+    place = expanded(path)
     names: Iterable[str]
     try:
         if place.is_file():
             with zipfile.ZipFile(place) as archive:
-                names = [name for name in archive.namelist() if _is_wanted(name, suffixes)]
+                names = [_plain(info) for info in archive.infolist() if not _is_folder(info)]
         else:
-            names = (name for name, _ in _walk(place, suffixes))
+            names = (name for name, _ in _walk(place))
         found = False
         for name in names:  # the first image ends it
-            if not name.lower().endswith(SOUNDS):
+            if not is_hidden(name) and (ending := ending_of(name)) in PICTURES.endings:
                 return False
-            found = True
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+            found = found or (not is_hidden(name) and ending in SOUNDS.endings)
+        return found or bool(not _starts(path, PICTURES) and _starts(path, SOUNDS))
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, BadInput):
         return False
-    return found
 
 
-def tree_of(path: str | Path, suffixes: str = SUFFIXES) -> FileTree:
-    """The files of a folder or .zip with these suffixes. Raises BadInput."""
+def tree_of(path: str | Path, wanted: Wanted = PICTURES) -> FileTree:
+    """The files of a folder or .zip. Raises BadInput."""
     place = expanded(path)
     if place.is_dir():
-        return folder(place, suffixes)
+        return folder(place, wanted)
     if place.is_file() and place.suffix.lower() == ".zip":
-        return zips([place], suffixes)
+        return zips([place], wanted)
     if place.exists():
         raise BadInput(f"{path} is neither a folder nor a .zip of images")
     raise BadInput(f"no such folder or .zip: {path}")
 
 
-def folder(path: Path, suffixes: str = SUFFIXES) -> FileTree:
-    """The files with these suffixes below `path`; follows links."""
+def folder(path: Path, wanted: Wanted = PICTURES) -> FileTree:
+    """The files below `path`; follows links."""
+    listing = _Listing(wanted)
     try:
-        files = dict(_walk(path, suffixes))
+        for name, entry in _walk(path):
+            listing.add(name, functools.partial(_stamp, entry))
     except OSError as error:
         raise BadInput(f"cannot list {error.filename or path}: {error.strerror}") from None
     # Two unpacked archives may agree in names, sizes and times, but not in their path.
-    key = cache_key([str(path.resolve()), files])
-    reading = nullcontext(lambda name: content(path / name))
-    return FileTree(str(path), key, lambda: _sorted(path, files, suffixes), lambda: reading)
+    key = [str(path.resolve()), listing.taken]
+    key += [listing.bare, listing.marks] if listing.bare or listing.marks else []
+
+    def read(name: str, limit: int = LARGEST_FILE) -> bytes:
+        return content(path / name, limit)
+
+    return _tree(path, cache_key(key), lambda: listing, lambda: nullcontext(read))
 
 
-def zips(paths: list[Path], suffixes: str = SUFFIXES) -> FileTree:
-    """The files with these suffixes in all of `paths`."""
+def zips(paths: list[Path], wanted: Wanted = PICTURES) -> FileTree:
+    """The files in all of `paths`."""
 
     @contextmanager
-    def archives_by_name() -> Iterator[dict[str, zipfile.ZipFile]]:
+    def archives() -> Iterator[list[zipfile.ZipFile]]:
         with ExitStack() as stack:
             try:
-                archives = [stack.enter_context(zipfile.ZipFile(path)) for path in paths]
+                yield [stack.enter_context(zipfile.ZipFile(path)) for path in paths]
             except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
                 raise BadInput(f"cannot read the zip {paths[0]}: {error}") from None
-            every = [(name, archive) for archive in archives for name in archive.namelist()]
-            yield {name: archive for name, archive in every if _is_wanted(name, suffixes)}
 
-    def names() -> list[str]:
-        with archives_by_name() as archives:
-            return _sorted(paths[0], archives, suffixes)
+    @functools.cache
+    def listing() -> _Listing:
+        found = _Listing(wanted)
+        with archives() as every:
+            for index, archive in enumerate(every):
+                for info in archive.infolist():
+                    if not _is_folder(info):
+                        found.add(_plain(info), functools.partial(_entry, index, info))
+        return found
 
     @contextmanager
-    def opened() -> Iterator[Callable[[str], bytes]]:
-        with archives_by_name() as archives:
+    def opened() -> Iterator[Read]:
+        entries = listing().read
+        with archives() as every:
 
-            def read(name: str) -> bytes:
-                with archives[name].open(name) as file:
-                    return limited(file, name)
+            def read(name: str, limit: int = LARGEST_FILE) -> bytes:
+                index, info = entries[name]
+                with every[index].open(info) as file:
+                    return limited(file, name, limit)
 
             yield read
 
     # Not the list of check sums: reading 50,000 takes half a second.
-    return FileTree(str(paths[0]), cache_key(stamps(*paths)), names, opened)
+    return _tree(paths[0], cache_key(stamps(*paths)), listing, opened)
 
 
-def content(path: Path) -> bytes:
-    """The bytes of a file. OSError if it is not a regular file, or too large."""
+def _tree(
+    path: Path,
+    key: str,
+    listing: Callable[[], _Listing],
+    opened: Callable[[], AbstractContextManager[Any]],
+) -> FileTree:
+    @functools.cache
+    def bare() -> list[str]:
+        if not listing().bare:
+            return []
+        with opened() as read:
+            return listing().starting_right(read)
+
+    def names() -> list[str]:
+        files = listing()
+        if found := sorted([*files.taken, *bare()]):
+            return found
+        endings = " ".join(PICTURES.endings)
+        looked = f"looked for {endings}, and {SOUNDS.endings[0]} for sounds"
+        there = [f"{len(n):,} {kind}" for kind, n in by_ending([*files.marks, *files.rest]).items()]
+        there += [f"{len(files.bare):,} files without an ending"] * bool(files.bare)
+        got = f"; it has {', '.join(there)}" if there else ""
+        raise BadInput(f"no {files.wanted.what} in {path}: {looked}{got}")
+
+    def left_out() -> dict[str, list[str]]:
+        files = listing()
+        kinds = {NO_ENDING: sorted(files.bare.keys() - {*bare()}), TWICE: files.twice}
+        return {kind: names for kind, names in kinds.items() if names}
+
+    def others() -> list[str]:
+        return sorted([*listing().marks, *listing().rest])
+
+    def unreadable() -> list[str]:
+        files = listing()
+        return [name for name in files.marks if ending_of(name) in files.wanted.unreadable]
+
+    return FileTree(str(path), key, names, opened, others, unreadable, left_out)
+
+
+def content(path: Path, limit: int = LARGEST_FILE) -> bytes:
+    """The bytes of a file, as `limited`. OSError if it is not a regular file, or too large."""
     if not path.is_file():  # a pipe would wait for ever
         raise OSError(f"{path} is no regular file")
     with path.open("rb") as file:
-        return limited(file, str(path))
+        return limited(file, str(path), limit)
 
 
-def limited(file: IO[bytes] | BufferedIOBase, name: str) -> bytes:
-    """The content of `file`, whose declared length may be wrong. OSError if it is too large."""
+def limited(file: IO[bytes] | BufferedIOBase, name: str, limit: int = LARGEST_FILE) -> bytes:
+    """The content of `file`, whose declared length may be wrong: at most its first `limit` bytes.
+    OSError if it is too large.
+    """
+    if limit < LARGEST_FILE:
+        return file.read(limit)
     data = file.read(LARGEST_FILE + 1)
     if len(data) > LARGEST_FILE:
         raise OSError(f"{name} is larger than {LARGEST_FILE} bytes")
@@ -159,90 +308,46 @@ def _stamp(file: os.DirEntry[str] | Path) -> list[int]:
 
 
 def _walk(
-    path: Path, suffixes: str, prefix: str = "", above: tuple[Path, ...] = ()
-) -> Iterator[tuple[str, list[int]]]:
+    path: Path, prefix: str = "", above: tuple[Path, ...] = ()
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
     real = path.resolve()
     if real in above:  # a link back to a folder that holds it
         return
     for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
         name = prefix + entry.name
-        if entry.is_dir() and not entry.name.startswith("."):
-            yield from _walk(Path(entry.path), suffixes, f"{name}/", (*above, real))
-        elif not entry.is_dir() and _is_wanted(name, suffixes):
-            yield name, _stamp(entry)
+        if entry.is_dir() and not is_hidden(entry.name):
+            yield from _walk(Path(entry.path), f"{name}/", (*above, real))
+        elif not entry.is_dir():
+            yield name, entry
 
 
-def _is_wanted(name: str, suffixes: str) -> bool:
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
-    return not hidden and name.lower().endswith(tuple(suffixes.split()))
+def is_hidden(name: str) -> bool:
+    """Whether a file, or a folder that holds it, is one of the system's."""
+    parts = name.split("/")
+    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
 
 
-def _sorted(path: Path, names: Iterable[str], suffixes: str) -> list[str]:
-    if not (names := sorted(names)):
-        raise BadInput(f"no images in {path}: looked for {suffixes}, and {SOUNDS} for sounds")
-    return names
+def _plain(info: zipfile.ZipInfo) -> str:
+    """An entry's name with `/` between its parts, without a drive, `.` and `..`."""
+    name = info.filename
+    if not info.flag_bits & 0x800:  # read as cp437, but many programs write UTF-8 without saying so
+        with contextlib.suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    parts = re.sub(r"^[A-Za-z]:(?=[/\\])", "", name).replace("\\", "/").split("/")
+    return "/".join(part for part in parts if part not in ("", ".", ".."))
 
 
-def _select(origin: str, split: str, domain: str, names: list[str]) -> FileSelection:
-    """The files of a split, with their classes. The split "all" is every file, whatever folder it
-    is in, without classes.
-    """
-    if split == "all":
-        return FileSelection(tuple(names))
-    return _with_labels(origin, *split_files(origin, split, domain, names))
+def _is_folder(info: zipfile.ZipInfo) -> bool:
+    return info.filename.endswith(("/", "\\"))
 
 
-def has_domains(names: list[str]) -> bool:
-    """Whether the top folders are the domains A and B, or trainA and trainB."""
-    tops = {name.split("/")[0] for name in _without_shared_folders(names) if "/" in name}
-    return {"A", "B"} <= tops or {"trainA", "trainB"} <= tops
+def _entry(index: int, info: zipfile.ZipInfo) -> tuple[int, zipfile.ZipInfo]:
+    return index, info
 
 
-def split_files(
-    origin: str, split: str, domain: str, names: list[str]
-) -> tuple[dict[str, str], dict[str, str], str | None]:
-    """The files of a split (name within it -> whole name), those of both splits, and the split if
-    the content of each file decides: by the folders `train` and `test` only if both are there.
-    Of the `domain` A or B: below the folder of this name, or `trainA` and `testA`. Raises BadInput.
-    """
-    within = _without_shared_folders(names)
-    if domain and has_domains(names) and f"{domain}/" in (n[:2] for n in within):
-        own = [whole for name, whole in within.items() if name.startswith(f"{domain}/")]
-        within, domain = _without_shared_folders(own), ""
-    train, test = (
-        {name.removeprefix(top): whole for name, whole in within.items() if name.startswith(top)}
-        for top in (f"train{domain}/", f"test{domain}/")
-    )
-    if domain and not train:
-        raise BadInput(f"no trainA and trainB, or A and B, in {origin}; for two folders type A,B")
-    if train and test:
-        return test if split == "test" else train, {**train, **test}, None
-    chosen = train if domain else within
-    return chosen, chosen, split
-
-
-def _without_shared_folders(names: list[str]) -> dict[str, str]:
-    """Names without the folders that they all share -> full names."""
-    first, last = (name.split("/")[:-1] for name in (min(names), max(names)))
-    same = [one == two for one, two in zip(first, last, strict=False)]
-    depth = [*same, False].index(False)
-    return {name.split("/", depth)[-1]: name for name in names}
-
-
-def _with_labels(
-    origin: str, chosen: dict[str, str], every: Iterable[str], split: str | None
-) -> FileSelection:
-    """The files `chosen` (name within the split -> whole name). The classes are the subfolders in
-    `every`; with none or one, there are no labels.
-    """
-    wholes = tuple(chosen.values())
-    classes = tuple(sorted({name.split("/")[0] for name in every if "/" in name}))
-    if len(classes) < 2:
-        return FileSelection(wholes, split=split)
-    if loose := [name for name in every if "/" not in name]:
-        what = f"{len(loose)} files ({loose[0]}, ...) beside the class folders"
-        raise BadInput(f"{origin} contains {what} {', '.join(classes)}: move them into a class")
-    number = {name: index for index, name in enumerate(classes)}
-    return FileSelection(
-        wholes, tuple(number[name.split("/")[0]] for name in chosen), classes, split
-    )
+def _starts(path: str | Path, wanted: Wanted) -> bool:
+    """Whether a file without an ending begins as a wanted one."""
+    try:
+        return bool(tree_of(path, wanted).names())
+    except BadInput:
+        return False

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from genzoo.data import cache
@@ -21,8 +21,10 @@ from genzoo.data.decoding import (
     split_of,
     to_pixels,
 )
-from genzoo.data.folders import has_domains, split_files, tree_of
+from genzoo.data.folders import tree_of
+from genzoo.data.layouts import Layout, ending_of, has_domains, split_files, unread
 from genzoo.errors import BadInput, GenzooError
+from genzoo.text import nfc
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -55,7 +57,8 @@ def open_files(
     blocks = partial(_blocks, trees, split, size, channels)
     array, _, meta = cache.open_entry(key, meta, blocks)
     skipped = (*meta["skipped"], *meta["alone"])
-    summary = Summary.of(name, "images", {**meta, "shape": [len(array), *array.shape[2:]]})
+    meta = {**meta, "shape": [len(array), *array.shape[2:]], "left_out": unread(trees, meta)}
+    summary = Summary.of(name, "images", meta)
     names = [str(p) for p in places] if len(places) == 2 else [f"{name}/{p}" for p in meta["parts"]]
     one, two = (
         DataSet(
@@ -81,7 +84,7 @@ def open_files(
 class _Pairs:
     """The pairs of a split: ``names`` of both files (the same twice if side by side), of which
     ``split`` takes some by content. ``every``: those of both splits; ``alone``: files without a
-    partner; ``parts``: the names of the two domains.
+    partner; ``parts``: the names of the two domains; ``found``: how the split was found.
     """
 
     names: list[tuple[str, str]]
@@ -89,25 +92,45 @@ class _Pairs:
     alone: list[str]
     split: str | None
     parts: tuple[str, str]
+    found: str
+    left_out: dict[str, tuple[str, ...]]
 
 
 def _find(trees: list[FileTree], split: str) -> _Pairs:
     listings = [tree.names() for tree in trees]
     if len(trees) == 1 and not has_domains(listings[0]):
-        chosen, every, rest = split_files(trees[0].origin, split, "", listings[0])
-        names, all_names = ([(n, n) for n in files.values()] for files in (chosen, every))
-        return _Pairs(names, all_names, [], rest, HALVES)
+        layout = split_files(trees[0].origin, split, "", listings[0])
+        names = [(name, name) for name in layout.chosen.values()]
+        every = [(name, name) for files in layout.parts for name in files.values()]
+        return _pairs(trees, [layout], names, every, [], HALVES)
     domains = ("A", "B") if len(trees) == 1 else ("", "")
-    sides = [
+    one, two = (
         split_files(tree.origin, split, domain, listing)
         for tree, domain, listing in zip(trees * 2, domains, listings * 2, strict=False)
-    ]
-    (a, every_a, rest), (b, every_b, other) = sides
+    )
     origin = " and ".join(tree.origin for tree in trees)
-    if rest != other:
+    if one.split != two.split:
         raise BadInput(f"{origin}: only one of the two domains has folders train and test")
-    names, alone = _match(origin, a, b)
-    return _Pairs(names, _match(origin, every_a, every_b)[0], alone, rest, ("A", "B"))
+    names, alone = _match(origin, one.chosen, two.chosen)
+    sides = [{n: w for files in layout.parts for n, w in files.items()} for layout in (one, two)]
+    every, _ = _match(origin, *sides)
+    return _pairs(trees, [one, two], names, every, alone, ("A", "B"))
+
+
+def _pairs(
+    trees: list[FileTree],
+    layouts: list[Layout],
+    names: list[Names],
+    every: list[Names],
+    alone: list[str],
+    parts: Names,
+) -> _Pairs:
+    left_out: dict[str, tuple[str, ...]] = {}
+    others = [tree.left_out() for tree in trees]
+    for kinds in [*(layout.left_out for layout in layouts), *others]:
+        left_out |= {kind: (*left_out.get(kind, ()), *kinds[kind]) for kind in kinds}
+    left_out |= {"files without a partner": tuple(alone)} if alone else {}
+    return _Pairs(names, every, alone, layouts[0].split, parts, layouts[0].found, left_out)
 
 
 def _match(
@@ -127,7 +150,7 @@ def _match(
 def _stems(origin: str, files: dict[str, str]) -> dict[str, str]:
     stems: dict[str, str] = {}
     for name, whole in files.items():
-        stem = str(PurePosixPath(name).with_suffix(""))
+        stem = nfc(name[: len(name) - len(ending_of(name))])
         if stem in stems:
             raise BadInput(f"{origin}: {stems[stem]} and {whole} have the same name: which is it?")
         stems[stem] = whole
@@ -142,7 +165,9 @@ def _blocks(
 
     pairs, hashes = _find(trees, split), [hashlib.sha256(), hashlib.sha256()]
     meta["parts"], meta["alone"] = pairs.parts, pairs.alone
-    leave_out(meta, "files without a partner", pairs.alone)
+    meta["split_from"] = pairs.found
+    for kind, files in pairs.left_out.items():
+        leave_out(meta, kind, files)
     with ExitStack() as stack:
         reads = [stack.enter_context(tree.opened()) for tree in trees]
         open_two = partial(_open_two, (reads[0], reads[-1]), pairs.parts == HALVES)
