@@ -12,6 +12,7 @@ from typing import Any, final
 from genzoo.cli import (  # noqa: F401 (each import adds its commands)
     arithmetic,
     attend,
+    cache,
     cite,
     compare,
     data,

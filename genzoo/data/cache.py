@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genzoo.data.dataset import Meta
+from genzoo.data import entries
+from genzoo.data.dataset import Meta, cache_key
 from genzoo.errors import BadInput, OperationFailed
-from genzoo.files import home, locked, synced, whole_folder
+from genzoo.files import expanded, home, locked, synced, whole_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,12 +38,16 @@ def open_entry(key: str, meta: Meta, blocks: Callable[[Meta], Blocks]) -> Entry:
     if entry := _read_entry(folder / key):
         return entry
     try:
+        most = entries.limit()
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
         with locked(folder / f"{key}.lock"):
             if entry := _read_entry(folder / key):  # another process has written it meanwhile
                 return entry
             _write_entry(folder / key, meta, blocks)
+        entries.supersede(folder / key, meta.get("slot", ""))
+        if most is not None:
+            entries.shrink(most, spare=folder / key)
     except OSError as error:
         raise _unwritable(folder, error) from error
     except OperationFailed as error:
@@ -52,6 +59,13 @@ def open_entry(key: str, meta: Meta, blocks: Callable[[Meta], Blocks]) -> Entry:
     raise OperationFailed(f"cannot read the cache {folder / key}: remove it or set GENZOO_HOME")
 
 
+def slot(origin: str | Path, parts: list[object]) -> str:
+    """What stays when files of the folder or zip ``origin`` change: a new entry of the same slot
+    replaces the old one. ``parts``: the rest that decides what an entry holds.
+    """
+    return cache_key([str(expanded(origin).resolve()), *parts])
+
+
 def _unwritable(folder: Path, error: OSError) -> OperationFailed:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     hint = "free some space or" if full else "make it writable or"
@@ -59,8 +73,8 @@ def _unwritable(folder: Path, error: OSError) -> OperationFailed:
     return OperationFailed(f"cannot write the cache {folder}: {why}; {hint} set GENZOO_HOME")
 
 
-def _read_entry(folder: Path) -> Entry | None:
-    """An entry of the cache, or None if it is missing or damaged."""
+def _read_entry(folder: Path, *, rehash: bool = False) -> Entry | None:
+    """An entry of the cache, or None if it is missing, damaged or being removed."""
     import numpy as np
 
     try:
@@ -72,10 +86,11 @@ def _read_entry(folder: Path) -> Entry | None:
         whole = (folder / "array").stat().st_size == array.nbytes
         whole = whole and (labels is None or len(labels) == len(array))
         # Hash again only if a file has been written or copied since.
-        if whole and meta.get("written") != _times(folder):
+        if whole and (rehash or meta.get("written") != _times(folder)):
             sha256 = hashlib.sha256(array.data)
             sha256.update(label_bytes)
             whole = sha256.hexdigest() == meta["sha256"]
+        whole = whole and entries.hold(folder, array._mmap)  # type: ignore[attr-defined]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return (array, labels, meta) if whole else None
@@ -107,9 +122,22 @@ def _write_entry(entry: Path, meta: Meta, blocks: Callable[[Meta], Blocks]) -> N
         if not written["shape"][0]:
             what = f"no file of {name} falls into its {split} split (10 % by content are test)"
             raise BadInput(f"{what}: add some, or sort them into folders train and test")
+        _share(entry, aside, written)
         with synced(aside / "meta.json") as file:
             written["written"] = _times(aside)
             file.write(json.dumps(meta | written, indent=1).encode())
+
+
+def _share(entry: Path, aside: Path, written: Meta) -> None:
+    """Let the new entry use the array of another one with the same content, as one file: the
+    pictures of a folder that was moved or whose files were only touched take no space again.
+    """
+    for twin in entries.twins(entry, written):
+        if twin != entry and _read_entry(twin, rehash=True):
+            with contextlib.suppress(OSError):  # a file system without hard links
+                os.link(twin / "array", aside / "shared")
+                (aside / "shared").replace(aside / "array")
+            return
 
 
 def _write_arrays(folder: Path, blocks: Iterable[Block]) -> Meta:

@@ -167,6 +167,9 @@ def _read(source: Source, split: str, how: dict[str, Any], root: str | Path | No
     parts = [source.kind, source.levels, source.classes, raw.key, split, size, channels]
     parts += [length, rate, source.rate] if source.kind == "signals" else []
     meta: Meta = {"name": source.name, "split": split, "classes": source.classes, "skipped": []}
+    if isinstance(raw, ImageFiles | SoundFiles):
+        rest = [raw.rule, *(part for part in parts if part != raw.key)]
+        meta["slot"] = cache.slot(raw.tree.origin, rest)
     blocks = functools.partial(_whole_classes, source, raw, how)
     array, labels, meta = cache.open_entry(cache_key([FORMAT, *parts]), meta, blocks)
     skipped = tuple(meta["skipped"])

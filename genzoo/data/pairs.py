@@ -24,6 +24,7 @@ from genzoo.data.decoding import (
 from genzoo.data.folders import tree_of
 from genzoo.data.layouts import Layout, ending_of, has_domains, split_files, unread
 from genzoo.errors import BadInput, GenzooError
+from genzoo.files import expanded
 from genzoo.text import nfc
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def open_files(
     name = ",".join(map(str, places))
     key = cache_key([FORMAT, "pairs", [tree.key for tree in trees], split, size, channels])
     meta: Meta = {"name": name, "split": split, "skipped": [], "alone": [], "parts": []}
+    origins = [str(expanded(tree.origin).resolve()) for tree in trees]
+    meta["slot"] = cache.slot("", ["pairs", origins, split, size, channels])
     blocks = partial(_blocks, trees, split, size, channels)
     array, _, meta = cache.open_entry(key, meta, blocks)
     skipped = (*meta["skipped"], *meta["alone"])

@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from genzoo.data import cache
-from genzoo.data.dataset import DataSet, cache_key
+from genzoo.data.dataset import DataSet, cache_key, check_whole
 from genzoo.errors import BadInput
+from genzoo.files import is_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,6 +85,8 @@ def transformed(whole: DataSet, kind: str) -> DataSet:
         raise BadInput(f"{name}: the images of {whole.name} are grey already")
     key = cache_key([FORMAT, "transformed", kind, whole.sha256, whole.shape])
     meta: Meta = {"name": name, "split": whole.split, "skipped": []}
+    if is_folder(whole.name):
+        meta["slot"] = cache.slot(whole.name, [kind, whole.split, whole.shape])
     array, labels, meta = cache.open_entry(key, meta, lambda _: _blocks(whole, kind))
     summary = replace(whole.summary, name=name)
     changed = {"labels": labels, "levels": 256, "sha256": meta["sha256"], "summary": summary}
@@ -95,6 +98,7 @@ def _blocks(whole: DataSet, kind: str) -> Blocks:
 
     for start in range(0, len(whole), ROWS):
         rows = slice(start, start + ROWS)
+        check_whole(whole)
         images = whole.array[rows]
         changed = TRANSFORMS[kind][1](images).astype(np.uint8)
         labels = None if whole.labels is None else whole.labels[rows]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, final
 from urllib.parse import quote
 
+from genzoo.data import entries
 from genzoo.errors import (
     BadInput,
     GenzooError,
@@ -172,6 +173,8 @@ def _fetch_newest(at: Address, names: tuple[str, ...]) -> Path:
     if (folder := _cached(at.repo, listing.commit, names)) is None:
         _check_sizes(at, listing, names)
         folder = _download(at.repo, listing, names)
+        if (most := entries.limit()) is not None:
+            entries.shrink(most, spare=folder.parent)
     with contextlib.suppress(OperationFailed):  # a read-only cache can still be used
         _write_last_commit(at, listing.commit)
     return folder
