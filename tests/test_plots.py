@@ -98,6 +98,7 @@ def test_text_from_files_is_escaped_on_the_page(run, tmp_path):
     copy = tmp_path / "copy" / "run"
     copy.mkdir(parents=True)
     plan = json.loads((run / "run" / "plan.json").read_text())
+    del plan["sha256"]
     (copy / "plan.json").write_text(json.dumps({**plan, "command": "<script>x</script>\x1b[31m"}))
     warning = {"step": 1, "finding": "rule", "text": "<b>loud</b>"}
     numbers = {"step": 1, "model/<i>": 2.0}

@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import os
+import random
 import resource
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -92,7 +94,7 @@ def genzoo_family(name):
 
 # Imports torch once, then forks a process for each job: {"calls": [arguments, ...], ...}.
 WORKSHOP = """
-import json, os, signal, sys
+import json, os, signal, sys, threading
 import torch
 import torch._dynamo  # the optimisers ask for it
 from genzoo import cli
@@ -117,6 +119,8 @@ def work(job, rank):
             os.kill(os.getpid(), signal.SIGKILL)
         save(state, file)
     Run.go, torch.save = dying, tearing
+    if job["kill_after"] is not None:
+        threading.Timer(job["kill_after"], os.kill, (os.getpid(), signal.SIGKILL)).start()
     code = cli.run(job["arguments"])
     sys.stdout.flush()
     return code
@@ -165,12 +169,22 @@ def workshop(toys):
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
     ) as process:
 
-        def forked(arguments, folder, *, kill_at=None, tear_at=None, processes=1, **environment):
+        def forked(
+            arguments,
+            folder,
+            *,
+            kill_at=None,
+            tear_at=None,
+            kill_after=None,
+            processes=1,
+            **environment,
+        ):
             environment["GENZOO_HOME"] = os.environ["GENZOO_HOME"]
             if processes > 1:
                 environment |= {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1"}
             job = {"arguments": arguments, "folder": str(folder), "environment": environment}
-            job |= {"kill_at": kill_at, "tear_at": tear_at, "processes": processes}
+            job |= {"kill_at": kill_at, "tear_at": tear_at, "kill_after": kill_after}
+            job["processes"] = processes
             process.stdin.write(json.dumps(job) + "\n")
             process.stdin.flush()
             codes = json.loads(process.stdout.readline())
@@ -322,6 +336,21 @@ def test_killed_while_it_writes_a_checkpoint(here, made, straight, workshop):
     assert checkpoints("out")[-2:] == ["00000021.pt", "00000028.pt"]
     assert workshop(again, here) == (0, "out\n")
     assert_same_run(straight("vae"), "out")
+
+
+def test_killed_at_random_instants(here, made, straight, workshop):
+    """Wherever it is: before the first step, in a save, while it writes the model."""
+    straight("drop")
+    began, arguments = time.monotonic(), words("drop", made, here / "out")
+    assert workshop(arguments, here)[0] == 0
+    lasted, instants, kills = time.monotonic() - began, random.Random(1), 0
+    while kills < 3:
+        shutil.rmtree("out")
+        code, _ = workshop(arguments, here, kill_after=instants.uniform(0, lasted))
+        kills += code == -signal.SIGKILL
+        assert resume("out") == 0 if Path("out/run/plan.json").exists() else command(arguments) == 0
+        assert_same_run(straight("drop"), "out")
+        assert not [*here.rglob(".*")]
 
 
 def test_ctrl_c_stops_between_two_steps(here, made, straight):

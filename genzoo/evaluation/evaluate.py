@@ -48,6 +48,7 @@ class Evaluation:
     request: dict[str, Any]
     machine: str
     folder: Path | None = None
+    weights_sha256: str | None = None
 
     def records(self) -> list[dict[str, Any]]:
         """The scores as a card stores them: each with its request, machine and versions."""
@@ -72,11 +73,11 @@ class Evaluation:
     def write(self) -> Path:
         """Store the scores in the model's card, in place of those of the same names.
 
-        Raises BadInput if the model was not loaded from a folder.
+        Raises BadInput if the model was not loaded from a folder, or was replaced meanwhile.
         """
         if self.folder is None:
             raise BadInput(f"{self.name} was not loaded from a folder, so it has no card")
-        card.add_scores(self.folder, self.records())
+        card.add_scores(self.folder, self.records(), self.weights_sha256)
         return self.folder
 
 
@@ -128,6 +129,7 @@ def evaluate(
         {key: value for key, value in request.items() if value is not None},
         devices.machine(model.model.device if model else torch.device("cpu")),
         model.folder if model else None,
+        model.model.origin.weights_sha256 if model and model.model.origin else None,
     )
 
 

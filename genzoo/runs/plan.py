@@ -14,7 +14,7 @@ from pydantic import Field
 from genzoo import devices, families
 from genzoo.data import catalogue, register
 from genzoo.data.dataset import DataSet, Source, paired
-from genzoo.errors import BadInput, unknown
+from genzoo.errors import BadInput, article, unknown
 from genzoo.files import write_whole
 from genzoo.options import Options
 from genzoo.runs.sizes import nearest_sizes
@@ -72,18 +72,23 @@ def write_plan(path: Path, plan: Plan) -> None:
     write_whole(path, text.encode())
 
 
-def read_plan(path: Path) -> Plan:
-    """The plan in ``plan.json``, of an older format and revision too. Raises BadInput."""
+def plan_values(path: Path) -> dict[str, Any]:
+    """The content of ``plan.json``, if it has the hash that it gives. Raises BadInput."""
     try:
         values = read_json(path.read_bytes(), str(path))
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from None
-    if isinstance(values, dict):
-        if values.pop("sha256", None) not in (None, _digest(values)):  # early plans have none
-            hint = "if you changed it yourself, remove its line sha256"
-            raise BadInput(f"{path} is damaged: its content does not have its hash; {hint}")
-        values = migrate.plan(values, str(path))
-    plan = checked(Plan, values, str(path))
+    if not isinstance(values, dict):
+        raise BadInput(f"{path} is damaged: expected an object, got {article(values)}")
+    if values.pop("sha256", None) not in (None, _digest(values)):  # early plans have none
+        hint = "if you changed it yourself, remove its line sha256"
+        raise BadInput(f"{path} is damaged: its content does not have its hash; {hint}")
+    return values
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in ``plan.json``, of an older format and revision too. Raises BadInput."""
+    plan = checked(Plan, migrate.plan(plan_values(path), str(path)), str(path))
     family = families.get(plan.family)
     config, options, _ = family.upgraded(plan.revision, plan.config, plan.options)
     new = {"config": config, "options": options, "revision": family.revision}

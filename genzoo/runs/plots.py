@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from PIL import Image
 
-from genzoo.errors import BadInput, OperationFailed
+from genzoo.errors import BadInput, OperationFailed, article
 from genzoo.files import check_new, expanded, write_whole
 from genzoo.models.pictures import SYNTHETIC
+from genzoo.runs.plan import plan_values
 from genzoo.text import printable
 from genzoo.version import VERSION
 
@@ -113,9 +114,9 @@ def read_run(folder: str | Path) -> RunLog:
     """
     place = expanded(folder) / "run"
     try:
-        plan = json.loads((place / "plan.json").read_bytes())
+        plan = _plan(place / "plan.json")
         lines = (place / "log.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
-    except (OSError, ValueError):
+    except OSError:
         raise BadInput(f"no run in {folder}: give a folder that genzoo train wrote") from None
     records = [record for line in lines if (record := _parsed(line))]
     names = dict.fromkeys(name for record in records for name in record)
@@ -132,23 +133,47 @@ def read_run(folder: str | Path) -> RunLog:
     return RunLog(expanded(folder), plan, curves, warnings, *_grids(place / "grids"), phases)
 
 
+def _plan(path: Path) -> dict[str, Any]:
+    """The content of plan.json, of older formats and families that are gone, too."""
+    path.stat()  # raises OSError where there is none
+    values, kinds = plan_values(path), {"family": str, "data": str, "command": str, "steps": int}
+    for name, kind in kinds.items():
+        if type(value := values.get(name, kind())) is not kind:
+            raise BadInput(f"{path} is damaged: {name} is {article(value)}")
+    return values
+
+
 def _parsed(line: str) -> dict[str, Any]:
-    """The record in a line of the log; {} if a crash cut the line off."""
+    """The record in a line of the log; {} if a crash cut the line off, or damaged it."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return record if isinstance(record, dict) and isinstance(record.get("step"), int) else {}
+    return record if isinstance(record, dict) and _is_record(record) else {}
+
+
+def _is_record(record: dict[str, Any]) -> bool:
+    """Whether each value has its type."""
+    step, texts = record.get("step"), ("phase", "finding", "text")
+    numbers = [v for k, v in record.items() if k not in texts]
+    right = all(isinstance(record.get(name, ""), str) for name in texts)
+    right = right and all(type(v) in (int, float) and not abs(v) > 1e300 for v in numbers)
+    return (
+        right
+        and ("finding" in record) == ("text" in record)
+        and type(step) is int
+        and 0 <= step <= 10**9
+    )
 
 
 def _grids(folder: Path) -> tuple[tuple[int, ...], np.ndarray | None]:
     steps, frames = [], []
-    for path in sorted(folder.glob("[0-9]*.png")):
+    for path in sorted(p for p in folder.glob("[0-9]*.png") if p.stem.isdecimal()):
         try:
             with Image.open(path, formats=["PNG"]) as image:
                 frames.append(np.array(image.convert("L" if image.mode == "L" else "RGB")))
-        except OSError:
-            continue  # being written, or cut off by a crash
+        except Exception:  # Pillow raises errors of many classes
+            continue  # being written, cut off by a crash, or damaged
         steps.append(int(path.stem))
     alike = [i for i, frame in enumerate(frames) if frame.shape == frames[-1].shape]
     stack = np.stack([frames[i] for i in alike]) if alike else None

@@ -8,14 +8,15 @@ import re
 import time
 import zlib
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from genzoo import families
-from genzoo.errors import GenzooError, InvalidModel
-from genzoo.files import write_whole
+from genzoo.errors import BadInput, GenzooError, InvalidModel
+from genzoo.files import locked, write_whole
 from genzoo.models.kinds import ENDINGS, SHOWN, has_picture
 from genzoo.schemas import Kind, checked
 from genzoo.text import pairs, printable
@@ -133,7 +134,8 @@ def complete(folder: Path) -> None:
         metrics["fingerprint"] = fingerprint(model)
         metrics["speed"] = _speed(model)
         _write_samples(model, folder)
-    write_metrics(folder, metrics)
+    with _writing(folder):
+        write_metrics(folder, metrics)
 
 
 def sample_files(model: "Model") -> list[str]:
@@ -155,14 +157,29 @@ def _write_samples(model: "Sampler", folder: Path) -> None:
         samples[:n].save(folder / name)
 
 
-def add_scores(folder: Path, scores: Iterable[dict[str, Any]]) -> None:
-    """Add ``scores`` (name, value, protocol); they replace those of the same names and settings."""
-    metrics = metrics_of(folder)
+def add_scores(
+    folder: Path, scores: Iterable[dict[str, Any]], weights_sha256: str | None = None
+) -> None:
+    """Add ``scores`` (name, value, protocol); they replace those of the same names and settings.
+
+    Of two processes one waits for the other. ``weights_sha256``: the weights that were measured.
+    Raises BadInput if the folder now has others.
+    """
     new = [checked(Measured, score, "a score") for score in scores]
-    replaced = {score_name(score) for score in new}
-    others = [s for s in metrics.scores or () if score_name(s) not in replaced]
-    merged = [score.record() for score in (*new, *others)]
-    write_metrics(folder, {**metrics.record(), "scores": merged})
+    with _writing(folder):
+        if weights_sha256 not in (None, read_manifest(folder).weights_sha256):
+            what = f"the model in {folder} was replaced while another was measured"
+            raise BadInput(f"{what}: evaluate it again")
+        metrics = metrics_of(folder)
+        replaced = {score_name(score) for score in new}
+        others = [s for s in metrics.scores or () if score_name(s) not in replaced]
+        merged = [score.record() for score in (*new, *others)]
+        write_metrics(folder, {**metrics.record(), "scores": merged})
+
+
+def _writing(folder: Path) -> AbstractContextManager[bool]:
+    """A lock on the files beside the weights: who adds scores reads them first."""
+    return locked(folder / ".lock", remove=True)
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
