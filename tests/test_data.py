@@ -234,7 +234,10 @@ def test_broken_images_are_named_skipped_and_counted(tmp_path, caplog, monkeypat
         assert opened.labels.tolist() == [0, 0, 1]
         names = ["a/0.png", "a/2.png", "a/3.png", "b/6.png", "b/7.png", "b/8.png"]
         assert opened.skipped == tuple(f"train/{name}" for name in names)
-        assert "6 broken files: train/a/0.png, train/a/2.png" in caplog.text
+        assert "2 broken files (no image): train/a/0.png, train/b/6.png" in caplog.text
+        assert "1 broken file (truncated): train/a/2.png" in caplog.text
+        assert "1 broken file (not a regular file): train/a/3.png" in caplog.text
+        assert "2 broken files (too large): train/b/7.png, train/b/8.png" in caplog.text
 
 
 def test_nothing_but_broken_images_is_refused(tmp_path, home):
@@ -304,7 +307,7 @@ def test_sixteen_bits_are_rounded_to_eight(tmp_path):
     """A level of 255 is 257 levels of 65535."""
     deep = np.array([[0, 128, 129, 257], [32896, 65406, 65407, 65535]], dtype=np.uint16)
     (tmp_path / "1.png").write_bytes(encoded(Image.fromarray(deep)))
-    pixels = decoding.picture(tmp_path / "1.png", 1)
+    pixels = data.picture(tmp_path / "1.png", 1)
     assert pixels[0].tolist() == [[0, 0, 1, 1], [128, 254, 255, 255]]
 
 
@@ -346,7 +349,7 @@ def test_size_takes_the_centre_square(tmp_path):
 def test_splits_agree_in_channels(tmp_path):
     fill(tmp_path, ["test/1.png", "test/2.png"], 4, 4)
     fill(tmp_path, ["train/1.png"], 4, 4, 3)
-    assert data.open(tmp_path).shape == data.open(tmp_path, "test").shape == (1, 4, 4)
+    assert data.open(tmp_path).shape == data.open(tmp_path, "test").shape == (3, 4, 4)
 
 
 # ---------------------------------------------------------------------------------- pairs

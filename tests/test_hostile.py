@@ -512,7 +512,7 @@ def test_data_with_names_that_drive_a_terminal(tmp_path, capsys, monkeypatch, ca
         assert code in (0, 2)
     line = entry._Line("genzoo: %(message)s")
     said = [line.format(r) for r in caplog.records]
-    assert any("broken files" in s for s in said)
+    assert any("broken file" in s for s in said)
     assert all(s.isprintable() for s in said)
 
 

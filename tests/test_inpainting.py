@@ -419,7 +419,7 @@ def test_the_command_takes_folders_and_says_json(here, capsys):
 @pytest.mark.parametrize(
     ("size", "mode", "note"),
     [((40, 30), "RGB", "40x30 to 28x28"), ((28, 28), "CMYK", "CMYK to L"),
-     ((28, 28), "I;16", "I;16 to L"), ((28, 28), "LA", "white in place")],
+     ((28, 28), "I;16", "values 0 to 999 became 0 to 255"), ((28, 28), "LA", "white in place")],
 )  # fmt: skip
 def test_what_is_done_to_a_photo_is_said(here, caplog, capsys, size, mode, note):
     Image.new("L", size, 7).convert(mode if mode != "I;16" else "I").save("odd.tif")
@@ -462,7 +462,7 @@ def test_able_lists_the_models_with_an_ability():
 def test_an_animation_is_no_mask(tmp_path):
     frames = [Image.new("L", (8, 8), shade) for shade in (0, 255)]
     frames[0].save(tmp_path / "m.gif", save_all=True, append_images=frames[1:])
-    with pytest.raises(BadInput, match=r"m\.gif.* 2 "):
+    with pytest.raises(BadInput, match=r"m\.gif is an animation"):
         masks.known(str(tmp_path / "m.gif"), 1, (1, 8, 8))
     with pytest.raises(BadInput, match="''"):
         masks.known("", 1, (1, 8, 8))

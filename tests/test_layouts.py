@@ -51,10 +51,10 @@ def test_a_summary_of_what_is_kept_and_left_out(tmp_path, caplog):
     first, again = (data.open(tmp_path / "set", size=6).summary for _ in range(2))
     assert first == again, "from the cache, too"
     assert (first.kept, first.shape, first.channels, first.classes) == (2, (3, 6, 6), 3, ("a", "b"))
-    assert first.left_out == {"broken files": ("train/b/4.png",)}
+    assert first.left_out == {"broken files (no image)": ("train/b/4.png",)}
     assert "2 images (train" in first.lines()[0]
     assert "colour (3 channels), 2 classes (a, b)" in first.lines()[0]
-    assert first.lines()[-1].endswith("left out 1 broken file: train/b/4.png")
+    assert first.lines()[-1].endswith("left out 1 broken file (no image): train/b/4.png")
     assert [r.levelname for r in caplog.records if r.message in first.lines()] == [
         "WARNING"
     ] * 2 * len(first.lines())
@@ -96,7 +96,7 @@ def test_every_command_prints_it_once_and_a_run_records_it(tmp_path):
     words += " --set latent_dim=2"
     done = subprocess.run([*COMMAND, *words.split()], capture_output=True, text=True, check=True)
     lines = json.loads((tmp_path / "out/run/plan.json").read_text())["summary"]
-    assert lines[-1] == f"{tmp_path}/set: left out 1 broken file: 30.png"
+    assert lines[-1] == f"{tmp_path}/set: left out 1 broken file (no image): 30.png"
     assert all(done.stderr.count(f"genzoo: {line}\n") == 1 for line in lines)
 
 
@@ -278,7 +278,7 @@ def test_every_format_is_known_by_its_first_bytes(tmp_path, kind):
     ("lost", "says"),
     [
         ({"dog": ".heic"}, r"class dog .*3 \.heic.*pip install"),
-        ({"train/dog": ".avif", "test/cat": ".png", "train/cat": ".png"}, r"class dog .*3 \.avif"),
+        ({"train/dog": ".jxl", "test/cat": ".png", "train/cat": ".png"}, r"class dog .*3 \.jxl"),
         ({"train": ".png", "test": ".heic"}, r"test split .*3 \.heic"),
     ],
 )
@@ -544,9 +544,9 @@ def test_metadata_without_labels_are_files_of_another_kind(tmp_path, file, text)
 
 
 def test_a_class_in_labels_whose_files_have_no_decoder_is_an_error(tmp_path):
-    fill(tmp_path / "set", ["a.png", "b.avif"])
-    (tmp_path / "set/labels.csv").write_text("a.png,cat\nb.avif,dog\n")
-    with pytest.raises(BadInput, match=r"no file of the class dog .*1 \.avif"):
+    fill(tmp_path / "set", ["a.png", "b.jxl"])
+    (tmp_path / "set/labels.csv").write_text("a.png,cat\nb.jxl,dog\n")
+    with pytest.raises(BadInput, match=r"no file of the class dog .*1 \.jxl"):
         data.open(tmp_path / "set")
 
 

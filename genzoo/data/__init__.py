@@ -32,7 +32,7 @@ __getattr__, __dir__, __all__ = lazy(
             "paired",
         ),
         "synthetic": ("RING",),
-        "decoding": ("photos", "picture"),
+        "photo_files": ("photos", "picture"),
         "transforms": ("TRANSFORMS",),
     },
 )

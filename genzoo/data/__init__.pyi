@@ -18,7 +18,7 @@ from genzoo.data.dataset import SoundFiles as SoundFiles
 from genzoo.data.dataset import Source as Source
 from genzoo.data.dataset import Summary as Summary
 from genzoo.data.dataset import paired as paired
-from genzoo.data.decoding import photos as photos
-from genzoo.data.decoding import picture as picture
+from genzoo.data.photo_files import photos as photos
+from genzoo.data.photo_files import picture as picture
 from genzoo.data.synthetic import RING as RING
 from genzoo.data.transforms import TRANSFORMS as TRANSFORMS

@@ -32,19 +32,19 @@ from genzoo.data.dataset import (
     subset,
 )
 from genzoo.data.folders import files_below, pictures_below
+from genzoo.data.forms import Form, Levels, Size
 from genzoo.errors import BadInput, OperationFailed, unknown
 from genzoo.files import expanded, is_folder
+from genzoo.schemas import Kind
 from genzoo.text import nfc
 
 if TYPE_CHECKING:
     import numpy as np
 
     from genzoo.data.dataset import Blocks
-    from genzoo.schemas import Kind
 
 
-FORMAT = 1  # increase it when the same source gives other bytes
-LARGEST_SIDE = 4096
+FORMAT = 2  # increase it when the same source gives other bytes
 log = logging.getLogger("genzoo.data")  # the command line shows its INFO, too
 SOURCES = {
     source.name: source
@@ -108,11 +108,13 @@ def open(
     name: str | Path | Source,
     split: str = "train",
     *,
-    size: int | None = None,
+    size: Size = None,
     channels: int | None = None,
     length: int | None = None,
     rate: int | None = None,
     root: str | Path | None = None,
+    fit: str | None = None,
+    levels: Levels = None,
 ) -> DataSet:
     """Open a data set: a name, or a folder or .zip of images or sounds (a Path, or text that
     begins with `./`, `../`, `/` or `~`). `mnist:3` is one class of it, `celeba:Blond_Hair` the
@@ -123,9 +125,14 @@ def open(
     The split "all" of a folder is every image in it, without labels.
     Transparent parts become white; broken files are left out and named in `skipped`.
 
-    size: images are cropped to the centre square and resized to it (Lanczos); by default they keep
-    their own size. channels: 1 or 3; by default as many as the first image has. root: where the
-    files of named sets are; by default $GENZOO_DATA, else they are downloaded.
+    size: images become squares of this side, or rectangles: "64x48" or (64, 48), width x height as
+    in Pillow, so that `shape` is (C, 48, 64). They are resized (Lanczos); by default they keep
+    their own size. fit: "crop" uses the largest part in the centre with these proportions; "pad"
+    uses the whole image and adds black. channels: 1 or 3; by default 3 if one image of the set has
+    colours. levels: the values that become 0 and 255, such as (0, 4095); by default, of images with
+    more than 8 bits, the smallest and the largest in all files (0 to 1, 0 to 255 or 0 to 65535 if
+    all lie in it, the largest in its upper half). root: where the files of named sets are; by
+    default $GENZOO_DATA, else they are downloaded.
 
     A folder of .wav files without images holds signals. length, rate, channels: a file is
     converted to `rate` samples a second and `channels`, and cut into pieces of `length` samples, as
@@ -135,6 +142,7 @@ def open(
     download).
     """
     how: dict[str, Any] = {"size": size, "channels": channels, "length": length, "rate": rate}
+    how |= {"fit": fit, "levels": levels}
     return _reported(_open(name, split, how, root))
 
 
@@ -161,11 +169,10 @@ def _open(
 def _read(source: Source, split: str, how: dict[str, Any], root: str | Path | None) -> DataSet:
     if split not in source.splits:
         raise BadInput(f"{source.name} has no split {split!r}, only {' and '.join(source.splits)}")
-    _check_form(source, **how)
+    form = _form(source, how)
     raw = source.read(_root(root), split)
-    size, channels, length, rate = how.values()
-    parts = [source.kind, source.levels, source.classes, raw.key, split, size, channels]
-    parts += [length, rate, source.rate] if source.kind == "signals" else []
+    parts = [source.kind, source.levels, source.classes, raw.key, split, *form.key]
+    parts += [how["length"], how["rate"], source.rate] if source.kind == "signals" else []
     meta: Meta = {"name": source.name, "split": split, "classes": source.classes, "skipped": []}
     if isinstance(raw, ImageFiles | SoundFiles):
         rest = [raw.rule, *(part for part in parts if part != raw.key)]
@@ -231,15 +238,17 @@ def convert(
     raw: Rows | ImageFiles | SoundFiles,
     meta: Meta,
     *,
-    size: int | None = None,
+    size: Size = None,
     channels: int | None = None,
     length: int | None = None,
     rate: int | None = None,
+    fit: str | None = None,
+    levels: Levels = None,
 ) -> Blocks:
     """The split's rows as the cache stores them; what is found meanwhile goes into `meta`."""
     if isinstance(raw, ImageFiles) or source.kind != "signals":
         assert not isinstance(raw, SoundFiles)
-        return decoding.blocks(source, raw, size, channels, meta)
+        return decoding.blocks(source, raw, Form.of(size, channels, fit, levels), meta)
     return sounds.blocks(source, raw, sounds.Form(rate, length, channels), meta)
 
 
@@ -248,9 +257,11 @@ def open_pair(
     split: str = "train",
     *,
     aligned: bool = False,
-    size: int | None = None,
+    size: Size = None,
     channels: int | None = None,
     root: str | Path | None = None,
+    fit: str | None = None,
+    levels: Levels = None,
 ) -> tuple[DataSet, DataSet]:
     """Open two domains of one shape. `A,B`: each as in `open`. `NAME@TRANSFORM`: the transformed
     images and the originals. A folder or .zip: its folders trainA, trainB and, if it has them,
@@ -261,7 +272,7 @@ def open_pair(
     decides on the split. Files without a partner are left out and named in `skipped`.
     Raises as `open`; BadInput if the shapes differ.
     """
-    how: dict[str, Any] = {"size": size, "channels": channels}
+    how: dict[str, Any] = {"size": size, "channels": channels, "fit": fit, "levels": levels}
     of, kind = transforms.split_name(text)
     for part in _parts(text):
         _check_transformation(_whole(part))
@@ -269,7 +280,7 @@ def open_pair(
         whole = open(of, split, **how, root=root)
         return transforms.transformed(whole, kind), whole
     if aligned:
-        one, two = pairs.open_files(_places(text), split, size, channels)
+        one, two = pairs.open_files(_places(text), split, Form.of(**how))
         return _reported(one), two
     one, two = (open(part, split, **how, root=root) for part in _domains(text))
     if one.shape != two.shape:
@@ -388,29 +399,31 @@ def _root(root: str | Path | None) -> Path | None:
     return path
 
 
-# The arguments that convert samples of each kind, with the smallest and the largest value.
-_BOUNDS: dict[str, dict[str, tuple[int, int]]] = {
-    "images": {"size": (1, LARGEST_SIDE), "channels": (1, 3)},
-    "signals": {
-        "length": (1, sounds.LARGEST_LENGTH),
-        "rate": (1, sounds.LARGEST_RATE),
-        "channels": (1, 2),
-    },
-    "points": {},
+# The arguments that convert samples of each kind; those of signals with their bounds.
+TAKES: dict[Kind, tuple[str, ...]] = {
+    "images": ("size", "channels", "fit", "levels"),
+    "signals": ("length", "rate", "channels"),
+    "points": (),
+}
+_BOUNDS = {
+    "length": (1, sounds.LARGEST_LENGTH),
+    "rate": (1, sounds.LARGEST_RATE),
+    "channels": (1, 2),
 }
 
 
-def _check_form(source: Source, **how: int | None) -> None:
-    bounds = _BOUNDS[source.kind]
-    for key, value in how.items():
-        if value is None:
-            continue
-        if key not in bounds:
-            takes = f"leave {key} out" + (f", it takes {', '.join(bounds)}" if bounds else "")
-            raise BadInput(f"{source.name} holds {source.kind}: {takes}")
-        low, high = bounds[key]
+def _form(source: Source, how: dict[str, Any]) -> Form:
+    """How images are asked for; of other kinds, only the channels. Raises BadInput."""
+    given = {key: value for key, value in how.items() if value is not None}
+    for key in given.keys() - {*TAKES[source.kind]}:
+        names = ", ".join(TAKES[source.kind])
+        takes = f"leave {key} out" + (f", it takes {names}" if names else "")
+        raise BadInput(f"{source.name} holds {source.kind}: {takes}")
+    if source.kind == "images":
+        return Form.of(**given)
+    for key, value in given.items():
+        low, high = _BOUNDS[key]
         whole = isinstance(value, int) and not isinstance(value, bool)
-        if (low, high) == (1, 3) and value not in (1, 3):
-            raise BadInput(f"channels must be 1 or 3, got {value!r}")
         if not (whole and low <= value <= high):
             raise BadInput(f"{key} must be a whole number from {low} to {high}, got {value!r}")
+    return Form(None, how["channels"])

@@ -192,6 +192,7 @@ class Summary:
     sizes: tuple[tuple[int, ...], ...] = ()
     fitted: str = ""
     labels_from: str = ""
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, name: str, kind: Kind, meta: Meta) -> Summary:
@@ -214,6 +215,7 @@ class Summary:
             tuple(tuple(size) for size in meta.get("sizes", ())),
             meta.get("fitted", ""),
             meta.get("labels_from", ""),
+            tuple(meta.get("notes", ())),
         )
 
     @property

@@ -1,53 +1,40 @@
-"""Decode image files and arrays of pixels to one size and number of channels."""
+"""Decode the image files of a set, and arrays of pixels, to one size and number of channels."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, final
 
-from genzoo.data.dataset import ImageFiles, Meta, Rows, Source
+from genzoo.data.dataset import BROKEN, ImageFiles, Meta, Rows, Source, leave_out
+from genzoo.data.forms import Form, Frame, needs_size, to_pixels
+from genzoo.data.pictures import Picture, Unreadable, decoded, head, span_of
 from genzoo.errors import BadInput, GenzooError, OperationFailed
-from genzoo.files import expanded
 
 if TYPE_CHECKING:
     import numpy as np
-    from PIL.Image import Image
 
     from genzoo.data.dataset import Blocks
+    from genzoo.data.pictures import Span
 
 
-# Not all formats of Pillow: EPS, for example, would start Ghostscript.
-DECODERS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-NEEDS_SIZE = "give size= to crop and resize them"
+DARK = 25  # where the largest of all values is no larger, the files may mean another range
 log = logging.getLogger("genzoo")
 
 
-class Frame(NamedTuple):
-    """The form that every image is converted to: `channels`, and the side `size`, from the centre
-    square of at most `crop` pixels; without a size, images must already be `own` (width, height).
-    """
-
-    channels: int
-    size: int | None
-    crop: int | None = None
-    own: tuple[int, int] | None = None
-
-
-def blocks(
-    source: Source, raw: Rows | ImageFiles, size: int | None, channels: int | None, meta: Meta
-) -> Blocks:
-    """The split's rows; sets `classes` in `meta`, and appends broken files to its `skipped`."""
+def blocks(source: Source, raw: Rows | ImageFiles, form: Form, meta: Meta) -> Blocks:
+    """The split's rows; notes in `meta` its classes, the files left out, and what was done."""
     if isinstance(raw, Rows):
-        return _convert_rows(source, raw, size, channels)
-    return _decode_files(raw, size or raw.size, channels, meta)
+        return _convert_rows(source, raw, form)
+    if not form.size and raw.size:
+        form = form._replace(size=(raw.size, raw.size))
+    return _decode_files(raw, form, meta)
 
 
-def _decode_files(raw: ImageFiles, size: int | None, channels: int | None, meta: Meta) -> Blocks:
+def _decode_files(raw: ImageFiles, form: Form, meta: Meta) -> Blocks:
     import numpy as np
 
     names, origin = raw.tree.names(), raw.tree.origin
@@ -55,113 +42,142 @@ def _decode_files(raw: ImageFiles, size: int | None, channels: int | None, meta:
     selection.note(meta)
     labels = None if selection.labels is None else np.array(selection.labels, dtype=np.int64)
     with raw.tree.opened() as read:
-        frame = _frame(raw, names, read, size, channels)
+        frame = survey(origin, names, read, form, partial(check_square, origin, form))
+        frame = frame._replace(crop=raw.crop)
+        facts = Facts(frame)
         for index, name in enumerate(selection.names):
             try:
-                data = read(name)
+                data = read_file(read, name)
                 if selection.split and split_of(data) != selection.split:
                     continue
-                with open_image(data) as image:
-                    pixels = to_pixels(image, frame, f"{origin}: {name}")
-            except GenzooError:
-                raise
-            except Exception as error:  # a decoder given hostile bytes raises nearly anything
+                pixels = facts.add(decoded(data), f"{origin}: {name}")
+            except Unreadable as error:
                 log.debug("%s: %s: %s", origin, name, error)
-                meta["skipped"].append(name)
+                skip(meta, name, BROKEN, error)
                 continue
             yield pixels[None], None if labels is None else labels[index : index + 1]
+    meta |= facts.summary()
 
 
-def picture(path: str | Path, channels: int, *, still: bool = False) -> np.ndarray:
-    """One image file, upright and in its own size: uint8 (channels, H, W). Raises BadInput; with
-    ``still``, for an animation, too.
+def skip(meta: Meta, name: str, what: str, error: Unreadable) -> None:
+    """Note in `meta` a file or pair that is left out, and why."""
+    meta["skipped"].append(name)
+    leave_out(meta, f"{what} ({error})", [name])
+
+
+def read_file(read: Callable[[str], bytes], name: str) -> bytes:
+    """The content of a file. Raises Unreadable."""
+    try:
+        return read(name)
+    except GenzooError:
+        raise
+    except Exception as error:  # hostile zips raise nearly anything
+        why = error.strerror if isinstance(error, OSError) else None
+        raise Unreadable(why or "cannot be read") from error
+
+
+def survey(
+    origin: str,
+    names: list[str],
+    read: Callable[[str], bytes],
+    form: Form,
+    check: Callable[[Picture, str], object] | None = None,
+) -> Frame:
+    """The frame of a whole set, so that all splits agree: in colour if one image is, with the
+    smallest and the largest of all values that have more than 8 bits. It reads the headers of all
+    files, and decodes those with more than 8 bits. `check` raises BadInput if the first image that
+    can be read does not fit. Raises BadInput, too, if none can be read.
     """
-    try:
-        content = expanded(path).read_bytes()
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
-    try:
-        with open_image(content) as image:
-            frames, pixels = getattr(image, "n_frames", 1), to_pixels(image, Frame(channels, None))
-    except Exception as error:  # a decoder given hostile bytes raises nearly anything
-        raise _read_error(path, error) from None
-    if still and frames > 1:
-        raise BadInput(f"{path} is an animation of {frames} images: give one of them")
-    return pixels
+    own, why, channels = None, "", set[int]()
+    spans: dict[bool, Span] = {}
+    for name in names:
+        try:
+            data = read_file(read, name)
+            known = head(data)
+            # A file that turns out to be broken decides nothing.
+            if own and known.channels in channels and (form.levels or not known.deep):
+                continue
+            image = decoded(data)
+        except Unreadable as error:
+            why = why or f"{name}: {error}"
+            continue
+        if own is None and check:
+            check(image, name)
+        own = own or image.size
+        channels.add(image.channels)
+        _widen(spans, image)
+    if own is None:
+        raise BadInput(f"none of the {len(names)} images of {origin} can be read ({why})")
+    integers, floats = (span_of(*spans[key]) if key in spans else None for key in (False, True))
+    return Frame(form.channels or max(channels), form, None, own, integers, floats)
 
 
-def _read_error(path: str | Path, error: Exception) -> BadInput:
-    from PIL import Image
-
-    log.debug("%s: %s", path, error)
-    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
-        limit = f"{(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels"
-        return BadInput(f"{path} is too large (limit {limit})")
-    return BadInput(f"{path} is not a readable image ({', '.join(DECODERS)}, in 8 or 16 bits)")
+def check_square(origin: str, form: Form, image: Picture, name: str) -> None:
+    """Raise BadInput if an image is not square and no size is given."""
+    if not form.size and image.size[0] != image.size[1]:
+        what = "{}: {}x{}".format(name, *image.size)
+        raise BadInput(f"the images of {origin} are not square ({what}): {needs_size(image)}")
 
 
-def photo(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, str]:
-    """One image file as uint8 of `shape` (C, H, H), its centre square, and how it was changed: ""
-    if it had that size and as many channels. Raises BadInput; for an animation, too.
-    """
-    try:
-        content = expanded(path).read_bytes()
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
-    if len(shape) != 3:
-        raise BadInput(f"{path}: an image has a shape (C, H, W), got {tuple(shape)}")
-    channels, height, width = shape
-    if height != width:
-        raise BadInput(
-            f"{path}: cannot become {height}x{width} pixels: photos are cropped to squares"
-        )
-    try:
-        with open_image(content) as image:
-            frames, own, mode = getattr(image, "n_frames", 1), image.size, image.mode
-            same = own == (width, height)
-            pixels = to_pixels(image, Frame(channels, None if same else width))
-            transparent = image.has_transparency_data
-    except Exception as error:  # a decoder given hostile bytes raises nearly anything
-        raise _read_error(path, error) from None
-    if frames > 1:
-        raise BadInput(f"{path} is an animation of {frames} images: give one of them")
-    changes = [] if same else [f"{own[0]}x{own[1]} to {width}x{height}"]
-    changes += [] if own[0] == own[1] else ["its centre square"]
-    changes += ["white in place of transparent parts"] if transparent else []
-    goal = "L" if channels == 1 else "RGB"
-    plain = mode == goal or (mode == "1" and channels == 1)
-    changes += (
-        [] if plain or (transparent and mode == "RGBA" and channels == 3) else [f"{mode} to {goal}"]
-    )
-    return pixels, ", ".join(changes)
+def _widen(spans: dict[bool, Span], image: Picture) -> None:
+    """Widen the span of integers or floats (True) by the image's values."""
+    if (extremes := image.extremes()) and image.deep is not None and not image.span:
+        kind = image.deep.dtype.kind == "f"
+        low, high = spans.get(kind, extremes)
+        spans[kind] = min(low, extremes[0]), max(high, extremes[1])
 
 
-def photos(paths: Sequence[str | Path], shape: Sequence[int]) -> tuple[np.ndarray, list[Path]]:
-    """Image files, and those in folders, as uint8 (n, C, H, H), and their paths. Changes to an
-    image are logged. Raises BadInput as `photo`, and if no file is given.
-    """
-    import numpy as np
+@final
+class Facts:
+    """What a split's images are like, and what is done to them, for its summary."""
 
-    files: list[Path] = []
-    for path in map(expanded, paths):
-        inside = sorted(p for p in path.iterdir() if _is_picture(p)) if path.is_dir() else [path]
-        if not inside:
-            raise BadInput(f"no images in {path} ({', '.join(DECODERS)})")
-        files += inside
-    if not files:
-        raise BadInput("no images given")
-    images = []
-    for path in files:
-        pixels, changes = photo(path, shape)
-        if changes:
-            log.warning("%s: %s", path, changes)
-        images.append(pixels)
-    return np.stack(images), files
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self._sizes: list[tuple[int, int]] = []  # the smallest and the largest
+        self._counts: Counter[str] = Counter()
+        self._low, self._high = 255, 0
+        self._spans: dict[Span, None] = {}
+
+    def add(self, image: Picture, name: str) -> np.ndarray:
+        """The image's pixels, uint8 (C, H, W). Raises BadInput, Unreadable."""
+        frame, counts, (width, height) = self.frame, self._counts, image.size
+        pixels = to_pixels(image, frame, name)
+        every = sorted({*self._sizes, image.size}, key=lambda size: (size[0] * size[1], size))
+        self._sizes = [every[0], every[-1]]
+        goal = frame.form.size or image.size
+        counts["grey made colour"] += image.channels < frame.channels
+        counts["colour made grey"] += image.channels > frame.channels
+        counts["with several images in one: the first is used"] += image.several
+        counts["transparent: put on white"] += image.transparent
+        counts["smaller than that: enlarged"] += _enlarged(image.size, goal, frame.form.fit)
+        counts["fitted"] += width * goal[1] != height * goal[0]
+        self._low, self._high = min(self._low, pixels.min()), max(self._high, pixels.max())
+        if span := frame.span(image) or image.span:
+            self._spans[span] = None
+        return pixels
+
+    def summary(self) -> Meta:
+        """Its part of a `Summary`."""
+        values, fitted = f"{self._low} to {self._high}", ""
+        if scaled := [f"{_number(low)} to {_number(high)}" for low, high in self._spans]:
+            values = f"{' and '.join(scaled)}, scaled to 0 to 255"
+        elif self._high <= DARK:
+            values += f" of 255: nearly black; --set levels=0:{max(1, self._high)} makes it visible"
+        size, count = self.frame.form.size, self._counts.pop("fitted", 0)
+        if size and {*self._sizes} != {size}:
+            how = "padded with black" if self.frame.form.fit == "pad" else "cropped at the centre"
+            fitted = f"resized, {count:,} of them {how}" if count else "resized"
+        notes = [f"{count:,} {what}" for what, count in self._counts.items() if count]
+        return {"values": values, "sizes": self._sizes, "fitted": fitted, "notes": notes}
 
 
-def _is_picture(path: Path) -> bool:
-    known = {f".{name.lower()}" for name in DECODERS} | {".jpg", ".tif", ".pgm", ".pbm", ".pnm"}
-    return path.is_file() and path.suffix.lower() in known
+def _enlarged(own: tuple[int, int], goal: tuple[int, int], fit: str) -> bool:
+    ratios = [own[i] / goal[i] for i in (0, 1)]
+    return (max(ratios) if fit == "pad" else min(ratios)) < 1
+
+
+def _number(value: float) -> str:
+    return f"{value:g}" if value != int(value) else str(int(value))
 
 
 def split_of(data: bytes) -> str:
@@ -170,117 +186,35 @@ def split_of(data: bytes) -> str:
     return "test" if int.from_bytes(start, "big") < 2**64 // 10 else "train"
 
 
-def _frame(
-    raw: ImageFiles,
-    names: list[str],
-    read: Callable[[str], bytes],
-    size: int | None,
-    channels: int | None,
-) -> Frame:
-    """From the first image of the whole tree that decodes, so that all splits agree."""
-    from PIL import UnidentifiedImageError
-
-    first, origin = "", raw.tree.origin
-    for name in names:
-        try:
-            with open_image(read(name)) as image:
-                own, mode = image.size, image.mode
-        except Exception as error:  # as in _decode_files, which counts it
-            # Pillow's text shows the object that it was given.
-            why = "no image" if isinstance(error, UnidentifiedImageError) else error
-            first = first or f"{name}: {why}"
-            continue
-        if size is None and own[0] != own[1]:
-            what = f"the images of {origin} are not square ({name}: {own[0]}x{own[1]})"
-            raise BadInput(f"{what}: {NEEDS_SIZE}")
-        return Frame(channels or natural_channels(mode), size, raw.crop, own)
-    raise BadInput(f"none of the {len(names)} images of {origin} can be read ({first})")
-
-
-def natural_channels(mode: str) -> int:
-    """The channels of an image in a mode of Pillow's."""
-    return 1 if mode in ("1", "L", "LA", "La") or mode.startswith("I") else 3
-
-
-@contextmanager
-def open_image(data: bytes) -> Iterator[Image]:
-    """The image, upright and decoded. Raises Pillow's error if it is broken."""
-    import warnings
-
-    from PIL import Image, ImageOps
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd metadata
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(io.BytesIO(data), formats=DECODERS) as image:
-            ImageOps.exif_transpose(image, in_place=True)
-            image.load()
-            yield image
-
-
-def to_pixels(image: Image, frame: Frame, name: str = "") -> np.ndarray:
-    """The image as uint8 (C, H, W). BadInput if it is not resized and unlike the first."""
-    import numpy as np
-    from PIL import Image
-
-    if frame.size is None and frame.own not in (None, image.size):
-        own, other = ("{}x{}".format(*size) for size in (frame.own or (), image.size))
-        raise BadInput(f"images differ in size, {own} and {other} ({name}): {NEEDS_SIZE}")
-    image = _convert_mode(image, frame.channels)
-    if frame.size:
-        side = min(*image.size, frame.crop or max(image.size))
-        left, top = (image.width - side) // 2, (image.height - side) // 2
-        # Not resize(box=...): that mixes in pixels from outside the box.
-        image = image.crop((left, top, left + side, top + side))
-        image = image.resize((frame.size, frame.size), Image.Resampling.LANCZOS)
-    pixels = np.asarray(image)
-    # A copy: Pillow's array is read-only, of which torch warns.
-    return np.array(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), order="C")
-
-
-def _convert_mode(image: Image, channels: int) -> Image:
-    import numpy as np
-    from PIL import Image
-
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no known range")
-    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255
-        deep = np.asarray(image).astype(np.int64).clip(0, 65535)
-        image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("L" if channels == 1 else "RGB")
-
-
-def _convert_rows(source: Source, raw: Rows, size: int | None, channels: int | None) -> Blocks:
+def _convert_rows(source: Source, raw: Rows, form: Form) -> Blocks:
     import numpy as np
 
     try:
         for block, labels in raw.blocks():
             check_block(source, block, labels)
             if source.kind == "images":
-                block = _resize(source, block, size, channels)
+                block = _resize(source, block, form)
             yield np.ascontiguousarray(block), labels
     except OSError as error:  # otherwise the cache would report a full disk
         raise BadInput(f"cannot read {source.name}: {error}") from error
 
 
-def _resize(
-    source: Source, block: np.ndarray, size: int | None, channels: int | None
-) -> np.ndarray:
+def _resize(source: Source, block: np.ndarray, form: Form) -> np.ndarray:
     import numpy as np
     from PIL import Image
 
-    own, side = block.shape[1], block.shape[2]
-    size = None if (size, size) == block.shape[2:] else size
-    if size is None and channels in (None, own):
+    own, height, width = block.shape[1:]
+    form = form._replace(size=None) if form.size == (width, height) else form
+    if not form.size and not form.levels and form.channels in (None, own):
         return block
-    if source.levels == 2 and size:
-        raise BadInput(f"{source.name} is black and white: it cannot be resized from {side} pixels")
+    if source.levels == 2 and form.size:
+        raise BadInput(
+            f"{source.name} is black and white: it cannot be resized from {width}x{height} pixels"
+        )
     whole = np.ascontiguousarray(block[:, 0] if own == 1 else np.moveaxis(block, 1, -1))
-    frame = Frame(channels or own, size)
-    return np.stack([to_pixels(Image.fromarray(image), frame) for image in whole])
+    frame, mode = Frame(form.channels or own, form), "L" if own == 1 else "RGB"
+    images = (Picture(Image.fromarray(image), None, mode) for image in whole)
+    return np.stack([to_pixels(image, frame) for image in images])
 
 
 def check_block(source: Source, block: np.ndarray, labels: np.ndarray | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import importlib.util
 import os
@@ -42,15 +43,29 @@ class Wanted(NamedTuple):
 JPEG = (".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".jfi")
 PICTURES = Wanted(
     "images",
-    (*JPEG, ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+    (
+        *JPEG,
+        *(
+            ".png",
+            ".webp",
+            ".avif",
+            ".bmp",
+            ".gif",
+            ".tif",
+            ".tiff",
+            ".ppm",
+            ".pgm",
+            ".pbm",
+            ".pnm",
+        ),
+    ),
     re.compile(
         rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF....WEBP|GIF8[79]a|II[*+]\0|MM\0[*+]|P[1-6]\s"
-        rb"|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
+        rb"|.{4}ftyp(?:avif|avis|hei[cxms]|mif1|msf1)|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
         re.DOTALL,
     ),
     (
         *HEIF,
-        ".avif",
         ".jxl",
         ".jp2",
         ".dng",
@@ -277,7 +292,7 @@ def _tree(
 def content(path: Path, limit: int = LARGEST_FILE) -> bytes:
     """The bytes of a file, as `limited`. OSError if it is not a regular file, or too large."""
     if not path.is_file():  # a pipe would wait for ever
-        raise OSError(f"{path} is no regular file")
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     with path.open("rb") as file:
         return limited(file, str(path), limit)
 
@@ -290,7 +305,7 @@ def limited(file: IO[bytes] | BufferedIOBase, name: str, limit: int = LARGEST_FI
         return file.read(limit)
     data = file.read(LARGEST_FILE + 1)
     if len(data) > LARGEST_FILE:
-        raise OSError(f"{name} is larger than {LARGEST_FILE} bytes")
+        raise OSError(errno.EFBIG, f"larger than {LARGEST_FILE:,} bytes", name)
     return data
 
 

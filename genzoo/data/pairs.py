@@ -4,47 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from genzoo.data import cache
 from genzoo.data.dataset import DataSet, FileTree, Meta, Summary, cache_key, leave_out
-from genzoo.data.decoding import (
-    NEEDS_SIZE,
-    Frame,
-    natural_channels,
-    open_image,
-    split_of,
-    to_pixels,
-)
+from genzoo.data.decoding import Facts, check_square, read_file, skip, split_of, survey
 from genzoo.data.folders import tree_of
+from genzoo.data.forms import Form, Frame
 from genzoo.data.layouts import Layout, ending_of, has_domains, split_files, unread
-from genzoo.errors import BadInput, GenzooError
+from genzoo.data.pictures import Picture, Unreadable, decoded
+from genzoo.errors import BadInput
 from genzoo.files import expanded
 from genzoo.text import nfc
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from genzoo.data.dataset import Blocks
 
     Names = tuple[str, str]
-    Two = AbstractContextManager[tuple[Image, Image]]
+    Read = Callable[[str], bytes]
 
 
 FORMAT = 1  # increase it when the same files give other bytes
-STRETCH = 0.02  # how much the forms of a pair may differ: both are cropped to their centre square
+STRETCH = 0.02  # how much the forms of a pair may differ: each is cropped by itself
 HALVES = ("left", "right")
 log = logging.getLogger("genzoo")
 
 
-def open_files(
-    places: tuple[str | Path, ...], split: str, size: int | None, channels: int | None
-) -> tuple[DataSet, DataSet]:
+def open_files(places: tuple[str | Path, ...], split: str, form: Form) -> tuple[DataSet, DataSet]:
     """The pairs of a split as two data sets, row by row: of two folders (or zips), or of one.
 
     Raises BadInput, OperationFailed.
@@ -53,15 +44,14 @@ def open_files(
         raise BadInput(f"pairs have no split {split!r}, only train and test")
     trees = [tree_of(place) for place in places]
     name = ",".join(map(str, places))
-    key = cache_key([FORMAT, "pairs", [tree.key for tree in trees], split, size, channels])
+    key = cache_key([FORMAT, "pairs", [tree.key for tree in trees], split, *form.key])
     meta: Meta = {"name": name, "split": split, "skipped": [], "alone": [], "parts": []}
     origins = [str(expanded(tree.origin).resolve()) for tree in trees]
-    meta["slot"] = cache.slot("", ["pairs", origins, split, size, channels])
-    blocks = partial(_blocks, trees, split, size, channels)
+    meta["slot"] = cache.slot("", ["pairs", origins, split, *form.key])
+    blocks = partial(_blocks, trees, split, form)
     array, _, meta = cache.open_entry(key, meta, blocks)
     skipped = (*meta["skipped"], *meta["alone"])
     meta = {**meta, "shape": [len(array), *array.shape[2:]], "left_out": unread(trees, meta)}
-    summary = Summary.of(name, "images", meta)
     names = [str(p) for p in places] if len(places) == 2 else [f"{name}/{p}" for p in meta["parts"]]
     one, two = (
         DataSet(
@@ -75,7 +65,7 @@ def open_files(
             sha256=meta["sha256s"][i],
             skipped=skipped,
             terms="",
-            summary=replace(summary, name=name),
+            summary=Summary.of(name, "images", {**meta, **meta["sides"][i]}),
         )
         for i, name in enumerate(names)
     )
@@ -160,9 +150,7 @@ def _stems(origin: str, files: dict[str, str]) -> dict[str, str]:
     return stems
 
 
-def _blocks(
-    trees: list[FileTree], split: str, size: int | None, channels: int | None, meta: Meta
-) -> Blocks:
+def _blocks(trees: list[FileTree], split: str, form: Form, meta: Meta) -> Blocks:
     """Pairs, uint8 (1, 2, C, H, W); notes in `meta` the domains and what is left out."""
     import numpy as np
 
@@ -172,64 +160,58 @@ def _blocks(
     for kind, files in pairs.left_out.items():
         leave_out(meta, kind, files)
     with ExitStack() as stack:
-        reads = [stack.enter_context(tree.opened()) for tree in trees]
-        open_two = partial(_open_two, (reads[0], reads[-1]), pairs.parts == HALVES)
-        frame = _frame(pairs, open_two, size, channels)
+        opened = [stack.enter_context(tree.opened()) for tree in trees]
+        reads, halves = (opened[0], opened[-1]), pairs.parts == HALVES
+        facts = [Facts(frame) for frame in _frames(trees, pairs, reads, form)]
         for names in pairs.names:
             try:
-                if pairs.split and split_of(reads[0](names[0])) != pairs.split:
+                contents = [read_file(reads[i], names[i]) for i in range(1 if halves else 2)]
+                if pairs.split and split_of(contents[0]) != pairs.split:
                     continue
-                with open_two(names) as two:
-                    both = zip(two, names, strict=True)
-                    pixels = np.stack([to_pixels(image, frame, name) for image, name in both])
-            except GenzooError:
-                raise
-            except Exception as error:  # a decoder given hostile bytes raises nearly anything
+                images = [decoded(data) for data in contents]
+                two = _halves(images[0], names[0]) if halves else _alike(images, names)
+                pixels = np.stack([facts[i].add(two[i], names[i]) for i in (0, 1)])
+            except Unreadable as error:
                 log.debug("%s: %s", names, error)
-                meta["skipped"].append(" and ".join(dict.fromkeys(names)))
+                skip(meta, " and ".join(dict.fromkeys(names)), "broken pairs", error)
                 continue
             for digest, own in zip(hashes, pixels, strict=True):
                 digest.update(own.data)
             yield pixels[None], None
-    leave_out(meta, "broken pairs", meta["skipped"])
+    meta["sides"] = [own.summary() for own in facts]
     meta["sha256s"] = [digest.hexdigest() for digest in hashes]
 
 
-def _frame(
-    pairs: _Pairs, open_two: Callable[[Names], Two], size: int | None, channels: int | None
-) -> Frame:
-    """From the first pair of both splits that decodes, so that all agree."""
-    for names in pairs.every:
-        try:
-            with open_two(names) as (one, two):
-                own, modes = one.size, (one.mode, two.mode)
-        except GenzooError:
-            raise
-        except Exception as error:  # as in _blocks, which counts it
-            log.debug("%s: %s", names, error)
-            continue
-        if size is None and own[0] != own[1]:
-            raise BadInput(f"{names[0]} is not square, but {own[0]}x{own[1]}: {NEEDS_SIZE}")
-        return Frame(channels or max(map(natural_channels, modes)), size, None, own)
-    raise BadInput(f"none of {len(pairs.every)} pairs can be read ({pairs.every[0][0]}, ...)")
+def _frames(
+    trees: list[FileTree], pairs: _Pairs, reads: tuple[Read, Read], form: Form
+) -> list[Frame]:
+    """One for each domain, from all pairs of both splits, so that all agree: of one size and number
+    of channels.
+    """
+    frames, halves = [], pairs.parts == HALVES
+    for i, tree in enumerate(trees[:1] if halves else (trees[0], trees[-1])):
+        check = _halves if halves else partial(check_square, tree.origin, form)
+        names = [names[i] for names in pairs.every]
+        frames.append(survey(tree.origin, names, reads[i], form, check))
+    channels, own = max(frame.channels for frame in frames), frames[0].own
+    if halves and own:
+        own = own[1], own[1]
+    return [frame._replace(channels=channels, own=own) for frame in (frames[0], frames[-1])]
 
 
-@contextmanager
-def _open_two(
-    reads: tuple[Callable[[str], bytes], Callable[[str], bytes]], halves: bool, names: Names
-) -> Iterator[tuple[Image, Image]]:
-    """Both images of a pair, upright and decoded. BadInput if their forms differ."""
-    if halves:
-        with open_image(reads[0](names[0])) as image:
-            width, height = image.size
-            if width != 2 * height:
-                hint = "side by side, a file is twice as wide as high; or use folders A and B"
-                raise BadInput(f"{names[0]} is no pair, but {width}x{height}: {hint}")
-            yield image.crop((0, 0, height, height)), image.crop((height, 0, width, height))
-        return
-    with open_image(reads[0](names[0])) as one, open_image(reads[1](names[1])) as two:
-        forms = [image.width / image.height for image in (one, two)]
-        if max(forms) > (1 + STRETCH) * min(forms):
-            sizes = " and ".join(f"{image.width}x{image.height}" for image in (one, two))
-            raise BadInput(f"the pair {names[0]}, {names[1]} differs in form: {sizes}")
-        yield one, two
+def _halves(image: Picture, name: str) -> list[Picture]:
+    """The left and the right half of one file."""
+    width, height = image.size
+    if width != 2 * height:
+        hint = "side by side, a file is twice as wide as high; or use folders A and B"
+        raise BadInput(f"{name} is no pair, but {width}x{height}: {hint}")
+    return [image.crop((left, 0, left + height, height)) for left in (0, height)]
+
+
+def _alike(images: list[Picture], names: Names) -> list[Picture]:
+    """Both images of a pair. BadInput if their forms differ."""
+    forms = [width / height for width, height in (image.size for image in images)]
+    if max(forms) > (1 + STRETCH) * min(forms):
+        sizes = " and ".join("{}x{}".format(*image.size) for image in images)
+        raise BadInput(f"the pair {names[0]}, {names[1]} differs in form: {sizes}")
+    return images

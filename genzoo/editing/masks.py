@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genzoo.data.decoding import picture
+from genzoo.data.photo_files import picture
 from genzoo.errors import BadInput, article
 from genzoo.models.randomness import Noise
 

@@ -1,0 +1,380 @@
+"""Picture files: their pixels in every form, and why one is broken."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from genzoo import data
+from genzoo.data import pictures
+from genzoo.data.pictures import Unreadable, decoded, span_of
+from genzoo.errors import BadInput
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENZOO_HOME", str(tmp_path / "home"))
+
+
+def encoded(pixels, kind="PNG", **options) -> bytes:
+    stream = io.BytesIO()
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def noise(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def values(low: float, high: float, kind: str, seed: int = 0, *shape: int) -> np.ndarray:
+    """Numbers from low to high, both among them."""
+    drawn = np.random.default_rng(seed).uniform(low, high, shape or (8, 8))
+    drawn.flat[0], drawn.flat[1] = low, high
+    return (drawn if kind[0] == "f" else np.rint(drawn)).astype(kind)
+
+
+def scaled(pixels: np.ndarray, low: float, high: float) -> np.ndarray:
+    return np.floor((pixels.astype(float) - low) * 255 / (high - low) + 0.5).clip(0, 255)
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    crc = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + crc
+
+
+def png16(pixels: np.ndarray, *before: bytes, size: tuple[int, int] | None = None) -> bytes:
+    """A PNG of 16 bits: uint16 (H, W, 1 to 4)."""
+    height, width, channels = pixels.shape
+    colour = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", *(size or (width, height)), 16, colour, 0, 0, 0)
+    parts = [chunk(b"IHDR", header), *before, chunk(b"IDAT", zlib.compress(rows))]
+    return b"\x89PNG\r\n\x1a\n" + b"".join([*parts, chunk(b"IEND", b"")])
+
+
+def tiff(pixels: np.ndarray, *, big: bool = False, photometric: int = 1) -> bytes:
+    """A plain TIFF of any kind of numbers, (H, W) or (H, W, 3), in either order of bytes."""
+    order = ">" if big else "<"
+    height, width, channels = (*pixels.shape, 1)[:3]
+    content = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    bits, form = pixels.dtype.itemsize * 8, {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
+    where = 8 + len(content) + len(content) % 2
+    extra = struct.pack(f"{order}{channels}H", *[bits] * channels) if channels > 1 else b""
+    first = where if channels > 1 else bits
+    tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, channels, first), (259, 3, 1, 1)]
+    tags += [(262, 3, 1, 2 if channels > 1 else photometric), (273, 4, 1, 8), (277, 3, 1, channels)]
+    tags += [(278, 4, 1, height), (279, 4, 1, len(content))]
+    tags += [(339, 3, 1, form)] if channels == 1 else []
+    directory = struct.pack(f"{order}H", len(tags))
+    for tag, kind, count, value in tags:
+        short = kind == 3 and count == 1
+        packed = struct.pack(f"{order}HH", value, 0) if short else struct.pack(f"{order}I", value)
+        directory += struct.pack(f"{order}HHI", tag, kind, count) + packed
+    head = (b"MM\0*" if big else b"II*\0") + struct.pack(f"{order}I", where + len(extra))
+    return head + content + b"\0" * (len(content) % 2) + extra + directory + b"\0" * 4
+
+
+def fill(folder: Path, *files: bytes, ending: str = "png", first: int = 0) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, content in enumerate(files, first):
+        (folder / f"{index:03}.{ending}").write_bytes(content)
+    return folder
+
+
+def every(folder: Path, **form) -> data.DataSet:
+    return data.open(folder, "all", **form)
+
+
+# ------------------------------------------------------------------------------- grey or colour
+
+
+@pytest.mark.parametrize(("grey", "colour"), [(1, 29), (29, 1), (1, 1)])
+@pytest.mark.parametrize("grey_first", [True, False])
+def test_the_whole_set_decides_on_grey_or_colour(tmp_path, grey, colour, grey_first):
+    kinds = [(4, 4)] * grey, [(4, 4, 3)] * colour
+    shapes = [*kinds[0], *kinds[1]] if grey_first else [*kinds[1], *kinds[0]]
+    pixels = [noise(seed, *shape) for seed, shape in enumerate(shapes)]
+    opened = every(fill(tmp_path / "set", *map(encoded, pixels)))
+    wide = [np.broadcast_to(p[..., None], (4, 4, 3)) if p.ndim == 2 else p for p in pixels]
+    assert np.array_equal(opened.array, np.stack(wide).transpose(0, 3, 1, 2))
+    assert f"{grey} grey made colour" in opened.summary.notes
+    assert data.open(tmp_path / "set").shape == (3, 4, 4), "all splits agree"
+
+
+def test_broken_files_do_not_decide_on_it(tmp_path):
+    fill(
+        tmp_path / "set",
+        encoded(noise(0, 9, 9, 3))[:200],
+        *(encoded(noise(s, 9, 9)) for s in (1, 2)),
+    )
+    opened = every(tmp_path / "set")
+    assert opened.shape == (1, 9, 9)
+    assert opened.summary.left_out == {"broken files (truncated)": ("000.png",)}
+
+
+def test_channels_that_are_chosen_are_said(tmp_path):
+    fill(tmp_path / "set", encoded(noise(0, 4, 4, 3)), encoded(noise(1, 4, 4)))
+    opened = every(tmp_path / "set", channels=1)
+    assert opened.shape == (1, 4, 4)
+    assert opened.summary.notes == ("1 colour made grey",)
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (6, 6, 3)])
+def test_headers_alone_decide(tmp_path, monkeypatch, shape):
+    """Of a thousand files only those are decoded twice that decide."""
+    calls, decode = [], pictures._decoded
+    monkeypatch.setattr(pictures, "_decoded", lambda content: calls.append(0) or decode(content))
+    every(fill(tmp_path / "set", *(encoded(noise(seed, *shape)) for seed in range(20))))
+    assert len(calls) == 21
+
+
+# ---------------------------------------------------------------------------------- deep pixels
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize(
+    ("low", "high", "kind", "span"),
+    [
+        (0, 4095, "u2", None),
+        (-1024, 3071, "i2", None),
+        (0, 255, "i4", None),
+        (3, 250, "i4", (0, 255)),
+        (-70000, 900000, "i4", None),
+        (0, 65535, "u2", None),
+        (12, 60000, "u2", (0, 65535)),
+        (0, 30000, "u2", None),
+        (-100, 100, "i1", None),
+        (0, 1, "f4", None),
+        (0.125, 0.75, "f4", (0, 1)),
+        (0.001, 0.005, "f4", None),
+        (-1, 1, "f4", None),
+        (0, 200, "f4", (0, 255)),
+        (-3e5, 7e6, "f4", None),
+    ],
+)
+def test_deep_tiffs_are_scaled_by_the_range_of_the_set(tmp_path, low, high, kind, span, big):
+    pixels = [values(low, high, kind, seed) for seed in range(3)]
+    pixels[1] = (
+        pixels[1].clip(low + (high - low) / 4, high).astype(kind)
+    )  # only the set has the range
+    opened = every(fill(tmp_path / "set", *(tiff(p, big=big) for p in pixels), ending="tif"))
+    expected = scaled(np.stack(pixels), *(span or (low, high)))
+    assert opened.shape == (1, 8, 8)
+    assert abs(opened.array[:, 0] - expected).max() <= (1 if kind == "f4" else 0)
+    assert opened.array.max() == scaled(np.array([high]), *(span or (low, high)))
+    assert "scaled to 0 to 255" in opened.summary.values
+
+
+def test_unsigned_numbers_of_32_bits_do_not_turn_negative(tmp_path):
+    pixels = values(0, 4e9, "u4")
+    opened = every(fill(tmp_path / "set", tiff(pixels), ending="tif"))
+    assert np.array_equal(opened.array[0, 0], scaled(pixels, 0, 4e9))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("top", [4095, 65535])
+def test_pngs_of_16_bits(tmp_path, channels, top):
+    pixels = values(0, top, "u2", 0, 6, 5, channels)
+    opened = every(fill(tmp_path / "set", png16(pixels)), size="5x6")
+    colours = pixels if channels % 2 else pixels[..., :-1]
+    full = colours >> 8 if top == 65535 and channels > 1 else scaled(colours, 0, top)
+    if channels % 2 == 0:  # on white, as Pillow composes it
+        opacity = Image.fromarray((pixels[..., -1] >> 8).astype(np.uint8))
+        inner = Image.fromarray(np.broadcast_to(full, (6, 5, 3)).astype(np.uint8))
+        white = Image.new("RGB", (5, 6), "white")
+        full = np.asarray(Image.composite(inner, white, opacity)).astype(int)
+    got = opened.array[0].transpose(1, 2, 0).astype(int)
+    assert abs(got - full).max() <= (channels % 2 == 0)
+    assert got.max() > 200
+
+
+def test_colours_of_16_bits_in_a_tiff(tmp_path):
+    pixels = values(0, 4095, "u2", 0, 6, 6, 3)
+    for big in (False, True):
+        opened = every(fill(tmp_path / f"{big}", tiff(pixels, big=big), ending="tif"))
+        assert np.array_equal(opened.array[0].transpose(1, 2, 0), scaled(pixels, 0, 4095))
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_deflate", "packbits"])
+@pytest.mark.parametrize(("mode", "top"), [("u2", 4095), ("i4", 900), ("f4", 0.25)])
+def test_compressed_deep_tiffs(tmp_path, compression, mode, top):
+    pixels = values(0, top, mode)
+    opened = every(
+        fill(tmp_path / "set", encoded(pixels, "TIFF", compression=compression), ending="tiff")
+    )
+    assert np.array_equal(opened.array[0, 0], scaled(pixels, 0, top))
+
+
+def test_all_numbers_of_16_bits_are_rounded_as_ever(tmp_path):
+    pixels = np.arange(65536).reshape(256, 256)
+    opened = every(fill(tmp_path / "set", encoded(pixels.astype(np.uint16))))
+    assert np.array_equal(opened.array[0, 0], (pixels + 128) // 257)
+
+
+def test_a_portable_grey_map_says_its_range(tmp_path):
+    pixels = values(0, 1000, "u2")
+    content = b"P5 8 8 4095\n" + pixels.astype(">u2").tobytes()
+    opened = every(fill(tmp_path / "set", content, ending="pgm"))
+    assert np.array_equal(opened.array[0, 0], scaled(pixels, 0, 4095))
+
+
+def test_where_zero_is_white_it_stays_white(tmp_path):
+    pixels = values(0, 4095, "u2")
+    opened = every(fill(tmp_path / "set", tiff(pixels, photometric=0), ending="tif"))
+    assert np.array_equal(opened.array[0, 0], 255 - scaled(pixels, 0, 4095))
+
+
+def test_both_splits_use_one_range(tmp_path):
+    low, high = values(0, 1000, "u2", 1), values(0, 4000, "u2", 2)
+    fill(tmp_path / "set" / "train", encoded(low))
+    fill(tmp_path / "set" / "test", encoded(high))
+    for split, pixels in (("train", low), ("test", high)):
+        assert np.array_equal(
+            data.open(tmp_path / "set", split).array[0, 0], scaled(pixels, 0, 4000)
+        )
+    assert data.open(tmp_path / "set").summary.values == "0 to 4000, scaled to 0 to 255"
+
+
+@pytest.mark.parametrize("levels", ["0:4095", (0, 4095), [0.0, 4095.0]])
+def test_the_range_can_be_chosen(tmp_path, levels):
+    pixels = values(0, 1000, "u2")
+    opened = every(fill(tmp_path / "set", encoded(pixels)), levels=levels)
+    assert np.array_equal(opened.array[0, 0], scaled(pixels, 0, 4095))
+    assert opened.summary.values == "0 to 4095, scaled to 0 to 255"
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 3)])
+def test_the_range_of_8_bits_can_be_chosen(tmp_path, shape):
+    """Masks of 0 and 1 are nearly black: that is said, with what to type."""
+    pixels = noise(0, *shape) % 2
+    fill(tmp_path / "set", encoded(pixels))
+    assert every(tmp_path / "set").array.max() == 1
+    assert "nearly black; --set levels=0:1" in every(tmp_path / "set").summary.values
+    opened = every(tmp_path / "set", levels="0:1").array[0].transpose(1, 2, 0)
+    assert np.array_equal(opened.reshape(shape), pixels * 255)
+
+
+@pytest.mark.parametrize("levels", ["4095", "1:0", "0:0", "a:b", "0:inf", "nan:1", (1,), 7])
+def test_no_range_is_refused(tmp_path, levels):
+    fill(tmp_path / "set", encoded(noise(0, 4, 4)))
+    with pytest.raises(BadInput, match=r"levels must be .* such as 0:4095"):
+        every(tmp_path / "set", levels=levels)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "span"),
+    [(0, 0, (0, 1)), (7, 7, (0, 7)), (-5, -5, (-5, 0)), (0, 0.5, (0, 0.5)), (0, 128, (0, 255))],
+)
+def test_a_range_is_never_empty(low, high, span):
+    assert span_of(low, high) == span
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_pixels_that_are_no_numbers_are_broken(tmp_path, bad):
+    pixels = values(0, 1, "f4")
+    broken = pixels.copy()
+    broken[3, 3] = bad
+    opened = every(fill(tmp_path / "set", tiff(broken), tiff(pixels), ending="tif"))
+    assert len(opened) == 1
+    assert opened.array.max() == 255
+    assert [*opened.summary.left_out] == ["broken files (NaN or infinite pixels)"]
+
+
+# ---------------------------------------------------------------------------------- broken files
+
+WHOLE = {
+    "PNG": encoded(noise(0, 24, 24, 3)),
+    "JPEG": encoded(noise(0, 24, 24, 3), "JPEG"),
+    "progressive": encoded(noise(0, 24, 24, 3), "JPEG", progressive=True),
+    "GIF": encoded(noise(0, 24, 24, 3), "GIF"),
+    "TIFF": encoded(noise(0, 24, 24, 3), "TIFF"),
+    "plain TIFF": tiff(noise(0, 24, 24)),
+    "LZW": encoded(noise(0, 24, 24), "TIFF", compression="tiff_lzw"),
+    "WEBP": encoded(noise(0, 24, 24, 3), "WEBP"),
+    "BMP": encoded(noise(0, 24, 24, 3), "BMP"),
+    "PPM": encoded(noise(0, 24, 24, 3), "PPM"),
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+@pytest.mark.parametrize("lenient", [False, True])
+def test_a_file_that_is_cut_is_broken(kind, lenient, monkeypatch, capfd):
+    """Also where another library lets Pillow fill up what is missing."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)
+    content, whole = WHOLE[kind], np.asarray(decoded(WHOLE[kind]).to_image(3, None))
+    reasons = set()
+    for length in [100, 400, *range(30, len(content), len(content) // 9)]:
+        try:
+            image = decoded(content[:length])
+        except Unreadable as error:
+            reasons.add(str(error))
+        else:
+            assert np.array_equal(np.asarray(image.to_image(3, None)), whole), length
+    assert "truncated" in reasons
+    assert lenient == ImageFile.LOAD_TRUNCATED_IMAGES
+    assert capfd.readouterr().err == "", "libjpeg complains there"
+
+
+def test_a_jpeg_cut_to_400_bytes_is_named(tmp_path, caplog):
+    whole = encoded(Image.new("L", (64, 64), 90), "JPEG", quality=95)
+    fill(tmp_path / "set", encoded(noise(0, 64, 64), "JPEG")[:400], whole, ending="jpg")
+    assert len(every(tmp_path / "set")) == 1
+    assert "left out 1 broken file (truncated): 000.jpg" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt", b"iCCP"])
+def test_long_texts_in_a_png_do_no_harm(tmp_path, kind):
+    text = b"x" * (2 << 20)
+    packed = {
+        b"tEXt": b"k\0" + text,
+        b"zTXt": b"k\0\0" + zlib.compress(text),
+        b"iTXt": b"k\0\1\0\0\0" + zlib.compress(text),
+        b"iCCP": b"k\0\0" + zlib.compress(text),
+    }[kind]
+    pixels = values(0, 65535, "u2", 0, 5, 5, 1)
+    opened = every(fill(tmp_path / "set", png16(pixels, chunk(kind, packed))))
+    assert np.array_equal(opened.array[0, 0], scaled(pixels[..., 0], 0, 65535))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"hello", "no image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no image"),
+        (png16(np.zeros((1, 1, 1), np.uint16), size=(60000, 60000)), "too large"),
+        (encoded(Image.new("LAB", (4, 4)), "TIFF"), "colours in LAB"),
+        (WHOLE["PNG"].replace(b"IDAT", b"IDAX"), "damaged, or in a form that is not known"),
+        (WHOLE["plain TIFF"][:-120], "truncated"),
+        (b"\0\0\0\x18ftypheic" + b"\0" * 40, 'HEIC: pip install "genzoo[heif]" reads it'),
+    ],
+)
+def test_the_reason_of_every_broken_file_is_said(tmp_path, monkeypatch, content, reason):
+    monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
+    fill(tmp_path / "set", content, encoded(noise(1, 24, 24)))
+    opened = every(tmp_path / "set")
+    assert opened.summary.left_out == {f"broken files ({reason})": ("000.png",)}
+    assert opened.skipped == ("000.png",)
+    with pytest.raises(BadInput, match=r"000\.png is"):
+        data.photos([tmp_path / "set" / "000.png"], (1, 4, 4))
+
+
+def test_images_of_phones_are_read():
+    heif = pytest.importorskip("pillow_heif")
+    pixels = np.repeat(np.repeat(noise(0, 2, 2, 3), 32, 0), 32, 1)
+    stream = io.BytesIO()
+    heif.from_pillow(Image.fromarray(pixels)).save(stream, quality=100)
+    got = np.asarray(decoded(stream.getvalue()).to_image(3, None)).astype(int)
+    assert abs(got - pixels).mean() < 6
+
+
+@pytest.mark.skipif("AVIF" not in Image.registered_extensions().values(), reason="old Pillow")
+def test_avif_is_read():
+    pixels = np.repeat(np.repeat(noise(0, 2, 2, 3), 32, 0), 32, 1)
+    got = np.asarray(decoded(encoded(pixels, "AVIF", quality=100)).to_image(3, None)).astype(int)
+    assert abs(got - pixels).mean() < 6
