@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from genzoo import families, schemas
 from genzoo.errors import BadInput, GenzooError, InvalidModel, OperationFailed, UnknownName, article
+from genzoo.families.registry import others_code, reason_of
 from genzoo.files import check_free, expanded, synced, whole_folder
 from genzoo.schemas import checked
 from genzoo.zoo.manifest import (
@@ -243,11 +244,12 @@ def _upgraded(
     try:
         old = manifest.revision < family.revision
         tensors = [*header_of(file, size_of(file), path)] if old else ()
-        new = family.upgraded(manifest.revision, manifest.config, options, tensors)
+        with others_code():
+            new = family.upgraded(manifest.revision, manifest.config, options, tensors)
     except GenzooError:
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        reason = reason_of(error)[:200]
         what = f"revision {manifest.revision} of {manifest.family}"
         raise InvalidModel(f"{path.parent}: {what} cannot be upgraded: {reason}") from error
     return checked(family.config, new.config, where, InvalidModel), new.tensors

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from genzoo import families
 from genzoo.errors import BadInput, GenzooError, NetworkError, UnknownName, article, unknown
+from genzoo.families.registry import others_code
 from genzoo.files import expanded, is_folder
 from genzoo.zoo import hub, installed
 from genzoo.zoo.folder import load_folder
@@ -221,4 +222,9 @@ def _has(family: str, abilities: "tuple[type[Model], ...]") -> bool:
     except GenzooError:  # not installed, or broken
         return False
     build = parts.model
-    return issubclass(build if isinstance(build, type) else type(build(parts.tiny)), abilities)
+    try:
+        with others_code():
+            kind = build if isinstance(build, type) else type(build(parts.tiny))
+    except Exception:  # broken: genzoo plugins gives no reason, but its models do when loaded
+        return False
+    return issubclass(kind, abilities)
