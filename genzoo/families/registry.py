@@ -220,8 +220,8 @@ def others_code() -> Iterator[None]:
     is_ours = is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if is_ours:
         signal.signal(signal.SIGINT, press)
-    else:  # no signal arrives in another thread; another handler has reasons of its own
-        _ = is_main and pressed.set()
+    elif is_main:  # another handler has reasons of its own
+        pressed.set()
     try:
         yield
     except (Exception, Stopped):
