@@ -447,7 +447,7 @@ OWN_FILES = {
     "features.classifiers": "files of the package; a network of the user's code",
     "features.inception": "weights whose hash is known",
     "files": "what was just written",
-    "metrics.real_data": "the cache",
+    "metrics.stored_reference": "the cache",
     "models.writing": "what it writes",
     "runs.checkpoints": "runs of this machine, with a hash",
     "runs.plan": "runs of this machine, with a hash",
@@ -503,7 +503,7 @@ def test_each_exception_is_one():
 
 def test_others_json_meets_a_schema():
     """Whoever reads JSON hands it to a schema."""
-    for name in CORE:
+    for name in {n for n in CORE if not n.startswith("data.")}:  # label files: own checks
         text = CORE[name].read_text()
         if "read_json(" in text and name not in ("schemas", "zoo.weights", "zoo.manifest"):
             assert "checked(" in text, f"{name} reads JSON without a schema"
