@@ -79,20 +79,24 @@ def save(
     old = _manifest_of(folder)
     if force and old is not None and old.weights_sha256 == sha256_of(files[WEIGHTS]):
         recipe, files = recipe or old.recipe, {**_beside(folder, old), **files}
-    given = {"data": data, "license": license, "terms": terms}
-    facts = {k: v for k, v in model.provenance.items() if k in given} | {
-        k: v for k, v in given.items() if v is not None
-    }
+    facts = _facts(model, {"data": data, "license": license, "terms": terms})
     values = {
         "name": schemas.name(name or folder.resolve().name),
         "version": version or _next_version(model, folder, sha256_of(files[WEIGHTS])),
-        **{k: schemas.name(v) if k == "data" else v for k, v in facts.items()},
+        **facts,
         "dtype": dtype,
         "recipe": recipe and recipe.model_dump(mode="json"),
     }
     manifest = _manifest(model, family or family_of(model), files, values)
     _write_over(folder, old, manifest, {**files, CONFIG: manifest_bytes(manifest)}, force)
     return folder
+
+
+def _facts(model: "Model", given: dict[str, str | None]) -> dict[str, Any]:
+    """What is given, and else what the model was loaded with."""
+    facts = {k: v for k, v in model.provenance.items() if k in given}
+    facts |= {k: v for k, v in given.items() if v is not None}
+    return {k: schemas.name(v) if k == "data" else v for k, v in facts.items()}
 
 
 def _write_over(
