@@ -6,6 +6,7 @@ import platform
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from genzoo.errors import BadInput
@@ -56,6 +57,43 @@ def machine(device: "torch.device") -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{os.cpu_count()} {platform.machine()} cores, {torch.get_num_threads()} threads used"
+
+
+@contextlib.contextmanager
+def usual_torch() -> Iterator[None]:
+    """In the block torch creates float32 tensors on the CPU, with gradients and without autocast.
+
+    Whatever the process has set (``torch.set_default_dtype``, ``torch.set_default_device``, an
+    ``inference_mode`` around the call) changes no result of genzoo's, and is restored afterwards.
+    """
+    import torch
+
+    with (
+        usual_tensors(),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast("cpu", enabled=False),
+        torch.autocast("cuda", enabled=False) if torch.cuda.is_available() else nullcontext(),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def usual_tensors() -> Iterator[None]:
+    """In the block torch creates float32 tensors on the CPU unless told otherwise."""
+    import torch
+
+    before = torch.get_default_dtype()
+    # A default device costs time at each call of torch's: none is set where none is needed.
+    is_usual = torch.get_default_device().type == "cpu"
+    if before != torch.float32:
+        torch.set_default_dtype(torch.float32)
+    try:
+        with nullcontext() if is_usual else torch.device("cpu"):
+            yield
+    finally:
+        if before != torch.float32:
+            torch.set_default_dtype(before)
 
 
 @contextlib.contextmanager

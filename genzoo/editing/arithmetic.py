@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from genzoo.devices import usual_torch
 from genzoo.editing.walks import (
     SampleAddresses,
     address_record,
@@ -56,6 +57,7 @@ class Combination:
         return path
 
 
+@usual_torch()
 def combine(
     model: Model,
     terms: str | Sequence[tuple[int, SampleAddresses]],

@@ -14,12 +14,13 @@ from typing import Annotated, Any, Literal, final
 import numpy as np
 import torch
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from genzoo import data as sets
 from genzoo.data import register
+from genzoo.devices import usual_torch
 from genzoo.editing.walks import SampleAddresses, as_latent, check_memory, resolve
 from genzoo.errors import BadInput, unknown
 from genzoo.features import classifiers
@@ -33,8 +34,6 @@ from genzoo.schemas import Name, Schema, Share, checked, read_json
 from genzoo.version import VERSION
 from genzoo.zoo import migrate, names
 from genzoo.zoo.provenance import ModelIdentity
-from genzoo.zoo.reader import read_named
-from genzoo.zoo.weights import metadata_of
 
 LARGEST = 1 << 20  # bytes of a file
 BATCH = 250
@@ -88,12 +87,15 @@ def read_direction(path: str | Path) -> Direction:
     """The direction in a file, which anybody may have written. Raises BadInput."""
     path = expanded(path)
     try:
-        content = read_named(path, LARGEST)
-        tensors, metadata = load(content), metadata_of(content)
-    except (BadInput, SafetensorError) as error:
+        if not path.is_file() or path.stat().st_size > LARGEST:
+            raise BadInput(f"{path} is not a direction file: make one with genzoo direction")
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            keys = [*file.keys()]
+            vector = file.get_tensor("direction") if keys == ["direction"] else torch.empty(0)
+    except (OSError, SafetensorError) as error:
         hint = "make one with genzoo direction"
         raise BadInput(f"{path} is not a direction file ({error}): {hint}") from None
-    vector = tensors["direction"] if [*tensors] == ["direction"] else torch.empty(0)
     text = metadata.get("info", metadata.get("made", ""))  # "made" in format 1
     if vector.dtype != torch.float32 or vector.ndim != 1 or not len(vector) or not text:
         raise BadInput(f"{path} is not a direction file: expected one float32 vector and its info")
@@ -153,6 +155,7 @@ def direction_from_seeds(
     return Direction((to.mean(0) - back.mean(0)).cpu(), info)
 
 
+@usual_torch()
 def direction_from_samples(
     model: Model,
     attribute: str,
@@ -190,6 +193,7 @@ def direction_from_samples(
     return _with_rates(model, Direction(vector, info), classifier, n, label)
 
 
+@usual_torch()
 def direction_from_data(
     model: Model,
     attribute: str,
@@ -230,6 +234,7 @@ def direction_from_data(
     return _with_rates(model, direction, AttributeClassifier(name, attribute), 0, label)
 
 
+@usual_torch()
 def measure_effect(
     model: Latent,
     vector: Tensor,
@@ -300,6 +305,7 @@ def _data_of(model: Model, data: str | None) -> str:
 
 
 # ---------------------------------------------------------------------------------------- steering
+@usual_torch()
 def steer(
     model: Model,
     direction: Direction,

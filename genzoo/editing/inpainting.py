@@ -13,6 +13,7 @@ from typing import Any, Unpack, final
 import torch
 from torch import Tensor
 
+from genzoo.devices import usual_torch
 from genzoo.editing import masks
 from genzoo.editing.projection import (
     ImagesLike,
@@ -80,6 +81,7 @@ class Completion:
         return self.samples.tensor.where(self.known, self.model.to_public(x))
 
 
+@usual_torch()
 def inpaint(
     model: Model | str | Path,
     images: ImagesLike,

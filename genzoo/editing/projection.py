@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from genzoo.devices import usual_torch
 from genzoo.editing import masks
 from genzoo.errors import BadInput
 from genzoo.models.abilities import Encoder
@@ -81,6 +82,7 @@ class Projection:
     discriminator_loss: str
 
 
+@usual_torch()
 def project(
     model: Model | str | Path,
     images: ImagesLike,

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from genzoo.devices import memory
+from genzoo.devices import memory, usual_torch
 from genzoo.errors import BadInput
 from genzoo.models.checks import check_count, checked_seed
 from genzoo.models.model import Model
@@ -125,6 +125,7 @@ def samples_at(
     return model.decode_codes(codes, labels=label, seeds=addresses, call=call, **(sampling or {}))
 
 
+@usual_torch()
 def interpolate(
     model: Model,
     through: SampleAddresses,
@@ -182,6 +183,7 @@ def walk_length(through: Sequence[SampleAddress], steps: int, loop: bool) -> int
     return len(through) * steps if loop else (len(through) - 1) * steps + 1
 
 
+@usual_torch()
 def traverse(
     model: Model,
     dims: tuple[int, int] = (0, 1),

@@ -12,6 +12,7 @@ import torch
 from genzoo import data as sets
 from genzoo import devices, families
 from genzoo.data import catalogue, register
+from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, DataMissing, GenzooError, article
 from genzoo.evaluation.comparison import BATCH, Comparison, ModelEntry
 from genzoo.evaluation.evaluate import check_arguments, choose_metrics, measure, real_for
@@ -34,6 +35,7 @@ ROUNDS = 7
 UNKNOWN = "unknown data"  # that the card of a model names, and this machine does not have
 
 
+@usual_torch()
 def compare(
     *models: str | Path,
     data: str | None = None,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from genzoo import devices, families
 from genzoo.data.register import IMAGES
+from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, article
 from genzoo.evaluation.training_data import ReferenceData, reference_data
 from genzoo.metrics import registry
@@ -81,6 +82,7 @@ class Evaluation:
         return self.folder
 
 
+@usual_torch()
 def evaluate(
     subject: "str | Path | Model",
     *,

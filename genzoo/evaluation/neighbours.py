@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, PngImagePlugin
 from torch import Tensor
 
 from genzoo.data.dataset import DataSet
+from genzoo.devices import usual_torch
 from genzoo.errors import BadInput
 from genzoo.evaluation.evaluate import check_one_set, find_model, real_for
 from genzoo.evaluation.training_data import reference_data
@@ -111,6 +112,7 @@ class Neighbours:
         return path
 
 
+@usual_torch()
 def find_neighbours(
     model: str | Path | Model,
     *,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from genzoo.data.dataset import DataSet
 from genzoo.data.register import label
+from genzoo.devices import usual_torch
 from genzoo.errors import BadInput
 from genzoo.evaluation.evaluate import find_model
 from genzoo.evaluation.training_data import reference_data
@@ -61,6 +62,7 @@ class Outliers:
         }
 
 
+@usual_torch()
 def find_outliers(
     model: str | Path | Model,
     *,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genzoo.devices import usual_torch
 from genzoo.errors import BadInput
 from genzoo.evaluation.evaluate import find_model
 from genzoo.files import check_new, write_whole
@@ -23,6 +24,7 @@ from genzoo.zoo import installed, manifest
 from genzoo.zoo import names as model_names
 
 
+@usual_torch()
 def extract_features(
     model: str | Path | Model,
     images: Samples | Tensor | np.ndarray,

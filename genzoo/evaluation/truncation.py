@@ -14,6 +14,7 @@ from typing import Any, final
 from PIL import Image, ImageDraw
 
 from genzoo import devices
+from genzoo.devices import usual_torch
 from genzoo.errors import BadInput
 from genzoo.evaluation.comparison import GOALS
 from genzoo.evaluation.drawing import INK, LINES, MARGIN, PALE, SMALL, font, new_sheet, png
@@ -80,6 +81,7 @@ class Curve:
         return path
 
 
+@usual_torch()
 def truncate(
     model: "str | Path | Model",
     values: Sequence[float | None] | None = None,

@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 
 from genzoo.data import register
+from genzoo.devices import usual_torch
 from genzoo.errors import (
     DataMissing,
     GenzooError,
@@ -63,6 +64,7 @@ class Check:
     reason: str = ""
 
 
+@usual_torch()
 def verify(
     name: str | Path,
     *,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from genzoo.devices import usual_tensors
 from genzoo.errors import BadInput, OperationFailed, article
 from genzoo.models.checks import shape_text
 from genzoo.models.inference import inference_copy
@@ -96,7 +97,8 @@ class Model(nn.Module, ABC):
         Bytes are 255ths. Raises BadInput.
         """
         try:
-            x = torch.as_tensor(samples.tensor if isinstance(samples, Samples) else samples)
+            x = samples.tensor if isinstance(samples, Samples) else samples
+            x = x if isinstance(x, Tensor) else torch.as_tensor(x, device="cpu")
         except (TypeError, ValueError, RuntimeError):
             raise BadInput(f"expected samples or an array, got {samples!r:.60}") from None
         x = x.to(self.device)
@@ -207,7 +209,8 @@ class Discriminator(nn.Module, ABC):
 
 def infer(model: M, call: Callable[[M], T]) -> T:
     """Run ``call`` on the model's private copy, without gradients and in float32."""
-    with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
+    no_autocast = torch.autocast(model.device.type, enabled=False)
+    with torch.no_grad(), no_autocast, usual_tensors():
         return call(inference_copy(model))
 
 

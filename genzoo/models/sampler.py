@@ -303,7 +303,8 @@ class Latent(Sampler):
 
     def _checked_codes(self, codes: Any) -> Tensor:
         try:
-            x = torch.as_tensor(codes).to(self.device, torch.float32)
+            x = codes if isinstance(codes, Tensor) else torch.as_tensor(codes, device="cpu")
+            x = x.to(self.device, torch.float32)
         except (TypeError, ValueError, RuntimeError):
             raise BadInput(f"expected codes (n, {self.latent_dim}), got {codes!r:.60}") from None
         if x.ndim != 2 or not len(x) or x.shape[1] != self.latent_dim:

@@ -14,6 +14,7 @@ import torch
 from genzoo import devices
 from genzoo.data import register
 from genzoo.data.dataset import DataSet, Source
+from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, GenzooError
 from genzoo.files import check_folder, check_free
 from genzoo.runs.checkpoints import checkpoints
@@ -43,6 +44,7 @@ class Estimate:
     phases: dict[str, float] = field(default_factory=dict)
 
 
+@usual_torch()
 def start(
     family: str,
     data: str | Path | Source,
@@ -88,6 +90,7 @@ def start(
     return run
 
 
+@usual_torch()
 def resume(folder: Path, root: Path | None = None) -> Run:
     """The run in ``folder`` as its last checkpoint left it.
 
@@ -119,6 +122,7 @@ def _resume(folder: Path, record: Plan, root: Path | None) -> Run:
     return run
 
 
+@usual_torch()
 def estimate(record: Plan, dataset: DataSet) -> Estimate:
     """The memory and time of the run, measured by a few steps that are then discarded."""
     run = Run(record, dataset, Path())

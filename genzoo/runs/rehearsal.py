@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from genzoo import families
 from genzoo.data.dataset import DataSet
+from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, GenzooError, OperationFailed
 from genzoo.options import SWITCHES, Options
 from genzoo.runs.plan import Plan, fields_of
@@ -22,6 +23,7 @@ log = logging.getLogger("genzoo")
 O = TypeVar("O", bound=Options)  # noqa: E741
 
 
+@usual_torch()
 def rehearse(record: Plan, dataset: DataSet, given: Collection[str]) -> None:
     """Take two steps of each phase, its first and one near its end, on a trainer that is discarded.
 

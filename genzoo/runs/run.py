@@ -24,6 +24,7 @@ from torch import Tensor
 from genzoo import devices, families
 from genzoo.data import register
 from genzoo.data.dataset import DataSet
+from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, GenzooError, OperationFailed, Stopped
 from genzoo.families.family import Family
 from genzoo.files import deferred_signals, locked, write_whole
@@ -93,6 +94,7 @@ class Run:
     ``options`` stand for those of the plan, with the same values.
     """
 
+    @usual_torch()
     def __init__(self, plan: Plan, dataset: DataSet, folder: Path, options: Options | None = None):
         self.plan, self.dataset, self.folder = plan, dataset, folder
         self.start, self.seconds = 0, 0.0
@@ -112,6 +114,7 @@ class Run:
         self.loader = Loader(plan, self.dataset, self.trainer, self.options, self.device)
         self.monitor = TrainingMonitor(self.trainer, self.options)
 
+    @usual_torch()
     def restore(self) -> None:
         """Go back to the newest sound checkpoint; without one, the run begins anew."""
         if checkpoint := restore(self.folder, self.device, self._load):
@@ -137,6 +140,7 @@ class Run:
             self._build()
             raise
 
+    @usual_torch()
     def go(self, report: Callable[[RunStatus], None] | None = None) -> Path:
         """Train to the end, and write the model; the run's folder.
 

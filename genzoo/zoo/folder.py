@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from genzoo import families, schemas
+from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, GenzooError, InvalidModel, OperationFailed, UnknownName, article
-from genzoo.families.registry import others_code, reason_of
 from genzoo.files import check_free, expanded, synced, whole_folder
 from genzoo.schemas import checked
 from genzoo.zoo.manifest import (
@@ -15,11 +15,6 @@ from genzoo.zoo.manifest import (
     DISCRIMINATOR,
     DTYPES,
     FILES,
-    LARGEST_BESIDE,
-    METRICS,
-    PICTURE,
-    README,
-    SOUND,
     WEIGHTS,
     Manifest,
     Recipe,
@@ -27,8 +22,8 @@ from genzoo.zoo.manifest import (
     read_manifest,
     sha256_of,
 )
-from genzoo.zoo.reader import open_inside, read_capped, size_of
-from genzoo.zoo.weights import fill, header_of, largest_model, on_meta, pack
+from genzoo.zoo.reader import open_inside, size_of
+from genzoo.zoo.weights import fill, header_of, on_meta, pack
 
 if TYPE_CHECKING:
     import torch
@@ -62,8 +57,7 @@ def save(
     another one in ``folder`` has the version after that.
     Parameters are stored in ``dtype``; buffers (norm statistics among them) stay float32. Raises
     BadInput if a model is there already and ``force`` is off, OperationFailed if it cannot be
-    written. ``force`` over a model of the same weights keeps its card, samples, discriminator and
-    recipe; over other weights it removes them, and warns of what it removed.
+    written.
     """
     from genzoo.models.model import Model
 
@@ -72,57 +66,23 @@ def save(
     if dtype not in DTYPES:
         raise BadInput(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
     folder = expanded(folder)
-    networks = {WEIGHTS: model, DISCRIMINATOR: discriminator}
-    files = {
-        name: pack(network, dtype) for name, network in networks.items() if network is not None
+    files = {WEIGHTS: pack(model, dtype)}
+    if discriminator is not None:
+        files[DISCRIMINATOR] = pack(discriminator, dtype)
+    given = {"data": data, "license": license, "terms": terms}
+    facts = {k: v for k, v in model.provenance.items() if k in given} | {
+        k: v for k, v in given.items() if v is not None
     }
-    old = _manifest_of(folder)
-    if force and old is not None and old.weights_sha256 == sha256_of(files[WEIGHTS]):
-        recipe, files = recipe or old.recipe, {**_beside(folder, old), **files}
-    facts = _facts(model, {"data": data, "license": license, "terms": terms})
     values = {
         "name": schemas.name(name or folder.resolve().name),
         "version": version or _next_version(model, folder, sha256_of(files[WEIGHTS])),
-        **facts,
+        **{k: schemas.name(v) if k == "data" else v for k, v in facts.items()},
         "dtype": dtype,
         "recipe": recipe and recipe.model_dump(mode="json"),
     }
-    manifest = _manifest(model, family or family_of(model), files, values)
-    _write_over(folder, old, manifest, {**files, CONFIG: manifest_bytes(manifest)}, force)
-    return folder
-
-
-def _facts(model: "Model", given: dict[str, str | None]) -> dict[str, Any]:
-    """What is given, and else what the model was loaded with."""
-    facts = {k: v for k, v in model.provenance.items() if k in given}
-    facts |= {k: v for k, v in given.items() if v is not None}
-    return {k: schemas.name(v) if k == "data" else v for k, v in facts.items()}
-
-
-def _write_over(
-    folder: Path, old: Manifest | None, new: Manifest, files: dict[str, bytes], force: bool
-) -> None:
-    """Write ``files`` in place of the model ``old``; warn of all that is gone afterwards."""
-    if old is not None and any(getattr(old, k) != getattr(new, k) for k in _ON_THE_CARD):
-        files.pop(README, None)
-    lost = [name for name in FILES if name not in files and (folder / name).exists()]
-    lost += ["its recipe"] * bool(old and old.recipe and not new.recipe)
+    files[CONFIG] = manifest_bytes(_manifest(model, family or family_of(model), files, values))
     write_folder(folder, files, force=force)
-    if lost:
-        log.warning("%s: removed %s: of the model that was there before", folder, ", ".join(lost))
-
-
-_ON_THE_CARD = ("name", "data", "license", "terms")  # what a README.md says, besides the numbers
-
-
-def _beside(folder: Path, old: Manifest) -> dict[str, bytes]:
-    """The files of ``folder`` that stay true while its weights stay the same."""
-    names = [n for n in (README, METRICS, PICTURE, SOUND) if (folder / n).exists()]
-    files = {name: read_capped(folder / name, LARGEST_BESIDE) for name in names}
-    if old.discriminator_sha256 and (folder / DISCRIMINATOR).exists():
-        content = read_capped(folder / DISCRIMINATOR, largest_model())
-        files |= {DISCRIMINATOR: content} if sha256_of(content) == old.discriminator_sha256 else {}
-    return files
+    return folder
 
 
 def _next_version(model: "Model", folder: Path, weights_sha256: str) -> int:
@@ -135,17 +95,13 @@ def _next_version(model: "Model", folder: Path, weights_sha256: str) -> int:
 
 def version_of(folder: Path) -> int | None:
     """The version of the model in ``folder``; None if there is no readable one."""
-    manifest = _manifest_of(folder)
-    return manifest.version if manifest else None
-
-
-def _manifest_of(folder: Path) -> Manifest | None:
     try:
-        return read_manifest(folder)
+        return read_manifest(folder).version
     except GenzooError:
         return None
 
 
+@usual_torch()
 def load_folder(
     folder: str | Path,
     device: "str | torch.device" = "auto",
@@ -176,6 +132,7 @@ def load_folder(
     return model.to(device).eval()
 
 
+@usual_torch()
 def load_discriminator(
     folder: str | Path,
     device: "str | torch.device" = "auto",
@@ -289,12 +246,11 @@ def _upgraded(
     try:
         old = manifest.revision < family.revision
         tensors = [*header_of(file, size_of(file), path)] if old else ()
-        with others_code():
-            new = family.upgraded(manifest.revision, manifest.config, options, tensors)
+        new = family.upgraded(manifest.revision, manifest.config, options, tensors)
     except GenzooError:
         raise
     except Exception as error:
-        reason = reason_of(error)[:200]
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         what = f"revision {manifest.revision} of {manifest.family}"
         raise InvalidModel(f"{path.parent}: {what} cannot be upgraded: {reason}") from error
     return checked(family.config, new.config, where, InvalidModel), new.tensors

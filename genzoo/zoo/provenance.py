@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 from pydantic import Field
 
+from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.files import expanded
 from genzoo.schemas import Count, Name, Schema, checked, read_json
@@ -130,6 +131,7 @@ def inspect(path: str | Path) -> Provenance:
     return Provenance(synthetic, record)
 
 
+@usual_torch()
 def reproduce(
     path: str | Path, model: str | Path | None = None, *, device: "str | torch.device" = "auto"
 ) -> Reproduction:
