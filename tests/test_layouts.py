@@ -1,5 +1,6 @@
 """Files as a set: what is read, what is left out, and the summary that says both."""
 
+import dataclasses
 import io
 import json
 import logging
@@ -10,15 +11,24 @@ import unicodedata
 import wave
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from pydantic import Field
 
-from genzoo import data
-from genzoo.data import label_files
+from genzoo import data, families
+from genzoo.cli.app import parse_labels
+from genzoo.data import catalogue, label_files
 from genzoo.data.dataset import Summary
-from genzoo.errors import BadInput
+from genzoo.editing import walks
+from genzoo.errors import BadInput, UnknownName
+from genzoo.options import Options, Sampling
+from genzoo.runs.plan import plan
+from genzoo.schemas import Schema
+from genzoo.zoo import provenance
 
 COMMAND = [sys.executable, "-c", "import genzoo.cli; genzoo.cli.main()"]
 
@@ -559,3 +569,103 @@ def test_a_class_is_one_however_its_accents_are_written(tmp_path):
     test = data.open(tmp_path / "set", "test")
     assert (test.classes, test.labels.tolist()) == (("bar", one), [1])
     assert data.having(test, two).tolist() == [True]
+
+
+@pytest.fixture
+def numbers(conditional):
+    """A model whose classes are called by other numbers than theirs."""
+    conditional.class_names = ("2", "0", "cats, red")
+    return conditional
+
+
+def chosen(model, labels, n=1) -> list[int]:
+    return model.labels_for(labels, n).tolist()
+
+
+@pytest.mark.parametrize(
+    ("label", "number"),
+    [("2", 0), (2, 0), ("0", 1), (0, 1), ("1", 1), (1, 1), ("cats, red", 2), ("Cats, RED", 2)],
+)
+def test_a_number_is_a_name_if_a_class_is_called_so(numbers, label, number):
+    """In Python and on the command line alike; only then it is the number of a class."""
+    assert chosen(numbers, label) == chosen(numbers, parse_labels(str(label), numbers.class_names))
+    assert chosen(numbers, label) == [number]
+    assert chosen(numbers, [label, label], 2) == [number, number]
+
+
+def test_numbers_in_a_tensor_are_those_of_samples(numbers):
+    samples = numbers.sample(3, seed=1)
+    assert chosen(numbers, samples.labels, 3) == [0, 1, 2]
+    assert chosen(numbers, samples.labels.numpy(), 3) == [0, 1, 2]
+    again = numbers.sample(3, seed=1, labels=samples.labels)
+    assert torch.equal(samples.tensor, again.tensor)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("cats, red", "cats, red"),
+        ("2,cats, red,0", ["2", "cats, red", "0"]),
+        ("cats, red,CATS, RED", ["cats, red", "CATS, RED"]),
+        ("cats,0", ["cats", "0"]),
+        ("2", "2"),
+        (None, None),
+    ],
+)
+def test_a_comma_in_the_name_of_a_class(text, labels):
+    assert parse_labels(text, ("2", "0", "cats, red")) == labels
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_of_both_forms_name_a_class(numbers, forms):
+    one, two = (unicodedata.normalize(form, "Café") for form in forms)
+    numbers.class_names = ("x", one, "y")
+    assert chosen(numbers, two) == chosen(numbers, two.lower()) == [1]
+
+
+def test_seeds_keep_their_class_whatever_it_is_called(latent):
+    latent.num_classes, latent.class_names = 3, ("2", "0", "1")
+    _, _, own = walks.resolve(latent, "3", None)
+    assert (own, chosen(latent, own)) == ("2", [0])
+    _, _, given = walks.resolve(latent, "3", 2)
+    assert chosen(latent, given) == [0]
+
+
+def test_an_image_is_drawn_again_by_the_numbers_of_its_classes(numbers):
+    record = SimpleNamespace(call=None, seeds=[(1, 0), (1, 1)], labels=[0, 1])
+    again = provenance._again(numbers, record)
+    assert torch.equal(again.tensor, numbers.sample(2, seed=1).tensor)
+
+
+def test_a_class_of_a_data_set_with_a_comma_in_its_name(monkeypatch):
+    source = data.describe("digits")
+    classes = ("big, red", *source.classes[1:])
+    monkeypatch.setitem(catalogue.SOURCES, "digits", dataclasses.replace(source, classes=classes))
+    assert len(data.open("digits:big, red")) == 151
+    assert data.kind_of("digits:big, red") == "images"
+    data.check("digits:big, red")
+    one, two = data.open_pair("digits:1,digits:2")
+    assert (one.name, two.name) == ("digits:1", "digits:2")
+
+
+def test_a_number_after_a_colon_is_a_name():
+    names = np.array(data.open("digits").labels)
+    assert len(data.open("digits:3")) == (names == 3).sum()
+    with pytest.raises(UnknownName, match="'11'"):
+        data.open("digits:11")
+
+
+@pytest.mark.parametrize("names", [numbered(30), [f"cat/{name}" for name in numbered(30)]])
+@pytest.mark.parametrize("needs", ["labelled", "images"])
+def test_a_family_with_classes_says_one_subfolder_for_each(tmp_path, monkeypatch, names, needs):
+    class Classes(Schema):
+        classes: int = Field(ge=2, default=2)
+
+    toy = SimpleNamespace(config=Classes, options=Options, sampling=Sampling, data=needs)
+    monkeypatch.setattr(families, "get", lambda name: toy)
+    place = fill(tmp_path / "set", names)
+    says = (
+        "toy learns from .* has no classes: make one subfolder for each class, such as .*/set/cat"
+    )
+    with pytest.raises(BadInput, match=says):
+        plan("toy", place)

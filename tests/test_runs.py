@@ -743,7 +743,7 @@ REFUSED = [
     ("images", "ring8", "drop learns from images, ring8 holds points"),
     ("points", "digits", "drop learns from points, digits holds images"),
     ("signals", "digits", "drop learns from signals, digits holds images"),
-    ("labelled", "digits:3", r"learns from labelled data, digits:3 has no labels \(in a folder"),
+    ("labelled", "digits:3", "learns from labelled data, and digits:3 has no classes: choose"),
     ("paired", "digits", "expected pairs in two folders A,B"),
     ("paired", "digits:3,digits:8", "expected pairs in two folders A,B"),
     ("unpaired", "digits", "expected two domains A,B"),

@@ -11,7 +11,7 @@ import typer
 import typer.core
 
 from genzoo.files import file_name
-from genzoo.text import columns, printable
+from genzoo.text import columns, nfc, printable
 from genzoo.version import VERSION
 
 
@@ -117,11 +117,19 @@ def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
     return assignments(pairs or [])
 
 
-def parse_labels(text: str | None) -> list[str] | str | None:
-    """One class for all, or the classes that commas separate."""
-    if text is None or "," not in text:
+def parse_labels(text: str | None, classes: Sequence[str] = ()) -> list[str] | str | None:
+    """One class for all, or those that commas separate; names in ``classes`` may have commas."""
+    known = {nfc(name).casefold() for name in classes}
+    if text is None or "," not in text or nfc(text.strip()).casefold() in known:
         return text
-    return [part.strip() for part in text.split(",")]
+    parts, labels = text.split(","), []
+    while parts:
+        ends = range(len(parts), 1, -1)  # the longest name first
+        names = {end: ",".join(parts[:end]).strip() for end in ends}
+        end = next((end for end in ends if nfc(names[end]).casefold() in known), 1)
+        labels.append(names.get(end, parts[0].strip()))
+        parts = parts[end:]
+    return labels
 
 
 def as_json(value: Any) -> None:

@@ -75,7 +75,7 @@ def inpaint(
         name,
         pixels,
         mask,
-        labels=parse_labels(labels),
+        labels=parse_labels(labels, model.class_names),
         seed=seed,
         batch_size=batch_size,
         device=device,

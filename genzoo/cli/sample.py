@@ -72,7 +72,7 @@ def sample(
     ticker = Ticker()
     parts = model.stream(
         n,
-        labels=parse_labels(labels),
+        labels=parse_labels(labels, model.class_names),
         seed=None if seed == -1 else seed,
         start=start,
         batch_size=batch_size,

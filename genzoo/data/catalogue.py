@@ -101,7 +101,7 @@ def kind_of(name: str | Path | Source) -> Kind:
 
     Raises BadInput, UnknownName.
     """
-    return _source(name if isinstance(name, Source) else _whole(_parts(name)[0])).kind
+    return _source(name if isinstance(name, Source) else _whole(parts(name)[0])).kind
 
 
 def open(
@@ -159,7 +159,7 @@ def _open(
     of, kind = transforms.split_name(name)
     if kind:
         return transforms.transformed(_open(of, split, how, root), kind)
-    if isinstance(name, str) and ":" in name and not is_folder(name) and "," not in name:
+    if isinstance(name, str) and ":" in name and not is_folder(name) and len(parts(name)) == 1:
         of, _, kind = name.partition(":")
         whole = _open(of, split, how, root)
         return subset(whole, name, having(whole, kind))
@@ -274,7 +274,7 @@ def open_pair(
     """
     how: dict[str, Any] = {"size": size, "channels": channels, "fit": fit, "levels": levels}
     of, kind = transforms.split_name(text)
-    for part in _parts(text):
+    for part in parts(text):
         _check_transformation(_whole(part))
     if kind and "," not in of:
         whole = open(of, split, **how, root=root)
@@ -291,10 +291,10 @@ def open_pair(
 
 def _domains(text: str | Path) -> tuple[str | Path | Source, str | Path | Source]:
     """Both parts of `A,B`, or of one folder."""
-    parts = _parts(text)
-    if len(parts) == 2 and all(parts):
-        return parts[0], parts[1]
-    if len(parts) == 1 and is_folder(text):
+    both = parts(text)
+    if len(both) == 2 and all(both):
+        return both[0], both[1]
+    if len(both) == 1 and is_folder(text):
         return pictures_below(text, "A"), pictures_below(text, "B")
     example = "A,B (./summer,./winter), a folder, or NAME@TRANSFORM (digits@edges)"
     raise BadInput(f"expected two domains {example}, got {str(text)!r}")
@@ -302,7 +302,7 @@ def _domains(text: str | Path) -> tuple[str | Path | Source, str | Path | Source
 
 def _places(text: str | Path) -> tuple[str | Path, ...]:
     """The folder or the two folders that hold pairs."""
-    places = _parts(text)
+    places = parts(text)
     changed = any(transforms.split_name(place)[1] for place in places)
     if len(places) <= 2 and all(map(is_folder, places)) and not changed:
         return tuple(places)
@@ -361,7 +361,7 @@ def _attributes(
 def _source(name: str | Path | Source) -> Source:
     if isinstance(name, Source):
         return name
-    if isinstance(name, str) and "," in name:
+    if len(parts(name)) > 1:
         hint = "give one data set; a folder with a comma in its name must be a Path"
         raise BadInput(f"{name!r} names two domains: {hint}")
     if not isinstance(name, str | Path):
@@ -371,9 +371,22 @@ def _source(name: str | Path | Source) -> Source:
     return files_below(name) if is_folder(name) else describe(str(name))
 
 
-def _parts(text: str | Path) -> list[str | Path]:
-    """Both parts of `A,B`; the only one of another text, or of a Path."""
-    return [part.strip() for part in text.split(",")] if isinstance(text, str) else [text]
+def parts(text: str | Path) -> list[str | Path]:
+    """Both parts of `A,B`; the only one of another text, or of a Path. A class may have a comma in
+    its name: `toys:cups, red`.
+    """
+    if not isinstance(text, str) or _is_part(text):
+        return [text]
+    return [part.strip() for part in text.split(",")]
+
+
+def _is_part(text: str) -> bool:
+    """Whether a text with a comma is one class of a data set."""
+    of, sign, kind = text.partition(":")
+    if not sign or "," not in kind or "," in of or is_folder(text) or of not in names():
+        return False
+    source = describe(of)
+    return nfc(kind) in map(nfc, (*source.classes, *source.attributes))
 
 
 def _whole(name: str | Path) -> str | Path:

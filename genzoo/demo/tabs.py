@@ -408,8 +408,9 @@ def _question(models: LoadedModels, name: str) -> tuple[str, bool]:
     return models.save(_png_bytes(Image.fromarray(pixels.squeeze()))), real
 
 
-def _any_label(model: Sampler) -> int | None:
-    return random.randrange(model.num_classes) if model.num_classes else None
+def _any_label(model: Sampler) -> int | str | None:
+    classes: Sequence[int | str] = model.class_names or range(model.num_classes)
+    return random.choice(classes) if classes else None
 
 
 def _png_bytes(picture: Image.Image) -> bytes:

@@ -82,7 +82,7 @@ def combine(
         raise BadInput("a sum needs terms, each with the sign 1 or -1")
     signs = [sign for sign, _ in signed]
     resolved = [resolve(model, samples, label, sampling) for _, samples in signed]
-    label = common_label(model, [label for *_, label in resolved])
+    label = common_label([label for *_, label in resolved])
     records = [
         address_record(samples, addresses)
         for (_, samples), (_, addresses, _) in zip(signed, resolved, strict=True)

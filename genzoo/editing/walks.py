@@ -88,18 +88,20 @@ def resolve(
         parts = [model.codes(1, seed=seed, start=index, **how) for seed, index in addresses]
         codes = torch.cat(parts)
     if label is not None or not model.num_classes:
-        model.labels_for(label, 1)  # raises if the label is wrong
-        return codes, addresses, label
-    own = [index % model.num_classes for _, index in addresses]  # as ``sample`` labels them
-    return codes, addresses, common_label(model, own)
+        given = model.labels_for(label, 1)  # raises if the label is wrong
+        own = [] if given is None else given.tolist()
+    else:
+        own = [index % model.num_classes for _, index in addresses]  # as ``sample`` labels them
+    # By their names: a number may be the name of another class.
+    names = [model.class_names[k] if model.class_names else k for k in own]
+    return codes, addresses, common_label(names)
 
 
-def common_label(model: Latent, labels: Sequence[int | str | None]) -> int | str | None:
+def common_label(labels: Sequence[int | str | None]) -> int | str | None:
     """The label that all have. Raises BadInput if they differ."""
     if len(distinct := list(dict.fromkeys(labels))) < 2:
         return next(iter(distinct), None)
-    names = [model.class_names[k] if model.class_names else k for k in distinct]  # type: ignore[index]
-    classes = " and ".join(map(str, names))
+    classes = " and ".join(map(str, distinct))
     raise BadInput(f"these samples are of classes {classes}: choose one class with --label")
 
 

@@ -28,6 +28,7 @@ from genzoo.models.randomness import Noise
 from genzoo.models.samples import Samples
 from genzoo.options import LatentSampling, Sampling
 from genzoo.schemas import checked
+from genzoo.text import nfc
 
 Labels = int | str | Sequence[int | str] | np.ndarray | Tensor | None
 # How every ``progress=`` in genzoo is called: (what is counted: "samples", number done, total).
@@ -79,7 +80,8 @@ class Sampler(Model):
 
         Sample i depends only on the weights, the seed, i, its label and the settings. ``seed=None``
         takes a fresh seed, which the result's ``seeds`` hold. ``labels``: one for all, or one each,
-        as numbers or class names; left out, a conditional model uses its classes in turn.
+        as class names or numbers (2 is the class called "2", if there is one; in a tensor or an
+        array the third class); left out, a conditional model uses its classes in turn.
         ``settings``: fields of the model's ``sampling``, such as ``truncation=0.7``; ``genzoo info
         FAMILY`` lists them. Raises BadInput.
         """
@@ -171,23 +173,32 @@ class Sampler(Model):
         if labels is None:
             return torch.arange(start, start + n, device=self.device) % self.num_classes
         items: Any = labels.tolist() if isinstance(labels, np.ndarray | Tensor) else labels
+        # Those of samples and data sets are numbers of classes, whatever these are called.
+        read = self._label if items is labels else self._class_number
         if isinstance(items, Integral | str):
-            return torch.full((n,), self._label(items), device=self.device)
+            return torch.full((n,), read(items), device=self.device)
         if not isinstance(items, Sequence):
             raise BadInput(f"labels are whole numbers or class names, got {items!r}")
-        values = [self._label(v) for v in items]
+        values = [read(v) for v in items]
         if len(values) != n:
             raise BadInput(f"expected {n} labels, one for each sample, got {len(values)}")
         return torch.tensor(values, device=self.device)
 
     def _label(self, value: Any) -> int:
-        if value in self.class_names:
-            return self.class_names.index(value)
-        lower = [name.casefold() for name in self.class_names]
-        if isinstance(value, str) and lower.count(value.casefold()) == 1:
-            return lower.index(value.casefold())
-        if isinstance(value, str) and not value.isdecimal():
+        """The number of a class, of which ``value`` is the name or, if none has that name, the
+        number.
+        """
+        if isinstance(value, Integral | str) and not isinstance(value, bool):
+            for spelled in (str, nfc, _folded):
+                names = [spelled(name) for name in self.class_names]
+                count = names.count(spelled(str(value)))
+                if count == 1 or (count and spelled is str):
+                    return names.index(spelled(str(value)))
+        if isinstance(value, str) and not (value.isascii() and value.isdecimal()):
             raise unknown("class", value, self.class_names, "Or give its number.")
+        return self._class_number(value)
+
+    def _class_number(self, value: Any) -> int:
         if not isinstance(value, Integral | str) or isinstance(value, bool):
             raise BadInput(f"labels are whole numbers or class names, got {value!r}")
         if not 0 <= int(value) < self.num_classes:
@@ -314,6 +325,10 @@ class Latent(Sampler):
             raise BadInput("expected codes of finite numbers")
         self.code_law.check(x)
         return x
+
+
+def _folded(name: str) -> str:
+    return nfc(name).casefold()
 
 
 def _generate(noise: Noise, labels: Tensor | None, sampling: Sampling, model: Sampler) -> Tensor:

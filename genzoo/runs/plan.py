@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,9 +190,19 @@ def _open(
         raise BadInput(f"{family} learns from {needs}, {register.label(data)} holds {kind}")
     dataset = catalogue.open(data, **form, root=root)
     if needs == "labelled" and dataset.labels is None:
-        hint = "in a folder, each subfolder is a class"
-        raise BadInput(f"{family} learns from labelled data, {dataset.name} has no labels ({hint})")
+        raise _needs_classes(family, dataset)
     return dataset
+
+
+def _needs_classes(family: str, dataset: DataSet) -> BadInput:
+    """The error of data with fewer classes than ``family`` learns from."""
+    count = len(dataset.classes)
+    got = f"{dataset.name} has {count or 'no'} class" + ("es" if count != 1 else "")
+    hint = "choose data with labels (genzoo data)"
+    if re.split("[:@]", dataset.name)[0] not in catalogue.names():
+        hint = "make one subfolder for each class, such as {0}/cat and {0}/dog, or labels.csv"
+        hint = hint.format(dataset.name.rstrip("/"))
+    return BadInput(f"{family} learns from labelled data, and {got}: {hint}")
 
 
 def _config(family: str, dataset: DataSet, values: dict[str, Any]) -> Schema:
@@ -214,6 +225,8 @@ def _config(family: str, dataset: DataSet, values: dict[str, Any]) -> Schema:
     try:
         return config(dataset)
     except BadInput as error:
+        if str(error).startswith(f"{where}: classes: "):
+            raise _needs_classes(family, dataset) from None
         raise BadInput(f"{error}{nearest_sizes(dataset, config)}") from None
 
 

@@ -263,13 +263,16 @@ def _layout(
 
 def _again(model: "Sampler", record: Record) -> "Samples":
     """The samples of ``record``, in as few calls as their seeds and indices allow."""
+    import torch
+
     samples: list[Samples] = []
     settings = record.call.settings() if record.call else {}
     numbered = enumerate(record.seeds)
     for (seed, _), run in groupby(numbered, key=lambda p: (p[1][0], p[1][1] - p[0])):
         rows = [*run]
         first, n = rows[0][0], len(rows)
-        labels: Any = None if record.labels is None else record.labels[first : first + n]
+        own = record.labels and record.labels[first : first + n]
+        labels = own and torch.tensor(own)  # numbers of classes, never names
         start = record.seeds[first][1]
         samples.append(model.sample(n, seed=seed, start=start, labels=labels, **settings))
     return type(samples[0]).join(samples)

@@ -139,7 +139,7 @@ class PixelCNN(genzoo.Completer, genzoo.Density):
         if len(self.shape) != 3 or not self.levels > 1:
             raise genzoo.BadInput("PixelCNN needs images whose pixels have 2 to 256 levels")
         if config.conditional and not config.classes:
-            raise genzoo.BadInput("conditional=true needs data with classes")
+            raise genzoo.BadInput("conditional=true needs data with one subfolder for each class")
         channels, p, self.reach = self.shape[0], config.width, config.first_kernel // 2
         self.above = nn.Conv2d(channels, p, (self.reach, config.first_kernel))
         self.left = MaskedConv((channels, p), self.reach + 1, channels, "A")
