@@ -353,7 +353,8 @@ def test_labels_cycle_by_index_and_not_by_batch(conditional):
 
 def test_a_name_is_preferred_to_a_number(conditional):
     conditional.class_names = ("2", "1", "0")
-    assert centre(conditional.sample(2, labels=["2", 2])) == [0, 2]
+    assert centre(conditional.sample(2, labels=["2", 2])) == [0, 0]
+    assert centre(conditional.sample(2, labels=torch.tensor([2, 0]))) == [2, 0]
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,8 @@ class Sampler(Model):
             return torch.arange(start, start + n, device=self.device) % self.num_classes
         items: Any = labels.tolist() if isinstance(labels, np.ndarray | Tensor) else labels
         # Those of samples and data sets are numbers of classes, whatever these are called.
-        read = self._label if items is labels else self._class_number
+        numbers = isinstance(labels, Tensor) or getattr(labels, "dtype", np.dtype("O")).kind in "iu"
+        read = self._class_number if numbers else self._label
         if isinstance(items, Integral | str):
             return torch.full((n,), read(items), device=self.device)
         if not isinstance(items, Sequence):
