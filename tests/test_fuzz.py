@@ -1,6 +1,8 @@
-"""Ten thousand wrong configs and as many wrong headers: an error of genzoo's, or what they say."""
+"""Ten thousand wrong configs and as many wrong headers: an error of genzoo's, or what they say; and
+other files that anybody may have written."""
 
 import hashlib
+import io
 import json
 import random
 import struct
@@ -10,15 +12,23 @@ from typing import Annotated, Literal
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from pydantic import Field
 from safetensors.torch import save as pack
 from torch import nn
 
 import genzoo
 from genzoo import families
+from genzoo.data import label_files, mnist
+from genzoo.editing import directions
 from genzoo.errors import GenzooError
+from genzoo.models.pictures import SYNTHETIC, png
+from genzoo.models.sounds import wav
 from genzoo.options import Options
-from genzoo.schemas import Count, Rate, Schema
+from genzoo.runs import checkpoints, plots
+from genzoo.runs import plan as plans
+from genzoo.schemas import Count, Rate, Schema, checked
+from genzoo.zoo import card, provenance
 from genzoo.zoo import folder as folders
 from genzoo.zoo import manifest as manifests
 from genzoo.zoo import weights as weight_files
@@ -454,3 +464,279 @@ def test_alike_is_strict():
     assert alike({"a": [1, 2.0]}, {"a": [1.0, 2.0]})
     for said, held in ((True, 1), (1, True), (1.0, 1), ("1", 1), ([], {}), (None, False)):
         assert not alike(said, held)
+
+
+# ------------------------------------------------------------------------------------ other readers
+# Each reader of bytes that anybody may have written: it takes them, or an error of genzoo's says
+# why not. Few cases always, ten thousand of each by -m slow.
+
+
+def as_json(values):
+    """Mutations of a JSON file: its values, or its bytes."""
+    good = json.dumps(values).encode()
+
+    def mutate(r):
+        if r.random() < 0.5:
+            return damage(good, r)
+        value = json.loads(good)
+        for _ in range(r.choice([1, 1, 2, 3])):
+            value = change(value, r)
+        return written(value, r)
+
+    return good, mutate
+
+
+def as_bytes(good):
+    return good, lambda r: damage(good, r)
+
+
+def plan_file(folder):
+    """Without its own hash, so that nothing but the schema is in the way."""
+    values = {
+        "format": 2, "family": "toy", "kind": "points", "data": "ring8", "data_sha256": "0" * 64,
+        "steps": 6, "seed": 0, "config": {"width": 3}, "options": {"lr": 0.1}, "revision": 1,
+        "precision": "fp32", "versions": {"torch": "2.6"}, "run": "1" * 64,
+    }  # fmt: skip
+    path = folder / "plan.json"
+
+    def read(content):
+        path.write_bytes(content)
+        return plans.read_plan(path)
+
+    return *as_json(values), read
+
+
+def log_file(folder):
+    (folder / "run").mkdir()
+    (folder / "run" / "plan.json").write_text("{}")
+    rows = [{"step": s, "phase": "one", "model/loss": 0.5, "n": 1} for s in range(1, 5)]
+    rows.append({"step": 4, "finding": "rule", "text": "x"})
+    lines = [json.dumps(row) for row in rows]
+    path = folder / "run" / "log.jsonl"
+
+    def mutate(r):
+        at = r.randrange(len(lines))
+        value = json.loads(lines[at])
+        if r.random() < 0.5:
+            return damage("\n".join(lines).encode(), r)
+        new = json.dumps(change(value, r))
+        return "\n".join([*lines[:at], new, *lines[at + 1 :]]).encode()
+
+    def read(content):
+        path.write_bytes(content)
+        return json.dumps(plots.read_run(folder).record())
+
+    return "\n".join(lines).encode(), mutate, read
+
+
+def metrics_file(folder):
+    protocol = {"n": 10, "features": "mnist", "seed": 0}
+    score = {
+        "name": "fd",
+        "value": 1.5,
+        "protocol": protocol,
+        "interval": [1.0, 2.0],
+        "goal": "low",
+    }
+    values = {"format": 2, "scores": [score, {**score, "name": "nll", "unit": " bits"}]}
+    values |= {"fingerprint": "eJw=", "speed": {"seconds_for_16": 0.5, "machine": "a"}}
+    manifest = manifests.read_manifest(folder)
+
+    def read(content):
+        (folder / manifests.METRICS).write_bytes(content)
+        metrics = card.metrics_of(folder)
+        [card.score_value(score) for score in metrics.scores or ()]
+        return card.render(manifest, metrics, False)
+
+    return *as_json(values), read
+
+
+def recipe_file(folder):
+    """What another's recipe asks for is planned for data that the user named."""
+    values = json.loads((folder / manifests.CONFIG).read_text())
+
+    def mutate(r):
+        value = json.loads(json.dumps(values))
+        value["recipe"] = change({"recipe": value["recipe"]}, r).get("recipe")
+        return written(value, r)
+
+    def read(content):
+        (folder / manifests.CONFIG).write_bytes(content)
+        recipe = manifests.read_manifest(folder).recipe
+        if recipe is not None:
+            schemas = {"config": Config, "options": Options}
+            parts = plans.divide({**recipe.config, **recipe.options}, schemas, "")
+            checked(Config, parts["config"], "config")
+            checked(Options, parts["options"], "options")
+
+    return json.dumps(values).encode(), mutate, read
+
+
+def picture(ending):
+    """What is written into a picture or sound."""
+
+    def reader(folder):
+        record = {"genzoo": "0.2.0", "seeds": [[0, 0], [0, 1]], "labels": [1, 2]}
+        record["origin"] = {"model": "toy", "family": "toy", "weights_sha256": "0" * 64}
+        record["call"] = {"method": "sample", "sampling": {"truncation": 0.5}, "to": None}
+
+        def pack(text):
+            return PACKED[ending](text)
+
+        def mutate(r):
+            if r.random() < 0.5:
+                return damage(pack(json.dumps(record)), r)
+            value = change(json.loads(json.dumps(record)), r)
+            return pack(json.dumps(value))
+
+        path = folder / f"x{ending}"
+
+        def read(content):
+            path.write_bytes(content)
+            return provenance.inspect(path)
+
+        return pack(json.dumps(record)), mutate, read
+
+    return reader
+
+
+def _gif(record):
+    buffer = io.BytesIO()
+    Image.new("L", (2, 2)).save(buffer, "GIF", comment=f"{SYNTHETIC}\n{record}")
+    return buffer.getvalue()
+
+
+PACKED = {
+    ".png": lambda text: png(Image.new("L", (2, 2)), json.loads(text)),
+    ".gif": _gif,
+    ".wav": lambda text: wav(np.zeros((1, 40), np.float32), 8000, json.loads(text)),
+}
+
+
+def label_file(name, text):
+    """A file of labels beside four images."""
+
+    def reader(folder):
+        files = ["a.png", "b.png", "c/d.png", "c/é.png"]
+
+        def read(content):
+            found = label_files.labels("set", name, content, files)
+            assert found is None or {*found.of} <= {*files}
+            return found and label_files.classes(found.of.values())
+
+        if name.endswith(".json"):
+            return *as_json(json.loads(text)), read
+        return *as_bytes(text.encode()), read
+
+    return reader
+
+
+def direction_file(folder):
+    origin = {"model": "toy", "family": "toy", "weights_sha256": "0" * 64}
+    info = {"format": 2, "genzoo": "0.2.0", "origin": origin, "source": "seeds", "counts": [2, 2]}
+    path = folder / "x.safetensors"
+
+    def packed(info):
+        return pack({"direction": torch.ones(4)}, {"info": json.dumps(info)})
+
+    def mutate(r):
+        if r.random() < 0.5:
+            return damage(packed(info), r)
+        return packed(change(dict(info), r))
+
+    def read(content):
+        path.write_bytes(content)
+        return directions.read_direction(path)
+
+    return packed(info), mutate, read
+
+
+def idx_file(folder):
+    """MNIST's own files."""
+    path = folder / "x-ubyte"
+
+    def read(content):
+        path.write_bytes(content)
+        return mnist._idx(path, 3)
+
+    return *as_bytes(struct.pack(">4I", 0x803, 2, 3, 3) + bytes(18)), read
+
+
+LABELS = {
+    "labels.csv": "file_name,label\na.png,cat\nb.png,dog\nc/d.png,cat\nc/é.png,dog\n",
+    "metadata.csv": "file_name;label;text\na.png;1;x\nb.png;2;y\nc/d.png;1;z\nc/é.png;2;x\n",
+    "metadata.jsonl": '{"file_name": "a.png", "label": 1}\n{"file_name": "b.png", "label": 2}\n',
+    "dataset.json": '{"labels": [["a.png", 0], ["b.png", 1], ["c/d.png", 0]]}',
+}
+READERS = {
+    "plan.json": plan_file,
+    "log.jsonl": log_file,
+    "metrics.json": metrics_file,
+    "recipe": recipe_file,
+    **{f"metadata of {ending}": picture(ending) for ending in PACKED},
+    **{name: label_file(name, text) for name, text in LABELS.items()},
+    "direction": direction_file,
+    "IDX": idx_file,
+}
+FEW, MANY = 120, 10_000
+COUNTS = [FEW, pytest.param(MANY, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("cases", COUNTS)
+@pytest.mark.parametrize("name", READERS)
+def test_readers(name, cases, folder):
+    good, mutate, read = READERS[name](folder)
+    read(good)
+    refused = 0
+    for case in range(cases):
+        content = mutate(random.Random(case))
+        try:
+            read(content)
+        except GenzooError as error:
+            refused += 1
+            if not (str(error).isprintable() and len(str(error)) < 1000):
+                raise
+        except Exception as error:
+            raise AssertionError(f"case {case}: {content[:300]!r}") from error
+    print(name, cases, "cases,", refused, "refused")
+    assert refused > cases / 20 or name == "log.jsonl"
+
+
+@pytest.mark.parametrize("cases", [60, pytest.param(MANY, marks=pytest.mark.slow)])
+def test_checkpoints(cases, folder):
+    """Each has the hash that belongs to it. It is loaded as it is, or the run begins anew."""
+    torch.manual_seed(0)
+    module = nn.Linear(2, 3)
+    optimizer = torch.optim.Adam(module.parameters())
+    module(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    parts = {"net": module, "net.optimizer": optimizer}
+    states = {name: deepcopy(part.state_dict()) for name, part in parts.items()}
+    states["net"] = dict(states["net"])
+    good = {"step": 5, "data": "0" * 64, "seconds": 1.5, "parts": states, "monitor": {"seen": 1}}
+    (folder / "run" / "checkpoints").mkdir(parents=True)
+    path = folder / "run" / "checkpoints" / "00000005.pt"
+
+    def load(checkpoint):
+        for name, part in parts.items():
+            part.load_state_dict(checkpoint.parts[name])
+        checkpoints.check_states(parts, checkpoint.parts)
+
+    counts = {"loaded": 0, "refused": 0}
+    for case in range(cases):
+        r = random.Random(case)
+        value = deepcopy(good)
+        for _ in range(r.choice([1, 1, 2])):
+            try:
+                value = change(value, r)
+            except (TypeError, RuntimeError):  # a tensor cannot be mutated as a number is
+                continue
+        with path.open("w+b") as file:
+            torch.save(value, file)
+            checkpoints._seal(file, "")
+        found = checkpoints.restore(folder, torch.device("cpu"), load)
+        counts["refused" if found is None else "loaded"] += 1
+        assert found is None or (type(found.step), found.step) == (int, 5), case
+        assert found is None or found.parts.keys() == parts.keys(), case
+    print("checkpoints", counts)
+    assert min(counts.values()) > cases / 50
