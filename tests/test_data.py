@@ -1,5 +1,6 @@
 """Data sets: opened by name or folder, split, decoded once, cached; and every bad input."""
 
+import contextlib
 import dataclasses
 import errno
 import gzip
@@ -901,7 +902,50 @@ def test_a_download_goes_into_the_cache_once(home, monkeypatch):
     monkeypatch.setattr(torchvision.datasets, "MNIST", fetch)
     assert len(data.open("mnist")) == 30
     assert len(data.open("mnist-binary", "test")) == 20
-    assert calls == [str(home / "downloads")]
+    assert len(calls) == 1
+    assert sorted(p.name for p in (home / "downloads").iterdir()) == ["MNIST", "mnist.lock"]
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_download_that_is_cut_off_is_not_taken_for_all_of_it(old, home, monkeypatch):
+    """Neither one of this process, nor one that a killed process of an earlier version left."""
+    import torchvision
+
+    raw, cut = Path("MNIST/raw"), [old]
+
+    def fetch(root, download):
+        write_mnist(Path(root) / raw)
+        if not any(cut):
+            cut.append(True)
+            for path in (Path(root) / raw).glob("*labels*"):
+                path.unlink()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(torchvision.datasets, "MNIST", fetch)
+    if old:
+        write_mnist(home / "downloads" / raw)
+        next((home / "downloads" / raw).glob("train-labels*")).unlink()
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            data.open("mnist")
+        assert [p.name for p in (home / "downloads").iterdir()] == ["mnist.lock"]
+    assert len(data.open("mnist")) == 30
+
+
+def test_what_another_process_downloads_meanwhile_is_not_downloaded_again(home, monkeypatch):
+    import torchvision
+
+    from genzoo.data import downloads as module
+
+    monkeypatch.setattr(torchvision.datasets, "MNIST", lambda *_, **__: pytest.fail("downloaded"))
+
+    @contextlib.contextmanager
+    def waiting(path):
+        write_mnist(home / "downloads" / "MNIST" / "raw")
+        yield True
+
+    monkeypatch.setattr(module, "locked", waiting)
+    assert len(data.open("mnist")) == 30
 
 
 @pytest.mark.parametrize(

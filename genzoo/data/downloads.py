@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from genzoo.errors import BadInput, DataMissing, NetworkError, OperationFailed
-from genzoo.files import expanded, home, locked
+from genzoo.files import expanded, home, locked, replace_folder, whole_folder
 
 log = logging.getLogger("genzoo")
 LAYOUTS = {
@@ -39,24 +39,38 @@ def locate(name: str, root: Path | None, find: Callable[[Path], Any]) -> Any:
     if root or name not in (*TORCHVISION, "cifar10"):
         where = root or folder or "GENZOO_DATA (not set)"
         raise DataMissing(f"no files of {name} in {where}: expected {LAYOUTS[name]}")
-    _download(name, downloads)
+    _download(name, downloads, find)
     if (files := find(downloads)) is not None:
         return files
     raise OperationFailed(f"the download of {name} gave no usable files in {downloads}")
 
 
-def _download(name: str, place: Path) -> None:
+def _download(name: str, place: Path, find: Callable[[Path], Any]) -> None:
+    """Download and unpack ``name`` into ``place``: what is cut off is never taken for all of it."""
     try:
         place.mkdir(parents=True, exist_ok=True)
         with locked(place / f"{name}.lock"), contextlib.redirect_stdout(sys.stderr):
+            if find(place) is not None:  # another process has, meanwhile
+                return
             log.info("downloading %s into %s", name, place)
-            _fetch(name, str(place))
+            with whole_folder(place / name, _move) as aside:
+                _fetch(name, str(aside))
     except Exception as error:  # downloading and unpacking raise errors of many classes
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EACCES, errno.EROFS):
-            raise OperationFailed(f"cannot write {place}: {error}; set GENZOO_HOME") from error
-        why = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        cause = error.__cause__ if isinstance(error, OperationFailed) else error  # of its folder
+        if getattr(cause, "errno", None) in (errno.ENOSPC, errno.EACCES, errno.EROFS):
+            raise OperationFailed(f"cannot write {place}: {cause}; set GENZOO_HOME") from error
+        why = str(cause).strip().splitlines()[:1] or [type(error).__name__]
         hint = f"give its files by root= or GENZOO_DATA: {LAYOUTS[name]}"
         raise NetworkError(f"could not download {name} ({why[0]}); {hint}") from error
+
+
+def _move(aside: Path, target: Path) -> None:
+    """Move what is in ``aside`` beside ``target``, whose own name only serves to find ``aside``."""
+    for path in aside.iterdir():
+        if path.is_dir():
+            replace_folder(path, target.with_name(path.name))
+        else:
+            path.replace(target.with_name(path.name))
 
 
 def _fetch(name: str, place: str) -> None:
