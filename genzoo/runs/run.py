@@ -152,6 +152,7 @@ class Run:
                 what = f"the run in {self.folder} has gone on since it was read"
                 raise BadInput(f"{what}: continue it with --resume (in Python runs.resume)")
             if self.start == self.plan.steps and _is_written(self.folder):
+                card.unlock(self.folder)
                 return self.folder
             try:
                 self._train(report)
@@ -165,7 +166,8 @@ class Run:
     def _train(self, report: Callable[[RunStatus], None] | None) -> None:
         began, earlier = time.monotonic(), self.seconds
         with deferred_signals() as received, _open_log(self.folder, self.start) as lines:
-            self._save_grid(self.start)
+            if self._is_grid_due(self.start):  # a killed process may not have come to it
+                self._save_grid(self.start)
             batches = self.loader.batches(self.start)
             for batch, logs in fit(self.trainer, batches, self.plan.steps, self.start):
                 step, spent = batch.step + 1, time.monotonic() - began
@@ -202,8 +204,11 @@ class Run:
         last = step == self.plan.steps
         if step % self.plan.checkpoint_every == 0 or last or stop:
             self.checkpoint(step)
-        if step % self.plan.grid_every == 0 or last:
+        if self._is_grid_due(step):
             self._save_grid(step)
+
+    def _is_grid_due(self, step: int) -> bool:
+        return step % self.plan.grid_every == 0 or step == self.plan.steps
 
     def checkpoint(self, step: int) -> None:
         """Write all that the step after ``step`` needs. Raises Diverged, OperationFailed."""

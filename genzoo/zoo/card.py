@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from genzoo.models.sampler import Sampler
 
 
+_LOCK = ".lock"  # while the files beside the weights are written
 _TAGS: dict[Kind, list[str]] = {"images": [], "signals": ["audio"], "points": ["points"]}
 
 
@@ -177,9 +178,16 @@ def add_scores(
         write_metrics(folder, {**metrics.record(), "scores": merged})
 
 
+def unlock(folder: Path) -> None:
+    """Remove the lock file that a killed process left, unless a process holds it."""
+    if (folder / _LOCK).exists():
+        with locked(folder / _LOCK, wait=False, remove=True):
+            pass
+
+
 def _writing(folder: Path) -> AbstractContextManager[bool]:
     """A lock on the files beside the weights: who adds scores reads them first."""
-    return locked(folder / ".lock", remove=True)
+    return locked(folder / _LOCK, remove=True)
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
