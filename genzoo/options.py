@@ -40,6 +40,7 @@ TopKShare = Annotated[float, Field(ge=0.05, le=1)]
 LabelNoise = Annotated[float, Field(ge=0, le=0.5)]
 InstanceNoise = Annotated[float, Field(ge=0, le=10)]
 AugmentationName = Literal["none", "translation", "color", "color,translation"]
+Layers = Annotated[str, Field(max_length=4000)]
 Truncation = Annotated[float, Field(ge=0.02, le=1e6)]
 
 
@@ -69,6 +70,8 @@ class Options(Schema):
     """decay of the weights' moving average, which is saved; 0: the last weights are saved"""
     horizontal_flip: bool = False
     """mirror half of the images left-right"""
+    freeze: Layers = ""
+    """layers that do not learn, separated by commas: layers.0,discriminator.head"""
 
 
 class AdversarialOptions(Options):

@@ -220,7 +220,9 @@ ONE_LINE = [
     ("sample MODELS/toy --scale 2", 2, ["--scale enlarges images; this model generates points"]),
     ("sample MODELS/toy --numbers", 2, ["--numbers needs a grid of images"]),
     ("sample MODELS/toy -n 200001", 2, ["at most 200,000 points"]),
-    ("train vae --steps 1 --resume", 2, ["--resume needs --out"]),
+    ("train --steps 1 --resume", 2, ["--resume needs --out"]),
+    ("train vae --steps 1 --resume", 2, ["no run in vae-digits"]),
+    ("train vae --steps 1 --resume --force", 2, ["--resume", "--force", "one of them"]),
     ("train vae --steps 1 --resume --out ./empty", 2, ["no run in empty"]),
     (
         "train vae --steps 1 --out ./old",

@@ -284,7 +284,7 @@ MOVES = {
     "discriminator_lr_inverse_decay": 0.1, "discriminator_steps": 2, "generator_steps": 2,
     "penalty": "r1", "weight_clip": 0.1, "orthogonal_weight": 0.1, "top_k": 0.5,
     "label_smoothing": 0.1, "soft_labels": True, "label_noise": 0.1, "instance_noise": 0.1,
-    "augment": "color",
+    "augment": "color", "freeze": "layers.0",
 }  # fmt: skip
 NEEDS = {
     "momentum": {"momentum": 0.5, "optimizer": "sgd"},

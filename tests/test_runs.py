@@ -578,7 +578,7 @@ def test_training_again_into_a_model_is_its_next_version(here, made):
     again = words("drop", made, "out", steps=1, **{"model-version": 7})
     assert command([*again, "--force"]) == 0
     assert folders.version_of(Path("out")) == 7
-    assert command([*words("drop", made, "out"), "--resume", "--model-version", "8"]) == 2
+    assert command([*again, "--resume", "--model-version", "8"]) == 2
 
 
 def test_two_processes_do_not_train_in_one_folder(here, made):

@@ -1,4 +1,7 @@
-"""train: train a model, resume a run, or estimate a run's time and memory."""
+"""train: train a model, resume a run, or estimate a run's time and memory.
+
+An option that is not given is None, so that --resume can tell it from one that is.
+"""
 
 import logging
 import shlex
@@ -9,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genzoo.cli.app import (
-    Device,
     Force,
     Json,
     Root,
@@ -29,7 +31,7 @@ from genzoo.text import printable
 if TYPE_CHECKING:
     from genzoo.runs.launch import Estimate
     from genzoo.runs.run import Run, RunStatus
-    from genzoo.zoo.manifest import Recipe
+    from genzoo.zoo.manifest import Recipe, Stage
 
 
 LARGEST_POOL = 256  # threads: with many more the process ends without a message
@@ -66,18 +68,27 @@ def train(
             autocompletion=complete_model,
         ),
     ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Begin with the weights of this model (and its config and discriminator).",
+            autocompletion=complete_model,
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Set a field: NAME=VALUE. genzoo info FAMILY lists the fields."),
     ] = None,
-    device: Device = "auto",
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps. [auto]")] = None,
     precision: Annotated[
-        str, typer.Option(help="Precision of the computation: fp32 or bf16.")
-    ] = "fp32",
+        str | None, typer.Option(help="Precision of the computation: fp32 or bf16. [fp32]")
+    ] = None,
     micro_batches: Annotated[
-        int, typer.Option(min=1, help="Split each batch into N parts (gradient accumulation).")
-    ] = 1,
+        int | None,
+        typer.Option(min=1, help="Split each batch into N parts (gradient accumulation). [1]"),
+    ] = None,
     compile: Annotated[bool, typer.Option("--compile", help="Compile the networks.")] = False,
     checkpoint_every: Annotated[
         int | None, typer.Option(min=1, help="Steps between checkpoints.")
@@ -89,9 +100,10 @@ def train(
         bool, typer.Option("--board", help="Write TensorBoard logs to OUT/run/board.")
     ] = False,
     store_as: Annotated[
-        str, typer.Option(help="Data type of the stored weights: float32, float16 or bfloat16.")
-    ] = "float32",
-    license: Annotated[str, typer.Option(help="License of the weights.")] = "unknown",
+        str | None,
+        typer.Option(help="Data type of the stored weights: float32, float16, bfloat16. [float32]"),
+    ] = None,
+    license: Annotated[str | None, typer.Option(help="License of the weights. [unknown]")] = None,
     version: Annotated[
         int | None,
         typer.Option(
@@ -109,48 +121,43 @@ def train(
     """Train a model: genzoo train vae --data digits --minutes 1 --out my-vae."""
     from genzoo.schemas import assignments
 
-    values = assignments(settings or [])
-    if resume:
-        _threads(threads)
-        given = {"family": family, "data": data, "steps": steps, "seed": seed, "version": version}
-        given |= values | ({} if license == "unknown" else {"license": license})
-        _resume(out, given, root, board, json)
-        return
-    if steps is not None and minutes is not None:
-        raise BadInput("--steps and --minutes exclude each other: give one of them")
-    request: dict[str, Any] = {
-        "data": data or "digits",
-        "values": values,
-        "seed": seed or 0,
+    request = {
+        "data": data,
+        "steps": steps,
+        "minutes": minutes,
+        "seed": seed,
+        "values": assignments(settings or []) or None,
+        "start_from": start_from,
+        "device": device,
         "precision": precision,
         "micro_batches": micro_batches,
-        "compile": compile,
+        "compile": compile or None,
+        "checkpoint_every": checkpoint_every,
+        "grid_every": grid_every,
         "dtype": store_as,
         "license": license,
+        "version": version,
+        "threads": threads,
     }
+    request = {key: value for key, value in request.items() if value is not None}
+    if steps is not None and minutes is not None:
+        raise BadInput("--steps and --minutes exclude each other: give one of them")
+    if resume and force:
+        raise BadInput("--resume continues a run and --force replaces it: give one of them")
     if recipe is not None:
         if family is not None:
             raise BadInput(f"--recipe decides the family: leave {family} out")
-        family, steps, request = _recipe(recipe, request, data, seed, steps, minutes)
-    if family is None:
-        raise BadInput("no family given: type genzoo families to see all")
+        family, request = _recipe(recipe, request, resume)
     _threads(threads)
-    request |= {"device": device, "command": shlex.join(["genzoo", *sys.argv[1:]])}
-    others = {"checkpoint_every": checkpoint_every, "grid_every": grid_every, "version": version}
-    request |= {key: value for key, value in others.items() if value}
-    budget = {"steps": steps, "minutes": 5.0 if steps is None and minutes is None else minutes}
-    _begin(family, request, budget, out, root, dry_run, force, board, json)
+    place = Path(root) if root else None
+    if resume:
+        _resume(family, out, place, request, dry_run, board, json)
+    else:
+        _begin(family, out, place, request, dry_run, force, board, json)
 
 
-def _recipe(
-    name: str,
-    request: dict[str, Any],
-    data: str | None,
-    seed: int | None,
-    steps: int | None,
-    minutes: float | None,
-) -> tuple[str, int | None, dict[str, Any]]:
-    """The family, steps and further settings of the model ``name``; those given replace them."""
+def _recipe(name: str, request: dict[str, Any], resume: bool) -> tuple[str, dict[str, Any]]:
+    """The family of the model ``name``, and its settings under those of ``request``."""
     from genzoo import families
     from genzoo.data import register
     from genzoo.zoo import names
@@ -159,59 +166,92 @@ def _recipe(
     recipe = manifest.recipe
     if recipe is None:
         raise BadInput(f"{name} has no recipe: it was not trained by genzoo train")
-    place = data or register.training_data(name, manifest.data, recipe.data_sha256)
+    place = request.get("data")
+    place = place or register.training_data(name, manifest.data, recipe.data_sha256)
     family = families.get(manifest.family)
     config, options, _ = family.upgraded(manifest.revision, recipe.config, recipe.options)
     settings = {
         "data": place if isinstance(place, str) else register.to_open(place.data),
         "recipe": recipe,
         "inherited": {**config, **options},
-        "seed": recipe.seed if seed is None else seed,
+        "seed": recipe.seed,
         "precision": recipe.precision,
         "micro_batches": recipe.micro_batches,
         "dtype": manifest.dtype,
         "license": manifest.license,
     }
-    steps = recipe.steps if steps is None and minutes is None else steps
-    return manifest.family, steps, {**request, **settings}
+    if "minutes" not in request:
+        settings["steps"] = recipe.steps
+    if recipe.parent and "start_from" not in request and not resume:
+        settings["start_from"] = _parent_of(name, recipe.parent)
+    if changed := {key for stage in recipe.stages for key in stage.changes}:
+        text = "its training was changed on the way (%s); the recipe repeats the last settings"
+        log.warning(f"%s: {text} from its first step", name, ", ".join(sorted(changed)))
+    return manifest.family, {**settings, **request}
+
+
+def _parent_of(name: str, parent: "Stage") -> str:
+    """The model that the recipe of ``name`` began with. Raises BadInput if it is not at hand."""
+    from genzoo.errors import GenzooError
+    from genzoo.files import is_folder
+    from genzoo.zoo import names
+
+    began = f"{name} began with the weights of {parent.model} ({parent.weights_sha256})"
+    if is_folder(parent.model):  # a card does not decide which folders are read
+        raise BadInput(f"{began}: give this model with --from")
+    try:
+        _, manifest = names.resolve(parent.model, local_files_only=True)
+    except GenzooError as error:
+        raise BadInput(f"{began}: give this model with --from ({error})") from None
+    if manifest.weights_sha256 != parent.weights_sha256:
+        raise BadInput(f"{began}, and the {parent.model} here has others: give it with --from")
+    return parent.model
 
 
 def _begin(
-    family: str,
-    request: dict[str, Any],
-    budget: dict[str, Any],
+    family: str | None,
     out: Path | None,
-    root: str | None,
+    root: Path | None,
+    request: dict[str, Any],
     dry_run: bool,
     force: bool,
     board: bool,
     json: bool,
 ) -> None:
     from genzoo import families
+    from genzoo.zoo import names
 
+    if family is None and "start_from" in request:
+        family = names.resolve(request["start_from"])[1].family
+    if family is None:
+        raise BadInput("no family given: type genzoo families to see all")
     families.get(family)  # an unknown name is reported before torch is imported
     from genzoo.runs import launch
-    from genzoo.runs.plan import make_plan, plan
-    from genzoo.runs.rehearsal import rehearse
     from genzoo.runs.run import alone
 
-    place = Path(root) if root else None
     recipe = request.pop("recipe", None)
+    request = {"data": "digits", **request}
+    if not {"steps", "minutes"} & request.keys():
+        request["minutes"] = 5.0
     if dry_run:
-        data, values = request.pop("data"), request.pop("values")
-        setup = plan(family, data, {**request.pop("inherited", {}), **values}, place)
-        record = make_plan(family, data, setup, steps=budget["steps"] or 1, **request)
-        rehearse(record, setup.dataset, values)
-        _print_estimate(launch.estimate(record, setup.dataset), budget["minutes"], json)
+        minutes = request.pop("minutes", None)
+        _print_estimate(launch.forecast(family, root=root, **request), minutes, json)
         return
-    from genzoo.data import register
-
-    folder = out or Path(file_name(f"{family}-{register.label(request['data'])}"))
+    command = shlex.join(["genzoo", *sys.argv[1:]])
+    folder = out or _folder(family, request)
+    request |= {"root": root, "force": force, "command": command}
     with alone(folder):
-        run = launch.start(family, folder=folder, root=place, force=force, **budget, **request)
+        run = launch.start(family, folder=folder, **request)
         if recipe is not None:
             _compare(run, recipe)
         _go(run, board, json)
+
+
+def _folder(family: str, request: dict[str, Any]) -> Path:
+    """The default of --out."""
+    from genzoo.data import register
+
+    return Path(file_name(f"{family}-{register.label(request.get('data', 'digits'))}"))
 
 
 def _compare(run: "Run", recipe: "Recipe") -> None:
@@ -229,30 +269,27 @@ def _compare(run: "Run", recipe: "Recipe") -> None:
 
 
 def _resume(
-    out: Path | None, given: dict[str, Any], root: str | None, board: bool, json: bool
+    family: str | None,
+    out: Path | None,
+    root: Path | None,
+    request: dict[str, Any],
+    dry_run: bool,
+    board: bool,
+    json: bool,
 ) -> None:
-    if out is None:
+    if out is None and family is None:
         raise BadInput("--resume needs --out: the folder of the run")
+    from genzoo.runs import launch
     from genzoo.runs.run import alone
 
-    with alone(out):
-        _go(_resumed(out, given, root), board, json)
-
-
-def _resumed(out: Path, given: dict[str, Any], root: str | None) -> "Run":
-    """The run in ``out``; each value ``given`` with --resume must be the run's value."""
-    from genzoo.data import register
-    from genzoo.runs import launch
-
-    run = launch.resume(out, Path(root) if root else None)
-    plan = {**run.plan.config, **run.plan.options, **run.plan.model_dump(mode="json")}
-    for key, value in given.items():
-        if key == "data" and value is not None:
-            value = register.absolute(value)
-        if value is not None and value != plan.get(key):
-            conflict = f"the run in {out} has {key} {plan.get(key)!r}, got {value!r}"
-            raise BadInput(f"{conflict}: leave it out, or train into another folder")
-    return run
+    request.pop("recipe", None)
+    folder = out or _folder(family or "", request)
+    with alone(folder):
+        run = launch.resume(folder, root, family=family, **request)
+        if dry_run and not run.finished:
+            _print_estimate(launch.estimate(run.plan, run.dataset, run.start), None, json)
+            return
+        _go(run, board, json)
 
 
 def _go(run: "Run", board: bool, json: bool) -> None:

@@ -1,7 +1,6 @@
 """Start a run, resume it, or estimate its time and memory."""
 
 import logging
-import os
 import shutil
 import sys
 import time
@@ -12,14 +11,15 @@ from typing import Any, final
 import torch
 
 from genzoo import devices
-from genzoo.data import register
 from genzoo.data.dataset import DataSet, Source
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, GenzooError
 from genzoo.files import check_folder, check_free
+from genzoo.runs import changes
 from genzoo.runs.checkpoints import checkpoints
-from genzoo.runs.plan import Plan, make_plan, open_dataset, plan, read_plan, versions, write_plan
-from genzoo.runs.rehearsal import rehearse
+from genzoo.runs.parent import Parent, read_parent
+from genzoo.runs.plan import Plan, Setup, make_plan, plan, read_plan, with_form, write_plan
+from genzoo.runs.rehearsal import check_compile, rehearse
 from genzoo.runs.run import Run, alone, folder_state
 from genzoo.training import fit, parallel, phase_starts
 from genzoo.zoo import manifest
@@ -54,6 +54,7 @@ def start(
     minutes: float | None = None,
     values: dict[str, Any] | None = None,
     inherited: dict[str, Any] | None = None,
+    start_from: str | Path | None = None,
     root: Path | None = None,
     force: bool = False,
     **settings: Any,
@@ -61,12 +62,15 @@ def start(
     """A new run of ``family`` on ``data`` in ``folder``; no step is done yet.
 
     ``values`` go to the data set, the config and the options, as in `plan`, and before them those
-    ``inherited`` from a recipe; ``minutes`` become steps by the rate measured on this machine. The
-    model's ``version`` counts up if it replaces one in ``folder``, unless it is among the
-    ``settings``, the fields of `Plan`. Raises BadInput (for an option that nothing reads, too),
-    UnknownName, OperationFailed.
+    ``inherited`` from a recipe; ``minutes`` become steps by the rate measured on this machine. With
+    ``start_from``, a model as `genzoo.load` takes it, the run begins with that model's weights, its
+    discriminator and its config. The model's ``version`` counts up if it replaces one in
+    ``folder``, unless it is among the ``settings``, the fields of `Plan`. Raises BadInput (for an
+    option that nothing reads, too), UnknownName, OperationFailed.
     """
-    setup = plan(family, data, {**(inherited or {}), **(values or {})}, root)
+    setup, parent = _setup(family, data, values, inherited, start_from, root)
+    if threads := settings.pop("threads", None):
+        torch.set_num_threads(threads)
     parallel.start(devices.device(settings.get("device", "auto")))
     if minutes is not None and parallel.size() > 1:
         raise BadInput("several processes need --steps: each would measure another rate")
@@ -79,65 +83,146 @@ def start(
         rehearse(trial, setup.dataset, values or {})
         if minutes is not None:
             steps = max(1, round(minutes * 60 * estimate(trial, setup.dataset).rate))
-        record = make_plan(family, data, setup, steps=1 if steps is None else steps, **settings)
-        run = Run(record, setup.dataset, folder)
-        phase_starts(run.trainer.phases, record.steps)  # refuses too few steps
-        if parallel.rank() == 0:
-            _clear(folder)
-            write_plan(folder / "run" / "plan.json", record)
-            run.folder_state = folder_state(folder)
+            settings["minutes"] = minutes
+        steps = 1 if steps is None else steps
+        if parent:
+            stages = (*parent.stages, manifest.Stage(steps=steps))
+            settings["stages"] = [stage.model_dump(mode="json") for stage in stages]
+        record = make_plan(family, data, setup, steps=steps, **settings)
+        return _created(record, setup.dataset, folder, parent)
+
+
+def _setup(
+    family: str,
+    data: str | Path | Source,
+    values: dict[str, Any] | None,
+    inherited: dict[str, Any] | None,
+    start_from: str | Path | None,
+    root: Path | None,
+) -> tuple[Setup, Parent | None]:
+    """The data set, config and options of a new run, and the model that it begins with."""
+    given = {**(inherited or {}), **(values or {})}
+    if start_from is None:
+        return plan(family, data, given, root), None
+    parent = read_parent(start_from, family)
+    given = with_form(parent.manifest.kind, parent.config, given)
+    return plan(family, data, given, root), parent
+
+
+@usual_torch()
+def forecast(
+    family: str,
+    data: str | Path | Source,
+    *,
+    steps: int | None = None,
+    values: dict[str, Any] | None = None,
+    inherited: dict[str, Any] | None = None,
+    start_from: str | Path | None = None,
+    root: Path | None = None,
+    **settings: Any,
+) -> Estimate:
+    """The estimate of the run that `start` would start with these arguments; nothing is written."""
+    setup, parent = _setup(family, data, values, inherited, start_from, root)
+    if threads := settings.pop("threads", None):
+        torch.set_num_threads(threads)
+    record = make_plan(family, data, setup, steps=steps or 1, **settings)
+    rehearse(record, setup.dataset, values or {})
+    if parent:
+        Run(record, setup.dataset, Path(), parent=parent)  # refuses weights that do not fit
+    return estimate(record, setup.dataset)
+
+
+def _created(record: Plan, dataset: DataSet, folder: Path, parent: Parent | None) -> Run:
+    """The run of ``record``, in ``folder``, which is cleared for it."""
+    run = Run(record, dataset, folder, parent=parent)
+    phase_starts(run.trainer.phases, record.steps)  # refuses too few steps
+    if parallel.rank() == 0:
+        _clear(folder)
+        write_plan(folder / "run" / "plan.json", record)
+        run.folder_state = folder_state(folder)
+        if parent:
+            run.checkpoint(0)  # a resumed run does not read the parent again
     parallel.wait()
     return run
 
 
 @usual_torch()
-def resume(folder: Path, root: Path | None = None) -> Run:
+def resume(folder: Path, root: Path | None = None, **given: Any) -> Run:
     """The run in ``folder`` as its last checkpoint left it.
 
-    Raises BadInput if there is no run, or its data have changed.
+    ``given``: arguments of `start`. The same ones as then change nothing; others are obeyed where
+    `genzoo.runs.changes.RULES` lets them change, and recorded as a new stage of the run where it is
+    no longer bit for bit what it would have been. Raises BadInput if there is no run, its data have
+    changed, or a setting cannot change.
     """
     path = folder / "run" / "plan.json"
     if not path.is_file():
         raise BadInput(f"no run in {folder} to resume: to start one, leave --resume out")
     with alone(folder):
-        run = _resume(folder, read_plan(path), root)
+        run = _resume(folder, read_plan(path), root, given)
         run.folder_state = folder_state(folder)
     return run
 
 
-def _resume(folder: Path, record: Plan, root: Path | None) -> Run:
-    dataset = open_dataset(record.family, register.to_open(record.data), record.config, root)
-    if dataset.sha256 != record.data_sha256:
-        raise BadInput(
-            f"{record.data} has changed since the run in {folder} started: it cannot be resumed"
-        )
-    torch.set_num_threads(record.threads)  # sums depend on how threads split them
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if (record.versions, record.processes) != (versions(record.family), processes):
-        what = "processes" if record.processes != processes else "versions"
-        log.warning("%s differ from the run's: it continues, but not bit for bit", what)
-    parallel.start(devices.device(record.device))
-    run = Run(record, dataset, folder)
+def _resume(folder: Path, record: Plan, root: Path | None, given: dict[str, Any]) -> Run:
+    change = changes.change(record, folder, root, given)
+    new = change.plan
+    check_compile(new)
+    numbers = (int(p.stem) for p in checkpoints(folder) if p.stem.isdecimal())
+    done = max((step for step in numbers if step <= record.steps), default=0)
+    if new.steps < done:
+        raise BadInput(f"the run in {folder} has done {done} steps, got --steps {new.steps}")
+    if new.steps != record.steps and version_of(folder) == new.version == record.version:
+        new = new.model_copy(update={"version": new.version + 1})  # it replaces a finished model
+    torch.set_num_threads(new.threads)  # sums depend on how threads split them
+    parallel.start(devices.device(new.device))
+    run = Run(new, change.dataset, folder)
     run.restore()
+    _check_phases(run, record)
+    if run.finished:
+        change.check_finished(folder)
+    elif change.stage:
+        text = change.text(run.start)
+        log.warning("%s goes on after step %d, not bit for bit: %s", folder, run.start, text)
+    stages = changes.stages(record, new, run.start, change.stage)
+    run.plan = new.model_copy(update={"stages": stages})
     return run
 
 
+def _check_phases(run: Run, record: Plan) -> None:
+    """Raise BadInput if another number of steps would put the run into another phase."""
+    phases = run.trainer.phases
+    begun = [
+        [name for name, first in phase_starts(phases, steps).items() if first < run.start]
+        for steps in (record.steps, run.plan.steps)
+    ]
+    if begun[0] != begun[1]:
+        raise BadInput(
+            f"the run in {run.folder} is in its phase {begun[0][-1]} after step {run.start}; of "
+            f"{run.plan.steps} steps it would not be: leave --steps {run.plan.steps} out"
+        )
+
+
 @usual_torch()
-def estimate(record: Plan, dataset: DataSet) -> Estimate:
-    """The memory and time of the run, measured by a few steps that are then discarded."""
+def estimate(record: Plan, dataset: DataSet, done: int = 0) -> Estimate:
+    """The memory and time of the run after its first ``done`` steps, measured by a few steps that
+    are then discarded.
+    """
     run = Run(record, dataset, Path())
-    phases, begun, seconds = run.trainer.phases, 0.0, 0.0
+    phases, begun, seconds, past = run.trainer.phases, 0.0, 0.0, done / record.steps
     for phase in phases:
-        seconds += phase.share * _seconds_a_step(run, begun, 5 / len(phases))
+        if left := phase.share - min(phase.share, max(0.0, past - begun)):
+            seconds += left * _seconds_a_step(run, begun, 5 / len(phases))
         begun += phase.share
-    rate = 1 / seconds
+    rate = (1 - past) / seconds if seconds else 0.0
     counts = {
         name: sum(p.numel() for p in network.parameters())
         for name, network in run.trainer.networks().items()
     }
     shares = {phase.name: phase.share for phase in phases} if len(phases) > 1 else {}
-    time_needed = record.steps / rate
-    return Estimate(counts, _memory(run.device), rate, record.steps, time_needed, shares)
+    steps = record.steps - done
+    time_needed = steps / rate if steps else 0.0
+    return Estimate(counts, _memory(run.device), rate, steps, time_needed, shares)
 
 
 def _seconds_a_step(run: Run, progress: float, limit: float) -> float:

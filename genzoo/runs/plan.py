@@ -29,9 +29,17 @@ FORMS: dict[Kind, tuple[str, ...]] = {
     "signals": ("channels", "length", "rate"),
     "points": ("channels", "size"),  # for a message that says more than "unknown field"
 }
+# The fields of a config that a data set decides: the keys of `fields_of`, of any kind and of one.
+OF_DATA = ("kind", "shape", "classes", "class_names", "domains")
+OF_KIND: dict[Kind, tuple[str, ...]] = {
+    "images": ("channels", "size", "levels"),
+    "signals": ("channels", "length", "rate"),
+    "points": (),
+}
 Steps = Annotated[int, Field(ge=1, le=10**9)]
 # The fields of a plan that decide what a checkpoint holds.
 _RUN = {"family", "revision", "config", "options", "seed", "steps", "data_sha256", "precision"}
+_RUN |= {"stages"}
 
 
 class Plan(Schema):
@@ -64,6 +72,8 @@ class Plan(Schema):
     summary: tuple[str, ...] = ()  # of the data set, in lines
     # The SHA-256 of what decided the run when it began: its checkpoints name it.
     run: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
+    minutes: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    stages: manifest.Stages = ()
 
 
 def write_plan(path: Path, plan: Plan) -> None:
@@ -205,6 +215,18 @@ def _needs_classes(family: str, dataset: DataSet) -> BadInput:
     return BadInput(f"{family} learns from labelled data, and {got}: {hint}")
 
 
+def with_form(kind: Kind, config: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """The ``config`` of a model without what a data set decides, and with ``values``; data of this
+    ``kind`` are opened in the model's form, where ``values`` give no other.
+    """
+    own = {k: v for k, v in config.items() if k not in (*OF_DATA, *OF_KIND[kind])}
+    if "shape" in values:
+        return {**own, **values}
+    if not {*FORMS[kind]} & values.keys() and "shape" in config:
+        return {**own, "shape": config["shape"], **values}
+    return {**own, **form_of(kind, config), **values}
+
+
 def _config(family: str, dataset: DataSet, values: dict[str, Any]) -> Schema:
     """The config that ``dataset`` and ``values`` give; BadInput if they contradict."""
     schema = families.get(family).config
@@ -272,12 +294,8 @@ def make_plan(
     """The record of a run of ``setup``; ``settings`` are further fields of `Plan`."""
     import torch  # not at the top: the command reads its --set before it knows the family
 
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    pieces = processes * max(1, settings.get("micro_batches", 1))  # Plan refuses less
-    if (size := setup.options.batch_size) % pieces:
-        raise BadInput(
-            f"batch_size {size} is not divisible by {pieces} (processes x micro-batches)"
-        )
+    processes = process_count()
+    check_batch_size(setup.options, processes, settings.get("micro_batches", 1))
     every = {k: max(1, steps // 20) for k in ("checkpoint_every", "grid_every")}
     fields = {
         **every,
@@ -298,6 +316,20 @@ def make_plan(
     }
     record = checked(Plan, fields, "the plan")
     return record.model_copy(update={"run": _digest(record.model_dump(mode="json", include=_RUN))})
+
+
+def process_count() -> int:
+    """How many processes torchrun has started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def check_batch_size(options: Options, processes: int, micro_batches: int) -> None:
+    """Raise BadInput if a batch cannot be divided between ``processes`` and their parts."""
+    pieces = processes * max(1, micro_batches)  # Plan refuses less
+    if (size := options.batch_size) % pieces:
+        raise BadInput(
+            f"batch_size {size} is not divisible by {pieces} (processes x micro-batches)"
+        )
 
 
 def versions(family: str) -> dict[str, str]:

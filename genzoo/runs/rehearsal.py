@@ -35,9 +35,7 @@ def rehearse(record: Plan, dataset: DataSet, given: Collection[str]) -> None:
     now, (noting, read) = options.model_dump(), noted(options)
     default = {name: field.get_default() for name, field in type(options).model_fields.items()}
     changed = [name for name, value in now.items() if value != default[name]]
-    if record.compile and now.get("penalty", "none") != "none":
-        what = f"penalty={now['penalty']} is about a gradient, and torch.compile has no second ones"
-        raise BadInput(f"{what}: leave --compile out, or set penalty=none")
+    check_compile(record)
     run = _fitting(record.model_copy(update={"compile": False}), dataset, noting)
     for warning in warnings_of(options, run.trainer.networks().get("discriminator")):
         log.warning("%s", warning)
@@ -78,6 +76,14 @@ def _try(record: Plan, dataset: DataSet) -> None:
 
 def _step(run: Run) -> None:
     next(fit(run.trainer, run.loader.batches(), 1))
+
+
+def check_compile(record: Plan) -> None:
+    """Raise BadInput if the run would compile what cannot be compiled."""
+    penalty = record.options.get("penalty", "none")
+    if record.compile and penalty != "none":
+        what = f"penalty={penalty} is about a gradient, and torch.compile has no second ones"
+        raise BadInput(f"{what}: leave --compile out, or set penalty=none")
 
 
 def _unread(run: Run, read: set[str], changed: list[str]) -> list[str]:

@@ -43,7 +43,8 @@ from genzoo.runs.checkpoints import (
     write_checkpoint,
 )
 from genzoo.runs.loader import Loader
-from genzoo.runs.plan import Plan
+from genzoo.runs.parent import Parent
+from genzoo.runs.plan import Plan, read_plan, write_plan
 from genzoo.schemas import checked
 from genzoo.training import (
     EMA,
@@ -53,11 +54,13 @@ from genzoo.training import (
     Trainer,
     TrainingMonitor,
     fit,
+    freeze,
     parallel,
     phase_steps,
 )
 from genzoo.zoo import card, manifest
 from genzoo.zoo import folder as folders
+from genzoo.zoo.manifest import parent_of
 
 log = logging.getLogger("genzoo")
 FolderState = tuple[tuple[int, int] | None, ...]
@@ -91,14 +94,23 @@ class Run:
     """A plan, its data set and its trainer.
 
     ``start``: the step that training begins with; ``seconds``: the time that the run has taken.
-    ``options`` stand for those of the plan, with the same values.
+    ``options`` stand for those of the plan, with the same values. ``parent``: the model whose
+    weights a new run begins with; later they are in its checkpoints.
     """
 
     @usual_torch()
-    def __init__(self, plan: Plan, dataset: DataSet, folder: Path, options: Options | None = None):
+    def __init__(
+        self,
+        plan: Plan,
+        dataset: DataSet,
+        folder: Path,
+        options: Options | None = None,
+        parent: Parent | None = None,
+    ):
         self.plan, self.dataset, self.folder = plan, dataset, folder
         self.start, self.seconds = 0, 0.0
         self.folder_state: FolderState | None = None
+        self.parent = parent
         self.family = families.get(plan.family)
         self.device = devices.device(plan.device)
         self.options = options or checked(self.family.options, plan.options, "options")
@@ -107,10 +119,11 @@ class Run:
     def _build(self) -> None:
         """A new trainer, with the initial weights."""
         plan = self.plan
-        self.trainer = _trainer(plan, self.family, self.dataset, self.options)
+        self.trainer = _trainer(plan, self.family, self.dataset, self.options, self.parent)
         self.trainer.prepare(
             RunSettings(str(self.device), plan.precision, plan.micro_batches, plan.compile)
         )
+        freeze(self.trainer, self.options.freeze)
         self.loader = Loader(plan, self.dataset, self.trainer, self.options, self.device)
         self.monitor = TrainingMonitor(self.trainer, self.options)
 
@@ -119,6 +132,11 @@ class Run:
         """Go back to the newest sound checkpoint; without one, the run begins anew."""
         if checkpoint := restore(self.folder, self.device, self._load):
             self.start, self.seconds = checkpoint.step, checkpoint.seconds
+        elif model := parent_of(self.plan.stages):
+            raise BadInput(
+                f"no checkpoint in {self.folder} can be used, and the run began with the weights "
+                f"of {model.model}: start it again with --from and --force"
+            )
 
     def _load(self, checkpoint: Checkpoint) -> None:
         """Load ``checkpoint``, or raise any error and be as new."""
@@ -140,6 +158,11 @@ class Run:
             self._build()
             raise
 
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.start == self.plan.steps and _is_written(self.folder)
+
     @usual_torch()
     def go(self, report: Callable[[RunStatus], None] | None = None) -> Path:
         """Train to the end, and write the model; the run's folder.
@@ -151,21 +174,26 @@ class Run:
             if self.folder_state not in (None, folder_state(self.folder)) and not parallel.rank():
                 what = f"the run in {self.folder} has gone on since it was read"
                 raise BadInput(f"{what}: continue it with --resume (in Python runs.resume)")
-            if self.start == self.plan.steps and _is_written(self.folder):
+            if self.finished:
                 card.unlock(self.folder)
+                more = "--steps N, with a larger number, trains further"
+                done = f"is finished: all {self.start} steps are done"
+                log.warning("the run in %s %s; %s", self.folder, done, more)
                 return self.folder
             try:
                 self._train(report)
             except Diverged as error:
                 last = next(iter(checkpoints(self.folder)), None)
                 where = f"last good checkpoint: {last}" if last else "no checkpoint yet"
-                text = f"the run diverged: {error}; {where}. Try a lower --set lr="
-                raise Diverged(text) from None
+                way = f"genzoo train --out {self.folder} --resume" if last else "start again with"
+                way += f" --set lr={self.options.lr / 2:g}"
+                raise Diverged(f"the run diverged: {error}; {where}. Try: {way}") from None
             return self._finish()
 
     def _train(self, report: Callable[[RunStatus], None] | None) -> None:
         began, earlier = time.monotonic(), self.seconds
         with deferred_signals() as received, _open_log(self.folder, self.start) as lines:
+            self._store_changes()
             if self._is_grid_due(self.start):  # a killed process may not have come to it
                 self._save_grid(self.start)
             batches = self.loader.batches(self.start)
@@ -182,6 +210,12 @@ class Run:
                 if number:
                     raise _interrupted(step, number)
         self.seconds = earlier + time.monotonic() - began
+
+    def _store_changes(self) -> None:
+        """Write what resuming has changed, before the first checkpoint of it."""
+        path = self.folder / "run" / "plan.json"
+        if not parallel.rank() and path.is_file() and read_plan(path) != self.plan:
+            write_plan(path, self.plan)
 
     def _phase(self, batch: Batch) -> str:
         """The phase of ``batch``, if there are several."""
@@ -243,17 +277,23 @@ class Run:
         return self.folder
 
 
-def _trainer(plan: Plan, family: Family, dataset: DataSet, options: Options) -> Trainer:
-    """The trainer of a new model; the plan's seed decides the initial weights."""
+def _trainer(
+    plan: Plan, family: Family, dataset: DataSet, options: Options, parent: Parent | None
+) -> Trainer:
+    """The trainer of a new model; the plan's seed decides the weights that no ``parent`` gives."""
     config = checked(family.config, plan.config, "config")
     with torch.random.fork_rng([]):
         torch.manual_seed(plan.seed)
         model = family.model(config)
+        if parent:
+            parent.fill_model(model)
         model.class_names = dataset.classes if getattr(model, "num_classes", 0) else ()
         model.rate = dataset.rate or model.rate
         if isinstance(model, Translator):
             _fill_examples(model, dataset, plan.seed)
         trainer = family.make_trainer(model, options)
+        if parent:
+            parent.fill_discriminator(trainer)
         return EMA(trainer, options.ema_decay) if options.ema_decay else trainer
 
 
@@ -282,6 +322,7 @@ def _write_model(run: Run) -> None:
         threads=plan.threads,
         processes=plan.processes,
         versions=plan.versions,
+        stages=plan.stages,
     )
     folders.save(
         run.trainer.model,

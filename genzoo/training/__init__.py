@@ -1,6 +1,7 @@
 """Training: trainers, the loop, losses, penalties and tricks; nothing here touches the disk."""
 
 from genzoo.training.adversarial import Adversarial, Game, Term
+from genzoo.training.layers import freeze
 from genzoo.training.losses import LOSSES, GanLoss
 from genzoo.training.monitor import TrainingMonitor, TrainingWarning
 from genzoo.training.penalties import PENALTIES, gradient_penalty, orthogonal_penalty, r1_penalty
@@ -50,6 +51,7 @@ __all__ = [
     "augment",
     "batches",
     "fit",
+    "freeze",
     "gradient_penalty",
     "instance_noise",
     "label_flips",

@@ -59,9 +59,12 @@ class ImageBuffer:
 
 @torch.no_grad()
 def clip_weights(network: nn.Module, limit: float) -> None:
-    """Clamp every weight to [-limit, limit] (Arjovsky et al. 2017, algorithm 1, line 7)."""
+    """Clamp every weight that learns to [-limit, limit] (Arjovsky et al. 2017, algorithm 1, line
+    7).
+    """
     for parameter in network.parameters():
-        parameter.clamp_(-limit, limit)
+        if parameter.requires_grad:
+            parameter.clamp_(-limit, limit)
 
 
 def label_flips(n: int, share: float, noise: Noise) -> Tensor:

@@ -32,6 +32,7 @@ from genzoo.zoo.manifest import (
     Manifest,
     Measured,
     Metrics,
+    Stage,
     read_manifest,
     read_object,
 )
@@ -320,7 +321,10 @@ def _introduction(manifest: Manifest) -> str:
     """What this is, by the summary of its family's plugin if installed; how it was trained."""
     summary = next((p.summary for p in families.plugins() if p.name == manifest.family), "")
     steps = f" for {manifest.recipe.steps:,} steps" if manifest.recipe else ""
-    return f"{summary or manifest.family}. Trained{steps} on {manifest.data or 'unnamed data'}."
+    parent = manifest.recipe.parent if manifest.recipe else None
+    after = f", from the weights of {parent.model}" if parent else ""
+    data = manifest.data or "unnamed data"
+    return f"{summary or manifest.family}. Trained{steps} on {data}{after}."
 
 
 def facts(manifest: Manifest) -> dict[str, Any]:
@@ -339,6 +343,7 @@ def facts(manifest: Manifest) -> dict[str, Any]:
             "options": _flat(recipe.options),
             "steps": recipe.steps,
             **({"phases": _flat(recipe.phases)} if recipe.phases else {}),
+            **({"stages": "; ".join(map(_stage, recipe.stages))} if recipe.stages else {}),
             "seed": recipe.seed,
             "time": f"{recipe.seconds / 60:.1f} minutes",
             "machine": recipe.machine,
@@ -346,6 +351,18 @@ def facts(manifest: Manifest) -> dict[str, Any]:
             "data's sha256": recipe.data_sha256,
         }
     return facts
+
+
+def _stage(stage: Stage) -> str:
+    """A stage of the training as text: the model that it began with, or what it changed."""
+    steps = "steps unknown" if stage.steps is None else f"{stage.steps:,} steps"
+    if stage.model:
+        version = f" version {stage.version}" if stage.version else ""
+        on = f" on {stage.data}" if stage.data else ""
+        sha256 = f", weights {stage.weights_sha256}" if stage.weights_sha256 else ""
+        return f"{stage.model}{version}: {steps}{on}{sha256}"
+    changes = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in stage.changes.items())
+    return f"{steps} with {changes}" if changes else steps
 
 
 def _kind(manifest: Manifest) -> dict[str, str]:

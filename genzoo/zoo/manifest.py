@@ -34,6 +34,27 @@ Setting = bool | int | float | Name | Floats | None
 Settings = Annotated[dict[Name, Setting], Field(max_length=100)]
 
 
+class Stage(Schema, use_attribute_docstrings=False):
+    """A part of a model's training, of ``steps`` steps.
+
+    With a ``model`` it is what that model had learned before, of which the run took the weights;
+    without one a part of the run itself, which begins with the ``changes``: name -> (old, new).
+    """
+
+    steps: Annotated[int, Field(ge=0, le=10**10)] | None = None
+    model: Name = ""
+    version: Count | None = None
+    weights_sha256: Sha256 | None = None
+    discriminator_sha256: Sha256 | None = None
+    data: Name = ""
+    changes: Annotated[dict[Name, tuple[Setting, Setting]], Field(max_length=100)] = Field(
+        default_factory=dict
+    )
+
+
+Stages = Annotated[tuple[Stage, ...], Field(max_length=1000)]
+
+
 class Recipe(Schema, use_attribute_docstrings=False):
     """How a model was trained: enough to train it again. ``command`` is history, never parsed."""
 
@@ -51,6 +72,17 @@ class Recipe(Schema, use_attribute_docstrings=False):
     threads: Count = 1
     processes: Count = 1
     versions: dict[str, Name]
+    stages: Stages = ()
+
+    @property
+    def parent(self) -> Stage | None:
+        """The model that this training began with; None if it began with new weights."""
+        return parent_of(self.stages)
+
+
+def parent_of(stages: tuple[Stage, ...]) -> Stage | None:
+    """The last model of ``stages``, whose weights the run took; None if there is none."""
+    return next((stage for stage in reversed(stages) if stage.model), None)
 
 
 class Manifest(Schema, use_attribute_docstrings=False):
@@ -155,7 +187,10 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def manifest_bytes(manifest: Manifest) -> bytes:
     """``manifest`` as the content of ``config.json``."""
-    return (json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n").encode()
+    values = manifest.model_dump(mode="json")
+    if values["recipe"] and not values["recipe"]["stages"]:
+        del values["recipe"]["stages"]  # an earlier genzoo, which refuses the field, reads the rest
+    return (json.dumps(values, indent=2) + "\n").encode()
 
 
 def sha256_of(content: bytes) -> str:
