@@ -57,7 +57,8 @@ def check_free(folder: Path, names: Iterable[str], force: bool) -> None:
     check_folder(folder)
     if existing and not force:
         hint = "choose another folder, or replace it with --force (in Python force=True)"
-        raise BadInput(f"{folder} already contains {existing[0]}: {hint}")
+        more = f"; that replaces or removes {', '.join(existing[1:])}, too" if existing[1:] else ""
+        raise BadInput(f"{folder} already contains {existing[0]}: {hint}{more}")
 
 
 def check_folder(folder: Path) -> None:

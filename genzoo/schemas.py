@@ -168,6 +168,15 @@ def read_json(text: str | bytes, where: str, error: type[GenzooError] = BadInput
         raise error(f"{where} is not valid JSON: {reason}") from None
 
 
+def read_line(text: str) -> dict[str, Any]:
+    """The object in a line of a log; {} if a crash cut the line off, or it is none."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(pairs) > MOST_KEYS:  # each unknown one would be an error of its own
         raise ValueError(f"an object with more than {MOST_KEYS:,} keys")

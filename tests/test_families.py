@@ -40,6 +40,14 @@ BAD = {
     "no-import": ("import no_such_module_anywhere", "No module named 'no_such_module_anywhere'"),
     "no-syntax": ("def (", "SyntaxError"),
     "quits": ("raise SystemExit(3)", "SystemExit: 3"),
+    "raises-what-ctrl-c-does": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "interrupts-later": (HOOK + "exec('raise KeyboardInterrupt(1)')", "KeyboardInterrupt: 1"),
+    "no-exception": ("raise BaseException('x')", "BaseException: x"),
+    "a-closed-generator": ("raise GeneratorExit", "GeneratorExit"),
+    "an-error-without-text": (
+        "class E(Exception):\n    def __str__(self):\n        raise SystemExit\nraise E",
+        "is broken: E:",
+    ),
     "quits-later": (HOOK + "exit(4)", "SystemExit: 4"),
     "raises": (HOOK + "1 / 0", "ZeroDivisionError: division by zero"),
     "wrong-type": (HOOK + "{'name': 'x'}", "must return a genzoo.Family, got a dict"),
@@ -440,7 +448,7 @@ def test_what_a_plugin_prints_is_not_the_commands_result(site, capsys):
 
 
 def test_an_interrupted_import_says_whose_it_was(site, caplog):
-    source = "raise KeyboardInterrupt"
+    source = "import signal\nsignal.raise_signal(signal.SIGINT)"
     distribution(site, "slow", {"slow": "slow"}, module="slow", source=source)
     assert cli.run(["plugins"]) == 130
     assert "interrupted in plugin slow" in caplog.text

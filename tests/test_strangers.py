@@ -1,5 +1,6 @@
 """What a stranger's file may ask for: nothing beyond bounds, nothing outside its folder."""
 
+import ast
 import io
 import json
 import re
@@ -48,8 +49,8 @@ def call(capsys, *words):
     return code, *capsys.readouterr()
 
 
-def edit(folder, name, **changes):
-    path = folder / name
+def edit(folder, file, **changes):
+    path = folder / file
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
@@ -242,3 +243,169 @@ def test_a_link_that_takes_a_files_place_is_not_followed(folder, tmp_path, monke
     monkeypatch.setattr(reader, "open", swap, raising=False)
     with pytest.raises(genzoo.GenzooError, match=r"README\.md"):
         reader.read_capped(folder / "README.md", 100)
+
+
+# ------------------------------------------------------------------------------ names of folders
+
+
+@pytest.mark.parametrize("name", ["my-vae", "models/my-vae", "a/b/c"])
+def test_a_folder_without_its_dot_is_offered(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "did you mean ./" not in call(capsys, "info", name)[2]
+    Path(name).mkdir(parents=True)
+    code, out, err = call(capsys, "info", name)
+    assert (code > 0, out, err.count("\n")) == (True, "", 1)
+    assert f"did you mean ./{name}?" in err
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize("part", [f"snapshots/{COMMIT}", ""])
+def test_a_folder_of_the_hubs_client_says_what_to_type(part, folder, tmp_path, capsys):
+    cache = tmp_path / "models--owner--my-vae"
+    place = cache / "snapshots" / COMMIT
+    place.mkdir(parents=True)
+    (cache / "blobs").mkdir()
+    for path in folder.iterdir():
+        (cache / "blobs" / path.name).write_bytes(path.read_bytes())
+        (place / path.name).symlink_to(cache / "blobs" / path.name)
+    for words in (["info", cache / part], ["sample", cache / part, "-n", "1"]):
+        code, out, err = call(capsys, *words)
+        assert (code, out, err.count("\n")) == (4, "", 1)
+        assert f"genzoo pull owner/my-vae{f'@{COMMIT}' if part else ''}" in err
+        assert "genzoo.load('owner/my-vae" in err
+
+
+def test_a_plain_copy_of_it_is_loaded_and_an_odd_name_is_not_typed(folder, tmp_path, capsys):
+    place = tmp_path / "models--owner--my-vae" / "snapshots" / COMMIT
+    shutil.copytree(folder, place)
+    assert genzoo.load(place, device="cpu").origin.family == "vae"
+    odd = tmp_path / "models--a;rm -rf--b" / "snapshots" / COMMIT
+    odd.mkdir(parents=True)
+    code, _, err = call(capsys, "info", odd)
+    assert code > 0
+    assert "genzoo pull" not in err
+
+
+# ------------------------------------------------------------------------------ others' text
+
+MARKUP = "[red]x[/red] [/] [link=http://evil.example]y[/link] <b>z</b>"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["info", MARKUP],
+        ["sample", MARKUP],
+        ["info", "./" + MARKUP],
+        [MARKUP],
+        ["list", f"--{MARKUP}"],
+        ["list", "--json", MARKUP],
+        ["train", MARKUP],
+    ],
+)
+def test_text_of_others_is_no_markup_in_an_error(words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    code, out, err = call(capsys, *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "[red]x[/red]" in err
+
+
+def test_text_of_others_is_no_markup_in_a_listing(install, capsys, monkeypatch):
+    install("family", "marked", "raise ValueError('[red]broken[/] [/nothing]')", summary=MARKUP)
+    assert call(capsys, "families", "--flat")[1].count(MARKUP) == 1
+    assert "[red]broken[/] [/nothing]" in call(capsys, "plugins")[1]
+    assert call(capsys, "--help")[0] == 0
+    complete = {"_GENZOO_COMPLETE": "complete_bash", "COMP_WORDS": "genzoo info mar"}
+    for key, value in {**complete, "COMP_CWORD": "2"}.items():
+        monkeypatch.setenv(key, value)
+    assert "marked" in call(capsys)[1]
+
+
+def test_text_of_others_in_a_model_folder_is_no_markup(folder, capsys):
+    edit(folder, "config.json", terms=MARKUP, license=MARKUP, data=MARKUP)
+    edit(folder, "metrics.json", scores=[SCORE | {"name": MARKUP, "unit": MARKUP[:40]}])
+    code, out, err = call(capsys, "info", folder)
+    assert (code, err) == (0, "")
+    assert out.count(MARKUP) == 4
+
+
+EVIL = "</pre><script>x</script> [a](http://evil.example) ![b](http://evil.example) | ``` \\"
+
+
+def test_text_of_others_is_neither_markdown_nor_code_in_a_readme(folder):
+    edit(folder, "config.json", name='a"); evil("', terms=EVIL, license=EVIL, data=EVIL)
+    values = json.loads((folder / "config.json").read_text())
+    recipe = {
+        "command": f"```\n{EVIL}\n```\n# b", "data_sha256": "0" * 64, "config": {}, "seed": 0,
+        "options": {EVIL: EVIL}, "steps": 1, "seconds": 1.0, "machine": EVIL, "versions": {},
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps({**values, "recipe": recipe}))
+    score = SCORE | {"name": EVIL, "protocol": {EVIL: f"\n# c\n{EVIL}"}}
+    cards.add_scores(folder, [score])
+    text = (folder / "README.md").read_text().split("\n---\n", 1)[1]
+    rendered = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert "<script" not in rendered
+    assert "](http://evil" not in rendered
+    assert not re.search(r"^# [bc]", text, re.MULTILINE)
+    assert len(re.findall("^```", text, re.MULTILINE)) == 4  # of two blocks
+    code = text.partition("```python\n")[2].partition("```")[0]
+    assert [type(node).__name__ for node in ast.parse(code).body] == ["Import", "Expr"]
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} <= {3, 4}
+
+
+# ------------------------------------------------------------------------------ saved over itself
+
+
+def beside(folder):
+    names = ("README.md", "metrics.json", "samples.png", manifest.DISCRIMINATOR)
+    return {name: (folder / name).read_bytes() for name in names if (folder / name).exists()}
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """A folder with all that one can hold."""
+    family = families.get("dcgan")
+    model, discriminator = family.model(family.tiny), family.discriminator(family.tiny)
+    recipe = manifest.Recipe(
+        command="genzoo train", data_sha256="0" * 64, config={}, options={}, seed=0, steps=1,
+        seconds=1, machine="m", versions={},
+    )  # fmt: skip
+    more = {"discriminator": discriminator, "recipe": recipe, "data": "digits", "license": "mit"}
+    folder = folders.save(model, tmp_path / "model", **more)
+    cards.complete(folder)
+    cards.add_scores(folder, [SCORE])
+    return folder
+
+
+def test_a_model_saved_over_itself_loses_nothing(whole, caplog):
+    before, old = beside(whole), manifest.read_manifest(whole)
+    assert len(before) == 4
+    folders.save(genzoo.load(whole, device="cpu"), whole, force=True)
+    assert (beside(whole), manifest.read_manifest(whole)) == (before, old)
+    assert folders.load_discriminator(whole, "cpu") is not None
+    assert caplog.text == ""
+
+
+def test_what_the_card_says_no_more_is_removed_by_name(whole, caplog):
+    folders.save(genzoo.load(whole, device="cpu"), whole, license="cc0-1.0", force=True)
+    assert {*beside(whole)} == {"metrics.json", "samples.png", manifest.DISCRIMINATOR}
+    assert "removed README.md:" in caplog.text
+
+
+def test_what_another_model_takes_with_it_is_named(whole, caplog):
+    model = genzoo.load(whole, device="cpu")
+    next(model.parameters()).data += 1
+    with pytest.raises(BadInput) as refusal:
+        folders.save(model, whole)
+    for name in beside(whole):
+        assert name in str(refusal.value)
+    names = beside(whole)
+    folders.save(model, whole, force=True)
+    assert beside(whole) == {}
+    for name in (*names, "its recipe"):
+        assert name in caplog.text

@@ -8,6 +8,7 @@ import itertools
 import re
 import tokenize
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -430,3 +431,79 @@ def test_every_number_of_a_family_is_bounded(name):
         known = found.get("$defs", {})
         wrong = [unbounded(rule, known, field) for field, rule in found["properties"].items()]
         assert [*itertools.chain(*wrong)] == [], schema.__name__
+
+
+# ------------------------------------------------------------------------------- what others wrote
+
+# Who may open a file or parse JSON itself, and how often: files of genzoo's own, of this machine,
+# and the doors that check what they read. All others go through those doors.
+DOORS = {
+    "schemas": {"json.loads": 3},
+    "zoo.reader": {"open": 1},
+}
+OWN_FILES = {
+    "evaluation.comparison": "its own page; a PNG just drawn",
+    "evaluation.published": "published.json of the package",
+    "features.classifiers": "files of the package; a network of the user's code",
+    "features.inception": "weights whose hash is known",
+    "files": "what was just written",
+    "metrics.stored_reference": "the cache",
+    "models.writing": "what it writes",
+    "runs.checkpoints": "runs of this machine, with a hash",
+    "runs.plan": "runs of this machine, with a hash",
+    "runs.plots": "its own page; grids through the reader",
+    "runs.run": "the run that is training",
+    "testing.scaffold": "templates of the package",
+    "cli.entry": "the null device",
+    "zoo.card": "a template of the package",
+    "zoo.hub": "the note of a commit, which is checked",
+    "zoo.provenance": "the user's picture, after the reader's checks",
+    "zoo.publish": "a copy that it writes",
+}
+OPENERS = re.compile(
+    r"(^|\.)(read_bytes|read_text|safe_open|load_file|memmap|fdopen)$"
+    r"|^(open|os\.open|io\.open|json\.load|Image\.open|wave\.open|gzip\.open|np\.load|torch\.load)$"
+    r"|^(path|file|aside|target|source|p|archives\[name\]|Path\(.*\)|\(?folder / .*)\.open$"
+)
+
+
+def openers(tree: ast.Module) -> list[str]:
+    """Every call that opens a file or parses JSON, as it is written."""
+    calls = [ast.unparse(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    return [c for c in calls if OPENERS.search(c) or c == "json.loads"]
+
+
+def test_the_finder_of_openers_finds_them():
+    source = "json.loads(x)\nopen(p)\n(folder / 'a').read_text()\nImage.open(p)\npath.open('rb')\n"
+    assert len(openers(ast.parse(source))) == 5
+    assert openers(ast.parse("sets.open(x)\nread_json(y)\nopen_inside(p)\n")) == []
+
+
+# Data sets are the user's, and have bounds of their own.
+OTHERS = sorted(n for n in {*CORE} - {*OWN_FILES} if not n.startswith("data."))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_files_of_others_are_opened_by_one_reader(name):
+    """config.json, metrics.json, README.md, weights, directions, records: nothing past the door."""
+    found = {c: n for c, n in Counter(openers(TREES[CORE[name]])).items() if c != "os.open"}
+    assert found == DOORS.get(name, {})
+
+
+@pytest.mark.parametrize("name", sorted({*CORE} - {*DOORS, "data.cache", "features.classifiers"}))
+def test_json_of_others_is_parsed_by_one_function(name):
+    """It refuses NaN, duplicate keys and endless nesting, and a schema checks what it returns."""
+    assert not {"json.loads", "json.load"} & {*openers(TREES[CORE[name]])}
+
+
+def test_each_exception_is_one():
+    """No file stands in the list for nothing."""
+    assert [name for name in OWN_FILES if not openers(TREES[CORE[name]])] == []
+
+
+def test_others_json_meets_a_schema():
+    """Whoever reads JSON hands it to a schema."""
+    for name in {n for n in CORE if not n.startswith("data.")}:  # label files: own checks
+        text = CORE[name].read_text()
+        if "read_json(" in text and name not in ("schemas", "zoo.weights", "zoo.manifest"):
+            assert "checked(" in text, f"{name} reads JSON without a schema"

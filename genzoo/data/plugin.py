@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from genzoo import families
 from genzoo.data.dataset import ImageFiles, Rows, SoundFiles, Source, cache_key
 from genzoo.errors import GenzooError, OperationFailed
+from genzoo.families.registry import others_code, reason_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,9 +75,10 @@ def _blocks(rows: Rows, owner: str) -> Iterator[Block]:
 
 def _guarded(call: Callable[[], Any], owner: str) -> Any:
     try:
-        return call()
+        with others_code():
+            return call()
     except (GenzooError, OSError):  # an error meant for the user; files that cannot be read
         raise
     except Exception as error:
-        text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        text = reason_of(error)[:300]
         raise OperationFailed(f"{owner} is broken: {text}. GENZOO_DEBUG=1 shows where") from error

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal, final
 import numpy as np
 import torch
 from pydantic import Field
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from genzoo import data as sets
@@ -34,6 +34,8 @@ from genzoo.schemas import Name, Schema, Share, checked, read_json
 from genzoo.version import VERSION
 from genzoo.zoo import migrate, names
 from genzoo.zoo.provenance import ModelIdentity
+from genzoo.zoo.reader import read_named
+from genzoo.zoo.weights import metadata_of
 
 LARGEST = 1 << 20  # bytes of a file
 BATCH = 250
@@ -87,15 +89,12 @@ def read_direction(path: str | Path) -> Direction:
     """The direction in a file, which anybody may have written. Raises BadInput."""
     path = expanded(path)
     try:
-        if not path.is_file() or path.stat().st_size > LARGEST:
-            raise BadInput(f"{path} is not a direction file: make one with genzoo direction")
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            keys = [*file.keys()]
-            vector = file.get_tensor("direction") if keys == ["direction"] else torch.empty(0)
-    except (OSError, SafetensorError) as error:
+        content = read_named(path, LARGEST)
+        tensors, metadata = load(content), metadata_of(content)
+    except (BadInput, SafetensorError) as error:
         hint = "make one with genzoo direction"
         raise BadInput(f"{path} is not a direction file ({error}): {hint}") from None
+    vector = tensors["direction"] if [*tensors] == ["direction"] else torch.empty(0)
     text = metadata.get("info", metadata.get("made", ""))  # "made" in format 1
     if vector.dtype != torch.float32 or vector.ndim != 1 or not len(vector) or not text:
         raise BadInput(f"{path} is not a direction file: expected one float32 vector and its info")

@@ -6,15 +6,17 @@ import difflib
 import logging
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, final
 
 import pluggy
 
-from genzoo.errors import OperationFailed, UnknownName, article, unknown
+from genzoo.errors import OperationFailed, Stopped, UnknownName, article, unknown
 from genzoo.families.family import API, Family, Hooks
 from genzoo.text import printable
 from genzoo.version import VERSION
@@ -87,11 +89,16 @@ def load(kind: str, name: str, expected: str, fits: Callable[[Any], bool]) -> An
     ``fits`` checks it; ``expected`` describes it in words. Raises as ``get`` does.
     """
     owner, result = _load(kind, name)
-    if not fits(result):
-        got = f"{result!r:.80}" if isinstance(result, type) else article(result)
+    try:
+        with others_code():
+            is_fit, api = fits(result), getattr(result, "api", None)
+            got = f"{result!r:.80}" if isinstance(result, type) else article(result)
+    except Exception as error:
+        raise OperationFailed(f"{owner} is broken: {reason_of(error)[:300]}") from error
+    if not is_fit:
         got = "nothing" if result is None else got
         raise OperationFailed(f"{owner} is broken: genzoo_{kind} must return {expected}, got {got}")
-    _check_api(owner, getattr(result, "api", None))
+    _check_api(owner, api)
     return result
 
 
@@ -169,7 +176,8 @@ def _import(kind: str, entry: "EntryPoint") -> tuple[str, Any]:
     try:
         if not entry.pattern.match(entry.value):
             raise TypeError(f"its entry point must be MODULE or MODULE:OBJECT, got {entry.value}")
-        with contextlib.redirect_stdout(sys.stderr):  # a command's stdout is its result
+        # A command's stdout is its result.
+        with others_code(), contextlib.redirect_stdout(sys.stderr):
             plugin = entry.load()
             manager.register(plugin, name=f"{_package(entry)}:{entry.name}")
             manager.check_pending()
@@ -178,11 +186,11 @@ def _import(kind: str, entry: "EntryPoint") -> tuple[str, Any]:
                 fault = "is not marked with @genzoo.hookimpl" if unmarked else "is missing"
                 raise TypeError(f"its {hook} {fault}")
             result = getattr(manager.hook, hook)(name=entry.name)
-    except KeyboardInterrupt:  # Ctrl-C, or a plugin that raises it
+    except KeyboardInterrupt:
         log.warning("interrupted in %s", owner)
         raise
-    except (Exception, SystemExit) as error:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
+    except Exception as error:
+        text = reason_of(error)
         if fault := _wrong_field(error):
             text = fault
         elif _is_of_another_api(error):
@@ -192,9 +200,54 @@ def _import(kind: str, entry: "EntryPoint") -> tuple[str, Any]:
     return owner, result
 
 
+class Abandoned(RuntimeError):
+    """Others' code tried to end the program: SystemExit, or any other that is no Exception."""
+
+
+@contextlib.contextmanager
+def others_code() -> Iterator[None]:
+    """In the block code of others runs: all that it raises is an Exception. Only Ctrl-C ends it.
+
+    A KeyboardInterrupt is Ctrl-C if the signal came; else it is the code's own.
+    """
+    pressed = threading.Event()
+
+    def press(number: int, frame: Any) -> None:
+        pressed.set()
+        raise KeyboardInterrupt
+
+    is_main = threading.current_thread() is threading.main_thread()
+    is_ours = is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if is_ours:
+        signal.signal(signal.SIGINT, press)
+    elif is_main:  # another handler has reasons of its own
+        pressed.set()
+    try:
+        yield
+    except (Exception, Stopped):
+        raise
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and pressed.is_set():
+            raise
+        raise Abandoned(reason_of(error)) from error
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def reason_of(error: BaseException) -> str:
+    """An error of others' code as one line: its class and its text, if it has one."""
+    name = "" if isinstance(error, Abandoned) else f"{type(error).__name__}: "
+    try:
+        text = f"{name}{error}"
+    except BaseException:  # its text is others' code, too
+        text = name
+    return " ".join(text.split())
+
+
 def _wrong_field(error: BaseException) -> str:
     """What is wrong with the arguments of a ``Family``; "" if they say that the API is another."""
-    text = str(error)
+    text = reason_of(error)
     if not isinstance(error, TypeError) or "Family.__init__() " not in text:
         return ""
     words = re.findall(r"'(\w+)'", text)
@@ -210,8 +263,8 @@ def _is_of_another_api(error: BaseException) -> bool:
     if isinstance(error, ImportError):
         return (error.name or "").partition(".")[0] == "genzoo"
     if isinstance(error, AttributeError):
-        return "genzoo" in str(error)
-    return isinstance(error, TypeError) and "Family.__init__()" in str(error)
+        return "genzoo" in reason_of(error)
+    return isinstance(error, TypeError) and "Family.__init__()" in reason_of(error)
 
 
 def _unmet_requirement(entry: "EntryPoint") -> str:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from genzoo.errors import BadInput, OperationFailed, article
+from genzoo.families.registry import others_code, reason_of
 from genzoo.models.inference import inference_copy
 
 WIDTH = 128  # of the features of the small classifiers
@@ -152,9 +153,10 @@ class CustomFeatures(FeatureExtractor):
 
     def _extract(self, x: Tensor) -> np.ndarray:
         try:
-            features = self.network(x)
-        except (Exception, SystemExit) as error:
-            why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+            with others_code():
+                features = self.network(x)
+        except Exception as error:
+            why = reason_of(error)[:200]
             raise OperationFailed(
                 f"{self._path} failed on samples {tuple(x.shape)}: {why}"
             ) from error
@@ -177,10 +179,11 @@ def _imported(path: str) -> Any:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)  # like python -m
     try:
-        network = getattr(importlib.import_module(module), name)
-        network = network() if isinstance(network, type) else network
-    except (Exception, SystemExit) as error:
-        why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        with others_code():
+            network = getattr(importlib.import_module(module), name)
+            network = network() if isinstance(network, type) else network
+    except Exception as error:
+        why = reason_of(error)[:200]
         raise BadInput(f"cannot load the features {path}: {why}") from error
     if not callable(network):
         raise BadInput(

@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from genzoo.errors import BadInput, GenzooError, OperationFailed, article
+from genzoo.families.registry import others_code, reason_of
 from genzoo.metrics.real_data import RealData
 from genzoo.metrics.score import Estimates, Goal, Score, interval
 from genzoo.metrics.subjects import ModelSubject
@@ -60,11 +61,12 @@ class Metric(ABC):
     def _call(self, method: Callable[..., T], *args: Any) -> T:
         """The result of the metric's ``method``; the message of an error there names the metric."""
         try:
-            return method(*args)
+            with others_code():
+                return method(*args)
         except (GenzooError, MemoryError):
             raise
         except Exception as error:
-            why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            why = reason_of(error)[:200]
             where = getattr(method, "__name__", "extract")
             raise OperationFailed(f"metric {self.name} failed in {where}: {why}") from error
 

@@ -7,7 +7,6 @@ change from grid to grid, the meaning of each code is stable.
 
 import base64
 import io
-import json
 import math
 import re
 from collections.abc import Sequence
@@ -21,10 +20,12 @@ from PIL import Image
 
 from genzoo.errors import BadInput, OperationFailed, article
 from genzoo.files import check_new, expanded, write_whole
-from genzoo.models.pictures import SYNTHETIC
+from genzoo.models.pictures import LARGEST_SHEET, SYNTHETIC
 from genzoo.runs.plan import plan_values
+from genzoo.schemas import read_line
 from genzoo.text import printable
 from genzoo.version import VERSION
+from genzoo.zoo.reader import open_named, read_named
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -46,6 +47,9 @@ LINE = 0.8
 ENDINGS = (".html", ".svg", ".png", ".gif")
 MANY = 100  # values: a longer curve is drawn with its moving mean
 Curve = tuple[np.ndarray, np.ndarray]
+
+
+LARGEST_LOG = 1 << 30  # bytes
 
 
 @final
@@ -115,9 +119,10 @@ def read_run(folder: str | Path) -> RunLog:
     place = expanded(folder) / "run"
     try:
         plan = _plan(place / "plan.json")
-        lines = (place / "log.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+        content = read_named(place / "log.jsonl", LARGEST_LOG)
     except OSError:
         raise BadInput(f"no run in {folder}: give a folder that genzoo train wrote") from None
+    lines = content.decode(errors="replace").splitlines()
     records = [record for line in lines if (record := _parsed(line))]
     names = dict.fromkeys(name for record in records for name in record)
     curves: dict[str, Curve] = {}
@@ -135,7 +140,7 @@ def read_run(folder: str | Path) -> RunLog:
 
 def _plan(path: Path) -> dict[str, Any]:
     """The content of plan.json, of older formats and families that are gone, too."""
-    path.stat()  # raises OSError where there is none
+    path.with_name("log.jsonl").stat(), path.stat()  # raises OSError where there is none
     values, kinds = plan_values(path), {"family": str, "data": str, "command": str, "steps": int}
     for name, kind in kinds.items():
         if type(value := values.get(name, kind())) is not kind:
@@ -145,11 +150,8 @@ def _plan(path: Path) -> dict[str, Any]:
 
 def _parsed(line: str) -> dict[str, Any]:
     """The record in a line of the log; {} if a crash cut the line off, or damaged it."""
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return record if isinstance(record, dict) and _is_record(record) else {}
+    record = read_line(line)
+    return record if _is_record(record) else {}
 
 
 def _is_record(record: dict[str, Any]) -> bool:
@@ -170,7 +172,9 @@ def _grids(folder: Path) -> tuple[tuple[int, ...], np.ndarray | None]:
     steps, frames = [], []
     for path in sorted(p for p in folder.glob("[0-9]*.png") if p.stem.isdecimal()):
         try:
-            with Image.open(path, formats=["PNG"]) as image:
+            with open_named(path) as file, Image.open(file, formats=["PNG"]) as image:
+                if image.width * image.height > LARGEST_SHEET:
+                    continue
                 frames.append(np.array(image.convert("L" if image.mode == "L" else "RGB")))
         except Exception:  # Pillow raises errors of many classes
             continue  # being written, cut off by a crash, or damaged

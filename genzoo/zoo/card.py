@@ -245,10 +245,11 @@ def render(manifest: Manifest, metrics: Metrics, pictured: bool, where: str = ""
 
     source = (files("genzoo.zoo") / "README.md.jinja").read_text(encoding="utf-8")
     plain = manifest.kind == "points" and not pictured  # of more sides than a scatter shows
-    template = jinja2.Template(
-        source, trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    environment = jinja2.Environment(
+        trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
-    return template.render(
+    environment.filters |= {"plain": _plain, "quoted": _quoted, "fenced": _fenced}
+    return environment.from_string(source).render(
         front_matter=front_matter(_metadata(manifest, metrics)),
         name=manifest.name,
         introduction=_introduction(manifest),
@@ -263,6 +264,22 @@ def render(manifest: Manifest, metrics: Metrics, pictured: bool, where: str = ""
         license=manifest.license,
         terms=manifest.terms,
     )
+
+
+def _plain(value: Any) -> str:
+    """``value`` as a line of Markdown in which nothing is a tag, a link or the end of a cell."""
+    text = printable(str(value)).replace("&", "&amp;").replace("<", "&lt;")
+    return text.replace("](", "]\\(").replace("|", "\\|")
+
+
+def _quoted(text: str) -> str:
+    """``text`` as it stands in Python code."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _fenced(text: str) -> str:
+    """``text`` as a line of a block of code, which it does not end."""
+    return printable(text).replace("```", "'''")
 
 
 def _metadata(manifest: Manifest, metrics: Metrics) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from genzoo import families, schemas
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, GenzooError, InvalidModel, OperationFailed, UnknownName, article
+from genzoo.families.registry import others_code, reason_of
 from genzoo.files import check_free, expanded, synced, whole_folder
 from genzoo.schemas import checked
 from genzoo.zoo.manifest import (
@@ -15,6 +16,11 @@ from genzoo.zoo.manifest import (
     DISCRIMINATOR,
     DTYPES,
     FILES,
+    LARGEST_BESIDE,
+    METRICS,
+    PICTURE,
+    README,
+    SOUND,
     WEIGHTS,
     Manifest,
     Recipe,
@@ -22,8 +28,8 @@ from genzoo.zoo.manifest import (
     read_manifest,
     sha256_of,
 )
-from genzoo.zoo.reader import open_inside, size_of
-from genzoo.zoo.weights import fill, header_of, on_meta, pack
+from genzoo.zoo.reader import open_inside, read_capped, size_of
+from genzoo.zoo.weights import fill, header_of, largest_model, on_meta, pack
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +63,8 @@ def save(
     another one in ``folder`` has the version after that.
     Parameters are stored in ``dtype``; buffers (norm statistics among them) stay float32. Raises
     BadInput if a model is there already and ``force`` is off, OperationFailed if it cannot be
-    written.
+    written. ``force`` over a model of the same weights keeps its card, samples, discriminator and
+    recipe; over other weights it removes them, and warns of what it removed.
     """
     from genzoo.models.model import Model
 
@@ -66,23 +73,57 @@ def save(
     if dtype not in DTYPES:
         raise BadInput(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
     folder = expanded(folder)
-    files = {WEIGHTS: pack(model, dtype)}
-    if discriminator is not None:
-        files[DISCRIMINATOR] = pack(discriminator, dtype)
-    given = {"data": data, "license": license, "terms": terms}
-    facts = {k: v for k, v in model.provenance.items() if k in given} | {
-        k: v for k, v in given.items() if v is not None
+    networks = {WEIGHTS: model, DISCRIMINATOR: discriminator}
+    files = {
+        name: pack(network, dtype) for name, network in networks.items() if network is not None
     }
+    old = _manifest_of(folder)
+    if force and old is not None and old.weights_sha256 == sha256_of(files[WEIGHTS]):
+        recipe, files = recipe or old.recipe, {**_beside(folder, old), **files}
+    facts = _facts(model, {"data": data, "license": license, "terms": terms})
     values = {
         "name": schemas.name(name or folder.resolve().name),
         "version": version or _next_version(model, folder, sha256_of(files[WEIGHTS])),
-        **{k: schemas.name(v) if k == "data" else v for k, v in facts.items()},
+        **facts,
         "dtype": dtype,
         "recipe": recipe and recipe.model_dump(mode="json"),
     }
-    files[CONFIG] = manifest_bytes(_manifest(model, family or family_of(model), files, values))
-    write_folder(folder, files, force=force)
+    manifest = _manifest(model, family or family_of(model), files, values)
+    _write_over(folder, old, manifest, {**files, CONFIG: manifest_bytes(manifest)}, force)
     return folder
+
+
+def _facts(model: "Model", given: dict[str, str | None]) -> dict[str, Any]:
+    """What is given, and else what the model was loaded with."""
+    facts = {k: v for k, v in model.provenance.items() if k in given}
+    facts |= {k: v for k, v in given.items() if v is not None}
+    return {k: schemas.name(v) if k == "data" else v for k, v in facts.items()}
+
+
+def _write_over(
+    folder: Path, old: Manifest | None, new: Manifest, files: dict[str, bytes], force: bool
+) -> None:
+    """Write ``files`` in place of the model ``old``; warn of all that is gone afterwards."""
+    if old is not None and any(getattr(old, k) != getattr(new, k) for k in _ON_THE_CARD):
+        files.pop(README, None)
+    lost = [name for name in FILES if name not in files and (folder / name).exists()]
+    lost += ["its recipe"] * bool(old and old.recipe and not new.recipe)
+    write_folder(folder, files, force=force)
+    if lost:
+        log.warning("%s: removed %s: of the model that was there before", folder, ", ".join(lost))
+
+
+_ON_THE_CARD = ("name", "data", "license", "terms")  # what a README.md says, besides the numbers
+
+
+def _beside(folder: Path, old: Manifest) -> dict[str, bytes]:
+    """The files of ``folder`` that stay true while its weights stay the same."""
+    names = [n for n in (README, METRICS, PICTURE, SOUND) if (folder / n).exists()]
+    files = {name: read_capped(folder / name, LARGEST_BESIDE) for name in names}
+    if old.discriminator_sha256 and (folder / DISCRIMINATOR).exists():
+        content = read_capped(folder / DISCRIMINATOR, largest_model())
+        files |= {DISCRIMINATOR: content} if sha256_of(content) == old.discriminator_sha256 else {}
+    return files
 
 
 def _next_version(model: "Model", folder: Path, weights_sha256: str) -> int:
@@ -95,8 +136,13 @@ def _next_version(model: "Model", folder: Path, weights_sha256: str) -> int:
 
 def version_of(folder: Path) -> int | None:
     """The version of the model in ``folder``; None if there is no readable one."""
+    manifest = _manifest_of(folder)
+    return manifest.version if manifest else None
+
+
+def _manifest_of(folder: Path) -> Manifest | None:
     try:
-        return read_manifest(folder).version
+        return read_manifest(folder)
     except GenzooError:
         return None
 
@@ -246,11 +292,12 @@ def _upgraded(
     try:
         old = manifest.revision < family.revision
         tensors = [*header_of(file, size_of(file), path)] if old else ()
-        new = family.upgraded(manifest.revision, manifest.config, options, tensors)
+        with others_code():
+            new = family.upgraded(manifest.revision, manifest.config, options, tensors)
     except GenzooError:
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        reason = reason_of(error)[:200]
         what = f"revision {manifest.revision} of {manifest.family}"
         raise InvalidModel(f"{path.parent}: {what} cannot be upgraded: {reason}") from error
     return checked(family.config, new.config, where, InvalidModel), new.tensors

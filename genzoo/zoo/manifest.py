@@ -26,6 +26,7 @@ PICTURE, SOUND = "samples.png", "samples.wav"  # what a model draws
 README, METRICS = "README.md", "metrics.json"  # its card
 FILES = (CONFIG, WEIGHTS, DISCRIMINATOR, README, METRICS, PICTURE, SOUND)
 LARGEST_JSON, MOST_VALUES = 1 << 20, 100_000  # bytes; commas
+LARGEST_BESIDE = 64 << 20  # bytes of a file of samples
 DTYPES = ("float32", "float16", "bfloat16")
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 # Of sampling, by name. Which a model has, and their bounds, its own record says.

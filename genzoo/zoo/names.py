@@ -9,11 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from genzoo import families
-from genzoo.errors import BadInput, GenzooError, NetworkError, UnknownName, article, unknown
+from genzoo.errors import (
+    BadInput,
+    GenzooError,
+    InvalidModel,
+    NetworkError,
+    UnknownName,
+    article,
+    unknown,
+)
+from genzoo.families.registry import others_code
 from genzoo.files import expanded, is_folder
 from genzoo.zoo import hub, installed
 from genzoo.zoo.folder import load_folder
-from genzoo.zoo.manifest import Manifest, read_manifest
+from genzoo.zoo.manifest import CONFIG, Manifest, read_manifest
 
 if TYPE_CHECKING:
     import torch
@@ -119,12 +128,12 @@ def _locate(name: str | Path, local_files_only: bool) -> tuple[Path, Manifest | 
     if not isinstance(name, str | Path):
         raise BadInput(f"a model is a name or a folder, got {article(name)}")
     if is_folder(name):
-        return expanded(name), None
+        return _not_of_the_hubs_client(expanded(name)), None
     name = str(name)
     if name.startswith("images:"):
         raise BadInput(f"{name} is images; expected a model (only genzoo evaluate takes both)")
     if _HUB.fullmatch(name):
-        return hub.fetch(name, local_files_only=local_files_only), None
+        return _from_hub(name, local_files_only), None
     if _CARD.fullmatch(name) and (folder := installed.find(name)):
         return folder, None
     if name in families.names():
@@ -133,6 +142,44 @@ def _locate(name: str | Path, local_files_only: bool) -> tuple[Path, Manifest | 
     if families.known(name):
         families.get(name)  # raises: it gives the reason
     return _at_the_organisation(name, local_files_only), None
+
+
+def _from_hub(name: str, local_files_only: bool) -> Path:
+    """The model on the Hub; its error says if a folder of that name is here."""
+    try:
+        return hub.fetch(name, local_files_only=local_files_only)
+    except (BadInput, NetworkError, UnknownName) as error:
+        if hint := _folder_hint(name):
+            raise type(error)(f"{error}. {hint}") from None
+        raise
+
+
+def _folder_hint(name: str) -> str:
+    """What to type for the folder ``name`` that is here; "" if there is none."""
+    try:
+        is_here = Path(name).is_dir()
+    except (OSError, ValueError):  # no name of a file
+        return ""
+    return f"A folder of that name is here: did you mean ./{name}?" if is_here else ""
+
+
+# A folder of the Hub's client: models--OWNER--NAME/snapshots/COMMIT, of links out of it.
+_CLIENTS = re.compile(r"models--([^/\\]+?)--([^/\\]+)(?:[/\\]snapshots[/\\]([0-9a-f]{40}))?")
+
+
+def _not_of_the_hubs_client(folder: Path) -> Path:
+    """``folder``, if it is none in the layout of the Hub client's cache. Raises InvalidModel."""
+    found, config = _CLIENTS.search(str(Path.cwd() / folder)), folder / CONFIG
+    if found is None or (config.is_file() and not config.is_symlink()):
+        return folder
+    owner, name, commit = found.groups()
+    address = f"{owner}/{name}" + (f"@{commit}" if commit else "")
+    hub.address(address)  # raises: anybody may have named the folder, and the hint is to be typed
+    raise InvalidModel(
+        f"{folder} is of the Hub client's own cache, whose files are links: give the model's name "
+        f"(genzoo info {address}, in Python genzoo.load({address!r})), or copy it with "
+        f"genzoo pull {address}"
+    )
 
 
 def _at_the_organisation(name: str, local_files_only: bool) -> Path:
@@ -145,6 +192,8 @@ def _at_the_organisation(name: str, local_files_only: bool) -> Path:
             hint += f" {hub.organisation()} has no model of that name on the Hub."
         except NetworkError as error:
             hint += f" ({error})"
+    if here := _folder_hint(name):
+        raise UnknownName(f"no model is called {name[:80]!r}. {here} {hint}")
     raise unknown("model", name[:80], [*model_names(), *families.names()], hint)
 
 
@@ -221,4 +270,9 @@ def _has(family: str, abilities: "tuple[type[Model], ...]") -> bool:
     except GenzooError:  # not installed, or broken
         return False
     build = parts.model
-    return issubclass(build if isinstance(build, type) else type(build(parts.tiny)), abilities)
+    try:
+        with others_code():
+            kind = build if isinstance(build, type) else type(build(parts.tiny))
+    except Exception:  # broken: genzoo plugins gives no reason, but its models do when loaded
+        return False
+    return issubclass(kind, abilities)

@@ -22,6 +22,7 @@ from genzoo.zoo.manifest import (
     CONFIG,
     DISCRIMINATOR,
     FILES,
+    LARGEST_BESIDE,
     LARGEST_JSON,
     PICTURE,
     SOUND,
@@ -36,7 +37,6 @@ from genzoo.zoo.reader import open_inside, read_capped
 from genzoo.zoo.weights import largest_model
 
 _README, _METRICS = "README.md", "metrics.json"
-_LARGEST = 64 << 20  # bytes of a file of samples
 # A path of this machine: ~/x, ~somebody, /x, ./x, ../x, C:\x, at the start of a text or a part.
 _PATH = re.compile(
     r"""(?:^|(?<=[=,;:|([{"']))"""
@@ -105,7 +105,7 @@ def pull(
     source = hub.fetch(name, discriminator=discriminator, local_files_only=local_files_only)
     files = [f for f in FILES if (source / f).is_file() and (discriminator or f != DISCRIMINATOR)]
     limits = {f: largest_model() for f in (WEIGHTS, DISCRIMINATOR)}
-    contents = {f: read_capped(source / f, limits.get(f, _LARGEST)) for f in files}
+    contents = {f: read_capped(source / f, limits.get(f, LARGEST_BESIDE)) for f in files}
     write_folder(target, contents, force=force)
     return target
 
@@ -239,7 +239,7 @@ def _check_shown(folder: Path, name: str) -> None:
         hint = f"genzoo sample {folder} -o {path}"
         raise BadInput(f"{folder} has no {name}, which its page shows; make it: {hint}")
     start = {PICTURE: b"\x89PNG\r\n\x1a\n", SOUND: b"RIFF"}[name]
-    if not read_capped(path, _LARGEST).startswith(start):
+    if not read_capped(path, LARGEST_BESIDE).startswith(start):
         raise InvalidModel(f"{path} is not a {'PNG image' if name == PICTURE else 'WAV file'}")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from genzoo.errors import BadInput, InvalidModel, OperationFailed
+from genzoo.families.registry import others_code, reason_of
 from genzoo.schemas import read_json, renamed
 from genzoo.zoo.manifest import CONFIG, sha256_of
 from genzoo.zoo.reader import open_inside, size_of
@@ -73,6 +74,14 @@ def header_of(file: BinaryIO, size: int, path: Path) -> Header:
     return {name: (dtype, shape) for name, (dtype, shape, _) in tensors.items()}
 
 
+def metadata_of(content: bytes) -> dict[str, str]:
+    """The texts in the header of a safetensors file that its library has read."""
+    length = int.from_bytes(content[:8], "little")
+    header = read_json(content[8 : 8 + length], "the header")
+    texts = header.get("__metadata__") or {}
+    return {key: text for key, text in texts.items() if isinstance(text, str)}
+
+
 def on_meta(build: "Callable[[], Any]", folder: Path) -> Any:
     """The network that ``build`` returns, with tensors that use no memory."""
     import torch
@@ -86,10 +95,10 @@ def on_meta(build: "Callable[[], Any]", folder: Path) -> Any:
             return func(*args, **kwargs or {}) if result is None else result
 
     try:
-        with torch.device("meta"), NoInitialisation():
+        with others_code(), torch.device("meta"), NoInitialisation():
             network = build()
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        reason = reason_of(error)[:200]
         raise InvalidModel(f"{folder}: no model can be built from its config: {reason}") from error
     limit = largest_model()
     needed = sum(t.numel() * t.element_size() for t in network.state_dict().values())
