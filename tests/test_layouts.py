@@ -108,6 +108,10 @@ def test_every_command_prints_it_once_and_a_run_records_it(tmp_path):
     lines = json.loads((tmp_path / "out/run/plan.json").read_text())["summary"]
     assert lines[-1] == f"{tmp_path}/set: left out 1 broken file (no image): 30.png"
     assert all(done.stderr.count(f"genzoo: {line}\n") == 1 for line in lines)
+    info = subprocess.run(
+        [*COMMAND, "info", f"{tmp_path}/out"], capture_output=True, text=True, check=True
+    )
+    assert all(line in info.stdout for line in lines)
 
 
 # ------------------------------------------------------------------------------------------ splits

@@ -44,6 +44,7 @@ def info(
 ) -> None:
     """Show what a model is and how it was trained, or a family's options."""
     from genzoo import families
+    from genzoo.runs.plan import data_summary
     from genzoo.zoo import card, names
     from genzoo.zoo.manifest import WEIGHTS
     from genzoo.zoo.weights import read_header
@@ -55,7 +56,8 @@ def info(
     metrics, tensors = card.metrics_of(folder), read_header(folder / WEIGHTS)
     if json:
         scores = metrics.record().get("scores", [])
-        as_json({**manifest.model_dump(mode="json"), "scores": scores})
+        summary = {"summary": lines} if (lines := data_summary(folder)) else {}
+        as_json({**manifest.model_dump(mode="json"), "scores": scores, **summary})
         return
     command = [("command", manifest.recipe.command)] if manifest.recipe else []
     rows = [(card.score_name(s), card.score_value(s)) for s in metrics.scores or ()]
@@ -63,7 +65,9 @@ def info(
     print(printable(f"{manifest.name}  ({folder})"))
     numbers = sum(math.prod(shape) for _, shape in tensors.values())
     weights = ("weights", f"{numbers:,} values in {len(tensors)} tensors")
-    as_table([*card.facts(manifest).items(), weights, *rows, ("terms", terms), *command])
+    read = [("data as read" if i == 0 else "", line) for i, line in enumerate(data_summary(folder))]
+    facts = [*card.facts(manifest).items(), weights, *read]
+    as_table([*facts, *rows, ("terms", terms), *command])
     # They stand in the family's file, which imports torch.
     print(f"\ngenzoo info {manifest.family} lists the settings of sampling and training")
 

@@ -120,8 +120,10 @@ def open(
     begins with `./`, `../`, `/` or `~`). `mnist:3` is one class of it, `celeba:Blond_Hair` the
     samples with one attribute, `mnist@edges` the set with all images transformed (`TRANSFORMS`).
 
-    In a folder, subfolders are classes (none or one: unlabelled), and `train/` and `test/` at
-    the top are the splits; without them 10 % of the files, by content hash, are the test split.
+    In a folder, subfolders are classes (none or one: unlabelled), if no file of labels is beside
+    the images, and `train/` and `test/` (or `val/` and other usual words) at the top are the
+    splits; without them 10 % of the files, by content hash, are the test split. What can be read in
+    two ways is an error; `summary` says what was read, and it is logged.
     The split "all" of a folder is every image in it, without labels.
     Transparent parts become white; broken files are left out and named in `skipped`.
 

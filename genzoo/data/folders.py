@@ -20,6 +20,7 @@ from typing import IO, Any, NamedTuple, final
 from genzoo.data.dataset import FileTree, ImageFiles, SoundFiles, Source, cache_key
 from genzoo.data.label_files import is_label_file
 from genzoo.data.layouts import HEIF, by_ending, ending_of, select
+from genzoo.data.pictures import BRANDS
 from genzoo.errors import BadInput
 from genzoo.files import expanded
 
@@ -131,7 +132,9 @@ class _Listing:
         found = []
         for name in self.bare:
             with contextlib.suppress(Exception):  # it is broken, or no regular file
-                if self.wanted.start.match(read(name, START)):
+                start = read(name, START)
+                is_heif = self._with_heif and start[4:8] == b"ftyp" and start[8:12] in BRANDS
+                if is_heif or self.wanted.start.match(start):
                     found.append(name)
         return found
 

@@ -106,6 +106,14 @@ def read_plan(path: Path) -> Plan:
     return plan.model_copy(update=new)
 
 
+def data_summary(folder: Path) -> tuple[str, ...]:
+    """What the run in ``folder`` recorded of its data set, in lines; () without a run."""
+    path = folder / "run" / "plan.json"
+    if not path.is_file():
+        return ()
+    return checked(Plan, migrate.plan(plan_values(path), str(path)), str(path)).summary
+
+
 def _digest(values: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
