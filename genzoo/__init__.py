@@ -67,6 +67,7 @@ __getattr__, __dir__, __all__ = lazy(
         "models.randomness": ("Noise",),
         "models.sampler": ("Latent", "Sampler"),
         "models.samples": ("Images", "Origin", "Points", "Samples", "Signals"),
+        "runs.train": ("train",),
         "training": ("Adversarial", "EMA", "Batch", "LossTrainer", "Logs", "Trainer", "fit"),
         "zoo.folder": ("save",),
         "zoo.names": ("load", "model_names"),

@@ -51,6 +51,7 @@ from genzoo.models.samples import Origin as Origin
 from genzoo.models.samples import Points as Points
 from genzoo.models.samples import Samples as Samples
 from genzoo.models.samples import Signals as Signals
+from genzoo.runs.train import train as train
 from genzoo.training import EMA as EMA
 from genzoo.training import Adversarial as Adversarial
 from genzoo.training import Batch as Batch

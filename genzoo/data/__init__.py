@@ -9,6 +9,7 @@ from genzoo import lazy
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "arrays": ("in_memory",),
         "catalogue": (
             "attributes",
             "check",

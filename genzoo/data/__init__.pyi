@@ -1,5 +1,6 @@
 # Made from the table in __init__.py: GENZOO_WRITE_STUBS=1 pytest tests/test_public_names.py
 
+from genzoo.data.arrays import in_memory as in_memory
 from genzoo.data.catalogue import attributes as attributes
 from genzoo.data.catalogue import check as check
 from genzoo.data.catalogue import describe as describe

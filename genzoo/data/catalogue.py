@@ -176,7 +176,9 @@ def _read(source: Source, split: str, how: dict[str, Any], root: str | Path | No
     parts = [source.kind, source.levels, source.classes, raw.key, split, *form.key]
     parts += [how["length"], how["rate"], source.rate] if source.kind == "signals" else []
     meta: Meta = {"name": source.name, "split": split, "classes": source.classes, "skipped": []}
-    if isinstance(raw, ImageFiles | SoundFiles):
+    if isinstance(raw, Rows):
+        meta |= raw.notes
+    else:
         rest = [raw.rule, *(part for part in parts if part != raw.key)]
         meta["slot"] = cache.slot(raw.tree.origin, rest)
     blocks = functools.partial(_whole_classes, source, raw, how)

@@ -50,18 +50,24 @@ def cache_key(value: object) -> str:
 class Rows:
     """One split as arrays. `key` changes when the rows change; `blocks` yields them in order:
     uint8 (k, C, H, W), float32 (k, channels, length) in [-1, 1], or float32 (k, d); each with
-    int64 labels (k,) or None.
+    int64 labels (k,) or None. `notes`: what a `Summary` says of the rows: `values`, `split_from`.
     """
 
     key: str
     blocks: Callable[[], Iterable[Block]]
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, array: np.ndarray, labels: np.ndarray | None = None) -> Rows:
+    def of(
+        cls,
+        array: np.ndarray,
+        labels: np.ndarray | None = None,
+        notes: Mapping[str, str] = MappingProxyType({}),
+    ) -> Rows:
         """A split that is in memory; its key is the hash of its bytes."""
         parts = [array] if labels is None else [array, labels]
         hashes = [[a.dtype.name, a.shape, hashlib.sha256(a.tobytes()).hexdigest()] for a in parts]
-        return cls(cache_key(hashes), lambda: [(array, labels)])
+        return cls(cache_key(hashes), lambda: [(array, labels)], notes)
 
 
 class FileTree(NamedTuple):

@@ -149,6 +149,14 @@ def absolute(data: str | Path | Source) -> str:
     )
 
 
+def check_at_hand(data: str | Path | Source, family: str) -> None:
+    """Raise DataMissing for the data of a run of ``family`` that only Python had."""
+    if isinstance(data, str) and data.startswith(IN_MEMORY):
+        what = f"the run's data, {label(data)!r}, came from Python: go on there"
+        way = f"genzoo.train({family!r}, data=..., out=FOLDER, resume=True)"
+        raise DataMissing(f"{what}, with the same data: {way}")
+
+
 def to_open(data: str) -> str | Path:
     """``data``, absolute paths, as `genzoo.data.open` takes it: a name with a comma as a Path."""
     return Path(data) if "," in data and len(parts_of(data)) == 1 else data

@@ -12,6 +12,7 @@ import torch
 from genzoo import data as sets
 from genzoo import devices, families
 from genzoo.data import catalogue, register
+from genzoo.data.arrays import source_of
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, DataMissing, GenzooError, article
 from genzoo.evaluation.comparison import BATCH, Comparison, ModelEntry
@@ -38,7 +39,7 @@ UNKNOWN = "unknown data"  # that the card of a model names, and this machine doe
 @usual_torch()
 def compare(
     *models: str | Path,
-    data: str | None = None,
+    data: Any = None,
     n: int = 4000,
     seed: int = 0,
     sampling: Mapping[str, Any] | None = None,
@@ -104,8 +105,8 @@ def _applicable(metrics: Sequence[Metric], subjects: list[ModelSubject]) -> list
 
 
 def choose_models(
-    models: Sequence[str | Path], data: str | None = None, *, any_data: bool = False
-) -> tuple[dict[str, Path], str, str]:
+    models: Sequence[str | Path], data: Any = None, *, any_data: bool = False
+) -> tuple[dict[str, Path], Any, str]:
     """The folder of each model, the data set to compare them on, and the reason for that one.
 
     ``any_data``: the user chose metrics or features, so the data need no classifier. Raises
@@ -113,9 +114,10 @@ def choose_models(
     """
     if len(models) < 2:
         raise BadInput(f"a comparison needs two models or more, got {len(models)}")
+    data = None if data is None else source_of(data)
     options = {str(name): _folders_of(name) for name in models}
     if data is not None and not any_data and not _has_features(data):
-        raise BadInput(f"no classifier for {data!r}: {_advice(options)}")
+        raise BadInput(f"no classifier for {register.label(data)!r}: {_advice(options)}")
     trained_on = {on for folders in options.values() for on in folders}
     usable = [on for on in sorted(trained_on - {UNKNOWN}) if any_data or _has_features(on)]
     reason = "given with --data"
@@ -126,7 +128,9 @@ def choose_models(
         on = options[str(name)]
         if data not in on and name in families.names():
             have = ", ".join(on) or "none"
-            raise BadInput(f"{name} has no model trained on {data}, available: {have}")
+            raise BadInput(
+                f"{name} has no model trained on {register.label(data)}, available: {have}"
+            )
         folder = on[data] if data in on else next(iter(on.values()))
         if folder in folders.values():
             alias = "" if name == folder.name else f" is {folder.name}, which"
@@ -178,7 +182,7 @@ def _common_data(options: dict[str, dict[str, Path]], usable: list[str]) -> tupl
     return common[0], f"the training data of all models{others}"
 
 
-def _has_features(data: str) -> bool:
+def _has_features(data: Any) -> bool:
     """Whether the samples of ``data`` have features by default."""
     if data in classifiers.names():
         return True

@@ -12,7 +12,7 @@ from torch import Tensor
 from genzoo import devices, families
 from genzoo.data.register import IMAGES
 from genzoo.devices import usual_torch
-from genzoo.errors import BadInput, article
+from genzoo.errors import BadInput
 from genzoo.evaluation.training_data import ReferenceData, reference_data
 from genzoo.metrics import registry
 from genzoo.metrics.diagnostic_metrics import TranslationAccuracy, TranslationPSNR
@@ -86,7 +86,7 @@ class Evaluation:
 def evaluate(
     subject: "str | Path | Model",
     *,
-    data: str | None = None,
+    data: Any = None,
     metrics: str | Sequence[str] | None = None,
     n: int | None = None,
     seed: int | None = 0,
@@ -102,8 +102,9 @@ def evaluate(
 ) -> Evaluation:
     """Measure a model (a card, a family, a folder, or one in memory) or ``images:FOLDER``.
 
-    ``data``: the reference data, a data set's name, a folder, or ``images:FOLDER``; by default the
-    training data. ``metrics``: names like ``fd``, ``fid``, ``nll``; by default those of its kind.
+    ``data``: the reference data, a data set's name, a folder, ``images:FOLDER``, or what
+    `genzoo.data.in_memory` takes (an array, a tensor, a torch Dataset); by default the training
+    data. ``metrics``: names like ``fd``, ``fid``, ``nll``; by default those of its kind.
     ``n``: the number of samples, or of test images for a likelihood; by default 10,000 samples, or
     all images. ``sampling``: settings of ``sample``, like ``{"truncation": 0.7}``. ``features``: as
     in `genzoo.metrics.load_features`. ``groups``: disjoint groups that feature distances are
@@ -113,7 +114,7 @@ def evaluate(
     """
     form = {"size": size, "channels": channels}
     options = {"groups": groups, "limit": limit}
-    check_arguments(data=data, metrics=metrics, features=features, n=n, **options)
+    check_arguments(metrics=metrics, features=features, n=n, **options)
     seed = fresh_seed() if seed is None else checked_seed(seed)
     source = find_subject(subject, devices.device(device), form, sampling)
     reference = reference_data(source, data, root)
@@ -142,7 +143,6 @@ def check_arguments(
     *,
     metrics: Any,
     features: Any,
-    data: Any = None,
     n: Any = None,
     groups: Any = None,
     limit: Any = None,
@@ -151,8 +151,6 @@ def check_arguments(
     for name, value, minimum in (("n", n, 2), ("groups", groups, 1), ("limit", limit, 2)):
         if value is not None:
             check_count(name, value, minimum)
-    if data is not None and not isinstance(data, str | Path):
-        raise BadInput(f"data must be a name or a folder, got {article(data)}")
     if features is not None and not isinstance(features, str):
         examples = "mnist, inception or module:object"
         raise BadInput(f"features must be a name like {examples}, got {features!r:.80}")

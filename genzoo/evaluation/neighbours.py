@@ -116,7 +116,7 @@ class Neighbours:
 def find_neighbours(
     model: str | Path | Model,
     *,
-    data: str | None = None,
+    data: Any = None,
     n: int = 8,
     k: int = 4,
     seed: int = 0,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genzoo.data.arrays import source_of
 from genzoo.data.dataset import DataSet
 from genzoo.data.register import label
 from genzoo.devices import usual_torch
@@ -66,8 +67,8 @@ class Outliers:
 def find_outliers(
     model: str | Path | Model,
     *,
-    against: str,
-    data: str | None = None,
+    against: Any,
+    data: Any = None,
     n: int = 1000,
     seed: int = 0,
     size: int | None = None,
@@ -87,6 +88,7 @@ def find_outliers(
         others = ", ".join(model_names.able(Density)) or "none"
         raise BadInput(f"{subject.name} has no likelihood; models with one: {others}")
     reference = reference_data(subject, data, root)
+    against = source_of(against)
     where = {"size": size, "channels": channels}
     own_form = {key: value or reference.form.get(key) for key, value in where.items()}
     sets = [

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, final
 
 from genzoo.data import register
+from genzoo.data.arrays import source_of
 from genzoo.data.dataset import Source
 from genzoo.errors import BadInput
 from genzoo.metrics.subjects import ModelSubject, Subject
@@ -31,10 +32,11 @@ class ReferenceData:
 
 def reference_data(
     subject: Subject,
-    data: str | Path | Source | None = None,
+    data: Any = None,
     root: str | Path | None = None,
 ) -> ReferenceData:
-    """``data``, by default what the model was trained on.
+    """``data``, as `genzoo.data.arrays.source_of` takes them, by default what the model was
+    trained on.
 
     A card can be anybody's: of its training data only a named data set is opened, or a folder that
     was used on this machine and has the same hash. Other ``data`` are taken as they are, with a
@@ -43,7 +45,7 @@ def reference_data(
     facts = subject.model.provenance if isinstance(subject, ModelSubject) else {}
     own, sha256 = facts.get("data", ""), facts.get("data_sha256")
     if data is not None:
-        return _given(subject, data, own, sha256, root)
+        return _given(subject, source_of(data), own, sha256, root)
     place = register.training_data(subject.name, own, sha256)
     if isinstance(place, str):
         return ReferenceData(place, place)

@@ -86,7 +86,7 @@ def truncate(
     model: "str | Path | Model",
     values: Sequence[float | None] | None = None,
     *,
-    data: str | None = None,
+    data: Any = None,
     metrics: str | Sequence[str] = METRICS,
     n: int = SAMPLES,
     seed: int = 0,

@@ -141,6 +141,7 @@ def plan(
     names. Raises BadInput (a contradiction, too) and UnknownName.
     """
     parts = families.get(family)
+    register.check_at_hand(data, family)
     values = values or {}
     schemas: dict[str, type[Schema]] = {"config": parts.config, "options": parts.options}
     fields = {name for schema in schemas.values() for name in schema.model_fields}
@@ -177,6 +178,7 @@ def open_dataset(
     domains as one, where ``family`` learns from two. Raises BadInput if it is not what ``family``
     needs.
     """
+    register.check_at_hand(data, family)
     form = form_of(catalogue.kind_of(data), values)
     dataset = _open(family, data, form, root)
     register.remember(dataset.sha256, register.absolute(data), form)
