@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def train(
     family: str,
-    data: Any = "digits",
+    data: Any = None,
     *,
     out: str | Path,
     steps: int | None = None,
@@ -32,24 +32,27 @@ def train(
 ) -> "Model":
     """Train a model of ``family`` on ``data`` into the folder ``out``, and load it.
 
-    ``data``: a data set's name, a folder, two domains ``A,B``; or an array, a tensor, (x, labels)
-    or a torch Dataset, as in `genzoo.data.in_memory`. ``steps`` or ``minutes``: how long; by
-    default five minutes. ``settings``: of the data, the config and the options, as after ``--set``
-    on the command line. ``resume``: go on with the run in ``out``; data from Python are needed
-    again, and must be the same. ``force``: replace a model in ``out``. ``report``: called after
-    each step. Raises BadInput, UnknownName, OperationFailed.
+    ``data``: a data set's name (by default digits), a folder, two domains ``A,B``; or an array, a
+    tensor, (x, labels) or a torch Dataset, as in `genzoo.data.in_memory`. ``steps`` or ``minutes``:
+    how long; by default five minutes. ``settings``: of the data, the config and the options, as
+    after ``--set`` on the command line. ``resume``: go on with the run in ``out``, as after
+    ``--resume``; data from Python are needed again, and must be the same. ``force``: replace a
+    model in ``out``. ``report``: called after each step. Raises BadInput, UnknownName,
+    OperationFailed.
     """
     folder, where = expanded(out), None if root is None else Path(root)
     if steps is not None and minutes is not None:
         raise BadInput("steps and minutes exclude each other: give one of them")
     with alone(folder):
         if resume:
-            run = launch.resume(folder, where, data=source_of(data))
+            source = None if data is None else source_of(data)
+            given = {"steps": steps, "values": dict(settings or {}), "data": source}
+            run = launch.resume(folder, where, **given)
         else:
             minutes = 5.0 if steps is None and minutes is None else minutes
             run = launch.start(
                 family,
-                source_of(data),
+                "digits" if data is None else source_of(data),
                 folder,
                 steps=steps,
                 minutes=minutes,
