@@ -1,6 +1,7 @@
 """evaluate: any metric, of models and of folders; what it refuses; metrics by name, plugins too."""
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.evaluation import evaluate
 from genzoo.families import registry as plugin_registry
 from genzoo.features import classifiers
+from genzoo.metrics import likelihood_metrics, real_data, registry, sample_metrics, subjects
 from genzoo.metrics import metric as metric_interface
-from genzoo.metrics import real_data, registry, sample_metrics, subjects
 from genzoo.metrics import score as scoring
 from genzoo.metrics.real_data import RealData
 from genzoo.metrics.statistics import parzen
@@ -245,15 +246,104 @@ def test_a_bound_is_what_the_model_says(tmp_path):
     assert "continuum" in found.protocol["levels"]
 
 
-def test_the_floor_of_parzen_is_of_images_that_did_not_choose_its_width():
-    """Of 1,500 digits 1,000 choose it; the windows stand around the others."""
+class Coin(genzoo.Density):
+    """Each pixel is its top level with probability 0.9, else each other level alike."""
+
+    likelihood_kind, value_range, shape = "exact", (0.0, 1.0), (1, 28, 28)
+
+    def __init__(self, levels):
+        super().__init__(None)
+        self.levels = levels
+
+    def log_weight(self, x, labels, noise):
+        top = (x == 1).flatten(1).double()
+        return (top * math.log(0.9) + (1 - top) * math.log(0.1 / (self.levels - 1))).sum(1)
+
+
+def test_grey_images_are_binarised_at_random_for_a_model_of_two_values():
+    """The expected value of a draw is linear in the grey value; rounding would be 6 nats off."""
+    x = data.open("digits", "test").batch(range(297)).double()
+    expected = -(x * math.log(0.9) + (1 - x) * math.log(0.1)).flatten(1).sum(1).numpy()
+    rounded = -(x.round() * math.log(0.9) + (1 - x.round()) * math.log(0.1)).sum(0).sum()
+    found, again, other = (
+        genzoo.evaluate(Coin(2), data="digits", metrics="nll", seed=seed).scores[0]
+        for seed in (0, 0, 1)
+    )
+    assert found.value == pytest.approx(expected.mean(), abs=3)
+    assert abs(rounded / 297 - expected.mean()) > 5
+    assert np.array_equal(found.parts, again.parts)
+    assert not np.array_equal(found.parts, other.parts)
+    assert found.protocol["pixels"] == "stochastic binarisation, drawn by the seed"
+    assert found.protocol["seed"] == 0
+
+
+@pytest.mark.parametrize("levels", [2, 3, 16, 256])
+def test_a_drawn_pixel_is_one_of_two_levels_and_keeps_its_mean(levels):
+    x = torch.rand(1, 1, 3, 4).expand(2000, 1, 3, 4)
+    drawn, is_drawn = likelihood_metrics.on_levels(x, levels, 7, range(2000))
+    steps = drawn * (levels - 1)
+    assert is_drawn
+    assert (steps - steps.round()).abs().max() < 1e-4
+    assert (drawn - x).abs().max() <= 1 / (levels - 1) + 1e-6
+    assert (drawn.mean(0) - x[0]).abs().max() < 0.05 / (levels - 1)
+
+
+@pytest.mark.parametrize(("levels", "of"), [(2, 2), (3, 3), (3, 2), (16, 4), (256, 256), (256, 2)])
+def test_a_pixel_on_a_level_stays(levels, of):
+    x = (torch.arange(of) / (of - 1)).view(1, 1, -1, 1).expand(50, 1, of, 7)
+    found, drawn = likelihood_metrics.on_levels(x, levels, 0, range(50))
+    assert not drawn
+    torch.testing.assert_close(found, x)
+    assert likelihood_metrics.on_levels(x, None, 0, range(50)) == (x, False)
+
+
+def test_the_draw_of_an_image_depends_on_the_seed_and_its_row():
+    x = torch.rand(9, 1, 5, 5)
+    whole, _ = likelihood_metrics.on_levels(x, 2, 3, np.arange(10, 19))
+    part, _ = likelihood_metrics.on_levels(x[4:6], 2, 3, [14, 15])
+    assert torch.equal(whole[4:6], part)
+
+
+def test_images_of_the_models_levels_have_no_law_in_the_protocol():
+    found = genzoo.evaluate(Coin(256), data="digits", metrics="nll", n=9).scores[0]
+    assert "pixels" not in found.protocol
+
+
+def halves(images):
+    order = np.random.RandomState(1).permutation(len(images))
+    return np.array_split(order, 2)
+
+
+def test_no_training_image_chooses_parzens_width(monkeypatch):
+    """Each half of the test images has the width that fits the other one; all are counted."""
+    maker = families.get("gan")
+    torch.manual_seed(0)
+    model = maker.model(maker.config(generator_units=8))
+    images = data.open("digits", "test").batch(range(297)).flatten(1).double().numpy()
+    monkeypatch.setattr(likelihood_metrics.Parzen, "floor", lambda self: None)
+    opened, own = [], RealData.open
+    monkeypatch.setattr(RealData, "open", lambda self, part: opened.append(part) or own(self, part))
+    score = genzoo.evaluate(model, data="digits", metrics="parzen", n=50).scores[0]
+    assert {*opened} == {"test"}
+    samples = torch.cat(list(subjects.ModelSubject("m", model).stream(50, 0))).flatten(1).numpy()
+    one, other = halves(images)
+    for half, chooser in ((one, other), (other, one)):
+        sigma = parzen.bandwidth(samples, images[chooser]).sigma
+        assert score.parts[half] == pytest.approx(parzen.parzen(samples, images[half], sigma))
+    assert len(score.parts) == 297
+    assert score.protocol["sigma"].endswith("on 148 test images of the other half")
+
+
+def test_the_floor_of_parzen_is_of_training_images():
     train, test = (data.open("digits", split) for split in ("train", "test"))
-    order = np.random.RandomState(1).permutation(len(train))
-    chosen, others = (train.batch(rows).flatten(1) for rows in (order[:1000], order[1000:]))
-    sigma = parzen.bandwidth(others.numpy(), chosen.numpy()).sigma
-    nats = parzen.parzen(others.numpy(), test.batch(range(len(test))).flatten(1).numpy(), sigma)
+    windows = train.batch(range(len(train))).flatten(1).numpy()
+    images = test.batch(range(len(test))).flatten(1).numpy()
+    nats = []
+    for half, chooser in (halves(images), halves(images)[::-1]):
+        sigma = parzen.bandwidth(windows, images[chooser]).sigma
+        nats += [*parzen.parzen(windows, images[half], sigma)]
     (metric,) = registry.create(["parzen"], RealData("digits"))
-    assert metric.floor() == pytest.approx(nats.mean())
+    assert metric.floor() == pytest.approx(np.mean(nats))
 
 
 @pytest.mark.parametrize(

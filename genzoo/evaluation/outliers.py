@@ -18,6 +18,7 @@ from genzoo.devices import usual_torch
 from genzoo.errors import BadInput
 from genzoo.evaluation.evaluate import find_model
 from genzoo.evaluation.training_data import reference_data
+from genzoo.metrics.likelihood_metrics import law_of, on_levels
 from genzoo.metrics.real_data import opened_images, random_rows
 from genzoo.metrics.statistics.ranks import auroc
 from genzoo.metrics.subjects import ModelSubject
@@ -98,9 +99,12 @@ def find_outliers(
     own, against = reference.name, label(against)
     if sets[0].sha256 == sets[1].sha256:
         raise BadInput(f"{own} and {against} are the same images")
-    inside, outside = (_log_probs(subject, test, n, checked_seed(seed), progress) for test in sets)
+    (inside, one), (outside, other) = (
+        _log_probs(subject, test, n, checked_seed(seed), progress) for test in sets
+    )
     area, interval = auroc(inside, outside)
-    protocol = _protocol(subject.model, sets, n, seed)
+    law = law_of(subject.model.levels, one or other)
+    protocol = {**_protocol(subject.model, sets, n, seed), **law}
     return Outliers(subject.name, own, against, area, interval, inside, outside, protocol)
 
 
@@ -118,23 +122,23 @@ def _protocol(model: Density, sets: list[DataSet], n: int, seed: int) -> dict[st
 
 def _log_probs(
     subject: ModelSubject, test: DataSet, n: int, seed: int, progress: Progress | None
-) -> np.ndarray:
-    """``(n,)`` nats."""
-    model = subject.model
+) -> tuple[np.ndarray, bool]:
+    """``(n,)`` nats, and whether pixels were drawn."""
+    model, drawn = subject.model, False
     assert isinstance(model, Density)
     if tuple(model.shape) != test.shape:
         own, other = ("x".join(map(str, shape)) for shape in (model.shape, test.shape))
         raise BadInput(f"{subject.name} takes {own} {subject.kind}, but {test.name} is {other}")
     rows, nats = random_rows(test, n, seed), []
     for start in range(0, len(rows), BATCH):
-        x = test.batch(rows[start : start + BATCH])
-        if levels := model.levels:
-            x = (x * (levels - 1)).round() / (levels - 1)
+        part = rows[start : start + BATCH]
+        x, is_drawn = on_levels(test.batch(part), model.levels, seed, part)
+        drawn |= is_drawn
         # One seed for each batch, because log_prob numbers its codes from the batch's first image.
         nats.append(_log_prob(model, x, seed + start).cpu().double().numpy())
         if progress:
             progress(f"{subject.name}: {test.name}", start + len(x), len(rows))
-    return np.concatenate(nats)
+    return np.concatenate(nats), drawn
 
 
 def _log_prob(model: Density, x: Tensor, seed: int) -> Tensor:

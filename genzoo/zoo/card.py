@@ -162,20 +162,21 @@ def _write_samples(model: "Sampler", folder: Path) -> None:
 def add_scores(
     folder: Path, scores: Iterable[dict[str, Any]], weights_sha256: str | None = None
 ) -> None:
-    """Add ``scores`` (name, value, protocol); they replace those of the same names and settings.
+    """Add ``scores`` (name, value, protocol) in front; those of the same names and settings as
+    before take the others' places.
 
     Of two processes one waits for the other. ``weights_sha256``: the weights that were measured.
     Raises BadInput if the folder now has others.
     """
-    new = [checked(Measured, score, "a score") for score in scores]
+    read = [checked(Measured, score, "a score") for score in scores]
+    new = {score_name(score): score for score in read}
     with _writing(folder):
         if weights_sha256 not in (None, read_manifest(folder).weights_sha256):
             what = f"the model in {folder} was replaced while another was measured"
             raise BadInput(f"{what}: evaluate it again")
         metrics = metrics_of(folder)
-        replaced = {score_name(score) for score in new}
-        others = [s for s in metrics.scores or () if score_name(s) not in replaced]
-        merged = [score.record() for score in (*new, *others)]
+        others = [new.pop(score_name(s), s) for s in metrics.scores or ()]
+        merged = [score.record() for score in (*new.values(), *others)]
         write_metrics(folder, {**metrics.record(), "scores": merged})
 
 
