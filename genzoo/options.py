@@ -39,7 +39,16 @@ PenaltyInterval = Annotated[int, Field(ge=1, le=1000)]
 TopKShare = Annotated[float, Field(ge=0.05, le=1)]
 LabelNoise = Annotated[float, Field(ge=0, le=0.5)]
 InstanceNoise = Annotated[float, Field(ge=0, le=10)]
-AugmentationName = Literal["none", "translation", "color", "color,translation"]
+AugmentationName = Literal[
+    "none",
+    "translation",
+    "color",
+    "cutout",
+    "color,translation",
+    "color,cutout",
+    "translation,cutout",
+    "color,translation,cutout",
+]
 Layers = Annotated[str, Field(max_length=4000)]
 Truncation = Annotated[float, Field(ge=0.02, le=1e6)]
 
@@ -55,7 +64,9 @@ class Options(Schema):
     beta1: Decay = 0.9
     """Adam's first decay"""
     beta2: Decay = 0.999
-    """Adam's second decay; RMSprop's smoothing"""
+    """Adam's second decay"""
+    rms_decay: Decay = 0.99
+    """RMSprop's decay of the mean square: 0.99 in PyTorch (alpha), 0.9 in Keras (rho)"""
     momentum: Share = 0.0
     """momentum of rmsprop and sgd"""
     warmup: Share = 0.0
@@ -84,6 +95,9 @@ class AdversarialOptions(Options):
     """inverse decay of the discriminator's rate; 0: the model's"""
     discriminator_steps: DiscriminatorSteps = 1
     """discriminator updates in a step, each on a batch of its own"""
+    discriminator_warmup_steps: Annotated[int, Field(ge=0, le=1000)] = 0
+    """discriminator updates in each of the first 25 steps and in every 500th, on the step's batches
+    in turn (the code of Arjovsky et al.: 100); 0: as in the other steps"""
     generator_steps: GeneratorSteps = 1
     """generator updates in a step"""
     penalty: PenaltyName = "none"
@@ -129,6 +143,7 @@ class LatentSampling(Sampling):
 SWITCHES = {
     "beta1": "optimizer",
     "beta2": "optimizer",
+    "rms_decay": "optimizer",
     "momentum": "optimizer",
     "penalty_weight": "penalty",
     "penalty_interval": "penalty",

@@ -386,6 +386,7 @@ def test_families_and_data_are_listed(call):
     assert (code, err) == (0, "")
     rows = {r["name"]: r for r in strict(out)}
     assert {"vae", "toy", "broken"} <= {*rows}
+    assert rows["autoencoder"]["branch"] == "none/reconstruction"
     assert rows["vae"]["branch"] == families.metadata("vae").branch
     assert call("families")[1].startswith("generative models\n")
     flat = [line.split()[0] for line in call("families --flat")[1].splitlines()]

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -16,6 +17,7 @@ from genzoo.errors import BadInput, InvalidModel
 from genzoo.families.family import Upgraded
 from genzoo.runs.plan import read_plan
 from genzoo.schemas import checked
+from genzoo.training import make_player
 from genzoo.zoo import card, installed, migrate, names, provenance
 from genzoo.zoo.folder import load_folder
 from genzoo.zoo.manifest import CONFIG, read_manifest
@@ -49,12 +51,51 @@ def test_a_config_of_format_1_says_the_same_in_todays_names(path):
     same = ("name", "family", "revision", "plugin", "plugin_version", "data", "weights_sha256")
     assert {key: getattr(new, key) for key in same} == {key: old[key] for key in same}
     expected = {migrate.OPTIONS.get(k, k): v for k, v in old["recipe"]["options"].items()}
+    if expected["optimizer"] == "rmsprop":
+        expected["rms_decay"] = expected.pop("beta2")
     assert new.recipe.options == expected
     assert new.recipe.options.keys().isdisjoint(migrate.OPTIONS)
     family = families.get(new.family)
     config, options, _ = family.upgraded(new.revision, new.config, new.recipe.options)
     checked(family.config, config, "config")
     checked(family.options, options, "options")
+
+
+OLD_RMSPROP = {"optimizer": "rmsprop", "beta1": 0.9, "beta2": 0.999, "momentum": 0.0}
+
+
+@pytest.mark.parametrize("format_", [1, 2])
+@pytest.mark.parametrize("beta2", [0.9, 0.999])
+def test_rmsprops_old_decay_still_means_the_same_training(format_, beta2, tmp_path):
+    """It was Adam's beta2; a resumed run and a repeated recipe go on with that value."""
+    options = {**OLD_RMSPROP, "beta2": beta2}
+    plan = raw(GOLDEN / "run/run/plan.json")
+    plan = migrate.plan(plan, "x") if format_ == 2 else plan
+    plan["options"] |= options
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    config = raw(GOLDEN / "folders/wgan" / CONFIG)
+    config = migrate.manifest(config, "x") if format_ == 2 else config
+    config["recipe"]["options"].pop("rms_decay", None)
+    config["recipe"]["options"] |= options
+    (tmp_path / CONFIG).write_text(json.dumps(config))
+    for family, found in (
+        ("dcgan", read_plan(tmp_path / "plan.json").options),
+        ("wgan", read_manifest(tmp_path).recipe.options),
+    ):
+        options = checked(families.get(family).options, found, "options")
+        player = make_player(torch.nn.Linear(1, 1), options)
+        assert player.optimizer.defaults["alpha"] == options.rms_decay == beta2
+        assert "beta2" not in found, "nothing reads it: a recipe would be warned of"
+
+
+def test_a_decay_of_today_stays():
+    options = {"optimizer": "rmsprop", "beta2": 0.5, "rms_decay": 0.9}
+    found = migrate.plan({"format": 2, "options": options}, "x")
+    assert found["options"] == options
+    assert migrate.plan({"format": 2, "options": {"optimizer": "adam", "beta2": 0.5}}, "x") == {
+        "format": 2,
+        "options": {"optimizer": "adam", "beta2": 0.5},
+    }
 
 
 def test_only_older_revisions_are_upgraded():

@@ -269,6 +269,12 @@ GAN = {"generator_units": 8, "discriminator_units": 8, "batch_size": 8, "dropout
             "smoothing=0.1 .* while soft_labels is True",
         ),
         ({"optimizer": "sgd", "beta2": 0.9}, "beta2=0.9 .* while optimizer is sgd"),
+        ({"optimizer": "sgd", "rms_decay": 0.9}, "rms_decay=0.9 .* while optimizer is sgd"),
+        ({"rms_decay": 0.9}, "rms_decay=0.9 .* while optimizer is adam"),
+        (
+            {"optimizer": "rmsprop", "beta2": 0.9},
+            r"beta2=0.9 .* while optimizer is rmsprop \(its decay is rms_decay\)",
+        ),
     ],
 )
 def test_an_option_whose_switch_is_off_is_refused(values, named, tmp_path):
@@ -282,11 +288,13 @@ MOVES = {
     "lr_decay_start": 0.5, "lr_inverse_decay": 0.1, "gradient_clip": 0.1, "ema_decay": 0.5,
     "horizontal_flip": True, "loss": "hinge", "discriminator_lr": 1e-2,
     "discriminator_lr_inverse_decay": 0.1, "discriminator_steps": 2, "generator_steps": 2,
+    "discriminator_warmup_steps": 3,
     "penalty": "r1", "weight_clip": 0.1, "orthogonal_weight": 0.1, "top_k": 0.5,
     "label_smoothing": 0.1, "soft_labels": True, "label_noise": 0.1, "instance_noise": 0.1,
     "augment": "color", "freeze": "layers.0",
 }  # fmt: skip
 NEEDS = {
+    "rms_decay": {"rms_decay": 0.5, "optimizer": "rmsprop"},
     "momentum": {"momentum": 0.5, "optimizer": "sgd"},
     "penalty_weight": {"penalty_weight": 3.0, "penalty": "r1"},
     "penalty_interval": {"penalty_interval": 3, "penalty": "gradient"},

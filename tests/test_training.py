@@ -2,6 +2,7 @@
 
 import math
 from itertools import count
+from typing import get_args
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from genzoo.errors import OperationFailed
 from genzoo.models.model import Discriminator, Model
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent
-from genzoo.options import AdversarialOptions, Options
+from genzoo.options import AdversarialOptions, AugmentationName, Options
 from genzoo.training import (
     EMA,
     LOSSES,
@@ -298,7 +299,10 @@ def test_translation_only_shifts():
     assert {r for _, r in found} == {-3, -2, -1, 0, 1, 2, 3}
 
 
-@pytest.mark.parametrize("policy", ["translation", "color", "color,translation"])
+POLICIES = get_args(AugmentationName)[1:]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
 def test_augment_repeats(policy):
     """The same draws give the same; each image's depend on its own alone."""
     x = torch.rand(6, 3, 16, 16)
@@ -308,14 +312,43 @@ def test_augment_repeats(policy):
     assert not torch.equal(first, augment(x, policy, Noise(4, range(6))))
 
 
-@pytest.mark.parametrize("policy", ["translation", "color"])
+@pytest.mark.parametrize("policy", ["translation", "color", "cutout"])
 def test_augment_is_differentiable(policy):
     x = torch.rand(6, 3, 16, 16, requires_grad=True)
     augment(x, policy, Noise(3, range(6))).sum().backward()
-    if policy == "translation":
+    if policy != "color":
         assert set(x.grad.unique().tolist()) == {0.0, 1.0}
     else:
         torch.testing.assert_close(x.grad, torch.ones_like(x))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (9, 16), (7, 5)])
+def test_cutout_zeroes_one_window_of_half_the_sides(shape):
+    """Zhao et al.'s code: sides int(n / 2 + 0.5), its centre anywhere, so cut at the borders."""
+    found = augment(torch.ones(400, 2, *shape), "cutout", Noise(0, range(400)))
+    sizes = [set(), set()]
+    for image in found:
+        assert torch.equal(image[0], image[1])
+        for axis, side in enumerate(shape):
+            gone = (image[0] == 0).any(1 - axis).nonzero().flatten()
+            assert torch.equal(gone, torch.arange(gone[0], gone[-1] + 1))
+            inside = gone[0] > 0 and gone[-1] < side - 1
+            assert len(gone) == int(side / 2 + 0.5) or not inside
+            sizes[axis].add(len(gone))
+        rows, columns = (image[0] == 0).any(1), (image[0] == 0).any(0)
+        assert torch.equal(image[0] == 0, rows[:, None] & columns)
+    for axis, side in enumerate(shape):
+        size = int(side / 2 + 0.5)
+        assert sizes[axis] == {*range(size - size // 2, size + 1)}
+
+
+def test_a_policy_with_cutout_draws_as_before():
+    x = torch.rand(6, 3, 16, 16)
+    whole = augment(x, "color,translation,cutout", Noise(3, range(6)))
+    before = augment(x, "color,translation", Noise(3, range(6)))
+    kept = whole != 0
+    assert torch.equal(whole[kept], before[kept])
+    assert not kept.all()
 
 
 def test_color_of_grey():
@@ -437,10 +470,15 @@ def test_draws_depend_on_all():
     ("options", "kind", "first", "second"),
     [
         ({"optimizer": "adam", "beta1": 0.5, "beta2": 0.9}, torch.optim.Adam, 0.1, 0.1),
-        ({"optimizer": "rmsprop", "beta2": 0.96}, torch.optim.RMSprop, 0.5, None),
+        ({"optimizer": "rmsprop", "rms_decay": 0.96}, torch.optim.RMSprop, 0.5, None),
         ({"optimizer": "sgd"}, torch.optim.SGD, 0.4, 0.4),
         ({"optimizer": "sgd", "momentum": 0.5}, torch.optim.SGD, 0.4, 0.6),
-        ({"optimizer": "rmsprop", "beta2": 0.96, "momentum": 0.5}, torch.optim.RMSprop, 0.5, None),
+        (
+            {"optimizer": "rmsprop", "rms_decay": 0.96, "momentum": 0.5},
+            torch.optim.RMSprop,
+            0.5,
+            None,
+        ),
     ],
 )
 def test_optimizers_by_name(options, kind, first, second):
@@ -454,6 +492,11 @@ def test_optimizers_by_name(options, kind, first, second):
     if second is None:  # the mean square is 1 - beta^2 of the gradient's; momentum adds half
         second = 0.1 / math.sqrt(1 - 0.96**2) + options.get("momentum", 0) * first
     assert model.w.item() == pytest.approx(-first - second, rel=1e-4)
+
+
+def test_rmsprops_default_is_torchs():
+    own = make_player(Weights(), Options(optimizer="rmsprop")).optimizer.defaults["alpha"]
+    assert own == torch.optim.RMSprop([torch.zeros(1)]).defaults["alpha"] == 0.99
 
 
 @pytest.mark.parametrize(
@@ -757,6 +800,34 @@ def test_fakes_are_shared():
     assert torch.equal(fake, generated)
     assert torch.equal(fake, expected)
     assert not same(kept(trainer.sampler), before)
+
+
+@pytest.mark.parametrize(
+    ("step", "wanted", "updates"),
+    [(0, 7, 7), (24, 7, 7), (25, 7, 2), (499, 7, 2), (500, 7, 7), (0, 0, 2), (0, 1, 2)],
+)
+@pytest.mark.parametrize("own", [1, 2])
+def test_the_warmup_of_the_discriminator(step, wanted, updates, own, monkeypatch):
+    """In the first 25 steps and every 500th: the step's batches again, each with other fakes."""
+    trainer = game(discriminator_steps=own, discriminator_warmup_steps=wanted)
+    seen, detached = [], Adversarial._detached
+
+    def note(self, fakes, batch):
+        found = detached(self, fakes, batch)
+        seen.append((batch.x, found.codes))
+        return found
+
+    monkeypatch.setattr(Adversarial, "_detached", note)
+    whole = batch_of(8, step=step)
+    trainer.step(whole)
+    assert len(seen) == (updates if updates > 2 else own)
+    for i, (x, codes) in enumerate(seen):
+        assert torch.equal(x, whole.split(own)[i % own].x)
+        assert not any(torch.equal(codes, other) for _, other in seen[:i])
+    first = game(discriminator_steps=own)
+    first.step(whole)
+    for (_, codes), (_, other) in zip(seen[:own], seen[-own:], strict=True):
+        assert torch.equal(codes, other), "the step's own updates draw as without a warm-up"
 
 
 @pytest.mark.parametrize("options", [{"generator_steps": 2}, {"discriminator_steps": 2}])

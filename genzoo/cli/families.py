@@ -33,12 +33,15 @@ def list_families(
 
 
 def tree(plugins: "list[Plugin]") -> list[str]:
-    """The taxonomy (Goodfellow 2016, arXiv:1701.00160, figure 9) as lines of text."""
+    """The taxonomy (Goodfellow 2016, arXiv:1701.00160, figure 9) as lines of text; and, outside of
+    it, what models no density.
+    """
     branches: dict[str, dict[str, list[str]]] = {}
     for branch in [*BRANCHES, *sorted({p.branch for p in plugins} - {*BRANCHES})]:
         stem, _, twig = (branch or "elsewhere").partition("/")
         leaves = [f"{p.name}  {p.year}  {p.summary}" for p in plugins if p.branch == branch]
-        branches.setdefault(f"{stem} density", {})[twig or "unsorted"] = leaves
+        name = "no density" if stem == "none" else f"{stem} density"
+        branches.setdefault(name, {})[twig or "unsorted"] = leaves
     lines = ["generative models"]
     for stem, twigs in branches.items():
         lines += _subtree(stem, twigs, stem == [*branches][-1])

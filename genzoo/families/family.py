@@ -32,7 +32,7 @@ DATA = MappingProxyType(
 )
 Data = Literal["any", "images", "labelled", "unpaired", "paired", "points", "signals"]
 API = 2
-BRANCHES = ("explicit/tractable", "explicit/approximate", "implicit/direct")
+BRANCHES = ("explicit/tractable", "explicit/approximate", "implicit/direct", "none/reconstruction")
 hookspec = pluggy.HookspecMarker("genzoo")
 hookimpl = pluggy.HookimplMarker("genzoo")
 

@@ -129,5 +129,7 @@ def noted(options: O) -> tuple[O, set[str]]:
 def _reason(name: str, record: Plan) -> str:
     switch = SWITCHES.get(name)
     if switch in record.options:
-        return f"nothing reads it while {switch} is {record.options[switch]}"
+        value = record.options[switch]
+        hint = " (its decay is rms_decay)" if (name, value) == ("beta2", "rmsprop") else ""
+        return f"nothing reads it while {switch} is {value}{hint}"
     return f"{record.family} does not read it"

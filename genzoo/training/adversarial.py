@@ -1,7 +1,7 @@
 """The adversarial game: a generator against a discriminator, further players, and their terms."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import NamedTuple, final
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from genzoo.errors import BadInput, OperationFailed, unknown
 from genzoo.models.abilities import Translator
 from genzoo.models.model import Discriminator
-from genzoo.models.randomness import Noise
+from genzoo.models.randomness import Noise, digest
 from genzoo.models.sampler import Latent, Sampler
 from genzoo.options import AdversarialOptions
 from genzoo.training.losses import LOSSES
@@ -26,6 +26,9 @@ from genzoo.training.tricks import (
     linear_fade,
     top_k,
 )
+
+# The code of Arjovsky et al. 2017: the first steps, and every so many, train the critic longer.
+WARMUP, WARMUP_INTERVAL = 25, 500
 
 
 @final
@@ -137,8 +140,9 @@ class Adversarial(Trainer):
         logs: Logs = {}
         parts = batch.split(self.options.discriminator_steps)
         fakes = self._shared_fakes(batch)
-        for part in parts:
-            logs = self.update("discriminator", partial(self._discriminate, fakes), part)
+        for turn, part in enumerate(self._turns(batch, parts)):
+            own = fakes if turn < len(parts) else None
+            logs = self.update("discriminator", partial(self._discriminate, own), part)
             if self.options.weight_clip:
                 clip_weights(self.discriminator, self.options.weight_clip)
         for name in self.further:  # before the generator, so that its fakes are still the same
@@ -146,6 +150,18 @@ class Adversarial(Trainer):
         for turn in range(self.options.generator_steps):
             logs |= self.update("generator", partial(self._generate, fakes, turn), parts[-1])
         return logs
+
+    def _turns(self, batch: Batch, parts: list[Batch]) -> Iterator[Batch]:
+        """The batch of each discriminator update: ``parts``, and in a warm-up step again and again,
+        each round with a randomness of its own.
+        """
+        yield from parts
+        is_warmup = batch.step < WARMUP or batch.step % WARMUP_INTERVAL == 0
+        wanted = self.options.discriminator_warmup_steps
+        for turn in range(len(parts), wanted if is_warmup else 0):
+            round_, i = divmod(turn, len(parts))
+            seed = int.from_bytes(digest(batch.seed, "round", round_)[:7], "little")
+            yield replace(parts[i], seed=seed)
 
     @property
     def _codes(self) -> str:

@@ -121,7 +121,7 @@ def make_player(network: nn.Module, options: Options, lr: float | None = None) -
         betas = (o.beta1, o.beta2)
         return Player(network, torch.optim.Adam(parameters, rate, betas, fused=True), o)
     if o.optimizer == "rmsprop":
-        optimizer = torch.optim.RMSprop(parameters, rate, o.beta2, momentum=o.momentum)
+        optimizer = torch.optim.RMSprop(parameters, rate, o.rms_decay, momentum=o.momentum)
         return Player(network, optimizer, o)
     return Player(network, torch.optim.SGD(parameters, rate, momentum=o.momentum), o)
 

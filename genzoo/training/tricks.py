@@ -122,4 +122,24 @@ def _color(x: Tensor, noise: Noise) -> Tensor:
     return mean + (x - mean) * (contrast + 0.5)
 
 
-AUGMENTATIONS = {"none": lambda x, noise: x, "translation": _translate, "color": _color}
+def _cutout(x: Tensor, noise: Noise) -> Tensor:
+    """Fill a window of half the image's sides with zeros; its centre lies anywhere in the image."""
+    share = noise.uniform(2)  # (n, 2)
+    rows, columns = (_window(share[:, i], x.shape[2 + i]) for i in range(2))  # (n, H), (n, W)
+    return x.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0)
+
+
+def _window(share: Tensor, side: int) -> Tensor:
+    """``(n,)`` shares to ``(n, side)``: which places lie in a window of half the side."""
+    size = int(side / 2 + 0.5)
+    centre = (share * (side + 1 - size % 2)).long()  # an even window's centre is between two pixels
+    place = torch.arange(side, device=share.device) - (centre - size // 2)[:, None]
+    return (place >= 0) & (place < size)
+
+
+AUGMENTATIONS = {
+    "none": lambda x, noise: x,
+    "translation": _translate,
+    "color": _color,
+    "cutout": _cutout,
+}

@@ -57,7 +57,9 @@ DIRECTION = {
 def manifest(values: dict[str, Any], where: str) -> dict[str, Any]:
     """``config.json`` as format 2. Raises InvalidModel for a format that is not known."""
     if not _is_format(values.get("format"), 1):
-        return _checked(values, where)
+        checked = _checked(values, where)
+        recipe = checked.get("recipe")
+        return {**checked, "recipe": _rms_decay(recipe)} if isinstance(recipe, dict) else checked
     new = {**renamed(values, {"licence": "license"}), "format": FORMAT}
     if isinstance(recipe := new.get("recipe"), dict):
         new["recipe"] = _options(recipe)
@@ -67,7 +69,7 @@ def manifest(values: dict[str, Any], where: str) -> dict[str, Any]:
 def plan(values: dict[str, Any], where: str) -> dict[str, Any]:
     """A run's ``plan.json`` as format 2; format 1 has no number. Raises BadInput."""
     if "format" in values:
-        return _checked(values, where, BadInput)
+        return _rms_decay(_checked(values, where, BadInput))
     return {**_options(renamed(values, {"licence": "license"})), "format": FORMAT}
 
 
@@ -100,7 +102,18 @@ def _options(values: dict[str, Any]) -> dict[str, Any]:
     options = values.get("options")
     if not isinstance(options, dict):
         return values
-    return {**values, "options": renamed(options, OPTIONS)}
+    return _rms_decay({**values, "options": renamed(options, OPTIONS)})
+
+
+def _rms_decay(values: dict[str, Any]) -> dict[str, Any]:
+    """RMSprop once took Adam's ``beta2`` for its decay, whose default was 0.999."""
+    options = values.get("options")
+    if not isinstance(options, dict) or options.get("optimizer") != "rmsprop":
+        return values
+    if "rms_decay" in options:
+        return values
+    others = {key: value for key, value in options.items() if key != "beta2"}
+    return {**values, "options": {**others, "rms_decay": options.get("beta2", 0.999)}}
 
 
 def metrics(values: dict[str, Any], where: str) -> dict[str, Any]:

@@ -31,7 +31,9 @@ class Config(Schema):
     maxout_pieces: Annotated[int, Field(ge=2, le=16)] = 5
     """linear pieces of each maxout unit"""
     dropout: Decay = 0.5
-    """in the discriminator's hidden layers"""
+    """share of values dropped in the discriminator's hidden layers"""
+    input_dropout: Decay = 0.0
+    """share of values dropped in the discriminator's input (the authors' code: 0.2)"""
 
 
 class TrainOptions(AdversarialOptions):
@@ -72,9 +74,10 @@ class Discriminator(genzoo.Discriminator):
             nn.Sequential(Maxout(*size, pieces), nn.Dropout(config.dropout)) for size in sizes
         )
         self.head = nn.Linear(units, 1)
+        self.input_dropout = nn.Dropout(config.input_dropout)
 
     def features(self, x: Tensor) -> list[Tensor]:  # (n, *shape) -> two of (n, units)
-        return activations(self.blocks, x.flatten(1))
+        return activations(self.blocks, self.input_dropout(x.flatten(1)))
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:  # (n, *shape) -> (n,)
         return self.head(self.features(x)[-1]).flatten()

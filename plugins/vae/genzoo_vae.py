@@ -57,7 +57,7 @@ class TrainOptions(Options):
     beta: Weight = 1.0
     """weight of the KL divergence from the prior"""
     beta_warmup: Share = 0.1
-    """share of the run in which the weight rises from 0.1 beta to beta"""
+    """share of the run in which the weight rises from 0.1 beta to beta; 0: beta from the start"""
     fit_prior: bool = True
     """sample codes from a Gaussian fitted to the data's codes, not from N(0, 1)"""
 
@@ -165,16 +165,24 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
         z = mean + (log_variance / 2).exp() * batch.noise("code").normal(self.latent_dim)
         likelihood = self.log_likelihood(batch.x, z).mean()
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean() / 2
-        rise = min(1.0, 0.1 + 0.9 * batch.progress / max(options.beta_warmup, 1e-9))
+        share = options.beta_warmup
+        rise = min(1.0, 0.1 + 0.9 * batch.progress / share) if share else 1.0
         loss = options.beta * rise * divergence - likelihood
         return loss, {"elbo": likelihood - divergence, "divergence": divergence}
 
 
 def _discretised_logistic(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """log of the logistic's mass on the bin of x, one of 256; the end bins reach to infinity."""
+    """log of the logistic's mass on the bin of x, one of 256; the end bins reach to infinity.
+
+    In the tails float32's difference of two sigmoids vanishes; there its logarithm comes from
+    s(a) - s(b) = s(a) s(-b) (1 - exp(b - a)). (The authors' code takes the density in the middle of
+    the bin, which is wrong where the bin is wider than the logistic.)
+    """
     centred, slope = x - mean, (-log_scale).exp()
     above, below = slope * (centred + 0.5 / 255), slope * (centred - 0.5 / 255)
-    inside = (above.sigmoid() - below.sigmoid()).clamp_min(1e-12).log()
+    mass = above.sigmoid() - below.sigmoid()
+    tail = (-torch.expm1(-slope / 255)).log() - F.softplus(-above) - F.softplus(below)
+    inside = torch.where(mass > 1e-5, mass.clamp_min(1e-12).log(), tail)
     inside = torch.where(x > 254.5 / 255, -F.softplus(below), inside)
     return torch.where(x < 0.5 / 255, -F.softplus(-above), inside)
 

@@ -23,6 +23,8 @@ from genzoo.models.networks import (
 from genzoo.options import AdversarialOptions, DiscriminatorSteps, OptimizerName, PenaltyName
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Weight
 
+NORMS = {"batch": nn.BatchNorm2d, "layer": lambda maps: nn.GroupNorm(1, maps)}
+
 
 class Config(Schema):
     """Sizes of both networks: convolutions for images, perceptrons for all else."""
@@ -34,6 +36,9 @@ class Config(Schema):
     """feature maps next to an image, which double towards the code; else units of each layer"""
     halvings: Annotated[int, Field(ge=0, le=6)] = 0
     """how often the sides of images halve, rounded up (the authors' MNIST code: 3); 0: to 4 to 7"""
+    critic_norm: Literal["none", "layer", "batch"] = "none"
+    """norm in the critic of images: WGAN-GP's authors advise none or layer (section 4), the code of
+    WGAN's has batch, which a penalty on each sample's own gradient excludes"""
 
 
 class TrainOptions(AdversarialOptions):
@@ -48,12 +53,13 @@ class TrainOptions(AdversarialOptions):
 
 
 class ClippedTrainOptions(AdversarialOptions):
-    """Arjovsky et al.: RMSprop at 0.00005, weights clipped to 0.01."""
+    """Arjovsky et al.: RMSprop at 0.00005 with PyTorch's decay, weights clipped to 0.01."""
 
     loss: Literal["wasserstein"] = "wasserstein"
     discriminator_steps: DiscriminatorSteps = 5
     weight_clip: Weight = 0.01
     optimizer: OptimizerName = "rmsprop"
+    rms_decay: Decay = 0.99
     lr: Rate = 5e-5
 
 
@@ -73,11 +79,13 @@ class Generator(genzoo.Latent):
 
 
 class Discriminator(genzoo.Discriminator):
-    """No batch norm: the penalty is on each sample's own gradient (section 4)."""
+    """By default without a norm: the penalty is on each sample's own gradient (section 4)."""
 
     def __init__(self, config: Config):
         super().__init__()
         images = kind_of(config.shape) == "images"
+        if config.critic_norm != "none" and not images:
+            raise genzoo.BadInput(f"critic_norm={config.critic_norm} needs images")
         build = conv_discriminator if images else mlp_discriminator
         self.blocks, self.head = build(config)
 
@@ -104,10 +112,11 @@ def conv_generator(config: Config) -> nn.Sequential:  # (n, latent_dim) -> (n, C
 
 def conv_discriminator(config: Config) -> tuple[nn.ModuleList, nn.Module]:
     maps, sides = pyramid_levels(config)
-    blocks = nn.ModuleList(
-        nn.Sequential(nn.Conv2d(a, b, kernel_size(side), 2, 1), nn.LeakyReLU(0.2))
-        for (a, b), side in zip(pairwise([config.shape[0], *maps]), sides, strict=False)
-    )
+    blocks = nn.ModuleList()
+    for (a, b), side in zip(pairwise([config.shape[0], *maps]), sides, strict=False):
+        norm = [NORMS[config.critic_norm](b)] if len(blocks) and config.critic_norm in NORMS else []
+        convolution = nn.Conv2d(a, b, kernel_size(side), 2, 1, bias=not norm)
+        blocks.append(nn.Sequential(convolution, *norm, nn.LeakyReLU(0.2)))
     return blocks, nn.Conv2d(maps[-1], 1, sides[-1])
 
 

@@ -167,6 +167,8 @@ def train(
     """Train into ``folder``; the logs of each step. Interrupted after step ``stop``, if given."""
     channels, size, _ = asked["shape"]
     values = {today(key, family): value for key, value in asked["config"].items()}
+    if family == "wgan":  # as it was recorded: RMSprop took the default of Adam's beta2
+        values["rms_decay"] = 0.999
     run = launch.start(
         family,
         asked["data"],

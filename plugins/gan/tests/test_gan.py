@@ -40,8 +40,22 @@ def test_any_shape(shape):
 
 def test_the_generator_has_no_norm_and_the_discriminator_drops_half():
     assert not [m for m in Generator(Config()).modules() if "Norm" in type(m).__name__]
-    rates = {m.p for m in Discriminator(Config()).modules() if isinstance(m, nn.Dropout)}
+    rates = {m.p for m in Discriminator(Config()).blocks.modules() if isinstance(m, nn.Dropout)}
     assert rates == {0.5}
+
+
+@pytest.mark.parametrize(("rate", "mean"), [(0.0, 1.0), (0.2, 1.25)])
+def test_input_dropout_is_the_authors_option(rate, mean):
+    """Their code keeps 0.8 of the input and scales it by 1.25; by default there is none."""
+    assert Config().input_dropout == 0.0
+    network = Discriminator(Config(shape=(100,), input_dropout=rate))
+    inputs = []
+    network.blocks[0].register_forward_hook(lambda m, given, out: inputs.append(given[0]))
+    network.train()(torch.ones(50, 100))
+    network.eval()(torch.ones(50, 100))
+    assert inputs[0].max() == pytest.approx(mean)
+    assert (inputs[0] == 0).float().mean() == pytest.approx(rate, abs=0.02)
+    assert (inputs[1] == 1).all()
 
 
 def test_defaults_are_the_papers():

@@ -1,6 +1,7 @@
 """The VAE against its paper: the bound, the divergence, the likelihoods, the fitted prior."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -48,6 +49,14 @@ def test_beta_weighs_the_divergence_and_rises():
         assert at[progress] == pytest.approx((beta - 1) * divergence, rel=1e-3, abs=1e-3)
 
 
+@pytest.mark.parametrize("progress", [0.0, 1e-12, 0.5])
+def test_no_warmup_is_the_whole_weight_from_the_start(progress):
+    model, batch = _model(), Batch(_images(), progress=progress)
+    without, done = TrainOptions(beta=4.0, beta_warmup=0.0), TrainOptions(beta=4.0)
+    loss, end = model.loss(batch, without)[0], model.loss(replace(batch, progress=1.0), done)[0]
+    assert loss.item() == end.item()
+
+
 def test_log_weights_mean_is_the_bound_and_importance_is_tighter():
     model, x = _model(levels=2), _images(levels=2)
     elbo = model.log_prob(x, samples=500, bound="elbo").mean()
@@ -75,6 +84,23 @@ def test_discretised_logistic_is_a_law_over_256_levels():
     mean = torch.tensor([0.0, 0.3, 0.999]).expand(256, 3)
     mass = _discretised_logistic(levels.expand(256, 3), mean, torch.tensor(-3.0)).exp().sum(0)
     torch.testing.assert_close(mass, torch.ones(3), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("log_scale", [-2.0, -5.0, -8.0, -10.0])
+@pytest.mark.parametrize("level", [1, 40, 128, 254])
+def test_the_discretised_logistics_tail(log_scale, level):
+    """Against the density's integral over the bin, in float64; a wrong mean keeps a gradient."""
+    x, mean, s = level / 255, 0.52, math.exp(log_scale)
+    at = torch.linspace(x - 0.5 / 255, x + 0.5 / 255, 200_001, dtype=torch.float64)
+    z = ((at - mean) / s).abs()
+    log_density = -z - 2 * torch.log1p(torch.exp(-z)) - log_scale
+    expected = log_density.logsumexp(0) - math.log(255 * len(at))
+    guess = torch.tensor(mean, requires_grad=True)
+    found = _discretised_logistic(torch.tensor(x), guess, torch.tensor(log_scale))
+    assert found.item() == pytest.approx(expected.item(), rel=2e-3, abs=2e-3)
+    found.backward()
+    assert guess.grad.isfinite()
+    assert guess.grad.sign() == math.copysign(1, x - mean)
 
 
 def test_gaussian_is_the_normal_density():

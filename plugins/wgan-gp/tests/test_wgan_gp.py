@@ -20,6 +20,26 @@ def small_trainer(options, config=POINTS):
     return trainer
 
 
+@pytest.mark.parametrize(("norm", "kind"), [("batch", nn.BatchNorm2d), ("layer", nn.GroupNorm)])
+def test_a_norm_in_the_critic_is_an_option(norm, kind):
+    """As in the code of WGAN's authors: none after the first convolution, no bias before it."""
+    critic = Discriminator(Config(width=4, critic_norm=norm))
+    first, *rest = [[*block] for block in critic.blocks]
+    assert not [m for m in first if "Norm" in type(m).__name__]
+    assert first[0].bias is not None
+    assert rest
+    for convolution, own, _ in rest:
+        assert isinstance(own, kind)
+        assert convolution.bias is None
+    assert critic(torch.randn(3, 1, 28, 28)).shape == (3,)
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 64)])
+def test_critics_without_convolutions_have_no_norm(shape):
+    with pytest.raises(genzoo.BadInput, match="critic_norm=batch needs images"):
+        Discriminator(Config(shape=shape, critic_norm="batch"))
+
+
 def test_the_critic_has_no_norm():
     for config in (Config(), POINTS):
         assert not [m for m in Discriminator(config).modules() if "Norm" in type(m).__name__]
@@ -39,6 +59,7 @@ def test_defaults_are_the_papers():
     assert (o.optimizer, o.lr, o.beta1, o.beta2, o.batch_size) == ("adam", 1e-4, 0, 0.9, 64)
     c = ClippedTrainOptions()
     assert (c.optimizer, c.lr, c.weight_clip, c.penalty) == ("rmsprop", 5e-5, 0.01, "none")
+    assert (c.rms_decay, c.discriminator_warmup_steps) == (0.99, 0)
 
 
 def test_two_families_from_one_file():
