@@ -1,5 +1,6 @@
 """README and docs: every command and Python block runs, or a comment gives the reason why not."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +12,7 @@ from genzoo import cli
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 CORE = {str(p.relative_to(ROOT)) for p in (ROOT / "genzoo").rglob("*.py")}
+PUBLISHED = ROOT / "genzoo/evaluation/published.json"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(
     r"(?P<why><!-- (?:not run|slow|journey): [^>]+-->\n)?"
@@ -26,6 +28,64 @@ def _blocks(page, why=""):
     """
     blocks = ((m, m["why"] or "<!-- : ") for m in BLOCK.finditer(page.read_text()))
     return [(m["kind"], m["text"]) for m, mark in blocks if mark.startswith(f"<!-- {why}:")]
+
+
+# A number of a page in prose, between the two texts: what it says of which card's score.
+SAID = [
+    ("docs/metrics.md", "of samples get about ", " nats", "gan-mnist", "parzen-mnist", "floor"),
+    ("genzoo/metrics/likelihood_metrics.py", "real images get ", " nats", "gan-mnist",
+     "parzen-mnist", "floor"),
+]  # fmt: skip
+
+
+def _numbers(value):
+    """All numbers in a record."""
+    if isinstance(value, dict):
+        return {n for v in value.values() for n in _numbers(v)}
+    if isinstance(value, list):
+        return {n for v in value for n in _numbers(v)}
+    return {value} if isinstance(value, int | float) else set()
+
+
+def _cards():
+    return {
+        path.parent.name: json.loads(path.read_text())["scores"]
+        for path in (ROOT / "model_cards").glob("*/metrics.json")
+    }
+
+
+def _agree(text, known):
+    """Whether a number as it is written is one of ``known``, rounded."""
+    unit = 10 ** -len(text.partition(".")[2])
+    return any(abs(float(text) - value) <= unit / 2 + 1e-9 for value in known)
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *(ROOT / "docs/families").glob("*.md")], ids=lambda p: p.stem
+)
+def test_figures_have_a_record(page):
+    """A number with a decimal point in a paragraph on cards, or on others' results, is on these
+    cards or among the published ones."""
+    published = {n for p in json.loads(PUBLISHED.read_text()) for n in _numbers(p)}
+    cards, checked = _cards(), 0
+    for paragraph in re.split(r"\n\s*\n", page.read_text()):
+        named = [card for card in cards if f"`{card}`" in paragraph]
+        about = named or "Reference numbers" in paragraph or " lists " in paragraph
+        if paragraph.startswith(("```", "|")) or not about:
+            continue
+        known = published.union(*(_numbers(cards[card]) for card in named))
+        prose = re.sub(r"arXiv:\S+", "", paragraph)
+        for number in re.findall(r"(?<![\w.=])\d+\.\d+(?![\w.]\d)", prose):
+            checked += 1
+            assert _agree(number, known), f"{number} in: {paragraph}"
+    assert checked or page.stem not in ("gan", "cgan", "pixelcnn", "vae", "sagan", "wgan-gp")
+
+
+@pytest.mark.parametrize(("page", "before", "after", "card", "score", "field"), SAID)
+def test_a_figure_in_prose_is_the_cards(page, before, after, card, score, field):
+    (value,) = (s[field] for s in _cards()[card] if s["name"] == score)
+    text = (ROOT / page).read_text()
+    assert f"{before}{round(value)}{after}" in text
 
 
 def _run(kind, text):

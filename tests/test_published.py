@@ -10,7 +10,7 @@ from genzoo import data
 from genzoo.cli import run
 from genzoo.errors import InvalidModel, UnknownName
 from genzoo.evaluation import published
-from genzoo.metrics import registry
+from genzoo.metrics import likelihood_metrics, registry
 from genzoo.zoo import installed
 
 EVERY = [record for name in published.names() for record in published.published(name)]
@@ -267,6 +267,26 @@ def test_an_exact_likelihood_stands_with_exact_ones_alone(card):
     assert ["likelihood exact" in t.protocol.features for t in alike] == [True]
     assert alike[0].protocol.split == "test"
     assert alike[0].card_scores[0].interval is None
+
+
+def test_a_likelihood_of_drawn_pixels_stands_with_papers_that_draw(card):
+    """The fixed draw of MNIST is another data set than grey MNIST, drawn at evaluation."""
+    law = likelihood_metrics.law_of(2, True)
+    told = {"likelihood": "exact", "levels": 2, "class-conditional": False}
+    card("rounded", {"name": "nll-mnist", "value": 62.45, "protocol": told})
+    card("drawn", {"name": "nll-mnist", "value": 78.6, "protocol": {**told, **law}})
+    card("labels", {"name": "nll-mnist", "value": 70.0,
+                    "protocol": {**told, **law, "class-conditional": True}})  # fmt: skip
+    card("fixed", {"name": "nll-mnist-binarized", "value": 82.5, "protocol": told})
+    stands = {
+        score.card: t.protocol.features
+        for t in published.tables("mnist-binarized")
+        for score in t.card_scores
+        if not score.differences
+    }
+    assert {*stands} == {"drawn", "fixed"}
+    assert "drawn anew" in stands["drawn"]
+    assert "fixed draw" in stands["fixed"]
 
 
 # ------------------------------------------------------------------------------------- the command

@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 FILE = Path(__file__).with_name("published.json")
+# How a likelihood's protocol names the usual law of grey images for a model of two levels.
+BINARISED = "stochastic binarisation, drawn by the seed"
 # The number of images: None if the metric uses none, like generated ones for a likelihood.
 Images = int | Literal["not stated"] | None
 
@@ -219,7 +221,9 @@ def counterpart(record: Published) -> Counterpart:
 
 def _parzen(record: Published) -> Counterpart:
     of_each = "of each class" in (record.protocol.note or "")
-    remark = "a card's classes are random, the paper's are 1,000 of each" if of_each else ""
+    remark = "genzoo chooses the width on test images, one half for the other; papers on training "
+    remark += "images, or a validation split, that their models did not see"
+    remark += "; a card's classes are random, the paper's are 1,000 of each" if of_each else ""
     needs = {"samples": record.protocol.n_fake}
     return Counterpart(f"parzen-{record.data}", needs=needs, remark=remark)
 
@@ -247,14 +251,14 @@ def _likelihood(record: Published) -> Counterpart:
         metric = "iwae"
         needs["importance samples"] = int(importance[1].replace(",", "")) if importance else None
     needs |= {"levels": levels and int(levels[1]), "class-conditional": False}
-    reason = ""
-    if "drawn anew" in features:
-        reason = "images binarised anew each epoch are other data than the fixed ones"
-    elif split != "test":
+    data, reason = record.data, ""
+    if "drawn anew" in features:  # the fixed draw is other data than grey images, drawn
+        data, needs["pixels"] = data.removesuffix("-binarized"), BINARISED
+    if split != "test":
         reason = f"a card's images are of the test split, these of the {split} split"
     elif metric == "iwae" and not importance:
         reason = "each paper estimates in its own way"
-    return Counterpart(f"{metric}-{record.data}", reason, needs)
+    return Counterpart(f"{metric}-{data}", reason, needs)
 
 
 def _inception(record: Published) -> Counterpart:

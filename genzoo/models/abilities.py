@@ -132,7 +132,8 @@ class Density(Model):
         steps = unit * ((self.levels or 2) - 1)
         if self.levels and (steps - steps.round()).abs().max() > 1e-3:
             raise BadInput(
-                f"this model knows {self.levels} values of a pixel: round the images to them"
+                f"this model knows {self.levels} values of a pixel: draw each of the images' up or "
+                "down to one (genzoo evaluate does), or round them"
             )
 
 
