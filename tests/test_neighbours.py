@@ -206,6 +206,24 @@ def test_a_density_tells_its_own_kind_from_another(capsys):
     assert "assigns digits a higher likelihood" in out
 
 
+def test_outliers_draw_grey_pixels_for_a_model_of_two_values():
+    """Of both data sets; the expected likelihood is linear in the grey value, so no rounding."""
+
+    class Coin(genzoo.Density):
+        shape, levels, value_range, likelihood_kind = (1, 28, 28), 2, (0.0, 1.0), "exact"
+
+        def log_weight(self, x, labels, noise):
+            return (x * np.log(0.9) + (1 - x) * np.log(0.1)).flatten(1).sum(1)
+
+    found = genzoo.find_outliers(Coin(None), data="digits", against="digits-inverted", n=200)
+    assert found.protocol["pixels"] == "stochastic binarisation, drawn by the seed"
+    test = genzoo.data.open("digits", "test")
+    x = test.batch(np.random.RandomState(0).permutation(len(test))[:200])
+    grey, rounded = (Coin(None).log_weight(v, None, None).mean().item() for v in (x, x.round()))
+    assert abs(grey - rounded) > 5
+    assert found.inside.mean() == pytest.approx(grey, abs=3)
+
+
 def test_a_model_of_classes_is_asked_for_all(monkeypatch):
     class Fair(genzoo.Density, genzoo.Sampler):
         shape, num_classes, likelihood_kind, value_range = (1, 2, 2), 3, "exact", (0.0, 1.0)

@@ -81,8 +81,9 @@ def find_outliers(
     """Separate ``n`` test images of ``data`` (by default the training data) from ``n`` of
     ``against`` by their log-likelihood.
 
-    Images are rounded to the model's levels. For a class-conditional model p is the mean over all
-    classes; a bound replaces p if the model has no exact one. Raises BadInput, and as ``load``.
+    Pixels between two of the model's levels are drawn up or down. For a class-conditional model p
+    is the mean over all classes; a bound replaces p if the model has no exact one. Raises BadInput,
+    and as ``load``.
     """
     subject = find_model(model, device)
     if not isinstance(subject.model, Density):
