@@ -23,6 +23,7 @@ from genzoo.models.sampler import Latent
 from genzoo.zoo import card as cards
 from genzoo.zoo import folder as folders
 from genzoo.zoo import installed, manifest, names, reader
+from genzoo.zoo import readme as readmes
 
 SCORE = {"name": "fd-mnist", "value": 12.5, "protocol": {"n": 1000, "seed": 0}}
 
@@ -374,7 +375,7 @@ def test_complete_writes_what_stands_beside_the_weights(folder):
 def rendered(folder, **changes):
     values = json.loads((folder / manifest.CONFIG).read_text()) | changes
     (folder / manifest.CONFIG).write_text(json.dumps(values))
-    return cards.render(
+    return readmes.render(
         manifest.read_manifest(folder),
         manifest.Metrics(scores=(manifest.Measured(**SCORE),)),
         False,
@@ -497,7 +498,7 @@ def test_the_readme_says_how_it_was_made(folder):
 
 
 def test_no_scores_are_said_to_be_missing(folder):
-    readme = cards.render(manifest.read_manifest(folder), manifest.Metrics(), True)
+    readme = readmes.render(manifest.read_manifest(folder), manifest.Metrics(), True)
     assert "Not measured yet." in readme
     assert "![samples of seed 0, not selected](samples.png)" in readme
 

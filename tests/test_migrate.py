@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from genzoo import families
+from genzoo import cli, families
 from genzoo.editing.directions import read_direction
 from genzoo.errors import BadInput, InvalidModel
 from genzoo.families.family import Upgraded
@@ -199,3 +199,57 @@ def test_the_cards_are_of_todays_format(name):
     path = installed.cards_folder() / name / CONFIG
     assert raw(path) == read_manifest(path.parent).model_dump(mode="json")
     assert raw(path.with_name("metrics.json"))["format"] == migrate.FORMAT
+
+
+# ------------------------------------------------------------------------- a whole folder at once
+
+
+def formats(folder):
+    names = [name for name in (CONFIG, "metrics.json") if (folder / name).exists()]
+    return {raw(folder / name).get("format", 1) for name in names}
+
+
+def test_a_score_written_into_a_folder_of_format_1_leaves_no_mixed_one(folder, caplog):
+    weights, manifest = (folder / "model.safetensors").read_bytes(), read_manifest(folder)
+    before = card.read_metrics(folder)
+    card.add_scores(folder, [{"name": "kd", "value": 1.0, "protocol": {"n": 9}}])
+    assert formats(folder) == {2}
+    assert "genzoo 0.1 reads it no longer" in caplog.text
+    assert read_manifest(folder) == manifest
+    assert card.read_metrics(folder)["fingerprint"] == before["fingerprint"]
+    assert (folder / "model.safetensors").read_bytes() == weights
+    load_folder(folder, "cpu")
+
+
+@pytest.mark.parametrize("path", FOLDERS, ids=lambda path: path.name)
+def test_upgrade_brings_all_files_to_todays_format(path, tmp_path, capsys):
+    copy = Path(shutil.copytree(path, tmp_path / path.name))
+    before = (read_manifest(copy), card.read_metrics(copy))
+    assert cli.run(["upgrade", str(copy)]) == 0
+    assert "brought to today's format" in capsys.readouterr().out
+    assert formats(copy) == {2}
+    assert (read_manifest(copy), card.read_metrics(copy)) == before
+    files = {p: p.read_bytes() for p in copy.iterdir()}
+    assert cli.run(["upgrade", str(copy)]) == 0
+    assert "is of today's format" in capsys.readouterr().out
+    assert {p: p.read_bytes() for p in copy.iterdir()} == files
+
+
+def test_upgrade_of_what_is_no_model_is_one_line(tmp_path, capsys):
+    assert cli.run(["upgrade", str(tmp_path / "nothing")]) == 2
+    assert cli.run(["upgrade", str(tmp_path)]) == 4
+    assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_a_readme_that_somebody_wrote_keeps_its_text(folder):
+    score = {"name": "kd", "value": 1.0, "protocol": {"n": 9}}
+    card.add_scores(folder, [score])
+    text = (folder / "README.md").read_text()
+    own = text.replace("## Scores", "My own words.\n\n## Scores") + "\n## Thanks\n\nTo you.\n"
+    (folder / "README.md").write_text(own)
+    card.add_scores(folder, [{**score, "name": "fd"}])
+    now = (folder / "README.md").read_text()
+    assert "My own words.\n" in now
+    assert now.endswith("\n## Thanks\n\nTo you.\n")
+    assert "| fd | 1 | n 9 |" in now
+    assert "fd" in now.partition("\n---\n")[0]

@@ -34,7 +34,7 @@ TORCHLESS += [
     "zoo.names",
 ]
 TORCHLESS += ["zoo.card", "zoo.publish", "zoo.citation", "zoo.provenance", "evaluation.published"]
-TORCHLESS += ["zoo.metadata", "testing.status", "testing.scaffold"]
+TORCHLESS += ["zoo.reader", "zoo.readme", "zoo.metadata", "testing.status", "testing.scaffold"]
 FAMILIES = re.compile(
     "pixelcnn|pixelrnn|autoencoder|vae|dcgan|wgan|sagan|cgan|cyclegan|ae.?gan", re.IGNORECASE
 )
@@ -455,7 +455,7 @@ OWN_FILES = {
     "runs.run": "the run that is training",
     "testing.scaffold": "templates of the package",
     "cli.entry": "the null device",
-    "zoo.card": "a template of the package",
+    "zoo.readme": "a template of the package",
     "zoo.hub": "the note of a commit, which is checked",
     "zoo.provenance": "the user's picture, after the reader's checks",
     "zoo.publish": "a copy that it writes",

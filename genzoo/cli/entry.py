@@ -38,6 +38,7 @@ from genzoo.cli import (  # noqa: F401 (each import adds its commands)
     translate,
     traverse,
     truncate,
+    upgrade,
     verify,
 )
 from genzoo.cli.app import Ended, app

@@ -45,7 +45,7 @@ def info(
     """Show what a model is and how it was trained, or a family's options."""
     from genzoo import families
     from genzoo.runs.plan import data_summary
-    from genzoo.zoo import card, names
+    from genzoo.zoo import card, names, readme
     from genzoo.zoo.manifest import WEIGHTS
     from genzoo.zoo.weights import read_header
 
@@ -60,13 +60,13 @@ def info(
         as_json({**manifest.model_dump(mode="json"), "scores": scores, **summary})
         return
     command = [("command", manifest.recipe.command)] if manifest.recipe else []
-    rows = [(card.score_name(s), card.score_value(s)) for s in metrics.scores or ()]
+    rows = [(readme.score_name(s), readme.score_value(s)) for s in metrics.scores or ()]
     terms = f"{manifest.license}. {manifest.terms}"
     print(printable(f"{manifest.name}  ({folder})"))
     numbers = sum(math.prod(shape) for _, shape in tensors.values())
     weights = ("weights", f"{numbers:,} values in {len(tensors)} tensors")
     read = [("data as read" if i == 0 else "", line) for i, line in enumerate(data_summary(folder))]
-    facts = [*card.facts(manifest).items(), weights, *read]
+    facts = [*readme.facts(manifest).items(), weights, *read]
     as_table([*facts, *rows, ("terms", terms), *command])
     # They stand in the family's file, which imports torch.
     print(f"\ngenzoo info {manifest.family} lists the settings of sampling and training")

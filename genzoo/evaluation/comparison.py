@@ -30,8 +30,8 @@ from genzoo.metrics.score import Score, Verdict, differences
 from genzoo.models.samples import Images, Points, Signals
 from genzoo.text import columns, pairs
 from genzoo.version import VERSION
-from genzoo.zoo.card import score_name
 from genzoo.zoo.manifest import Measured
+from genzoo.zoo.readme import score_name
 
 if TYPE_CHECKING:
     from jinja2 import Template

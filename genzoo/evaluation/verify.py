@@ -28,6 +28,7 @@ from genzoo.text import pairs
 from genzoo.zoo import card, manifest, names
 from genzoo.zoo import folder as folders
 from genzoo.zoo.manifest import Measured, Settings
+from genzoo.zoo.readme import score_name
 
 State = Literal["ok", "differs", "skipped"]
 # Other machines round differently, by a level or two of 256. Where a model samples levels, rounding
@@ -110,7 +111,7 @@ def _score_check(
     device: "str | torch.device",
     progress: Progress | None,
 ) -> Check:
-    name, value, tolerance = card.score_name(score), score.value, score.tolerance
+    name, value, tolerance = score_name(score), score.value, score.tolerance
     if score.request is None or tolerance is None:
         return Check(name, "skipped", value, reason="the card stores no request to repeat")
     try:
@@ -147,7 +148,7 @@ def _data_of(request: Request, data: str | Path | None) -> dict[str, Any]:
 
 
 def _compared(score: Measured, now: Score) -> Check:
-    name, value, protocol = card.score_name(score), score.value, score.protocol
+    name, value, protocol = score_name(score), score.value, score.protocol
     # A card can lower the tolerance, but not raise it.
     tolerance = min(score.tolerance or 0, now.tolerance)
     keys = [k for k in {**protocol, **now.protocol} if protocol.get(k) != now.protocol.get(k)]

@@ -15,7 +15,7 @@ from pydantic import Field
 from genzoo.errors import BadInput, InvalidModel, OperationFailed
 from genzoo.files import check_free, expanded, write_text
 from genzoo.schemas import Name, Schema, checked
-from genzoo.zoo import card, hub
+from genzoo.zoo import card, hub, readme
 from genzoo.zoo.folder import load_discriminator, load_folder, write_folder
 from genzoo.zoo.hub import Pushed
 from genzoo.zoo.manifest import (
@@ -42,7 +42,6 @@ _PATH = re.compile(
     r"""(?:^|(?<=[=,;:|([{"']))"""
     r"""(?:(?:~[^/\\,;]*|\.{1,2}|[A-Za-z]:)?[/\\][^,;]*|~[A-Za-z_][\w-]*(?=$|[,;]))"""
 )
-_FRONT = re.compile(r"\A---\r?\n.*?^---[ \t]*\r?\n", re.DOTALL | re.MULTILINE)
 log = logging.getLogger("genzoo")
 
 
@@ -142,11 +141,11 @@ def _prepare(folder: Path, repo: str, license: str | None) -> None:
         (folder / CONFIG).write_bytes(manifest_bytes(manifest))
     if replacements:
         write_text(folder / _METRICS, json.dumps(metrics, indent=2) + "\n")
-    readme = _readme(folder, manifest, card.render(manifest, published, PICTURE in shown), repo)
+    page = _readme(folder, manifest, readme.render(manifest, published, PICTURE in shown), repo)
     for text in sorted(replacements, key=len, reverse=True):  # a command before the paths in it
         whole = rf"(?<![\w/\\.~-]){re.escape(text)}(?![\w/\\-])"
-        readme = re.sub(whole, replacements[text].replace("\\", r"\\"), readme)
-    (folder / _README).write_bytes(readme.encode())
+        page = re.sub(whole, replacements[text].replace("\\", r"\\"), page)
+    (folder / _README).write_bytes(page.encode())
 
 
 def _without_paths(manifest: Manifest, replacements: dict[str, str]) -> Manifest:
@@ -254,8 +253,8 @@ def _readme(folder: Path, manifest: Manifest, rendered: str, repo: str) -> str:
             own = read_capped(folder / _README, LARGEST_JSON).decode()
         except UnicodeDecodeError as error:
             raise InvalidModel(f"{folder / _README} is not UTF-8: {error}") from None
-        front = _FRONT.match(rendered)
-        text = (front[0] if front else "") + _FRONT.sub("", own, count=1)
+        front = readme.FRONT.match(rendered)
+        text = (front[0] if front else "") + readme.FRONT.sub("", own, count=1)
     # The README was written before the license was chosen.
     text = re.sub(r"^Weights: unknown\.$", f"Weights: {manifest.license}.", text, flags=re.M)
     ours = repo == f"{hub.organisation()}/{manifest.name}"

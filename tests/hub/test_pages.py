@@ -10,6 +10,7 @@ from genzoo import families
 from genzoo.zoo import card as cards
 from genzoo.zoo import installed, names
 from genzoo.zoo import manifest as manifests
+from genzoo.zoo import readme as readmes
 
 CARDS = names.model_names()
 
@@ -17,7 +18,7 @@ CARDS = names.model_names()
 def rendered(name):
     folder = installed.cards_folder() / name
     manifest, metrics = manifests.read_manifest(folder), cards.metrics_of(folder)
-    return manifest, metrics, cards.render(manifest, metrics, (folder / "samples.png").exists())
+    return manifest, metrics, readmes.render(manifest, metrics, (folder / "samples.png").exists())
 
 
 def test_there_are_cards_and_most_were_measured():
@@ -103,7 +104,7 @@ VALUES += [{"a: b": [{"c": 1e-09}, None]}]
 
 @pytest.mark.parametrize("value", VALUES)
 def test_what_the_front_matter_says_is_what_is_read(value):
-    lines = cards.front_matter({"license": "mit", "value": value})
+    lines = readmes.front_matter({"license": "mit", "value": value})
     assert len(lines) == 4
     card = ModelCard("\n".join([*lines, "", "Words."]), ignore_metadata_errors=False)
     read = card.data.to_dict().get("value")
@@ -112,7 +113,7 @@ def test_what_the_front_matter_says_is_what_is_read(value):
 
 @pytest.mark.parametrize("text", ["\x7f", "\x85", "\u2028", "\ud800", "\ufffe", "\u202e"])
 def test_what_yaml_cannot_read_is_left_out(text):
-    lines = cards.front_matter({"license": f"m{text}t", "x": {text: 1}})
+    lines = readmes.front_matter({"license": f"m{text}t", "x": {text: 1}})
     told = ModelCard("\n".join([*lines, "", "Words."])).data.to_dict()
     assert told["license"] == "m t"
 

@@ -1,0 +1,21 @@
+"""upgrade: a model folder of an older format in today's."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genzoo.cli.app import app
+from genzoo.text import printable
+
+
+@app.command()
+def upgrade(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Model folders.")],
+) -> None:
+    """Bring model folders of genzoo 0.1 to today's format: genzoo upgrade ./my-vae."""
+    from genzoo.zoo import card
+
+    for folder in folders:
+        what = "brought to today's format" if card.upgrade(folder) else "is of today's format"
+        print(printable(f"{folder}: {what}"))
