@@ -28,7 +28,7 @@ from genzoo.options import Options
 from genzoo.runs import checkpoints, plots
 from genzoo.runs import plan as plans
 from genzoo.schemas import Count, Rate, Schema, checked
-from genzoo.zoo import card, provenance
+from genzoo.zoo import card, provenance, readme
 from genzoo.zoo import folder as folders
 from genzoo.zoo import manifest as manifests
 from genzoo.zoo import weights as weight_files
@@ -545,8 +545,8 @@ def metrics_file(folder):
     def read(content):
         (folder / manifests.METRICS).write_bytes(content)
         metrics = card.metrics_of(folder)
-        [card.score_value(score) for score in metrics.scores or ()]
-        return card.render(manifest, metrics, False)
+        [readme.score_value(score) for score in metrics.scores or ()]
+        return readme.render(manifest, metrics, False)
 
     return *as_json(values), read
 

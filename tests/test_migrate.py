@@ -197,7 +197,9 @@ def test_a_pictures_record_of_format_1_is_read(path):
 @pytest.mark.parametrize("name", names.model_names())
 def test_the_cards_are_of_todays_format(name):
     path = installed.cards_folder() / name / CONFIG
-    assert raw(path) == read_manifest(path.parent).model_dump(mode="json")
+    # Without what a later genzoo added, which has a default.
+    manifest = read_manifest(path.parent)
+    assert raw(path) == manifest.model_dump(mode="json", exclude_unset=True)
     assert raw(path.with_name("metrics.json"))["format"] == migrate.FORMAT
 
 
