@@ -450,7 +450,6 @@ OWN_FILES = {
     "metrics.stored_reference": "the cache",
     "models.writing": "what it writes",
     "runs.checkpoints": "runs of this machine, with a hash",
-    "runs.plan": "runs of this machine, with a hash",
     "runs.plots": "its own page; grids through the reader",
     "runs.run": "the run that is training",
     "testing.scaffold": "templates of the package",

@@ -22,6 +22,7 @@ from genzoo.runs.sizes import nearest_sizes
 from genzoo.schemas import Count, Kind, Name, Schema, checked, read_json
 from genzoo.version import VERSION
 from genzoo.zoo import manifest, migrate
+from genzoo.zoo.reader import read_named
 
 # How samples of each kind can be opened: --set size=32.
 FORMS: dict[Kind, tuple[str, ...]] = {
@@ -85,10 +86,7 @@ def write_plan(path: Path, plan: Plan) -> None:
 
 def plan_values(path: Path) -> dict[str, Any]:
     """The content of ``plan.json``, if it has the hash that it gives. Raises BadInput."""
-    try:
-        values = read_json(path.read_bytes(), str(path))
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from None
+    values = read_json(read_named(path, manifest.LARGEST_JSON), str(path))
     if not isinstance(values, dict):
         raise BadInput(f"{path} is damaged: expected an object, got {article(values)}")
     if values.pop("sha256", None) not in (None, _digest(values)):  # early plans have none
