@@ -480,10 +480,20 @@ def as_json(values):
             return damage(good, r)
         value = json.loads(good)
         for _ in range(r.choice([1, 1, 2, 3])):
-            value = change(value, r)
+            value = changed(value, r)
         return written(value, r)
 
     return good, mutate
+
+
+def changed(value, r):
+    """As ``change``; what is empty, or would hold itself, stays as it was."""
+    try:
+        new = change(deepcopy(value), r)
+        json.dumps(new)
+    except (IndexError, ValueError, RecursionError):
+        return value
+    return new
 
 
 def as_bytes(good):
@@ -519,7 +529,7 @@ def log_file(folder):
         value = json.loads(lines[at])
         if r.random() < 0.5:
             return damage("\n".join(lines).encode(), r)
-        new = json.dumps(change(value, r))
+        new = json.dumps(changed(value, r))
         return "\n".join([*lines[:at], new, *lines[at + 1 :]]).encode()
 
     def read(content):
@@ -557,7 +567,7 @@ def recipe_file(folder):
 
     def mutate(r):
         value = json.loads(json.dumps(values))
-        value["recipe"] = change({"recipe": value["recipe"]}, r).get("recipe")
+        value["recipe"] = changed({"recipe": value["recipe"]}, r).get("recipe")
         return written(value, r)
 
     def read(content):
@@ -586,7 +596,7 @@ def picture(ending):
         def mutate(r):
             if r.random() < 0.5:
                 return damage(pack(json.dumps(record)), r)
-            value = change(json.loads(json.dumps(record)), r)
+            value = changed(record, r)
             return pack(json.dumps(value))
 
         path = folder / f"x{ending}"
@@ -642,7 +652,7 @@ def direction_file(folder):
     def mutate(r):
         if r.random() < 0.5:
             return damage(packed(info), r)
-        return packed(change(dict(info), r))
+        return packed(changed(info, r))
 
     def read(content):
         path.write_bytes(content)

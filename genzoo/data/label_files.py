@@ -57,10 +57,10 @@ def labels(origin: str, name: str, data: bytes, files: Iterable[str]) -> Labels 
         if (file := find(written)) is None:
             lost.append(written)
         elif given.setdefault(file, label) != label:
-            raise BadInput(f"{where} gives {written} two labels, {given[file]} and {label}")
+            raise BadInput(f"{where} gives {written:.80} two labels, {given[file]} and {label}")
     if not given:
         first = next(iter(lost), "no row")
-        raise BadInput(f"{where}: none of its {len(lost):,} rows names an image ({first}, ...)")
+        raise BadInput(f"{where}: none of its {len(lost):,} rows names an image ({first:.80}, ...)")
     return Labels(given, tuple(lost), name)
 
 
