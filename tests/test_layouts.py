@@ -137,6 +137,8 @@ def halves(train: str, test: str, count: int = 2) -> list[str]:
         ("train", "eval"),
         ("train2017", "val2017"),
         ("seg_train", "seg_test"),
+        ("train_1", "test_1"),
+        ("trainA", "testA"),
         ("photos/train", "photos/valid"),
     ],
 )
@@ -400,6 +402,7 @@ STYLEGAN = json.dumps({"labels": [["a.png", 1], ["b.png", 0], ["c.png", 1], ["d.
     ("file", "text", "classes", "labels"),
     [
         ("labels.csv", CSV, ("cat", "dog"), [0, 1, 0, 1]),
+        ("Labels.CSV", CSV.replace("\n", "\r"), ("cat", "dog"), [0, 1, 0, 1]),
         ("labels.csv", CSV.partition("\n")[2], ("cat", "dog"), [0, 1, 0, 1]),
         ("labels.csv", "\ufeff" + CSV.replace(",", ";"), ("cat", "dog"), [0, 1, 0, 1]),
         ("labels.csv", "id\tbreed\n" + "a\tx\nb\ty\nc\tx\nd\ty", ("x", "y"), [0, 1, 0, 1]),
@@ -673,3 +676,17 @@ def test_a_family_with_classes_says_one_subfolder_for_each(tmp_path, monkeypatch
     )
     with pytest.raises(BadInput, match=says):
         plan("toy", place)
+
+
+def test_a_split_without_labels_is_an_error(tmp_path):
+    fill(tmp_path / "set", [f"{part}/{n}.png" for part in ("train", "test") for n in "abcd"])
+    (tmp_path / "set/train/labels.csv").write_text(CSV)
+    assert data.open(tmp_path / "set").classes == ("cat", "dog")
+    with pytest.raises(BadInput, match=r"none of the 4 files .* has a label in train/labels\.csv"):
+        data.open(tmp_path / "set", "test")
+
+
+def test_a_test_split_without_class_folders_is_named(tmp_path):
+    fill(tmp_path / "set", ["train/cat/1.png", "train/dog/2.png", "test/3.png"])
+    with pytest.raises(BadInput, match=r"1 files \(test/3\.png, \.\.\.\) beside the class folders"):
+        data.open(tmp_path / "set")

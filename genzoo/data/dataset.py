@@ -236,7 +236,8 @@ class Summary:
         origin = f", split: {self.split_from}" if self.split_from else ""
         form = _form_text(self.kind, self.shape)
         count = len(self.classes)
-        classes = f"{count:,} classes ({_first(self.classes)})" if count else "no classes"
+        classes = f"{count:,} class" if count else "no class"
+        classes += "es" * (count != 1) + (f" ({_first(self.classes)})" if count else "")
         classes += f" by {self.labels_from}" if self.labels_from else ""
         lines = [f"{self.kept:,} {self.kind} ({self.split}{origin}), {form}, {classes}"]
         values = [f"values {self.values}"] if self.values else []

@@ -106,7 +106,7 @@ class _Listing:
         """Sort a file in, but for hidden ones; `value` is called only if the file may be read."""
         if is_hidden(name):
             return
-        if name in self.read:
+        if name in self.taken or name in self.bare or name in self.marks:
             self.twice.append(name)
         ending = ending_of(name)
         if ending in self.wanted.endings or (ending in HEIF and self._with_heif):

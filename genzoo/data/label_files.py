@@ -39,7 +39,7 @@ class Labels(NamedTuple):
 
 def is_label_file(name: str) -> bool:
     """Whether a file may hold labels, by its name."""
-    return PurePosixPath(name).name in NAMES
+    return name.rpartition("/")[2].lower() in NAMES
 
 
 def labels(origin: str, name: str, data: bytes, files: Iterable[str]) -> Labels | None:
@@ -51,7 +51,7 @@ def labels(origin: str, name: str, data: bytes, files: Iterable[str]) -> Labels 
         raise BadInput(f"{where} has {len(data):,} bytes, at most {LARGEST:,} are read")
     below = {file.removeprefix(f"{top}/") if top else file: file for file in files}
     find, given, lost = _finder(below), dict[str, str](), []
-    if (rows := _rows(where, PurePosixPath(name).name, data, find)) is None:
+    if (rows := _rows(where, PurePosixPath(name).name.lower(), data, find)) is None:
         return None
     for written, label in rows:
         if (file := find(written)) is None:
@@ -77,7 +77,8 @@ def _rows(where: str, kind: str, data: bytes, find: Find) -> Rows | None:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadInput(f"{where} is not UTF-8: {error.reason} at byte {error.start}") from None
+        why = f"{error.reason} at byte {error.start}"
+        raise BadInput(f"{where} is not UTF-8 ({why}): save it so") from None
     if kind.endswith(".jsonl"):
         return _from_lines(where, text)
     return _from_table(where, text, kind == "labels.csv", find)
@@ -124,6 +125,7 @@ def _from_table(where: str, text: str, own: bool, find: Find) -> Rows | None:
     """A table with commas, semicolons or tabs between its columns. `own`: it is labels.csv, whose
     columns may have other names than `file_name` and `label`, or none.
     """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from collections import Counter, defaultdict
@@ -23,10 +24,12 @@ WORDS = {
     VAL: "val|valid|validation|dev|development",
     TEST: "test|testing|eval|evaluation",
 }
-# "train", "Training_set", "val2017"; with a word before it, "seg_train"; of two domains, "trainA".
+# "train", "Training_set", "val2017"; with the same before or after all of them, "seg_train",
+# "train_1"; of two domains, "trainA".
 _WORD = "|".join(f"(?P<{role}>{words})" for role, words in WORDS.items())
 _SPLIT = re.compile(
-    rf"(?P<before>.*[ ._-])?(?:{_WORD})(?:[ ._-]?(?:set|data|images|split))?(?:\d{{4}})?",
+    rf"(?P<before>.*[ ._-])?(?:{_WORD})(?:[ ._-]?(?:set|data|images|split))?(?:\d{{4}})?"
+    r"(?P<after>[ ._-]?(?:\d{1,3}|[ab]))?",
     re.IGNORECASE,
 )
 _DOMAIN = re.compile(rf"(?:{_WORD})[ ._-]?(?P<domain>[ab])", re.IGNORECASE)
@@ -148,8 +151,13 @@ def by_ending(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 def ending_of(name: str) -> str:
     """`.png` of `a.PNG`; "" of a name without an ending, such as `a.0001`."""
-    ending = PurePosixPath(name).suffix.lower()
-    return ending if _ENDING.fullmatch(ending) else ""
+    stem, dot, ending = name.rpartition("/")[2].rpartition(".")
+    return _known_ending(f".{ending}") if stem and dot else ""
+
+
+@functools.lru_cache
+def _known_ending(ending: str) -> str:
+    return ending.lower() if _ENDING.fullmatch(ending.lower()) else ""
 
 
 # ------------------------------------------------------------------------------------------ splits
@@ -170,15 +178,19 @@ def _folders(origin: str, within: Files) -> _Folders | None:
 
 def _role(top: str) -> str:
     match = _SPLIT.fullmatch(top)
-    return str(match.lastgroup) if match and not match["before"] else ""
+    return _role_of(match) if match and not match["before"] and not match["after"] else ""
+
+
+def _role_of(match: re.Match[str]) -> str:
+    return next(role for role in WORDS if match[role])
 
 
 def _prefixed(within: Files, tops: Counter[str]) -> _Folders | None:
-    """Split folders with one word before all: seg_train and seg_test."""
+    """Split folders with the same before or after all: seg_train and seg_test, trainA and testA."""
     matches = {top: match for top in tops if (match := _SPLIT.fullmatch(top))}
-    roles = {top: str(match.lastgroup) for top, match in matches.items()}
+    roles = {top: _role_of(match) for top, match in matches.items()}
     whole = len(roles) == len(tops) == len({*roles.values()}) > 1 and TRAIN in roles.values()
-    same = len({match["before"] for match in matches.values()}) == 1
+    same = len({(match["before"], match["after"]) for match in matches.values()}) == 1
     loose = any("/" not in name for name in within)
     return _grouped(within, roles) if whole and same and not loose else None
 
@@ -211,8 +223,7 @@ def _domain_splits(tops: Iterable[str]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {"A": {}, "B": {}}
     for top in tops:
         if match := _DOMAIN.fullmatch(top):
-            role = next(role for role in WORDS if match[role])
-            found[match["domain"].upper()][top] = role
+            found[match["domain"].upper()][top] = _role_of(match)
     return found if all(TRAIN in roles.values() for roles in found.values()) else {}
 
 
@@ -346,7 +357,7 @@ def _with_labels(
     folders = _classes(within.values())
     labels, unused = _labels_beside(tree, within, whole, folders)
     if labels is None:
-        selection = _by_folders(origin, chosen, within.values(), folders)
+        selection = _by_folders(origin, chosen, within, folders)
         return selection._replace(left_out=unused)
     if len(folders) > 1 and not _agree(labels, within):
         raise BadInput(
@@ -360,6 +371,9 @@ def _with_labels(
     kept = {label for file, label in labels.of.items() if file in taken}
     if gone := [label for label in classes if label not in kept]:
         raise vanished(origin, gone, [file for file in labels.of if labels.of[file] in gone])
+    if not any(file in labels.of for file in chosen.values()):
+        files = f"none of the {len(chosen):,} files of this split of {origin}"
+        raise BadInput(f"{files} has a label in {labels.source}: add rows for them")
     return _labelled(chosen, labels, classes)
 
 
@@ -374,12 +388,12 @@ def _labelled(chosen: Files, labels: Labels, classes: tuple[str, ...]) -> FileSe
 
 
 def _by_folders(
-    origin: str, chosen: Files, every: Iterable[str], classes: tuple[str, ...]
+    origin: str, chosen: Files, within: Mapping[str, str], classes: tuple[str, ...]
 ) -> FileSelection:
     wholes = tuple(chosen.values())
     if len(classes) < 2:
         return FileSelection(wholes)
-    if loose := [name for name in every if "/" not in name]:
+    if loose := [whole for whole, name in within.items() if "/" not in name]:
         what = f"{len(loose)} files ({loose[0]}, ...) beside the class folders"
         raise BadInput(f"{origin} contains {what} {', '.join(classes)}: move them into a class")
     number = {name: index for index, name in enumerate(classes)}
