@@ -19,8 +19,9 @@ from typing import IO, Any, NamedTuple, final
 
 from genzoo.data.dataset import FileTree, ImageFiles, SoundFiles, Source, cache_key
 from genzoo.data.label_files import is_label_file
-from genzoo.data.layouts import HEIF, by_ending, ending_of, select
+from genzoo.data.layouts import HEIF, by_ending, ending_of
 from genzoo.data.pictures import BRANDS
+from genzoo.data.selection import select
 from genzoo.errors import BadInput
 from genzoo.files import expanded
 
