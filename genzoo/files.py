@@ -249,6 +249,8 @@ def locked(path: Path, wait: bool = True, remove: bool = False) -> Iterator[bool
     """
     import filelock
 
+    if path.is_symlink():  # before 3.20.1, filelock cuts the file that a link leads to
+        raise OperationFailed(f"cannot lock {path}: it is a link")
     lock = filelock.FileLock(path)
     try:
         lock.acquire(blocking=wait)
