@@ -237,12 +237,13 @@ def test_a_name_that_means_other_data_is_refused(name):
 # --------------------------------------------------------------------------- trained and measured
 
 
-@pytest.fixture
-def trained(tmp_path):
-    x = noise(60, 16, 16)
-    out = tmp_path / "mine"
-    model = genzoo.train("vae", x, out=out, steps=4, settings=SMALL, device="cpu")
-    return model, x, out
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    x, base = noise(60, 16, 16), tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENZOO_HOME", str(base / "home"))
+        model = genzoo.train("vae", x, out=base / "mine", steps=4, settings=SMALL, device="cpu")
+    return model, x, base / "mine"
 
 
 def test_a_model_is_trained_on_an_array(trained, caplog):
@@ -298,7 +299,8 @@ def test_a_run_goes_on_with_the_same_data_only(trained, tmp_path, capsys):
 
 def test_train_takes_names_and_refuses_nonsense(tmp_path):
     out = tmp_path / "named"
-    model = genzoo.train("vae", "digits", out=out, steps=1, settings=SMALL, device="cpu")
+    small = {**SMALL, "size": 8}
+    model = genzoo.train("vae", "digits", out=out, steps=1, settings=small, device="cpu")
     assert model.provenance["data"] == "digits"
     with pytest.raises(BadInput, match="exclude each other"):
         genzoo.train("vae", out=tmp_path / "x", steps=1, minutes=1)

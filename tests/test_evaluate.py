@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 import sys
 from pathlib import Path
 
@@ -718,7 +719,7 @@ def test_interrupted_half_way_it_leaves_nothing(tmp_path, monkeypatch, capsys, w
     def stop(self, x):
         calls.append(len(x))
         if len(calls) == 2:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return x.mean((2, 3)).numpy()
 
     monkeypatch.setattr(classifiers.CustomFeatures, "__call__", stop)

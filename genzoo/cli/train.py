@@ -168,12 +168,14 @@ def _recipe(name: str, request: dict[str, Any], resume: bool) -> tuple[str, dict
         raise BadInput(f"{name} has no recipe: it was not trained by genzoo train")
     place = request.get("data")
     place = place or register.training_data(name, manifest.data, recipe.data_sha256)
+    known = register.find(recipe.data_sha256)  # a card does not hold how pixels were scaled
+    form = {k: v for k, v in (known.form if known else {}).items() if k in ("fit", "levels")}
     family = families.get(manifest.family)
     config, options, _ = family.upgraded(manifest.revision, recipe.config, recipe.options)
     settings = {
         "data": place if isinstance(place, str) else register.to_open(place.data),
         "recipe": recipe,
-        "inherited": {**config, **options},
+        "inherited": {**form, **config, **options},
         "seed": recipe.seed,
         "precision": recipe.precision,
         "micro_batches": recipe.micro_batches,
