@@ -71,6 +71,7 @@ def test_a_stream_that_cannot_be_changed_stays():
 # Every command, and words with which it prints what others wrote. None needs a run.
 WORDS = "猫, é and ├"
 LINES = {
+    "cache": "cache",
     "arithmetic": "arithmetic 猫 0+1-2",
     "attend": "attend 猫",
     "cite": "cite vae",
@@ -157,7 +158,7 @@ def test_no_command_prints_what_the_stream_lacks(name, encoding, saved, monkeypa
         assert err.count("\n") == 1
 
 
-WELL = {"cite", "data", "families", "info", "list", "metrics", "plugins", "sample"}
+WELL = {"cache", "cite", "data", "families", "info", "list", "metrics", "plugins", "sample"}
 
 
 def test_the_tree_of_families_is_ascii_where_it_must_be(monkeypatch):

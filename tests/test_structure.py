@@ -289,6 +289,16 @@ def test_a_fast_file_is_held_equal_by_its_plugin_s_tests(path):
     assert found, f"no test compares {path.name} with the family's own file"
 
 
+@pytest.mark.parametrize("path", [ROOT / "genzoo", *PLUGINS], ids=lambda path: path.stem)
+def test_the_classifiers_name_the_versions_that_are_tried(path):
+    """The license is an expression of SPDX: no classifier stands beside it."""
+    project = _project(path)
+    first = int(project["requires-python"].removeprefix(">=3."))
+    versions = [f"Programming Language :: Python :: 3.{n}" for n in range(first, 15)]
+    assert {*versions, "Operating System :: OS Independent"} <= {*project["classifiers"]}
+    assert not [c for c in project["classifiers"] if c.startswith("License ::")]
+
+
 def _pyproject(path: Path) -> dict:
     return tomllib.loads((path.parent / "pyproject.toml").read_text())
 

@@ -316,7 +316,8 @@ def _from_metadata(entry: "EntryPoint", kind: str) -> Plugin:
 
 def _package(entry: "EntryPoint") -> str:
     dist: Distribution | None = entry.dist
-    return printable(dist.metadata["Name"] or "?", "") if dist else "?"
+    meta: Any = dist.metadata if dist else {}  # a missing name: .get warns of nothing in 3.13
+    return printable(meta.get("Name") or "?", "")
 
 
 def disabled() -> set[str]:
