@@ -104,6 +104,7 @@ LINES = {
     "translate": "translate ./模型 猫.png",
     "traverse": "traverse 猫 0",
     "truncate": "truncate 猫",
+    "upgrade": "upgrade ./猫",
     "verify": "verify 猫",
 }
 
