@@ -180,8 +180,13 @@ def test_of_validation_and_test_the_test_is_the_test_split(tmp_path):
 
 def test_files_beside_the_split_folders_are_said(tmp_path):
     fill(tmp_path / "set", [*halves("train", "test"), "preview.png", "extra/1.png"])
-    left = {"files beside the split folders": ("extra/1.png", "preview.png")}
-    assert data.open(tmp_path / "set").summary.left_out == left
+    (tmp_path / "set/cover.avi").write_bytes(b"x")
+    (tmp_path / "set/cover.jxl").write_bytes(b"x")
+    assert data.open(tmp_path / "set").summary.left_out == {
+        "files beside the split folders": ("extra/1.png", "preview.png"),
+        ".avi files": ("cover.avi",),
+        ".jxl files": ("cover.jxl",),
+    }
 
 
 def test_splits_inside_each_class_are_splits(tmp_path):

@@ -39,7 +39,13 @@ def select(tree: FileTree, split: str, domain: str, names: list[str]) -> FileSel
     layout = _unwrapped(split_files(tree.origin, split, domain, whole))
     _refuse_loss(tree.origin, layout, {*names}, split)
     selection = _with_labels(tree, layout, names, whole)
-    left_out = {**others, **layout.left_out, **selection.left_out}
+    # Files without a decoder are counted by their ending, wherever they are.
+    taken = {*names}
+    beside = {
+        kind: tuple(f for f in files if f in taken) for kind, files in layout.left_out.items()
+    }
+    left_out = {**others, **{k: files for k, files in beside.items() if files}}
+    left_out |= selection.left_out
     return selection._replace(split=layout.split, split_from=layout.found, left_out=left_out)
 
 
