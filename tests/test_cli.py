@@ -235,6 +235,7 @@ ONE_LINE = [
     ("info broken", 1, ["cli-broken", "OSError: no luck"]),
     ("train broken --steps 1", 1, ["cli-broken"]),
     ("sample ./empty", 4, ["empty", "config.json"]),
+    ("sample vae-mnist -n 2 -o x.npy --scale 2", 2, ["--scale", "x.npy holds numbers"]),
     ("sample ./stopped", 4, ["unfinished", "genzoo train --out stopped --resume"]),
     ("info MODELS/no-weights", 4, ["model.safetensors"]),
     ("info ./old", 4, ["config.json"]),

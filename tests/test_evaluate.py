@@ -740,3 +740,24 @@ def test_nothing_is_measured_twice(monkeypatch):
     )
     genzoo.evaluate("dcgan-mnist", metrics="fd,kd,recall,class_score", n=1280, device="cpu")
     assert sum(looks) == 1280
+
+
+@pytest.mark.parametrize(
+    ("given", "option"),
+    [
+        ({"groups": 3}, "--groups"),
+        ({"limit": 50}, "--limit"),
+        ({"features": "mnist"}, "--features"),
+        ({"sampling": {"truncation": 0.5}}, "--set"),
+    ],
+)
+def test_an_argument_that_no_metric_reads_is_named(given, option, caplog):
+    """A likelihood draws no samples, and compares with no reference."""
+    evaluate.evaluate("vae-mnist", data="digits", metrics="elbo", n=4, **given)
+    assert f"{option} has no effect on elbo-digits: leave it out" in caplog.text
+
+
+def test_an_argument_that_a_metric_reads_is_not_named(caplog):
+    given = {"groups": 2, "limit": 300, "features": "mnist", "sampling": {"truncation": 2.0}}
+    evaluate.evaluate("vae-mnist", data="digits", metrics="kd", n=1000, **given)
+    assert "has no effect" not in caplog.text

@@ -1,5 +1,6 @@
 """evaluate: scores of a model, or of a folder of images, by any metric."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,9 @@ from genzoo.version import VERSION
 from genzoo.zoo import card, installed, names
 
 SAMPLES = 10_000
+
+
+log = logging.getLogger("genzoo")
 
 
 @final
@@ -124,16 +128,29 @@ def evaluate(
     of_data = {"data": reference.name, "data_sha256": reference.sha256 or real.sha256}
     request = {**of_data, "n": n, "seed": seed, "features": features, **form, **options}
     model = source if isinstance(source, ModelSubject) else None
+    scores = measure(source, chosen, seed, samples=n, images=n, progress=progress)
+    settings = model.sampling if model else {}  # those that differ from the model's own
+    _warn_of_unread(real, {"features": features, **options, "sampling": settings}, scores)
     return Evaluation(
         source.name,
         reference.name,
-        tuple(measure(source, chosen, seed, samples=n, images=n, progress=progress)),
+        tuple(scores),
         {metric.name: metric.about for metric in chosen},
         {key: value for key, value in request.items() if value is not None},
         devices.machine(model.model.device if model else torch.device("cpu")),
         model.folder if model else None,
         model.model.origin.weights_sha256 if model and model.model.origin else None,
     )
+
+
+def _warn_of_unread(real: RealData, given: dict[str, Any], scores: Sequence[Score]) -> None:
+    """Warn of the arguments that none of the ``scores`` depends on."""
+    read = {*real.read, *["sampling"] * any(score.sampling for score in scores)}
+    names_of = {"sampling": "--set"}
+    for name in [name for name, value in given.items() if value and name not in read]:
+        what = ", ".join(score.metric for score in scores)
+        option = names_of.get(name, f"--{name}")
+        log.warning("%s has no effect on %s: leave it out", option, what)
 
 
 # --------------------------------------------------------------------- from arguments to the parts

@@ -47,6 +47,8 @@ def check_target(
         raise BadInput(f"cannot write {path}: {model.kind} go to {endings}, {folder}")
     if scale is not None and not model.is_images:
         raise BadInput(f"--scale enlarges images; this model generates {model.kind}")
+    if scale is not None and path.suffix == ".npy":
+        raise BadInput(f"--scale enlarges pictures, and {path} holds numbers: leave it out")
     _check_size(path.suffix, n, model, scale, columns)
     if not path.parent.is_dir():
         raise BadInput(f"cannot write {path}: no folder {path.parent}")
