@@ -285,6 +285,7 @@ def _resume(
 
     request.pop("recipe", None)
     folder = out or _folder(family or "", request)
+    launch.check_run(folder)
     with alone(folder):
         run = launch.resume(folder, root, family=family, **request)
         if dry_run and not run.finished:

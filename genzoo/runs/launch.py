@@ -155,13 +155,17 @@ def resume(folder: Path, root: Path | None = None, **given: Any) -> Run:
     no longer bit for bit what it would have been. Raises BadInput if there is no run, its data have
     changed, or a setting cannot change.
     """
-    path = folder / "run" / "plan.json"
-    if not path.is_file():
-        raise BadInput(f"no run in {folder} to resume: to start one, leave --resume out")
+    check_run(folder)
     with alone(folder):
-        run = _resume(folder, read_plan(path), root, given)
+        run = _resume(folder, read_plan(folder / "run" / "plan.json"), root, given)
         run.folder_state = folder_state(folder)
     return run
+
+
+def check_run(folder: Path) -> None:
+    """Raise BadInput if there is no run in ``folder``; a lock would leave a trace there."""
+    if not (folder / "run" / "plan.json").is_file():
+        raise BadInput(f"no run in {folder} to resume: to start one, leave --resume out")
 
 
 def _resume(folder: Path, record: Plan, root: Path | None, given: dict[str, Any]) -> Run:
