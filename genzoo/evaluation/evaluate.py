@@ -116,8 +116,7 @@ def evaluate(
     ``channels``: images of folders are converted to these. Raises BadInput, UnknownName,
     InvalidModel, OperationFailed, NetworkError.
     """
-    form = {"size": size, "channels": channels}
-    options = {"groups": groups, "limit": limit}
+    form, options = {"size": size, "channels": channels}, {"groups": groups, "limit": limit}
     check_arguments(metrics=metrics, features=features, n=n, **options)
     seed = fresh_seed() if seed is None else checked_seed(seed)
     source = find_subject(subject, devices.device(device), form, sampling)
@@ -127,10 +126,9 @@ def evaluate(
     chosen = choose_metrics(real, source, metrics)
     of_data = {"data": reference.name, "data_sha256": reference.sha256 or real.sha256}
     request = {**of_data, "n": n, "seed": seed, "features": features, **form, **options}
-    model = source if isinstance(source, ModelSubject) else None
     scores = measure(source, chosen, seed, samples=n, images=n, progress=progress)
-    settings = model.sampling if model else {}  # those that differ from the model's own
-    _warn_of_unread(real, {"features": features, **options, "sampling": settings}, scores)
+    _warn_of_unread(chosen, scores, source, {"features": features, **options})
+    model = source if isinstance(source, ModelSubject) else None
     return Evaluation(
         source.name,
         reference.name,
@@ -143,14 +141,22 @@ def evaluate(
     )
 
 
-def _warn_of_unread(real: RealData, given: dict[str, Any], scores: Sequence[Score]) -> None:
-    """Warn of the arguments that none of the ``scores`` depends on."""
-    read = {*real.read, *["sampling"] * any(score.sampling for score in scores)}
-    names_of = {"sampling": "--set"}
-    for name in [name for name, value in given.items() if value and name not in read]:
+def _warn_of_unread(
+    metrics: Sequence[Metric], scores: Sequence[Score], subject: Subject, given: dict[str, Any]
+) -> None:
+    """Warn of the arguments ``given``, and settings, that none of the ``scores`` depends on."""
+    if isinstance(subject, ModelSubject):
+        given = {**given, "set": subject.sampling}
+    used = {name for metric in metrics for name in vars(metric.real)}  # each is made at first use
+    read = {
+        "features": "features" in used,
+        "limit": bool({"reference", "protocol_images"} & used),
+        "groups": any(hasattr(metric, "groups") for metric in metrics),
+        "set": any(score.sampling for score in scores),
+    }
+    for name in [name for name, value in given.items() if value and not read[name]]:
         what = ", ".join(score.metric for score in scores)
-        option = names_of.get(name, f"--{name}")
-        log.warning("%s has no effect on %s: leave it out", option, what)
+        log.warning("--%s has no effect on %s: leave it out", name, what)
 
 
 # --------------------------------------------------------------------- from arguments to the parts

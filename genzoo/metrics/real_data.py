@@ -93,24 +93,13 @@ class RealData:
     ):
         self.given = to_open(data) if isinstance(data, str) else data
         self.data = name or label(data)
-        self._groups, self._limit = groups, limit
-        self.read = set[str]()  # which of groups, limit and features a metric has read
+        self.groups, self.limit = groups, limit
         self.whole = self._whole()
         self._given_features, self._progress = features, progress
         self._siblings: dict[str, RealData] = {}
         self._where: dict[str, Any] = {"root": root, "size": size, "channels": channels}
         self._where |= {"length": length, "rate": rate}
         self._opened: dict[str, DataSet] = {}
-
-    @property
-    def groups(self) -> int | None:
-        self.read.add("groups")
-        return self._groups
-
-    @property
-    def limit(self) -> int | None:
-        self.read.add("limit")
-        return self._limit
 
     def _whole(self) -> str:
         """The data set of which the data are a part, or two parts: they use its classifier."""
@@ -132,10 +121,9 @@ class RealData:
         kind = features.partition(":")[0]
         self._siblings.setdefault(self._features_spec, self)
         if features not in self._siblings and self.features_name != kind:
-            where = {**self._where, "groups": self._groups, "limit": self._limit, "name": self.data}
+            where = {**self._where, "groups": self.groups, "limit": self.limit, "name": self.data}
             sibling = RealData(self.given, features, progress=self._progress, **where)
             sibling._siblings, sibling._opened = self._siblings, self._opened
-            sibling.read = self.read
             self._siblings[features] = sibling
         return self._siblings.get(features, self)
 
@@ -173,7 +161,6 @@ class RealData:
     @cached_property
     def features(self) -> FeatureExtractor:
         """Raises BadInput if the data have no classifier and no features were named."""
-        self.read.add("features")
         if not self.has_features:
             if not isinstance(self.given, Source):
                 name = self.given if isinstance(self.given, Path) else self.whole
