@@ -96,8 +96,8 @@ class AdversarialOptions(Options):
     discriminator_steps: DiscriminatorSteps = 1
     """discriminator updates in a step, each on a batch of its own"""
     discriminator_warmup_steps: Annotated[int, Field(ge=0, le=1000)] = 0
-    """discriminator updates in each of the first 25 steps and in every 500th, on the step's batches
-    in turn (the code of Arjovsky et al.: 100); 0: as in the other steps"""
+    """further discriminator updates in each of the first 25 steps and in every 500th, on the step's
+    batches in turn (the code of Arjovsky et al.: 95, which make 100); 0: none"""
     generator_steps: GeneratorSteps = 1
     """generator updates in a step"""
     penalty: PenaltyName = "none"

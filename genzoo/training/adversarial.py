@@ -157,10 +157,10 @@ class Adversarial(Trainer):
         """
         yield from parts
         is_warmup = batch.step < WARMUP or batch.step % WARMUP_INTERVAL == 0
-        wanted = self.options.discriminator_warmup_steps
-        for turn in range(len(parts), wanted if is_warmup else 0):
-            round_, i = divmod(turn, len(parts))
-            seed = int.from_bytes(digest(batch.seed, "round", round_)[:7], "little")
+        further = self.options.discriminator_warmup_steps if is_warmup else 0
+        for turn in range(further):
+            past, i = divmod(turn, len(parts))
+            seed = int.from_bytes(digest(batch.seed, "round", past + 1)[:7], "little")
             yield replace(parts[i], seed=seed)
 
     @property
