@@ -1,6 +1,7 @@
 """Picture files: their pixels in every form, and why one is broken."""
 
 import io
+import logging
 import struct
 import zlib
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 from PIL import Image, ImageFile
 
 from genzoo import data
+from genzoo.cli import run
 from genzoo.data import pictures
 from genzoo.data.pictures import Unreadable, decoded, span_of
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, UnknownName
+from genzoo.runs.plan import plan
 
 
 @pytest.fixture(autouse=True)
@@ -378,3 +381,162 @@ def test_avif_is_read():
     pixels = np.repeat(np.repeat(noise(0, 2, 2, 3), 32, 0), 32, 1)
     got = np.asarray(decoded(encoded(pixels, "AVIF", quality=100)).to_image(3, None)).astype(int)
     assert abs(got - pixels).mean() < 6
+
+
+# -------------------------------------------------------------------------------- size and fit
+
+
+def stripes(width: int, height: int) -> np.ndarray:
+    """Brighter from left to right."""
+    return np.tile(np.linspace(0, 255, width).astype(np.uint8), (height, 1))
+
+
+@pytest.mark.parametrize("size", ["6x4", "6X4", (6, 4), [6, 4]])
+def test_a_size_is_width_x_height(tmp_path, size):
+    opened = every(fill(tmp_path / "set", encoded(stripes(12, 8))), size=size)
+    assert opened.shape == (1, 4, 6)
+    expected = Image.fromarray(stripes(12, 8)).resize((6, 4), Image.Resampling.LANCZOS)
+    assert np.array_equal(opened.array[0, 0], np.asarray(expected))
+    assert {*opened.summary.sizes} == {(12, 8)}
+    assert opened.summary.fitted == "resized"
+
+
+@pytest.mark.parametrize("size", ["6x", "x6", "6x4x2", "0x4", "64 x 48", "4097x4", (6,), (6.0, 4)])
+def test_no_size_is_refused(tmp_path, size):
+    fill(tmp_path / "set", encoded(stripes(8, 8)))
+    with pytest.raises(BadInput, match="width x height, such as 64x48; got"):
+        every(tmp_path / "set", size=size)
+
+
+@pytest.mark.parametrize(
+    ("own", "size", "box"),
+    [
+        ((20, 10), "6x6", (5, 0, 15, 10)),
+        ((20, 10), "10x20", (7, 0, 12, 10)),
+        ((10, 20), "20x10", (0, 7, 10, 12)),
+        ((9, 9), "6x4", (0, 1, 9, 7)),
+    ],
+)
+def test_the_largest_centre_of_this_form_is_used(tmp_path, own, size, box):
+    pixels = noise(0, *own[::-1])
+    opened = every(fill(tmp_path / "set", encoded(pixels)), size=size)
+    goal = tuple(map(int, size.split("x")))
+    expected = Image.fromarray(pixels).crop(box).resize(goal, Image.Resampling.LANCZOS)
+    assert np.array_equal(opened.array[0, 0], np.asarray(expected))
+    assert opened.summary.fitted == "resized, 1 of them cropped at the centre"
+
+
+@pytest.mark.parametrize(("own", "size"), [((20, 10), 8), ((10, 20), "8x8"), ((8, 8), "16x8")])
+def test_pad_keeps_the_whole_image_on_black(tmp_path, own, size):
+    white = Image.new("RGB", own, "white")
+    opened = every(fill(tmp_path / "set", encoded(white)), size=size, fit="pad")
+    lit = opened.array[0, 0] > 0
+    rows, columns = lit.any(1).sum(), lit.any(0).sum()
+    assert columns / rows == own[0] / own[1]
+    assert (opened.array[0, 0][lit] == 255).all()
+    assert lit.sum() == rows * columns, "a box"
+    assert opened.summary.fitted == "resized, 1 of them padded with black"
+
+
+def test_what_a_fit_needs(tmp_path):
+    fill(tmp_path / "set", encoded(stripes(8, 8)))
+    with pytest.raises(BadInput, match="fit must be crop or pad, got 'stretch'"):
+        every(tmp_path / "set", size=4, fit="stretch")
+    with pytest.raises(BadInput, match="fit=pad needs a size"):
+        every(tmp_path / "set", fit="pad")
+
+
+def test_small_and_narrow_images_are_said(tmp_path):
+    files = [encoded(noise(0, *size)) for size in ((4, 4), (1, 100), (100, 1), (16, 16))]
+    opened = every(fill(tmp_path / "set", *files), size=8)
+    assert len(opened) == 2
+    assert opened.summary.notes == ("1 smaller than that: enlarged",)
+    assert opened.summary.left_out == {"broken files (too narrow)": ("001.png", "002.png")}
+    assert opened.summary.sizes == ((4, 4), (16, 16))
+
+
+def test_of_an_animation_the_first_image_is_used_and_it_is_said(tmp_path):
+    frames = [Image.new("L", (6, 6), shade) for shade in (9, 200)]
+    for kind in ("gif", "tiff"):
+        stream = io.BytesIO()
+        frames[0].save(stream, kind, save_all=True, append_images=frames[1:])
+        opened = every(fill(tmp_path / kind, stream.getvalue(), ending=kind), channels=1)
+        assert (opened.array == 9).all()
+        assert "1 with several images in one: the first is used" in opened.summary.notes
+
+
+# ----------------------------------------------------------------------------- one photo
+
+
+def test_photos_share_one_range_and_it_is_said(tmp_path, caplog):
+    low, high = values(0, 1000, "u2", 1), values(0, 4000, "u2", 2)
+    fill(tmp_path / "set", encoded(low), encoded(high))
+    pixels, _ = data.photos([tmp_path / "set"], (1, 8, 8))
+    assert np.array_equal(pixels[:, 0], scaled(np.stack([low, high]), 0, 4000))
+    assert "001.png: values 0 to 4000 became 0 to 255" in caplog.text
+    assert np.array_equal(data.picture(tmp_path / "set/000.png", 1)[0], scaled(low, 0, 1000))
+
+
+def test_a_photo_becomes_a_rectangle(tmp_path, caplog):
+    fill(tmp_path / "set", encoded(stripes(12, 8)))
+    assert data.photos([tmp_path / "set"], (1, 4, 9))[0].shape == (1, 1, 4, 9)
+    assert "12x8 to 9x4, its centre" in caplog.text
+
+
+def test_a_phones_photo_in_several_versions_is_a_photo(tmp_path):
+    stream = io.BytesIO()
+    versions = [Image.fromarray(noise(seed, 8, 8)) for seed in (0, 1)]
+    versions[0].save(stream, "MPO", save_all=True, append_images=versions[1:])
+    fill(tmp_path / "set", stream.getvalue(), ending="jpg")
+    assert data.photos([tmp_path / "set"], (1, 8, 8))[0].shape == (1, 1, 8, 8)
+
+
+# ----------------------------------------------------------------------------- training
+
+
+@pytest.mark.parametrize(
+    ("size", "shape"), [("12x8", (1, 8, 12)), ("8x8", (1, 8, 8)), (8, (1, 8, 8))]
+)
+def test_a_family_of_any_shape_learns_from_rectangles(tmp_path, size, shape):
+    folder = fill(tmp_path / "set", *(encoded(noise(seed, 8, 12)) for seed in range(20)))
+    setup = plan("vae", folder, {"size": size})
+    assert setup.config.shape == setup.dataset.shape == shape
+
+
+def test_a_family_of_squares_refuses_rectangles_and_names_sizes(tmp_path):
+    folder = fill(tmp_path / "set", *(encoded(noise(seed, 16, 24)) for seed in range(20)))
+    says = r"dcgan takes square images, .* 24x16 \(width x height\); sizes that work: 16 or"
+    with pytest.raises(BadInput, match=says):
+        plan("dcgan", folder, {"size": "24x16"})
+    assert plan("dcgan", folder, {"size": "16x16"}).config.size == 16
+
+
+def test_levels_with_a_colon_are_a_range_and_a_number_is_the_models(tmp_path):
+    folder = fill(tmp_path / "set", *(encoded(values(0, 900, "u2", seed)) for seed in range(20)))
+    setup = plan("pixelcnn", folder, {"levels": "0:4095"})
+    assert (setup.config.levels, setup.form) == (256, {"levels": "0:4095"})
+    assert setup.dataset.array.max() == 56
+    with pytest.raises(BadInput, match=r"levels is 256 in .*, got 16"):
+        plan("pixelcnn", folder, {"levels": 16})
+    with pytest.raises(UnknownName, match="no field is called 'levels'"):
+        plan("dcgan", folder, {"levels": 16, "size": 8})
+
+
+def test_a_run_keeps_how_its_images_were_opened(tmp_path, monkeypatch, capsys, caplog):
+    """On resuming, and where its model is evaluated."""
+    caplog.set_level(logging.INFO, "genzoo.data")
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "set", *(encoded(values(0, 900, "u2", seed, 8, 6)) for seed in range(60)))
+    words = "--set size=8x12 --set fit=pad --set levels=0:4095 --set batch_size=4 --set width=4"
+    line = f"train vae --data ./set {words} --steps 1 --out ./m --device cpu --threads 1"
+    assert run(line.split()) == 0
+    assert "8x12, grey" in caplog.text
+    assert "values 0 to 4095, scaled" in caplog.text
+    resume = ["train", "--resume", "--out", "./m"]
+    assert run(resume) == 0
+    assert run(["evaluate", "./m", "-n", "40", "--metrics", "sharpness", "--device", "cpu"]) == 0
+    assert "real 54 training images" in capsys.readouterr().out
+    assert run([*resume, "--set", "levels=0:900"]) == 2
+    assert "has levels '0:4095', got '0:900'" in capsys.readouterr().err
+    assert run(["outliers", "./m", "--size", "8y12", "--against", "./set"]) == 2
+    assert "width x height, such as 64x48; got '8y12'" in capsys.readouterr().err

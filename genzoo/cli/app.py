@@ -27,6 +27,11 @@ class _Commands(typer.core.TyperGroup):
             raise Ended from error
 
 
+def parse_size(text: str) -> int | str:
+    """A side as a number; a text such as 64x48 stays one."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
+
+
 app = typer.Typer(
     name="genzoo",
     cls=_Commands,
@@ -70,7 +75,21 @@ Groups = Annotated[
     int | None, typer.Option(min=1, help="Number of disjoint groups, one estimate each.")
 ]
 Label = Annotated[str | None, typer.Option(help="Class of all samples: a name or a number.")]
-Size = Annotated[int | None, typer.Option(min=1, help="Side of resized images from folders.")]
+Size = Annotated[
+    str | None,
+    typer.Option(
+        parser=parse_size,
+        metavar="SIDE|WxH",
+        help="Side, or width x height, of resized images from folders.",
+    ),
+]
+Fit = Annotated[
+    str | None, typer.Option(help="Images with other proportions from folders: crop or pad. [crop]")
+]
+Levels = Annotated[
+    str | None,
+    typer.Option(metavar="LOW:HIGH", help="Values in folders that become black and white: 0:4095."),
+]
 Channels = Annotated[int | None, typer.Option(help="Channels of images from folders: 1 or 3.")]
 SamplingSet = Annotated[
     list[str] | None,

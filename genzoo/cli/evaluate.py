@@ -7,8 +7,10 @@ import typer
 from genzoo.cli.app import (
     Channels,
     Device,
+    Fit,
     Groups,
     Json,
+    Levels,
     Root,
     SamplingSet,
     Seed,
@@ -56,6 +58,8 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(min=2, help="Number of real images to use.")] = None,
     size: Size = None,
     channels: Channels = None,
+    fit: Fit = None,
+    levels: Levels = None,
     root: Root = None,
     write: Annotated[
         bool, typer.Option("--write", help="Store the scores in the model's card.")
@@ -79,6 +83,8 @@ def evaluate(
         limit=limit,
         size=size,
         channels=channels,
+        fit=fit,
+        levels=levels,
         root=root,
         device=device,
         progress=ticker.count,

@@ -5,6 +5,7 @@ broken.
 from __future__ import annotations
 
 import io
+import math
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ STARTS = (b"\x89PNG", b"\xff\xd8", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*", 
 HEIF = 'HEIC: pip install "genzoo[heif]" reads it'
 BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
+WIDE = ("RGB;16", "RGBX;16", "RGBA;16", "LA;16")  # colours of 16 bits, as Pillow calls them
 TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 STRIPS = ((273, 279), (324, 325))  # the TIFF tags of offsets and lengths, of strips and tiles
 LARGEST_TILE = 1 << 27  # bytes
@@ -252,22 +254,31 @@ def _decoded(data: bytes) -> Picture:
         # A photograph of a phone may come with further versions of itself (MPO).
         several = getattr(image, "is_animated", False) and image.format != "MPO"
         is_deep, raw, tags = _is_deep(image), _raw_mode(image), getattr(image, "tag_v2", {})
+        if raw.startswith(WIDE) and 2 * image.width * image.height > _most_pixels():
+            raise Unreadable("too large")  # it is read twice, into twice the bytes
         maximum = image.tile[0][3][1] if image.format == "PPM" and is_deep else 0
         ImageOps.exif_transpose(image, in_place=True)
         image.load()
         if image.mode == "LAB":
             raise Unreadable("colours in LAB")
+        mode, inverted = image.mode, tags.get(PHOTOMETRIC) == 0
         if not is_deep:
-            return Picture(image.copy(), None, image.mode, several=several)
+            return Picture(image, None, mode, several=several)
         values = _deep_values(image, tags)
-        if ";16" in raw and values.ndim == 3:
-            values = _both_bytes(values, _lower_bytes(data), raw)
-        inverted = tags.get(PHOTOMETRIC) == 0
-        if not maximum:
-            return Picture(None, values, image.mode, None, inverted, several)
-        # Pillow has scaled them to 65535.
-        values = np.rint(values * (maximum / 65535)).astype(np.int32)
-        return Picture(None, values, image.mode, (0, maximum), inverted, several)
+    if values.ndim == 3:
+        del image  # both at once would be large
+        values = _both_bytes(values, data, raw)
+    if not maximum:
+        return Picture(None, values, mode, None, inverted, several)
+    # Pillow has scaled them to 65535.
+    values = np.rint(values * (maximum / 65535)).astype(np.int32)
+    return Picture(None, values, mode, (0, maximum), inverted, several)
+
+
+def _most_pixels() -> float:
+    from PIL import Image
+
+    return Image.MAX_IMAGE_PIXELS or math.inf
 
 
 def _deep_values(image: Image, tags: Any) -> np.ndarray:
@@ -284,15 +295,18 @@ def _deep_values(image: Image, tags: Any) -> np.ndarray:
     return values
 
 
-def _both_bytes(upper: np.ndarray, lower: np.ndarray, raw: str) -> np.ndarray:
-    """16 bits of red, green, blue and perhaps the opacity."""
+def _both_bytes(upper: np.ndarray, data: bytes, raw: str) -> np.ndarray:
+    """16 bits of red, green, blue and perhaps the opacity, of which `upper` has the upper bytes."""
     import numpy as np
 
-    if raw.startswith("LA"):  # `lower` holds both bytes of both channels
-        grey, opacity = lower[..., :2], lower[..., 2:]
-        upper = np.stack([grey[..., 0]] * 3 + [opacity[..., 0]], -1)
-        lower = np.stack([grey[..., 1]] * 3 + [opacity[..., 1]], -1)
-    return upper.astype(np.uint16) << 8 | lower
+    if raw.startswith("LA"):  # this holds both bytes of both channels
+        both = _lower_bytes(data).astype(np.uint16)
+        grey, opacity = both[..., 0] << 8 | both[..., 1], both[..., 2] << 8 | both[..., 3]
+        return np.stack([grey] * 3 + [opacity], -1)
+    values = upper.astype(np.uint16)
+    values <<= 8
+    values |= _lower_bytes(data)
+    return values
 
 
 def _lower_bytes(data: bytes) -> np.ndarray:
@@ -328,7 +342,7 @@ def _is_deep(image: Any) -> bool:
     if image.mode == "F" or image.mode.startswith("I"):
         return True
     signed = image.mode == "L" and getattr(image, "tag_v2", {}).get(SAMPLE_FORMAT) == (2,)
-    return signed or _raw_mode(image).startswith(("RGB;16", "RGBX;16", "RGBA;16", "LA;16"))
+    return signed or _raw_mode(image).startswith(WIDE)
 
 
 def _ends(data: bytes) -> bool:

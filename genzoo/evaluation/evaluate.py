@@ -98,11 +98,13 @@ def evaluate(
     features: str | None = None,
     groups: int | None = None,
     limit: int | None = None,
-    size: int | None = None,
+    size: int | str | None = None,
     channels: int | None = None,
     root: str | Path | None = None,
     device: "str | torch.device" = "auto",
     progress: Progress | None = None,
+    fit: str | None = None,
+    levels: str | None = None,
 ) -> Evaluation:
     """Measure a model (a card, a family, a folder, or one in memory) or ``images:FOLDER``.
 
@@ -113,10 +115,12 @@ def evaluate(
     all images. ``sampling``: settings of ``sample``, like ``{"truncation": 0.7}``. ``features``: as
     in `genzoo.metrics.load_features`. ``groups``: disjoint groups that feature distances are
     estimated on. ``limit``: training images to use where no reference ships. ``size``,
-    ``channels``: images of folders are converted to these. Raises BadInput, UnknownName,
+    ``channels``, ``fit``, ``levels``: how images of folders are opened, as in `genzoo.data.open`;
+    by default as for the training. Raises BadInput, UnknownName,
     InvalidModel, OperationFailed, NetworkError.
     """
-    form, options = {"size": size, "channels": channels}, {"groups": groups, "limit": limit}
+    form = {"size": size, "channels": channels, "fit": fit, "levels": levels}
+    options = {"groups": groups, "limit": limit}
     check_arguments(metrics=metrics, features=features, n=n, **options)
     seed = fresh_seed() if seed is None else checked_seed(seed)
     source = find_subject(subject, devices.device(device), form, sampling)
@@ -124,8 +128,7 @@ def evaluate(
     form = {key: value or reference.form.get(key) for key, value in form.items()}
     real = real_for(source, reference, features, root=root, progress=progress, **form, **options)
     chosen = choose_metrics(real, source, metrics)
-    of_data = {"data": reference.name, "data_sha256": reference.sha256 or real.sha256}
-    request = {**of_data, "n": n, "seed": seed, "features": features, **form, **options}
+    request = {**_of(reference, real), "n": n, "seed": seed, "features": features}
     scores = measure(source, chosen, seed, samples=n, images=n, progress=progress)
     _warn_of_unread(chosen, scores, source, {"features": features, **options})
     model = source if isinstance(source, ModelSubject) else None
@@ -134,7 +137,7 @@ def evaluate(
         reference.name,
         tuple(scores),
         {metric.name: metric.about for metric in chosen},
-        {key: value for key, value in request.items() if value is not None},
+        {k: v for k, v in {**request, **form, **options}.items() if v is not None},
         devices.machine(model.model.device if model else torch.device("cpu")),
         model.folder if model else None,
         model.model.origin.weights_sha256 if model and model.model.origin else None,
@@ -210,6 +213,11 @@ def find_model(
     loaded, folder = names.load_with_folder(model, device)
     name = folder.name if installed.is_installed(folder) else str(model)
     return ModelSubject(name, loaded, folder, sampling)
+
+
+def _of(reference: ReferenceData, real: RealData) -> dict[str, Any]:
+    """The data, for the request that a card stores."""
+    return {"data": reference.name, "data_sha256": reference.sha256 or real.sha256}
 
 
 def real_for(

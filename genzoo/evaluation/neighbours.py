@@ -120,7 +120,7 @@ def find_neighbours(
     n: int = 8,
     k: int = 4,
     seed: int = 0,
-    size: int | None = None,
+    size: int | str | None = None,
     channels: int | None = None,
     root: str | Path | None = None,
     device: "str | torch.device" = "auto",

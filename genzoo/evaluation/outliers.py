@@ -72,7 +72,7 @@ def find_outliers(
     data: Any = None,
     n: int = 1000,
     seed: int = 0,
-    size: int | None = None,
+    size: int | str | None = None,
     channels: int | None = None,
     root: str | Path | None = None,
     device: "str | torch.device" = "auto",
@@ -91,8 +91,10 @@ def find_outliers(
         raise BadInput(f"{subject.name} has no likelihood; models with one: {others}")
     reference = reference_data(subject, data, root)
     against = source_of(against)
-    where = {"size": size, "channels": channels}
-    own_form = {key: value or reference.form.get(key) for key, value in where.items()}
+    where: dict[str, Any] = {"size": size, "channels": channels}
+    given = {key: value for key, value in where.items() if value is not None}
+    of_images = ("size", "channels", "fit", "levels")
+    own_form = {**{k: v for k, v in reference.form.items() if k in of_images}, **given}
     sets = [
         opened_images(reference.given, "test", {**own_form, "root": root}),
         opened_images(against, "test", {**where, "root": root}),

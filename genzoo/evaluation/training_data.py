@@ -1,6 +1,7 @@
 """The data that a model is compared with: its training data, found on this machine, or others."""
 
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +51,7 @@ def reference_data(
     if isinstance(place, str):
         return ReferenceData(place, place)
     given = register.to_open(place.data)
-    got = _hash_of(subject, given, root)
+    got = _hash_of(subject, given, place.form, root)
     if got not in (None, sha256):
         what = f"{place.data} has changed since {subject.name} was trained on it"
         hint = "type --data FOLDER (in Python data=) to use it all the same"
@@ -72,12 +73,15 @@ def _given(
     named = bool(own) and register.is_named(own) and not register.find(sha256)
     if is_set or not has_hash or not sha256 or named:
         return ReferenceData(data, name)
-    got = _hash_of(subject, data, root)
+    # The place where it was trained says how: a card does not hold `fit` and `levels`.
+    known = register.find(sha256)
+    how = {k: v for k, v in (known.form if known else {}).items() if k in ("fit", "levels")}
+    got = _hash_of(subject, data, how, root)
     if got is None:
         return ReferenceData(data, name)
     assert isinstance(subject, ModelSubject)
     config = subject.model.config.model_dump(mode="json")
-    form = form_of(subject.model.kind, config)
+    form = {**form_of(subject.model.kind, config), **how}
     if got == sha256:
         return ReferenceData(data, own, form, got)
     what = f"{name} is not the training data of {subject.name}"
@@ -85,14 +89,18 @@ def _given(
     return ReferenceData(data, name, form, got)
 
 
-def _hash_of(subject: Subject, data: str | Path | Source, root: str | Path | None) -> str | None:
-    """The hash of ``data`` as the model's family opens them; None if it cannot learn from them."""
+def _hash_of(
+    subject: Subject, data: str | Path | Source, form: Mapping[str, Any], root: str | Path | None
+) -> str | None:
+    """The hash of ``data`` as the model's family opens them, in the ``form`` of the training; None
+    if it cannot learn from them.
+    """
     if not isinstance(subject, ModelSubject) or subject.model.origin is None:
         return None
     config = subject.model.config.model_dump(mode="json")
     with suppress(BadInput):
         where = None if root is None else Path(root)
-        return open_dataset(subject.model.origin.family, data, config, where).sha256
+        return open_dataset(subject.model.origin.family, data, {**config, **form}, where).sha256
     return None
 
 

@@ -48,8 +48,10 @@ class Request(Schema, use_attribute_docstrings=False):
     features: Name | None = None
     groups: Count | None = None
     limit: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
-    size: Count | None = None
+    size: Count | register.Text | None = None
     channels: Count | None = None
+    fit: register.Text | None = None
+    levels: register.Text | None = None
 
 
 @final
@@ -140,7 +142,7 @@ def _data_of(request: Request, data: str | Path | None) -> dict[str, Any]:
     if data is not None:
         return {"data": data}
     if place := register.find(request.data_sha256):
-        form = {k: v for k, v in place.form.items() if k in ("size", "channels")}
+        form = {k: v for k, v in place.form.items() if k in ("size", "channels", "fit", "levels")}
         return {"data": register.to_open(place.data), **form}
     what = f"its data are the folder {register.label(request.data)!r}"
     why = "a card may not choose folders to open"

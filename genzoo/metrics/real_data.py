@@ -70,10 +70,10 @@ class RealData:
     ``data``: its name, which may stand on a card: of a folder the last part of its path; ``name``
     replaces it. ``given``: what it was created with, as in `genzoo.data.open`, or
     ``images:FOLDER``, all images of a folder. ``features``: as in `load_features`; by default the
-    classifier of ``data``, for signals ``logmel``, for points ``coordinates``. ``size``,
-    ``channels``, ``length``, ``rate``: as in `genzoo.data.open`.
-    ``groups``: the number of disjoint groups of samples that distances are estimated on; by default
-    ten, or one for wide features. ``limit``: the number of training samples to use; by default all.
+    classifier of ``data``, for signals ``logmel``, for points ``coordinates``. ``size`` to
+    ``levels``: as in `genzoo.data.open`. ``groups``: the number of disjoint groups of samples that
+    distances are estimated on; by default ten, or one for wide features. ``limit``: the number of
+    training samples to use; by default all.
     """
 
     def __init__(
@@ -83,10 +83,12 @@ class RealData:
         *,
         name: str | None = None,
         root: str | Path | None = None,
-        size: int | None = None,
+        size: int | str | None = None,
         channels: int | None = None,
         length: int | None = None,
         rate: int | None = None,
+        fit: str | None = None,
+        levels: str | None = None,
         groups: int | None = None,
         limit: int | None = None,
         progress: Progress | None = None,
@@ -98,7 +100,7 @@ class RealData:
         self._given_features, self._progress = features, progress
         self._siblings: dict[str, RealData] = {}
         self._where: dict[str, Any] = {"root": root, "size": size, "channels": channels}
-        self._where |= {"length": length, "rate": rate}
+        self._where |= {"length": length, "rate": rate, "fit": fit, "levels": levels}
         self._opened: dict[str, DataSet] = {}
 
     def _whole(self) -> str:
@@ -229,8 +231,8 @@ class RealData:
     def pairs(self, split: str, shape: tuple[int, ...]) -> DataSet:
         """A split of pairs, in the ``shape`` (C, H, W) of a model. Raises as ``open_pair``."""
         channels, height, width = shape
-        own = {"size": height if height == width else None, "channels": channels, "root": None}
-        where: dict[str, Any] = {k: self._where.get(k) or v for k, v in own.items()}
+        own: dict[str, Any] = {"size": f"{width}x{height}", "channels": channels}
+        where = {k: v or own.get(k) for k, v in self._where.items() if k not in ("length", "rate")}
         key = f"pairs of {split}"
         if key not in self._opened:
             if isinstance(self.given, Source):
@@ -283,7 +285,7 @@ class RealData:
             form = {"channels": train.shape[0], "length": train.shape[1], "rate": train.rate}
             return {**conditions, **form}
         changed = {} if self._is_native else self._where
-        return {**conditions, **{k: changed[k] for k in ("size", "channels") if changed.get(k)}}
+        return {**conditions, **{k: v for k, v in changed.items() if v and k != "root"}}
 
     def report(self, what: str, done: int, total: int) -> None:
         """Report to ``progress`` that ``done`` of ``total`` steps are done."""

@@ -176,7 +176,8 @@ def _setup(
     """
     if data is not None and catalogue.kind_of(data) != record.kind:
         _refuse_data(folder, record, data)
-    merged = {**record.options, **with_form(record.kind, record.config, values)}
+    form = with_form(record.kind, record.config, values)
+    merged = {**record.options, **record.form, **form}
     setup = _open(record, data, merged, root)
     family = families.get(record.family)
     for kind, new in (("config", setup.config), ("options", setup.options)):
@@ -186,7 +187,7 @@ def _setup(
                 _refuse(folder, f"set {key}=", old[key], value, key)
     if setup.dataset.sha256 == record.data_sha256:
         return setup
-    old_form = form_of(record.kind, record.config)
+    old_form = {**form_of(record.kind, record.config), **record.form}
     for key, value in form_of(record.kind, values).items():
         if key in old_form and old_form[key] != value:
             _refuse(folder, f"set {key}=", old_form[key], value, key)

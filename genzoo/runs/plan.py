@@ -5,8 +5,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, final, get_args
 
@@ -15,6 +15,7 @@ from pydantic import Field
 from genzoo import devices, families
 from genzoo.data import catalogue, register
 from genzoo.data.dataset import DataSet, Source, paired
+from genzoo.data.forms import size_of
 from genzoo.errors import BadInput, article, unknown
 from genzoo.files import write_whole
 from genzoo.options import Options
@@ -26,7 +27,7 @@ from genzoo.zoo.reader import read_named
 
 # How samples of each kind can be opened: --set size=32.
 FORMS: dict[Kind, tuple[str, ...]] = {
-    "images": ("channels", "size"),
+    "images": ("channels", "size", "fit", "levels"),
     "signals": ("channels", "length", "rate"),
     "points": ("channels", "size"),  # for a message that says more than "unknown field"
 }
@@ -71,6 +72,7 @@ class Plan(Schema):
     command: Annotated[str, Field(max_length=4000)] = ""
     versions: dict[str, Name]
     summary: tuple[str, ...] = ()  # of the data set, in lines
+    form: Annotated[dict[Name, register.Value], Field(max_length=20)] = Field(default_factory=dict)
     # The SHA-256 of what decided the run when it began: its checkpoints name it.
     run: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
     minutes: Annotated[float, Field(gt=0, le=1e6)] | None = None
@@ -119,11 +121,14 @@ def _digest(values: dict[str, Any]) -> str:
 @final
 @dataclass(frozen=True)
 class Setup:
-    """The result of `plan`: the opened data set, the config and the options."""
+    """The result of `plan`: the opened data set, the config and the options. ``form``: how the data
+    were opened beyond what the config says: ``fit`` and ``levels`` of images.
+    """
 
     dataset: DataSet
     config: Schema
     options: Options
+    form: dict[str, Any] = field(default_factory=dict)
 
 
 def plan(
@@ -134,18 +139,22 @@ def plan(
 ) -> Setup:
     """Open ``data`` for ``family`` and divide ``values`` among the data set, config and options.
 
-    ``size``, ``channels`` and ``shape`` decide how images are opened, ``length``, ``rate``,
-    ``channels`` and ``shape`` how signals are; the data set fills the config's fields of the same
-    names. Raises BadInput (a contradiction, too) and UnknownName.
+    ``size``, ``channels``, ``shape``, ``fit`` and ``levels`` decide how images are opened,
+    ``length``, ``rate``, ``channels`` and ``shape`` how signals are; the data set fills the fields
+    of the config with these names. ``levels`` is a range, "0:4095"; a number is for the config.
+    Raises BadInput (a contradiction, too) and UnknownName.
     """
     parts = families.get(family)
     register.check_at_hand(data, family)
     values = values or {}
     schemas: dict[str, type[Schema]] = {"config": parts.config, "options": parts.options}
     fields = {name for schema in schemas.values() for name in schema.model_fields}
-    # These concern only the data set if the family has no field of that name.
-    forms = FORMS[catalogue.kind_of(data)]
-    fields_given = {k: v for k, v in values.items() if k in fields or k not in forms}
+    form = form_of(catalogue.kind_of(data), values)
+    # These concern only the data set if the family has no field of that name, and so do ranges.
+    whole = {k: v for k, v in form.items() if isinstance(v, int) and k in fields}
+    fields_given = {k: v for k, v in values.items() if k not in form or k in whole} | {
+        k: v for k, v in whole.items() if k in values
+    }
     _refuse_old_names(family, fields_given.keys() - fields)
     for key in sorted(fields_given.keys() - fields):
         if key in parts.sampling.model_fields:
@@ -156,7 +165,8 @@ def plan(
     dataset = open_dataset(family, data, values, root)
     if options.horizontal_flip and dataset.kind != "images":
         raise BadInput(f"horizontal_flip mirrors images, and {dataset.name} holds {dataset.kind}")
-    return Setup(dataset, _config(family, dataset, divided["config"]), options)
+    more = {k: v for k, v in form.items() if k in ("fit", "levels")}
+    return Setup(dataset, _config(family, dataset, divided["config"]), options, more)
 
 
 def _refuse_old_names(family: str, keys: Iterable[str]) -> None:
@@ -184,10 +194,20 @@ def open_dataset(
 
 
 def form_of(kind: Kind, values: dict[str, Any]) -> dict[str, Any]:
-    """How ``values`` open data of this ``kind``, by the fields of `FORMS`."""
-    shape, sides = values.get("shape") or (), 2 if kind == "signals" else 3
-    of_shape = dict(zip(FORMS[kind], shape, strict=False)) if len(shape) == sides else {}
-    return {**of_shape, **{k: values[k] for k in FORMS[kind] if k in values}}
+    """How ``values`` open data of this ``kind``, by the fields of `FORMS`. A ``size`` is a number
+    for squares, else a text: width x height. Raises BadInput.
+    """
+    shape: Sequence[int] = values.get("shape") or ()
+    form = {k: values[k] for k in FORMS[kind] if k in values}
+    if kind == "signals" and len(shape) == 2:
+        form = {"channels": shape[0], "length": shape[1], **form}
+    if kind == "images" and len(shape) == 3:
+        form = {"channels": shape[0], "size": (shape[2], shape[1]), **form}
+    if isinstance(form.get("size"), str | tuple | list) and (sides := size_of(form["size"])):
+        form["size"] = sides[0] if sides[0] == sides[1] else "{}x{}".format(*sides)
+    if isinstance(form.get("levels"), int | float):  # how many values a pixel of the model has
+        del form["levels"]
+    return form
 
 
 def _open(
@@ -249,6 +269,7 @@ def _config(family: str, dataset: DataSet, values: dict[str, Any]) -> Schema:
     where = f"config of {family} for {dataset.name}{source}"
 
     def config(sized: DataSet) -> Schema:
+        _check_square(family, dataset.name, sized, known)
         fits = {k: v for k, v in fields_of(sized).items() if k in known}
         return checked(schema, {**fits, **values}, where)
 
@@ -258,6 +279,14 @@ def _config(family: str, dataset: DataSet, values: dict[str, Any]) -> Schema:
         if str(error).startswith(f"{where}: classes: "):
             raise _needs_classes(family, dataset) from None
         raise BadInput(f"{error}{nearest_sizes(dataset, config)}") from None
+
+
+def _check_square(family: str, name: str, dataset: DataSet, fields: Iterable[str]) -> None:
+    """Raise BadInput if images are not square and the config has one ``size``."""
+    if "size" in fields and dataset.kind == "images" and dataset.shape[1] != dataset.shape[2]:
+        height, width = dataset.shape[1:]
+        form = f"{width}x{height} (width x height)"
+        raise BadInput(f"{family} takes square images, and those of {name} are {form}")
 
 
 def _check_kind(family: str, dataset: DataSet, fields: set[str]) -> None:
@@ -321,6 +350,7 @@ def make_plan(
         "revision": families.get(family).revision,
         "versions": versions(family),
         "summary": setup.dataset.summary.lines(),
+        "form": setup.form,
     }
     record = checked(Plan, fields, "the plan")
     return record.model_copy(update={"run": _digest(record.model_dump(mode="json", include=_RUN))})
