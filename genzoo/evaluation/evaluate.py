@@ -131,16 +131,13 @@ def evaluate(
     request = {**_of(reference, real), "n": n, "seed": seed, "features": features}
     scores = measure(source, chosen, seed, samples=n, images=n, progress=progress)
     _warn_of_unread(chosen, scores, source, {"features": features, **options})
-    model = source if isinstance(source, ModelSubject) else None
     return Evaluation(
         source.name,
         reference.name,
         tuple(scores),
         {metric.name: metric.about for metric in chosen},
         {k: v for k, v in {**request, **form, **options}.items() if v is not None},
-        devices.machine(model.model.device if model else torch.device("cpu")),
-        model.folder if model else None,
-        model.model.origin.weights_sha256 if model and model.model.origin else None,
+        *_made(source),
     )
 
 
@@ -213,6 +210,15 @@ def find_model(
     loaded, folder = names.load_with_folder(model, device)
     name = folder.name if installed.is_installed(folder) else str(model)
     return ModelSubject(name, loaded, folder, sampling)
+
+
+def _made(subject: Subject) -> tuple[str, Path | None, str | None]:
+    """The machine that measured the subject, its folder and the hash of its weights."""
+    if not isinstance(subject, ModelSubject):
+        return devices.machine(torch.device("cpu")), None, None
+    origin = subject.model.origin
+    sha256 = origin.weights_sha256 if origin else None
+    return devices.machine(subject.model.device), subject.folder, sha256
 
 
 def _of(reference: ReferenceData, real: RealData) -> dict[str, Any]:
