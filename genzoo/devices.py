@@ -14,7 +14,18 @@ from genzoo.errors import BadInput
 if TYPE_CHECKING:
     import torch
 
+LARGEST_POOL = 256  # threads: with many more the process ends without a message
 _setting_threads = threading.Lock()
+
+
+def set_threads(count: int) -> None:
+    """Let torch compute with ``count`` threads. Raises BadInput if these are too many."""
+    import torch
+
+    most = max(LARGEST_POOL, os.cpu_count() or 1)
+    if not 1 <= count <= most:
+        raise BadInput(f"{count} threads: expected 1 to {most} (--threads)")
+    torch.set_num_threads(count)
 
 
 def device(name: "str | torch.device" = "auto") -> "torch.device":

@@ -136,6 +136,8 @@ def test_an_impossible_checkpoint_falls_back_to_the_one_before(case, run, finish
     assert re.search(reason, line), line
     assert line.endswith("trying the one before")
     assert "\n" not in line
+    if case not in ("another type", "moments of another shape", "a monitor of texts"):
+        return  # these three show that nothing of what was refused stays
     resumed.go()
     weights = [(folder / "model.safetensors").read_bytes() for folder in (run, finished)]
     assert weights[0] == weights[1]

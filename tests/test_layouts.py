@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import logging
+import random
 import re
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from genzoo import data, families
 from genzoo.cli.app import parse_labels
 from genzoo.data import catalogue, label_files
 from genzoo.data.dataset import Summary
+from genzoo.data.layouts import split_files
 from genzoo.editing import walks
 from genzoo.errors import BadInput, UnknownName
 from genzoo.options import Options, Sampling
@@ -551,6 +553,7 @@ def test_labels_of_any_size_are_not_read(tmp_path, monkeypatch):
         ("dataset.json", '{"labels": null}'),
         ("dataset.json", '{"name": "cats"}'),
         ("metadata.csv", "photographer,year\nme,2020\n"),
+        ("metadata.csv", "file_name,file_name\na.png,b.png\n"),
         (
             "metadata.jsonl",
             '{"file_name": "a.png", "text": "a"}\n{"file_name": "b.png", "text": "a"}',
@@ -695,3 +698,51 @@ def test_a_test_split_without_class_folders_is_named(tmp_path):
     fill(tmp_path / "set", ["train/cat/1.png", "train/dog/2.png", "test/3.png"])
     with pytest.raises(BadInput, match=r"1 files \(test/3\.png, \.\.\.\) beside the class folders"):
         data.open(tmp_path / "set")
+
+
+# --------------------------------------------------------------------------------- made at random
+
+TOPS = ["train", "test", "val", "Train", "trainA", "trainB", "A", "B", "cat", "extra", "x_train"]
+
+
+@pytest.mark.parametrize("count", [500, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_no_layout_loses_a_file(count):
+    """Each file is in a split or among those left out, or the layout is refused in one line."""
+    draw = random.Random(count)
+    messages = []
+    for _ in range(count):
+        inner = ["", "train", "test", "cat"]
+        levels = [["", "w"], ["", *TOPS], inner]
+        parts = [tuple(map(draw.choice, levels)) for _ in range(6)]
+        names = sorted("/".join(filter(None, (*part, f"{i}.png"))) for i, part in enumerate(parts))
+        try:
+            layout = split_files("./x", draw.choice(["train", "test"]), "", names)
+        except BadInput as error:
+            messages.append(str(error))
+            continue
+        left = [name for files in layout.left_out.values() for name in files]
+        assert sorted({*layout.within, *left}) == names
+    assert 0 < len(messages) < count
+    assert not any("\n" in message for message in messages)
+
+
+@pytest.mark.parametrize("count", [1000, pytest.param(50_000, marks=pytest.mark.slow)])
+def test_damaged_labels_are_refused_in_one_line(count):
+    draw = random.Random(count)
+    whole = {"labels.csv": CSV, "metadata.csv": CSV}
+    whole |= {"metadata.jsonl": LINES, "dataset.json": STYLEGAN}
+    bits = [b"\0", b'"', b",", b"\n", b"\r", b"{", b"]", b"1e999", b"\xff", b"null", b"\\ud800"]
+    messages = []
+    for _ in range(count):
+        kind = draw.choice([*whole])
+        content = bytearray(whole[kind].encode())
+        for _ in range(draw.randint(1, 5)):
+            at, length = draw.randint(0, len(content)), draw.randint(1, 9)
+            bit = draw.choice([*bits, b"", content[:length]])
+            content[at : at + draw.choice([0, length])] = bit
+        try:
+            label_files.labels("./x", kind, bytes(content), [f"{name}.png" for name in "abcd"])
+        except BadInput as error:
+            messages.append(str(error))
+    assert 0 < len(messages) < count
+    assert all("\n" not in message and len(message) < 1000 for message in messages)

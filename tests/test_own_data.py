@@ -20,6 +20,7 @@ from genzoo.errors import BadInput, DataMissing
 from genzoo.evaluation import verify
 from genzoo.files import home
 from genzoo.runs import launch
+from genzoo.runs import plan as plans
 from genzoo.zoo import manifest as manifests
 
 VALUES = {"shape": [1, 16, 16], "width": 8, "latent_dim": 2, "batch_size": 4}
@@ -271,7 +272,16 @@ def test_a_recipe_decides_nothing_about_threads(known, monkeypatch, caplog):
 
 def test_too_many_threads_are_refused(capsys, tmp_path):
     assert command(["train", "vae", "--threads", "65536", "--out", str(tmp_path / "x")]) == 2
-    assert "--threads 65536 is too many" in capsys.readouterr().err
+    assert "65536 threads: expected 1 to" in capsys.readouterr().err
+
+
+def test_a_plan_from_elsewhere_cannot_ask_for_too_many_threads(mine, trained):
+    (mine / "README.md").unlink()
+    path = mine / "run" / "plan.json"
+    plans.write_plan(path, plans.read_plan(path).model_copy(update={"threads": 65536}))
+    register.remember(plans.read_plan(path).data_sha256, str(trained[1]), {})
+    with pytest.raises(BadInput, match="65536 threads: expected 1 to"):
+        launch.resume(mine)
 
 
 # ---------------------------------------------------------------------------------- the register

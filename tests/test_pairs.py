@@ -406,6 +406,8 @@ def test_pairs_teach_what_unpaired_images_cannot(here, capsys):
     assert run(["evaluate", "./m", "--data", "./negatives,./photos", "--json"]) == 0
     (score,) = json.loads(capsys.readouterr().out)["scores"]
     assert score["name"] == "translation_psnr-negatives,photos"
+    assert run(["evaluate", "./m", "--json"]) == 0  # both folders are found by their hash
+    assert json.loads(capsys.readouterr().out)["scores"][0]["value"] == score["value"]
     assert score["value"] > 30 > 10 > score["details"]["before translation"]
     model = genzoo.load("./m", device="cpu")
     assert model.domains == ("negatives", "photos")

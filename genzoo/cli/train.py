@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from genzoo.zoo.manifest import Recipe, Stage
 
 
-LARGEST_POOL = 256  # threads: with many more the process ends without a message
 log = logging.getLogger("genzoo")
 
 
@@ -350,11 +349,6 @@ def _print_estimate(estimate: "Estimate", minutes: float | None, json: bool) -> 
 
 def _threads(count: int | None) -> None:
     if count is not None:
-        import os
+        from genzoo.devices import set_threads
 
-        import torch
-
-        most = max(LARGEST_POOL, os.cpu_count() or 1)
-        if count > most:
-            raise BadInput(f"--threads {count} is too many: expected at most {most}")
-        torch.set_num_threads(count)
+        set_threads(count)

@@ -169,7 +169,7 @@ def _of_the_hub(columns: list[str], values: Callable[[str], list[Any]]) -> tuple
     if "file_name" not in columns:
         return None
     label = next((name for name in LABEL_COLUMNS if name in columns), None)
-    if label is None and len(columns) == 2:
+    if label is None and len({*columns}) == len(columns) == 2:
         (other,) = {*columns} - {"file_name"}
         given = [value for value in values(other) if isinstance(value, int | str)]
         if 2 * len({*given}) <= len(given) and other not in CAPTIONS:

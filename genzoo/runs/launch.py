@@ -70,7 +70,7 @@ def start(
     """
     setup, parent = _setup(family, data, values, inherited, start_from, root)
     if threads := settings.pop("threads", None):
-        torch.set_num_threads(threads)
+        devices.set_threads(threads)
     parallel.start(devices.device(settings.get("device", "auto")))
     if minutes is not None and parallel.size() > 1:
         raise BadInput("several processes need --steps: each would measure another rate")
@@ -124,7 +124,7 @@ def forecast(
     """The estimate of the run that `start` would start with these arguments; nothing is written."""
     setup, parent = _setup(family, data, values, inherited, start_from, root)
     if threads := settings.pop("threads", None):
-        torch.set_num_threads(threads)
+        devices.set_threads(threads)
     record = make_plan(family, data, setup, steps=steps or 1, **settings)
     rehearse(record, setup.dataset, values or {})
     if parent:
@@ -178,7 +178,7 @@ def _resume(folder: Path, record: Plan, root: Path | None, given: dict[str, Any]
         raise BadInput(f"the run in {folder} has done {done} steps, got --steps {new.steps}")
     if new.steps != record.steps and version_of(folder) == new.version == record.version:
         new = new.model_copy(update={"version": new.version + 1})  # it replaces a finished model
-    torch.set_num_threads(new.threads)  # sums depend on how threads split them
+    devices.set_threads(new.threads)  # sums depend on how threads split them
     parallel.start(devices.device(new.device))
     run = Run(new, change.dataset, folder)
     run.restore()

@@ -530,6 +530,7 @@ def test_no_path_of_this_machine_is_published(web, folder, command):
         "versions": {},
     }
     edit(folder, recipe=recipe, data="/home/me/photos")
+    (folder / "README.md").unlink()  # it would keep its text, as after a change by hand
     asked = {"data": "/home/me/photos", "seed": 0, "note": "bits / dim"}
     score = {"name": "fd", "value": 1.5, "protocol": {"data": "~/photos"}, "asked": asked}
     card.write_metrics(folder, {**card.read_metrics(folder), "scores": [score]})
