@@ -228,7 +228,6 @@ def _begin(
         raise BadInput("no family given: type genzoo families to see all")
     families.get(family)  # an unknown name is reported before torch is imported
     from genzoo.runs import launch
-    from genzoo.runs.run import alone
 
     recipe = request.pop("recipe", None)
     request = {"data": "digits", **request}
@@ -241,11 +240,10 @@ def _begin(
     command = shlex.join(["genzoo", *sys.argv[1:]])
     folder = out or _folder(family, request)
     request |= {"root": root, "force": force, "command": command}
-    with alone(folder):
-        run = launch.start(family, folder=folder, **request)
-        if recipe is not None:
-            _compare(run, recipe)
-        _go(run, board, json)
+    run = launch.start(family, folder=folder, **request)
+    if recipe is not None:
+        _compare(run, recipe)
+    _go(run, board, json)
 
 
 def _folder(family: str, request: dict[str, Any]) -> Path:

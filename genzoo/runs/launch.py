@@ -4,6 +4,7 @@ import logging
 import shutil
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
@@ -75,19 +76,22 @@ def start(
     if minutes is not None and parallel.size() > 1:
         raise BadInput("several processes need --steps: each would measure another rate")
     check_folder(folder)
-    with alone(folder):
+    with alone(folder) if (folder / "run").is_dir() else nullcontext():
+        if parallel.rank() == 0 and not force:
+            _check_free(folder)
+    trial = make_plan(family, data, setup, steps=1, **settings)
+    rehearse(trial, setup.dataset, values or {})
+    if minutes is not None:
+        steps = max(1, round(minutes * 60 * estimate(trial, setup.dataset).rate))
+        settings["minutes"] = minutes
+    steps = 1 if steps is None else steps
+    if parent:
+        stages = (*parent.stages, manifest.Stage(steps=steps))
+        settings["stages"] = [stage.model_dump(mode="json") for stage in stages]
+    with alone(folder):  # not before: a request that is refused leaves no trace
         if parallel.rank() == 0 and not force:
             _check_free(folder)
         settings.setdefault("version", _next_version(folder))
-        trial = make_plan(family, data, setup, steps=1, **settings)
-        rehearse(trial, setup.dataset, values or {})
-        if minutes is not None:
-            steps = max(1, round(minutes * 60 * estimate(trial, setup.dataset).rate))
-            settings["minutes"] = minutes
-        steps = 1 if steps is None else steps
-        if parent:
-            stages = (*parent.stages, manifest.Stage(steps=steps))
-            settings["stages"] = [stage.model_dump(mode="json") for stage in stages]
         record = make_plan(family, data, setup, steps=steps, **settings)
         return _created(record, setup.dataset, folder, parent)
 
