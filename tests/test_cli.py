@@ -161,7 +161,7 @@ ONE_LINE = [
         2,
         ["truncation is a setting of sampling: genzoo sample --set truncation=0.5"],
     ),
-    ("train vae --set shape=[1,9,8]", 2, ["shape", "[1, 9, 8]"]),
+    ("train vae --set shape=[2,9,8]", 2, ["channels must be 1 or 3, got 2"]),
     ("train vae --steps 0", 2, ["--steps"]),
     ("train vae --steps x", 2, ["--steps"]),
     ("train vae --steps 3 --minutes 1", 2, ["--steps", "--minutes"]),
