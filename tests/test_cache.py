@@ -187,10 +187,10 @@ def test_sizes(text, size):
     assert entries.parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["-1", "10 apples", "GB", "1e9", "nan", "1GB2"])
+@pytest.mark.parametrize("text", ["-1", "10 apples", "GB", "1e9", "nan", "1GB2", "9" * 400])
 def test_what_is_no_size_is_refused(text, monkeypatch, capsys):
     monkeypatch.setenv(entries.LIMIT, text)
-    with pytest.raises(BadInput, match=f"GENZOO_CACHE_LIMIT.*10GB.*{text}"):
+    with pytest.raises(BadInput, match=f"GENZOO_CACHE_LIMIT.*10GB.*{text[:40]}"):
         data.open("ring8", "test")
     assert command(["cache", "--limit", text]) == 2
     assert "10GB" in capsys.readouterr().err

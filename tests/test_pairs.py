@@ -14,7 +14,7 @@ from PIL import Image
 import genzoo
 from genzoo import data, families, testing
 from genzoo.cli import run
-from genzoo.data import catalogue
+from genzoo.data import catalogue, pairs
 from genzoo.data.transforms import TRANSFORMS, transformed
 from genzoo.errors import BadInput, UnknownName
 from genzoo.metrics import registry
@@ -240,6 +240,31 @@ def test_if_one_is_broken_both_are_left_out(tmp_path, caplog):
     skipped = {name for one, _ in splits for name in one.skipped}
     assert {"A/03.png and B/03.png", "A/05.png and B/05.png"} == skipped
     assert "broken pairs" in caplog.text
+
+
+def test_each_domain_says_what_was_changed_and_the_files_are_named_once(tmp_path, caplog):
+    fill(tmp_path / "A", numbered(20), channels=(3,))
+    fill(tmp_path / "B", numbered(19))
+    caplog.set_level("INFO", "genzoo.data")
+    one, _ = opened(tmp_path)
+    lines = [record.message for record in caplog.records]
+    assert f"{tmp_path}/B: changed images: {len(one)} grey made colour" in lines
+    assert [line for line in lines if "left out" in line] == [
+        f"{tmp_path}/A: left out 1 file without a partner: A/19.png"
+    ]
+
+
+def test_an_entry_of_an_earlier_version_is_decoded_anew(tmp_path, home, monkeypatch):
+    fill(tmp_path, numbered(20, "A/") + numbered(20, "B/"))
+    monkeypatch.setattr(pairs, "FORMAT", 1)
+    before = opened(tmp_path)
+    (file,) = (home / "data").glob("*/meta.json")
+    meta = json.loads(file.read_text())
+    del meta["sides"]  # earlier versions wrote none
+    file.write_text(json.dumps(meta))
+    monkeypatch.undo()
+    monkeypatch.setenv("GENZOO_HOME", str(home))
+    assert [one.sha256 for one in opened(tmp_path)] == [one.sha256 for one in before]
 
 
 def test_parts_of_different_sizes_need_one(tmp_path):

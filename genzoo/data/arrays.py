@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from genzoo.data.catalogue import names
 from genzoo.data.dataset import Rows, Source
 from genzoo.data.decoding import split_of
+from genzoo.data.layouts import BY_CONTENT
+from genzoo.data.pictures import Picture
 from genzoo.errors import BadInput, article
 from genzoo.schemas import Kind
 
@@ -100,7 +102,7 @@ def _read(
         array, own = arrays[""], labels[""]
         chosen = np.array([split_of(row.tobytes()) == split for row in array], dtype=bool)
         array, own = array[chosen], None if own is None else own[chosen]
-        notes["split_from"] = "10 % by content"
+        notes["split_from"] = BY_CONTENT
     return Rows.of(array, own, notes)
 
 
@@ -176,14 +178,10 @@ def _same_form(images: list[Any], name: str) -> Iterator[np.ndarray]:
 def _pixels(image: Any, grey: bool, where: str) -> np.ndarray:
     """A picture of PIL as uint8 (H, W) or (H, W, 3), with white behind transparent parts."""
     import numpy as np
-    from PIL import Image
 
     if image.mode[:1] in "IF":
         raise BadInput(f"{where} has the mode {image.mode}: convert it to L or RGB, or to floats")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.asarray(image.convert("L" if grey else "RGB"))
+    return np.asarray(Picture(image, None, image.mode).to_image(1 if grey else 3, None))
 
 
 def _classes_of(part: Any) -> tuple[str, ...]:

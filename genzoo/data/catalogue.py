@@ -212,7 +212,7 @@ def _summary(source: Source, raw: Rows | ImageFiles | SoundFiles, meta: Meta) ->
     if source.name not in SOURCES:
         return summary
     split_from = standard.SPLIT_FROM.get(source.name, "")
-    return replace(summary, split_from=split_from, values="", sizes=(), fitted="")
+    return replace(summary, split_from=split_from, values="", sizes=(), fitted="", notes=())
 
 
 def _whole_classes(
@@ -226,8 +226,8 @@ def _whole_classes(
     if isinstance(raw, Rows) or not meta["skipped"] or not seen:
         return
     chosen, broken = raw.choose(raw.tree.names()), {*meta["skipped"]}
-    pairs = zip(chosen.names, chosen.labels or (), strict=True)
-    lost = {label: name for name, label in pairs if name in broken and label not in seen}
+    files = zip(chosen.names, chosen.labels or (), strict=True)
+    lost = {label: name for name, label in files if name in broken and label not in seen}
     if lost and chosen.split != "test":  # a tenth may have one file of a class, or none
         names = ", ".join(chosen.classes[label] for label in sorted(lost))
         first = next(iter(lost.values()))
@@ -285,6 +285,7 @@ def open_pair(
         return transforms.transformed(whole, kind), whole
     if aligned:
         one, two = pairs.open_files(_places(text), split, Form.of(**how))
+        _reported(replace(two, summary=replace(two.summary, left_out={})))  # that of both
         return _reported(one), two
     one, two = (open(part, split, **how, root=root) for part in _domains(text))
     if one.shape != two.shape:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 # The content of meta.json in the cache. For `Summary`: `skipped` (files of the split that gave no
-# sample), `left_out`, `split_from`, `labels_from`, `values`, `sizes` and `fitted`; an older entry
-# has fewer.
+# sample), `left_out`, `split_from`, `labels_from`, `values`, `sizes`, `fitted` and `notes`; an
+# older entry has fewer.
 Meta = dict[str, Any]
 BROKEN = "broken files"
 SHOWN = 3  # how many files of a kind, or classes, a summary names
@@ -182,8 +182,9 @@ class Summary:
     `split_from`: how the split was found, such as "folders train and val", "10 % by content" or
     "official". `values`: the values in the files, and how they were scaled: "0 to 4095, scaled to
     0 to 255". `sizes`: of the smallest and of the largest image, (width, height), before `fitted`
-    was done to them: "centre square, resized". `labels_from`: the file that holds the labels, if
-    folders do not. What is unknown is empty.
+    was done to them: "resized, 3 of them cropped at the centre". `labels_from`: the file that holds
+    the labels, if folders do not. `notes`: what else was done, "3 grey made colour". What is
+    unknown is empty.
     """
 
     name: str = ""
@@ -230,8 +231,8 @@ class Summary:
         return 0 if self.kind == "points" else next(iter(self.shape), 0)
 
     def lines(self) -> list[str]:
-        """A line for the samples, one for their values and sizes if those are known, and one for
-        each kind of files that is left out.
+        """A line for the samples, one for their values and sizes if those are known, one for the
+        images that were changed, and one for each kind of files that is left out.
         """
         origin = f", split: {self.split_from}" if self.split_from else ""
         form = _form_text(self.kind, self.shape)
@@ -245,6 +246,8 @@ class Summary:
         sizes += f" ({self.fitted})" if self.fitted else ""
         if values or sizes:
             lines += ["; ".join([*values, *([f"sizes {sizes}"] if sizes else [])])]
+        if self.notes:
+            lines += [f"changed images: {'; '.join(self.notes)}"]
         for reason, names in self.left_out.items():
             if len(names) == 1:
                 reason = re.sub(r"\b(file|row|pair)s\b", r"\1", reason, count=1)

@@ -149,7 +149,8 @@ class Facts:
         counts["colour made grey"] += image.channels > frame.channels
         counts["with several images in one: the first is used"] += image.several
         counts["transparent: put on white"] += image.transparent
-        counts["smaller than that: enlarged"] += _enlarged(image.size, goal, frame.form.fit)
+        small = "smaller than {}x{}: enlarged".format(*goal)
+        counts[small] += _enlarged(image.size, goal, frame.form.fit)
         counts["fitted"] += width * goal[1] != height * goal[0]
         self._low, self._high = min(self._low, pixels.min()), max(self._high, pixels.max())
         if span := frame.span(image) or image.span:

@@ -192,7 +192,7 @@ def _remove(path: Path) -> bool:
 
 def parse_size(text: str, where: str = "--limit") -> int:
     """``10GB``, ``500 MB`` or a number of bytes. Raises BadInput."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip(), re.IGNORECASE)
+    match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([a-z]*)", text.strip(), re.IGNORECASE)
     if not match or match[2].upper() not in UNITS:
         raise BadInput(f"{where}: expected a size like 10GB or 500MB, got {text[:40]!r}")
     return int(float(match[1]) * UNITS[match[2].upper()])

@@ -43,42 +43,17 @@ class Wanted(NamedTuple):
 
 
 JPEG = (".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".jfi")
+_KINDS = ("png", "webp", "avif", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "pbm", "pnm")
+_UNREADABLE = ("jxl", "jp2", "dng", "cr2", "nef", "arw", "raw", "psd", "tga", "svg")
 PICTURES = Wanted(
     "images",
-    (
-        *JPEG,
-        *(
-            ".png",
-            ".webp",
-            ".avif",
-            ".bmp",
-            ".gif",
-            ".tif",
-            ".tiff",
-            ".ppm",
-            ".pgm",
-            ".pbm",
-            ".pnm",
-        ),
-    ),
+    (*JPEG, *(f".{kind}" for kind in _KINDS)),
     re.compile(
         rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF....WEBP|GIF8[79]a|II[*+]\0|MM\0[*+]|P[1-6]\s"
         rb"|.{4}ftyp(?:avif|avis|hei[cxms]|mif1|msf1)|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
         re.DOTALL,
     ),
-    (
-        *HEIF,
-        ".jxl",
-        ".jp2",
-        ".dng",
-        ".cr2",
-        ".nef",
-        ".arw",
-        ".raw",
-        ".psd",
-        ".tga",
-        ".svg",
-    ),
+    (*HEIF, *(f".{kind}" for kind in _UNREADABLE)),
 )
 SOUNDS = Wanted(
     "sounds",

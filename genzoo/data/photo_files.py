@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from genzoo.data.folders import PICTURES, content
 from genzoo.data.forms import Form, Frame, to_pixels
 from genzoo.data.layouts import HEIF
-from genzoo.data.pictures import DECODERS, Picture, Unreadable, decoded, span_of
+from genzoo.data.pictures import DECODERS, Picture, Unreadable, decoded, head, span_of
 from genzoo.errors import BadInput
 from genzoo.files import expanded
 
@@ -59,7 +59,7 @@ def photos(paths: Sequence[str | Path], shape: Sequence[int]) -> tuple[np.ndarra
         raise BadInput("no images given")
     if len(shape) != 3:
         raise BadInput(f"{files[0]}: an image has a shape (C, H, W), got {tuple(shape)}")
-    span, images = _span(_read(path, True) for path in files), []
+    span, images = _span(_read(path, True) for path in files if _is_deep(path)), []
     for path in files:
         pixels, changes = _in_shape(path, _read(path, True), shape, span)
         if changes:
@@ -84,6 +84,14 @@ def _read(path: Path, still: bool) -> Picture:
     if still and image.several:
         raise BadInput(f"{path} is an animation, or holds several images: give one of them")
     return image
+
+
+def _is_deep(path: Path) -> bool:
+    """Whether a file has more than 8 bits; also if it cannot be read: reading it says why."""
+    try:
+        return head(content(path)).deep
+    except (OSError, Unreadable):
+        return True
 
 
 def _span(images: Iterable[Picture]) -> Span | None:

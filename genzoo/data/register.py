@@ -197,5 +197,5 @@ def _read() -> list[Place]:
         values = read_json(path.read_bytes(), str(path))
         return [*checked(Register, values, str(path)).places]
     except (OSError, GenzooError) as error:
-        log.warning("cannot read %s, which is written anew: %s", path, error)
+        log.warning("cannot read %s (%s): name folders with --data", path, error)
         return []

@@ -70,10 +70,10 @@ def compare(
     real = real_for(subjects[0], reference, features, root=root, groups=groups, progress=progress)
     used_metrics = choose_metrics(real, subjects[0], metrics)
     scores: dict[str, list[Score | None]] = {metric.name: [] for metric in used_metrics}
-    for subject, applicable in zip(subjects, _applicable(used_metrics, subjects), strict=True):
-        own = measure(subject, applicable, seed, samples=n, progress=progress)
+    for subject, chosen in zip(subjects, _applicable(used_metrics, subjects), strict=True):
+        own = {s.metric: s for s in measure(subject, chosen, seed, samples=n, progress=progress)}
         for name, column in scores.items():
-            column.append({score.metric: score for score in own}.get(name))
+            column.append(own.get(name))
     seconds = _timed(subjects)
     return Comparison(
         reference.name,
