@@ -130,8 +130,8 @@ def test_the_page_shows_every_protocol_and_what_the_cards_say(unlike, found):
     assert "features genzoo's classifier of mnist" in page
     for entrant in found.entries:
         for score in entrant.card_scores:
-            if score["name"] not in found.scores:
-                assert score["name"] in comparison.page(found)
+            if score.name not in found.scores:
+                assert score.name in comparison.page(found)
     assert comparison.picture(unlike).startswith(b"\x89PNG")
 
 

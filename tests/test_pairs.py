@@ -254,17 +254,16 @@ def test_each_domain_says_what_was_changed_and_the_files_are_named_once(tmp_path
     ]
 
 
-def test_an_entry_of_an_earlier_version_is_decoded_anew(tmp_path, home, monkeypatch):
-    fill(tmp_path, numbered(20, "A/") + numbered(20, "B/"))
-    monkeypatch.setattr(pairs, "FORMAT", 1)
-    before = opened(tmp_path)
+def test_an_entry_of_an_earlier_version_is_decoded_anew(tmp_path, home):
+    fill(tmp_path / "set", numbered(20, "A/") + numbered(20, "B/"))
+    with pytest.MonkeyPatch.context() as earlier:
+        earlier.setattr(pairs, "FORMAT", 1)
+        before = opened(tmp_path / "set")
     (file,) = (home / "data").glob("*/meta.json")
     meta = json.loads(file.read_text())
     del meta["sides"]  # earlier versions wrote none
     file.write_text(json.dumps(meta))
-    monkeypatch.undo()
-    monkeypatch.setenv("GENZOO_HOME", str(home))
-    assert [one.sha256 for one in opened(tmp_path)] == [one.sha256 for one in before]
+    assert [one.sha256 for one in opened(tmp_path / "set")] == [one.sha256 for one in before]
 
 
 def test_parts_of_different_sizes_need_one(tmp_path):
