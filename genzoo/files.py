@@ -305,12 +305,13 @@ def deferred_signals() -> Iterator[Callable[[], int]]:
 @contextlib.contextmanager
 def raised_signals() -> Iterator[None]:
     """In the block a signal to stop raises Stopped, so that what it stops can clean up."""
-
-    def receive(number: int, frame: Any) -> None:
-        raise Stopped(number=number)
-
-    with _handled(receive):
+    with _handled(raise_stopped):
         yield
+
+
+def raise_stopped(number: int, frame: Any) -> None:
+    """The handler that `raised_signals` sets. Raises Stopped."""
+    raise Stopped(number=number)
 
 
 @contextlib.contextmanager

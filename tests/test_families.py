@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+import signal
 import sys
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -10,9 +11,9 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from genzoo import cli, families, schemas
+from genzoo import cli, families, files, schemas
 from genzoo.cli import families as families_command
-from genzoo.errors import OperationFailed, UnknownName
+from genzoo.errors import OperationFailed, Stopped, UnknownName
 from genzoo.families import registry
 from genzoo.options import Options
 from genzoo.schemas import Count, Schema
@@ -201,6 +202,15 @@ def test_a_broken_plugin_is_told_by_name(crowd, name):
     if BAD[name][1].endswith("$"):
         assert re.search(BAD[name][1], told)
     assert families.get("alpha").paper == "a fine one"
+
+
+def test_in_a_command_too_only_ctrl_c_interrupts_others_code(crowd):
+    with files.raised_signals():
+        for name in ("raises-what-ctrl-c-does", "interrupts-later"):
+            with pytest.raises(OperationFailed, match="is broken: KeyboardInterrupt"):
+                families.get(name)
+        with pytest.raises(Stopped), registry.others_code():
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_a_family_with_a_discriminator_has_a_trainer():

@@ -18,6 +18,7 @@ import pluggy
 
 from genzoo.errors import OperationFailed, Stopped, UnknownName, article, unknown
 from genzoo.families.family import API, Family, Hooks
+from genzoo.files import raise_stopped
 from genzoo.text import printable
 from genzoo.version import VERSION
 
@@ -208,7 +209,8 @@ class Abandoned(RuntimeError):
 def others_code() -> Iterator[None]:
     """In the block code of others runs: all that it raises is an Exception. Only Ctrl-C ends it.
 
-    A KeyboardInterrupt is Ctrl-C if the signal came; else it is the code's own.
+    A KeyboardInterrupt is Ctrl-C if the signal came; else it is the code's own. In a command,
+    Ctrl-C raises Stopped.
     """
     pressed = threading.Event()
 
@@ -217,10 +219,11 @@ def others_code() -> Iterator[None]:
         raise KeyboardInterrupt
 
     is_main = threading.current_thread() is threading.main_thread()
-    is_ours = is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    handler = signal.getsignal(signal.SIGINT)
+    is_ours = is_main and handler is signal.default_int_handler
     if is_ours:
         signal.signal(signal.SIGINT, press)
-    elif is_main:  # another handler has reasons of its own
+    elif is_main and handler is not raise_stopped:  # another handler has reasons of its own
         pressed.set()
     try:
         yield
