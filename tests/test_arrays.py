@@ -297,6 +297,25 @@ def test_a_run_goes_on_with_the_same_data_only(trained, tmp_path, capsys):
     assert weights[0] == weights[1]
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"family": "gan"}, "has family 'vae', got 'gan'"),
+        ({"seed": 1}, "has seed 0, got 1"),
+        ({"minutes": 1}, "has 4 steps, got --minutes 1"),
+        ({"settings": {"beta": 2}}, "has beta 1.0, got 2"),
+        ({"device": "nosuch"}, "'nosuch'"),
+        ({"force": True}, "resume continues a run and force replaces it"),
+    ],
+)
+def test_what_is_given_to_resume_is_obeyed_or_refused(trained, given, says):
+    _, x, out = trained
+    before = (out / "run" / "plan.json").read_bytes()
+    with pytest.raises(BadInput, match=says):
+        genzoo.train(**{"family": "vae", "data": x, "out": out, "resume": True, **given})
+    assert (out / "run" / "plan.json").read_bytes() == before
+
+
 def test_train_takes_names_and_refuses_nonsense(tmp_path):
     out = tmp_path / "named"
     small = {**SMALL, "size": 8}

@@ -23,11 +23,11 @@ def train(
     steps: int | None = None,
     minutes: float | None = None,
     settings: Mapping[str, Any] | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     resume: bool = False,
     force: bool = False,
     root: str | Path | None = None,
-    device: str = "auto",
+    device: str | None = None,
     report: Callable[[RunStatus], None] | None = None,
 ) -> "Model":
     """Train a model of ``family`` on ``data`` into the folder ``out``, and load it.
@@ -35,32 +35,27 @@ def train(
     ``data``: a data set's name (by default digits), a folder, two domains ``A,B``; or an array, a
     tensor, (x, labels) or a torch Dataset, as in `genzoo.data.in_memory`. ``steps`` or ``minutes``:
     how long; by default five minutes. ``settings``: of the data, the config and the options, as
-    after ``--set`` on the command line. ``resume``: go on with the run in ``out``, as after
-    ``--resume``; data from Python are needed again, and must be the same. ``force``: replace a
-    model in ``out``. ``report``: called after each step. Raises BadInput, UnknownName,
-    OperationFailed.
+    after ``--set`` on the command line. ``seed``: by default 0. ``device``: by default the best
+    one. ``resume``: go on with the run in ``out``, as after ``--resume``: what is given again must
+    be the run's, or may change; data from Python are needed again. ``force``: replace a model in
+    ``out``. ``report``: called after each step. Raises BadInput, UnknownName, OperationFailed.
     """
     folder, where = expanded(out), None if root is None else Path(root)
     if steps is not None and minutes is not None:
         raise BadInput("steps and minutes exclude each other: give one of them")
+    if resume and force:
+        raise BadInput("resume continues a run and force replaces it: give one of them")
+    request = {"steps": steps, "minutes": minutes, "seed": seed, "device": device}
+    given: dict[str, Any] = {key: value for key, value in request.items() if value is not None}
+    given["values"] = dict(settings or {})
+    source = None if data is None else source_of(data)
     with alone(folder):
         if resume:
-            source = None if data is None else source_of(data)
-            given = {"steps": steps, "values": dict(settings or {}), "data": source}
-            run = launch.resume(folder, where, **given)
+            run = launch.resume(folder, where, family=family, data=source, **given)
         else:
-            minutes = 5.0 if steps is None and minutes is None else minutes
-            run = launch.start(
-                family,
-                "digits" if data is None else source_of(data),
-                folder,
-                steps=steps,
-                minutes=minutes,
-                values=dict(settings or {}),
-                root=where,
-                force=force,
-                seed=seed,
-                device=device,
-            )
+            if steps is None and minutes is None:
+                given["minutes"] = 5.0
+            source = "digits" if source is None else source
+            run = launch.start(family, source, folder, root=where, force=force, **given)
         run.go(report)
-    return names.load(folder, device=device)
+    return names.load(folder, device=device or "auto")
