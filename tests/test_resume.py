@@ -254,7 +254,7 @@ def test_what_may_change_is_obeyed_and_recorded(here, caplog, monkeypatch, name)
         ("--set channels=3", "channels 1, got 3"),
         ("--set shape=[1,16,16]", "shape"),
         ("--set beta=2", "beta 1.0, got 2.0"),
-        ("--set batch_size=8", "batch_size 4, got 8"),
+        ("--set batch_size=8", "batch_size 4, got 8: leave --set batch_size= out"),
         ("--set widht=3", "did you mean width"),
         ("--steps 1", "has done 2 steps, got --steps 1"),
         ("--steps 0", "--steps"),

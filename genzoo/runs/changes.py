@@ -96,8 +96,10 @@ class Change:
         parts = [f"{name} {old} -> {new}" for name, (old, new) in self.stage.items()]
         if "steps" in self.stage:
             old, new = self.stage["steps"]
-            parts += [f"step {step} is {step / new:.0%} of the run in place of {step / old:.0%}"]
-            parts[-1] += ", and rates and noise that follow this share jump"
+            parts += [
+                f"step {step} is {step / new:.0%} of the run in place of {step / old:.0%}, and "
+                "rates and noise that follow this share jump"
+            ]
         return "; ".join(parts)
 
 
@@ -184,13 +186,13 @@ def _setup(
         old = checked(getattr(family, kind), getattr(record, kind), kind).model_dump(mode="json")
         for key, value in new.model_dump(mode="json").items():
             if value != old[key] and key in values and key not in RATES:
-                _refuse(folder, f"set {key}=", old[key], value, key)
+                _refuse(folder, key, old[key], value)
     if setup.dataset.sha256 == record.data_sha256:
         return setup
     old_form = {**form_of(record.kind, record.config), **record.form}
     for key, value in form_of(record.kind, values).items():
         if key in old_form and old_form[key] != value:
-            _refuse(folder, f"set {key}=", old_form[key], value, key)
+            _refuse(folder, key, old_form[key], value)
     if data is not None and register.absolute(data) != record.data:
         _refuse_data(folder, record, data)
     raise BadInput(
@@ -226,16 +228,16 @@ def _refuse_data(folder: Path, record: Plan, data: str | Path | Source) -> NoRet
     )
 
 
-def _refuse(folder: Path, option: str, own: Any, value: Any, name: str = "") -> NoReturn:
+def _refuse(folder: Path, name: str, own: Any, value: Any) -> NoReturn:
     raise BadInput(
-        f"the run in {folder} has {name or option} {own!r}, got {value!r}: leave "
-        f"{_option(option)} out, or train into another folder"
+        f"the run in {folder} has {name} {own!r}, got {value!r}: leave {_option(name)} out, or "
+        "train into another folder"
     )
 
 
 def _option(name: str) -> str:
     """The option of the command line that gives the setting ``name``."""
-    if name in RATES:
+    if name not in RULES:
         return f"--set {name}="
     return _OPTIONS.get(name, name if name == "family" else f"--{name.replace('_', '-')}")
 
