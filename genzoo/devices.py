@@ -5,7 +5,6 @@ import os
 import platform
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -130,6 +129,8 @@ def _set_own_threads(count: int) -> None:
     torch stores a number for each thread, and a default for threads that are new to torch.
     ``torch.set_num_threads`` changes both, so a new thread reads the default first and restores it.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     import torch
 
     if torch.get_num_threads() == count:

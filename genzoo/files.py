@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import os
 import platform
 import re
@@ -225,6 +224,8 @@ def _is_running(process: int) -> bool:
 @functools.cache
 def _machine() -> str:
     """Eight digits for what numbers the processes: a machine, or a container on it."""
+    import hashlib  # 5 ms, which commands that write nothing need not wait for
+
     numbering = ""
     with contextlib.suppress(OSError):
         numbering = str(Path("/proc/self/ns/pid").readlink())

@@ -3,7 +3,6 @@ whose encoding lacks some characters.
 """
 
 import codecs
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +28,10 @@ def printable(text: str, instead: str = " ") -> str:
 
 def nfc(text: str) -> str:
     """``text`` with each accented letter as one character: macOS writes names as two."""
+    if text.isascii():
+        return text
+    import unicodedata  # a library to load, for commands that need it
+
     return unicodedata.normalize("NFC", text)
 
 
@@ -65,6 +68,8 @@ def encode_all(stream: Any) -> None:
 
 
 def _cells(character: str) -> int:
+    import unicodedata
+
     if unicodedata.category(character) in ("Mn", "Me", "Cf"):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
@@ -85,6 +90,8 @@ def _replaced(error: UnicodeError) -> tuple[str, int]:
 def _ascii(character: str) -> str:
     if character in _INSTEAD:
         return _INSTEAD[character]
+    import unicodedata
+
     plain = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
     cells = _cells(character)  # é is e, a full-width A is A and a space
     return plain.ljust(cells) if 0 < len(plain) <= cells else "?" * cells

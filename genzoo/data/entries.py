@@ -30,7 +30,7 @@ _COMMIT = re.compile("[0-9a-f]{40}")
 log = logging.getLogger("genzoo")
 
 
-class Header(Schema, use_attribute_docstrings=False, extra="ignore"):
+class Header(Schema, use_attribute_docstrings=False, defer_build=True, extra="ignore"):
     """The fields of an entry's meta.json that say what it is."""
 
     name: Annotated[str, Field(max_length=10_000)]

@@ -35,7 +35,7 @@ Setting = bool | int | float | Name | Floats | None
 Settings = Annotated[dict[Name, Setting], Field(max_length=100)]
 
 
-class Stage(Schema, use_attribute_docstrings=False):
+class Stage(Schema, use_attribute_docstrings=False, defer_build=True):
     """A part of a model's training, of ``steps`` steps.
 
     With a ``model`` it is what that model had learned before, of which the run took the weights;
@@ -56,7 +56,7 @@ class Stage(Schema, use_attribute_docstrings=False):
 Stages = Annotated[tuple[Stage, ...], Field(max_length=1000)]
 
 
-class Recipe(Schema, use_attribute_docstrings=False):
+class Recipe(Schema, use_attribute_docstrings=False, defer_build=True):
     """How a model was trained: enough to train it again. ``command`` is history, never parsed."""
 
     command: Annotated[str, Field(max_length=4000)]
@@ -86,7 +86,7 @@ def parent_of(stages: tuple[Stage, ...]) -> Stage | None:
     return next((stage for stage in reversed(stages) if stage.model), None)
 
 
-class Manifest(Schema, use_attribute_docstrings=False):
+class Manifest(Schema, use_attribute_docstrings=False, defer_build=True):
     """The content of ``config.json``."""
 
     format: Literal[2] = 2
@@ -110,7 +110,7 @@ class Manifest(Schema, use_attribute_docstrings=False):
     recipe: Recipe | None = None
 
 
-class Measured(Schema, use_attribute_docstrings=False, extra="allow"):
+class Measured(Schema, use_attribute_docstrings=False, defer_build=True, extra="allow"):
     """A score in ``metrics.json``. Null says the same as no field, but of ``interval`` and
     ``floor``, where it says that there is none.
     """
@@ -135,14 +135,14 @@ class Measured(Schema, use_attribute_docstrings=False, extra="allow"):
         return {k: v for k, v in record.items() if v is not None or k in ("interval", "floor")}
 
 
-class Speed(Schema, use_attribute_docstrings=False, extra="allow"):
+class Speed(Schema, use_attribute_docstrings=False, defer_build=True, extra="allow"):
     """How fast a model draws, and on which machine."""
 
     seconds_for_16: Annotated[float, Field(ge=0)]
     machine: Name
 
 
-class Metrics(Schema, use_attribute_docstrings=False, extra="allow"):
+class Metrics(Schema, use_attribute_docstrings=False, defer_build=True, extra="allow"):
     """The content of ``metrics.json``. A newer genzoo's fields are kept, and never read."""
 
     format: Annotated[int, Field(ge=2, le=migrate.FORMAT)] = migrate.FORMAT
