@@ -147,7 +147,6 @@ def train(
         if family is not None:
             raise BadInput(f"--recipe decides the family: leave {family} out")
         family, request = _recipe(recipe, request, resume)
-    _threads(threads)
     place = Path(root) if root else None
     if resume:
         _resume(family, out, place, request, dry_run, board, json)
@@ -343,10 +342,3 @@ def _print_estimate(estimate: "Estimate", minutes: float | None, json: bool) -> 
             ("time", clock(seconds)),
         ]
     )
-
-
-def _threads(count: int | None) -> None:
-    if count is not None:
-        from genzoo.devices import set_threads
-
-        set_threads(count)

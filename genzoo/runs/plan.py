@@ -152,9 +152,7 @@ def plan(
     form = form_of(catalogue.kind_of(data), values)
     # These concern only the data set if the family has no field of that name, and so do ranges.
     whole = {k: v for k, v in form.items() if isinstance(v, int) and k in fields}
-    fields_given = {k: v for k, v in values.items() if k not in form or k in whole} | {
-        k: v for k, v in whole.items() if k in values
-    }
+    fields_given = {k: whole.get(k, v) for k, v in values.items() if k in whole or k not in form}
     _refuse_old_names(family, fields_given.keys() - fields)
     for key in sorted(fields_given.keys() - fields):
         if key in parts.sampling.model_fields:

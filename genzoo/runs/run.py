@@ -353,7 +353,7 @@ def _is_written(folder: Path) -> bool:
         is_whole = manifest.sha256_of(weights) == manifest.read_manifest(folder).weights_sha256
     except (GenzooError, OSError):
         return False
-    return is_whole and (folder / "README.md").exists()
+    return is_whole and (folder / manifest.README).exists()
 
 
 def folder_state(folder: Path) -> FolderState:

@@ -33,6 +33,8 @@ from genzoo.zoo.manifest import (
     DISCRIMINATOR,
     FILES,
     LARGEST_JSON,
+    METRICS,
+    README,
     WEIGHTS,
     read_manifest,
 )
@@ -40,7 +42,7 @@ from genzoo.zoo.reader import open_inside, size_of
 from genzoo.zoo.weights import largest_model
 
 # The files that are downloaded; the discriminator only on request.
-NEEDED, BESIDE = (CONFIG, WEIGHTS), ("README.md", "metrics.json")
+NEEDED, BESIDE = (CONFIG, WEIGHTS), (README, METRICS)
 LIBRARY = "genzoo"
 WAITS = (1.0, 2.0)  # before the second and the third try, if the Hub says that it is busy
 LONGEST_WAIT = 30.0  # seconds

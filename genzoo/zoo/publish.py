@@ -24,7 +24,9 @@ from genzoo.zoo.manifest import (
     FILES,
     LARGEST_BESIDE,
     LARGEST_JSON,
+    METRICS,
     PICTURE,
+    README,
     SOUND,
     WEIGHTS,
     Manifest,
@@ -36,7 +38,6 @@ from genzoo.zoo.names import RESTRICTED
 from genzoo.zoo.reader import open_inside, read_capped
 from genzoo.zoo.weights import largest_model
 
-_README, _METRICS = "README.md", "metrics.json"
 # A path of this machine: ~/x, ~somebody, /x, ./x, ../x, C:\x, at the start of a text or a part.
 _PATH = re.compile(
     r"""(?:^|(?<=[=,;:|([{"']))"""
@@ -136,16 +137,16 @@ def _prepare(folder: Path, repo: str, license: str | None) -> None:
     replacements: dict[str, str] = {}
     manifest = _without_paths(manifest, replacements)
     metrics["scores"] = _hide(metrics.get("scores", []), replacements)
-    published = checked(Metrics, metrics, _METRICS)
+    published = checked(Metrics, metrics, METRICS)
     if license is not None or replacements:
         (folder / CONFIG).write_bytes(manifest_bytes(manifest))
     if replacements:
-        write_text(folder / _METRICS, json.dumps(metrics, indent=2) + "\n")
+        write_text(folder / METRICS, json.dumps(metrics, indent=2) + "\n")
     page = _readme(folder, manifest, readme.render(manifest, published, PICTURE in shown), repo)
     for text in sorted(replacements, key=len, reverse=True):  # a command before the paths in it
         whole = rf"(?<![\w/\\.~-]){re.escape(text)}(?![\w/\\-])"
         page = re.sub(whole, replacements[text].replace("\\", r"\\"), page)
-    (folder / _README).write_bytes(page.encode())
+    (folder / README).write_bytes(page.encode())
 
 
 def _without_paths(manifest: Manifest, replacements: dict[str, str]) -> Manifest:
@@ -219,10 +220,10 @@ def _check_license(folder: Path, manifest: Manifest) -> None:
 
 def _scored(folder: Path, repo: str) -> dict[str, Any]:
     """The content of metrics.json, each score with its protocol."""
-    metrics, where = card.read_metrics(folder), folder / _METRICS
+    metrics, where = card.read_metrics(folder), folder / METRICS
     if not metrics:
         hint = "genzoo train writes it; in Python genzoo.zoo.card.complete(folder)"
-        raise BadInput(f"{folder} has no {_METRICS}: {hint}")
+        raise BadInput(f"{folder} has no {METRICS}: {hint}")
     scores = metrics.get("scores", [])
     for score in scores:
         checked(_Score, score, f"{where}: scores", InvalidModel)
@@ -248,11 +249,11 @@ def _readme(folder: Path, manifest: Manifest, rendered: str, repo: str) -> str:
     Without one in the folder: ``rendered``.
     """
     text = rendered
-    if (folder / _README).exists():
+    if (folder / README).exists():
         try:
-            own = read_capped(folder / _README, LARGEST_JSON).decode()
+            own = read_capped(folder / README, LARGEST_JSON).decode()
         except UnicodeDecodeError as error:
-            raise InvalidModel(f"{folder / _README} is not UTF-8: {error}") from None
+            raise InvalidModel(f"{folder / README} is not UTF-8: {error}") from None
         front = readme.FRONT.match(rendered)
         text = (front[0] if front else "") + readme.FRONT.sub("", own, count=1)
     # The README was written before the license was chosen.
