@@ -132,8 +132,8 @@ class Density(Model):
         steps = unit * ((self.levels or 2) - 1)
         if self.levels and (steps - steps.round()).abs().max() > 1e-3:
             raise BadInput(
-                f"this model knows {self.levels} values of a pixel: draw each of the images' up or "
-                "down to one (genzoo evaluate does), or round them"
+                f"this model knows {self.levels} values of a pixel: round each pixel to one of "
+                "them, at random (as genzoo evaluate does) or to the nearest"
             )
 
 
