@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,44 @@ def test_the_same_pictures_take_no_space_twice(change, in_use, faces):
     assert len(arrays()) == 1
     if change in (touch, touch_all, add_text) and not in_use:
         assert len(entries.listing()) == 1
+
+
+def keep_time(path, write):
+    """Give a file the size and time that it had, as cp -p, tar and rsync do."""
+    stat = path.stat()
+    write()
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+@pytest.mark.parametrize("how", ["in place", "replaced", "exchanged", "zip"])
+def test_other_pixels_are_seen_also_with_the_same_size_and_time(how, tmp_path):
+    folder, packed = tmp_path / "set", tmp_path / "set.zip"
+    folder.mkdir()
+    contents = []
+    for shade, part in enumerate(("train", "test")):
+        (folder / part).mkdir()
+        Image.new("L", (8, 8), shade).save(folder / part / "1.bmp")
+        contents.append((folder / part / "1.bmp").read_bytes())
+        os.utime(folder / part / "1.bmp", (1, 1))
+
+    def pack(first):
+        with zipfile.ZipFile(packed, "w") as archive:
+            for part, content in zip(("train", "test"), contents[first:] + contents, strict=False):
+                archive.writestr(zipfile.ZipInfo(f"{part}/1.bmp"), content)
+
+    pack(0)
+    place = packed if how == "zip" else folder
+    one, two = folder / "train/1.bmp", folder / "test/1.bmp"
+    assert (data.open(place).array == 0).all()
+    if how == "zip":
+        keep_time(packed, lambda: pack(1))
+    elif how == "in place":
+        keep_time(one, lambda: one.write_bytes(contents[1]))
+    elif how == "replaced":
+        keep_time(one, lambda: Path(shutil.copy(two, folder / "x")).replace(one))
+    else:
+        one.rename(folder / "x"), two.rename(one), (folder / "x").rename(two)
+    assert (data.open(place).array == 1).all()
 
 
 def test_an_earlier_state_of_a_folder_goes(faces):

@@ -87,6 +87,17 @@ def test_a_named_set_has_one_line(name, line, caplog):
     assert [r.message for r in caplog.records if r.name == "genzoo.data"] == [line]
 
 
+def test_what_was_done_to_some_images_is_said(tmp_path):
+    fill(tmp_path / "set", ["1.png"], 9, 9)
+    fill(tmp_path / "set", ["2.png"], 4, 4, 3)
+    lines = data.open(tmp_path / "set", "all", size=6).summary.lines()
+    assert f"{tmp_path}/set: of the images, 1 grey made colour; 1 smaller than 6x6: enlarged" in (
+        lines
+    )
+    lines = data.open(tmp_path / "set", "all", size=3, channels=1).summary.lines()
+    assert f"{tmp_path}/set: of the images, 1 colour made grey" in lines
+
+
 def test_an_older_entry_of_the_cache_has_a_summary():
     meta = {"split": "train", "shape": [3, 1, 8, 8], "skipped": [], "classes": []}
     assert Summary.of("./old", "images", meta).lines() == [
@@ -140,6 +151,10 @@ def halves(train: str, test: str, count: int = 2) -> list[str]:
         ("train2017", "val2017"),
         ("seg_train", "seg_test"),
         ("train_1", "test_1"),
+        ("DIV2K_train_HR", "DIV2K_valid_HR"),
+        ("train-LR x4", "test-LR x4"),
+        ("trn", "tst"),
+        ("train", "hold-out"),
         ("trainA", "testA"),
         ("photos/train", "photos/valid"),
     ],
@@ -211,7 +226,12 @@ def test_a_folder_around_the_classes_of_each_split_is_no_class(tmp_path):
     ("names", "says"),
     [
         (["train/1.png", "bus/2.png"], [r"--data \S+/set/train;", r"mv \S+/train \S+-class"]),
-        (["train/1.png", "3.png"], ["beside 1 files", r"--data \S+/set/train;"]),
+        (["train/1.png", "3.png"], ["beside 1 file:", r"--data \S+/set/train;"]),
+        (["train/1.png", "unseen/2.png"], [r"mv \S+/set/unseen \S+/set/test, or give"]),
+        (
+            [f"{part}_{kind}/1.png" for part in ("train", "valid") for kind in ("HR", "LR_x2")],
+            ["train_HR, train_LR_x2, valid_HR, .*: splits or classes"],
+        ),
         (["train/1.png", "test/1.png", "cat/2.png"], [r"mkdir \S+/set-others && mv \S+/set/cat "]),
         (["train/1.png", "training/1.png", "test/1.png"], ["--data .*train or --data .*training"]),
         (["val/1.png", "test/1.png"], ["--data .*set/val or --data .*set/test"]),
@@ -606,6 +626,16 @@ def test_a_number_is_a_name_if_a_class_is_called_so(numbers, label, number):
     assert chosen(numbers, label) == chosen(numbers, parse_labels(str(label), numbers.class_names))
     assert chosen(numbers, label) == [number]
     assert chosen(numbers, [label, label], 2) == [number, number]
+
+
+@pytest.mark.parametrize("wrong", ["3", 3, [0, 1, 3], -1])
+def test_where_all_classes_are_numbers_a_number_is_a_name_alone(conditional, wrong):
+    """Folders 0, 1, 10 and 2 are in this order: 3 would be the class called 2."""
+    conditional.class_names, conditional.num_classes = ("0", "1", "10", "2"), 4
+    assert chosen(conditional, [0, 1, 2, 10], 4) == [0, 1, 3, 2]
+    assert chosen(conditional, torch.tensor([3])) == [3]
+    with pytest.raises(BadInput, match=r"no class is called -?\d: the classes are 0, 1, 10, 2"):
+        chosen(conditional, wrong, 3)
 
 
 def test_numbers_in_a_tensor_are_those_of_samples(numbers):

@@ -248,7 +248,7 @@ def test_each_domain_says_what_was_changed_and_the_files_are_named_once(tmp_path
     caplog.set_level("INFO", "genzoo.data")
     one, _ = opened(tmp_path)
     lines = [record.message for record in caplog.records]
-    assert f"{tmp_path}/B: changed images: {len(one)} grey made colour" in lines
+    assert f"{tmp_path}/B: of the images, {len(one)} grey made colour" in lines
     assert [line for line in lines if "left out" in line] == [
         f"{tmp_path}/A: left out 1 file without a partner: A/19.png"
     ]

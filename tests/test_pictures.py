@@ -126,7 +126,7 @@ def test_channels_that_are_chosen_are_said(tmp_path):
     assert opened.shape == (1, 4, 4)
     assert opened.summary.notes == ("1 colour made grey",)
     again = every(tmp_path / "set", channels=1)
-    assert f"{again.name}: changed images: 1 colour made grey" in again.summary.lines()
+    assert f"{again.name}: of the images, 1 colour made grey" in again.summary.lines()
 
 
 @pytest.mark.parametrize("shape", [(6, 6), (6, 6, 3)])
@@ -453,7 +453,7 @@ def test_small_and_narrow_images_are_said(tmp_path):
     opened = every(fill(tmp_path / "set", *files), size=8)
     assert len(opened) == 2
     assert opened.summary.notes == ("1 smaller than 8x8: enlarged",)
-    assert f"{opened.name}: changed images: 1 smaller than 8x8: enlarged" in opened.summary.lines()
+    assert f"{opened.name}: of the images, 1 smaller than 8x8: enlarged" in opened.summary.lines()
     assert opened.summary.left_out == {"broken files (too narrow)": ("001.png", "002.png")}
     assert opened.summary.sizes == ((4, 4), (16, 16))
 

@@ -231,8 +231,8 @@ class Summary:
         return 0 if self.kind == "points" else next(iter(self.shape), 0)
 
     def lines(self) -> list[str]:
-        """A line for the samples, one for their values and sizes if those are known, one for the
-        images that were changed, and one for each kind of files that is left out.
+        """A line for the samples, one for their values and sizes if those are known, one for
+        what was done to some of them, and one for each kind of files that is left out.
         """
         origin = f", split: {self.split_from}" if self.split_from else ""
         form = _form_text(self.kind, self.shape)
@@ -247,7 +247,7 @@ class Summary:
         if values or sizes:
             lines += ["; ".join([*values, *([f"sizes {sizes}"] if sizes else [])])]
         if self.notes:
-            lines += [f"changed images: {'; '.join(self.notes)}"]
+            lines += [f"of the {self.kind}, {'; '.join(self.notes)}"]
         for reason, names in self.left_out.items():
             if len(names) == 1:
                 reason = re.sub(r"\b(file|row|pair)s\b", r"\1", reason, count=1)

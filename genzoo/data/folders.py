@@ -294,11 +294,12 @@ def stamps(*paths: Path) -> list[list[object]]:
 
 
 def _stamp(file: os.DirEntry[str] | Path) -> list[int]:
+    """Also what a program cannot set: tools such as cp -p and tar give a new file an old time."""
     try:
         stat = file.stat()
     except OSError:  # a dangling link: reading it will fail and name it
         return [-1, -1]
-    return [stat.st_size, stat.st_mtime_ns]
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
 def _walk(

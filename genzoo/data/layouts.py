@@ -17,16 +17,16 @@ from genzoo.files import is_folder
 
 TRAIN, VAL, TEST = "train", "val", "test"
 WORDS = {
-    TRAIN: "train|training",
+    TRAIN: "train|training|trn",
     VAL: "val|valid|validation|dev|development",
-    TEST: "test|testing|eval|evaluation",
+    TEST: "test|testing|tst|eval|evaluation|h[oe]ld[ ._-]?out",
 }
 # "train", "Training_set", "val2017"; with the same before or after all of them, "seg_train",
-# "train_1"; of two domains, "trainA".
+# "train_1", "train_HR"; of two domains, "trainA".
 _WORD = "|".join(f"(?P<{role}>{words})" for role, words in WORDS.items())
 _SPLIT = re.compile(
     rf"(?P<before>.*[ ._-])?(?:{_WORD})(?:[ ._-]?(?:set|data|images|split))?(?:\d{{4}})?"
-    r"(?P<after>[ ._-]?(?:\d{1,3}|[ab]))?",
+    r"(?P<after>[ ._-]?(?:\d{1,3}|[ab])|[ ._-].*)?",
     re.IGNORECASE,
 )
 _DOMAIN = re.compile(rf"(?:{_WORD})[ ._-]?(?P<domain>[ab])", re.IGNORECASE)
@@ -148,7 +148,7 @@ def _folders(origin: str, within: Files) -> _Folders | None:
     roles = {top: role for top in tops if (role := _role(top))}
     roles = dict(sorted(roles.items(), key=lambda pair: [*WORDS].index(pair[1])))
     if not roles:
-        return _prefixed(within, tops) or _inside_classes(within, tops)
+        return _prefixed(origin, within, tops) or _inside_classes(within, tops)
     others = [top for top in tops if top not in roles and not _ASIDE.fullmatch(top)]
     if others or TRAIN not in roles.values() or not len(roles) == len({*roles.values()}) > 1:
         raise _ambiguous(origin, within, roles, others)
@@ -164,13 +164,20 @@ def _role_of(match: re.Match[str]) -> str:
     return next(role for role in WORDS if match[role])
 
 
-def _prefixed(within: Files, tops: Counter[str]) -> _Folders | None:
-    """Split folders with the same before or after all: seg_train and seg_test, trainA and testA."""
+def _prefixed(origin: str, within: Files, tops: Counter[str]) -> _Folders | None:
+    """Split folders with the same before or after all: seg_train and seg_test, trainA and testA.
+    BadInput if several sets have such folders: train_HR, test_HR, train_LR and test_LR.
+    """
     matches = {top: match for top in tops if (match := _SPLIT.fullmatch(top))}
     roles = {top: _role_of(match) for top, match in matches.items()}
     whole = len(roles) == len(tops) == len({*roles.values()}) > 1 and TRAIN in roles.values()
     same = len({(match["before"], match["after"]) for match in matches.values()}) == 1
     loose = any("/" not in name for name in within)
+    sets: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for top, match in matches.items():
+        sets[match["before"], match["after"]].add(roles[top])
+    if len(roles) == len(tops) and len(sets) > 1 and all({TRAIN} < own for own in sets.values()):
+        raise _ambiguous(origin, within, roles, [])
     return _grouped(within, roles) if whole and same and not loose else None
 
 
@@ -233,7 +240,7 @@ def _ambiguous(origin: str, within: Files, roles: dict[str, str], others: list[s
         place = place.replace(_typed(origin), _typed(origin[:-4]), 1)
         first = f"unpack it (unzip {packed} -d {unpacked}) and "
     loose = sum("/" not in name for name in within)
-    beside = others or [*[f"{loose} files"] * bool(loose)]
+    beside = others or [*[f"{loose} file{'s' * (loose != 1)}"] * bool(loose)]
     paths = [shlex.quote(f"{place}/{split}") for split in roles]
     if others and len({*roles.values()}) > 1:
         away = " ".join(shlex.quote(f"{place}/{other}") for other in others[:SHOWN])
@@ -242,6 +249,9 @@ def _ambiguous(origin: str, within: Files, roles: dict[str, str], others: list[s
         as_splits = f"move the others away: mkdir {aside} && mv {away} {aside}"
     else:
         as_splits = f"give one of them: --data {' or --data '.join(paths)}"
+        if [*roles.values()] == [TRAIN] and len(others) == 1:
+            other, test = shlex.quote(f"{place}/{others[0]}"), shlex.quote(f"{place}/{TEST}")
+            as_splits = f"rename {others[0]}: mv {other} {test}, or {as_splits}"
     as_classes = f"rename it: mv {paths[0]} {shlex.quote(f'{place}/{top}-class')}"
     what = f"{origin} holds {listed(roles)}" + (f" beside {listed(beside)}" if beside else "")
     ways = f"if they are splits, {first}{as_splits}; if {top} is a class, {first}{as_classes}"

@@ -187,7 +187,7 @@ class Sampler(Model):
 
     def _label(self, value: Any) -> int:
         """The number of a class, of which ``value`` is the name or, if none has that name, the
-        number.
+        number: where all names are numbers, it would be taken for a name that is not there.
         """
         if isinstance(value, Integral | str) and not isinstance(value, bool):
             for spelled in (str, nfc, _folded):
@@ -195,9 +195,20 @@ class Sampler(Model):
                 count = names.count(spelled(str(value)))
                 if count == 1 or (count and spelled is str):
                     return names.index(spelled(str(value)))
+        if isinstance(value, Integral | str) and not isinstance(value, bool) and self._numbered:
+            what = f"no class is called {value!s:.60}: the classes are"
+            hint = "in a tensor of int64, labels are places in this list"
+            raise BadInput(f"{what} {', '.join(self.class_names):.200}; {hint}")
         if isinstance(value, str) and not (value.isascii() and value.isdecimal()):
             raise unknown("class", value, self.class_names, "Or give its number.")
         return self._class_number(value)
+
+    @property
+    def _numbered(self) -> bool:
+        """Whether the classes are called by whole numbers, but not by their own."""
+        names = self.class_names
+        numbers = all(name.isascii() and name.lstrip("-").isdecimal() for name in names)
+        return numbers and names != tuple(map(str, range(len(names))))
 
     def _class_number(self, value: Any) -> int:
         if not isinstance(value, Integral | str) or isinstance(value, bool):
