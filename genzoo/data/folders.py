@@ -26,6 +26,9 @@ from genzoo.errors import BadInput
 from genzoo.files import expanded
 
 LARGEST_FILE = 1 << 28
+# All files of a zip may unpack to so many bytes, or so many times its size: more is a bomb.
+MOST_UNPACKED, MOST_TIMES = 1 << 32, 100
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 START = 32  # bytes that tell the format of a file
 NO_ENDING = "files without an ending, of another kind"
 TWICE = "files whose name comes again in the zip"
@@ -211,6 +214,7 @@ def zips(paths: list[Path], wanted: Wanted = PICTURES) -> FileTree:
                 for info in archive.infolist():
                     if not _is_folder(info):
                         found.add(_plain(info), functools.partial(_entry, index, info))
+        _check_unpacked(paths, (info for _, info in found.read.values()))
         return found
 
     @contextmanager
@@ -220,6 +224,8 @@ def zips(paths: list[Path], wanted: Wanted = PICTURES) -> FileTree:
 
             def read(name: str, limit: int = LARGEST_FILE) -> bytes:
                 index, info = entries[name]
+                if info.compress_type not in PACKINGS:  # 1.5 kB of bzip2 would fill 4 GB at once
+                    raise OSError(errno.ENOTSUP, "packed by another method than deflate", name)
                 with every[index].open(info) as file:
                     return limited(file, name, limit)
 
@@ -227,6 +233,15 @@ def zips(paths: list[Path], wanted: Wanted = PICTURES) -> FileTree:
 
     # Not the list of check sums: reading 50,000 takes half a second.
     return _tree(paths[0], cache_key(stamps(*paths)), listing, opened)
+
+
+def _check_unpacked(paths: list[Path], members: Iterable[zipfile.ZipInfo]) -> None:
+    """Raise BadInput for a bomb. Of a member no more is read than the length that it declares."""
+    total, packed = sum(info.file_size for info in members), sum(p.stat().st_size for p in paths)
+    if total > (most := max(MOST_UNPACKED, MOST_TIMES * packed)):
+        sizes = f"{total / 1e9:,.1f} GB, {total / packed:,.0f} times its size"
+        hint = f"at most {most / 1e9:,.1f} GB are read: unpack it and give the folder"
+        raise BadInput(f"{paths[0]} unpacks to {sizes}: {hint}")
 
 
 def _tree(
