@@ -26,7 +26,7 @@ from genzoo.cli.app import (
 )
 from genzoo.errors import BadInput
 from genzoo.files import file_name
-from genzoo.text import printable
+from genzoo.text import pairs, printable
 
 if TYPE_CHECKING:
     from genzoo.runs.launch import Estimate
@@ -166,14 +166,13 @@ def _recipe(name: str, request: dict[str, Any], resume: bool) -> tuple[str, dict
         raise BadInput(f"{name} has no recipe: it was not trained by genzoo train")
     place = request.get("data")
     place = place or register.training_data(name, manifest.data, recipe.data_sha256)
-    known = register.find(recipe.data_sha256)  # a card does not hold how pixels were scaled
-    form = {k: v for k, v in (known.form if known else {}).items() if k in ("fit", "levels")}
+    form = register.form_of(recipe.data_sha256, recipe.form.values)
     family = families.get(manifest.family)
     config, options, _ = family.upgraded(manifest.revision, recipe.config, recipe.options)
     settings = {
         "data": place if isinstance(place, str) else register.to_open(place.data),
         "recipe": recipe,
-        "inherited": {**form, **config, **options},
+        "inherited": {**config, **options, **form},  # levels: a number, or in a form a range
         "seed": recipe.seed,
         "precision": recipe.precision,
         "micro_batches": recipe.micro_batches,
@@ -254,10 +253,15 @@ def _folder(family: str, request: dict[str, Any]) -> Path:
 
 def _compare(run: "Run", recipe: "Recipe") -> None:
     """Warn of what keeps the run from repeating a model of this ``recipe`` bit for bit."""
+    from genzoo.runs.plan import other_form
+
     plan, differ = run.plan, []
     if plan.data_sha256 != recipe.data_sha256:
         hashes = f"expected sha256 {recipe.data_sha256[:12]}..., got {plan.data_sha256[:12]}..."
-        differ.append(f"other data ({hashes})")
+        opened = f", opened with {pairs(plan.form)}" if plan.form else ""
+        differ.append(f"other data{opened} ({hashes})")
+    if text := other_form(plan.kind, recipe.form.values, plan.form):
+        differ.append(text)
     if plan.threads != recipe.threads:
         differ.append(f"{plan.threads} threads in place of {recipe.threads} (--threads)")
     if plan.processes != recipe.processes:

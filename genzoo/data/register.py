@@ -98,6 +98,16 @@ def training_data(name: str, data: str, sha256: str | None) -> Place | str:
     raise DataMissing(f"{what}, and this machine does not know where it is: {hint}")
 
 
+def form_of(sha256: str | None, card: Mapping[str, Any]) -> dict[str, Any]:
+    """How the training data of this hash were opened, beyond a model's config: the form on its
+    ``card``; where an early genzoo wrote the card, which holds none, what this machine knows.
+    """
+    known = None if card else find(sha256)
+    return dict(card) or {
+        k: v for k, v in (known.form if known else {}).items() if k in ("fit", "levels", "rate")
+    }
+
+
 def is_named(data: str) -> bool:
     """Whether ``data`` is a named data set, a class or transformation of one, or two of them."""
     known = {*SOURCES, *families.names("dataset")}

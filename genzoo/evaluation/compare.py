@@ -1,5 +1,6 @@
 """compare: which of several models is better, by which metric and how certainly."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, DataMissing, GenzooError, article
 from genzoo.evaluation.comparison import BATCH, Comparison, ModelEntry
 from genzoo.evaluation.evaluate import check_arguments, choose_metrics, measure, real_for
-from genzoo.evaluation.training_data import reference_data
+from genzoo.evaluation.training_data import ReferenceData, reference_data, training_form
 from genzoo.features import classifiers
 from genzoo.files import is_folder
 from genzoo.metrics.metric import Metric, ModelMetric
@@ -28,10 +29,13 @@ from genzoo.models.checks import checked_seed
 from genzoo.models.kinds import SHOWN
 from genzoo.models.sampler import Progress
 from genzoo.models.samples import Images, Points, Signals
+from genzoo.runs.plan import other_form
 from genzoo.zoo import card as cards
 from genzoo.zoo import manifest as manifests
 from genzoo.zoo import names
 
+log = logging.getLogger("genzoo")
+USUAL = {"fit": "crop", "levels": "the set's own"}  # of images, without options
 ROUNDS = 7
 UNKNOWN = "unknown data"  # that the card of a model names, and this machine does not have
 
@@ -66,7 +70,7 @@ def compare(
     subjects = [_loaded(name, folder, device) for name, folder in folders.items()]
     _check_alike(subjects)
     subjects = _with_settings(subjects, [*map(str, models)], sampling or {})
-    reference = reference_data(subjects[0], data, root)
+    reference = _reference(subjects, data, root)
     real = real_for(subjects[0], reference, features, root=root, groups=groups, progress=progress)
     used_metrics = choose_metrics(real, subjects[0], metrics)
     scores: dict[str, list[Score | None]] = {metric.name: [] for metric in used_metrics}
@@ -230,6 +234,20 @@ def _check_alike(subjects: Sequence[ModelSubject]) -> None:
             forms = (", ".join(f"{k} {v}" for k, v in s.form.items()) for s in (first, other))
             both = " and ".join(forms)
             raise BadInput(f"{first.name} and {other.name} differ in form ({both}): not comparable")
+
+
+def _reference(
+    subjects: Sequence[ModelSubject], data: Any, root: str | Path | None
+) -> ReferenceData:
+    """The data to compare with, opened as for the first model's training; it warns of the models
+    whose training data were opened otherwise.
+    """
+    reference = reference_data(subjects[0], data, root)
+    for subject in subjects:
+        own = {**USUAL, **training_form(subject, beyond=False)}
+        if text := other_form(subject.kind, own, {**USUAL, **reference.form}):
+            log.warning("the data are opened otherwise than for %s: %s", subject.name, text)
+    return reference
 
 
 def _loaded(name: str, folder: Path, device: "str | torch.device") -> ModelSubject:

@@ -14,7 +14,7 @@ from genzoo import devices, families
 from genzoo.data.register import IMAGES
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput
-from genzoo.evaluation.training_data import ReferenceData, reference_data
+from genzoo.evaluation.training_data import ReferenceData, reference_data, warn_of_form
 from genzoo.metrics import registry
 from genzoo.metrics.diagnostic_metrics import TranslationAccuracy, TranslationPSNR
 from genzoo.metrics.metric import Metric, ModelMetric, SampleMetric
@@ -234,6 +234,7 @@ def real_for(
     Raises BadInput, UnknownName.
     """
     given = {key: value for key, value in options.items() if value is not None}
+    warn_of_form(subject, reference, given)
     options = {**subject.form, **reference.form, **given}
     real = RealData(reference.given, features, name=reference.name, **options)
     if real.kind != subject.kind:

@@ -125,6 +125,8 @@ def find_neighbours(
     root: str | Path | None = None,
     device: "str | torch.device" = "auto",
     progress: Progress | None = None,
+    fit: str | None = None,
+    levels: str | None = None,
 ) -> Neighbours:
     """``n`` samples, and the ``k`` nearest training images of each, in pixels and, where ``data``
     have a classifier, in its features. ``data``: by default what the model was trained on.
@@ -134,9 +136,8 @@ def find_neighbours(
     subject = find_model(model, device)
     image_shape(subject.model, "genzoo evaluate compares its samples with real data")
     reference = reference_data(subject, data, root)
-    real = real_for(
-        subject, reference, None, root=root, size=size, channels=channels, progress=progress
-    )
+    form: dict[str, Any] = {"size": size, "channels": channels, "fit": fit, "levels": levels}
+    real = real_for(subject, reference, None, root=root, progress=progress, **form)
     check_one_set(subject, real)
     train = replace(real.open("train"), name=real.data)  # pictures show no path
     if train.shape != tuple(subject.sampler.shape):

@@ -17,7 +17,7 @@ from genzoo.data.register import label
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput
 from genzoo.evaluation.evaluate import find_model
-from genzoo.evaluation.training_data import reference_data
+from genzoo.evaluation.training_data import reference_data, warn_of_form
 from genzoo.metrics.likelihood_metrics import law_of, on_levels
 from genzoo.metrics.real_data import opened_images, random_rows
 from genzoo.metrics.statistics.ranks import auroc
@@ -77,6 +77,8 @@ def find_outliers(
     root: str | Path | None = None,
     device: "str | torch.device" = "auto",
     progress: Progress | None = None,
+    fit: str | None = None,
+    levels: str | None = None,
 ) -> Outliers:
     """Separate ``n`` test images of ``data`` (by default the training data) from ``n`` of
     ``against`` by their log-likelihood.
@@ -91,10 +93,10 @@ def find_outliers(
         raise BadInput(f"{subject.name} has no likelihood; models with one: {others}")
     reference = reference_data(subject, data, root)
     against = source_of(against)
-    where: dict[str, Any] = {"size": size, "channels": channels}
+    where: dict[str, Any] = {"size": size, "channels": channels, "fit": fit, "levels": levels}
+    warn_of_form(subject, reference, where)
     given = {key: value for key, value in where.items() if value is not None}
-    of_images = ("size", "channels", "fit", "levels")
-    own_form = {**{k: v for k, v in reference.form.items() if k in of_images}, **given}
+    own_form = {**{k: v for k, v in reference.form.items() if k in where}, **given}
     sets = [
         opened_images(reference.given, "test", {**own_form, "root": root}),
         opened_images(against, "test", {**where, "root": root}),

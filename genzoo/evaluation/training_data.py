@@ -12,7 +12,7 @@ from genzoo.data.arrays import source_of
 from genzoo.data.dataset import Source
 from genzoo.errors import BadInput
 from genzoo.metrics.subjects import ModelSubject, Subject
-from genzoo.runs.plan import form_of, open_dataset
+from genzoo.runs.plan import form_of, open_dataset, other_form
 
 log = logging.getLogger("genzoo")
 DIGITS = 12  # of a hash, in a message
@@ -49,7 +49,7 @@ def reference_data(
         return _given(subject, source_of(data), own, sha256, root)
     place = register.training_data(subject.name, own, sha256)
     if isinstance(place, str):
-        return ReferenceData(place, place)
+        return ReferenceData(place, place, training_form(subject))
     given = register.to_open(place.data)
     got = _hash_of(subject, given, place.form, root)
     if got not in (None, sha256):
@@ -72,21 +72,33 @@ def _given(
     has_hash = isinstance(data, Source) or register.holds_folder(data)
     named = bool(own) and register.is_named(own) and not register.find(sha256)
     if is_set or not has_hash or not sha256 or named:
-        return ReferenceData(data, name)
-    # The place where it was trained says how: a card does not hold `fit` and `levels`.
-    known = register.find(sha256)
-    how = {k: v for k, v in (known.form if known else {}).items() if k in ("fit", "levels")}
-    got = _hash_of(subject, data, how, root)
+        return ReferenceData(data, name, training_form(subject) if is_set else {})
+    form = training_form(subject, beyond=False)
+    got = _hash_of(subject, data, form, root)
     if got is None:
         return ReferenceData(data, name)
-    assert isinstance(subject, ModelSubject)
-    config = subject.model.config.model_dump(mode="json")
-    form = {**form_of(subject.model.kind, config), **how}
     if got == sha256:
         return ReferenceData(data, own, form, got)
     what = f"{name} is not the training data of {subject.name}"
     log.warning("%s (%s): the numbers compare with %s", what, _hashes(sha256, got), name)
     return ReferenceData(data, name, form, got)
+
+
+def training_form(subject: Subject, *, beyond: bool = True) -> dict[str, Any]:
+    """How a model's training data were opened; with ``beyond`` {} where its config says all."""
+    if not isinstance(subject, ModelSubject):
+        return {}
+    model = subject.model
+    how = register.form_of(model.provenance.get("data_sha256"), model.data_form)
+    if beyond and not how:
+        return {}
+    return {**form_of(model.kind, model.config.model_dump(mode="json")), **how}
+
+
+def warn_of_form(subject: Subject, reference: ReferenceData, given: Mapping[str, Any]) -> None:
+    """Warn of the options that open the data otherwise than for the training."""
+    if text := other_form(subject.kind, reference.form, given):
+        log.warning("the data are opened otherwise than for %s: %s", subject.name, text)
 
 
 def _hash_of(

@@ -60,6 +60,9 @@ class Model(nn.Module, ABC):
     origin: Origin | None = None
     provenance: Mapping[str, str] = MappingProxyType({})
     """data, license and terms of the folder that it was loaded from; ``save`` passes them on"""
+    data_form: Mapping[str, Any] = MappingProxyType({})
+    """how its training data were opened, where its config does not say it: fit, levels; ``load``
+    sets it"""
 
     def __init__(self, config: Any):
         super().__init__()

@@ -12,6 +12,7 @@ from typing import Any, final
 import torch
 
 from genzoo import devices
+from genzoo.data import catalogue
 from genzoo.data.dataset import DataSet, Source
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, GenzooError
@@ -19,9 +20,19 @@ from genzoo.files import check_folder, check_free
 from genzoo.runs import changes
 from genzoo.runs.checkpoints import checkpoints
 from genzoo.runs.parent import Parent, read_parent
-from genzoo.runs.plan import Plan, Setup, make_plan, plan, read_plan, with_form, write_plan
+from genzoo.runs.plan import (
+    Plan,
+    Setup,
+    make_plan,
+    other_form,
+    plan,
+    read_plan,
+    with_form,
+    write_plan,
+)
 from genzoo.runs.rehearsal import check_compile, rehearse
 from genzoo.runs.run import Run, alone, folder_state
+from genzoo.text import pairs
 from genzoo.training import fit, parallel, phase_starts
 from genzoo.zoo import manifest
 from genzoo.zoo.folder import version_of
@@ -109,8 +120,15 @@ def _setup(
     if start_from is None:
         return plan(family, data, given, root), None
     parent = read_parent(start_from, family)
-    given = with_form(parent.manifest.kind, parent.config, given)
-    return plan(family, data, given, root), parent
+    kind = parent.manifest.kind
+    form = parent.form if catalogue.kind_of(data) == kind else {}
+    setup = plan(family, data, with_form(kind, parent.config, {**form, **given}), root)
+    if text := other_form(kind, form, given):
+        log.warning("the data are opened otherwise than for %s: %s", parent.name, text)
+    elif form and setup.dataset.sha256 != parent.data_sha256:
+        text = "%s is opened as the data of %s were, with %s: --set NAME=VALUE changes it"
+        log.warning(text, setup.dataset.name, parent.name, pairs(form))
+    return setup, parent
 
 
 @usual_torch()

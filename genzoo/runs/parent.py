@@ -9,6 +9,7 @@ from typing import Any, final
 from torch import Tensor, nn
 
 from genzoo import families
+from genzoo.data import register
 from genzoo.errors import BadInput
 from genzoo.files import is_folder
 from genzoo.models.model import Model
@@ -39,6 +40,17 @@ class Parent:
         """Its config, in today's names."""
         config: dict[str, Any] = self.model.config.model_dump(mode="json")
         return config
+
+    @property
+    def data_sha256(self) -> str | None:
+        """The hash of its training data; None if it has no recipe."""
+        return self.manifest.recipe.data_sha256 if self.manifest.recipe else None
+
+    @property
+    def form(self) -> dict[str, Any]:
+        """How its data were opened, beyond its config."""
+        recipe = self.manifest.recipe
+        return register.form_of(self.data_sha256, recipe.form.values if recipe else {})
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, final, get_args
@@ -122,7 +122,7 @@ def _digest(values: dict[str, Any]) -> str:
 @dataclass(frozen=True)
 class Setup:
     """The result of `plan`: the opened data set, the config and the options. ``form``: how the data
-    were opened beyond what the config says: ``fit`` and ``levels`` of images.
+    were opened beyond what the config says: ``fit`` and ``levels`` of images, ``rate`` of signals.
     """
 
     dataset: DataSet
@@ -163,8 +163,19 @@ def plan(
     dataset = open_dataset(family, data, values, root)
     if options.horizontal_flip and dataset.kind != "images":
         raise BadInput(f"horizontal_flip mirrors images, and {dataset.name} holds {dataset.kind}")
-    more = {k: v for k, v in form.items() if k in ("fit", "levels")}
-    return Setup(dataset, _config(family, dataset, divided["config"]), options, more)
+    config = _config(family, dataset, divided["config"])
+    return Setup(dataset, config, options, _beyond(dataset.kind, config, form))
+
+
+def _beyond(kind: Kind, config: Schema, form: dict[str, Any]) -> dict[str, Any]:
+    """The part of ``form`` that ``config`` does not say, or says otherwise."""
+    of_config = form_of(kind, config.model_dump(mode="json"))
+    return {k: v for k, v in form.items() if v is not None and of_config.get(k) != v}
+
+
+def form_on_card(record: Plan) -> manifest.DataForm:
+    """How the data of a run were opened, for its model's card. Raises BadInput."""
+    return checked(manifest.DataForm, form_of(record.kind, record.form), "form of the plan")
 
 
 def _refuse_old_names(family: str, keys: Iterable[str]) -> None:
@@ -193,7 +204,7 @@ def open_dataset(
 
 def form_of(kind: Kind, values: dict[str, Any]) -> dict[str, Any]:
     """How ``values`` open data of this ``kind``, by the fields of `FORMS`. A ``size`` is a number
-    for squares, else a text: width x height. Raises BadInput.
+    for squares, else a text: width x height; so are ``levels``: lowest:highest. Raises BadInput.
     """
     shape: Sequence[int] = values.get("shape") or ()
     form = {k: values[k] for k in FORMS[kind] if k in values}
@@ -205,7 +216,16 @@ def form_of(kind: Kind, values: dict[str, Any]) -> dict[str, Any]:
         form["size"] = sides[0] if sides[0] == sides[1] else "{}x{}".format(*sides)
     if isinstance(form.get("levels"), int | float):  # how many values a pixel of the model has
         del form["levels"]
+    if isinstance(form.get("levels"), tuple | list):
+        form["levels"] = ":".join(map(str, form["levels"]))
     return form
+
+
+def other_form(kind: Kind, form: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """Which of ``values`` open data of this ``kind`` otherwise than ``form``, as text."""
+    old, new = form_of(kind, {**form}), form_of(kind, {**values})
+    differ = [k for k, v in new.items() if v is not None and k in old and old[k] != v]
+    return ", ".join(f"{k}={new[k]} in place of {old[k]}" for k in differ)
 
 
 def _open(

@@ -44,7 +44,7 @@ from genzoo.runs.checkpoints import (
 )
 from genzoo.runs.loader import Loader
 from genzoo.runs.parent import Parent
-from genzoo.runs.plan import Plan, read_plan, write_plan
+from genzoo.runs.plan import Plan, form_on_card, read_plan, write_plan
 from genzoo.schemas import checked
 from genzoo.training import (
     EMA,
@@ -323,6 +323,7 @@ def _write_model(run: Run) -> None:
         processes=plan.processes,
         versions=plan.versions,
         stages=plan.stages,
+        form=form_on_card(plan),
     )
     folders.save(
         run.trainer.model,

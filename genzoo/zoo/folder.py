@@ -175,6 +175,7 @@ def load_folder(
     model.provenance = {k: getattr(manifest, k) for k in ("data", "license", "terms")}
     if manifest.recipe:
         model.provenance = {**model.provenance, "data_sha256": manifest.recipe.data_sha256}
+        model.data_form = manifest.recipe.form.values
     return model.to(device).eval()
 
 

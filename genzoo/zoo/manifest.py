@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from genzoo.data.forms import LARGEST_SIDE, size_of, span_from
 from genzoo.errors import BadInput, InvalidModel, UnknownName
 from genzoo.schemas import (
+    Channels,
     Count,
     Kind,
     Name,
@@ -33,6 +35,39 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Floats = Annotated[tuple[float, ...], Field(max_length=1000, fail_fast=True)]
 Setting = bool | int | float | Name | Floats | None
 Settings = Annotated[dict[Name, Setting], Field(max_length=100)]
+
+
+def _size(text: str) -> str:
+    size_of(text)
+    return text
+
+
+def _span(text: str) -> str:
+    span_from(text)
+    return text
+
+
+class DataForm(Schema, use_attribute_docstrings=False, defer_build=True):
+    """How a model's data were opened, as `genzoo.data.open` takes it, beyond what its config says.
+
+    A card can be anybody's: this decides how data are opened, and never which.
+    """
+
+    size: (
+        Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
+        | Annotated[str, Field(max_length=20), AfterValidator(_size)]
+        | None
+    ) = None
+    channels: Channels | None = None
+    fit: Literal["crop", "pad"] | None = None
+    levels: Annotated[str, Field(max_length=100), AfterValidator(_span)] | None = None
+    length: Annotated[int, Field(ge=1, le=10**8)] | None = None
+    rate: SampleRate | None = None
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The fields that are set."""
+        return self.model_dump(mode="json", exclude_none=True)
 
 
 class Stage(Schema, use_attribute_docstrings=False, defer_build=True):
@@ -74,6 +109,7 @@ class Recipe(Schema, use_attribute_docstrings=False, defer_build=True):
     processes: Count = 1
     versions: dict[str, Name]
     stages: Stages = ()
+    form: DataForm = Field(default_factory=DataForm)
 
     @property
     def parent(self) -> Stage | None:
@@ -189,8 +225,11 @@ def read_object(path: Path) -> dict[str, Any]:
 def manifest_bytes(manifest: Manifest) -> bytes:
     """``manifest`` as the content of ``config.json``."""
     values = manifest.model_dump(mode="json")
-    if values["recipe"] and not values["recipe"]["stages"]:
-        del values["recipe"]["stages"]  # an earlier genzoo, which refuses the field, reads the rest
+    if recipe := values["recipe"]:
+        recipe["form"] = {k: v for k, v in recipe["form"].items() if v is not None}
+        for name in ("stages", "form"):  # an earlier genzoo refuses the fields, and reads the rest
+            if not recipe[name]:
+                del recipe[name]
     return (json.dumps(values, indent=2) + "\n").encode()
 
 

@@ -163,6 +163,7 @@ def facts(manifest: Manifest) -> dict[str, Any]:
             "machine": recipe.machine,
             "versions": _flat(recipe.versions),
             "data's sha256": recipe.data_sha256,
+            **({"data opened with": _flat(form)} if (form := recipe.form.values) else {}),
         }
     return facts
 
