@@ -132,6 +132,30 @@ def test_what_can_be_read_in_two_ways_or_none_is_refused(x, says):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("x", "says"),
+    [
+        (np.array(["a", "b"]), "expected numbers, got <U1"),
+        (np.array([None, 3], dtype=object), "expected numbers, got object"),
+        (np.zeros((3, 8, 8), complex), "expected numbers, got complex128"),
+        (np.zeros((3, 2), "datetime64[s]"), "expected numbers, got datetime64"),
+        (np.array(3), "got one number"),
+        (np.zeros((3, 1, 0, 8), np.uint8), r"no samples: its shape is .3, 1, 0, 8."),
+        ({"train": noise(3, 8, 8), "test": noise(3, 9, 9)}, "differ in shape: .1, 8, 8. and .1, 9"),
+    ],
+)
+def test_what_holds_no_samples_of_one_shape_is_refused(x, says):
+    with pytest.raises(BadInput, match=says):
+        data.in_memory(x)
+
+
+def test_kinds_and_sparse_tensors():
+    with pytest.raises(BadInput, match="kind must be images, signals, points, got 'pictures'"):
+        data.in_memory(noise(4, 8, 8), kind="pictures")
+    sparse = data.open(data.in_memory(torch.eye(40).to_sparse()))
+    assert (sparse.kind, sparse.shape) == ("points", (40,))
+
+
 def test_a_layout_decides():
     x = noise(5, 3, 3, 3)
     one = data.open(data.in_memory({"train": x}, layout="NCHW"))

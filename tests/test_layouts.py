@@ -475,6 +475,15 @@ def rows(place: Path):
     return [row for s in parts if s for row in zip(s.array, s.labels.tolist(), strict=True)]
 
 
+def test_a_file_of_labels_is_not_left_out_whatever_its_folder_is_called(tmp_path):
+    folder = fill(tmp_path / "set", [f"cats and dogs/{name}.png" for name in "abcd"])
+    (folder / "cats and dogs/labels.csv").write_text(CSV)
+    (folder / "notes.csv").write_text("x")
+    train = opened(folder, "train")
+    assert train.classes == ("cat", "dog")
+    assert train.summary.left_out == {".csv files": ("notes.csv",)}
+
+
 def test_labels_of_splits_and_of_shards(tmp_path):
     fill(tmp_path / "hub", [f"{part}/{n}.png" for part in ("train", "test") for n in "abcd"])
     for part in ("train", "test"):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from genzoo.data.catalogue import names
 from genzoo.data.dataset import Rows, Source
@@ -68,8 +68,12 @@ def in_memory(
     parts = {split: _labelled(part, labels, name) for split, part in given.items()}
     named = classes or next((c for part in given.values() if (c := _classes_of(part))), ())
     kind = kind or ("points" if next(iter(parts.values()))[0].ndim == 2 else "images")
+    if kind not in get_args(Kind):
+        raise BadInput(f"{name}: kind must be {', '.join(get_args(Kind))}, got {kind!r:.40}")
     arrays = {split: array for split, (array, _) in parts.items()}
     arrays, values = _converted(arrays, name, kind, layout)
+    if len(shapes := dict.fromkeys(array.shape[1:] for array in arrays.values())) > 1:
+        raise BadInput(f"{name}: the splits differ in shape: {' and '.join(map(str, shapes))}")
     class_names, numbers = _numbered({split: own for split, (_, own) in parts.items()}, named, name)
     splits = tuple(split for split in SPLITS if split in given) or ("train", "test")
     if kind == "signals" and rate < 1:
@@ -123,8 +127,12 @@ def _labelled(part: Any, labels: Any, name: str) -> Labelled:
     else:
         expected = "an array, a tensor, (x, labels), or a torch Dataset with a length"
         raise BadInput(f"{name}: expected {expected}, got {article(part)}")
-    if not len(array):
-        raise BadInput(f"{name} holds no samples")
+    if array.dtype.kind not in "biuf":
+        raise BadInput(f"{name}: expected numbers, got {array.dtype} {array.shape}")
+    if not array.size:
+        raise BadInput(f"{name} holds no samples: its shape is {array.shape}")
+    if not array.ndim:
+        raise BadInput(f"{name}: expected samples (n, ...), got one number")
     return array, None if labels is None else _checked_labels(labels, len(array), name)
 
 
@@ -136,7 +144,7 @@ def _array(x: Any) -> np.ndarray:
     import numpy as np
 
     if hasattr(x, "detach"):
-        x = x.detach().cpu()
+        x = x.detach().cpu().to_dense()
         x = x.float() if "bfloat16" in str(x.dtype) else x
     return np.asarray(x)
 

@@ -120,8 +120,11 @@ def _write_entry(entry: Path, meta: Meta, blocks: Callable[[Meta], Blocks]) -> N
             what = f"all {len(skipped)} files of {name} ({split})"
             raise BadInput(f"{what} are broken: {skipped[0]}, ...")
         if not written["shape"][0]:
-            what = f"no file of {name} falls into its {split} split (10 % by content are test)"
-            raise BadInput(f"{what}: add some, or sort them into folders train and test")
+            what = f"no sample of {name} falls into its {split} split (10 % by content are test)"
+            hint = (
+                "add some, or choose the splits: folders train and test, in Python a dict of both"
+            )
+            raise BadInput(f"{what}: {hint}")
         _share(entry, aside, written)
         with synced(aside / "meta.json") as file:
             written["written"] = _times(aside)

@@ -110,9 +110,10 @@ def unread(trees: Iterable[FileTree], meta: Meta) -> dict[str, list[str]]:
     now: they may change without a change of the data, and so of `meta`.
     """
     left_out: dict[str, list[str]] = dict(meta.get("left_out", {}))
-    known = {*meta.get("labels_from", "").split(" and ")}.union(*left_out.values())
+    known, labels = set[str]().union(*left_out.values()), f" and {meta.get('labels_from', '')} and "
     for tree in trees:
-        for kind, names in by_ending(set(tree.others()) - known).items():
+        others = {n for n in tree.others() if n not in known and f" and {n} and " not in labels}
+        for kind, names in by_ending(others).items():
             left_out[kind] = [*left_out.get(kind, ()), *names]
     return left_out
 

@@ -1,7 +1,7 @@
 """Metrics of likelihood: exact values, bounds and estimates, each under its own name.
 
 Two kinds are never ranked with each other. The protocol names the levels that a density is over,
-and the law of the test images where they are drawn.
+and the law by which pixels of test images were drawn, if any were.
 """
 
 from abc import abstractmethod
