@@ -356,3 +356,59 @@ def test_a_finished_run_whose_model_is_damaged_writes_it_again(name, finished, t
     launch.resume(folder).go()
     assert (folder / "model.safetensors").read_bytes() == good
     assert (folder / "README.md").exists()
+
+
+# ------------------------------------------------------------------- what a new run may remove
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    "name",
+    ["thesis.txt", "data/thesis.txt", "plan.json", "log.jsonl", "checkpoints/00000001.pt"],
+)
+def test_a_folder_named_run_that_is_somebody_s_is_not_touched(name, force, tmp_path):
+    mine = tmp_path / "out" / "run" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text('{"steps": ["mine"]}')
+    first = tmp_path / "out" / "run" / name.partition("/")[0]
+    shown = mine if first.name == "checkpoints" else first
+    with pytest.raises(BadInput, match=rf"{re.escape(str(shown))} is not a file of a run"):
+        begin(tmp_path / "out", force=force)
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == [mine]
+    assert mine.read_text() == '{"steps": ["mine"]}'
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "grids/best.png", "checkpoints/mine.pt"])
+def test_force_removes_no_file_beside_those_of_a_run(name, run):
+    (run / "run" / name).write_text("mine")
+    before = sorted(run.rglob("*"))
+    with pytest.raises(BadInput, match=f"{name} is not a file of a run"):
+        begin(run, force=True)
+    assert sorted(run.rglob("*")) == before
+    (run / "run" / name).rename(run / "run" / ".hidden")
+    (run / "run" / "board").mkdir()
+    (run / "run" / "board" / "events.out.tfevents.1.host.2.0").touch()
+    begin(run, force=True)
+    left = {path.name for path in (run / "run").iterdir()} - {"lock"}
+    assert left == {".hidden", "plan.json"}
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("name", ["run", "run/checkpoints", "run/plan.json"])
+def test_nothing_behind_a_link_is_removed(name, force, run, tmp_path):
+    (run / name).rename(tmp_path / "important")
+    (run / name).symlink_to(tmp_path / "important")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(BadInput, match=r"is a link|is not a file of a run"):
+        begin(run, force=force)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_file_named_run_is_named(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(BadInput, match=rf"{tmp_path}/run is a file, not a folder"):
+        begin(tmp_path)
+    (tmp_path / "run").unlink()
+    (tmp_path / "run").symlink_to("nowhere")
+    with pytest.raises(BadInput, match="is a link"):
+        begin(tmp_path)

@@ -1,7 +1,6 @@
 """Start a run, resume it, or estimate its time and memory."""
 
 import logging
-import shutil
 import sys
 import time
 from contextlib import nullcontext
@@ -16,8 +15,8 @@ from genzoo.data import catalogue
 from genzoo.data.dataset import DataSet, Source
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, GenzooError
-from genzoo.files import check_folder, check_free
-from genzoo.runs import changes
+from genzoo.files import check_free, expanded
+from genzoo.runs import changes, earlier
 from genzoo.runs.checkpoints import checkpoints
 from genzoo.runs.parent import Parent, read_parent
 from genzoo.runs.plan import (
@@ -80,13 +79,14 @@ def start(
     ``folder``, unless it is among the ``settings``, the fields of `Plan`. Raises BadInput (for an
     option that nothing reads, too), UnknownName, OperationFailed.
     """
+    folder = expanded(folder)
+    earlier.check_own(folder)  # with force, too
     setup, parent = _setup(family, data, values, inherited, start_from, root)
     if threads := settings.pop("threads", None):
         devices.set_threads(threads)
     parallel.start(devices.device(settings.get("device", "auto")))
     if minutes is not None and parallel.size() > 1:
         raise BadInput("several processes need --steps: each would measure another rate")
-    check_folder(folder)
     with alone(folder) if (folder / "run").is_dir() else nullcontext():
         if parallel.rank() == 0 and not force:
             _check_free(folder)
@@ -159,7 +159,7 @@ def _created(record: Plan, dataset: DataSet, folder: Path, parent: Parent | None
     run = Run(record, dataset, folder, parent=parent)
     phase_starts(run.trainer.phases, record.steps)  # refuses too few steps
     if parallel.rank() == 0:
-        _clear(folder)
+        earlier.clear(folder)
         write_plan(folder / "run" / "plan.json", record)
         run.folder_state = folder_state(folder)
         if parent:
@@ -299,14 +299,3 @@ def _next_version(folder: Path) -> int:
         return read_plan(path).version if path.is_file() else 1
     except GenzooError:  # a damaged plan, or of a family that is gone
         return 1
-
-
-def _clear(folder: Path) -> None:
-    """Remove an earlier run and its model; other files stay, and the lock, which is held."""
-    for path in [p for p in (folder / "run").iterdir() if p.name != "lock"]:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink()
-    for name in manifest.FILES:
-        (folder / name).unlink(missing_ok=True)
