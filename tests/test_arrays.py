@@ -19,6 +19,9 @@ SMALL = {"width": 8, "latent_dim": 2, "batch_size": 4}
 FEW = {"metrics": "sharpness", "n": 40, "device": "cpu"}
 
 
+TWO_RANGES = r"differ in range, train -?[01] to 1 and (test|valid) -?[01] to 1: bring all"
+
+
 def noise(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
@@ -35,6 +38,22 @@ class Items:
         return len(self.items)
 
     def __getitem__(self, index):
+        return self.items[index]
+
+
+class Raising(Items):
+    """Its item ``broken`` raises; it says that it has ``count`` items."""
+
+    def __init__(self, items, broken, count=None):
+        super().__init__(items)
+        self.broken, self.count = broken, len(items) if count is None else count
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        if index == self.broken:
+            raise RuntimeError("disk\n died")
         return self.items[index]
 
 
@@ -124,6 +143,21 @@ def test_the_range_that_is_taken_is_said(x, levels, says):
         (Items([(noise(8, 8), 1), (noise(8, 8),)]), "1 of 2 items have a label"),
         (Items([Image.new("I;16", (8, 8))]), "mode I;16"),
         (Items([Image.new("F", (8, 8))]), "mode F"),
+        (np.ma.masked_array(noise(5, 8, 8), noise(5, 8, 8) > 9), r"masked array: x.filled\(0\)"),
+        ([np.ma.masked_array(noise(8, 8), True)], "item 0 is a masked array"),
+        (Items([(noise(8, 8), 1, 2)]), "item 0 has 3 parts: expected .*image, label"),
+        (Items([(noise(8, 8), 1), ()]), "item 1 has 0 parts"),
+        (Raising([noise(8, 8)] * 3, 2), "item 2 of 3 cannot be read: RuntimeError: disk died"),
+        (Raising([noise(8, 8)] * 3, 9, count=5), "item 3 of 5 cannot be read: IndexError"),
+        (Raising([noise(8, 8)] * 3, 9, count=-1), "no length: ValueError"),
+        (noise(3, 8, 8), r"\(3, 8, 8\) can be one image \(C, H, W\) or three .*layout"),
+        (torch.zeros(3, 8, 8), r"x\[None\]"),
+        ({"train": noise(3, 8, 8), "test": noise(3, 8, 8)}, "can be one image"),
+        (torch.tensor(3.0), "one number"),
+        (torch.empty(5, 8, 8, device="meta"), "meta tensor"),
+        (np.zeros(5, [("a", "u1")]), "expected numbers, got .*u1"),
+        ({"train": noise(9, 8, 8) / 255, "test": noise(9, 8, 8) / 127.5 - 1}, TWO_RANGES),
+        ({"train": noise(9, 8, 8) / 127.5 - 1, "valid": noise(9, 8, 8) / 255}, TWO_RANGES),
     ],
 )
 def test_what_can_be_read_in_two_ways_or_none_is_refused(x, says):
@@ -141,7 +175,7 @@ def test_what_can_be_read_in_two_ways_or_none_is_refused(x, says):
         (np.zeros((3, 2), "datetime64[s]"), "expected numbers, got datetime64"),
         (np.array(3), "got one number"),
         (np.zeros((3, 1, 0, 8), np.uint8), r"no samples: its shape is .3, 1, 0, 8."),
-        ({"train": noise(3, 8, 8), "test": noise(3, 9, 9)}, "differ in shape: .1, 8, 8. and .1, 9"),
+        ({"train": noise(4, 8, 8), "test": noise(4, 9, 9)}, "differ in shape: .1, 8, 8. and .1, 9"),
     ],
 )
 def test_what_holds_no_samples_of_one_shape_is_refused(x, says):
@@ -164,6 +198,48 @@ def test_a_layout_decides():
     assert (other.array == np.moveaxis(x, -1, 1)).all()
     with pytest.raises(BadInput, match="layout 'NHW' does not fit"):
         data.in_memory(x, layout="NHW")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [*noise(3, 8, 8)],
+        {"train": [*noise(3, 8, 8)]},
+        (noise(3, 8, 8), [0, 1, 0]),
+        {"train": noise(3, 8, 8), "test": noise(9, 8, 8)},
+    ],
+)
+def test_three_grey_images_are_three_where_nothing_else_is_possible(given):
+    source = data.in_memory(given)
+    splits = source.splits if isinstance(given, dict) else ("train",)
+    assert data.open(source, splits[0]).shape == (1, 8, 8)
+
+
+def test_the_summary_is_of_the_own_array_not_of_another_with_the_same_bytes(monkeypatch, tmp_path):
+    monkeypatch.setenv("GENZOO_HOME", str(tmp_path))
+    x = noise(40, 8, 8)
+    x[:20] = x[:20] // 2
+    alike = {"0 to 255": x, "[0, 1]": x / 255, "[-1, 1]": x / 127.5 - 1}
+    for _ in range(2):  # the first makes the entry
+        for says, given in alike.items():
+            whole = data.open(data.in_memory(given))
+            assert says in whole.summary.values
+            assert whole.sha256 == data.open(data.in_memory(x)).sha256
+    train = data.open(data.in_memory(x)).array[:, 0]
+    assert data.open(data.in_memory({"train": train})).summary.split_from == "given"
+    assert data.open(data.in_memory(x)).summary.split_from == "10 % by content"
+
+
+def test_channels_after_the_length_are_refused():
+    for channels in (1, 2):
+        with pytest.raises(BadInput, match=r"like \(n, length, channels\): x.swapaxes\(1, 2\)"):
+            data.in_memory(np.zeros((9, 60, channels)), kind="signals", rate=8000)
+
+
+@pytest.mark.parametrize(("count", "split"), [(2, "test"), (1, "test")])
+def test_too_few_rows_for_a_split_say_what_to_give(count, split):
+    with pytest.raises(BadInput, match=rf"none of the {count} samples.*split .*both splits"):
+        data.open(data.in_memory(noise(count, 8, 8)), split)
 
 
 def test_grey_and_coloured_pictures_become_coloured():
@@ -284,6 +360,13 @@ def test_a_model_is_trained_on_an_array(trained, caplog):
     near = genzoo.find_neighbours(out, data=x[:, None], n=2, k=2, device="cpu")
     assert near.dataset.name == "array"
     assert "of array" in near.note
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("level", [0.0, 7 / 255, 1.0])
+def test_real_images_of_one_colour_have_no_sharpness(trained, level):
+    with pytest.raises(BadInput, match="each training image of array has one colour"):
+        genzoo.evaluate(trained[0], data={"train": np.full((60, 16, 16), level)}, **FEW)
 
 
 def test_without_its_data_the_message_says_what_to_type(trained, capsys):

@@ -14,6 +14,7 @@ from genzoo.data.decoding import split_of
 from genzoo.data.layouts import BY_CONTENT
 from genzoo.data.pictures import Picture
 from genzoo.errors import BadInput, article
+from genzoo.families.registry import reason_of
 from genzoo.schemas import Kind
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def in_memory(
     if kind not in get_args(Kind):
         raise BadInput(f"{name}: kind must be {', '.join(get_args(Kind))}, got {kind!r:.40}")
     arrays = {split: array for split, (array, _) in parts.items()}
+    if kind == "images" and layout is None:
+        _refuse_one_image(given, parts, name)
     arrays, values = _converted(arrays, name, kind, layout)
     if len(shapes := dict.fromkeys(array.shape[1:] for array in arrays.values())) > 1:
         raise BadInput(f"{name}: the splits differ in shape: {' and '.join(map(str, shapes))}")
@@ -80,7 +83,7 @@ def in_memory(
         raise BadInput(f"{name}: signals need their rate, in samples a second: rate=16000")
     about = "data from Python"
     levels = 256 if kind == "images" else 0
-    read = partial(_read, arrays, numbers, values)
+    read = partial(_read, name, arrays, numbers, values)
     return Source(name, kind, about, "", levels, class_names, read, splits, rate=rate)
 
 
@@ -91,6 +94,7 @@ def _check_name(name: str) -> None:
 
 
 def _read(
+    name: str,
     arrays: dict[str, np.ndarray],
     labels: dict[str, np.ndarray | None],
     values: str,
@@ -105,6 +109,10 @@ def _read(
 
         array, own = arrays[""], labels[""]
         chosen = np.array([split_of(row.tobytes()) == split for row in array], dtype=bool)
+        if not chosen.any():
+            what = f"none of the {len(array):,} samples of {name} falls into its {split} split"
+            ways = 'give more, or both splits, {"train": x, "test": y}'
+            raise BadInput(f"{what} (10 % by content are test): {ways}")
         array, own = array[chosen], None if own is None else own[chosen]
         notes["split_from"] = BY_CONTENT
     return Rows.of(array, own, notes)
@@ -120,7 +128,7 @@ def _labelled(part: Any, labels: Any, name: str) -> Labelled:
             raise BadInput(f"{name}: expected (x, labels), got a tuple of {len(part)}")
         part, labels = part
     if _is_array(part):
-        array = _array(part)
+        array = _array(part, name)
     elif isinstance(part, list) or (hasattr(part, "__getitem__") and hasattr(part, "__len__")):
         array, found = _collected(part, name)
         labels = labels if found is None else found
@@ -140,29 +148,55 @@ def _is_array(x: Any) -> bool:
     return hasattr(x, "ndim") and hasattr(x, "dtype") and not hasattr(x, "columns")
 
 
-def _array(x: Any) -> np.ndarray:
+def _array(x: Any, where: str) -> np.ndarray:
     import numpy as np
 
-    if hasattr(x, "detach"):
-        x = x.detach().cpu().to_dense()
-        x = x.float() if "bfloat16" in str(x.dtype) else x
-    return np.asarray(x)
+    if np.ma.is_masked(x):
+        hint = "x.filled(0) puts a value there"
+        raise BadInput(f"{where} is a masked array: {hint}, or remove the mask: x.data")
+    try:
+        if hasattr(x, "detach"):
+            x = x.detach().cpu().to_dense()
+            x = x.float() if "bfloat16" in str(x.dtype) else x
+        return np.asarray(x)
+    except Exception as error:  # of the meta device
+        raise BadInput(f"{where} cannot be made an array: {reason_of(error)}") from error
 
 
 def _collected(items: Any, name: str) -> tuple[np.ndarray, list[Any] | None]:
     """The images and labels of a torch Dataset, in its order."""
     import numpy as np
 
-    images, labels = [], []
-    for index in range(len(items)):
-        item = items[index]
-        image, *rest = item if isinstance(item, tuple | list) else (item,)
-        images.append(image)
-        labels += rest[:1]
+    images: list[Any] = []
+    labels: list[Any] = []
+    for index in range(_length(items, name)):
+        item = _item(items, index, name)
+        parts = item if isinstance(item, tuple | list) else (item,)
+        if len(parts) not in (1, 2):
+            got = f"has {len(parts)} parts: expected an image or (image, label)"
+            raise BadInput(f"{name}: item {index} {got}")
+        images.append(parts[0])
+        labels += parts[1:]
     if len(labels) not in (0, len(images)):
         raise BadInput(f"{name}: {len(labels):,} of {len(images):,} items have a label")
     arrays = [*_same_form(images, name)]
     return np.stack(arrays) if arrays else np.empty((0, 1, 1)), labels or None
+
+
+def _length(items: Any, name: str) -> int:
+    try:
+        return len(items)
+    except Exception as error:
+        raise BadInput(f"{name} has no length: {reason_of(error)}") from error
+
+
+def _item(items: Any, index: int, name: str) -> Any:
+    """An item of a Dataset, which may raise anything; BadInput that says which."""
+    try:
+        return items[index]
+    except Exception as error:
+        what = f"item {index} of {_length(items, name):,} cannot be read"
+        raise BadInput(f"{name}: {what}: {reason_of(error)}") from error
 
 
 def _same_form(images: list[Any], name: str) -> Iterator[np.ndarray]:
@@ -174,7 +208,8 @@ def _same_form(images: list[Any], name: str) -> Iterator[np.ndarray]:
         if not is_picture and not _is_array(image):
             got = article(image)
             raise BadInput(f"{name}: item {index} is {got}: expected an image or (image, label)")
-        array = _pixels(image, grey, f"{name}: item {index}") if is_picture else _array(image)
+        where = f"{name}: item {index}"
+        array = _pixels(image, grey, where) if is_picture else _array(image, where)
         first = array if first is None else first
         if (array.shape, array.dtype) != (first.shape, first.dtype):
             forms = f"{first.dtype} {first.shape}, item {index} {array.dtype} {array.shape}"
@@ -232,8 +267,18 @@ def _converted(
         expected = "expected uint8, or floats in [0, 1] or [-1, 1]"
         raise BadInput(f"{name}: {types} with values {span}: {expected}: {hint}")
     bottom = -1.0 if low < -NEAR else 0.0
+    _refuse_two_ranges(arrays, name)
     scaled = {split: _rounded(array, bottom) for split, array in arrays.items()}
     return scaled, f"{span}, taken as [{bottom:g}, 1], in 256 levels"
+
+
+def _refuse_two_ranges(arrays: dict[str, np.ndarray], name: str) -> None:
+    """Splits that alone would be read differently would look different: one of them washed out."""
+    lows = {split: float(array.min()) for split, array in arrays.items()}
+    if len({low < -NEAR for low in lows.values()}) > 1:
+        spans = [f"{split} {lows[split]:g} to {arrays[split].max():g}" for split in lows]
+        ways = "bring all to [0, 1] or to uint8: (x + 1) / 2 does that to [-1, 1]"
+        raise BadInput(f"{name}: splits differ in range, {' and '.join(spans)}: {ways}")
 
 
 def _rounded(array: np.ndarray, bottom: float) -> np.ndarray:
@@ -255,7 +300,22 @@ def _float32(array: np.ndarray, name: str, kind: Kind) -> np.ndarray:
     if array.ndim != (3 if kind == "signals" else 2):
         expected = "(n, length) or (n, channels, length)" if kind == "signals" else "(n, d)"
         raise BadInput(f"{name}: {kind} have the shape {expected}, got {array.shape}")
+    if kind == "signals" and array.shape[1] > array.shape[2] in (1, 2):
+        last = f"{array.shape} looks like (n, length, channels)"
+        raise BadInput(f"{name}: {last}: x.swapaxes(1, 2) has the channels before the length")
     return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _refuse_one_image(given: Mapping[str, Any], parts: dict[str, Labelled], name: str) -> None:
+    """An array (3, H, W) may be one image (C, H, W), if neither labels nor a split tell."""
+    for split, (array, labels) in parts.items():
+        if labels is not None or not _is_array(given[split]) or array.ndim != 3 or len(array) != 3:
+            return
+    shape = next(iter(parts.values()))[0].shape
+    one, three = "x[None] makes a set of it", 'genzoo.data.in_memory(x, layout="NHW")'
+    raise BadInput(
+        f"{name}: {shape} can be one image (C, H, W) or three (n, H, W): {one}, {three} says three"
+    )
 
 
 def _images(array: np.ndarray, name: str, layout: Layout | None) -> np.ndarray:
@@ -288,7 +348,11 @@ def _checked_labels(labels: Any, count: int, name: str) -> np.ndarray:
     import numpy as np
 
     try:
-        array = _array(labels) if _is_array(labels) else np.array([*map(_number, labels)])
+        array = (
+            _array(labels, f"{name}: labels")
+            if _is_array(labels)
+            else np.array([*map(_number, labels)])
+        )
     except (TypeError, ValueError):
         array = np.array(["?"])
     if array.dtype.kind not in "iu" or array.shape != (count,):

@@ -176,13 +176,13 @@ def _read(source: Source, split: str, how: dict[str, Any], root: str | Path | No
     parts = [source.kind, source.levels, source.classes, raw.key, split, *form.key]
     parts += [how["length"], how["rate"], source.rate] if source.kind == "signals" else []
     meta: Meta = {"name": source.name, "split": split, "classes": source.classes, "skipped": []}
-    if isinstance(raw, Rows):
-        meta |= raw.notes
-    else:
+    if not isinstance(raw, Rows):
         rest = [raw.rule, *(part for part in parts if part != raw.key)]
         meta["slot"] = cache.slot(raw.tree.origin, rest)
     blocks = functools.partial(_whole_classes, source, raw, how)
     array, labels, meta = cache.open_entry(cache_key([FORMAT, *parts]), meta, blocks)
+    # Other rows can have become the same bytes, and so the same entry.
+    meta |= {"values": "", "split_from": "", **raw.notes} if isinstance(raw, Rows) else {}
     skipped = tuple(meta["skipped"])
     return DataSet(
         source.name,

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genzoo.errors import BadInput
 from genzoo.metrics.metric import SampleMetric
 from genzoo.metrics.score import Estimates
 from genzoo.metrics.statistics import distances, ranks
@@ -309,11 +310,17 @@ class Sharpness(SampleMetric):
 
     def estimate(self, features: np.ndarray) -> Estimates:
         blocks = [block.mean() for block in np.array_split(features.astype(np.float64), BLOCKS)]
-        return Estimates(np.array(blocks) / self.real.sharpness["train"])
+        return Estimates(np.array(blocks) / self._of_train())
 
     def floor(self, n: int) -> float | None:
         splits = self.real.sharpness
-        return splits["test"] / splits["train"] if "test" in splits else None
+        return splits["test"] / self._of_train() if "test" in splits else None
+
+    def _of_train(self) -> float:
+        if found := self.real.sharpness["train"]:
+            return found
+        what = f"each training image of {self.real.data} has one colour, or less than 3x3 pixels"
+        raise BadInput(f"{self.name} compares with nothing: {what}: check the data")
 
 
 def _sharpness(x: Tensor) -> np.ndarray:
