@@ -568,6 +568,67 @@ def test_hostile_labels_are_refused_in_one_line(tmp_path, file, text, says):
     assert len(str(caught.value)) < 500
 
 
+@pytest.mark.parametrize("label", ["1.0", "true", "[1]"])
+def test_what_a_label_may_be_is_said(tmp_path, label):
+    fill(tmp_path / "set", ["a.png"])
+    (tmp_path / "set/metadata.jsonl").write_text(f'{{"file_name": "a.png", "label": {label}}}')
+    with pytest.raises(BadInput, match=r"its label \(a whole number or text\), got .*a.png"):
+        data.open(tmp_path / "set")
+
+
+@pytest.mark.parametrize(
+    ("head", "rest", "kind", "left"),
+    [
+        ("label,Smiling,Male", "1,0", "columns of metadata.csv", ("Smiling", "Male")),
+        (
+            "label,class,split",
+            "x,train",
+            "columns of metadata.csv (folders train and test say what is test)",
+            ("class", "split"),
+        ),
+    ],
+)
+def test_columns_that_are_not_used_are_said(tmp_path, head, rest, kind, left):
+    names = [f"{n}.png" for n in range(30)]
+    place = fill(tmp_path / "set", names)
+    text = f"file_name,{head}\n" + "".join(f"{name},{name[0]},{rest}\n" for name in names)
+    (place / "metadata.csv").write_text(text)
+    assert data.open(place).summary.left_out == {kind: left}
+    assert f"left out 2 {kind}: {', '.join(left)}" in data.open(place).summary.lines()[-1]
+    lines = [{"file_name": name, "label": name[0], **dict.fromkeys(left, 1)} for name in names]
+    (place / "metadata.csv").unlink()
+    (place / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert data.open(place).summary.left_out == {kind.replace(".csv", ".jsonl"): left}
+
+
+def test_empty_classes_are_said(tmp_path):
+    place = fill(tmp_path / "set", [*halves("train", "test"), "test/owl/1.png"])
+    before = data.open(place).summary.left_out
+    assert before == {"classes without a file in this split": ("owl",)}
+    assert data.open(place, "test").summary.left_out == {}
+    (place / "train/elk").mkdir()
+    (place / "train/fox/.hidden").mkdir(parents=True)
+    assert data.open(place).summary.lines()[2:] == [
+        f"{place}: left out 2 empty folders: train/elk, train/fox",
+        f"{place}: left out 1 class without a file in this split: owl",
+    ]
+
+
+def test_one_image_and_classes_with_commas_in_the_summary(tmp_path):
+    place = fill(tmp_path / "set", ["train/a,b/1.png", "test/a,b/1.png", "test/c/2.png"])
+    line = data.open(place).summary.lines()[0]
+    assert ": 1 image (train, " in line
+    assert line.endswith(', 2 classes ("a,b", c)')
+
+
+def test_a_colon_after_a_folder_says_what_to_type(tmp_path):
+    fill(tmp_path / "set", ["café/1.png", "train/dog/1.png"])
+    for kind, own in (("café", "/set/café"), ("dog", r"/set/\.\.\./dog")):
+        for use in (data.check, data.open):
+            with pytest.raises(BadInput, match=f"a colon .* of a folder, type .*{own}\\)"):
+                use(f"{tmp_path}/set:{kind}")
+
+
 def test_labels_of_any_size_are_not_read(tmp_path, monkeypatch):
     fill(tmp_path / "set", ["a.png"])
     (tmp_path / "set/labels.csv").write_text(CSV)

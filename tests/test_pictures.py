@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -262,6 +263,60 @@ def test_the_range_of_8_bits_can_be_chosen(tmp_path, shape):
     assert "nearly black; --set levels=0:1" in every(tmp_path / "set").summary.values
     opened = every(tmp_path / "set", levels="0:1").array[0].transpose(1, 2, 0)
     assert np.array_equal(opened.reshape(shape), pixels * 255)
+
+
+def test_two_scales_in_one_set_are_both_said(tmp_path):
+    """Files of 8 bits stay as they are beside those of 16 bits, unless levels are chosen."""
+    deep = [encoded(values(2000, 2100, "u2", seed)) for seed in range(3)]
+    small = [encoded(values(0, 250, "u1", seed)) for seed in range(3)]
+    place = fill(tmp_path / "set", *deep, *small)
+    assert every(place).summary.values == (
+        "2000 to 2100, scaled to 0 to 255; in files of 8 bits 0 to 250, as they are: "
+        "two scales; --set levels=LOW:HIGH makes them one"
+    )
+    assert every(place, levels="0:2100").summary.values == "0 to 2100, scaled to 0 to 255"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "kind", "levels", "says"),
+    [
+        (1, 4095, "u2", "0:100", r" \(the files have 1 to 4095: 9\d % of them lie outside\)"),
+        (0, 250, "u1", "50:100", r" \(the files have 0 to 250: [78]\d % of them lie outside\)"),
+        (0, 400, "u2", "0:65535", r" \(the files have 0 to 400: nearly black\)"),
+        (0, 1000, "u2", "0:4095", ""),
+    ],
+)
+def test_what_levels_cut_away_is_said(tmp_path, low, high, kind, levels, says):
+    place = fill(tmp_path / "set", encoded(values(low, high, kind, 0, 20, 20)))
+    values_said = every(place, levels=levels).summary.values
+    scaled_to = levels.replace(":", " to ")
+    assert re.fullmatch(f"{scaled_to}, scaled to 0 to 255{says}", values_said), values_said
+
+
+@pytest.mark.parametrize(
+    ("pixels", "hot", "hint"),
+    [
+        (values(0, 400, "u2", 0, 40, 40), 65535, "0:514"),
+        (values(0, 20, "u1", 0, 40, 40), 255, "0:20"),
+        (values(0, 0.001, "f4", 0, 40, 40), 1, "0:0.00392157"),
+    ],
+)
+def test_one_hot_pixel_does_not_hide_that_a_set_is_nearly_black(tmp_path, pixels, hot, hint):
+    pixels = pixels.copy()
+    pixels[20, 20] = hot
+    content = tiff(pixels)
+    said = every(fill(tmp_path / "set", content, ending="tif")).summary.values
+    assert said.endswith(f": nearly black; --set levels={hint} makes it visible"), said
+
+
+def test_grey_of_16_bits_with_opacity_is_grey(tmp_path):
+    pixels = values(0, 65535, "u2", 0, 6, 6, 2)
+    pixels[..., 1] = 65535
+    opened = every(fill(tmp_path / "set", png16(pixels)))
+    assert np.array_equal(opened.array[0, 0], pixels[..., 0] >> 8)
+    assert opened.summary.notes == ("1 transparent: put on white",)
+    both = every(fill(tmp_path / "set", encoded(noise(1, 6, 6)), first=1))
+    assert both.shape == (1, 6, 6)
 
 
 @pytest.mark.parametrize("levels", ["4095", "1:0", "0:0", "a:b", "0:inf", "nan:1", (1,), 7])

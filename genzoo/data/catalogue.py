@@ -31,7 +31,7 @@ from genzoo.data.dataset import (
     cache_key,
     subset,
 )
-from genzoo.data.folders import files_below, pictures_below
+from genzoo.data.folders import files_below, missing, pictures_below
 from genzoo.data.forms import Form, Levels, Size
 from genzoo.errors import BadInput, OperationFailed, unknown
 from genzoo.files import expanded, is_folder
@@ -90,7 +90,7 @@ def check(name: str | Path) -> None:
     """Raise BadInput or UnknownName if no such data set or folder exists; open nothing."""
     name = _whole(name)
     if is_folder(name) and not expanded(name).exists():
-        raise BadInput(f"no such folder or .zip: {name}")
+        raise missing(name)
     if not is_folder(name):
         _check_transformation(name)
         describe(str(name))

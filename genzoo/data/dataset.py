@@ -237,10 +237,12 @@ class Summary:
         origin = f", split: {self.split_from}" if self.split_from else ""
         form = _form_text(self.kind, self.shape)
         count = len(self.classes)
+        named = [f'"{name}"' if "," in name else name for name in self.classes]
         classes = f"{count:,} class" if count else "no class"
-        classes += "es" * (count != 1) + (f" ({_first(self.classes)})" if count else "")
+        classes += "es" * (count != 1) + (f" ({_first(named)})" if count else "")
         classes += f" by {self.labels_from}" if self.labels_from else ""
-        lines = [f"{self.kept:,} {self.kind} ({self.split}{origin}), {form}, {classes}"]
+        kind = self.kind[: -1 if self.kept == 1 else None]
+        lines = [f"{self.kept:,} {kind} ({self.split}{origin}), {form}, {classes}"]
         values = [f"values {self.values}"] if self.values else []
         sizes = " to ".join(dict.fromkeys("x".join(map(str, size)) for size in self.sizes))
         sizes += f" ({self.fitted})" if self.fitted else ""
@@ -250,7 +252,9 @@ class Summary:
             lines += [f"of the {self.kind}, {'; '.join(self.notes)}"]
         for reason, names in self.left_out.items():
             if len(names) == 1:
-                reason = re.sub(r"\b(file|row|pair)s\b", r"\1", reason, count=1)
+                reason = re.sub(
+                    r"\b(file|row|pair|column|folder|class)(es|s)\b", r"\1", reason, count=1
+                )
             lines += [f"left out {len(names):,} {reason}: {_first(names)}"]
         return [printable(f"{self.name}: {line}")[:1000] for line in lines]
 

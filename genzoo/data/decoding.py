@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from genzoo.data.dataset import BROKEN, ImageFiles, Meta, Rows, Source, leave_out
 from genzoo.data.forms import Form, Frame, needs_size, to_pixels
@@ -135,8 +135,10 @@ class Facts:
         self.frame = frame
         self._sizes: list[tuple[int, int]] = []  # the smallest and the largest
         self._counts: Counter[str] = Counter()
-        self._low, self._high = 255, 0
         self._spans: dict[Span, None] = {}
+        self._bins: dict[bool, Any] = {}  # how often each byte comes, in images that are scaled
+        self._own: list[float] = []  # with levels: the smallest and the largest value in the files
+        self._cut = self._all = 0  # values outside the levels, and all
 
     def add(self, image: Picture, name: str) -> np.ndarray:
         """The image's pixels, uint8 (C, H, W). Raises BadInput, Unreadable."""
@@ -152,24 +154,77 @@ class Facts:
         small = "smaller than {}x{}: enlarged".format(*goal)
         counts[small] += _enlarged(image.size, goal, frame.form.fit)
         counts["fitted"] += width * goal[1] != height * goal[0]
-        self._low, self._high = min(self._low, pixels.min()), max(self._high, pixels.max())
-        if span := frame.span(image) or image.span:
-            self._spans[span] = None
+        self._count_values(image, pixels)
         return pixels
+
+    def _count_values(self, image: Picture, pixels: np.ndarray) -> None:
+        import numpy as np
+
+        if span := self.frame.span(image) or image.span:
+            self._spans[span] = None
+        bins = np.bincount(pixels.ravel(), minlength=256)
+        self._bins[bool(span)] = self._bins.get(bool(span), 0) + bins
+        if levels := self.frame.form.levels:
+            values = image.numbers(self.frame.channels)
+            self._own += [values.min().item(), values.max().item()]
+            self._own = [min(self._own), max(self._own)]
+            self._cut += int(((values < levels[0]) | (values > levels[1])).sum())
+            self._all += values.size
 
     def summary(self) -> Meta:
         """Its part of a `Summary`."""
-        values, fitted = f"{self._low} to {self._high}", ""
-        if scaled := [f"{_number(low)} to {_number(high)}" for low, high in self._spans]:
-            values = f"{' and '.join(scaled)}, scaled to 0 to 255"
-        elif self._high <= DARK:
-            values += f" of 255: nearly black; --set levels=0:{max(1, self._high)} makes it visible"
+        values, fitted = self._values(), ""
         size, count = self.frame.form.size, self._counts.pop("fitted", 0)
         if size and {*self._sizes} != {size}:
             how = "padded with black" if self.frame.form.fit == "pad" else "cropped at the centre"
             fitted = f"resized, {count:,} of them {how}" if count else "resized"
         notes = [f"{count:,} {what}" for what, count in self._counts.items() if count]
         return {"values": values, "sizes": self._sizes, "fitted": fitted, "notes": notes}
+
+    def _values(self) -> str:
+        """The values of the files; what becomes of them; and what to type if that loses most."""
+        parts = []
+        if not self._bins:  # no image is in this split
+            return ""
+        if self._spans:
+            scaled = " and ".join(map(_range, self._spans))
+            parts += [f"{scaled}, scaled to 0 to 255{self._outside()}"]
+        if (plain := self._bins.get(False)) is not None:
+            used = plain.nonzero()[0]
+            parts += [_range((used[0], used[-1]))]
+        if len(parts) == 2:
+            hint = "two scales; --set levels=LOW:HIGH makes them one"
+            parts[1] = f"in files of 8 bits {parts[1]}, as they are: {hint}"
+        top = _usual_top(sum(self._bins.values()))
+        if top <= DARK and len(self._spans) < 2 and len(parts) == 1 and not self.frame.form.levels:
+            low, high = next(iter(self._spans), (0, 255))
+            bright = low + max(1, top) * (high - low) / 255
+            most = "" if self._spans or top < used[-1] else " of 255"
+            hint = f"--set levels={_number(low)}:{_number(bright)} makes it visible"
+            parts[0] += f"{most}: nearly black; {hint}"
+        return "; ".join(parts)
+
+    def _outside(self) -> str:
+        """What the chosen levels leave of the files' own values, if it is little."""
+        levels = self.frame.form.levels
+        if not levels or not self._own:
+            return ""
+        dark = 255 * (self._own[1] - levels[0]) <= DARK * (levels[1] - levels[0])
+        if not (self._cut or dark):
+            return ""
+        share = f"{100 * self._cut / self._all:.2g} % of them lie outside"
+        return f" (the files have {_range(self._own)}: {share if self._cut else 'nearly black'})"
+
+
+def _usual_top(bins: np.ndarray) -> int:
+    """The byte that no more than one in a thousand exceeds: a few hot pixels do not count."""
+    above = bins[::-1].cumsum()[::-1]  # how many are this byte or more
+    last = int(bins.nonzero()[0][-1])
+    return last if last <= DARK else int((above * 1000 > above[0]).nonzero()[0][-1])
+
+
+def _range(span: Sequence[float]) -> str:
+    return f"{_number(span[0])} to {_number(span[1])}"
 
 
 def _enlarged(own: tuple[int, int], goal: tuple[int, int], fit: str) -> bool:

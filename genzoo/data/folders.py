@@ -30,6 +30,7 @@ LARGEST_FILE = 1 << 28
 MOST_UNPACKED, MOST_TIMES = 1 << 32, 100
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 START = 32  # bytes that tell the format of a file
+EMPTY = "empty folders"
 NO_ENDING = "files without an ending, of another kind"
 TWICE = "files whose name comes again in the zip"
 
@@ -80,6 +81,7 @@ class _Listing:
     marks: dict[str, Any] = field(default_factory=dict)
     rest: dict[str, Any] = field(default_factory=dict)
     twice: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)  # folders
 
     def add(self, name: str, value: Callable[[], Any]) -> None:
         """Sort a file in, but for hidden ones; `value` is called only if the file may be read."""
@@ -154,7 +156,7 @@ def _holds_sounds(path: str | Path) -> bool:
             with zipfile.ZipFile(place) as archive:
                 names = [_plain(info) for info in archive.infolist() if not _is_folder(info)]
         else:
-            names = (name for name, _ in _walk(place))
+            names = (name for name, _ in _walk(place, []))
         found = False
         for name in names:  # the first image ends it
             if not is_hidden(name) and (ending := ending_of(name)) in PICTURES.endings:
@@ -174,20 +176,31 @@ def tree_of(path: str | Path, wanted: Wanted = PICTURES) -> FileTree:
         return zips([place], wanted)
     if place.exists():
         raise BadInput(f"{path} is neither a folder nor a .zip of images")
-    raise BadInput(f"no such folder or .zip: {path}")
+    raise missing(path)
+
+
+def missing(path: str | Path) -> BadInput:
+    """The error of a folder that does not exist."""
+    of, sign, kind = str(path).rpartition(":")
+    hint = ""
+    if sign and expanded(of).exists():
+        own = f"{of}/{kind}" if expanded(f"{of}/{kind}").is_dir() else f"{of}/.../{kind}"
+        hint = f" (a colon selects a class of a named data set; of a folder, type {own})"
+    return BadInput(f"no such folder or .zip: {path}{hint}")
 
 
 def folder(path: Path, wanted: Wanted = PICTURES) -> FileTree:
     """The files below `path`; follows links."""
     listing = _Listing(wanted)
     try:
-        for name, entry in _walk(path):
+        for name, entry in _walk(path, listing.empty):
             listing.add(name, functools.partial(_stamp, entry))
     except OSError as error:
         raise BadInput(f"cannot list {error.filename or path}: {error.strerror}") from None
     # Two unpacked archives may agree in names, sizes and times, but not in their path.
     key = [str(path.resolve()), listing.taken]
     key += [listing.bare, listing.marks] if listing.bare or listing.marks else []
+    key += [listing.empty] if listing.empty else []
 
     def read(name: str, limit: int = LARGEST_FILE) -> bytes:
         return content(path / name, limit)
@@ -271,6 +284,7 @@ def _tree(
     def left_out() -> dict[str, list[str]]:
         files = listing()
         kinds = {NO_ENDING: sorted(files.bare.keys() - {*bare()}), TWICE: files.twice}
+        kinds[EMPTY] = files.empty
         return {kind: names for kind, names in kinds.items() if names}
 
     def others() -> list[str]:
@@ -318,15 +332,19 @@ def _stamp(file: os.DirEntry[str] | Path) -> list[int]:
 
 
 def _walk(
-    path: Path, prefix: str = "", above: tuple[Path, ...] = ()
+    path: Path, empty: list[str], prefix: str = "", above: tuple[Path, ...] = ()
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """All files, by name; the folders without anything that is not hidden go into `empty`."""
     real = path.resolve()
     if real in above:  # a link back to a folder that holds it
         return
-    for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
+    entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+    if prefix and all(is_hidden(entry.name) for entry in entries):
+        empty.append(prefix.rstrip("/"))
+    for entry in entries:
         name = prefix + entry.name
         if entry.is_dir() and not is_hidden(entry.name):
-            yield from _walk(Path(entry.path), f"{name}/", (*above, real))
+            yield from _walk(Path(entry.path), empty, f"{name}/", (*above, real))
         elif not entry.is_dir():
             yield name, entry
 

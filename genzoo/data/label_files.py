@@ -26,15 +26,19 @@ LONGEST_LABEL = 200
 MOST_CLASSES = 10_000
 
 Rows = list[tuple[str, str]]
+Table = tuple[Rows, tuple[str, ...]]  # and the columns that are not used
 Find = Callable[[str], str | None]
 
 
 class Labels(NamedTuple):
-    """Labels by the name of the file; the rows that name no file; the file that holds them."""
+    """Labels by the name of the file; the rows that name no file; the file that holds them; and
+    its columns that are not used.
+    """
 
     of: dict[str, str]
     lost: tuple[str, ...]
     source: str
+    unused: tuple[str, ...] = ()
 
 
 def is_label_file(name: str) -> bool:
@@ -51,9 +55,9 @@ def labels(origin: str, name: str, data: bytes, files: Iterable[str]) -> Labels 
         raise BadInput(f"{where} has {len(data):,} bytes, at most {LARGEST:,} are read")
     below = {file.removeprefix(f"{top}/") if top else file: file for file in files}
     find, given, lost = _finder(below), dict[str, str](), []
-    if (rows := _rows(where, PurePosixPath(name).name.lower(), data, find)) is None:
+    if (table := _rows(where, PurePosixPath(name).name.lower(), data, find)) is None:
         return None
-    for written, label in rows:
+    for written, label in table[0]:
         if (file := find(written)) is None:
             lost.append(written)
         elif given.setdefault(file, label) != label:
@@ -61,7 +65,7 @@ def labels(origin: str, name: str, data: bytes, files: Iterable[str]) -> Labels 
     if not given:
         first = next(iter(lost), "no row")
         raise BadInput(f"{where}: none of its {len(lost):,} rows names an image ({first:.80}, ...)")
-    return Labels(given, tuple(lost), name)
+    return Labels(given, tuple(lost), name, table[1])
 
 
 def classes(values: Iterable[str]) -> tuple[str, ...]:
@@ -71,9 +75,10 @@ def classes(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda value: (int(value), value) if numbers else (0, value)))
 
 
-def _rows(where: str, kind: str, data: bytes, find: Find) -> Rows | None:
+def _rows(where: str, kind: str, data: bytes, find: Find) -> Table | None:
     if kind == "dataset.json":
-        return _from_json(where, data)
+        rows = _from_json(where, data)
+        return None if rows is None else (rows, ())
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -100,7 +105,7 @@ def _from_json(where: str, data: bytes) -> Rows | None:
     return rows
 
 
-def _from_lines(where: str, text: str) -> Rows | None:
+def _from_lines(where: str, text: str) -> Table | None:
     """JSON, a record for each line."""
     records = []
     for number, line in enumerate(text.split("\n"), 1):
@@ -116,12 +121,13 @@ def _from_lines(where: str, text: str) -> Rows | None:
     for record in records:
         name, label = (record.get(columns[i]) for i in at)
         if not isinstance(name, str) or isinstance(label, bool | float | list | dict):
-            raise BadInput(f"{where}: expected a file and its label, got {json.dumps(record)[:80]}")
+            expected = "expected a file and its label (a whole number or text)"
+            raise BadInput(f"{where}: {expected}, got {json.dumps(record)[:80]}")
         rows += [] if label is None else [(name, _label(where, label))]
-    return rows
+    return rows, _others(columns, at)
 
 
-def _from_table(where: str, text: str, own: bool, find: Find) -> Rows | None:
+def _from_table(where: str, text: str, own: bool, find: Find) -> Table | None:
     """A table with commas, semicolons or tabs between its columns. `own`: it is labels.csv, whose
     columns may have other names than `file_name` and `label`, or none.
     """
@@ -145,7 +151,11 @@ def _from_table(where: str, text: str, own: bool, find: Find) -> Rows | None:
         at = found
     else:
         return None
-    return [*_cells(where, body, at)]
+    return [*_cells(where, body, at)], _others(columns, at)
+
+
+def _others(columns: list[str], at: tuple[int, int]) -> tuple[str, ...]:
+    return tuple(name for i, name in enumerate(columns) if i not in at and name)
 
 
 def _of_any(where: str, columns: list[str]) -> tuple[int, int]:

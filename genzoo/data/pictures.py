@@ -74,7 +74,9 @@ class Picture:
     @property
     def transparent(self) -> bool:
         """Whether parts may be transparent."""
-        return self.mode == "RGBA" if self.image is None else self.image.has_transparency_data
+        return (
+            self.mode in ("RGBA", "LA") if self.image is None else self.image.has_transparency_data
+        )
 
     @property
     def channels(self) -> int:
@@ -95,8 +97,16 @@ class Picture:
         """The smallest and the largest of the deep values; None in 8 bits."""
         if self.deep is None:
             return None
-        values = self.deep[..., :3] if self.deep.ndim == 3 else self.deep
+        values = self.numbers(3)
         return values.min().item(), values.max().item()
+
+    def numbers(self, channels: int) -> np.ndarray:
+        """The values as the file has them, in 8 bits with `channels`; without the opacity."""
+        import numpy as np
+
+        if self.deep is None:
+            return np.asarray(self.to_image(channels, None))
+        return self.deep[..., :3] if self.deep.ndim == 3 else self.deep
 
     def to_image(self, channels: int, span: Span | None) -> Image:
         """In mode L or RGB, white where it is transparent. The values of `span` become 0 to 255, by
@@ -241,7 +251,7 @@ def _heif() -> list[str]:
 
 def _head(data: bytes) -> Head:
     with _opened(data) as image:
-        return Head(natural_channels(image.mode), _is_deep(image))
+        return Head(natural_channels(_mode(image)), _is_deep(image))
 
 
 def _decoded(data: bytes) -> Picture:
@@ -261,7 +271,7 @@ def _decoded(data: bytes) -> Picture:
         image.load()
         if image.mode == "LAB":
             raise Unreadable("colours in LAB")
-        mode, inverted = image.mode, tags.get(PHOTOMETRIC) == 0
+        mode, inverted = "LA" if raw.startswith("LA;16") else image.mode, tags.get(PHOTOMETRIC) == 0
         if not is_deep:
             return Picture(image, None, mode, several=several)
         values = _deep_values(image, tags)
@@ -328,6 +338,11 @@ def _lower_bytes(data: bytes) -> np.ndarray:
         ImageOps.exif_transpose(image, in_place=True)
         image.load()
         return np.asarray(image)
+
+
+def _mode(image: Any) -> str:
+    """Pillow's mode, but for grey of 16 bits with opacity, which Pillow reads as colours."""
+    return "LA" if _raw_mode(image).startswith("LA;16") else image.mode
 
 
 def _raw_mode(image: Any) -> str:

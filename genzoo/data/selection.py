@@ -46,6 +46,10 @@ def select(tree: FileTree, split: str, domain: str, names: list[str]) -> FileSel
     }
     left_out = {**others, **{k: files for k, files in beside.items() if files}}
     left_out |= selection.left_out
+    if layout.split is None and selection.labels is not None:
+        empty = {*range(len(selection.classes))} - {*selection.labels}
+        gone = tuple(selection.classes[index] for index in sorted(empty))
+        left_out |= {"classes without a file in this split": gone} if gone else {}
     return selection._replace(split=layout.split, split_from=layout.found, left_out=left_out)
 
 
@@ -101,6 +105,8 @@ def _labelled(chosen: Files, labels: Labels, classes: tuple[str, ...]) -> FileSe
     without = tuple(file for file in chosen.values() if file not in labels.of)
     left_out = {f"files without a label in {labels.source}": without} if without else {}
     left_out |= {f"rows of {labels.source} without a file": labels.lost} if labels.lost else {}
+    hint = " (folders train and test say what is test)" * ("split" in labels.unused)
+    left_out |= {f"columns of {labels.source}{hint}": labels.unused} if labels.unused else {}
     indices = tuple(number[labels.of[file]] for file in files)
     return FileSelection(files, indices, classes, None, "", left_out, labels.source)
 
@@ -172,7 +178,8 @@ def _merged(origin: str, found: list[Labels]) -> Labels:
                 sources = " and ".join(each.source for each in found)
                 raise BadInput(f"{origin}: {sources} give {file} two labels: rename one of them")
     lost = tuple(row for labels in found for row in labels.lost)
-    return Labels(every, lost, " and ".join(labels.source for labels in found))
+    unused = tuple(dict.fromkeys(name for labels in found for name in labels.unused))
+    return Labels(every, lost, " and ".join(labels.source for labels in found), unused)
 
 
 def _refuse_loss(origin: str, layout: Layout, taken: Collection[str], split: str) -> None:
