@@ -49,7 +49,7 @@ def device(name: "str | torch.device" = "auto") -> "torch.device":
     if device is None or device.type not in available or (device.index or 0) >= _count(device.type):
         choices = ", ".join([*available, "auto"])
         raise BadInput(f"unknown or unavailable device {str(name)!r}; available: {choices}")
-    return device
+    return device if device.type == "cuda" else torch.device(device.type)  # cpu:0 is cpu
 
 
 def memory() -> int:

@@ -715,3 +715,22 @@ def test_it_runs_as_a_module_too():
     command = [sys.executable, "-m", "genzoo", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("genzoo ")
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["train", "vae", "--out", ""], "--out"),
+        (["train", "vae", "--out="], "--out"),
+        (["train", "--resume", "--out", ""], "--out"),
+        (["train", "vae", "--data-root", ""], "--data-root"),
+        (["train", "vae", "--license", ""], "--license"),
+        (["plot", ""], "an argument"),
+        (["sample", "vae-mnist", "-o", ""], "-o"),
+    ],
+)
+def test_an_unset_variable_is_no_folder(words, name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(words) == 2
+    assert capsys.readouterr().err.startswith(f"genzoo: {name} is empty: give a value")
+    assert not [*tmp_path.iterdir()]

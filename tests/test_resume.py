@@ -19,6 +19,7 @@ from genzoo import cli
 from genzoo.cli.app import app
 from genzoo.errors import BadInput, UnknownName
 from genzoo.runs import changes, launch
+from genzoo.runs import run as run_module
 from genzoo.runs.plan import read_plan, write_plan
 from genzoo.training import Diverged, Phase, freeze
 from genzoo.zoo import manifest as manifests
@@ -613,3 +614,70 @@ def test_a_frozen_layer_computes_as_in_evaluation(born):
     assert modes["layers.0"]
     freeze(run.trainer, "")
     assert modes == {n: m.training for n, m in run.trainer.model.named_modules()}
+
+
+# ------------------------------------------------------------------------- other words for the same
+
+
+@pytest.mark.parametrize("given", ["encoder.1,encoder.0", " encoder.1 , encoder.0", "encoder.0"])
+def test_frozen_layers_have_no_order(here, given):
+    record = stored()
+    frozen = record.options | {"freeze": "encoder.0,encoder.1"}
+    record = record.model_copy(update={"options": frozen})
+    if given == "encoder.0":
+        with pytest.raises(BadInput, match=r"has freeze 'encoder\.0,encoder\.1'"):
+            changes.change(record, Path("run"), None, {"values": {"freeze": given}})
+        return
+    change = changes.change(record, Path("run"), None, {"values": {"freeze": given}})
+    assert change.plan.options == record.options
+    assert not change.stage
+
+
+def test_cpu_0_is_cpu(here, caplog):
+    assert str(genzoo.devices.device("cpu:0")) == "cpu"
+    write_plan(Path("run/run/plan.json"), stored().model_copy(update={"device": "cpu:0"}))
+    assert resumed("--device cpu:0") == 0
+    assert stored().device == "cpu"
+    assert "cannot use" not in caplog.text
+    assert "not bit for bit" not in caplog.text
+    assert not stored().stages
+
+
+@pytest.mark.parametrize(("own", "new"), [("cuda", "cuda:0"), ("cuda:0", "cuda"), ("cuda:1",) * 2])
+def test_cuda_0_is_cuda(here, monkeypatch, own, new):
+    monkeypatch.setattr(changes.devices, "device", torch.device)
+    record = stored().model_copy(update={"device": own})
+    assert not changes.change(record, Path("run"), None, {"device": new}).stage
+    assert changes.change(record, Path("run"), None, {"device": "cuda:2"}).stage
+
+
+@pytest.mark.parametrize("out", ["run", "whole"])
+def test_an_estimate_needs_no_lock(here, out, monkeypatch, capsys):
+    monkeypatch.setattr(run_module, "locked", lambda *_, **__: pytest.fail("it took the lock"))
+    before = content(out)
+    assert resumed("--dry-run --json", out) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == (2 if out == "run" else 4)
+    assert content(out) == before
+
+
+def test_home_is_not_a_folder_named_tilde(here, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(here / "home"))
+    (here / "home").mkdir()
+    shutil.move("run", "home/run")
+    before = sorted(here.glob("*"))
+    begin = "train vae --data ./faces --steps 1 --set size=8 --set channels=1 --set width=4 --out"
+    assert cli.run([*shlex.split(begin), "~/zz"]) == 0
+    assert cli.run(["train", "--resume", "--out=~/run", "--dry-run"]) == 0
+    assert cli.run(["plot", "~/zz", "-o", "~/zz.html"]) == 0
+    assert {p.name for p in (here / "home").glob("[!.]*")} == {"run", "zz", "zz.html"}
+    assert sorted(here.glob("*")) == before
+
+
+@pytest.mark.parametrize("license", ["", " "])
+def test_an_empty_license_is_refused(here, license):
+    for given in ({"license": license}, {"license": license, "steps": 6}):
+        with pytest.raises(BadInput, match="license is empty"):
+            launch.resume(Path("run"), **given)
+    with pytest.raises(BadInput, match="license is empty"):
+        start("faces", "new", license=license)
+    assert not Path("new").exists()

@@ -1,18 +1,21 @@
 """The typer application, and what its commands share: options, tables, progress lines."""
 
+import functools
 import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 import typer.core
 
-from genzoo.files import file_name
+from genzoo.files import expanded, file_name
 from genzoo.text import columns, nfc, printable
 from genzoo.version import VERSION
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class Ended(Exception):
@@ -32,7 +35,31 @@ def parse_size(text: str) -> int | str:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
 
 
-app = typer.Typer(
+class App(typer.Typer):
+    """Its commands get every path with ~ replaced: the shell leaves --out=~/x as it is."""
+
+    def command(self, *args: Any, **settings: Any) -> Callable[[_Function], _Function]:
+        register = super().command(*args, **settings)
+
+        def add(function: _Function) -> _Function:
+            @functools.wraps(function)
+            def command(**given: Any) -> Any:
+                return function(**{name: _at_home(value) for name, value in given.items()})
+
+            register(command)
+            return function
+
+        return add
+
+
+def _at_home(value: Any) -> Any:
+    """``value``, a path or several with ~ replaced. Raises BadInput if that user does not exist."""
+    if isinstance(value, list):
+        return [*map(_at_home, value)]
+    return expanded(value) if isinstance(value, Path) else value
+
+
+app = App(
     name="genzoo",
     cls=_Commands,
     help="A zoo of generative models with one interface.",

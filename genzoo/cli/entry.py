@@ -42,7 +42,7 @@ from genzoo.cli import (  # noqa: F401 (each import adds its commands)
     verify,
 )
 from genzoo.cli.app import Ended, app
-from genzoo.errors import GenzooError, Stopped, unknown
+from genzoo.errors import BadInput, GenzooError, Stopped, unknown
 from genzoo.files import raised_signals
 from genzoo.text import encode_all, printable
 
@@ -102,6 +102,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command; an error becomes one line and an exit code."""
     try:
         _check_command(arguments)
+        _check_filled(arguments)
         return app([*arguments], prog_name="genzoo", standalone_mode=False) or 0
     except Ended as end:
         if isinstance(end.__cause__, BrokenPipeError):
@@ -136,6 +137,15 @@ def _check_command(arguments: Sequence[str]) -> None:
     commands |= {group.name or "" for group in app.registered_groups}
     if first is not None and arguments[0] == first and first not in commands:
         raise unknown("command", first, commands, "Type genzoo --help to see all.")
+
+
+def _check_filled(arguments: Sequence[str]) -> None:
+    """Raise BadInput for an empty argument: that of a path would mean the current folder."""
+    for before, word in zip(("", *arguments), arguments, strict=False):
+        option, equals, value = word.partition("=")
+        if not word or (word.startswith("--") and equals and not value):
+            name = option or (before if before.startswith("-") else "an argument")
+            raise BadInput(f"{name} is empty: give a value, or leave it out (an unset variable?)")
 
 
 def _print_error(message: str, code: int, arguments: Sequence[str]) -> int:

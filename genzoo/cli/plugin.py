@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Json, app, as_json, as_table
+from genzoo.cli.app import App, Json, app, as_json, as_table
 from genzoo.text import printable
 
 
@@ -30,7 +30,7 @@ def plugins(
         raise typer.Exit(1)
 
 
-commands = typer.Typer(help="Check a plugin, or start a new one.", no_args_is_help=True)
+commands = App(help="Check a plugin, or start a new one.", no_args_is_help=True)
 app.add_typer(commands, name="plugin")
 
 

@@ -287,12 +287,21 @@ def _resume(
     request.pop("recipe", None)
     folder = out or _folder(family or "", request)
     launch.check_run(folder)
+    if dry_run:
+        _print_rest(launch.preview(folder, root, family=family, **request), json)
+        return
     with alone(folder):
-        run = launch.resume(folder, root, family=family, **request)
-        if dry_run and not run.finished:
-            _print_estimate(launch.estimate(run.plan, run.dataset, run.start), None, json)
-            return
-        _go(run, board, json)
+        _go(launch.resume(folder, root, family=family, **request), board, json)
+
+
+def _print_rest(run: "Run", json: bool) -> None:
+    from genzoo.runs import launch
+
+    if run.finished:
+        run.say_finished()
+        _print_folder(run.folder, run.plan.steps, json)
+    else:
+        _print_estimate(launch.estimate(run.plan, run.dataset, run.start), None, json)
 
 
 def _go(run: "Run", board: bool, json: bool) -> None:
@@ -315,8 +324,12 @@ def _go(run: "Run", board: bool, json: bool) -> None:
         if writer:
             writer.close()
         parallel.stop()
+    _print_folder(folder, run.plan.steps, json)
+
+
+def _print_folder(folder: Path, steps: int, json: bool) -> None:
     if json:
-        as_json({"folder": str(folder), "steps": run.plan.steps})
+        as_json({"folder": str(folder), "steps": steps})
     else:
         print(printable(str(folder)))
 

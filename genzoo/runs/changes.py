@@ -15,6 +15,7 @@ from genzoo.runs.plan import (
     Plan,
     Setup,
     check_batch_size,
+    check_license,
     form_of,
     plan,
     process_count,
@@ -113,7 +114,12 @@ def change(record: Plan, folder: Path, root: Path | None, given: dict[str, Any])
     for key in given.keys() - RULES:
         raise unknown("setting", key, RULES, "")
     _check_same(record, folder, given)
+    check_license(given)
     values = {**given.get("inherited", {}), **given.get("values", {})}
+    if "freeze" in values and _layers(values["freeze"]) == _layers(
+        record.options.get("freeze", "")
+    ):
+        del values["freeze"]  # the same layers in another order
     setup = _setup(record, folder, given.get("data"), values, root)
     if "device" in given:
         given["device"] = str(devices.device(given["device"]))
@@ -141,8 +147,14 @@ def _flat(record: Plan) -> dict[str, Any]:
     known = {k for k, rule in RULES.items() if rule in ("free", "stage")} | {"processes"}
     settings = record.model_dump(mode="json", include=known)
     options = checked(families.get(record.family).options, record.options, "options")
+    settings["device"] = record.device.removesuffix(":0")  # cuda is cuda:0
     rates = {k: v for k, v in options.model_dump(mode="json").items() if k in RATES}
     return {**settings, **rates, **record.versions}
+
+
+def _layers(names: Any) -> set[str]:
+    """The layers in the text of the option ``freeze``."""
+    return {*filter(None, (name.strip() for name in str(names).split(",")))}
 
 
 def _check_same(record: Plan, folder: Path, given: dict[str, Any]) -> None:

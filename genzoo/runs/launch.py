@@ -177,11 +177,22 @@ def resume(folder: Path, root: Path | None = None, **given: Any) -> Run:
     no longer bit for bit what it would have been. Raises BadInput if there is no run, its data have
     changed, or a setting cannot change.
     """
+    folder = expanded(folder)
     check_run(folder)
     with alone(folder):
         run = _resume(folder, read_plan(folder / "run" / "plan.json"), root, given)
         run.folder_state = folder_state(folder)
     return run
+
+
+@usual_torch()
+def preview(folder: Path, root: Path | None = None, **given: Any) -> Run:
+    """The run that `resume` would give, for `estimate`: without a lock, so a disk may be read-only.
+    Raises as `resume`.
+    """
+    folder = expanded(folder)
+    check_run(folder)
+    return _resume(folder, read_plan(folder / "run" / "plan.json"), root, given)
 
 
 def check_run(folder: Path) -> None:

@@ -103,6 +103,8 @@ def read_plan(path: Path) -> Plan:
     family = families.get(plan.family)
     config, options, _ = family.upgraded(plan.revision, plan.config, plan.options)
     new = {"config": config, "options": options, "revision": family.revision}
+    if plan.device == "cpu:0":  # of an earlier version; torch reads no file for this name
+        new["device"] = "cpu"
     return plan.model_copy(update=new)
 
 
@@ -349,6 +351,7 @@ def make_plan(
     """The record of a run of ``setup``; ``settings`` are further fields of `Plan`."""
     import torch  # not at the top: the command reads its --set before it knows the family
 
+    check_license(settings)
     processes = process_count()
     check_batch_size(setup.options, processes, settings.get("micro_batches", 1))
     every = {k: max(1, steps // 20) for k in ("checkpoint_every", "grid_every")}
@@ -372,6 +375,12 @@ def make_plan(
     }
     record = checked(Plan, fields, "the plan")
     return record.model_copy(update={"run": _digest(record.model_dump(mode="json", include=_RUN))})
+
+
+def check_license(settings: dict[str, Any]) -> None:
+    """Raise BadInput if the license among ``settings`` is empty."""
+    if not str(settings.get("license", "unknown")).strip():
+        raise BadInput("the license is empty: give its name (mit, cc-by-4.0), or leave it out")
 
 
 def process_count() -> int:

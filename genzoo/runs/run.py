@@ -163,6 +163,12 @@ class Run:
         """Whether nothing is left to do."""
         return self.start == self.plan.steps and _is_written(self.folder)
 
+    def say_finished(self) -> None:
+        """Warn that nothing is left to do."""
+        more = "--steps N, with a larger number, trains further"
+        done = f"is finished: all {self.start} steps are done"
+        log.warning("the run in %s %s; %s", self.folder, done, more)
+
     @usual_torch()
     def go(self, report: Callable[[RunStatus], None] | None = None) -> Path:
         """Train to the end, and write the model; the run's folder.
@@ -176,9 +182,7 @@ class Run:
                 raise BadInput(f"{what}: continue it with --resume (in Python runs.resume)")
             if self.finished:
                 card.unlock(self.folder)
-                more = "--steps N, with a larger number, trains further"
-                done = f"is finished: all {self.start} steps are done"
-                log.warning("the run in %s %s; %s", self.folder, done, more)
+                self.say_finished()
                 return self.folder
             try:
                 self._train(report)
