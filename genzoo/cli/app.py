@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, final
 
 import typer
 import typer.core
@@ -35,6 +35,7 @@ def parse_size(text: str) -> int | str:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
 
 
+@final
 class App(typer.Typer):
     """Its commands get every path with ~ replaced: the shell leaves --out=~/x as it is."""
 
