@@ -22,7 +22,7 @@ from pydantic import Field
 
 from genzoo import data, families
 from genzoo.cli.app import parse_labels
-from genzoo.data import catalogue, label_files
+from genzoo.data import catalogue, folders, label_files
 from genzoo.data.dataset import Summary
 from genzoo.data.layouts import split_files
 from genzoo.editing import walks
@@ -405,6 +405,56 @@ def test_names_of_a_zip_in_utf_8_that_does_not_say_so(tmp_path):
                         content = content[: at - back] + b"\0\0" + content[at - back + 2 :]
     packed.write_bytes(content)
     assert data.open(packed).classes == ("käse", "öl")
+
+
+def damaged(content: bytes) -> bytes:
+    """A zip whose first member's bytes have changed."""
+    at = content.index(b"PK\3\4") + 60
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+def locked(content: bytes) -> bytes:
+    """A zip whose first member needs a password, as its flags say."""
+    for start, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        at = content.index(start) + flags
+        content = content[:at] + bytes([content[at] | 1]) + content[at + 1 :]
+    return content
+
+
+@pytest.mark.parametrize(
+    ("change", "says"), [(damaged, "damaged in the zip"), (locked, "its password")]
+)
+def test_a_broken_member_of_a_zip_has_its_reason(tmp_path, change, says):
+    folder = fill(tmp_path / "set", ["a.png", "b.png", "c.png"])
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.write(path, path.name)
+    (tmp_path / "set.zip").write_bytes(change((tmp_path / "set.zip").read_bytes()))
+    summary = data.open(tmp_path / "set.zip", "all").summary
+    ((reason, names),) = summary.left_out.items()
+    assert (says in reason, names) == (True, ("a.png",))
+
+
+def test_half_a_zip_is_told_from_no_zip_of_images(tmp_path):
+    folder = fill(tmp_path / "set", ["a.png", "b.png"])
+    whole = zipped(tmp_path / "set.zip", folder).read_bytes()
+    (tmp_path / "half.zip").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BadInput, match="cut off, or no zip: download or pack it again"):
+        data.open(tmp_path / "half.zip")
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_file_that_is_too_large_is_not_read_first(tmp_path, monkeypatch, packed):
+    place = fill(tmp_path / "set", ["a.png", "b.png"])
+    (place / "big.png").write_bytes(bytes(100_000))
+    place = zipped(tmp_path / "set.zip", place) if packed else place
+    read, limited = [], folders.limited
+    monkeypatch.setattr(folders, "LARGEST_FILE", 1 << 16)
+    monkeypatch.setattr(folders, "limited", lambda *a: read.append(str(a[1])) or limited(*a))
+    summary = data.open(place, "all").summary
+    assert summary.kept == 2
+    assert "larger than 65,536 bytes): big.png" in summary.lines()[-1]
+    assert not any("big.png" in name for name in read)
 
 
 def test_a_name_twice_in_a_zip_is_said(tmp_path):

@@ -96,6 +96,86 @@ def test_broken_files_are_named_and_left_out(tmp_path, content, caplog):
     assert "\n" not in str(caught.value)
 
 
+WHOLE = encoded(sine(1000))
+
+
+def tagged(number: int, bits: int = 16) -> bytes:
+    """A .wav file of another format."""
+    at = WHOLE.index(b"fmt ") + 8
+    tag, rest = number.to_bytes(2, "little"), WHOLE[at + 2 : at + 14]
+    return WHOLE[:at] + tag + rest + bits.to_bytes(2, "little") + WHOLE[at + 16 :]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (WHOLE[:1000], "truncated"),
+        (WHOLE[:-2], "truncated"),
+        (WHOLE[:30], "truncated"),
+        (b"", "empty"),
+        (b"ID3" + bytes(50), "no .wav file"),
+        (b"RIFF", "no .wav file"),
+        (encoded(sine(0)), "no samples"),
+        (tagged(3, 32), "floats: PCM of 8, 16, 24 or 32 bits is needed"),
+        (tagged(6, 8), "A-law: PCM"),
+        (tagged(85), "MP3: PCM"),
+        (tagged(333), "format 333: PCM"),
+    ],
+)
+def test_a_broken_sound_has_its_reason(tmp_path, content, why):
+    files = {"train/a.wav": WHOLE, "train/b.wav": content, "test/a.wav": WHOLE}
+    opened = data.open(fill(tmp_path / "set", files), length=1000)
+    assert len(opened) == 1
+    assert any(why in reason for reason in opened.summary.left_out)
+    assert "left out 1 broken file (" in opened.summary.lines()[-1]
+
+
+@pytest.mark.parametrize("at", [4, WHOLE.index(b"data") + 4])
+@pytest.mark.parametrize("length", [0xFFFFFFFF, 0x7FFFFFFF])
+def test_a_length_that_the_writer_did_not_know_is_no_damage(at, length):
+    unknown = WHOLE[:at] + length.to_bytes(4, "little") + WHOLE[at + 4 :]
+    assert np.array_equal(sounds.read_wav(unknown)[0], sounds.read_wav(WHOLE)[0])
+    short = WHOLE[:4] + (2000).to_bytes(4, "little") + WHOLE[8:]
+    assert np.array_equal(sounds.read_wav(short)[0], sounds.read_wav(WHOLE)[0])
+
+
+def test_the_summary_says_what_was_done_to_sounds(tmp_path):
+    x = sine(250)
+    files = {
+        "train/a.wav": encoded(sine(100)),
+        "train/b.wav": encoded(np.concatenate([x, -x])),
+        "train/c.wav": encoded(sine(60)),
+        "train/d.wav": encoded(sine(440, rate=16000), 16000),
+        "test/e.wav": encoded(sine(100)),
+    }
+    folder = fill(tmp_path / "set", files)
+    for _ in range(2):  # the second is from the cache
+        summary = data.open(folder, rate=8000, length=100, channels=1).summary
+        assert summary.values == "-0.5 to 0.5, 8,000 of them a second"
+        assert {*summary.notes} == {
+            "1 of 2 channels converted to 1",
+            "1 nearly silent by that: their channels cancel each other",
+            "1 shorter: filled up with zeros",
+            "1 converted from 16,000 to 8,000 samples a second",
+            "2 cut: 70 samples at their ends are left out",
+        }
+        assert "2 cut: 70 samples" in " ".join(summary.lines())
+    assert data.open(folder, "test", rate=8000, length=100, channels=1).summary.notes == ()
+
+
+def test_the_summary_says_what_was_done_to_rows_of_signals():
+    x = np.random.default_rng(0).uniform(-1, 1, (40, 64))
+    pairs = data.in_memory({"train": np.stack([x, -x], 1)}, kind="signals", rate=8000)
+    assert data.open(pairs).summary.notes == ()
+    assert data.open(pairs, rate=4000, length=20, channels=1).summary.notes == (
+        "40 converted from 8,000 to 4,000 samples a second",
+        "40 of 2 channels converted to 1",
+        "40 nearly silent by that: their channels cancel each other",
+        "40 cut: 480 samples at their ends are left out",
+    )
+    assert data.open(pairs, length=100).summary.notes == ("40 shorter: filled up with zeros",)
+
+
 # --------------------------------------------------------------------------------------- folders
 
 

@@ -174,7 +174,8 @@ def _read(source: Source, split: str, how: dict[str, Any], root: str | Path | No
     form = _form(source, how)
     raw = source.read(_root(root), split)
     parts = [source.kind, source.levels, source.classes, raw.key, split, *form.key]
-    parts += [how["length"], how["rate"], source.rate] if source.kind == "signals" else []
+    if source.kind == "signals":
+        parts += [how["length"], how["rate"], source.rate, sounds.VERSION]
     meta: Meta = {"name": source.name, "split": split, "classes": source.classes, "skipped": []}
     if not isinstance(raw, Rows):
         rest = [raw.rule, *(part for part in parts if part != raw.key)]

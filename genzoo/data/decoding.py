@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 DARK = 25  # where the largest of all values is no larger, the files may mean another range
+# What zipfile says of a member, in our words.
+IN_ZIPS = {"CRC": "damaged in the zip", "encrypted": "encrypted: unpack it with its password"}
 log = logging.getLogger("genzoo")
 
 
@@ -73,6 +75,7 @@ def read_file(read: Callable[[str], bytes], name: str) -> bytes:
         raise
     except Exception as error:  # hostile zips raise nearly anything
         why = error.strerror if isinstance(error, OSError) else None
+        why = why or next((known for word, known in IN_ZIPS.items() if word in str(error)), None)
         raise Unreadable(why or "cannot be read") from error
 
 

@@ -217,7 +217,9 @@ def zips(paths: list[Path], wanted: Wanted = PICTURES) -> FileTree:
             try:
                 yield [stack.enter_context(zipfile.ZipFile(path)) for path in paths]
             except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-                raise BadInput(f"cannot read the zip {paths[0]}: {error}") from None
+                half = "cut off, or no zip: download or pack it again"
+                why = half if "not a zip" in str(error) else error
+                raise BadInput(f"cannot read the zip {paths[0]}: {why}") from None
 
     @functools.cache
     def listing() -> _Listing:
@@ -239,6 +241,7 @@ def zips(paths: list[Path], wanted: Wanted = PICTURES) -> FileTree:
                 index, info = entries[name]
                 if info.compress_type not in PACKINGS:  # 1.5 kB of bzip2 would fill 4 GB at once
                     raise OSError(errno.ENOTSUP, "packed by another method than deflate", name)
+                _check_size(info.file_size, name, limit)
                 with every[index].open(info) as file:
                     return limited(file, name, limit)
 
@@ -302,6 +305,7 @@ def content(path: Path, limit: int = LARGEST_FILE) -> bytes:
     if not path.is_file():  # a pipe would wait for ever
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     with path.open("rb") as file:
+        _check_size(os.fstat(file.fileno()).st_size, str(path), limit)
         return limited(file, str(path), limit)
 
 
@@ -312,9 +316,14 @@ def limited(file: IO[bytes] | BufferedIOBase, name: str, limit: int = LARGEST_FI
     if limit < LARGEST_FILE:
         return file.read(limit)
     data = file.read(LARGEST_FILE + 1)
-    if len(data) > LARGEST_FILE:
-        raise OSError(errno.EFBIG, f"larger than {LARGEST_FILE:,} bytes", name)
+    _check_size(len(data), name, limit)
     return data
+
+
+def _check_size(size: int, name: str, limit: int) -> None:
+    """OSError for a file that is too large; its first bytes may be read."""
+    if limit >= LARGEST_FILE < size:
+        raise OSError(errno.EFBIG, f"larger than {LARGEST_FILE:,} bytes", name)
 
 
 def stamps(*paths: Path) -> list[list[object]]:
