@@ -409,6 +409,7 @@ def test_long_texts_in_a_png_do_no_harm(tmp_path, kind):
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no image"),
         (png16(np.zeros((1, 1, 1), np.uint16), size=(60000, 60000)), "too large"),
         (encoded(Image.new("LAB", (4, 4)), "TIFF"), "colours in LAB"),
+        (encoded(Image.new("YCbCr", (4, 4)), "TIFF"), "colours in YCbCr, not compressed"),
         (WHOLE["PNG"].replace(b"IDAT", b"IDAX"), "damaged, or in a form that is not known"),
         (WHOLE["plain TIFF"][:-120], "truncated"),
         (b"\0\0\0\x18ftypheic" + b"\0" * 40, 'HEIC: pip install "genzoo[heif]" reads it'),

@@ -388,6 +388,8 @@ def _check_tiff(image: Any, size: int) -> None:
     tags = getattr(image, "tag_v2", None)
     if tags is None:
         return
+    if tags.get(PHOTOMETRIC) == 6 and tags.get(259) == 1:  # Pillow looks for a fourth byte
+        raise Unreadable("colours in YCbCr, not compressed")
     for starts, lengths in STRIPS:
         parts = zip(tags.get(starts, ()), tags.get(lengths, ()), strict=False)
         if any(start + length > size for start, length in parts):
