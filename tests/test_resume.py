@@ -681,3 +681,36 @@ def test_an_empty_license_is_refused(here, license):
     with pytest.raises(BadInput, match="license is empty"):
         start("faces", "new", license=license)
     assert not Path("new").exists()
+
+
+# ---------------------------------------------------------------- a model that is not the run's
+
+
+def another_model(kind):
+    """Put a model into the folder of the finished run that this has not written."""
+    if kind == "float16":
+        model = genzoo.load("./whole", device="cpu")
+        genzoo.save(model, "whole", dtype="float16", force=True)
+    else:
+        more = {"seed": 4} if kind == "seed" else {"values": {"latent_dim": 3}}
+        start("faces", "other", **more).go()
+        for path in [path for path in Path("other").iterdir() if path.is_file()]:
+            shutil.copy(path, "whole")
+
+
+@pytest.mark.parametrize("more", ["", "--steps 6", "--dry-run"])
+@pytest.mark.parametrize("kind", ["float16", "seed", "config"])
+def test_a_model_of_another_is_not_replaced(here, kind, more, capsys):
+    another_model(kind)
+    before = content("whole")
+    assert resumed(more, "whole") == 2
+    assert "whole holds a model that its run did not write (vae, version" in error(capsys)
+    assert content("whole") == before
+
+
+def test_a_model_of_its_own_is(here):
+    genzoo.save(genzoo.load("./whole", device="cpu"), "whole", force=True)
+    assert resumed(out="whole") == 0
+    (Path("whole") / "README.md").unlink()
+    assert resumed("--steps 6 --set lr=0.0005", "whole") == 0
+    assert resumed("--steps 7", "whole") == 0

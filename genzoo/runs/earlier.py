@@ -1,5 +1,5 @@
-"""The run that is already in a folder: which files are genzoo's own, and how a new run removes
-them. No other file is ever removed, and nothing behind a link.
+"""The run that is already in a folder: which files are genzoo's own, how a new run removes them,
+and whether the model there is the run's. No other file is ever removed, and nothing behind a link.
 """
 
 import re
@@ -8,8 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
+from genzoo import families
 from genzoo.errors import BadInput, GenzooError
 from genzoo.files import check_folder
+from genzoo.runs.changes import RATES
+from genzoo.runs.plan import Plan
+from genzoo.schemas import checked
 from genzoo.zoo import manifest
 from genzoo.zoo.reader import read_named
 
@@ -58,6 +62,46 @@ def clear(folder: Path) -> None:
                 (run / name).rmdir()
     for name in manifest.FILES:
         (folder / name).unlink(missing_ok=True)
+
+
+def check_model(folder: Path, plan: Plan) -> None:
+    """Check that a model in ``folder`` is of the run ``plan``, which replaces it at its end.
+
+    One that cannot be read was not written whole. Raises BadInput.
+    """
+    try:
+        found = manifest.read_manifest(folder)
+    except GenzooError:
+        return
+    if not _is_of(found, plan):
+        hint = "move that model to another folder (genzoo.save), and its files out of this one"
+        raise BadInput(
+            f"{folder} holds a model that its run did not write ({found.family}, version "
+            f"{found.version}), and resuming would replace it: {hint}"
+        )
+
+
+def _is_of(found: manifest.Manifest, plan: Plan) -> bool:
+    """Whether the run ``plan`` has written the model ``found``, perhaps with fewer steps."""
+    recipe = found.recipe
+    if recipe is None or found.family != plan.family or recipe.steps > plan.steps:
+        return False
+    if (recipe.data_sha256, recipe.seed) != (plan.data_sha256, plan.seed):
+        return False
+    family = families.get(plan.family)
+    try:
+        config, options, _ = family.upgraded(found.revision, recipe.config, recipe.options)
+        both = [(config, options), (plan.config, plan.options)]
+        old, new = [
+            (
+                checked(family.config, one, "config"),
+                checked(family.options, other, "options").model_dump(exclude={*RATES}),
+            )
+            for one, other in both
+        ]
+    except GenzooError:
+        return False
+    return old == new
 
 
 def _entries(run: Path) -> Iterator[tuple[Path, bool]]:

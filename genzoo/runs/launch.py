@@ -202,6 +202,7 @@ def check_run(folder: Path) -> None:
 
 
 def _resume(folder: Path, record: Plan, root: Path | None, given: dict[str, Any]) -> Run:
+    earlier.check_model(folder, record)
     change = changes.change(record, folder, root, given)
     new = change.plan
     check_compile(new)
