@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import platform
@@ -10,6 +11,7 @@ import re
 import shutil
 import signal
 import threading
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -47,8 +49,12 @@ def file_name(text: str, ending: str = "") -> str:
     return f"{stem}-{point}{rest}" if _DEVICE.fullmatch(stem.rstrip()) else name
 
 
+_CONTROLS = ("Cc", "Zl", "Zp")  # Unicode's control characters, and ends of lines and paragraphs
+
+
 def check_free(folder: Path, names: Iterable[str], force: bool) -> None:
     """Check that none of ``names`` in ``folder`` exists, or ``force`` is on. Raises BadInput."""
+    check_name(folder)
     try:
         existing = [name for name in names if (folder / name).exists()]
     except OSError as error:
@@ -62,15 +68,32 @@ def check_free(folder: Path, names: Iterable[str], force: bool) -> None:
 
 def check_folder(folder: Path) -> None:
     """Check that ``folder`` is one, or does not exist. Raises BadInput."""
+    check_name(folder)
     if folder.exists() and not folder.is_dir():
         raise BadInput(f"{folder} is a file, not a folder: choose another name")
+
+
+def check_name(path: Path) -> Path:
+    """``path``, if the system takes its name and a script can read it in a line. Raises BadInput.
+
+    A new line or a tab in a name would be a space in what a command prints.
+    """
+    if control := next((c for c in str(path) if unicodedata.category(c) in _CONTROLS), ""):
+        raise BadInput(f"cannot write {path}: its name holds {control!a}; choose another name")
+    try:
+        path.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            short = f"{str(path)[:40]}..."
+            raise BadInput(f"cannot write {short}: {error.strerror}; choose another name") from None
+    return path
 
 
 def check_ending(path: Path, endings: Iterable[str]) -> Path:
     """``path``, if its name ends in one of ``endings``. Raises BadInput."""
     if path.suffix.lower() not in (known := [*endings]):
         raise BadInput(f"cannot write {path}: expected a name ending in {' or '.join(known)}")
-    return path
+    return check_name(path)
 
 
 def check_new(path: Path, endings: Iterable[str], force: bool = False, option: str = "-o") -> None:

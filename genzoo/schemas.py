@@ -131,23 +131,33 @@ def assignments(pairs: Iterable[str]) -> dict[str, Any]:
             raise BadInput(f"--set expects NAME=VALUE, got {pair!r}")
         if key.strip() in values:
             raise BadInput(f"--set {key.strip()} is given twice")
-        values[key.strip()] = _value(text.strip())
+        values[key.strip()] = _value(key.strip(), text.strip())
     return values
 
 
-# Numbers that JSON does not know: .5 and 2.
-_SHORT = re.compile(r"^[+-]?(\d+\.|\.\d+)$")
+# Numbers that JSON does not know: .5, 2. and +4.
+_SHORT = re.compile(r"^[+-]?(\d+\.|\.\d+)$|^\+\d+(\.\d+)?$", re.ASCII)
+_ZERO = re.compile(r"^[+-]?0+\d+(\.\d*)?$", re.ASCII)  # 04
 
 
-def _value(text: str) -> Any:
+def _value(key: str, text: str) -> Any:
     if text in ("True", "False"):
         return text == "True"
+    if _ZERO.match(text):
+        short = re.sub(r"^([+-]?)0+(?=\d)", r"\1", text)
+        raise BadInput(f"--set {key}={text}: a number has no 0 in front: --set {key}={short}")
     if _SHORT.match(text):
-        return float(text)
+        return _number(text)
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=_number)
     except (ValueError, RecursionError):
         return text
+
+
+def _number(text: str) -> int | float:
+    """4.0 and 1e3 as whole numbers, which every field of numbers takes."""
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
 def name(text: str) -> str:
@@ -202,8 +212,11 @@ def _first(failure: ValidationError) -> str:
     first = errors[0]
     field = ".".join(str(part)[:80] for part in first["loc"][:8]) or "the value"
     of_all = not first["loc"] and first["type"] == "value_error"  # a rule about several fields
-    got = "" if of_all or first["type"] == "missing" else f", got {_short(first['input'])}"
+    is_known = first["type"] in ("missing", "json_invalid")  # no value, or all that was given
+    got = "" if of_all or is_known else f", got {_short(first['input'])}"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    if first["type"] == "json_invalid" and "hex escape" in first["msg"]:
+        return "a text holds half of a character (one of \\ud800 to \\udfff, alone)"
     message = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
     text = f"{message[:1].lower()}{message[1:]}{got}{more}"
     return text if of_all else f"{field}: {text}"

@@ -304,7 +304,7 @@ def test_help_and_version_are_results(call):
     ("raised", "code", "said"),
     [
         (KeyboardInterrupt(), 130, "interrupted"),
-        (MemoryError(), 1, "MemoryError"),
+        (MemoryError(), 1, "genzoo: out of memory"),
         (PermissionError(13, "not for you", "x"), 1, "not for you"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 bytes"), 1, "allocate"),
         (RuntimeError("CUDA out of memory. Tried to\nallocate"), 1, "out of memory"),
@@ -699,6 +699,42 @@ def shell(line):
     line = line.replace("GENZOO", shlex.join(COMMAND))
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
     return done.stdout.split(), done.stderr
+
+
+def test_a_folder_that_is_gone_is_named_before_torch_is_imported(tmp_path):
+    line = f"mkdir {tmp_path}/a; cd {tmp_path}/a; rmdir {tmp_path}/a"
+    out, err = shell(f"{line}; GENZOO sample vae-mnist -o {tmp_path}/x.png; echo $?")
+    assert out == ["2"]
+    assert err == "genzoo: the current folder does not exist any more: cd to another\n"
+
+
+@pytest.mark.parametrize("line", ["list --quiet", "--version", "families --json"])
+def test_a_full_disk_is_named_where_the_output_waits_for_the_end(line, monkeypatch):
+    """Without PYTHONUNBUFFERED Python writes a short result when the program ends."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    out, err = shell(f"GENZOO {line} >/dev/full; echo $?")
+    assert out == ["1"]
+    assert err.count("\n") == 1
+    assert "cannot write the output: No space left on device" in err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (OSError(36, "File name too long", "x" * 300), 2, "cannot use xxx"),
+        (OSError(5, "Input/output error"), 1, "genzoo: cannot read or write: Input/output error"),
+        (OSError("no answer"), 1, "genzoo: OSError: no answer"),
+    ],
+)
+def test_an_error_of_the_system_is_said_in_words(error, code, says, call, monkeypatch):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(writing, "write", fail)
+    got, _, err = call("sample MODELS/tiny")
+    assert got == code
+    assert says in err
+    assert "Errno" not in err
 
 
 def test_a_closed_output_is_no_error():

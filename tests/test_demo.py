@@ -326,6 +326,15 @@ def test_the_quiz_shows_images_that_no_model_was_trained_on():
     assert models.real_images((1, 28, 28)).sha256 == data.open("digits", "test").sha256
 
 
+def test_the_quiz_shows_real_images_in_the_shape_of_the_model(tmp_path):
+    for split in ("train", "test"):
+        (folder := tmp_path / "photos" / split).mkdir(parents=True)
+        Image.new("L", (20, 20), 90).save(folder / "1.png")
+    models = LoadedModels(["gan-mnist"], str(tmp_path / "photos"), None, "cpu")
+    for shape in ((1, 16, 32), (3, 32, 16)):
+        assert models.real_images(shape).shape == shape
+
+
 def test_only_the_domains_that_a_model_translates_to_are_offered(translator):
     models = SimpleNamespace(model=lambda name: translator)
     assert tabs._targets(models, "any") == {"choices": ["dark", "light"], "value": "light"}

@@ -50,6 +50,8 @@ BAD = {
         "is broken: E:",
     ),
     "quits-later": (HOOK + "exit(4)", "SystemExit: 4"),
+    "closes-stdout": ("import sys\nsys.stdout.close()", "is broken: .*closes sys.stdout"),
+    "closes-stderr": ("import sys\nsys.stderr.close()", "is broken: .*closes sys.stdout or"),
     "raises": (HOOK + "1 / 0", "ZeroDivisionError: division by zero"),
     "wrong-type": (HOOK + "{'name': 'x'}", "must return a genzoo.Family, got a dict"),
     "returns-none": (HOOK + "None", "must return a genzoo.Family, got nothing"),

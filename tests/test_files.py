@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from genzoo.errors import OperationFailed
-from genzoo.files import locked, synced, whole, whole_folder, write_whole
+from genzoo.errors import BadInput, OperationFailed
+from genzoo.files import check_free, check_new, locked, synced, whole, whole_folder, write_whole
 
 
 def content(folder):
@@ -23,6 +23,32 @@ def fill(folder, text):
     for name in ("one", "inner/two"):
         with synced(folder / name) as file:
             file.write(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("x" * 300, r"cannot write .*\.\.\.: File name too long"),
+        ("new\nline", r"'\\n'; choose another name"),
+        ("a\tb", r"'\\t'"),
+        ("a\x1b[2J", r"'\\x1b'"),
+        ("a\u2028b", r"'\\u2028'"),
+        ("a\0b", r"'\\x00'"),
+    ],
+)
+@pytest.mark.parametrize("parent", [".", "folder"])
+def test_a_name_that_no_script_could_use_is_refused(name, says, parent, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    with pytest.raises(BadInput, match=says):
+        check_free(Path(parent, name), ["config.json"], force=False)
+    with pytest.raises(BadInput, match=says):
+        check_new(Path(parent, f"{name}.png"), [".png"])
+
+
+@pytest.mark.parametrize("name", ["模型🎨", "été 1", "a\u3000b", "\udcff", "👨\u200d👩"])
+def test_other_names_are_taken(name, tmp_path):
+    check_new(tmp_path / f"{name}.png", [".png"])
 
 
 def test_a_folder_is_there_when_the_block_ends(tmp_path):

@@ -192,6 +192,14 @@ def test_ends_and_what_has_no_rank():
         auroc(np.ones(1), np.ones(3))
 
 
+def test_an_unknown_name_is_refused_before_anything_is_downloaded(capsys, monkeypatch):
+    monkeypatch.setattr(outliers, "reference_data", None)
+    monkeypatch.setattr(outliers, "opened_images", None)
+    code, _, err = call(capsys, "outliers", "vae-mnist", "--against", "digit")
+    assert code == 2
+    assert "no data set is called 'digit'" in err
+
+
 def test_a_density_tells_its_own_kind_from_another(capsys):
     words = ("outliers", "vae-mnist", "--data", "digits", "--against", "digits-inverted")
     code, out, err = call(capsys, *words, "-n", 40, "--json")

@@ -22,7 +22,7 @@ from genzoo.errors import BadInput, GenzooError, OperationFailed, UnknownName
 from genzoo.evaluation import drawing
 from genzoo.models import film
 from genzoo.models.samples import Images
-from genzoo.zoo import folder, installed, names, provenance
+from genzoo.zoo import citation, folder, installed, names, provenance
 
 
 def shelved(home, name, family, seed=0):
@@ -502,3 +502,20 @@ def test_wrong_use_is_told_before_anything_is_drawn(words, says, model, capsys):
     assert (code, out) == (2, "")
     assert says in err
     assert [*map(str, Path().iterdir())] == ["x.png"]
+
+
+def test_a_program_s_own_limit_of_pixels_is_not_genzoo_s(model, monkeypatch):
+    model.sample(2, seed=4).save("x.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert genzoo.reproduce("x.png", device="cpu").state == "equal"
+
+
+def test_models_with_names_of_other_letters_have_keys_of_their_own(home, monkeypatch):
+    keys = set()
+    for name in ("模型🎨", "모델🎨", "été", "ete"):
+        shelved(home, name, "vae")
+        entry = citation.cite(home / name).rpartition("@misc{")[2]
+        keys.add(key := entry.partition(",")[0])
+        assert re.fullmatch(r"genzoo-\w[\w-]*\w", key, re.ASCII), key
+    assert len(keys) == 4
+    assert "genzoo-ete" in keys

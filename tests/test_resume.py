@@ -227,6 +227,18 @@ def test_what_must_agree_is_refused_by_name(here, capsys, name):
     assert content("run") == before
 
 
+@pytest.mark.parametrize(
+    "words", ["--data mnist", "--recipe vae-mnist --seed 3", "--data mnist:3@edges"]
+)
+def test_another_named_set_is_refused_before_it_is_downloaded(here, capsys, monkeypatch, words):
+    monkeypatch.setattr(changes, "_open", None)
+    named = stored().model_copy(update={"data": "digits"})
+    write_plan(Path("run/run/plan.json"), named)
+    assert cli.run(shlex.split(f"train --resume --out run {words}")) == 2
+    assert "mnist" in (message := error(capsys))
+    assert "does not hold the data of the run" in message
+
+
 @pytest.mark.parametrize("name", OBEYED)
 def test_what_may_change_is_obeyed_and_recorded(here, caplog, monkeypatch, name):
     more, fields = OBEYED[name]

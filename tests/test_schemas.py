@@ -189,7 +189,15 @@ def test_any_depth_is_read_or_refused(depth):
         ("a=1e-3", 0.001),
         ("a=.5", 0.5),
         ("a=-.25", -0.25),
-        ("a=2.", 2.0),
+        ("a=2.", 2),
+        ("a=4.0", 4),
+        ("a=1e3", 1000),
+        ("a=+4", 4),
+        ("a=0", 0),
+        ("a=0.5", 0.5),
+        ("a=-0.25", -0.25),
+        ("a=1e300", 1e300),
+        ("a=[1, 4.0, 2.5]", [1, 4, 2.5]),
         ("a=1.2.3", "1.2.3"),
         ("a=hinge", "hinge"),
         ('a="64"', "64"),
@@ -216,11 +224,23 @@ def test_assignments(pair, value):
         (["width"], "'width'"),
         (["=3"], "'=3'"),
         (["a=1", " a =2"], "a .*twice"),
+        (["width=04"], "^--set width=04: a number has no 0 in front: --set width=4$"),
+        (["a=-007.5"], "--set a=-7.5$"),
+        (["a=00"], "--set a=0$"),
     ],
 )
 def test_bad_assignments(pairs, says):
     with pytest.raises(BadInput, match=says):
         assignments(pairs)
+
+
+@pytest.mark.parametrize("values", [{"\ud800": 1}, {"loss": "\udc00"}, {"names": ["a\ud83c"]}])
+def test_half_of_a_character_is_named(values):
+    with pytest.raises(
+        BadInput, match=r"^config\.json: a text holds half of a character"
+    ) as caught:
+        checked(Sizes, values, "config.json")
+    assert "{" not in str(caught.value)
 
 
 def test_fields_go_to_the_first_schema_that_has_them():

@@ -1,5 +1,6 @@
 """The entry point of the command line: runs one command, turns errors into a line and a code."""
 
+import errno
 import json
 import logging
 import os
@@ -45,6 +46,8 @@ from genzoo.cli.app import Ended, app
 from genzoo.errors import BadInput, GenzooError, Stopped, unknown
 from genzoo.files import raised_signals
 from genzoo.text import encode_all, printable
+
+CLOSED = "cannot print the result: sys.stdout is closed"
 
 
 @final
@@ -95,6 +98,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         code = _closed_pipe()
+    except OSError as error:  # a full disk; Python would try to write again when it ends
+        code = code or _print_error(_of_system(error), 1, words)
+        _drop_output()
+    except ValueError:  # closed by others' code
+        code = code or _print_error(CLOSED, 1, words)
     sys.exit(code)
 
 
@@ -114,8 +122,11 @@ def run(arguments: Sequence[str]) -> int:
         return _closed_pipe() if end.code else 0
     except GenzooError as error:
         return _print_error(str(error), error.exit_code, arguments)
-    except (MemoryError, OSError) as error:
-        return _print_error(f"{type(error).__name__}: {error}", 1, arguments)
+    except MemoryError as error:
+        return _print_error(" ".join(["out of memory", str(error)]).strip(), 1, arguments)
+    except OSError as error:
+        code = 2 if error.errno == errno.ENAMETOOLONG else 1
+        return _print_error(_of_system(error), code, arguments)
     except Exception as error:
         usage: Any = error
         if type(error).__name__ == "NoArgsIsHelpError":
@@ -126,6 +137,8 @@ def run(arguments: Sequence[str]) -> int:
             message = usage.format_message().rstrip(".")
             message += "" if message.endswith("?") else "."
             return _print_error(f"{message} Type {where} --help.", usage.exit_code, arguments)
+        if getattr(sys.stdout, "closed", False):
+            return _print_error(CLOSED, 1, arguments)
         if "out of memory" in str(error) or "can't allocate" in str(error):
             return _print_error(str(error), 1, arguments)
         raise
@@ -137,6 +150,21 @@ def _check_command(arguments: Sequence[str]) -> None:
     commands |= {group.name or "" for group in app.registered_groups}
     if first is not None and arguments[0] == first and first not in commands:
         raise unknown("command", first, commands, "Type genzoo --help to see all.")
+    try:
+        Path.cwd()
+    except OSError:  # in such a folder a library of torch ends the process, with a wrong reason
+        if first is not None:
+            raise BadInput("the current folder does not exist any more: cd to another") from None
+
+
+def _of_system(error: OSError) -> str:
+    """What the system said, about which file."""
+    if error.strerror is None:  # a library's, with a text of its own
+        return f"{type(error).__name__}: {error}"
+    if error.filename is not None:
+        return f"cannot use {os.fsdecode(error.filename)}: {error.strerror}"
+    what = "write the output" if error.errno in (errno.ENOSPC, errno.EFBIG) else "read or write"
+    return f"cannot {what}: {error.strerror}"
 
 
 def _check_filled(arguments: Sequence[str]) -> None:
@@ -166,5 +194,10 @@ def _print_interrupted(error: BaseException | None, arguments: Sequence[str]) ->
 
 def _closed_pipe() -> int:
     """Stop without a message: nobody reads stdout any more. The code is 128 + SIGPIPE."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop_output()
     return 141
+
+
+def _drop_output() -> None:
+    """Let what is still to be written to stdout go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

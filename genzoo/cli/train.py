@@ -25,7 +25,7 @@ from genzoo.cli.app import (
     size,
 )
 from genzoo.errors import BadInput
-from genzoo.files import file_name
+from genzoo.files import check_name, file_name
 from genzoo.text import pairs, printable
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def _begin(
         _print_estimate(launch.forecast(family, root=root, **request), minutes, json)
         return
     command = shlex.join(["genzoo", *sys.argv[1:]])
-    folder = out or _folder(family, request)
+    folder = check_name(out or _folder(family, request))
     request |= {"root": root, "force": force, "command": command}
     run = launch.start(family, folder=folder, **request)
     if recipe is not None:

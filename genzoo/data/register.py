@@ -111,8 +111,14 @@ def form_of(sha256: str | None, card: Mapping[str, Any]) -> dict[str, Any]:
 def is_named(data: str) -> bool:
     """Whether ``data`` is a named data set, a class or transformation of one, or two of them."""
     known = {*SOURCES, *families.names("dataset")}
-    wholes = [transforms.split_name(part.strip())[0] for part in data.split(",")]
-    return len(wholes) <= 2 and all(whole.partition(":")[0] in known for whole in wholes)
+    names = wholes(data)
+    return len(names) <= 2 and all(name in known for name in names)
+
+
+def wholes(data: str) -> list[str]:
+    """The names of the sets, one or two, of which ``data`` are classes or transformations."""
+    names = [transforms.split_name(part.strip())[0] for part in data.split(",")]
+    return [name.partition(":")[0] for name in names]
 
 
 def holds_folder(data: str | Path | Source) -> bool:

@@ -14,6 +14,7 @@ from genzoo.errors import BadInput
 from genzoo.models.kinds import has_picture
 from genzoo.models.sampler import Sampler
 from genzoo.models.samples import Images, Points, Samples, Signals
+from genzoo.runs.plan import form_of
 from genzoo.schemas import Kind
 from genzoo.zoo import names as model_names
 
@@ -48,8 +49,8 @@ class LoadedModels:
 
     def _real_images(self, shape: tuple[int, ...]) -> sets.DataSet:
         """The quiz's images, from the test split, in the shape of a model's."""
-        channels, size, _ = shape
-        return sets.open(self.quiz or "", "test", size=size, channels=channels, root=self.root)
+        form = form_of("images", {"shape": shape})
+        return sets.open(self.quiz or "", "test", **form, root=self.root)
 
     def with_ability(
         self, *abilities: type[Any], kinds: Sequence[Kind] = ("images", "signals")

@@ -27,6 +27,7 @@ from genzoo.evaluation.drawing import (
 from genzoo.evaluation.evaluate import protocol_line
 from genzoo.files import check_free, expanded, write_whole
 from genzoo.metrics.score import Score, Verdict, differences
+from genzoo.models.pictures import opened
 from genzoo.models.samples import Images, Points, Signals
 from genzoo.text import columns, pairs
 from genzoo.version import VERSION
@@ -384,7 +385,7 @@ def _grid(entry: ModelEntry, side: int) -> Image.Image:
         across = GRID * max(samples.tensor.shape[-2:])
         grid = samples.grid(columns=GRID, scale=max(1, (side - 10) // across))
     else:
-        grid = Image.open(io.BytesIO(samples.png()))
+        grid = opened(io.BytesIO(samples.png()))
     grid = grid.convert("RGB")
     grid.thumbnail((side, side))
     return grid

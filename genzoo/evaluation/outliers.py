@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genzoo.data import catalogue, register
 from genzoo.data.arrays import source_of
 from genzoo.data.dataset import DataSet
-from genzoo.data.register import label
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput
 from genzoo.evaluation.evaluate import find_model
@@ -91,8 +91,10 @@ def find_outliers(
     if not isinstance(subject.model, Density):
         others = ", ".join(model_names.able(Density)) or "none"
         raise BadInput(f"{subject.name} has no likelihood; models with one: {others}")
-    reference = reference_data(subject, data, root)
     against = source_of(against)
+    if not str(against).startswith(register.IMAGES):
+        catalogue.kind_of(against)  # an unknown name is reported before any data are downloaded
+    reference = reference_data(subject, data, root)
     where: dict[str, Any] = {"size": size, "channels": channels, "fit": fit, "levels": levels}
     warn_of_form(subject, reference, where)
     given = {key: value for key, value in where.items() if value is not None}
@@ -101,7 +103,7 @@ def find_outliers(
         opened_images(reference.given, "test", {**own_form, "root": root}),
         opened_images(against, "test", {**where, "root": root}),
     ]
-    own, against = reference.name, label(against)
+    own, against = reference.name, register.label(against)
     if sets[0].sha256 == sets[1].sha256:
         raise BadInput(f"{own} and {against} are the same images")
     (inside, one), (outside, other) = (

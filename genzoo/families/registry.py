@@ -177,8 +177,7 @@ def _import(kind: str, entry: "EntryPoint") -> tuple[str, Any]:
     try:
         if not entry.pattern.match(entry.value):
             raise TypeError(f"its entry point must be MODULE or MODULE:OBJECT, got {entry.value}")
-        # A command's stdout is its result.
-        with others_code(), contextlib.redirect_stdout(sys.stderr):
+        with others_code(), _printing_to_stderr():
             plugin = entry.load()
             manager.register(plugin, name=f"{_package(entry)}:{entry.name}")
             manager.check_pending()
@@ -199,6 +198,30 @@ def _import(kind: str, entry: "EntryPoint") -> tuple[str, Any]:
         reason = _unmet_requirement(entry) or text[:300]
         raise OperationFailed(f"{owner} is broken: {reason}{SEE_PLUGINS}") from error
     return owner, result
+
+
+@final
+class _Output:
+    """A stream for others' code, which cannot close it."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def close(self) -> None:
+        raise TypeError("it closes sys.stdout or sys.stderr")
+
+
+@contextlib.contextmanager
+def _printing_to_stderr() -> Iterator[None]:
+    """In the block others' code prints to stderr: a command's stdout is its result."""
+    out, output = sys.stdout, sys.stderr and _Output(sys.stderr)
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        yield
+    if getattr(out, "closed", False):  # as sys.__stdout__
+        raise TypeError("it closed sys.stdout")
 
 
 class Abandoned(RuntimeError):

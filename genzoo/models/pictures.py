@@ -4,10 +4,18 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+from PIL import (
+    GifImagePlugin,
+    Image,
+    ImageDraw,
+    ImageFont,
+    PngImagePlugin,
+    UnidentifiedImageError,
+)
 
 from genzoo.errors import BadInput
 from genzoo.version import VERSION
@@ -40,6 +48,23 @@ def png(picture: Image.Image, record: Mapping[str, Any] | None, xmp: str = XMP) 
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", pnginfo=texts, optimize=True)
     return buffer.getvalue()
+
+
+def opened(file: str | Path | BinaryIO) -> Image.Image:
+    """A PNG or GIF that genzoo wrote; only its header is read. The program's limit of pixels
+    (Image.MAX_IMAGE_PIXELS), which Image.open obeys, is for files of others: the caller of this
+    function checks `LARGEST_SHEET`. (Pillow checks later frames of a GIF all the same.) Raises what
+    Pillow raises.
+    """
+    try:
+        return PngImagePlugin.PngImageFile(file)
+    except SyntaxError:  # so these classes say that a file is not of their format
+        if not isinstance(file, str | Path):
+            file.seek(0)
+    try:
+        return GifImagePlugin.GifImageFile(file)
+    except SyntaxError:
+        raise UnidentifiedImageError("it is no PNG or GIF, or its start is damaged") from None
 
 
 def check_sheet(

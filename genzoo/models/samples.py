@@ -17,7 +17,14 @@ from PIL import Image
 from torch import Tensor
 
 from genzoo.errors import BadInput
-from genzoo.files import check_ending, expanded, whole_folder, write_text, write_whole
+from genzoo.files import (
+    check_ending,
+    check_name,
+    expanded,
+    whole_folder,
+    write_text,
+    write_whole,
+)
 from genzoo.models import panels, sounds
 from genzoo.models.pictures import BAND, COMPOSITE, XMP, check_sheet, pil_image, png, write_seed
 from genzoo.version import VERSION
@@ -329,6 +336,7 @@ def check_folder(path: Path) -> None:
 
     Raises BadInput if it is a file, or holds other files.
     """
+    check_name(path)
     if path.exists() and not path.is_dir():
         raise BadInput(f"{path} is a file: choose another folder")
     if path.is_dir() and any(path.iterdir()) and not (path / "record.json").is_file():

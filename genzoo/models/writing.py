@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from genzoo.errors import BadInput
-from genzoo.files import whole
+from genzoo.files import check_name, whole
 from genzoo.models import panels, sounds
 from genzoo.models.film import check_film, film, make_frames
 from genzoo.models.kinds import ENDINGS, has_picture
@@ -50,6 +50,7 @@ def check_target(
     if scale is not None and path.suffix == ".npy":
         raise BadInput(f"--scale enlarges pictures, and {path} holds numbers: leave it out")
     _check_size(path.suffix, n, model, scale, columns)
+    check_name(path)
     if not path.parent.is_dir():
         raise BadInput(f"cannot write {path}: no folder {path.parent}")
     if path.exists() and path.is_dir() != (path.suffix == ""):

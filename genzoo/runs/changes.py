@@ -188,7 +188,7 @@ def _setup(
     """The data set, config and options of the run with ``values``. Raises BadInput unless they are
     the run's, but for the rates.
     """
-    if data is not None and catalogue.kind_of(data) != record.kind:
+    if data is not None and (catalogue.kind_of(data) != record.kind or _is_other(data, record)):
         _refuse_data(folder, record, data)
     form = with_form(record.kind, record.config, values)
     merged = {**record.options, **record.form, **form}
@@ -231,6 +231,16 @@ def _open(
             raise
         hint = "if the folder has a new name or place, give it with --data"
         raise BadInput(f"{error}: {hint}") from None
+
+
+def _is_other(data: str | Path | Source, record: Plan) -> bool:
+    """Whether the names alone say that ``data`` are not the run's: nothing needs to be downloaded
+    for that. Only a folder, or a set of a plugin, can hold the same content under another name.
+    """
+    if not isinstance(data, str):
+        return False
+    new, own = register.wholes(data), register.wholes(record.data)
+    return new != own and {*new, *own} <= catalogue.SOURCES.keys()
 
 
 def _refuse_data(folder: Path, record: Plan, data: str | Path | Source) -> NoReturn:

@@ -20,7 +20,7 @@ from PIL import Image
 
 from genzoo.errors import BadInput, OperationFailed, article
 from genzoo.files import check_new, expanded, write_whole
-from genzoo.models.pictures import LARGEST_SHEET, SYNTHETIC
+from genzoo.models.pictures import LARGEST_SHEET, SYNTHETIC, opened
 from genzoo.runs.plan import plan_values
 from genzoo.schemas import read_line
 from genzoo.text import printable
@@ -172,7 +172,7 @@ def _grids(folder: Path) -> tuple[tuple[int, ...], np.ndarray | None]:
     steps, frames = [], []
     for path in sorted(p for p in folder.glob("[0-9]*.png") if p.stem.isdecimal()):
         try:
-            with open_named(path) as file, Image.open(file, formats=["PNG"]) as image:
+            with open_named(path) as file, opened(file) as image:
                 if image.width * image.height > LARGEST_SHEET:
                     continue
                 frames.append(np.array(image.convert("L" if image.mode == "L" else "RGB")))
@@ -333,7 +333,7 @@ class TensorBoardWriter:
         for path in sorted((self.folder / "grids").glob("[0-9]*.png")):
             if int(path.stem) <= self.last_grid:
                 continue
-            frame, self.last_grid = np.array(Image.open(path)), int(path.stem)
+            frame, self.last_grid = np.array(opened(path)), int(path.stem)
             layout = "HW" if frame.ndim == 2 else "HWC"
             self.writer.add_image("samples", frame, self.last_grid, dataformats=layout)
 

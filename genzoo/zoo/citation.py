@@ -1,5 +1,6 @@
 """How to cite a model and its paper, as BibTeX."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -47,9 +48,11 @@ def _model(manifest: Manifest, name: str, commit: str | None) -> str:
 
 
 def _entry(key: str, facts: dict[str, str]) -> str:
-    key = re.sub(r"[^\w.:-]", "-", key, flags=re.ASCII)
+    plain = re.sub(r"[^\w.:-]", "-", key, flags=re.ASCII)
+    if not key.isascii():  # BibTeX takes ASCII only; a hash keeps two such names apart
+        plain = f"{plain.strip('-')}-{hashlib.sha256(key.encode()).hexdigest()[:8]}".lstrip("-")
     lines = [f"  {k} = {{{v if k == 'url' else _tex(v)}}}," for k, v in facts.items()]
-    return "\n".join([f"@misc{{genzoo-{key},", *lines, "}"])
+    return "\n".join([f"@misc{{genzoo-{plain},", *lines, "}"])
 
 
 def _tex(text: str) -> str:

@@ -226,14 +226,12 @@ def _difference(origin: ModelIdentity, own: Manifest, what: str) -> str:
 
 def _opened(path: Path) -> "Image.Image":
     """The image, of which only the header has been read."""
-    from PIL import Image
-
-    from genzoo.models.pictures import LARGEST_SHEET
+    from genzoo.models.pictures import LARGEST_SHEET, opened
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            picture = Image.open(path, formats=["PNG", "GIF"])
+            picture = opened(path)
     except Exception as error:  # Pillow raises many kinds
         raise BadInput(f"{path} cannot be opened: {_line(error)}") from None
     if picture.width * picture.height > LARGEST_SHEET:
@@ -280,14 +278,13 @@ def _again(model: "Sampler", record: Record) -> "Samples":
 
 def _drawn_again(samples: "Samples", scale: int | None, gap: int, numbers: bool) -> "Image.Image":
     """The picture that ``sample`` writes of ``samples``."""
-    from PIL import Image
-
+    from genzoo.models.pictures import opened
     from genzoo.models.samples import Images, Points, Signals
 
     if isinstance(samples, Images):
         return samples.grid(scale=scale, gap=gap, numbers=numbers)
     assert isinstance(samples, Points | Signals)
-    return Image.open(io.BytesIO(samples.png()))
+    return opened(io.BytesIO(samples.png()))
 
 
 def _distance(path: Path, again: "Image.Image") -> tuple[int, float]:
