@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genzoo.data import catalogue, register
 from genzoo.data.arrays import source_of
-from genzoo.data.dataset import DataSet
+from genzoo.data.dataset import DataSet, Source
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput
 from genzoo.evaluation.evaluate import find_model
@@ -91,9 +91,7 @@ def find_outliers(
     if not isinstance(subject.model, Density):
         others = ", ".join(model_names.able(Density)) or "none"
         raise BadInput(f"{subject.name} has no likelihood; models with one: {others}")
-    against = source_of(against)
-    if not str(against).startswith(register.IMAGES):
-        catalogue.kind_of(against)  # an unknown name is reported before any data are downloaded
+    against = _known(source_of(against))
     reference = reference_data(subject, data, root)
     where: dict[str, Any] = {"size": size, "channels": channels, "fit": fit, "levels": levels}
     warn_of_form(subject, reference, where)
@@ -113,6 +111,13 @@ def find_outliers(
     law = law_of(subject.model.levels, one or other)
     protocol = {**_protocol(subject.model, sets, n, seed), **law}
     return Outliers(subject.name, own, against, area, interval, inside, outside, protocol)
+
+
+def _known(data: str | Path | Source) -> str | Path | Source:
+    """``data``, if its name exists: another one is reported before any data are downloaded."""
+    if not str(data).startswith(register.IMAGES):
+        catalogue.kind_of(data)
+    return data
 
 
 def _protocol(model: Density, sets: list[DataSet], n: int, seed: int) -> dict[str, Any]:
