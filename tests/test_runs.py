@@ -951,7 +951,7 @@ def test_an_estimate_goes_no_further_than_the_run(here, made, monkeypatch):
         ({"checkpoint_every": 0}, "checkpoint_every"),
         ({"device": "tpu"}, "'tpu'"),
         ({"values": {"batch_siez": 3}}, "did you mean batch_size"),
-        ({"values": {"shape": [1, 8, 9]}}, "shape"),
+        ({"values": {"shape": [2, 8, 9]}}, "channels"),
         ({"no_such_setting": 1}, "no_such_setting"),
     ],
 )

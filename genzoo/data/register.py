@@ -110,7 +110,7 @@ def form_of(sha256: str | None, card: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_named(data: str) -> bool:
     """Whether ``data`` is a named data set, a class or transformation of one, or two of them."""
-    known = {*SOURCES, *families.names("dataset")}
+    known = {*SOURCES, *(plugin.name for plugin in families.plugins("dataset"))}
     names = wholes(data)
     return len(names) <= 2 and all(name in known for name in names)
 

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count, islice
 
-import numpy as np
-
 from genzoo.data.dataset import DataSet
 
 TRIES = 64  # in each direction: an attempt takes up to a training step
@@ -49,6 +47,8 @@ def _works(dataset: DataSet, size: int, attempt: Callable[[DataSet], object]) ->
 
 
 def _resized(dataset: DataSet, size: int) -> DataSet:
+    import numpy as np  # not at the top: `info` imports this file
+
     sides = (size, size) if dataset.kind == "images" else (size,)
     other = dataset.second_domain
     array = np.broadcast_to(
