@@ -146,6 +146,17 @@ def _root(
     """A zoo of generative models with one interface."""
 
 
+def refuse_unread(why: str, **given: Any) -> None:
+    """Refuse those of the options that were ``given``, as nothing reads them. Raises BadInput."""
+    from genzoo.errors import BadInput
+
+    names = [
+        f"--{k.replace('_', '-')}" for k, v in given.items() if v is not None and v is not False
+    ]
+    if names:
+        raise BadInput(f"{' and '.join(names)} would have no effect: {why}")
+
+
 def last_name(path: str | Path) -> str:
     """The last part of ``path``; of . and .. that of the folder they stand for."""
     name = Path(path).name

@@ -20,6 +20,7 @@ from genzoo.cli.app import (
     default_path,
     parse_settings,
     print_file,
+    refuse_unread,
 )
 from genzoo.errors import BadInput
 from genzoo.files import check_new
@@ -51,7 +52,7 @@ def direction(
     n: Annotated[
         int | None, typer.Option("-n", "--n", help="Number of samples [4000], or of images [all].")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the samples. [0]")] = None,
     label: Label = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A .safetensors. [NAME-OF.safetensors]")
@@ -68,13 +69,26 @@ def direction(
 
     if (of is None) == (toward is None) or (toward is None) != (away is None):
         raise BadInput("give either --of Smiling, or --toward 0:3,5 --away 0:1,2")
+    if of is None:
+        refuse_unread(
+            "--toward and --away choose the samples",
+            encode=encode,
+            data=data,
+            n=n,
+            seed=seed,
+            data_root=root,
+        )
+    elif encode:
+        refuse_unread("--encode takes real images", seed=seed)
+    else:
+        refuse_unread("samples need no data set, without --encode", data_root=root)
     path = output or default_path(name, f"-{of or 'direction'}.safetensors")
     check_new(path, [".safetensors"], force)
     model = as_latent(load(name, device=device))
     if of is None:
         result = direction_from_seeds(model, toward or "", away or "", label=label)
     else:
-        result = _of_attribute(model, of, encode, data, n, seed, label, root)
+        result = _of_attribute(model, of, encode, data, n, seed or 0, label, root)
     result.save(path)
     print_file(path, result.info.model_dump(mode="json"), json)
     if not json:
@@ -151,12 +165,16 @@ def steer(
     from genzoo.editing import directions, walks
     from genzoo.models import writing
 
+    if ":" not in alphas:
+        refuse_unread(f"--alphas {alphas} is the whole list", steps=steps)
     model = walks.as_latent(load(name, device=device))
     path = output or default_path(name, f"-steered{writing.default_ending(model)}")
     values = directions.parse_alphas(alphas, steps or (30 if path.suffix == ".gif" else 7))
     columns = len(values)
     n = columns * len(walks.parse_addresses(seeds))
-    writing.check_target(path, n, model, scale, force, film=True, columns=columns)
+    writing.check_target(
+        path, n, model, scale, force, film=True, columns=columns, metadata=metadata
+    )
     vector = directions.read_direction(direction)
     samples = directions.steer(
         model, vector, seeds, alphas=values, label=label, sampling=parse_settings(settings)

@@ -21,7 +21,7 @@ from genzoo.cli.app import (
     complete_model,
     parse_settings,
 )
-from genzoo.errors import GenzooError
+from genzoo.errors import BadInput, GenzooError
 from genzoo.text import printable
 
 
@@ -68,8 +68,11 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure a model by any metric: genzoo evaluate vae-mnist --metrics fd,recall."""
+    from genzoo.data.register import IMAGES
     from genzoo.evaluation import evaluate as evaluation
 
+    if write and subject.startswith(IMAGES):
+        raise BadInput(f"--write stores scores in a model's card, and {subject} is no model")
     ticker = Ticker()
     result = evaluation.evaluate(
         subject,

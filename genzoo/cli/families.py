@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Json, app, as_json, as_table
+from genzoo.cli.app import Json, app, as_json, as_table, refuse_unread
 from genzoo.families.family import BRANCHES
 from genzoo.families.registry import Plugin
 
@@ -20,6 +20,8 @@ def list_families(
     from genzoo import families
     from genzoo.testing import status
 
+    if json:
+        refuse_unread("--json is flat", flat=flat)
     status.refuse_broken("family")
     off = families.disabled()
     enabled = [p for p in families.plugins() if not {p.name, p.package} & off]

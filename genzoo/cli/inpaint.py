@@ -43,11 +43,14 @@ def inpaint(
     labels: Annotated[
         str | None, typer.Option(help="One class, or one per photo, with commas. [searched]")
     ] = None,
-    restarts: Annotated[int, typer.Option(min=1, help="Random restarts per image.")] = 4,
-    steps: Annotated[int, typer.Option(min=0, help="Optimisation steps.")] = 100,
+    restarts: Annotated[
+        int | None, typer.Option(min=1, help="Random restarts per image. [4]")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=0, help="Optimisation steps. [100]")] = None,
     weight: Annotated[
-        float, typer.Option(min=0, help="Weight of the discriminator loss (0 = off).")
-    ] = 0.003,
+        float | None,
+        typer.Option(min=0, help="Weight of the discriminator loss (0 = off). [0.003]"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     settings: SamplingSet = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos times restarts per batch.")] = 256,
@@ -68,8 +71,9 @@ def inpaint(
     path = output or Path(f"{photos[0].stem}-filled.png")
     shape = image_shape(model, "call genzoo.inpaint with an array")
     pixels, _ = data.photos(photos, shape)
-    writing.check_target(path, len(pixels), model, scale, force)
+    writing.check_target(path, len(pixels), model, _sheet_scale(path, scale, strip, gif), force)
     strips.check_targets(strip, gif, len(pixels), model, force)
+    search: Any = {"restarts": restarts, "steps": steps, "weight": weight}
     ticker = Ticker()
     completion = inpainting.inpaint(
         name,
@@ -79,16 +83,19 @@ def inpaint(
         seed=seed,
         batch_size=batch_size,
         device=device,
-        restarts=restarts,
-        steps=steps,
-        weight=weight,
         sampling=parse_settings(settings),
         progress=ticker.count,
+        **{key: value for key, value in search.items() if value is not None},
     )
     ticker.done()
     record = writing.write(iter([completion.samples]), len(pixels), path, scale)
     strips.write_stages(completion, torch.from_numpy(pixels) / 255, strip, gif, scale)
     _print_result(completion, path, record, json)
+
+
+def _sheet_scale(path: Path, scale: int | None, strip: Path | None, gif: Path | None) -> int | None:
+    """The part of --scale in the file -o: a strip and a film read it, too."""
+    return None if (strip or gif) and path.suffix != ".png" else scale
 
 
 def _print_result(completion: "Completion", path: Path, record: dict[str, Any], json: bool) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, app, as_json, as_table, complete_model
+from genzoo.cli.app import Force, Json, app, as_json, as_table, complete_model, refuse_unread
 from genzoo.errors import BadInput
 from genzoo.files import check_new
 from genzoo.text import printable
@@ -31,7 +31,7 @@ def inspect_picture(
         Path | None,
         typer.Option("-o", "--output", help="A .png or .wav to write it to."),
     ] = None,
-    device: Device = "auto",
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps. [auto]")] = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -40,10 +40,14 @@ def inspect_picture(
 
     if not again and (model or output):
         raise BadInput("--model and -o need --reproduce")
+    if not again:
+        refuse_unread("nothing is generated without --reproduce", device=device)
+    if output is None:
+        refuse_unread("nothing is written without -o", force=force)
     if output:
         check_new(output, [".png", ".wav"], force)
     provenance = inspect(picture)
-    result = reproduce(picture, model, device=device) if again else None
+    result = reproduce(picture, model, device=device or "auto") if again else None
     if result and output:
         _save(result, output)
     if json:

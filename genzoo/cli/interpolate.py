@@ -58,7 +58,7 @@ def interpolate(
     path = output or default_path(name, f"-walk{writing.default_ending(model, film=True)}")
     steps = steps if steps is not None else 8 if path.suffix == ".png" else 30
     n = walks.walk_length(walks.parse_addresses(seeds), steps, loop)
-    writing.check_target(path, n, model, scale, force, film=True, columns=n)
+    writing.check_target(path, n, model, scale, force, film=True, columns=n, metadata=metadata)
     ticker = Ticker()
     walk = walks.interpolate(
         model,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from genzoo.cli.app import Json, ModelOrFamily, app, as_json, as_table, size
+from genzoo.cli.app import Json, ModelOrFamily, app, as_json, as_table, refuse_unread, size
 from genzoo.text import printable
 
 
@@ -20,6 +20,8 @@ def list_models(
     from genzoo.testing import status
     from genzoo.zoo import card, names
 
+    if json:
+        refuse_unread("--json prints all columns", quiet=quiet)
     status.refuse_broken("family", "models")
     if quiet:
         print("\n".join(map(printable, names.model_names())))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import App, Json, app, as_json, as_table
+from genzoo.cli.app import App, Json, app, as_json, as_table, refuse_unread
 from genzoo.text import printable
 
 
@@ -17,6 +17,8 @@ def plugins(
     """Load every plugin and print its state: ok, broken, disabled or conflict, and why."""
     from genzoo.testing import status
 
+    if json:
+        refuse_unread("--json has the tracebacks", verbose=verbose)
     every = status.inspect()
     if json:
         as_json([vars(p) for p in every])

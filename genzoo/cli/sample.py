@@ -81,7 +81,7 @@ def sample(
     )
     if numbers and not (model.is_images and path.suffix == ".png"):
         raise BadInput(f"--numbers needs a grid of images: expected -o NAME.png, got {path}")
-    writing.check_target(path, n, model, scale, force)
+    writing.check_target(path, n, model, scale, force, metadata=metadata)
     if watch is not None:
         images = film.watchable(model, parts, n, watch, force)
         parts = iter([images])

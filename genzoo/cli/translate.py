@@ -1,5 +1,6 @@
 """genzoo translate: translate an image from one domain to another."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from genzoo.cli.app import (
     app,
     parse_settings,
     print_file,
+    refuse_unread,
 )
 from genzoo.files import check_new, file_name
 
@@ -27,12 +29,16 @@ def translate(
     ] = None,
     to: Annotated[str | None, typer.Option(help="Target domain. [the model's second]")] = None,
     settings: SamplingSet = None,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed, for models that use one.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Random seed, for models that use one. [0]")
+    ] = None,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
 ) -> None:
     """Translate a photo to another domain: genzoo translate ./horses photo.jpg -o zebra.png."""
+    import torch
+
     from genzoo import data, load
     from genzoo.models.abilities import Translator
     from genzoo.zoo.names import lacking
@@ -44,6 +50,9 @@ def translate(
     path = output or Path(file_name(picture.stem, f"-{domain}.png"))
     check_new(path, [".png"], force)
     x = data.picture(picture, model.shape[0])[None]
-    samples = model.translate(x, domain, seed=seed, **parse_settings(settings))
+    draw = partial(model.translate, x, domain, **parse_settings(settings))
+    samples = draw(seed=seed or 0)
+    if seed is not None and torch.equal(samples.tensor, draw(seed=seed + 1).tensor):
+        refuse_unread(f"{name} translates without random numbers", seed=seed)
     samples.save(path)
     print_file(path, {"to": domain, **samples.record()}, json)

@@ -50,7 +50,7 @@ def traverse(
     path = output or default_path(name, f"-traversal{writing.default_ending(model)}")
     walks.check_grid(model, pair, (rows, columns))
     n = rows * columns
-    writing.check_target(path, n, model, scale, force, columns=columns)
+    writing.check_target(path, n, model, scale, force, columns=columns, metadata=metadata)
     samples = walks.traverse(
         model,
         pair,

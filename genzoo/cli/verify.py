@@ -5,7 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
-from genzoo.cli.app import Device, Json, Root, Ticker, app, as_json, as_table, complete_model
+from genzoo.cli.app import (
+    Device,
+    Json,
+    Root,
+    Ticker,
+    app,
+    as_json,
+    as_table,
+    complete_model,
+    refuse_unread,
+)
 from genzoo.errors import BadInput
 from genzoo.text import printable
 
@@ -33,9 +43,14 @@ def verify(
     if every == bool(names):
         raise BadInput("give the names of models, or --all")
     ticker, rows, checks = Ticker(), [], []
-    for name in model_names.model_names() if every else names or []:
+    chosen = model_names.model_names() if every else names or []
+    takers = {name for name in chosen if data is not None and verification.takes_data(name)}
+    if not takers:
+        refuse_unread("no score on these cards was measured on a folder", data=data)
+    for name in chosen:
+        own = data if name in takers else None
         for check in verification.verify(
-            name, data=data, root=root, device=device, progress=ticker.count
+            name, data=own, root=root, device=device, progress=ticker.count
         ):
             checks.append({"model": name, **vars(check)})
             numbers = _number(check.card), _number(check.now)

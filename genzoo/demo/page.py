@@ -53,12 +53,16 @@ def demo(
     ``port``: by default the first free one from 7860. ``browse``: open a browser. Raises BadInput,
     UnknownName, InvalidModel; OperationFailed without gradio, or if the port is taken.
     """
+    if root is not None and data is None:
+        raise BadInput("--data-root would have no effect: without --data no data set is opened")
     gr = _gradio()
     models = LoadedModels(names or [*installed.manifests()], data, root, device)
     for name in names:
         models.model(name)  # fails before anything is served
     if data is not None:
-        for name in models.with_ability(Sampler, kinds=["images"]):
+        if not (of_images := models.with_ability(Sampler, kinds=["images"])):
+            raise BadInput(f"--data {data} would have no effect: no model here generates images")
+        for name in of_images:
             models.real_images(tuple(models.model(name).shape))
     _check_address(host, port)
     page = _build_page(gr, models)

@@ -271,7 +271,8 @@ def inpaint(gr: Any, models: LoadedModels) -> str | None:
     def call(name: str, painted: dict[str, Any] | None) -> str:
         model = models.model(name)
         x, known = unpack_painting(painted, model.shape)
-        completion = inpainting.inpaint(name, x, known, device=models.device, steps=60)
+        quick: Any = {} if isinstance(model, Completer) else {"steps": 60}
+        completion = inpainting.inpaint(name, x, known, device=models.device, **quick)
         return models.save(completion.samples, _scale(model, SIDE))
 
     start.click(_safe(gr, take), [name, seed], editor)

@@ -212,6 +212,8 @@ def direction_from_data(
     if not isinstance(model, Encoder):
         raise names.lacking(model, Encoder, "does not encode")
     name = _data_of(model, data)
+    if label is not None and name not in classifiers.names():
+        raise BadInput(f"label would have no effect: no classifier for {register.label(name)}")
     hint = "give samples with the attribute, and samples without it"
     channels, _, size = image_shape(model, hint)
     images = sets.open(name, "train", size=size, channels=channels, root=root)

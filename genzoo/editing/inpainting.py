@@ -113,10 +113,13 @@ def inpaint(
     rest = (labels, checked_seed(seed), batch_size, progress)
     projection = None
     if isinstance(model, Completer):
+        _check_no_search(search)
         how = model.checked_sampling(sampling or {})
         call |= {"sampling": how.model_dump(mode="json")}
         filled = _complete(model, x, known, how, *rest)
     else:
+        if search.get("weight") and options["adversary"] is None:
+            raise BadInput("weight would have no effect: the model has no discriminator at hand")
         if sampling:
             raise BadInput("a model that searches for codes inpaints without settings of sampling")
         projection = search_codes(model, options, x, known, *rest)
@@ -127,6 +130,15 @@ def inpaint(
     whole = _as_given(images, x.device).where(known, filled)
     samples = model.public_samples(whole, None, [(seed, i) for i in range(len(x))], call)
     return Completion(samples, known, model, projection)
+
+
+def _check_no_search(given: SearchOptions) -> None:
+    """Refuse options of a search where none takes place; a weight of 0 is obeyed. BadInput."""
+    if unread := [key for key, value in given.items() if value or key != "weight"]:
+        names = " and ".join(unread)
+        raise BadInput(
+            f"{names} would have no effect: this model samples exactly, without a search"
+        )
 
 
 def _as_given(images: ImagesLike, device: torch.device) -> Tensor:

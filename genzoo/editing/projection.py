@@ -20,7 +20,7 @@ from genzoo.devices import usual_torch
 from genzoo.editing import masks
 from genzoo.errors import BadInput
 from genzoo.models.abilities import Encoder
-from genzoo.models.checks import batch_slices, check_count, checked_seed
+from genzoo.models.checks import batch_slices, check_count, check_place, checked_seed
 from genzoo.models.inference import inference_copy
 from genzoo.models.laws import Normal
 from genzoo.models.model import Discriminator, Model, finite_input, infer
@@ -139,6 +139,7 @@ def open_model(
     if not isinstance(weight, Real) or not 0 <= weight <= 1e6:
         raise BadInput(f"weight must be a number from 0 to 1,000,000, got {weight!r}")
     if isinstance(model, Model):
+        check_place(model.device, device)
         return model, options
     loaded, folder = names.load_with_folder(model, device)
     if isinstance(loaded, Latent) and weight and options["adversary"] is None:

@@ -17,7 +17,14 @@ from genzoo.data.arrays import source_of
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, DataMissing, GenzooError, article
 from genzoo.evaluation.comparison import BATCH, Comparison, ModelEntry
-from genzoo.evaluation.evaluate import check_arguments, choose_metrics, measure, real_for
+from genzoo.evaluation.evaluate import (
+    check_arguments,
+    choose_metrics,
+    measure,
+    real_for,
+    unread_arguments,
+    warn_of_unread,
+)
 from genzoo.evaluation.training_data import ReferenceData, reference_data, training_form
 from genzoo.features import classifiers
 from genzoo.files import is_folder
@@ -36,7 +43,7 @@ from genzoo.zoo import names
 
 log = logging.getLogger("genzoo")
 USUAL = {"fit": "crop", "levels": "the set's own"}  # of images, without options
-ROUNDS = 7
+ROUNDS, SAMPLES = 7, 4000
 UNKNOWN = "unknown data"  # that the card of a model names, and this machine does not have
 
 
@@ -44,7 +51,7 @@ UNKNOWN = "unknown data"  # that the card of a model names, and this machine doe
 def compare(
     *models: str | Path,
     data: Any = None,
-    n: int = 4000,
+    n: int = SAMPLES,
     seed: int = 0,
     sampling: Mapping[str, Any] | None = None,
     metrics: str | Sequence[str] | None = None,
@@ -78,6 +85,9 @@ def compare(
         own = {s.metric: s for s in measure(subject, chosen, seed, samples=n, progress=progress)}
         for name, column in scores.items():
             column.append(own.get(name))
+    given = {"features": features, "groups": groups, "n": n if n != SAMPLES else None}
+    measured = [score for column in scores.values() for score in column[:1] if score]
+    warn_of_unread(unread_arguments(used_metrics, given), measured)
     seconds = _timed(subjects)
     return Comparison(
         reference.name,

@@ -23,7 +23,7 @@ from genzoo.metrics.sample_metrics import FeatureMetric, Kernel
 from genzoo.metrics.score import Score
 from genzoo.metrics.subjects import DatasetSubject, ModelSubject, Subject
 from genzoo.models.abilities import Translator
-from genzoo.models.checks import check_count, checked_seed, fresh_seed
+from genzoo.models.checks import check_count, check_place, checked_seed, fresh_seed
 from genzoo.models.model import Model
 from genzoo.models.sampler import Progress
 from genzoo.schemas import Kind
@@ -119,18 +119,24 @@ def evaluate(
     by default as for the training. Raises BadInput, UnknownName,
     InvalidModel, OperationFailed, NetworkError.
     """
-    form = {"size": size, "channels": channels, "fit": fit, "levels": levels}
+    form = given_form = {"size": size, "channels": channels, "fit": fit, "levels": levels}
     options = {"groups": groups, "limit": limit}
     check_arguments(metrics=metrics, features=features, n=n, **options)
     seed = fresh_seed() if seed is None else checked_seed(seed)
-    source = find_subject(subject, devices.device(device), form, sampling)
+    devices.device(device)  # raises; a model in memory, and images, have their own
+    source = find_subject(subject, device, form, sampling)
     reference = reference_data(source, data, root)
     form = {key: value or reference.form.get(key) for key, value in form.items()}
     real = real_for(source, reference, features, root=root, progress=progress, **form, **options)
     chosen = choose_metrics(real, source, metrics)
     request = {**_of(reference, real), "n": n, "seed": seed, "features": features}
     scores = measure(source, chosen, seed, samples=n, images=n, progress=progress)
-    _warn_of_unread(chosen, scores, source, {"features": features, **options})
+    unread = unread_arguments(chosen, {"features": features, **options, **given_form})
+    if isinstance(source, ModelSubject) and source.sampling and not any(s.sampling for s in scores):
+        unread.append("set")
+    elif not isinstance(source, ModelSubject):
+        unread = [name for name in unread if name not in form]  # its own images read them
+    warn_of_unread(unread, scores)
     return Evaluation(
         source.name,
         reference.name,
@@ -141,21 +147,24 @@ def evaluate(
     )
 
 
-def _warn_of_unread(
-    metrics: Sequence[Metric], scores: Sequence[Score], subject: Subject, given: dict[str, Any]
-) -> None:
-    """Warn of the arguments ``given``, and settings, that none of the ``scores`` depends on."""
-    if isinstance(subject, ModelSubject):
-        given = {**given, "set": subject.sampling}
+def unread_arguments(metrics: Sequence[Metric], given: Mapping[str, Any]) -> list[str]:
+    """The names of those of the ``given`` arguments that none of the ``scores`` depends on."""
     used = {name for metric in metrics for name in vars(metric.real)}  # each is made at first use
+    has_opened = any(metric.real.opened for metric in metrics)
     read = {
         "features": "features" in used,
         "limit": bool({"reference", "protocol_images"} & used),
         "groups": any(hasattr(metric, "groups") for metric in metrics),
-        "set": any(score.sampling for score in scores),
+        "n": any(isinstance(metric, SampleMetric) for metric in metrics),
+        **dict.fromkeys(("size", "channels", "fit", "levels"), has_opened),
     }
-    for name in [name for name, value in given.items() if value and not read[name]]:
-        what = ", ".join(score.metric for score in scores)
+    return [name for name, value in given.items() if value and not read[name]]
+
+
+def warn_of_unread(names: Sequence[str], scores: Sequence[Score]) -> None:
+    """Warn of options that have no effect on the ``scores``."""
+    what = ", ".join(score.metric for score in scores)
+    for name in names:
         log.warning("--%s has no effect on %s: leave it out", name, what)
 
 
@@ -205,6 +214,7 @@ def find_model(
 ) -> ModelSubject:
     """The subject for a name, a folder or a model in memory. Raises BadInput, and as ``load``."""
     if isinstance(model, Model):
+        check_place(model.device, device)
         name = model.origin.model if model.origin else type(model).__name__
         return ModelSubject(name, model, None, sampling)
     loaded, folder = names.load_with_folder(model, device)

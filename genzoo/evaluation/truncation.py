@@ -23,6 +23,8 @@ from genzoo.evaluation.evaluate import (
     find_model,
     measure,
     real_for,
+    unread_arguments,
+    warn_of_unread,
 )
 from genzoo.evaluation.training_data import reference_data
 from genzoo.files import expanded, write_whole
@@ -111,6 +113,7 @@ def truncate(
     seed = checked_seed(seed)
     rows = [measure(s, chosen, seed, samples=n, images=n, progress=progress) for s in subjects]
     scores = {column[0].metric: tuple(column) for column in zip(*rows, strict=True)}
+    warn_of_unread(unread_arguments(chosen, {"features": features}), rows[0])
     machine = devices.machine(whole.model.device)
     return Curve(whole.name, reference.name, tuple(values), scores, machine)
 

@@ -1,7 +1,7 @@
 """verify: whether a model still generates the samples and gets the scores on its card."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
@@ -89,6 +89,19 @@ def verify(
     yield _fingerprint_check(folder, metrics.fingerprint, device)
     for score in metrics.scores or ():
         yield _score_check(folder, score, data, root, device, progress)
+
+
+def takes_data(name: str | Path) -> bool:
+    """Whether a score on the card was measured on data that only the user can name."""
+    scores = card.metrics_of(names.find(name)).scores or ()
+    return any(_is_own(score.request) for score in scores if score.request)
+
+
+def _is_own(request: Mapping[str, Any]) -> bool:
+    data = request.get("data")
+    return isinstance(data, str) and not (
+        request.get("data_sha256") is None and register.is_named(data)
+    )
 
 
 def _fingerprint_check(folder: Path, packed: str | None, device: "str | torch.device") -> Check:

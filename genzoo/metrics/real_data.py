@@ -73,7 +73,7 @@ class RealData:
     classifier of ``data``, for signals ``logmel``, for points ``coordinates``. ``size`` to
     ``levels``: as in `genzoo.data.open`. ``groups``: the number of disjoint groups of samples that
     distances are estimated on; by default ten, or one for wide features. ``limit``: the number of
-    training samples to use; by default all.
+    training samples to use; by default all. ``opened``: the splits opened so far.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class RealData:
         self._siblings: dict[str, RealData] = {}
         self._where: dict[str, Any] = {"root": root, "size": size, "channels": channels}
         self._where |= {"length": length, "rate": rate, "fit": fit, "levels": levels}
-        self._opened: dict[str, DataSet] = {}
+        self.opened: dict[str, DataSet] = {}
 
     def _whole(self) -> str:
         """The data set of which the data are a part, or two parts: they use its classifier."""
@@ -125,7 +125,7 @@ class RealData:
         if features not in self._siblings and self.features_name != kind:
             where = {**self._where, "groups": self.groups, "limit": self.limit, "name": self.data}
             sibling = RealData(self.given, features, progress=self._progress, **where)
-            sibling._siblings, sibling._opened = self._siblings, self._opened
+            sibling._siblings, sibling.opened = self._siblings, self.opened
             self._siblings[features] = sibling
         return self._siblings.get(features, self)
 
@@ -195,9 +195,9 @@ class RealData:
 
     def open(self, split: str) -> DataSet:
         """A split of the data. Raises as `genzoo.data.open`."""
-        if split not in self._opened:
-            self._opened[split] = opened_images(self.given, split, self._where)
-        return self._opened[split]
+        if split not in self.opened:
+            self.opened[split] = opened_images(self.given, split, self._where)
+        return self.opened[split]
 
     @property
     def _ships(self) -> bool:
@@ -234,12 +234,12 @@ class RealData:
         own: dict[str, Any] = {"size": f"{width}x{height}", "channels": channels}
         where = {k: v or own.get(k) for k, v in self._where.items() if k not in ("length", "rate")}
         key = f"pairs of {split}"
-        if key not in self._opened:
+        if key not in self.opened:
             if isinstance(self.given, Source):
                 raise BadInput(f"{self.data} is one set of images: pairs are two folders A,B")
             two = sets.open_pair(self.given, split, aligned=True, **where)
-            self._opened[key] = sets.paired(*two, aligned=True)
-        return self._opened[key]
+            self.opened[key] = sets.paired(*two, aligned=True)
+        return self.opened[key]
 
     def domain(self, index: int, split: str) -> DataSet:
         """A split of the first (0) or second (1) of two domains, ``A,B``. Raises as ``open``."""

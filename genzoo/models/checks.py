@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genzoo import devices
 from genzoo.errors import BadInput
+
+if TYPE_CHECKING:
+    import torch
 
 
 def check_count(name: str, value: Any, least: int) -> None:
@@ -20,6 +24,18 @@ def checked_seed(seed: Any) -> int:
     if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= int(seed) < 2**63:
         raise BadInput(f"seed must be a whole number from 0 to 2**63 - 1, got {seed!r}")
     return int(seed)
+
+
+def check_place(own: "torch.device", device: "str | torch.device") -> None:
+    """Check that a model in memory, on ``own``, is where ``device`` says; "auto" leaves it there.
+
+    Raises BadInput.
+    """
+    if device == "auto":
+        return
+    place = devices.device(device)
+    if place.type != own.type or place.index not in (None, own.index):
+        raise BadInput(f"device would have no effect: the model is on {own}; move it with .to(...)")
 
 
 def fresh_seed() -> int:

@@ -35,10 +35,10 @@ def check_target(
     *,
     film: bool = False,
     columns: int | None = None,
+    metadata: bool = True,
 ) -> None:
-    """Check, before anything is drawn, that ``n`` samples of ``model`` can be written to ``path``.
-
-    Raises BadInput.
+    """Check, before anything is drawn, that ``n`` samples of ``model`` can be written to ``path``,
+    and that its format has a place for ``scale`` and for the lack of ``metadata``. Raises BadInput.
     """
     allowed = [*[".gif"] * (film and model.is_images), *ENDINGS[model.kind]]
     if path.suffix not in allowed or path.name == "-":
@@ -49,6 +49,13 @@ def check_target(
         raise BadInput(f"--scale enlarges images; this model generates {model.kind}")
     if scale is not None and path.suffix == ".npy":
         raise BadInput(f"--scale enlarges pictures, and {path} holds numbers: leave it out")
+    if scale is not None and path.suffix == "":
+        raise BadInput(
+            f"--scale enlarges a sheet, and the folder {path} holds single images: "
+            "leave it out, or choose -o NAME.png"
+        )
+    if not metadata and path.suffix == ".npy":
+        raise BadInput(f"--no-metadata: {path} holds numbers without metadata: leave it out")
     _check_size(path.suffix, n, model, scale, columns)
     check_name(path)
     if not path.parent.is_dir():

@@ -104,6 +104,8 @@ def pull(
     check_free(target, FILES, force)
     source = hub.fetch(name, discriminator=discriminator, local_files_only=local_files_only)
     files = [f for f in FILES if (source / f).is_file() and (discriminator or f != DISCRIMINATOR)]
+    if discriminator and DISCRIMINATOR not in files:
+        raise BadInput(f"{name} has no discriminator: leave --discriminator out")
     limits = {f: largest_model() for f in (WEIGHTS, DISCRIMINATOR)}
     contents = {f: read_capped(source / f, limits.get(f, LARGEST_BESIDE)) for f in files}
     write_folder(target, contents, force=force)
