@@ -85,21 +85,26 @@ def compare(
         own = {s.metric: s for s in measure(subject, chosen, seed, samples=n, progress=progress)}
         for name, column in scores.items():
             column.append(own.get(name))
-    given = {"features": features, "groups": groups, "n": n if n != SAMPLES else None}
-    measured = [score for column in scores.values() for score in column[:1] if score]
-    warn_of_unread(unread_arguments(used_metrics, given), measured)
-    seconds = _timed(subjects)
+    _warn(used_metrics, scores, features=features, groups=groups, n=n if n != SAMPLES else None)
     return Comparison(
         reference.name,
         reason,
         n,
         seed,
         devices.machine(subjects[0].model.device),
-        tuple(_entry(s, seed, spent) for s, spent in zip(subjects, seconds, strict=True)),
+        tuple(_entry(s, seed, spent) for s, spent in zip(subjects, _timed(subjects), strict=True)),
         {metric.name: metric.about for metric in used_metrics},
         {name: tuple(column) for name, column in scores.items()},
         {name: tuple(verdicts(column)) for name, column in scores.items()},
     )
+
+
+def _warn(
+    metrics: Sequence[Metric], scores: Mapping[str, Sequence[Score | None]], **given: Any
+) -> None:
+    """Warn of the ``given`` arguments that none of the ``scores`` depends on."""
+    first = [next(score for score in column if score) for column in scores.values()]
+    warn_of_unread(unread_arguments(metrics, given), first)
 
 
 def _applicable(metrics: Sequence[Metric], subjects: list[ModelSubject]) -> list[list[Metric]]:

@@ -131,12 +131,7 @@ def evaluate(
     chosen = choose_metrics(real, source, metrics)
     request = {**_of(reference, real), "n": n, "seed": seed, "features": features}
     scores = measure(source, chosen, seed, samples=n, images=n, progress=progress)
-    unread = unread_arguments(chosen, {"features": features, **options, **given_form})
-    if isinstance(source, ModelSubject) and source.sampling and not any(s.sampling for s in scores):
-        unread.append("set")
-    elif not isinstance(source, ModelSubject):
-        unread = [name for name in unread if name not in form]  # its own images read them
-    warn_of_unread(unread, scores)
+    _warn(chosen, scores, source, {"features": features, **options}, given_form)
     return Evaluation(
         source.name,
         reference.name,
@@ -145,6 +140,21 @@ def evaluate(
         {k: v for k, v in {**request, **form, **options}.items() if v is not None},
         *_made(source),
     )
+
+
+def _warn(
+    metrics: Sequence[Metric],
+    scores: Sequence[Score],
+    subject: Subject,
+    given: Mapping[str, Any],
+    form: Mapping[str, Any],
+) -> None:
+    """Warn of arguments, and settings, that none of the ``scores`` depends on."""
+    is_model = isinstance(subject, ModelSubject)  # a folder's own images read the form
+    unread = unread_arguments(metrics, {**given, **form} if is_model else given)
+    if isinstance(subject, ModelSubject) and subject.sampling:
+        unread += ["set"] * (not any(score.sampling for score in scores))
+    warn_of_unread(unread, scores)
 
 
 def unread_arguments(metrics: Sequence[Metric], given: Mapping[str, Any]) -> list[str]:
