@@ -1,7 +1,9 @@
 """What every test starts from: its own seed and home, one thread, no real data and no network."""
 
+import logging
 import os
 import random
+import signal
 import tempfile
 import zlib
 from pathlib import Path
@@ -17,6 +19,10 @@ torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 # No test asks the Hub, but those that start one of their own.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# A shell in the background ignores Ctrl-C, and nohup SIGHUP: some tests send them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 DATA = os.environ.get("GENZOO_DATA")
 
 
@@ -53,6 +59,7 @@ def seed(name):
 def pytest_runtest_setup(item):
     """Each test starts from its own seed, and sees real data only if it is marked ``data``."""
     seed(item.name)
+    logging.getLogger("genzoo.data").setLevel(logging.NOTSET)  # which a command sets to INFO
     os.environ.pop("GENZOO_DATA", None)
     if DATA and item.get_closest_marker("data"):
         os.environ["GENZOO_DATA"] = DATA

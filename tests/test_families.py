@@ -206,6 +206,16 @@ def test_a_broken_plugin_is_told_by_name(crowd, name):
     assert families.get("alpha").paper == "a fine one"
 
 
+def test_where_ctrl_c_is_ignored_the_code_raised_it(crowd):
+    """In the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(OperationFailed, match="is broken: KeyboardInterrupt"):
+            families.get("raises-what-ctrl-c-does")
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_in_a_command_too_only_ctrl_c_interrupts_others_code(crowd):
     with files.raised_signals():
         for name in ("raises-what-ctrl-c-does", "interrupts-later"):

@@ -246,7 +246,8 @@ def others_code() -> Iterator[None]:
     is_ours = is_main and handler is signal.default_int_handler
     if is_ours:
         signal.signal(signal.SIGINT, press)
-    elif is_main and handler is not raise_stopped:  # another handler has reasons of its own
+    elif is_main and handler not in (raise_stopped, signal.SIG_IGN):
+        # another handler has reasons of its own
         pressed.set()
     try:
         yield
