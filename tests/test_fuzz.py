@@ -240,7 +240,11 @@ MANIFEST = {
     "dtype": "float32", "discriminator_sha256": None, "license": "unknown", "terms": "",
     "default": False, "recipe": None,
 }  # fmt: skip
-RECIPE = {"precision": "fp32", "micro_batches": 1, "threads": 1, "processes": 1, "phases": {}}
+RECIPE = {
+    "precision": "fp32", "micro_batches": 1, "threads": 1, "processes": 1, "phases": {},
+    "stages": [],
+}  # fmt: skip
+FORM = dict.fromkeys(("size", "channels", "fit", "levels", "length", "rate"))
 CONFIG = {"width": 3, "rate": 0.5, "loss": "hinge", "shape": [2], "flip": False}
 
 
@@ -251,7 +255,8 @@ def said_by(content):
         values = {"license" if k == "licence" else k: v for k, v in values.items()} | {"format": 2}
     values = MANIFEST | values
     if values["recipe"] is not None:
-        values["recipe"] = RECIPE | values["recipe"]
+        values["recipe"] = RECIPE | {"form": {}} | values["recipe"]
+        values["recipe"]["form"] = FORM | values["recipe"]["form"]
     return values
 
 

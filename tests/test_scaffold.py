@@ -70,8 +70,9 @@ def test_the_commands_say_where_it_is(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("name", "kind", "named"),
     [
+        ("", "family", "an argument is empty"),
         *((bad, "family", repr(bad)) for bad in
-          ["", "A", "a b", "a_b", "-a", "a-", "a--b", "2d", "../x", "a/b", "x" * 33, "ä", "a\n"]),
+          ["A", "a b", "a_b", "-a", "a-", "a--b", "2d", "../x", "a/b", "x" * 33, "ä", "a\n"]),
         ("genzoo-near", "family", "'near'"),
         ("vae", "family", "vae of genzoo-vae"),
         ("vae", "metric", "vae of genzoo-vae"),

@@ -172,7 +172,7 @@ def _check_filled(arguments: Sequence[str]) -> None:
     for before, word in zip(("", *arguments), arguments, strict=False):
         option, equals, value = word.partition("=")
         if not word or (word.startswith("--") and equals and not value):
-            name = option or (before if before.startswith("-") else "an argument")
+            name = option or (before if before.strip("-") != before != "--" else "an argument")
             raise BadInput(f"{name} is empty: give a value, or leave it out (an unset variable?)")
 
 
