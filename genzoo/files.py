@@ -200,8 +200,10 @@ def sweep(folder: Path) -> None:
     """Remove what killed processes left in ``folder``: files and folders that were never finished.
 
     A folder that was moved away for a new one goes back if the new one never came. Only names that
-    this machine gave are touched, whose process is gone; once in the life of a process.
+    this machine gave are touched, whose process is gone; once in the life of a process, unless
+    ``sweep_again`` was called.
     """
+    folder = folder.absolute()
     if folder in _swept:
         return
     _swept.add(folder)
@@ -209,6 +211,12 @@ def sweep(folder: Path) -> None:
         for path in sorted(folder.iterdir()):
             if (match := _ASIDE.match(path.name)) and _is_left(match):
                 _remove(path, folder / match[1] if match[4] else None)
+
+
+def sweep_again(folder: Path) -> None:
+    """Let ``sweep`` look into ``folder`` and below again: a process may have been killed there."""
+    folder = folder.absolute()
+    _swept.difference_update([path for path in _swept if path.is_relative_to(folder)])
 
 
 def _remove(left: Path, target: Path | None) -> None:

@@ -613,7 +613,7 @@ def test_a_result_that_cannot_be_written_is_an_error():
 def test_ctrl_c_keeps_the_run(call, capsys):
     """SIGINT: the step in hand is finished, a checkpoint written, 130; --resume does the rest."""
     pictures(Path("made"))
-    words = f"train vae --data ./made --steps 600 --checkpoint-every 600 --out out {TRAIN}"
+    words = f"train vae --data ./made --steps 250 --checkpoint-every 250 --out out {TRAIN}"
     with subprocess.Popen(
         [*COMMAND, *words.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -631,7 +631,7 @@ def test_ctrl_c_keeps_the_run(call, capsys):
     assert "--resume" in err
     (kept,) = Path("out/run/checkpoints").iterdir()
     step = int(kept.stem)
-    assert 10 <= step < 600
+    assert 10 <= step < 250
     assert f"stopped after step {step};" in err
     assert not Path("out/config.json").exists()
     code, out, err = call("train --resume --out out --threads 1")

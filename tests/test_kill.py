@@ -429,6 +429,18 @@ def test_a_folder_is_swept_once(tmp_path, monkeypatch):
     assert looked == [tmp_path]
 
 
+def test_a_folder_is_swept_again_below_a_name(tmp_path, dead, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("run/grids").mkdir(parents=True)
+    for again in (False, True):
+        sweep(Path("run/grids"))
+        Path("run/grids", named("x", dead)).write_text("x")
+        if again:
+            files.sweep_again(Path("run"))
+        sweep(tmp_path / "run" / "grids")
+        assert content(Path("run/grids")) == {} if again else {named("x", dead): "x"}
+
+
 # ------------------------------------------------------------------------ two at the same time
 
 

@@ -23,7 +23,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import genzoo
-from genzoo import data, families
+from genzoo import data, families, files
 from genzoo.cli import run as command
 from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.families import registry
@@ -351,6 +351,18 @@ def test_killed_at_random_instants(here, made, straight, workshop):
         assert resume("out") == 0 if Path("out/run/plan.json").exists() else command(arguments) == 0
         assert_same_run(straight("drop"), "out")
         assert not [*here.rglob(".*")]
+
+
+def test_a_process_that_goes_on_twice_sweeps_twice(here, made, straight, workshop):
+    with files.whole(here / "own") as aside:  # its name is given back by this very process
+        aside.write_bytes(b"")
+    for _ in range(2):
+        shutil.rmtree("out", ignore_errors=True)
+        assert workshop(words("drop", made, here / "out"), here, kill_at=25)[0] == -signal.SIGKILL
+        Path("out/run/grids", aside.name).write_bytes(b"half of a grid")
+        assert resume("out") == 0
+        assert_same_run(straight("drop"), "out")
+        assert not [*Path("out").rglob(".*")]
 
 
 def test_ctrl_c_stops_between_two_steps(here, made, straight):
