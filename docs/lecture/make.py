@@ -5,17 +5,19 @@
 runs all pages or the named ones, writes their figures and outputs, and then the notebook.
 """
 
+import base64
 import contextlib
 import io
+import itertools
 import os
 import re
 import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
 NOTEBOOK = HERE / "lecture.ipynb"
@@ -24,14 +26,16 @@ BLOCK = re.compile(
     r"^```(?P<kind>python|bash)\n(?P<code>.*?)^```\n(?:\n```text\n(?P<output>.*?)^```\n)?",
     re.M | re.S,
 )
+SAVED = re.compile(r"\.savefig\(\"([\w-]+\.png)\"")
 PICTURE = re.compile(r"^!\[[^\]]*\]\((?P<name>[\w-]+\.png)\)\n", re.M)
 STYLE = {
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "axes.titlesize": 10,
-    "font.size": 9,
+    "axes.titlesize": 14,
+    "font.size": 14,  # readable from the last row: figures are as wide as a slide
     "legend.frameon": False,
-    "savefig.dpi": 110,
+    "lines.linewidth": 2.5,
+    "savefig.dpi": 120,  # 13.33 inches are 1,600 pixels
 }
 
 
@@ -101,15 +105,25 @@ def _run(kind: str, code: str, names: dict[str, object], page: Path) -> None:
         assert cli.run(words[1:]) == 0, f"{page.name}: {line}"
 
 
-def cells(page: Path) -> Iterator[tuple[str, str]]:
-    """A page as (kind, text): prose, without images and outputs, and code."""
+class Cell(NamedTuple):
+    """A cell of the notebook; only code has an output and figures, by their file names."""
+
+    kind: str
+    text: str
+    output: str = ""
+    figures: Sequence[str] = ()
+
+
+def cells(page: Path) -> Iterator[Cell]:
+    """The cells of a page: prose without its pictures, code with what it prints and draws."""
     text, end = page.read_text(), 0
     for match in BLOCK.finditer(text):
-        yield "markdown", _prose(text[end : match.start()])
-        shell = "".join(f"!{line}\n" for line in match["code"].splitlines())
-        yield "code", match["code"] if match["kind"] == "python" else shell
-        end = match.end()
-    yield "markdown", _prose(text[end:])
+        yield Cell("markdown", _prose(text[end : match.start()]))
+        code, end = match["code"], match.end()
+        if match["kind"] == "bash":
+            code = "".join(f"!{line}\n" for line in code.splitlines())
+        yield Cell("code", code, match["output"] or "", SAVED.findall(code))
+    yield Cell("markdown", _prose(text[end:]))
 
 
 def _prose(text: str) -> str:
@@ -117,21 +131,36 @@ def _prose(text: str) -> str:
 
 
 def notebook() -> str:
-    """All pages in order, as a notebook without outputs."""
+    """All pages in order, as a notebook with the outputs and figures that the pages have."""
     import nbformat
     from nbformat import v4
 
-    book = v4.new_notebook()
-    make_cell = {"markdown": v4.new_markdown_cell, "code": v4.new_code_cell}
+    book, count = v4.new_notebook(), itertools.count(1)
     book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     style = f"import matplotlib.pyplot as plt\n\nplt.rcParams.update({STYLE})"
-    parts = [("start-0", "markdown", (HERE / "README.md").read_text()), ("start-1", "code", style)]
+    parts = [("start-0", Cell("markdown", (HERE / "README.md").read_text()))]
+    parts += [("start-1", Cell("code", style))]
     for page in pages():
-        parts += [(f"{page.stem}-{i}", *cell) for i, cell in enumerate(cells(page))]
-    for name, kind, text in parts:
-        if text := text.strip():
-            book.cells.append(make_cell[kind](text, id=name))
+        parts += [(f"{page.stem}-{i}", cell) for i, cell in enumerate(cells(page))]
+    for name, cell in parts:
+        if (text := cell.text.strip()) and cell.kind == "markdown":
+            book.cells.append(v4.new_markdown_cell(text, id=name))
+        elif text:
+            outputs, number = _outputs(cell), next(count)
+            code = v4.new_code_cell(text, id=name, execution_count=number, outputs=outputs)
+            book.cells.append(code)
     return nbformat.writes(book) + "\n"
+
+
+def _outputs(cell: Cell) -> list[Any]:
+    """What Jupyter would show below ``cell``."""
+    from nbformat import v4
+
+    outputs = [v4.new_output("stream", name="stdout", text=cell.output)] if cell.output else []
+    for name in cell.figures:
+        picture = base64.b64encode((HERE / name).read_bytes()).decode()
+        outputs.append(v4.new_output("display_data", {"image/png": picture, "text/plain": name}))
+    return outputs
 
 
 def main(names: list[str]) -> None:
