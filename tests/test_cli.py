@@ -185,11 +185,11 @@ ONE_LINE = [
     ("sample MODELS/tiny --scale 65", 2, ["--scale"]),
     ("sample MODELS/toy --set truncation=1 -o x.npy", 2, ["truncation", "no settings"]),
     # labels
-    ("sample MODELS/tiny --labels 3", 2, ["unconditional", "leave labels out"]),
-    ("sample MODELS/toy -o x.npy --labels 3", 2, ["label 3", "0 to 2"]),
-    ("sample MODELS/toy -o x.npy --labels -1", 2, ["-1"]),
-    ("sample MODELS/toy -o x.npy --labels bea", 2, ["class", "did you mean bee?"]),
-    ("sample MODELS/toy -o x.npy -n 3 --labels 0,1", 2, ["expected 3 labels", "got 2"]),
+    ("sample MODELS/tiny --label 3", 2, ["unconditional", "leave labels out"]),
+    ("sample MODELS/toy -o x.npy --label 3", 2, ["label 3", "0 to 2"]),
+    ("sample MODELS/toy -o x.npy --label -1", 2, ["-1"]),
+    ("sample MODELS/toy -o x.npy --label bea", 2, ["class", "did you mean bee?"]),
+    ("sample MODELS/toy -o x.npy -n 3 --label 0,1", 2, ["expected 3 labels", "got 2"]),
     # data
     ("train vae --data ./empty", 2, ["no images in", "empty"]),
     ("train vae --data ./gone", 2, ["gone"]),
@@ -390,26 +390,26 @@ def test_families_and_data_are_listed(call):
     assert rows["autoencoder"]["branch"] == "none/reconstruction"
     assert rows["vae"]["branch"] == families.metadata("vae").branch
     assert call("families")[1].startswith("generative models\n")
-    flat = [line.split()[0] for line in call("families --flat")[1].splitlines()]
+    _, *flat = [line.split()[0] for line in call("list families")[1].splitlines()]
     assert flat == sorted(rows)
-    assert {"digits", "mnist"} <= {d["name"] for d in strict(call("data --json")[1])}
-    assert "digits" in call("data")[1]
+    assert {"digits", "mnist"} <= {d["name"] for d in strict(call("list data --json")[1])}
+    assert "digits" in call("list data")[1]
 
 
 def test_plugins_say_which_is_broken(call):
-    code, out, err = call("plugins --json")
+    code, out, err = call("plugin list --json")
     assert (code, err) == (1, "")
     states = {p["name"]: p["state"] for p in strict(out)}
     assert (states["broken"], states["toy"], states["vae"]) == ("broken", "ok", "ok")
-    code, out, _ = call("plugins")
+    code, out, _ = call("plugin list")
     assert "OSError: no luck" in out
     assert "Traceback" not in out
-    assert "Traceback" in call("plugins --verbose")[1]
+    assert "Traceback" in call("plugin list --verbose")[1]
 
 
 def test_plugins_are_all_well(call, monkeypatch):
     monkeypatch.setenv("GENZOO_DISABLE_PLUGINS", "broken")
-    assert call("plugins")[0] == 0
+    assert call("plugin list")[0] == 0
 
 
 @pytest.mark.parametrize("of", ["MODELS/tiny", "vae"])
@@ -447,7 +447,7 @@ def test_sample_writes_an_array(call, models):
 def test_an_array_is_written_a_batch_at_a_time(call, models, monkeypatch):
     """Its size is the disk's affair, not the memory's."""
     monkeypatch.setattr(Samples, "join", None)
-    code, out, _ = call("sample MODELS/toy -n 70 --batch-size 16 --labels bee -o many.npy --json")
+    code, out, _ = call("sample MODELS/toy -n 70 --batch-size 16 --label bee -o many.npy --json")
     assert (code, strict(out)["labels"]) == (0, [1] * 70)
     whole = genzoo.load(models / "toy").stream(70, labels="bee", batch_size=70)
     assert np.allclose(np.load("many.npy"), next(whole).tensor, atol=1e-6)
@@ -478,7 +478,7 @@ def test_info_shows_others_words_without_what_drives_a_terminal(call, models):
 def test_a_fresh_seed_is_told(call, models):
     seeds = []
     for path in ("a.npy", "b.npy"):
-        told = strict(call(f"sample MODELS/tiny -n 2 --seed -1 -o {path} --json")[1])
+        told = strict(call(f"sample MODELS/tiny -n 2 --seed random -o {path} --json")[1])
         seeds.append(told["seeds"][0][0])
         again = genzoo.load(models / "tiny").sample(2, seed=seeds[-1])
         assert np.array_equal(np.load(path), again.tensor)
@@ -486,9 +486,9 @@ def test_a_fresh_seed_is_told(call, models):
 
 
 def test_labels_go_by_number_or_name(call):
-    assert call("sample MODELS/toy -n 3 --labels bee -o bees.npy")[0] == 0
+    assert call("sample MODELS/toy -n 3 --label bee -o bees.npy")[0] == 0
     assert (np.load("bees.npy") // 5).mean() > 0.5
-    assert call("sample MODELS/toy -n 3 --labels 0,ant,2 -o three.npy")[0] == 0
+    assert call("sample MODELS/toy -n 3 --label 0,ant,2 -o three.npy")[0] == 0
     assert [round(v) for v in np.load("three.npy").mean(1) / 10] == [0, 0, 2]
 
 
@@ -586,7 +586,7 @@ def test_a_full_disk_spares_what_was_there(call):
         assert {p: Path(p).read_bytes() for p in contents() if Path(p).is_file()} == old
 
 
-@pytest.mark.parametrize("line", ["families", "data --json", "--help", "info MODEL"])
+@pytest.mark.parametrize("line", ["families", "list data --json", "--help", "info MODEL"])
 def test_a_closed_pipe_is_no_error(line, models):
     """genzoo list | true"""
     words = line.replace("MODEL", str(models / "tiny")).split()

@@ -144,7 +144,7 @@ def test_a_conditional_model_offers_its_classes(page):
     before, _ = wait_for_picture(page, "Drawn")
     page.get_by_role("button", name="Draw", exact=True).click()
     wait_for_picture(page, "Drawn", before)
-    assert "--labels 3" in page.inner_text("body")
+    assert "--label 3" in page.inner_text("body")
 
 
 @in_browser

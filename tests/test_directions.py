@@ -220,7 +220,7 @@ def test_a_file_that_is_no_direction_is_one_line(kind, here, capsys):
         path.write_text("hello" if kind == "text" else "")
     with pytest.raises(BadInput):
         directions.read_direction(path)
-    code, out, err = call(capsys, f"steer vae-mnist {path} --seeds 3")
+    code, out, err = call(capsys, f"steer vae-mnist {path} --sample 3")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.rstrip("\n").isprintable()
 
@@ -259,7 +259,7 @@ def test_the_commands_compute_and_steer(here, capsys):
     code, out, _ = call(capsys, "direction vae-mnist --toward 3,5 --away 7 --json")
     result = json.loads(out)
     assert (result["path"], result["counts"]) == ("vae-mnist-direction.safetensors", [2, 1])
-    line = "steer vae-mnist seven.safetensors --seeds 0:3,17 --alphas"
+    line = "steer vae-mnist seven.safetensors --sample 0:3,17 --alphas"
     code, out, _ = call(capsys, f"{line} -2,-1,0,1 --json")
     assert json.loads(out)["alphas"] == [-2, -1, 0, 1]
     with Image.open("vae-mnist-steered.png") as sheet:
@@ -286,10 +286,10 @@ BAD = [
     ("direction vae-mnist --of 7 --data celeba", "attribute of celeba"),
     ("direction dcgan-mnist --of 7 --encode", "does not encode"),
     ("direction pixelcnn-mnist --of 7", "no latent code"),
-    ("steer vae-mnist gone.safetensors --seeds 3", "gone.safetensors"),
-    ("steer vae-mnist gone.safetensors --seeds x", "'x'"),
-    ("steer vae-mnist gone.safetensors --seeds 3 --alphas a", "'a'"),
-    ("steer vae-mnist gone.safetensors --seeds 3 -o x.txt", "x.txt"),
+    ("steer vae-mnist gone.safetensors --sample 3", "gone.safetensors"),
+    ("steer vae-mnist gone.safetensors --sample x", "'x'"),
+    ("steer vae-mnist gone.safetensors --sample 3 --alphas a", "'a'"),
+    ("steer vae-mnist gone.safetensors --sample 3 -o x.txt", "x.txt"),
 ]
 
 

@@ -534,7 +534,7 @@ def test_a_plugins_metric_goes_everywhere_ours_go(plugin, capsys, tmp_path):
     told["features"] = "mnist"
     both = genzoo.compare("vae-mnist", "dcgan-mnist", metrics="brightness,fd", **told)
     assert both.scores["brightness-digits"][1].value == score.value
-    assert cli.run(["metrics"]) == 0
+    assert cli.run(["list", "metrics"]) == 0
     assert "mean of the pixels" in capsys.readouterr().out
 
 

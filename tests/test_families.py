@@ -200,7 +200,7 @@ def test_a_broken_plugin_is_told_by_name(crowd, name):
     assert re.search(rf"^plugin pkg-{name} \(bad_{name.replace('-', '_')}\) is broken: ", told)
     assert re.search(reason, told)
     if not reason.startswith(("must return", "plugin API")):
-        assert told.endswith(". See genzoo plugins --verbose")
+        assert told.endswith(". See genzoo plugin list --verbose")
     if BAD[name][1].endswith("$"):
         assert re.search(BAD[name][1], told)
     assert families.get("alpha").paper == "a fine one"
@@ -248,7 +248,7 @@ def test_inspect_tries_all_and_good_ones_keep_working(crowd):
     assert "bad_raises.py" in found["raises", "pkg-raises"].detail
     assert "ZeroDivisionError" in found["raises", "pkg-raises"].detail
     assert {p.error for p in found.values() if p.state == "ok"} == {""}
-    assert [p.error for p in found.values() if "genzoo plugins" in p.error] == []
+    assert [p.error for p in found.values() if "genzoo plugin list" in p.error] == []
     assert "No module named 'bad_absent'" in found["absent", "pkg-absent"].error
     assert "no attribute 'nowhere'" in found["attribute", "pkg-attribute"].error
 
@@ -472,7 +472,7 @@ def test_what_a_plugin_prints_is_not_the_commands_result(site, capsys):
 def test_an_interrupted_import_says_whose_it_was(site, caplog):
     source = "import signal\nsignal.raise_signal(signal.SIGINT)"
     distribution(site, "slow", {"slow": "slow"}, module="slow", source=source)
-    assert cli.run(["plugins"]) == 130
+    assert cli.run(["plugin", "list"]) == 130
     assert "interrupted in plugin slow" in caplog.text
 
 
@@ -486,7 +486,7 @@ def test_of_two_with_one_name_the_disabled_one_is_not_drawn(site, monkeypatch, c
     assert "GENZOO_DISABLE_PLUGINS" in capsys.readouterr().err
     monkeypatch.setenv("GENZOO_DISABLE_PLUGINS", "two")
     registry._load.cache_clear()
-    assert cli.run(["families", "--flat"]) == 0
+    assert cli.run(["list", "families"]) == 0
     drawn = [line for line in capsys.readouterr().out.splitlines() if line.startswith("twin")]
     assert len(drawn) == 1
     assert drawn[0].endswith("one")

@@ -81,7 +81,7 @@ def test_models_are_found_without_an_import(site, capsys):
     assert (own["package"], own["version"], own["error"]) == ("zoo-of-mine", 1, "")
     code, out, _ = call(capsys, "info", "sample-a")
     assert (code, str(folder) in out) == (0, True)
-    assert [r[:3] for r in map(str.split, call(capsys, "plugins")[1].splitlines())].count(
+    assert [r[:3] for r in map(str.split, call(capsys, "plugin", "list")[1].splitlines())].count(
         ["zoo-of-mine", "models", "ok"]
     ) == 1
 

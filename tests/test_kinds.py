@@ -331,8 +331,8 @@ def test_what_no_scatter_can_show_is_refused(tmp_path):
         ("sample {}/wave -n 2 -o x.png", "x.png", 2),
         ("sample {}/plane", "plane.png", 1000),
         ("sample {}/line -n 3", "line.png", 3),
-        ("interpolate {}/wave --seeds 1,2 --steps 3", "wave-walk.wav", 4),
-        ("interpolate {}/plane --seeds 1,2 --steps 3", "plane-walk.png", 4),
+        ("interpolate {}/wave --sample 1,2 --steps 3", "wave-walk.wav", 4),
+        ("interpolate {}/plane --sample 1,2 --steps 3", "plane-walk.png", 4),
         ("traverse {}/wave --dims 0,1 --grid 2x2", "wave-traversal.wav", 4),
     ],
 )
@@ -345,7 +345,7 @@ def test_commands_write_the_file_of_the_kind(home, capsys, line, file, n):
     ("line", "said"),
     [
         ("sample {}/wave -o x.gif", "cannot write x.gif: signals go to .wav, .png, .npy"),
-        ("interpolate {}/wave --seeds 1,2 -o x.gif", "cannot write x.gif: signals go to"),
+        ("interpolate {}/wave --sample 1,2 -o x.gif", "cannot write x.gif: signals go to"),
         ("sample {}/plane -o x.wav", "cannot write x.wav: points go to .png, .npy, or a"),
         ("sample {}/wave --scale 3", "--scale enlarges images; this model generates signals"),
         ("sample {}/wave -n 1000000", "at most 268 are allowed"),

@@ -54,8 +54,8 @@ BEHIND = {
 }  # fmt: skip
 
 NOWHERE = "--device nosuch"  # a device that is read is refused
-WALK = "interpolate ./tiny --seeds 1,2 --steps 2 -o w.png"
-STEER = "steer ./tiny d.safetensors --seeds 1 -o s.png"
+WALK = "interpolate ./tiny --sample 1,2 --steps 2 -o w.png"
+STEER = "steer ./tiny d.safetensors --sample 1 -o s.png"
 FILL = "inpaint ./tiny p.png --steps 1 --restarts 1 -o f.png"
 SUM = "arithmetic ./tiny 1 + 2 -o a.png"
 GRID = "traverse ./tiny --grid 2x2 -o t.png"
@@ -67,7 +67,7 @@ ACTS = {
     "arithmetic": (
         SUM,
         {
-            "output": "-o b.png",
+            "out": "-o b.png",
             "label": ("arithmetic ./labels 0:0 + 0:3 -o a.png", "--label 1"),
             "settings": "--set truncation=0.1",
             "seed": "--seed 1",
@@ -81,10 +81,9 @@ ACTS = {
         LOOK,
         {
             "at": "--at 2,2",
-            "output": "-o y.png",
-            "seed": "--seed 1",
-            "start": "--start 1",
-            "labels": "--labels 1",
+            "out": "-o y.png",
+            "sample": "--sample 0:1",
+            "label": "--label 1",
             "settings": "--set truncation=0.1",
             "device": NOWHERE,
         },
@@ -110,12 +109,11 @@ ACTS = {
             "features": "--features mnist",
             "groups": "--groups 2",
             "root": "--data-root there",
-            "output": "-o other",
+            "out": "-o other",
             "device": NOWHERE,
             "json": "--json",
         },
     ),
-    "data": ("data", {"json": "--json"}),
     "demo": (
         "demo",
         {
@@ -138,7 +136,7 @@ ACTS = {
             "n": "-n 9",
             "seed": "--seed 1",
             "label": "--label 1",
-            "output": "-o b.safetensors",
+            "out": "-o b.safetensors",
             "root": ("direction ./tiny --of 3 --encode", "--data-root there"),
             "device": NOWHERE,
             "json": "--json",
@@ -147,12 +145,12 @@ ACTS = {
     "steer": (
         STEER,
         {
-            "seeds": "--seeds 2",
+            "sample": "--sample 2",
             "alphas": "--alphas 0,1",
             "steps": "--steps 3",
-            "label": ("steer ./labels e.safetensors --seeds 1 -o s.png", "--label 1"),
+            "label": ("steer ./labels e.safetensors --sample 1 -o s.png", "--label 1"),
             "settings": "--set truncation=0.1",
-            "output": "-o b.png",
+            "out": "-o b.png",
             "scale": "--scale 2",
             "metadata": "--no-metadata",
             "device": NOWHERE,
@@ -180,20 +178,19 @@ ACTS = {
             "json": "--json",
         },
     ),
-    "metrics": ("metrics", {"json": "--json"}),
-    "families": ("families", {"flat": "--flat", "json": "--json"}),
+    "families": ("families", {"json": "--json"}),
     "features": (
         "features ./tiny p.png",
-        {"output": "-o b.npy", "device": NOWHERE, "json": "--json"},
+        {"out": "-o b.npy", "device": NOWHERE, "json": "--json"},
     ),
     "inpaint": (
         FILL,
         {
             "mask": "--mask box:0,0,2,2",
-            "output": "-o b.png",
+            "out": "-o b.png",
             "strip": "--strip s.png",
             "gif": "--gif s.gif",
-            "labels": ("inpaint ./labels p.png --steps 1 --restarts 1 -o f.png", "--labels 1"),
+            "label": ("inpaint ./labels p.png --steps 1 --restarts 1 -o f.png", "--label 1"),
             "restarts": "--restarts 3",
             "steps": "--steps 3",
             "weight": "--weight 0.1",  # refused: it has no discriminator
@@ -210,7 +207,7 @@ ACTS = {
         {
             "again": "--reproduce --model ./tiny",
             "model": ("inspect drawn.png --reproduce", "--model ./tiny"),
-            "output": ("inspect drawn.png --reproduce --model ./tiny", "-o b.png"),
+            "out": ("inspect drawn.png --reproduce --model ./tiny", "-o b.png"),
             "device": ("inspect drawn.png --reproduce --model ./tiny", NOWHERE),
             "json": "--json",
         },
@@ -218,12 +215,12 @@ ACTS = {
     "interpolate": (
         WALK,
         {
-            "seeds": "--seeds 1,3",
-            "output": "-o b.gif",
+            "sample": "--sample 3",
+            "out": "-o b.gif",
             "steps": "--steps 3",
             "loop": "--loop",
             "how": "--how lerp",
-            "label": ("interpolate ./labels --seeds 1,2 --steps 2 -o w.png", "--label 1"),
+            "label": ("interpolate ./labels --sample 1,2 --steps 2 -o w.png", "--label 1"),
             "settings": "--set truncation=0.1",
             "scale": "--scale 2",
             "metadata": "--no-metadata",
@@ -239,7 +236,7 @@ ACTS = {
             "data": "--data mnist",
             "n": "-n 9",
             "k": "-k 2",
-            "output": "-o b.png",
+            "out": "-o b.png",
             "seed": "--seed 1",
             "size": "--size 8",
             "channels": "--channels 1",
@@ -266,12 +263,11 @@ ACTS = {
             "json": "--json",
         },
     ),
-    "plot": ("plot tiny", {"output": "-o b.svg", "json": "--json"}),
-    "plugins": ("plugins", {"verbose": "--verbose", "json": "--json"}),
+    "plot": ("plot tiny", {"out": "-o b.svg", "json": "--json"}),
     "pull": (
         "pull a/b",
         {
-            "output": "-o there",
+            "out": "-o there",
             "discriminator": "--discriminator",
             "force": "--force",
             "json": "--json",
@@ -291,10 +287,10 @@ ACTS = {
         "sample ./tiny -n 2 -o s.png",
         {
             "n": "-n 3",
-            "output": "-o b.npy",
+            "out": "-o b.npy",
             "seed": "--seed 1",
             "start": "--start 1",
-            "labels": ("sample ./labels -n 2 -o s.png", "--labels 1"),
+            "label": ("sample ./labels -n 2 -o s.png", "--label 1"),
             "settings": "--set truncation=0.1",
             "scale": "--scale 2",
             "watch": "--watch w.gif",  # refused: it does not draw pixel by pixel
@@ -338,7 +334,7 @@ ACTS = {
     "translate": (
         "translate ./turns p.png -o x.png",
         {
-            "output": "-o b.png",
+            "out": "-o b.png",
             "to": "--to dark",
             "settings": "--set strength=2",  # refused: this model has no settings
             "seed": "--seed 1",
@@ -351,10 +347,10 @@ ACTS = {
         {
             "dims": "--dims 1,0",
             "grid": "--grid 2x3",
-            "seed": "--seed 1",
+            "sample": "--sample 1",
             "label": ("traverse ./labels --grid 2x2 -o t.png", "--label 1"),
             "settings": "--set truncation=0.1",
-            "output": "-o b.png",
+            "out": "-o b.png",
             "scale": "--scale 2",
             "metadata": "--no-metadata",
             "device": NOWHERE,
@@ -370,7 +366,7 @@ ACTS = {
             "n": "-n 9",
             "seed": "--seed 1",
             "features": "--features mnist",
-            "output": "-o b.json",
+            "out": "-o b.json",
             "root": "--data-root there",
             "device": NOWHERE,
             "json": "--json",
@@ -387,11 +383,12 @@ ACTS = {
             "json": "--json",
         },
     ),
+    "plugin list": ("plugin list", {"verbose": "--verbose", "json": "--json"}),
     "plugin check": ("plugin check vae", {"json": "--json"}),
     "plugin new": ("plugin new my-gan", {"kind": "--kind metric", "out": "-o there"}),
 }
 # Lines that fail: a plugin is broken, the page is not served, a model is missing.
-FAILING = {"plugins": 1, "demo": 1, "inspect drawn.png --reproduce": 2, "verify": 2}
+FAILING = {"plugin list": 1, "demo": 1, "inspect drawn.png --reproduce": 2, "verify": 2}
 # Whether a file that is there may be replaced: with it the same line works a second time.
 FORCE = {"arithmetic", "attend", "compare", "direction", "steer", "features", "inpaint", "inspect"}
 FORCE |= {"interpolate", "neighbours", "plot", "sample", "translate", "traverse", "truncate"}
@@ -404,16 +401,16 @@ REFUSED = [
     ("sample ./tiny -n 2 -o x", "--scale 2"),
     ("sample ./tiny -n 2 -o x", "--numbers"),
     ("sample ./tiny -n 2 -o x.png", "--watch w.gif"),
-    ("sample ./tiny -n 2 -o x.png", "--labels 1"),
-    ("interpolate ./tiny --seeds 1,2 --steps 2 -o x", "--scale 2"),
-    ("interpolate ./tiny --seeds 1,2 --steps 2 -o x.npy", "--no-metadata"),
-    ("interpolate ./tiny --seeds 1,2 --steps 2 -o x.gif", "--label 1"),
+    ("sample ./tiny -n 2 -o x.png", "--label 1"),
+    ("interpolate ./tiny --sample 1,2 --steps 2 -o x", "--scale 2"),
+    ("interpolate ./tiny --sample 1,2 --steps 2 -o x.npy", "--no-metadata"),
+    ("interpolate ./tiny --sample 1,2 --steps 2 -o x.gif", "--label 1"),
     ("traverse ./tiny --grid 2x2 -o x", "--scale 2"),
     ("traverse ./tiny --grid 2x2 -o x.npy", "--no-metadata"),
     ("traverse ./tiny --grid 2x2 -o x.png", "--label 1"),
-    ("steer ./tiny d.safetensors --seeds 1 --alphas 0,1 -o x.png", "--steps 3"),
-    ("steer ./tiny d.safetensors --seeds 1 --alphas 0:1 -o x", "--scale 2"),
-    ("steer ./tiny d.safetensors --seeds 1 --alphas 0:1 -o x.npy", "--no-metadata"),
+    ("steer ./tiny d.safetensors --sample 1 --alphas 0,1 -o x.png", "--steps 3"),
+    ("steer ./tiny d.safetensors --sample 1 --alphas 0:1 -o x", "--scale 2"),
+    ("steer ./tiny d.safetensors --sample 1 --alphas 0:1 -o x.npy", "--no-metadata"),
     ("arithmetic ./tiny 1 + 2 -o x.png", "--label 1"),
     ("direction ./tiny --toward 0:1 --away 0:2", "--data mnist"),
     ("direction ./tiny --toward 0:1 --away 0:2", "--encode"),
@@ -425,7 +422,7 @@ REFUSED = [
     ("direction ./tiny --of 3 --encode --data digits", "--seed 1"),
     ("inpaint ./tiny p.png --steps 1 --restarts 1 -o x.png", "--weight 0.1"),
     ("inpaint ./tiny p.png --steps 1 --restarts 1 -o x.png", "--set temperature=1"),
-    ("inpaint ./tiny p.png --steps 1 --restarts 1 -o x.png", "--labels 1"),
+    ("inpaint ./tiny p.png --steps 1 --restarts 1 -o x.png", "--label 1"),
     ("inpaint ./tiny p.png --steps 1 --restarts 1 -o x", "--scale 2"),
     ("inpaint ./pixels p.png -o x.png", "--steps 3"),
     ("inpaint ./pixels p.png -o x.png", "--restarts 3"),
@@ -435,8 +432,7 @@ REFUSED = [
     ("inspect drawn.png", "--device cpu"),
     ("inspect drawn.png --reproduce --model ./tiny", "--force"),
     ("list --json", "--quiet"),
-    ("families --json", "--flat"),
-    ("plugins --json", "--verbose"),
+    ("plugin list --json", "--verbose"),
     ("reference", "--metric fid"),
     ("evaluate images:there", "--write"),
     ("evaluate images:there", "--set truncation=1"),

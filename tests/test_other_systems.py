@@ -76,7 +76,6 @@ LINES = {
     "attend": "attend 猫",
     "cite": "cite vae",
     "compare": "compare 猫",
-    "data": "data",
     "demo": "demo 猫 --port é",
     "direction": "direction 猫 --to é",
     "steer": "steer 猫 猫.safetensors",
@@ -85,14 +84,13 @@ LINES = {
     "features": "features 猫",
     "inpaint": "inpaint 猫 猫.png",
     "inspect": "inspect 猫.png",
-    "interpolate": "interpolate 猫 --seeds 0,1",
+    "interpolate": "interpolate 猫 --sample 0,1",
     "info": "info ./模型",
     "list": "list",
-    "metrics": "metrics",
     "neighbours": "neighbours 猫",
     "outliers": "outliers 猫",
     "plot": "plot ./猫",
-    "plugins": "plugins",
+    "plugin list": "plugin list",
     "plugin new": "plugin new 猫",
     "plugin check": "plugin check 猫",
     "pull": "pull 猫/é",
@@ -159,7 +157,7 @@ def test_no_command_prints_what_the_stream_lacks(name, encoding, saved, monkeypa
         assert err.count("\n") == 1
 
 
-WELL = {"cache", "cite", "data", "families", "info", "list", "metrics", "plugins", "sample"}
+WELL = {"cache", "cite", "families", "info", "list", "plugin list", "sample"}
 
 
 def test_the_tree_of_families_is_ascii_where_it_must_be(monkeypatch):
@@ -323,12 +321,12 @@ def test_windows_can_do_all(pictures, capsys, monkeypatch):
         "info ./out",
         "evaluate ./out --data ./made -n 40 --metrics sharpness",
         "neighbours ./out --data ./made -n 2",
-        "interpolate ./out --seeds 0,1",
+        "interpolate ./out --sample 0,1",
         "plot ./out",
         "plugin new my-family",
         "list",
         "families",
-        "data",
+        "list data",
     ]
     for line in lines:
         assert (entry.run(line.split()), line) == (0, line), capsys.readouterr().err

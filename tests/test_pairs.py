@@ -114,7 +114,7 @@ def test_a_transformed_set_keeps_labels_classes_and_parts():
 
 
 def test_help_and_guide_name_every_transformation(capsys):
-    assert run(["data", "--help"]) == 0
+    assert run(["list", "--help"]) == 0
     guide = (Path(__file__).parents[1] / "docs/guide.md").read_text()
     for text in (capsys.readouterr().out, guide):
         assert all(f"@{kind}" in text for kind in TRANSFORMS)

@@ -120,12 +120,12 @@ def test_attributes_that_a_plugin_gets_wrong_name_it(install, values, text):
 
 def test_the_listing_imports_no_plugin(install, capsys):
     module = install("dataset", "bars", "raise SystemExit", summary="bars, up\x1b[2J and flat")
-    assert cli.run(["data", "--json"]) == 0
+    assert cli.run(["list", "data", "--json"]) == 0
     *ours, last = json.loads(capsys.readouterr().out)
     assert last == {"name": "bars", "summary": "bars, up[2J and flat", "terms": None,
                     "package": "genzoo-bars"}  # fmt: skip
     assert {s["package"] for s in ours} == {"genzoo"}
-    assert cli.run(["data"]) == 0
+    assert cli.run(["list", "data"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("bars ")
     assert module not in sys.modules
 
@@ -187,7 +187,7 @@ def test_no_plugin_takes_a_built_in_name(install, capsys):
     assert len(data.open("digits")) == 1500
     assert data.names().count("digits") == 1
     assert [s.package for s in data.listing() if s.name == "digits"] == ["genzoo"]
-    assert cli.run(["plugins"]) == 1
+    assert cli.run(["plugin", "list"]) == 1
     out = capsys.readouterr().out
     assert "plugin thief (thief) is ignored: genzoo has a built-in data set 'digits'" in out
     assert "built-in metric 'fid'" in out
@@ -204,7 +204,7 @@ def test_two_with_one_name_are_a_conflict(install):
 
 # ---------------------------------------------------------------------------------------- strictly
 
-LISTINGS = {"family": ["families", "list"], "dataset": ["data"], "metric": ["metrics"]}
+LISTINGS = {"family": ["families", "list"], "dataset": ["list data"], "metric": ["list metrics"]}
 
 
 @pytest.mark.parametrize("kind", LISTINGS)
@@ -214,12 +214,12 @@ def test_a_listing_passes_a_broken_plugin_over_unless_told_not_to(
     install(kind, "torn", "1 / 0")
     for command in LISTINGS[kind]:
         monkeypatch.delenv("GENZOO_STRICT_PLUGINS", raising=False)
-        assert cli.run([command]) == 0
+        assert cli.run(command.split()) == 0
         monkeypatch.setenv("GENZOO_STRICT_PLUGINS", "0")
-        assert cli.run([command]) == 0
+        assert cli.run(command.split()) == 0
         capsys.readouterr()
         monkeypatch.setenv("GENZOO_STRICT_PLUGINS", "1")
-        assert cli.run([command]) == 1
+        assert cli.run(command.split()) == 1
         told = capsys.readouterr()
         assert told.out == ""
         assert "plugin genzoo-torn (genzoo_torn) is broken: ZeroDivisionError" in told.err

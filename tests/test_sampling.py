@@ -248,7 +248,7 @@ def test_the_command_line_sets_and_tells_them(saved, capsys):
 @pytest.mark.parametrize(
     "words",
     [
-        ["interpolate", "./mine", "--seeds", "3,4", "--steps", "2", "-o", "x.npy"],
+        ["interpolate", "./mine", "--sample", "3,4", "--steps", "2", "-o", "x.npy"],
         ["traverse", "./mine", "--grid", "1x2", "-o", "x.npy"],
         ["arithmetic", "./mine", "3", "+", "4", "-o", "x.png"],
     ],
@@ -265,7 +265,7 @@ def test_every_command_that_draws_takes_them(words, saved, capsys):
 @pytest.mark.parametrize(
     ("family", "words"),
     [
-        ("vae", ["steer", "./mine", "toward.safetensors", "--seeds", "3"]),
+        ("vae", ["steer", "./mine", "toward.safetensors", "--sample", "3"]),
         ("sagan", ["attend", "./mine", "--at", "1,1"]),
         ("pixelcnn", ["inpaint", "./mine", "photo.png"]),
         ("cyclegan", ["translate", "./mine", "photo.png"]),

@@ -285,7 +285,7 @@ def test_a_new_data_set_is_trained_on_and_measured_against(author, here):
 
 
 def test_all_of_them_are_listed_and_checked(author, here):
-    out, _ = author.run("genzoo", "plugins", "--json", cwd=here)
+    out, _ = author.run("genzoo", "plugin", "list", "--json", cwd=here)
     found = {p["name"]: (p["kind"], p["state"]) for p in json.loads(out)}
     for kind in KINDS:
         assert found[f"near-{kind}"] == (kind, "ok")

@@ -321,7 +321,7 @@ def test_text_of_others_is_no_markup_in_an_error(words, capsys, tmp_path, monkey
 def test_text_of_others_is_no_markup_in_a_listing(install, capsys, monkeypatch):
     install("family", "marked", "raise ValueError('[red]broken[/] [/nothing]')", summary=MARKUP)
     assert call(capsys, "families", "--flat")[1].count(MARKUP) == 1
-    assert "[red]broken[/] [/nothing]" in call(capsys, "plugins")[1]
+    assert "[red]broken[/] [/nothing]" in call(capsys, "plugin", "list")[1]
     assert call(capsys, "--help")[0] == 0
     complete = {"_GENZOO_COMPLETE": "complete_bash", "COMP_WORDS": "genzoo info mar"}
     for key, value in {**complete, "COMP_CWORD": "2"}.items():

@@ -346,7 +346,7 @@ def test_the_figure_of_a_sum_has_columns_means_and_nine(latent):
 
 
 def test_interpolate_writes_a_film_a_strip_or_a_folder(here, capsys):
-    line = f"interpolate {SMALL} --device cpu --seeds 3,17 --steps 4"
+    line = f"interpolate {SMALL} --device cpu --sample 3,17 --steps 4"
     for path in ("w.gif", "w.png", "w", "w.npy"):
         assert call(capsys, f"{line} -o {path}")[:2] == (0, f"{path}\n")
     model = genzoo.load(SMALL, device="cpu")
@@ -362,7 +362,7 @@ def test_interpolate_writes_a_film_a_strip_or_a_folder(here, capsys):
 
 @pytest.mark.parametrize(("path", "n"), [("w.png", 8 + 1), ("w.gif", 30 + 1)])
 def test_a_strip_has_fewer_steps_than_a_film(path, n, here, capsys):
-    _, out, _ = call(capsys, f"interpolate {SMALL} --device cpu --seeds 3,17 -o {path} --json")
+    _, out, _ = call(capsys, f"interpolate {SMALL} --device cpu --sample 3,17 -o {path} --json")
     assert json.loads(out)["n"] == n
 
 
@@ -375,7 +375,7 @@ def test_several_rows_play_forward_and_back():
 
 
 def test_pictures_of_walks_say_how_they_were_made(here, capsys):
-    assert call(capsys, f"interpolate {SMALL} --seeds 3:0,0:17 --steps 2 -o w.gif")[0] == 0
+    assert call(capsys, f"interpolate {SMALL} --sample 3:0,0:17 --steps 2 -o w.gif")[0] == 0
     provenance = genzoo.inspect("w.gif")
     assert provenance.synthetic
     assert (provenance.record.origin.model, provenance.record.call.method) == (SMALL, "interpolate")
@@ -390,7 +390,7 @@ def test_pictures_of_walks_say_how_they_were_made(here, capsys):
 
 
 def test_json_holds_the_whole_call(here, capsys):
-    code, out, _ = call(capsys, f"interpolate {SMALL} --seeds 3:0,0:17 --steps 2 --loop --json")
+    code, out, _ = call(capsys, f"interpolate {SMALL} --sample 3:0,0:17 --steps 2 --loop --json")
     result = json.loads(out)
     assert (code, result["path"], result["n"]) == (0, "vae-mnist-walk.gif", 4)
     call_ = {"through": [[3, 0], [0, 17]], "steps": 2, "loop": True, "how": "slerp"}
@@ -431,26 +431,26 @@ def test_a_number_that_has_no_place_is_shortened():
 
 
 BAD = [
-    ("interpolate vae-mnist --seeds 3,0:17", "3,0:17"),
-    ("interpolate vae-mnist --seeds 3", "got 1"),
-    ("interpolate vae-mnist --seeds a,b", "'a,b'"),
-    ("interpolate vae-mnist --seeds 3,4 --steps 0", "got 0"),
-    ("interpolate vae-mnist --seeds 3,4 --how fly", "'fly'"),
-    ("interpolate vae-mnist --seeds 3,4 --label 1", "unconditional"),
-    ("interpolate cgan-mnist --seeds 3,4 --label x", "'x'"),
-    ("interpolate cgan-mnist --seeds 0:3,4", "3 and 4"),
-    ("interpolate vae-mnist --seeds 3,4 -o walk.txt", "walk.txt"),
-    ("interpolate vae-mnist --seeds 3,4 -o gone/x.gif", "gone"),
-    ("interpolate vae-mnist --seeds 3,4 --steps 999999999 -o w.npy", "steps fit"),
-    ("interpolate vae-mnist --seeds 3,4 --steps 99999999 -o w.gif", "GB"),
-    ("interpolate pixelcnn-mnist --seeds 3,4", "cgan-fashion-mnist"),
-    ("interpolate cyclegan-hair --seeds 3,4", "no latent code"),
+    ("interpolate vae-mnist --sample 3,0:17", "3,0:17"),
+    ("interpolate vae-mnist --sample 3", "got 1"),
+    ("interpolate vae-mnist --sample a,b", "'a,b'"),
+    ("interpolate vae-mnist --sample 3,4 --steps 0", "got 0"),
+    ("interpolate vae-mnist --sample 3,4 --how fly", "'fly'"),
+    ("interpolate vae-mnist --sample 3,4 --label 1", "unconditional"),
+    ("interpolate cgan-mnist --sample 3,4 --label x", "'x'"),
+    ("interpolate cgan-mnist --sample 0:3,4", "3 and 4"),
+    ("interpolate vae-mnist --sample 3,4 -o walk.txt", "walk.txt"),
+    ("interpolate vae-mnist --sample 3,4 -o gone/x.gif", "gone"),
+    ("interpolate vae-mnist --sample 3,4 --steps 999999999 -o w.npy", "steps fit"),
+    ("interpolate vae-mnist --sample 3,4 --steps 99999999 -o w.gif", "GB"),
+    ("interpolate pixelcnn-mnist --sample 3,4", "cgan-fashion-mnist"),
+    ("interpolate cyclegan-hair --sample 3,4", "no latent code"),
     ("traverse vae-mnist --dims 3,20", "19, got 20"),
     ("traverse vae-mnist --dims 3", "--dims"),
     ("traverse vae-mnist --grid 0x0", "rows"),
     ("traverse vae-mnist --grid 9", "--grid"),
     ("traverse vae-mnist --grid 99999x99999", "rows fit"),
-    ("traverse vae-mnist --seed 3,4", "got 2"),
+    ("traverse vae-mnist --sample 3,4", "got 2"),
     ("arithmetic vae-mnist 3 -", "'3 -'"),
     ("arithmetic vae-mnist 3 - x", "' x'"),
     ("arithmetic vae-mnist 3 -o x.gif", "x.gif"),
@@ -474,12 +474,12 @@ def test_points_have_walks_too(here, capsys):
         torch.manual_seed(0)
         model = parts.model(parts.config(shape=(2,), latent_dim=3, width=8))
     genzoo.save(model, "points", family="wgan-gp")
-    assert call(capsys, "interpolate ./points --seeds 3,4 --steps 5 -o points-walk.npy")[:2] == (
+    assert call(capsys, "interpolate ./points --sample 3,4 --steps 5 -o points-walk.npy")[:2] == (
         0,
         "points-walk.npy\n",
     )
     assert np.load("points-walk.npy").shape == (6, 2)
-    code, _, err = call(capsys, "interpolate ./points --seeds 3,4 -o x.gif")
+    code, _, err = call(capsys, "interpolate ./points --sample 3,4 -o x.gif")
     assert (code, "x.gif" in err) == (2, True)
     code, _, err = call(capsys, "arithmetic ./points 3 - 4")
     assert (code, "points-sum.png" in err) == (2, True)

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,6 +34,19 @@ class _Commands(typer.core.TyperGroup):
 def parse_size(text: str) -> int | str:
     """A side as a number; a text such as 64x48 stays one."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
+
+
+def parse_seed(text: str | int) -> int:
+    """A seed as a number; ``random`` gives another each time. Raises typer.BadParameter."""
+    if text == "random":
+        return secrets.randbelow(2**32)  # short, so that people can type it again
+    number = str(text)
+    if number.isascii() and number.isdigit() and len(number) < 20 and int(number) < 2**63:
+        return int(number)
+    instead = ": type --seed random" if number == "-1" else ""
+    raise typer.BadParameter(
+        f"expected a whole number from 0 to 2**63 - 1 or random, got {number[:40]!r}{instead}"
+    )
 
 
 @final
@@ -91,18 +105,84 @@ ModelName = Annotated[
         help="A model of genzoo list, or a folder like ./mine.", autocompletion=complete_model
     ),
 ]
+ModelOrFamily = Annotated[
+    str, typer.Argument(help="A model, a folder or a family.", autocompletion=complete_model)
+]
+
+
+def out_option(help: str, default: str | None = None) -> Any:
+    """``-o/--out``, the output; ``help``: which files a command writes."""
+    return typer.Option("-o", "--out", help=help, show_default=default or False)
+
+
+def count_option(help: str, default: str | None = None, least: int | None = None) -> Any:
+    """``-n/--n``, a number of samples or images."""
+    return typer.Option("-n", "--n", min=least, help=help, show_default=default or True)
+
+
+# An option that several commands have is one object: one spelling, one type and one text. Where a
+# command must tell "not given" from a value, it takes Annotated[... | None, SEED].
+SEED = typer.Option(
+    parser=parse_seed,
+    metavar="NUMBER|random",
+    help="Random seed: the same number gives the same result.",
+)
+DEVICE = typer.Option(help="Where to compute: auto, cpu, cuda, cuda:1, mps.")
+SAMPLE = typer.Option(
+    metavar="SEED:INDEX",
+    help="Which samples: 0:3, or 0:16,18,43 of a numbered sheet; can be repeated.",
+)
+SET = typer.Option(
+    "--set",
+    metavar="NAME=VALUE",
+    help="A setting; can be repeated. genzoo info FAMILY lists them.",
+)
+
+
+def data_option(default: str) -> Any:
+    """``--data``, with what a command takes where it is not given."""
+    return typer.Option(
+        help="A data set of genzoo list data, or a folder like ./photos.", show_default=default
+    )
+
+
+def metrics_option(default: str | bool = "those of the data") -> Any:
+    """``--metrics``, with those of a command where it is not given."""
+    return typer.Option(
+        help="Metrics of genzoo list metrics, separated by commas: fd,recall.",
+        show_default=default,
+    )
+
+
+def license_option(default: str) -> Any:
+    """``--license``, with that of a command where it is not given."""
+    return typer.Option(help="License of the weights: mit, cc-by-4.0, other.", show_default=default)
+
+
+Seed = Annotated[int, SEED]
+Sample = Annotated[list[str] | None, SAMPLE]
+Label = Annotated[
+    str | None,
+    typer.Option(help="Class, by name or number. genzoo sample and inpaint take several: 3,5,7."),
+]
+Settings = Annotated[list[str] | None, SET]
 Scale = Annotated[int | None, typer.Option(min=1, max=64, help="Enlarge each pixel N times.")]
 Metadata = Annotated[
     bool, typer.Option("--metadata/--no-metadata", help="Write model and seeds into the metadata.")
 ]
-ModelOrFamily = Annotated[
-    str, typer.Argument(help="A model, a folder or a family.", autocompletion=complete_model)
+BatchSize = Annotated[
+    int, typer.Option(help="Number of samples computed at once: less takes less memory.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Random seed of the samples.")]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        help="Features that metrics compare: mnist, inception, inception:FILE, module:object.",
+        show_default="those of the data",
+    ),
+]
 Groups = Annotated[
     int | None, typer.Option(min=1, help="Number of disjoint groups, one estimate each.")
 ]
-Label = Annotated[str | None, typer.Option(help="Class of all samples: a name or a number.")]
 Size = Annotated[
     str | None,
     typer.Option(
@@ -112,22 +192,22 @@ Size = Annotated[
     ),
 ]
 Fit = Annotated[
-    str | None, typer.Option(help="Images with other proportions from folders: crop or pad. [crop]")
+    str | None,
+    typer.Option(
+        help="Images with other proportions from folders: crop or pad.", show_default="crop"
+    ),
 ]
 Levels = Annotated[
     str | None,
     typer.Option(metavar="LOW:HIGH", help="Values in folders that become black and white: 0:4095."),
 ]
 Channels = Annotated[int | None, typer.Option(help="Channels of images from folders: 1 or 3.")]
-SamplingSet = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="A setting of sampling: NAME=VALUE. genzoo info FAMILY lists them."),
-]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Device = Annotated[str, DEVICE]
 Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
 Root = Annotated[
-    str | None, typer.Option("--data-root", help="The folder of data sets. [default: GENZOO_DATA]")
+    str | None,
+    typer.Option("--data-root", help="The folder of data sets.", show_default="GENZOO_DATA"),
 ]
 
 

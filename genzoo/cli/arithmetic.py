@@ -12,10 +12,12 @@ from genzoo.cli.app import (
     Label,
     Metadata,
     ModelName,
-    SamplingSet,
     Scale,
+    Seed,
+    Settings,
     app,
     default_path,
+    out_option,
     parse_settings,
     print_file,
 )
@@ -29,12 +31,10 @@ def arithmetic(
     terms: Annotated[
         list[str], typer.Argument(help="A sum of mean codes of samples: 0:3,5,9 - 0:1,2,4 + 0:7,8")
     ],
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="A .png. [NAME-sum.png]")
-    ] = None,
+    out: Annotated[Path | None, out_option("A .png.", "NAME-sum.png")] = None,
     label: Label = None,
-    settings: SamplingSet = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise around the sum.")] = 0,
+    settings: Settings = None,
+    seed: Seed = 0,
     scale: Scale = None,
     metadata: Metadata = True,
     device: Device = "auto",
@@ -48,7 +48,7 @@ def arithmetic(
     from genzoo.models import writing
 
     model = as_latent(load(name, device=device))
-    path = output or default_path(name, "-sum.png")
+    path = out or default_path(name, "-sum.png")
     if not model.is_images:
         raise BadInput(f"cannot write {path}: a sum is drawn of images, not of {model.kind}")
     writing.check_target(check_ending(path, [".png"]), 9, model, scale, force)

@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, ModelName, SamplingSet, app, default_path, parse_settings
+from genzoo.cli.app import (
+    Device,
+    Force,
+    Label,
+    ModelName,
+    Sample,
+    Settings,
+    app,
+    default_path,
+    out_option,
+    parse_settings,
+)
 from genzoo.errors import BadInput
 from genzoo.text import printable
 
@@ -14,18 +25,16 @@ from genzoo.text import printable
 def attend(
     name: ModelName,
     at: Annotated[list[str], typer.Option(help="ROW,COLUMN of a pixel; can be repeated.")],
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="A .png. [NAME-attention.png]")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed, as in genzoo sample.")] = 0,
-    start: Annotated[int, typer.Option(min=0, help="Index of the sample.")] = 0,
-    labels: Annotated[str | None, typer.Option(help="Class of the sample.")] = None,
-    settings: SamplingSet = None,
+    out: Annotated[Path | None, out_option("A .png.", "NAME-attention.png")] = None,
+    sample: Sample = None,
+    label: Label = None,
+    settings: Settings = None,
     device: Device = "auto",
     force: Force = False,
 ) -> None:
     """Show the attention map for chosen pixels: genzoo attend NAME --at 16,16."""
     from genzoo import load
+    from genzoo.editing.walks import parse_addresses
     from genzoo.models import film, writing
     from genzoo.models.abilities import Attentive
     from genzoo.models.samples import Images
@@ -35,10 +44,14 @@ def attend(
     model = load(name, device=device)
     if not isinstance(model, Attentive):
         raise lacking(model, Attentive, "has no attention")
-    path = output or default_path(name, "-attention.png")
+    path = out or default_path(name, "-attention.png")
     writing.check_target(path, 2 * len(pixels), model, None, force)
+    addresses = parse_addresses(sample or ["0"])
+    if len(addresses) != 1:
+        raise BadInput(f"--sample: expected one sample, got {len(addresses)}")
+    ((seed, start),) = addresses
     samples, maps = model.attention(
-        1, labels=labels, seed=seed, start=start, **parse_settings(settings)
+        1, labels=label, seed=seed, start=start, **parse_settings(settings)
     )
     assert isinstance(samples, Images)
     film.overlay(samples, maps, pixels).save(path, scale=4)

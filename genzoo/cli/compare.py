@@ -7,15 +7,21 @@ import typer
 
 from genzoo.cli.app import (
     Device,
+    Features,
     Force,
     Groups,
     Json,
     Root,
     Seed,
+    Settings,
     Ticker,
     app,
     as_json,
     complete_model,
+    count_option,
+    data_option,
+    metrics_option,
+    out_option,
     parse_settings,
 )
 from genzoo.files import expanded
@@ -30,41 +36,31 @@ def compare(
             help="Two or more models, folders or families.", autocompletion=complete_model
         ),
     ],
-    data: Annotated[
-        str | None, typer.Option(help="Reference data. [the first that all models share]")
-    ] = None,
-    n: Annotated[int, typer.Option("-n", "--n", help="Number of samples of each model.")] = 4000,
+    data: Annotated[str | None, data_option("the first that all models share")] = None,
+    n: Annotated[int, count_option("Number of samples of each model.")] = 4000,
     seed: Seed = 0,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            help="A setting of sampling: NAME=VALUE for all models that have it, or "
-            "MODEL:NAME=VALUE for one.",
-        ),
-    ] = None,
-    metrics: Annotated[
-        str | None, typer.Option(help="Metrics, separated by commas: fd,sharpness. [defaults]")
-    ] = None,
-    features: Annotated[
-        str | None, typer.Option(help="Features: mnist, inception, module:object. [the data's]")
-    ] = None,
+    settings: Settings = None,
+    metrics: Annotated[str | None, metrics_option()] = None,
+    features: Features = None,
     groups: Groups = None,
     root: Root = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder for compare.html, .png and .json.")
+    out: Annotated[
+        Path | None, out_option("Folder for compare.html, .png and .json.", "NAME-vs-NAME")
     ] = None,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Rank models by metrics, with confidence: genzoo compare vae dcgan."""
+    """Rank models by metrics, with confidence: genzoo compare vae dcgan.
+
+    --set NAME=VALUE is for all models that have this setting, --set MODEL:NAME=VALUE for one.
+    """
     from genzoo.evaluation import compare as comparing
     from genzoo.evaluation import comparison
 
     any_data = metrics is not None or features is not None
     folders, _, _ = comparing.choose_models(models, data, any_data=any_data)
-    folder = expanded(output or Path("-vs-".join(Path(name).name for name in folders)))
+    folder = expanded(out or Path("-vs-".join(Path(name).name for name in folders)))
     comparison.check_target(folder, force)
     ticker = Ticker()
     result = comparing.compare(

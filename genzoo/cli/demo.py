@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Root, app, complete_model
+from genzoo.cli.app import Device, Root, app, complete_model, data_option
 
 
 @app.command()
@@ -18,9 +18,7 @@ def demo(
             autocompletion=complete_model,
         ),
     ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Real images for the quiz: a data set, or ./FOLDER.")
-    ] = None,
+    data: Annotated[str | None, data_option("no quiz with real images")] = None,
     host: Annotated[
         str, typer.Option(help="Network interface to listen on (0.0.0.0 = all).")
     ] = "127.0.0.1",

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genzoo.cli.app import (
+    SAMPLE,
+    SEED,
     Device,
     Force,
     Json,
@@ -13,11 +15,14 @@ from genzoo.cli.app import (
     Metadata,
     ModelName,
     Root,
-    SamplingSet,
     Scale,
+    Settings,
     Ticker,
     app,
+    count_option,
+    data_option,
     default_path,
+    out_option,
     parse_settings,
     print_file,
     refuse_unread,
@@ -46,17 +51,13 @@ def direction(
     away: Annotated[
         str | None, typer.Option(help="With --toward: samples without the attribute.")
     ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Data set of the attribute. [the model's training data]")
-    ] = None,
+    data: Annotated[str | None, data_option("the model's training data")] = None,
     n: Annotated[
-        int | None, typer.Option("-n", "--n", help="Number of samples [4000], or of images [all].")
+        int | None, count_option("Number of samples or images.", "4000 samples, all images")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the samples. [0]")] = None,
+    seed: Annotated[int | None, SEED] = None,
     label: Label = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="A .safetensors. [NAME-OF.safetensors]")
-    ] = None,
+    out: Annotated[Path | None, out_option("A .safetensors.", "NAME-OF.safetensors")] = None,
     root: Root = None,
     device: Device = "auto",
     force: Force = False,
@@ -82,7 +83,7 @@ def direction(
         refuse_unread("--encode takes real images", seed=seed)
     else:
         refuse_unread("samples need no data set, without --encode", data_root=root)
-    path = output or default_path(name, f"-{of or 'direction'}.safetensors")
+    path = out or default_path(name, f"-{of or 'direction'}.safetensors")
     check_new(path, [".safetensors"], force)
     model = as_latent(load(name, device=device))
     if of is None:
@@ -137,9 +138,7 @@ def _summary(direction: "Direction") -> str:
 def steer(
     name: Annotated[str, typer.Argument(help="The model that the direction was computed for.")],
     direction: Annotated[Path, typer.Argument(help="A file written by genzoo direction.")],
-    seeds: Annotated[
-        str, typer.Option(help="Samples to move: seeds 3,17, or 0:3,17 of a numbered sheet.")
-    ],
+    sample: Annotated[list[str], SAMPLE],
     alphas: Annotated[
         str, typer.Option(help="Multiples of the direction: -2,0,2, or -2:2.")
     ] = "-2:2",
@@ -147,12 +146,10 @@ def steer(
         int | None, typer.Option(min=1, help="Number of alphas in -2:2. [30 for a .gif, else 7]")
     ] = None,
     label: Label = None,
-    settings: SamplingSet = None,
-    output: Annotated[
+    settings: Settings = None,
+    out: Annotated[
         Path | None,
-        typer.Option(
-            "-o", "--output", help="A .png (one row per sample), .gif, .npy. [NAME-steered.png]"
-        ),
+        out_option("A .png (one row per sample), .gif or .npy.", "NAME-steered.png"),
     ] = None,
     scale: Scale = None,
     metadata: Metadata = True,
@@ -160,7 +157,7 @@ def steer(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Move samples along a direction: genzoo steer dcgan-celeba smile.safetensors --seeds 3,17."""
+    """Move samples along a direction: genzoo steer dcgan-celeba smile.safetensors --sample 3,17."""
     from genzoo import load
     from genzoo.editing import directions, walks
     from genzoo.models import writing
@@ -168,16 +165,17 @@ def steer(
     if ":" not in alphas:
         refuse_unread(f"--alphas {alphas} is the whole list", steps=steps)
     model = walks.as_latent(load(name, device=device))
-    path = output or default_path(name, f"-steered{writing.default_ending(model)}")
+    path = out or default_path(name, f"-steered{writing.default_ending(model)}")
     values = directions.parse_alphas(alphas, steps or (30 if path.suffix == ".gif" else 7))
     columns = len(values)
-    n = columns * len(walks.parse_addresses(seeds))
+    addresses = walks.parse_addresses(sample)
+    n = columns * len(addresses)
     writing.check_target(
         path, n, model, scale, force, film=True, columns=columns, metadata=metadata
     )
     vector = directions.read_direction(direction)
     samples = directions.steer(
-        model, vector, seeds, alphas=values, label=label, sampling=parse_settings(settings)
+        model, vector, addresses, alphas=values, label=label, sampling=parse_settings(settings)
     )
     record = writing.write(iter([samples]), n, path, scale, metadata, columns=columns)
     print_file(path, {"n": n, "alphas": values, **record}, json)

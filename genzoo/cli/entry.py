@@ -16,7 +16,6 @@ from genzoo.cli import (  # noqa: F401 (each import adds its commands)
     cache,
     cite,
     compare,
-    data,
     demo,
     direction,
     evaluate,
@@ -43,6 +42,7 @@ from genzoo.cli import (  # noqa: F401 (each import adds its commands)
     verify,
 )
 from genzoo.cli.app import Ended, app
+from genzoo.cli.spelling import check_spelling
 from genzoo.errors import BadInput, GenzooError, Stopped, unknown
 from genzoo.files import raised_signals
 from genzoo.text import encode_all, printable
@@ -109,6 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command; an error becomes one line and an exit code."""
     try:
+        check_spelling(arguments)
         _check_command(arguments)
         _check_filled(arguments)
         return app([*arguments], prog_name="genzoo", standalone_mode=False) or 0

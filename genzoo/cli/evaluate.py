@@ -7,21 +7,25 @@ import typer
 from genzoo.cli.app import (
     Channels,
     Device,
+    Features,
     Fit,
     Groups,
     Json,
     Levels,
     Root,
-    SamplingSet,
     Seed,
+    Settings,
     Size,
     Ticker,
     app,
     as_json,
     complete_model,
+    count_option,
+    data_option,
+    metrics_option,
     parse_settings,
 )
-from genzoo.errors import BadInput, GenzooError
+from genzoo.errors import BadInput
 from genzoo.text import printable
 
 
@@ -35,25 +39,17 @@ def evaluate(
             autocompletion=complete_model,
         ),
     ],
-    data: Annotated[
-        str | None,
-        typer.Option(help="Reference data: a name, ./FOLDER, images:FOLDER. [training data]"),
-    ] = None,
-    metrics: Annotated[
-        str | None, typer.Option(help="Metrics, separated by commas: fd,precision,nll. [defaults]")
-    ] = None,
+    data: Annotated[str | None, data_option("the model's training data")] = None,
+    metrics: Annotated[str | None, metrics_option()] = None,
     n: Annotated[
         int | None,
-        typer.Option("-n", "--n", help="Number of samples, or of test images for a likelihood."),
-    ] = None,
-    seed: Seed = 0,
-    settings: SamplingSet = None,
-    features: Annotated[
-        str | None,
-        typer.Option(
-            help="Features: mnist, inception, inception:FILE, module:object. [the data's]"
+        count_option(
+            "Number of samples, or of test images for a likelihood.", "the metrics' protocol"
         ),
     ] = None,
+    seed: Seed = 0,
+    settings: Settings = None,
+    features: Features = None,
     groups: Groups = None,
     limit: Annotated[int | None, typer.Option(min=2, help="Number of real images to use.")] = None,
     size: Size = None,
@@ -102,31 +98,3 @@ def evaluate(
     print(result)
     for score in result.scores:
         print(printable(f"{score.metric}: {evaluation.protocol_line(score.protocol)}"))
-
-
-@app.command("metrics")
-def list_metrics(json: Json = False) -> None:
-    """List the metrics: what each measures, of which kinds of samples or of a model."""
-    from genzoo.cli.app import as_table
-    from genzoo.metrics import registry
-    from genzoo.metrics.metric import ModelMetric
-    from genzoo.metrics.sample_metrics import INCEPTION
-    from genzoo.testing import status
-
-    status.refuse_broken("metric")
-    rows = []
-    for name in registry.names():
-        try:
-            metric = registry.metric_class(name)
-        except GenzooError as error:  # a broken plugin, or two plugins with one name
-            rows.append((name, "", "", str(error)))
-            continue
-        of = "a model" if issubclass(metric, ModelMetric) else ", ".join(metric.kinds)
-        rows.append((name, of, metric.goal, metric.about))
-    goals = {name: goal for name, _, goal, _ in rows}
-    for own, usual in INCEPTION.items():
-        rows.append((usual, "images", goals[own], f"{own} in the features of the original FID"))
-    if json:
-        as_json([dict(zip(("name", "of", "goal", "about"), row, strict=True)) for row in rows])
-    else:
-        as_table(rows, ("name", "of", "goal", ""))

@@ -1,37 +1,36 @@
-"""genzoo families: the installed families, as a tree or a table."""
+"""genzoo families: the installed families, as a tree."""
 
-from typing import Annotated
+from typing import Any
 
-import typer
-
-from genzoo.cli.app import Json, app, as_json, as_table, refuse_unread
+from genzoo.cli.app import Json, app, as_json
 from genzoo.families.family import BRANCHES
 from genzoo.families.registry import Plugin
 
 
 @app.command("families")
-def list_families(
-    flat: Annotated[
-        bool, typer.Option("--flat", help="Print a table, one family per line.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """List the installed families as a taxonomy, with year and summary."""
-    from genzoo import families
+def list_families(json: Json = False) -> None:
+    """Show the installed families as a taxonomy, with year and summary."""
     from genzoo.testing import status
 
-    if json:
-        refuse_unread("--json is flat", flat=flat)
     status.refuse_broken("family")
-    off = families.disabled()
-    enabled = [p for p in families.plugins() if not {p.name, p.package} & off]
     if json:
-        keys = ("name", "branch", "year", "summary", "package", "version")
-        as_json([{k: getattr(p, k) for k in keys} for p in enabled])
-    elif flat:
-        as_table([(p.name, p.branch, p.year, p.summary) for p in enabled])
+        as_json([family_record(plugin) for plugin in enabled()])
     else:
-        print("\n".join(tree(enabled)))
+        print("\n".join(tree(enabled())))
+
+
+def enabled() -> list[Plugin]:
+    """The installed families, without those that GENZOO_DISABLE_PLUGINS names."""
+    from genzoo import families
+
+    off = families.disabled()
+    return [p for p in families.plugins() if not {p.name, p.package} & off]
+
+
+def family_record(plugin: Plugin) -> dict[str, Any]:
+    """What a listing says of a family, without loading it."""
+    keys = ("name", "branch", "year", "summary", "package", "version")
+    return {key: getattr(plugin, key) for key in keys}
 
 
 def tree(plugins: "list[Plugin]") -> list[str]:

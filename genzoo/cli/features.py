@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Device, Force, Json, ModelName, app, as_json, default_path
+from genzoo.cli.app import Device, Force, Json, ModelName, app, as_json, default_path, out_option
 from genzoo.text import printable
 
 
@@ -13,9 +13,8 @@ from genzoo.text import printable
 def write_features(
     name: ModelName,
     photos: Annotated[list[Path], typer.Argument(help="Image files or folders.")],
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="A .safetensors or .npy. [NAME-features.safetensors]"),
+    out: Annotated[
+        Path | None, out_option("A .safetensors or .npy.", "NAME-features.safetensors")
     ] = None,
     device: Device = "auto",
     force: Force = False,
@@ -25,7 +24,7 @@ def write_features(
     from genzoo import data
     from genzoo.evaluation import representations
 
-    path = output or default_path(name, "-features.safetensors")
+    path = out or default_path(name, "-features.safetensors")
     representations.check_target(path, force)
     pixels, files = data.photos(photos, representations.input_shape(name, device))
     features = representations.extract_features(name, pixels, device=device)

@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genzoo.cli.app import (
+    BatchSize,
     Device,
     Force,
     Json,
+    Label,
     ModelName,
-    SamplingSet,
     Scale,
+    Seed,
+    Settings,
     Ticker,
     app,
     as_json,
+    out_option,
     parse_labels,
     parse_settings,
 )
@@ -32,28 +36,27 @@ def inpaint(
         str,
         typer.Option(help="centre, box:x,y,w,h, random:SHARE, or a file (white = unknown)."),
     ] = "centre",
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="A .png, or a folder. [PHOTO-filled.png]"),
-    ] = None,
+    out: Annotated[Path | None, out_option("A .png, or a folder.", "PHOTO-filled.png")] = None,
     strip: Annotated[
         Path | None, typer.Option(help="A .png of the steps, one row per photo.")
     ] = None,
     gif: Annotated[Path | None, typer.Option(help="A .gif of the steps.")] = None,
-    labels: Annotated[
-        str | None, typer.Option(help="One class, or one per photo, with commas. [searched]")
-    ] = None,
+    label: Label = None,
     restarts: Annotated[
-        int | None, typer.Option(min=1, help="Random restarts per image. [4]")
+        int | None, typer.Option(min=1, help="Random restarts per image.", show_default="4")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=0, help="Optimisation steps. [100]")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=0, help="Optimisation steps.", show_default="100")
+    ] = None,
     weight: Annotated[
         float | None,
-        typer.Option(min=0, help="Weight of the discriminator loss (0 = off). [0.003]"),
+        typer.Option(
+            min=0, help="Weight of the discriminator loss (0 = off).", show_default="0.003"
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
-    settings: SamplingSet = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Photos times restarts per batch.")] = 256,
+    seed: Seed = 0,
+    settings: Settings = None,
+    batch_size: BatchSize = 256,
     scale: Scale = None,
     device: Device = "auto",
     force: Force = False,
@@ -68,7 +71,7 @@ def inpaint(
     from genzoo.models.model import image_shape
 
     model = load(name, device=device)
-    path = output or Path(f"{photos[0].stem}-filled.png")
+    path = out or Path(f"{photos[0].stem}-filled.png")
     shape = image_shape(model, "call genzoo.inpaint with an array")
     pixels, _ = data.photos(photos, shape)
     writing.check_target(path, len(pixels), model, _sheet_scale(path, scale, strip, gif), force)
@@ -79,7 +82,7 @@ def inpaint(
         name,
         pixels,
         mask,
-        labels=parse_labels(labels, model.class_names),
+        labels=parse_labels(label, model.class_names),
         seed=seed,
         batch_size=batch_size,
         device=device,

@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genzoo.cli.app import Force, Json, app, as_json, as_table, complete_model, refuse_unread
+from genzoo.cli.app import (
+    DEVICE,
+    Force,
+    Json,
+    app,
+    as_json,
+    as_table,
+    complete_model,
+    out_option,
+    refuse_unread,
+)
 from genzoo.errors import BadInput
 from genzoo.files import check_new
 from genzoo.text import printable
@@ -27,29 +37,26 @@ def inspect_picture(
             autocompletion=complete_model,
         ),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="A .png or .wav to write it to."),
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps. [auto]")] = None,
+    out: Annotated[Path | None, out_option("A .png or .wav to write it to.")] = None,
+    device: Annotated[str | None, DEVICE] = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
     """Show a picture's or sound's model and seeds: genzoo inspect dcgan-mnist.png."""
     from genzoo.zoo.provenance import inspect, reproduce
 
-    if not again and (model or output):
+    if not again and (model or out):
         raise BadInput("--model and -o need --reproduce")
     if not again:
         refuse_unread("nothing is generated without --reproduce", device=device)
-    if output is None:
+    if out is None:
         refuse_unread("nothing is written without -o", force=force)
-    if output:
-        check_new(output, [".png", ".wav"], force)
+    if out:
+        check_new(out, [".png", ".wav"], force)
     provenance = inspect(picture)
     result = reproduce(picture, model, device=device or "auto") if again else None
-    if result and output:
-        _save(result, output)
+    if result and out:
+        _save(result, out)
     if json:
         as_json({"path": str(picture), **_record(provenance), "reproduced": _result(result)})
     else:

@@ -6,17 +6,19 @@ from typing import Annotated
 import typer
 
 from genzoo.cli.app import (
+    SAMPLE,
     Device,
     Force,
     Json,
     Label,
     Metadata,
     ModelName,
-    SamplingSet,
     Scale,
+    Settings,
     Ticker,
     app,
     default_path,
+    out_option,
     parse_settings,
     print_file,
 )
@@ -25,44 +27,41 @@ from genzoo.cli.app import (
 @app.command()
 def interpolate(
     name: ModelName,
-    seeds: Annotated[
-        str, typer.Option(help="Samples on the path: seeds 3,17,42, or 0:3,17 of a numbered sheet.")
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--output", help="A .gif, .png (a strip), .npy, or a folder. [NAME-walk.gif]"
-        ),
+    sample: Annotated[list[str], SAMPLE],
+    out: Annotated[
+        Path | None, out_option("A .gif, .png (a strip), .npy, or a folder.", "NAME-walk.gif")
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Steps between two samples. [30; for a .png 8]")
+        int | None,
+        typer.Option(help="Steps between two samples.", show_default="30, for a .png 8"),
     ] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Return to the first sample.")] = False,
     how: Annotated[
         str, typer.Option(help="slerp keeps the length of codes, lerp is a straight line.")
     ] = "slerp",
     label: Label = None,
-    settings: SamplingSet = None,
+    settings: Settings = None,
     scale: Scale = None,
     metadata: Metadata = True,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Walk from sample to sample: genzoo interpolate dcgan-celeba --seeds 3,17,42 --loop."""
+    """Walk from sample to sample: genzoo interpolate dcgan-celeba --sample 3,17,42 --loop."""
     from genzoo import load
     from genzoo.editing import walks
     from genzoo.models import writing
 
     model = walks.as_latent(load(name, device=device))
-    path = output or default_path(name, f"-walk{writing.default_ending(model, film=True)}")
+    path = out or default_path(name, f"-walk{writing.default_ending(model, film=True)}")
     steps = steps if steps is not None else 8 if path.suffix == ".png" else 30
-    n = walks.walk_length(walks.parse_addresses(seeds), steps, loop)
+    through = walks.parse_addresses(sample)
+    n = walks.walk_length(through, steps, loop)
     writing.check_target(path, n, model, scale, force, film=True, columns=n, metadata=metadata)
     ticker = Ticker()
     walk = walks.interpolate(
         model,
-        seeds,
+        through,
         steps=steps,
         loop=loop,
         how=how,  # type: ignore[arg-type]

@@ -1,42 +1,119 @@
-"""list: the installed models. info: one model or family."""
+"""list: what is installed, by kind. info: one model or family."""
 
 import math
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import typer
 
 from genzoo.cli.app import Json, ModelOrFamily, app, as_json, as_table, refuse_unread, size
+from genzoo.cli.families import enabled, family_record
+from genzoo.cli.plugin import plugins
+from genzoo.errors import GenzooError
 from genzoo.text import printable
+
+Kind = Literal["models", "families", "data", "metrics", "plugins"]
+Listing = tuple[list[dict[str, Any]], list[Sequence[Any]], Sequence[str]]
 
 
 @app.command("list")
-def list_models(
+def list_all(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")] = "models",
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print names only, one per line.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """List the installed models: data, size, score, seconds for sixteen samples."""
+    """List the installed models, families, data sets, metrics or plugins: genzoo list data.
+
+    A folder or zip of images or .wav files is a data set, too. NAME:CLASS is a part of one
+    (mnist:3). NAME@TRANSFORM is one with all images transformed (mnist@edges, @grey, @low2, @low4,
+    @low8); families that learn from pairs take it beside its originals. Two domains are A,B
+    (./summer,./winter).
+    """
     from genzoo.testing import status
-    from genzoo.zoo import card, names
+    from genzoo.zoo import names
 
     if json:
         refuse_unread("--json prints all columns", quiet=quiet)
-    status.refuse_broken("family", "models")
-    if quiet:
+    if kind != "plugins":
+        status.refuse_broken(*READ[kind])
+    if kind == "models" and quiet:  # cards are not read
         print("\n".join(map(printable, names.model_names())))
         return
-    table = card.table()
+    records, rows, heads = LISTINGS[kind]()
     if json:
-        as_json([vars(c) for c in table])
-        return
+        as_json(records)
+    elif quiet:
+        print("\n".join(printable(str(row[0])) for row in rows))
+    else:
+        as_table(rows, heads)
+    if any(record.get("state") in ("broken", "conflict") for record in records):
+        raise typer.Exit(1)
+
+
+def _models() -> Listing:
+    from genzoo.zoo import card
+
+    table = card.table()
     rows = [
         (c.name, "", "", c.error, "")
         if c.error
         else (c.name, c.data, size(c.bytes), c.score, _seconds(c.seconds))
         for c in table
     ]
-    as_table(rows, ("name", "data", "size", "score", "16 samples"))
+    return [vars(c) for c in table], rows, ("name", "data", "size", "score", "16 samples")
+
+
+def _families() -> Listing:
+    records = [family_record(plugin) for plugin in enabled()]
+    heads = ("name", "branch", "year", "summary")
+    return records, [[record[head] for head in heads] for record in records], heads
+
+
+def _data() -> Listing:
+    from genzoo.data import listing
+
+    listings = listing()
+    return [s._asdict() for s in listings], [(s.name, s.summary) for s in listings], ("name", "")
+
+
+def _metrics() -> Listing:
+    from genzoo.metrics import registry
+    from genzoo.metrics.metric import ModelMetric
+    from genzoo.metrics.sample_metrics import INCEPTION
+
+    rows: list[Sequence[Any]] = []
+    for name in registry.names():
+        try:
+            metric = registry.metric_class(name)
+        except GenzooError as error:  # a broken plugin, or two plugins with one name
+            rows.append((name, "", "", str(error)))
+            continue
+        of = "a model" if issubclass(metric, ModelMetric) else ", ".join(metric.kinds)
+        rows.append((name, of, metric.goal, metric.about))
+    goals = {name: goal for name, _, goal, _ in rows}
+    for own, usual in INCEPTION.items():
+        rows.append((usual, "images", goals[own], f"{own} in the features of the original FID"))
+    keys = ("name", "of", "goal", "about")
+    records = [dict(zip(keys, row, strict=True)) for row in rows]
+    return records, rows, ("name", "of", "goal", "")
+
+
+LISTINGS = {
+    "models": _models,
+    "families": _families,
+    "data": _data,
+    "metrics": _metrics,
+    "plugins": plugins,
+}
+# Kinds of plugins that a listing reads.
+READ = {
+    "models": ("family", "models"),
+    "families": ("family",),
+    "data": ("dataset",),
+    "metrics": ("metric",),
+}
 
 
 @app.command()

@@ -19,7 +19,10 @@ from genzoo.cli.app import (
     Ticker,
     app,
     as_json,
+    count_option,
+    data_option,
     default_path,
+    out_option,
 )
 from genzoo.files import check_new
 from genzoo.text import printable
@@ -28,12 +31,12 @@ from genzoo.text import printable
 @app.command()
 def neighbours(
     name: ModelName,
-    data: Annotated[str | None, typer.Option(help="Training data. [the model's]")] = None,
-    n: Annotated[int, typer.Option("-n", min=1, help="Number of samples.")] = 8,
-    k: Annotated[int, typer.Option("-k", min=1, help="Number of training images per sample.")] = 4,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="A .png. [NAME-neighbours.png]")
-    ] = None,
+    data: Annotated[str | None, data_option("the model's training data")] = None,
+    n: Annotated[int, count_option("Number of samples.", least=1)] = 8,
+    k: Annotated[
+        int, typer.Option("-k", "--k", min=1, help="Number of training images per sample.")
+    ] = 4,
+    out: Annotated[Path | None, out_option("A .png.", "NAME-neighbours.png")] = None,
     seed: Seed = 0,
     size: Size = None,
     channels: Channels = None,
@@ -47,7 +50,7 @@ def neighbours(
     """Show the training images nearest to samples: genzoo neighbours dcgan-mnist -n 8."""
     from genzoo.evaluation.neighbours import find_neighbours
 
-    path = output or default_path(name, "-neighbours.png")
+    path = out or default_path(name, "-neighbours.png")
     check_new(path, [".png"], force)
     ticker = Ticker()
     result = find_neighbours(

@@ -12,11 +12,14 @@ from genzoo.cli.app import (
     Levels,
     ModelName,
     Root,
+    Seed,
     Size,
     Ticker,
     app,
     as_json,
     as_table,
+    count_option,
+    data_option,
 )
 from genzoo.text import printable
 
@@ -28,11 +31,9 @@ if TYPE_CHECKING:
 def outliers(
     name: ModelName,
     against: Annotated[str, typer.Option(help="The other images: a data set or a folder.")],
-    data: Annotated[
-        str | None, typer.Option(help="The model's own images. [training data]")
-    ] = None,
-    n: Annotated[int, typer.Option("-n", min=2, help="Number of test images of each.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed for choosing images.")] = 0,
+    data: Annotated[str | None, data_option("the model's training data")] = None,
+    n: Annotated[int, count_option("Number of test images of each.", least=2)] = 1000,
+    seed: Seed = 0,
     size: Size = None,
     channels: Channels = None,
     fit: Fit = None,

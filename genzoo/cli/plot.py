@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Force, Json, app, as_json
+from genzoo.cli.app import Force, Json, app, as_json, out_option
 from genzoo.files import check_new
 from genzoo.text import printable
 
@@ -13,11 +13,8 @@ from genzoo.text import printable
 @app.command()
 def plot(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--output", help=".html, .svg, .png or .gif (film of the grids). [RUN.html]"
-        ),
+    out: Annotated[
+        Path | None, out_option("A .html, .svg, .png or .gif (film of the grids).", "RUN.html")
     ] = None,
     force: Force = False,
     json: Json = False,
@@ -25,7 +22,7 @@ def plot(
     """Draw a run's losses, accuracies, gradients and samples: genzoo plot my-vae -o my-vae.html."""
     from genzoo.runs import plots
 
-    path = output or Path(f"{run.resolve().name}.html")
+    path = out or Path(f"{run.resolve().name}.html")
     check_new(path, plots.ENDINGS, force)
     file = plots.plot(run, path)
     if json:

@@ -1,44 +1,50 @@
-"""genzoo plugins, plugin check, plugin new: plugins, their contracts, a new package."""
+"""genzoo plugin list, check and new: plugins, their contracts, a new package."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from genzoo.cli.app import App, Json, app, as_json, as_table, refuse_unread
+from genzoo.cli.app import App, Json, app, as_json, as_table, out_option, refuse_unread
 from genzoo.text import printable
 
+commands = App(help="List, check or start plugins.", no_args_is_help=True)
+app.add_typer(commands, name="plugin")
 
-@app.command()
-def plugins(
+
+@commands.command("list")
+def list_plugins(
     verbose: Annotated[bool, typer.Option("--verbose", help="Print tracebacks, too.")] = False,
     json: Json = False,
 ) -> None:
     """Load every plugin and print its state: ok, broken, disabled or conflict, and why."""
-    from genzoo.testing import status
-
     if json:
         refuse_unread("--json has the tracebacks", verbose=verbose)
-    every = status.inspect()
+    records, rows, heads = plugins()
     if json:
-        as_json([vars(p) for p in every])
+        as_json(records)
     else:
-        rows = [(p.name, p.kind, p.state, f"{p.package} {p.version}", p.error) for p in every]
-        as_table(rows, ("name", "kind", "state", "package", ""))
-        for plugin in every if verbose else []:
-            if plugin.detail:
-                print(f"\n{plugin.name}\n{plugin.detail}")
-    if any(p.state in ("broken", "conflict") for p in every):
+        as_table(rows, heads)
+        for record in records if verbose else []:
+            if record["detail"]:
+                print(f"\n{record['name']}\n{record['detail']}")
+    if any(record["state"] in ("broken", "conflict") for record in records):
         raise typer.Exit(1)
 
 
-commands = App(help="Check a plugin, or start a new one.", no_args_is_help=True)
-app.add_typer(commands, name="plugin")
+def plugins() -> tuple[list[dict[str, Any]], list[Sequence[Any]], Sequence[str]]:
+    """The records, rows and heads of the table of plugins; each is loaded."""
+    from genzoo.testing import status
+
+    every = status.inspect()
+    rows = [(p.name, p.kind, p.state, f"{p.package} {p.version}", p.error) for p in every]
+    return [vars(p) for p in every], rows, ("name", "kind", "state", "package", "")
 
 
 @commands.command()
 def check(
-    name: Annotated[str, typer.Argument(help="A name from genzoo plugins.")],
+    name: Annotated[str, typer.Argument(help="A name of genzoo plugin list.")],
     json: Json = False,
 ) -> None:
     """Check the contract of a family, metric or data set: genzoo plugin check my-gan."""
@@ -57,9 +63,7 @@ def check(
 def new(
     name: Annotated[str, typer.Argument(help="The new plugin's name: my-gan.")],
     kind: Annotated[str, typer.Option(help="family, metric or dataset.")] = "family",
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="The new folder. [genzoo-NAME]")
-    ] = None,
+    out: Annotated[Path | None, out_option("The new folder.", "genzoo-NAME")] = None,
 ) -> None:
     """Write a small, working example package of a family, a metric or a data set."""
     from genzoo.testing import scaffold

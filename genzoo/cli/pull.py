@@ -5,15 +5,13 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Force, Json, app, as_json
+from genzoo.cli.app import Force, Json, app, as_json, out_option
 
 
 @app.command()
 def pull(
     name: Annotated[str, typer.Argument(help="owner/name, or owner/name@revision.")],
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The folder. [the model's name]")
-    ] = None,
+    out: Annotated[Path | None, out_option("The folder.", "the model's name")] = None,
     discriminator: Annotated[
         bool, typer.Option("--discriminator", help="Also fetch the discriminator.")
     ] = False,
@@ -23,7 +21,7 @@ def pull(
     """Download a model from the Hugging Face Hub into a folder."""
     from genzoo.zoo import publish
 
-    folder = publish.pull(name, output, discriminator=discriminator, force=force)
+    folder = publish.pull(name, out, discriminator=discriminator, force=force)
     if json:
         as_json({"path": str(folder), "files": sorted(path.name for path in folder.iterdir())})
     else:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Json, app, as_json
+from genzoo.cli.app import Json, app, as_json, license_option
 
 
 @app.command()
@@ -16,9 +16,7 @@ def push(
         bool, typer.Option("--private", help="Make the repository private.")
     ] = False,
     tag: Annotated[str | None, typer.Option(help="A name for this version: v1.")] = None,
-    license: Annotated[
-        str | None, typer.Option(help="License: mit, cc-by-4.0, other. [the model's]")
-    ] = None,
+    license: Annotated[str | None, license_option("the model's")] = None,
     json: Json = False,
 ) -> None:
     """Upload a model to the Hugging Face Hub, after checking the files."""

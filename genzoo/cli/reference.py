@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 
 @app.command()
 def reference(
-    data: Annotated[str | None, typer.Argument(help="A data set. [all are listed]")] = None,
-    metric: Annotated[str | None, typer.Option(help="One metric: fid, parzen. [all]")] = None,
+    data: Annotated[
+        str | None, typer.Argument(help="A data set.", show_default="all are listed")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="One metric: fid, parzen.", show_default="all")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show published numbers with protocol and source, and the cards' scores that compare."""

@@ -6,16 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genzoo.cli.app import (
+    BatchSize,
     Device,
     Force,
     Json,
+    Label,
     Metadata,
     ModelName,
-    SamplingSet,
     Scale,
+    Seed,
+    Settings,
     Ticker,
     app,
+    count_option,
     default_path,
+    out_option,
     parse_labels,
     parse_settings,
     print_file,
@@ -30,25 +35,18 @@ if TYPE_CHECKING:
 def sample(
     name: ModelName,
     n: Annotated[
-        int | None,
-        typer.Option("-n", help="Number of samples. [16 images, 9 signals, 1000 points]"),
+        int | None, count_option("Number of samples.", "16 images, 9 signals, 1000 points")
     ] = None,
-    output: Annotated[
+    out: Annotated[
         Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            help="NAME.png, NAME.wav (of signals), NAME.npy, or a folder (one file per sample).",
+        out_option(
+            "A .png, .wav (of signals), .npy, or a folder (one file per sample).", "NAME.png"
         ),
     ] = None,
-    seed: Annotated[
-        int, typer.Option(help="The same seed gives the same samples; -1: a random seed.")
-    ] = 0,
+    seed: Seed = 0,
     start: Annotated[int, typer.Option(help="Index of the first sample.")] = 0,
-    labels: Annotated[
-        str | None, typer.Option(help="One class for all, or n classes, separated by commas.")
-    ] = None,
-    settings: SamplingSet = None,
+    label: Label = None,
+    settings: Settings = None,
     scale: Scale = None,
     watch: Annotated[
         Path | None, typer.Option(help="Write a .gif of the images as they appear pixel by pixel.")
@@ -57,7 +55,7 @@ def sample(
         bool, typer.Option("--numbers", help="Write SEED:INDEX below each image of the grid.")
     ] = False,
     metadata: Metadata = True,
-    batch_size: Annotated[int, typer.Option(help="Samples per batch.")] = 64,
+    batch_size: BatchSize = 64,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
@@ -67,13 +65,13 @@ def sample(
     from genzoo.models.kinds import SHOWN
 
     model = _sampler(name, device)
-    path = output or default_path(name, writing.default_ending(model))
+    path = out or default_path(name, writing.default_ending(model))
     n = SHOWN[model.kind] if n is None else n
     ticker = Ticker()
     parts = model.stream(
         n,
-        labels=parse_labels(labels, model.class_names),
-        seed=None if seed == -1 else seed,
+        labels=parse_labels(label, model.class_names),
+        seed=seed,
         start=start,
         batch_size=batch_size,
         progress=ticker.count,

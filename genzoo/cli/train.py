@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genzoo.cli.app import (
+    DEVICE,
+    SEED,
     Force,
     Json,
     Root,
+    Settings,
     Ticker,
     app,
     as_json,
@@ -22,6 +25,9 @@ from genzoo.cli.app import (
     clock,
     complete_family,
     complete_model,
+    data_option,
+    license_option,
+    out_option,
     size,
 )
 from genzoo.errors import BadInput
@@ -43,12 +49,7 @@ def train(
         str | None,
         typer.Argument(help="A family of genzoo families.", autocompletion=complete_family),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="A data set (genzoo data --help), a folder, or two domains A,B. [digits]"
-        ),
-    ] = None,
+    data: Annotated[str | None, data_option("digits")] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, max=10**9, help="Number of training steps.")
     ] = None,
@@ -58,8 +59,10 @@ def train(
             min=0.01, max=1e6, help="Train for about this many minutes (in place of --steps)."
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Random seed. [0]")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run and its model.")] = None,
+    seed: Annotated[int | None, SEED] = None,
+    out: Annotated[
+        Path | None, out_option("Folder of the run and its model.", "FAMILY-DATA")
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -76,17 +79,19 @@ def train(
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Set a field: NAME=VALUE. genzoo info FAMILY lists the fields."),
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps. [auto]")] = None,
+    settings: Settings = None,
+    device: Annotated[str | None, DEVICE] = None,
     precision: Annotated[
-        str | None, typer.Option(help="Precision of the computation: fp32 or bf16. [fp32]")
+        str | None,
+        typer.Option(help="Precision of the computation: fp32 or bf16.", show_default="fp32"),
     ] = None,
     micro_batches: Annotated[
         int | None,
-        typer.Option(min=1, help="Split each batch into N parts (gradient accumulation). [1]"),
+        typer.Option(
+            min=1,
+            help="Split each batch into N parts (gradient accumulation).",
+            show_default="1",
+        ),
     ] = None,
     compile: Annotated[bool, typer.Option("--compile", help="Compile the networks.")] = False,
     checkpoint_every: Annotated[
@@ -100,13 +105,19 @@ def train(
     ] = False,
     store_as: Annotated[
         str | None,
-        typer.Option(help="Data type of the stored weights: float32, float16, bfloat16. [float32]"),
+        typer.Option(
+            help="Data type of the stored weights: float32, float16, bfloat16.",
+            show_default="float32",
+        ),
     ] = None,
-    license: Annotated[str | None, typer.Option(help="License of the weights. [unknown]")] = None,
+    license: Annotated[str | None, license_option("unknown")] = None,
     version: Annotated[
         int | None,
         typer.Option(
-            "--model-version", min=1, help="Version of the model. [1, or after the one in --out]"
+            "--model-version",
+            min=1,
+            help="Version of the model.",
+            show_default="1, or after the one in --out",
         ),
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Number of CPU threads.")] = None,

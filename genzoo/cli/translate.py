@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from genzoo.cli.app import (
+    SEED,
     Device,
     Force,
     Json,
     ModelName,
-    SamplingSet,
+    Settings,
     app,
+    out_option,
     parse_settings,
     print_file,
     refuse_unread,
@@ -24,14 +26,12 @@ from genzoo.files import check_new, file_name
 def translate(
     name: ModelName,
     picture: Annotated[Path, typer.Argument(help="An image file, of any size.")],
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="A .png. [PICTURE-DOMAIN.png]")
+    out: Annotated[Path | None, out_option("A .png.", "PICTURE-DOMAIN.png")] = None,
+    to: Annotated[
+        str | None, typer.Option(help="Target domain.", show_default="the model's second")
     ] = None,
-    to: Annotated[str | None, typer.Option(help="Target domain. [the model's second]")] = None,
-    settings: SamplingSet = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Random seed, for models that use one. [0]")
-    ] = None,
+    settings: Settings = None,
+    seed: Annotated[int | None, SEED] = None,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
@@ -47,7 +47,7 @@ def translate(
     if not isinstance(model, Translator):
         raise lacking(model, Translator, "does not translate")
     domain = to or model.targets[-1]
-    path = output or Path(file_name(picture.stem, f"-{domain}.png"))
+    path = out or Path(file_name(picture.stem, f"-{domain}.png"))
     check_new(path, [".png"], force)
     x = data.picture(picture, model.shape[0])[None]
     draw = partial(model.translate, x, domain, **parse_settings(settings))

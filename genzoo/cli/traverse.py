@@ -12,10 +12,12 @@ from genzoo.cli.app import (
     Label,
     Metadata,
     ModelName,
-    SamplingSet,
+    Sample,
     Scale,
+    Settings,
     app,
     default_path,
+    out_option,
     parse_settings,
     print_file,
 )
@@ -27,12 +29,10 @@ def traverse(
     name: ModelName,
     dims: Annotated[str, typer.Option(help="Two dimensions of the code: down, across.")] = "0,1",
     grid: Annotated[str, typer.Option(help="ROWSxCOLUMNS.")] = "9x9",
-    seed: Annotated[str, typer.Option(help="SEED or SEED:INDEX of the sample.")] = "0",
+    sample: Sample = None,
     label: Label = None,
-    settings: SamplingSet = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="A .png or .npy. [NAME-traversal.png]")
-    ] = None,
+    settings: Settings = None,
+    out: Annotated[Path | None, out_option("A .png or .npy.", "NAME-traversal.png")] = None,
     scale: Scale = None,
     metadata: Metadata = True,
     device: Device = "auto",
@@ -47,7 +47,7 @@ def traverse(
     pair = _parse_pair(dims, ",", "--dims", "3,7")
     rows, columns = _parse_pair(grid, "x", "--grid", "9x9")
     model = walks.as_latent(load(name, device=device))
-    path = output or default_path(name, f"-traversal{writing.default_ending(model)}")
+    path = out or default_path(name, f"-traversal{writing.default_ending(model)}")
     walks.check_grid(model, pair, (rows, columns))
     n = rows * columns
     writing.check_target(path, n, model, scale, force, columns=columns, metadata=metadata)
@@ -55,7 +55,7 @@ def traverse(
         model,
         pair,
         grid=(rows, columns),
-        sample=seed,
+        sample=sample or ["0"],
         label=label,
         sampling=parse_settings(settings),
     )

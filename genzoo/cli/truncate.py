@@ -7,6 +7,7 @@ import typer
 
 from genzoo.cli.app import (
     Device,
+    Features,
     Force,
     Json,
     ModelName,
@@ -15,7 +16,11 @@ from genzoo.cli.app import (
     Ticker,
     app,
     as_json,
+    count_option,
+    data_option,
     default_path,
+    metrics_option,
+    out_option,
 )
 from genzoo.files import check_new
 from genzoo.text import printable
@@ -27,18 +32,16 @@ def truncate(
     values: Annotated[
         str | None,
         typer.Option(
-            help="Limits of truncation; none: no truncation. [those of "
-            "0.25,0.5,0.75,1,1.5,2,none that the model allows]"
+            help="Limits of truncation; none: no truncation.",
+            show_default="those of 0.25,0.5,0.75,1,1.5,2,none that the model allows",
         ),
     ] = None,
-    metrics: Annotated[str, typer.Option(help="As in genzoo evaluate.")] = "precision,recall,fd",
-    data: Annotated[str | None, typer.Option(help="Reference data. [training data]")] = None,
-    n: Annotated[int, typer.Option("-n", "--n", help="Samples at each truncation.")] = 2000,
+    metrics: Annotated[str, metrics_option(True)] = "precision,recall,fd",
+    data: Annotated[str | None, data_option("the model's training data")] = None,
+    n: Annotated[int, count_option("Number of samples at each truncation.")] = 2000,
     seed: Seed = 0,
-    features: Annotated[str | None, typer.Option(help="As in genzoo evaluate.")] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="A .png or .json. [NAME-truncation.png]")
-    ] = None,
+    features: Features = None,
+    out: Annotated[Path | None, out_option("A .png or .json.", "NAME-truncation.png")] = None,
     root: Root = None,
     device: Device = "auto",
     force: Force = False,
@@ -47,7 +50,7 @@ def truncate(
     """Plot how truncation trades diversity for fidelity: genzoo truncate dcgan-celeba."""
     from genzoo.evaluation import truncation
 
-    path = output or default_path(name, "-truncation.png")
+    path = out or default_path(name, "-truncation.png")
     check_new(path, [".png", ".json"], force)
     ticker = Ticker()
     curve = truncation.truncate(

@@ -14,6 +14,7 @@ from genzoo.cli.app import (
     as_json,
     as_table,
     complete_model,
+    data_option,
     refuse_unread,
 )
 from genzoo.errors import BadInput
@@ -29,9 +30,7 @@ def verify(
         ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every model of genzoo list.")] = False,
-    data: Annotated[
-        str | None, typer.Option(help="The folder that scores of your own data were measured on.")
-    ] = None,
+    data: Annotated[str | None, data_option("the data that the card names")] = None,
     root: Root = None,
     device: Device = "cpu",
     json: Json = False,

@@ -122,7 +122,7 @@ def sample(gr: Any, models: LoadedModels) -> str | None:
         count = min(MOST[model.kind], _integer(n, "the number of samples"))
         chosen, start = controls.settings(name, values), _integer(seed, "a seed")
         samples = model.sample(count, seed=start, labels=label, **chosen)
-        options = [f"--labels {shlex.quote(label)}"] if label else []
+        options = [f"--label {shlex.quote(label)}"] if label else []
         options += [f"--set {key}={shlex.quote(json.dumps(v))}" for key, v in chosen.items()]
         line = " ".join([f"genzoo sample {shlex.quote(name)} -n {count} --seed {start}", *options])
         sound = _sound(gr, models.save_sound(samples))

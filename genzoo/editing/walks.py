@@ -22,7 +22,7 @@ from genzoo.models.samples import Samples
 from genzoo.zoo import names as model_names
 
 SampleAddress = tuple[int, int]
-SampleAddresses = str | Sequence[int | SampleAddress] | Tensor
+SampleAddresses = str | Sequence[int | str | SampleAddress] | Tensor
 Interpolation = Literal["slerp", "lerp"]
 _ADDRESS = re.compile(r"\s*(?:(\d+)\s*:)?\s*(\d+)\s*")
 
@@ -34,19 +34,21 @@ def as_latent(model: Model) -> Latent:
     return model
 
 
-def parse_addresses(samples: str | Sequence[int | SampleAddress]) -> list[SampleAddress]:
+def parse_addresses(samples: str | Sequence[int | str | SampleAddress]) -> list[SampleAddress]:
     """The (seed, index) of each sample in ``samples``; a lone number is a seed.
 
     In text, ``3,17`` are the first samples of seeds 3 and 17, and ``0:3,17,5:1`` are samples 3 and
-    17 of seed 0 and sample 1 of seed 5: a seed before a colon holds until the next. Raises
-    BadInput.
+    17 of seed 0 and sample 1 of seed 5: a seed before a colon holds until the next, or to the end
+    of the text. Raises BadInput.
     """
-    if isinstance(samples, str):
-        addresses = _parse_text(samples)
-    else:
-        addresses = [one if isinstance(one, tuple) else (one, 0) for one in samples]
-        if any(len(address) != 2 for address in addresses):
-            raise BadInput(f"samples are a seed or (seed, index), got {samples!r:.60}")
+    addresses: list[SampleAddress] = []
+    for one in [samples] if isinstance(samples, str) else samples:
+        if isinstance(one, str):
+            addresses += _parse_text(one)
+        else:
+            addresses.append(one if isinstance(one, tuple) else (one, 0))
+    if any(len(address) != 2 for address in addresses):
+        raise BadInput(f"samples are a seed or (seed, index), got {samples!r:.60}")
     return [(checked_seed(seed), checked_seed(index)) for seed, index in addresses]
 
 

@@ -35,7 +35,7 @@ GROUPS = {
 KIND_NAMES = {"family": "family", "metric": "metric", "dataset": "data set", "models": "models"}
 # The command that lists a kind: genzoo families.
 LIST_COMMANDS = {"family": "families", "metric": "metrics", "dataset": "data", "models": "list"}
-SEE_PLUGINS = ". See genzoo plugins --verbose"
+SEE_PLUGINS = ". See genzoo plugin list --verbose"
 log = logging.getLogger("genzoo")
 
 

@@ -116,4 +116,5 @@ def _create(name: str, real: RealData) -> Metric:
         raise UnknownName(f"the metric {name!r} is now called {new!r}")
     full = [f"{one}-{real.features_name}" for one in known]
     near = difflib.get_close_matches(name, full)
-    raise unknown("metric", name, [*known, *_INCEPTION, *near], "Type genzoo metrics to see all.")
+    known = [*known, *_INCEPTION, *near]
+    raise unknown("metric", name, known, "Type genzoo list metrics to see all.")

@@ -256,7 +256,7 @@ def _needs_classes(family: str, dataset: DataSet) -> BadInput:
     """The error of data with fewer classes than ``family`` learns from."""
     count = len(dataset.classes)
     got = f"{dataset.name} has {count or 'no'} class" + ("es" if count != 1 else "")
-    hint = "choose data with labels (genzoo data)"
+    hint = "choose data with labels (genzoo list data)"
     if re.split("[:@]", dataset.name)[0] not in catalogue.names():
         hint = "make one subfolder for each class, such as {0}/cat and {0}/dog, or labels.csv"
         hint = hint.format(dataset.name.rstrip("/"))

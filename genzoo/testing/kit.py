@@ -45,7 +45,7 @@ def outcomes(name: str) -> list[Outcome]:
     kinds = [kind for kind in CONTRACTS if name in names(kind)]
     if not kinds:
         known = {name for kind in CONTRACTS for name in names(kind)}
-        raise unknown("plugin", name, known, "Type genzoo plugins to see all.")
+        raise unknown("plugin", name, known, "Type genzoo plugin list to see all.")
     return [outcome(name, kind) for kind in kinds]
 
 

@@ -27,7 +27,7 @@ def refuse_broken(*kinds: str) -> None:
         return
     bad = [p for p in inspect(kinds or tuple(GROUPS)) if p.state in ("broken", "conflict")]
     if bad:
-        more = f" (and {len(bad) - 1} more: genzoo plugins)" if len(bad) > 1 else ""
+        more = f" (and {len(bad) - 1} more: genzoo plugin list)" if len(bad) > 1 else ""
         raise OperationFailed(f"GENZOO_STRICT_PLUGINS is set: {bad[0].error}{more}")
 
 

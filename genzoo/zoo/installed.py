@@ -79,7 +79,7 @@ def manifests() -> dict[str, Manifest]:
         try:
             if not model.error:
                 found[model.name] = read_manifest(model.folder)
-        except GenzooError:  # genzoo list and genzoo plugins give the reason
+        except GenzooError:  # genzoo list and genzoo plugin list give the reason
             continue
     return found
 
@@ -114,7 +114,7 @@ def _collections() -> list[_Collection]:
         if not {plugin.name, plugin.package} & off:
             try:
                 found.append(_Collection(plugin.package, _folder_of(plugin)))
-            except OperationFailed:  # genzoo plugins gives the reason
+            except OperationFailed:  # genzoo plugin list gives the reason
                 continue
     return found
 

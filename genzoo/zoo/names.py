@@ -273,6 +273,6 @@ def _has(family: str, abilities: "tuple[type[Model], ...]") -> bool:
     try:
         with others_code():
             kind = build if isinstance(build, type) else type(build(parts.tiny))
-    except Exception:  # broken: genzoo plugins gives no reason, but its models do when loaded
+    except Exception:  # broken: genzoo plugin list gives no reason, but its models do when loaded
         return False
     return issubclass(kind, abilities)

@@ -163,7 +163,7 @@ def test_where_a_place_looks(tmp_path, monkeypatch, capsys):
     assert torch.allclose(maps.sum((3, 4)), torch.ones(3, 8, 8), atol=1e-5)
     monkeypatch.chdir(tmp_path)
     genzoo.save(model, tmp_path / "m", family="sagan")
-    assert run(["attend", "./m", "--at", "0,0", "--at", "15,8", "--seed", "4"]) == 0
+    assert run(["attend", "./m", "--at", "0,0", "--at", "15,8", "--sample", "4"]) == 0
     with Image.open("m-attention.png") as picture:
         assert picture.size == (2 * (16 * 4 + 2) + 2,) * 2
     capsys.readouterr()
