@@ -40,7 +40,8 @@ def options():
         for key, hint in get_type_hints(function, include_extras=True).items():
             if found := option_of(hint):
                 kind, info = found
-                yield name, info.param_decls or (f"--{key.replace('_', '-')}",), kind, info
+                words = [w for w in (info.default, *info.param_decls) if str(w).startswith("-")]
+                yield name, (*words,) or (f"--{key.replace('_', '-')}",), kind, info
 
 
 TABLE = [*options()]

@@ -13,7 +13,7 @@ from genzoo.errors import GenzooError
 from genzoo.text import printable
 
 Kind = Literal["models", "families", "data", "metrics", "plugins"]
-Listing = tuple[list[dict[str, Any]], list[Sequence[Any]], Sequence[str]]
+Listing = tuple[list[dict[str, Any]], Sequence[Sequence[Any]], Sequence[str]]
 
 
 @app.command("list")

@@ -33,7 +33,7 @@ def list_plugins(
         raise typer.Exit(1)
 
 
-def plugins() -> tuple[list[dict[str, Any]], list[Sequence[Any]], Sequence[str]]:
+def plugins() -> tuple[list[dict[str, Any]], Sequence[Sequence[Any]], Sequence[str]]:
     """The records, rows and heads of the table of plugins; each is loaded."""
     from genzoo.testing import status
 
