@@ -603,7 +603,7 @@ def test_a_closed_pipe_is_no_error(line, models):
 def test_a_result_that_cannot_be_written_is_an_error():
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [*COMMAND, "data"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            [*COMMAND, "list", "data"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
