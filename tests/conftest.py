@@ -14,28 +14,27 @@ import genzoo
 from genzoo import families
 from genzoo.families import registry
 from genzoo.schemas import Count, Schema
+from genzoo.zoo import installed
 
+# One process for all: a build takes less time than its start.
+BUILD = """
+import os, sys
+from hatchling import build
 
-def built(projects, folder):
-    """The wheels of these projects, built with what is installed here."""
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(folder)]
-    for project in projects:
-        subprocess.run([*command, str(project)], check=True, capture_output=True)
-    return sorted(folder.glob("*.whl"))
-
-
-@pytest.fixture(scope="session")
-def build():
-    """Builds wheels: ``build(projects, folder)``."""
-    return built
+for project in sys.argv[2:]:
+    os.chdir(project)
+    build.build_wheel(sys.argv[1])
+"""
 
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory):
-    """The wheels of genzoo and its plugins."""
-    root = Path(__file__).parents[1]
-    plugins = sorted(p.parent for p in root.glob("plugins/*/pyproject.toml"))
-    return built([root, *plugins], tmp_path_factory.mktemp("wheels"))
+    """The wheels of genzoo, its plugins and its models, built with what is installed here."""
+    root, folder = Path(__file__).parents[1], tmp_path_factory.mktemp("wheels")
+    projects = [root, *sorted(p.parent for p in root.glob("*/*/pyproject.toml"))]
+    command = [sys.executable, "-c", BUILD, folder, *projects]
+    subprocess.run([*map(str, command)], check=True, capture_output=True)
+    return sorted(folder.glob("*.whl"))
 
 
 @pytest.fixture
@@ -67,6 +66,20 @@ def install(tmp_path, monkeypatch):
     for name in {*sys.modules} - before:
         if str(site) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
+
+
+@pytest.fixture
+def only_models(monkeypatch):
+    """``only_models(folder)``: its models are genzoo's own, and no others are installed."""
+    features = installed.features()
+    monkeypatch.setattr(installed, "features", lambda: features)
+
+    def only(folder):
+        every = [installed.Collection(package, folder / "none") for package in installed.OWN]
+        every[0] = installed.Collection(every[0].package, folder)
+        monkeypatch.setattr(installed, "collections", lambda: every)
+
+    return only
 
 
 class ToyConfig(Schema):

@@ -22,17 +22,17 @@ from genzoo.families import registry
 from genzoo.models.sampler import Latent
 from genzoo.zoo import card as cards
 from genzoo.zoo import folder as folders
-from genzoo.zoo import installed, manifest, names, reader
+from genzoo.zoo import manifest, names, reader
 from genzoo.zoo import readme as readmes
 
 SCORE = {"name": "fd-mnist", "value": 12.5, "protocol": {"n": 1000, "seed": 0}}
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def home(tmp_path, only_models):
     """A shelf of cards, empty."""
     (tmp_path / "cards").mkdir()
-    monkeypatch.setattr(installed, "cards_folder", lambda: tmp_path / "cards")
+    only_models(tmp_path / "cards")
     return tmp_path / "cards"
 
 
@@ -172,11 +172,6 @@ def test_what_is_no_card_is_not_listed(home):
     (home / "empty").mkdir()
     (home / "notes.txt").write_text("")
     assert names.model_names() == ["vae-digits"]
-
-
-def test_in_a_checkout_cards_are_beside_pyproject():
-    root = Path(__file__).parents[1]
-    assert installed.cards_folder() == root / "model_cards"
 
 
 # ------------------------------------------------------------------------------------- default

@@ -27,7 +27,6 @@ from genzoo.cli.app import Ticker
 from genzoo.families import registry
 from genzoo.models import writing
 from genzoo.models.samples import Samples
-from genzoo.zoo import installed
 
 COMMAND = [sys.executable, "-c", "import genzoo.cli; genzoo.cli.main()"]
 # A conditional family of points, and one that cannot be loaded.
@@ -349,9 +348,9 @@ def strict(text):
 
 
 @pytest.fixture
-def published(call, models, monkeypatch):
+def published(call, models, only_models):
     """``call``, where the models of the test are those that come along."""
-    monkeypatch.setattr(installed, "cards_folder", lambda: models)
+    only_models(models)
     (models / "no-weights/config.json").rename(models / "no-weights/config.old")
     yield call
     (models / "no-weights/config.old").rename(models / "no-weights/config.json")

@@ -20,7 +20,6 @@ from genzoo.metrics import subjects
 from genzoo.metrics.real_data import RealData
 from genzoo.runs import launch
 from genzoo.zoo import folder as store
-from genzoo.zoo import installed
 from genzoo.zoo import manifest as manifests
 from genzoo.zoo import names as model_names
 
@@ -157,10 +156,10 @@ def test_unlike_protocols_are_said_and_not_ranked(found):
 
 
 @pytest.fixture
-def shelf(tmp_path, monkeypatch):
+def shelf(tmp_path, only_models):
     """Cards of two families on two data sets, one of which has no features."""
     home = tmp_path / "cards"
-    monkeypatch.setattr(installed, "cards_folder", lambda: home)
+    only_models(home)
     for seed, (name, data) in enumerate(
         [("vae-celeba", "celeba"), ("vae-mnist", "mnist"), ("vae-digits", "digits")]
     ):

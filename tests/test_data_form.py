@@ -18,6 +18,7 @@ from genzoo.evaluation import verify
 from genzoo.files import home
 from genzoo.runs import launch
 from genzoo.zoo import manifest as manifests
+from genzoo.zoo import names
 
 IMAGES = {"width": 8, "latent_dim": 2, "batch_size": 4, "size": "16x12"}
 FORMS = {
@@ -199,8 +200,8 @@ def test_a_strangers_form_decides_how_data_are_opened_and_no_more(form, elsewher
 
 
 def test_a_card_without_a_form_keeps_its_bytes(elsewhere):
-    folder = Path(genzoo.__file__).parents[1] / "model_cards" / "vae-mnist"
-    assert b'"form"' not in manifests.manifest_bytes(manifests.read_manifest(folder))
+    manifest = manifests.read_manifest(names.folder_of("vae-mnist"))
+    assert b'"form"' not in manifests.manifest_bytes(manifest)
 
 
 def test_models_whose_data_were_opened_in_two_ways_are_said_to_be(elsewhere, caplog):

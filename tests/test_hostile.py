@@ -24,7 +24,7 @@ from safetensors.torch import save as pack
 from genzoo import cli, families
 from genzoo.cli import entry
 from genzoo.zoo import folder as store
-from genzoo.zoo import installed, reader
+from genzoo.zoo import reader
 from genzoo.zoo.manifest import CONFIG, WEIGHTS
 
 PAGE = b"<!DOCTYPE html><html><body>404</body></html>"
@@ -455,9 +455,9 @@ def test_a_picture_without_end_is_refused_before_it_is_drawn(tmp_path, capsys, m
 
 
 @pytest.fixture
-def named(tmp_path, monkeypatch):
+def named(tmp_path, monkeypatch, only_models):
     """The only card there is has a name, a score and a unit that drive terminals."""
-    monkeypatch.setattr(installed, "cards_folder", lambda: tmp_path / "cards")
+    only_models(tmp_path / "cards")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cards").mkdir()
     family = families.get("vae")

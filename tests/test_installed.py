@@ -5,7 +5,9 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from genzoo import families
 from genzoo.cli import run
 from genzoo.errors import InvalidModel, OperationFailed, UnknownName
 from genzoo.evaluation import compare
+from genzoo.families import registry
 from genzoo.families.registry import Conflict
 from genzoo.testing import status
 from genzoo.zoo import card as cards
@@ -60,7 +63,9 @@ def call(capsys, *words):
 
 
 def states():
-    return {p.package: (p.state, p.error) for p in status.inspect(("models",))}
+    """Of the packages that a test installs; genzoo's own may be installed or in a checkout."""
+    every = {p.package: (p.state, p.error) for p in status.inspect(("models",))}
+    return {package: state for package, state in every.items() if package not in installed.OWN}
 
 
 # ---------------------------------------------------------------------------------- what they bring
@@ -133,6 +138,54 @@ def test_the_shell_completes_names(site):
         assert (done.returncode, sorted(done.stdout.split())) == (0, expected), done.stderr
 
 
+# ------------------------------------------------------------------------------------- genzoo's own
+
+
+def test_a_checkout_has_its_own_models_whatever_is_installed(site):
+    """So that two checkouts can share an environment."""
+    bring(site, "genzoo-models", "genzoo_models", "sample-a")
+    root = Path(genzoo.__file__).parents[1]
+    every = {c.package: c.folder for c in installed.collections()}
+    assert every == {package: root / place for package, place in installed.OWN.items()}
+    assert "sample-a" not in genzoo.model_names()
+    assert names.find("vae-celeba") == every["genzoo-models-celeba"] / "vae-celeba"
+
+
+@pytest.fixture
+def elsewhere(site, monkeypatch):
+    """genzoo is not in a checkout; of its own models only those that the test brings are there."""
+    found = registry.plugins
+
+    def brought(kind="family"):
+        every = found(kind)
+        return [p for p in every if p.package not in installed.OWN or (site / p.value).is_dir()]
+
+    monkeypatch.setattr(families, "plugins", brought)
+    place = SimpleNamespace(origin=str(site / "genzoo" / "__init__.py"))
+    find = lambda name: place if name == "genzoo" else find_spec(name)  # noqa: E731
+    monkeypatch.setattr(installed, "find_spec", find)
+
+
+def test_genzoos_own_models_are_installed_like_those_of_others(site, elsewhere):
+    theirs = bring(site, "genzoo-a", "genzoo_a", "sample-b")
+    folder = bring(site, "genzoo-models-celeba", "genzoo_models_celeba", "sample-a")
+    (folder / "features").mkdir()
+    (folder / "features" / "celeba.safetensors").touch()
+    places = [(c.package, c.folder) for c in installed.collections()]
+    assert places == [("genzoo-models-celeba", folder), ("genzoo-a", theirs)]
+    assert installed.own() == {"sample-a"}
+    assert installed.features() == {"celeba": folder / "features" / "celeba.safetensors"}
+
+
+def test_what_is_missing_of_genzoos_own_is_one_line(elsewhere, capsys):
+    how = "genzoo-models and genzoo-models-celeba are not installed: in a checkout pip install"
+    how += " ./model_cards/open ./model_cards/celeba"
+    for words in (["sample", "dcgan-celeba"], ["sample", "vae"], ["reference", "celeba"]):
+        code, _, err = call(capsys, *words)
+        assert code == 2
+        assert (how in err, err.count("\n")) == (True, 1)
+
+
 # ------------------------------------------------------------------------------ one name, one model
 
 
@@ -142,7 +195,7 @@ def test_two_models_of_one_name_are_an_error_that_names_both(site, monkeypatch, 
     both = rf"two models are called 'sample-a': zoo-of-mine \({mine}/sample-a\) and zoo-of-yours"
     with pytest.raises(Conflict, match=both):
         genzoo.load("sample-a")
-    with pytest.raises(Conflict, match=r"'vae-mnist': genzoo \(.*\) and zoo-of-mine \("):
+    with pytest.raises(Conflict, match=r"'vae-mnist': genzoo-models \(.*\) and zoo-of-mine \("):
         genzoo.load("vae-mnist")
     assert genzoo.load("sample-b", device="cpu").origin.model == "sample-b"
     assert names.default("sample") == "sample-b"
@@ -155,7 +208,7 @@ def test_two_models_of_one_name_are_an_error_that_names_both(site, monkeypatch, 
     monkeypatch.setenv("GENZOO_DISABLE_PLUGINS", "zoo-of-mine")
     assert call(capsys, "list")[0] == 0
     assert names.find("sample-a") == yours / "sample-a"
-    assert names.find("vae-mnist") == installed.cards_folder() / "vae-mnist"
+    assert names.find("vae-mnist").parent.name == "genzoo_models"
 
 
 def test_a_folder_that_two_entry_points_name_is_one(site):

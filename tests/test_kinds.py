@@ -25,7 +25,7 @@ from genzoo.models import panels, sounds
 from genzoo.models.kinds import SHOWN
 from genzoo.models.samples import Points, Signals
 from genzoo.runs.plots import read_run
-from genzoo.zoo import card, installed, publish
+from genzoo.zoo import card, publish
 from genzoo.zoo.manifest import read_manifest
 
 RATE, LENGTH = 8000, 800
@@ -43,9 +43,9 @@ def points(n=50, d=2, **more):
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def home(tmp_path, monkeypatch, only_models):
     """A folder of models: one of signals, one of points in the plane, one of points on a line."""
-    monkeypatch.setattr(installed, "cards_folder", lambda: tmp_path / "cards")
+    only_models(tmp_path / "cards")
     family = families.get("gan")
     for name, shape in SHAPES.items():
         sizes = {"latent_dim": 3, "generator_units": 8, "discriminator_units": 4}

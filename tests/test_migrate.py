@@ -18,7 +18,7 @@ from genzoo.families.family import Upgraded
 from genzoo.runs.plan import read_plan
 from genzoo.schemas import checked
 from genzoo.training import make_player
-from genzoo.zoo import card, installed, migrate, names, provenance
+from genzoo.zoo import card, migrate, names, provenance
 from genzoo.zoo.folder import load_folder
 from genzoo.zoo.manifest import CONFIG, read_manifest
 
@@ -196,7 +196,7 @@ def test_a_pictures_record_of_format_1_is_read(path):
 
 @pytest.mark.parametrize("name", names.model_names())
 def test_the_cards_are_of_todays_format(name):
-    path = installed.cards_folder() / name / CONFIG
+    path = names.folder_of(name) / CONFIG
     # Without what a later genzoo added, which has a default.
     manifest = read_manifest(path.parent)
     assert raw(path) == manifest.model_dump(mode="json", exclude_unset=True)

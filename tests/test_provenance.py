@@ -22,7 +22,7 @@ from genzoo.errors import BadInput, GenzooError, OperationFailed, UnknownName
 from genzoo.evaluation import drawing
 from genzoo.models import film
 from genzoo.models.samples import Images
-from genzoo.zoo import citation, folder, installed, names, provenance
+from genzoo.zoo import citation, folder, names, provenance
 
 
 def shelved(home, name, family, seed=0):
@@ -36,11 +36,11 @@ def shelved(home, name, family, seed=0):
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def home(tmp_path, monkeypatch, only_models):
     """The only cards there are; tests run in a folder beside them."""
     for name in ("cards", "here"):
         (tmp_path / name).mkdir()
-    monkeypatch.setattr(installed, "cards_folder", lambda: tmp_path / "cards")
+    only_models(tmp_path / "cards")
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "cards"
 

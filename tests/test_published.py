@@ -11,7 +11,6 @@ from genzoo.cli import run
 from genzoo.errors import InvalidModel, UnknownName
 from genzoo.evaluation import published
 from genzoo.metrics import likelihood_metrics, registry
-from genzoo.zoo import installed
 
 EVERY = [record for name in published.names() for record in published.published(name)]
 # Goodfellow et al. 2014, Table 1.
@@ -43,7 +42,7 @@ def call(capsys):
 
 
 @pytest.fixture
-def card(tmp_path, monkeypatch):
+def card(tmp_path, only_models):
     """Write a card's scores; it is the only card."""
 
     def written(name, *scores):
@@ -52,7 +51,7 @@ def card(tmp_path, monkeypatch):
         values = {"format": 2, "scores": scores}
         (tmp_path / name / "metrics.json").write_text(json.dumps(values))
 
-    monkeypatch.setattr(installed, "cards_folder", lambda: tmp_path)
+    only_models(tmp_path)
     return written
 
 

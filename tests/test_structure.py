@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from genzoo import families
+from genzoo.zoo import installed
 
 ROOT = Path(__file__).parents[1]
 # A file of the ground imports only from those before it; a package from the ground and from the
@@ -396,6 +397,20 @@ def test_the_distribution_brings_its_families(path):
     name = _project(path)["name"]
     assert any(re.split("[<>=~! ]", w)[0] == name for w in wanted), f"genzoo does not need {name}"
     assert f"-e plugins/{path.parent.name}" in (ROOT / "plugins/editable.txt").read_text()
+
+
+@pytest.mark.parametrize(("name", "place"), installed.OWN.items())
+def test_genzoo_requires_its_models(name, place):
+    folder = ROOT / place
+    project = tomllib.loads((folder.parent / "pyproject.toml").read_text())["project"]
+    assert (project["name"], project["entry-points"]) == (
+        name,
+        {"genzoo.models": {name: folder.name}},
+    )
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert f"{name}>=0.2,<0.3" in wanted
+    editable = (ROOT / "plugins/editable.txt").read_text().splitlines()
+    assert f"-e {folder.parent.relative_to(ROOT)}" in editable
 
 
 def unbounded(rule: dict, known: dict, where: str) -> list[str]:

@@ -15,7 +15,7 @@ from genzoo.evaluation import verify
 from genzoo.evaluation.verify import Check
 from genzoo.zoo import card as cards
 from genzoo.zoo import folder as folders
-from genzoo.zoo import installed, names
+from genzoo.zoo import names
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +224,7 @@ def test_the_command_takes_names_or_all(capsys):
 @pytest.mark.parametrize("name", ["dcgan-mnist", "vae-mnist"])
 def test_cards_that_come_along_hold_without_any_data(name, monkeypatch):
     monkeypatch.delenv("GENZOO_DATA", raising=False)
-    metrics = cards.metrics_of(installed.cards_folder() / name)
+    metrics = cards.metrics_of(names.folder_of(name))
     scores = tuple(s for s in metrics.scores if s.name in ("kd-mnist", "class_score-mnist"))
     assert len(scores) == 2
     metrics = metrics.model_copy(update={"scores": scores})

@@ -38,8 +38,8 @@ from genzoo.models.sampler import Progress
 from genzoo.models.samples import Images, Points, Signals
 from genzoo.runs.plan import other_form
 from genzoo.zoo import card as cards
+from genzoo.zoo import installed, names
 from genzoo.zoo import manifest as manifests
-from genzoo.zoo import names
 
 log = logging.getLogger("genzoo")
 USUAL = {"fit": "crop", "levels": "the set's own"}  # of images, without options
@@ -225,8 +225,8 @@ def _advice(options: dict[str, dict[str, Path]]) -> str:
     known = own if kinds == ["points"] else classifiers.names()
     fitting = [d for d in known if all(model.shape == _shape(d) for model in models)]
     if not fitting:
-        return (
-            "no data set that is known fits all: give one with --data, and --features MODULE:OBJECT"
+        return installed.hint(
+            "no known data set fits all: give one with --data, and --features MODULE:OBJECT."
         )
     return f"choose the reference data with --data {' or '.join(fitting)}"
 

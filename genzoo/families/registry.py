@@ -73,7 +73,7 @@ def known(name: str) -> bool:
 
     ``get`` may still fail and give the reason.
     """
-    return f"genzoo-{name}" in required_packages() or name in {p.name for p in plugins()}
+    return _is_required(name) or name in {p.name for p in plugins()}
 
 
 def get(name: str) -> Family:
@@ -314,9 +314,15 @@ def _unmet_requirement(entry: "EntryPoint") -> str:
 
 def _missing(kind: str, name: str) -> UnknownName:
     hint = f"Type genzoo {LIST_COMMANDS[kind]} to see all."
-    if kind == "family" and f"genzoo-{name}" in required_packages():
+    if kind == "family" and _is_required(name):
         return UnknownName(f"the family {name!r} is not installed: pip install genzoo-{name}")
     return unknown(KIND_NAMES[kind], name, names(kind), hint)
+
+
+def _is_required(family: str) -> bool:
+    """Whether genzoo requires the package of ``family``."""
+    models = family == "models" or family.startswith("models-")  # packages without a family
+    return f"genzoo-{family}" in required_packages() and not models
 
 
 def required_packages() -> set[str]:

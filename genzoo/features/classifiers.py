@@ -1,4 +1,4 @@
-"""Feature extractors: the small classifiers that ship with the package, and networks of the user.
+"""Feature extractors: the small classifiers that ship beside the models, and networks of the user.
 
 Distances in the features of two networks do not compare: the name and the hash of the network are
 in the protocol of every score.
@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from genzoo.errors import BadInput, OperationFailed, article
 from genzoo.families.registry import others_code, reason_of
 from genzoo.models.inference import inference_copy
+from genzoo.zoo import installed
 
 WIDTH = 128  # of the features of the small classifiers
-FOLDER = Path(__file__).parent
 BATCH = 250
 
 
@@ -72,7 +72,7 @@ class ClassifierNetwork(nn.Module):
 
 @final
 class DatasetClassifier(FeatureExtractor):
-    """The small classifier of one data set, which ships with the package."""
+    """The small classifier of one data set, which ships beside genzoo's models."""
 
     def __init__(self, name: str):
         file = shipped(name)
@@ -222,15 +222,22 @@ class ClassifierFile:
 
 def names() -> list[str]:
     """The data sets that have a small classifier, whose file holds their reference, too."""
-    return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
+    return sorted(installed.features())
 
 
 @cache
 def shipped(data: str) -> ClassifierFile:
     """The file of the classifier of ``data``. Raises BadInput."""
-    if data not in names():
-        raise BadInput(f"no classifier for {data}, available: {', '.join(names())}")
-    return ClassifierFile(FOLDER / f"{data}.safetensors")
+    found = installed.features()
+    if data not in found:
+        raise none_for(data, "give --features MODULE:OBJECT")
+    return ClassifierFile(found[data])
+
+
+def none_for(data: str, advice: str) -> BadInput:
+    """The error for ``data`` without a classifier; ``advice``: what to do."""
+    known = ", ".join(names()) or "none"
+    return BadInput(installed.hint(f"no classifier for {data} (available: {known}): {advice}."))
 
 
 def shape_of(data: str) -> tuple[int, ...]:

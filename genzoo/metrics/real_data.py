@@ -27,6 +27,7 @@ from genzoo.features.classifiers import (
     DatasetClassifier,
     FeatureExtractor,
     names,
+    none_for,
     shipped,
 )
 from genzoo.features.direct import Coordinates, LogMel
@@ -37,6 +38,7 @@ from genzoo.metrics.statistics.distances import Moments, factored
 from genzoo.metrics.statistics.sharpness import sharpness
 from genzoo.models.sampler import Progress
 from genzoo.schemas import Kind
+from genzoo.zoo import installed
 
 FORMAT = 2  # increase it when the same images would give other statistics
 KEPT = 10_000  # images of each split whose features a computed reference stores
@@ -167,10 +169,7 @@ class RealData:
             if not isinstance(self.given, Source):
                 name = self.given if isinstance(self.given, Path) else self.whole
                 sets.check(str(name).removeprefix(IMAGES))  # raises if it does not exist
-            raise BadInput(
-                f"no classifier for {self.data} (available: {', '.join(names())}): name other "
-                f"features with --features"
-            )
+            raise none_for(self.data, "name other features with --features")
         if self._features_spec == "logmel":
             return LogMel(self.open("train").rate)
         return load_features(self._features_spec)
@@ -311,7 +310,7 @@ def load_features(spec: str) -> FeatureExtractor:
         return Coordinates()
     if rest:
         return CustomFeatures(spec)
-    hint = "For your own network write module:object."
+    hint = installed.hint("For your own network write module:object.")
     raise unknown("network", spec, [*names(), *BORROWED, "inception"], hint)
 
 

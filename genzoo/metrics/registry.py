@@ -18,7 +18,7 @@ from genzoo.metrics import (
 from genzoo.metrics.metric import Metric, ModelMetric, SampleMetric
 from genzoo.metrics.real_data import RealData
 from genzoo.schemas import Kind
-from genzoo.zoo import migrate
+from genzoo.zoo import installed, migrate
 
 # The default metrics of images; the second ones need a classifier with classes.
 IMAGE_METRICS = (
@@ -116,5 +116,5 @@ def _create(name: str, real: RealData) -> Metric:
         raise UnknownName(f"the metric {name!r} is now called {new!r}")
     full = [f"{one}-{real.features_name}" for one in known]
     near = difflib.get_close_matches(name, full)
-    known = [*known, *_INCEPTION, *near]
-    raise unknown("metric", name, known, "Type genzoo list metrics to see all.")
+    hint = installed.hint("Type genzoo list metrics to see all.")
+    raise unknown("metric", name, [*known, *_INCEPTION, *near], hint)

@@ -184,7 +184,7 @@ def _not_of_the_hubs_client(folder: Path) -> Path:
 
 def _at_the_organisation(name: str, local_files_only: bool) -> Path:
     """A model that is not installed, if the organisation has one of that name on the Hub."""
-    hint = f"Type genzoo list to see all; a folder is written ./{name[:80]}."
+    hint = installed.hint(f"Type genzoo list to see all; a folder is written ./{name[:80]}.")
     if _CARD.fullmatch(name):
         try:
             return hub.fetch(name, local_files_only=local_files_only)
@@ -201,7 +201,7 @@ def folder_of(name: str) -> Path:
     """The folder of the installed model ``name``. Raises UnknownName, Conflict."""
     if folder := installed.find(name):
         return folder
-    raise unknown("model", name, model_names(), "Type genzoo list to see all.")
+    raise unknown("model", name, model_names(), installed.hint("Type genzoo list to see all."))
 
 
 def with_discriminator(name: str | Path, folder: Path) -> Path:
@@ -224,7 +224,8 @@ def _default(family: str) -> tuple[str, Manifest]:
         name = next(iter(models.values()))
         return name, cards[name]
     hint = f"train one: genzoo train {family} --out my-{family}"
-    raise unknown("model", family, [*cards], f"The family {family} has no model yet; {hint}")
+    hint = installed.hint(f"The family {family} has no model yet; {hint}")
+    raise unknown("model", family, [*cards], hint)
 
 
 def models_of(family: str) -> dict[str, str]:

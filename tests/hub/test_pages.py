@@ -8,22 +8,22 @@ from huggingface_hub import ModelCard
 
 from genzoo import families
 from genzoo.zoo import card as cards
-from genzoo.zoo import installed, names
 from genzoo.zoo import manifest as manifests
+from genzoo.zoo import names
 from genzoo.zoo import readme as readmes
 
 CARDS = names.model_names()
 
 
 def rendered(name):
-    folder = installed.cards_folder() / name
+    folder = names.folder_of(name)
     manifest, metrics = manifests.read_manifest(folder), cards.metrics_of(folder)
     return manifest, metrics, readmes.render(manifest, metrics, (folder / "samples.png").exists())
 
 
 def test_there_are_cards_and_most_were_measured():
     assert len(CARDS) >= 13
-    assert sum(bool(cards.read_metrics(installed.cards_folder() / n)["scores"]) for n in CARDS) >= 8
+    assert sum(bool(cards.read_metrics(names.folder_of(n))["scores"]) for n in CARDS) >= 8
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -77,7 +77,7 @@ def test_the_page_of_every_card_says_what_people_ask(name):
 @pytest.mark.parametrize("name", CARDS)
 def test_the_page_on_the_disk_is_the_page(name):
     _, _, text = rendered(name)
-    assert (installed.cards_folder() / name / "README.md").read_text() == text
+    assert (names.folder_of(name) / "README.md").read_text() == text
 
 
 VALUES = [0.5, 5e-05, 1e22, -1.5e-300, 1e16, 3, 0, -7, 10**20, True, False, None, [], {}]

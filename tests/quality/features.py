@@ -2,14 +2,16 @@
 
     GENZOO_DATA=FOLDER python tests/quality/features.py mnist [--threads 1]
 
-Writes ``genzoo/features/DATA.safetensors``: the network in 16 bits, the moments of all
-training images in its features, those features of some images of each split, and how good it is.
+Writes ``features/DATA.safetensors`` beside genzoo's models: the network in 16 bits, the moments of
+all training images in its features, those features of some images of each split, and how good it
+is.
 """
 
 import argparse
 import functools
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,6 +22,9 @@ from torch import Tensor
 from genzoo import data
 from genzoo.features import classifiers
 from genzoo.metrics.statistics.sharpness import sharpness
+from genzoo.zoo import installed
+
+ROOT = Path(__file__).parents[2]
 
 # What each data set gets: the network's widths, the passes over the data.
 PLANS = {
@@ -142,8 +147,8 @@ def main() -> None:
     for split, found in (("train", real), ("test", test)):
         chosen = np.random.RandomState(0).permutation(len(found))[:KEPT]
         tensors[split] = found[chosen].half()
-    path = classifiers.FOLDER / f"{given.name}.safetensors"
-    path.parent.mkdir(exist_ok=True)
+    package = "genzoo-models-celeba" if given.name == "celeba" else "genzoo-models"
+    path = ROOT / installed.OWN[package] / "features" / f"{given.name}.safetensors"
     save_file(tensors, path, {"facts": json.dumps(facts)})
     print(f"{path}: accuracy {accuracy:.4f} on {len(test)} test images")
 
