@@ -180,7 +180,7 @@ def test_genzoos_own_models_are_installed_like_those_of_others(site, elsewhere):
 def test_what_is_missing_of_genzoos_own_is_one_line(elsewhere, capsys):
     how = "genzoo-models and genzoo-models-celeba are not installed: in a checkout pip install"
     how += " ./model_cards/open ./model_cards/celeba"
-    for words in (["sample", "dcgan-celeba"], ["sample", "vae"], ["reference", "celeba"]):
+    for words in (["sample", "dcgan-celeba"], ["sample", "vae"], ["info", "vae-celeba"]):
         code, _, err = call(capsys, *words)
         assert code == 2
         assert (how in err, err.count("\n")) == (True, 1)

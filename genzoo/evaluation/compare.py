@@ -136,7 +136,8 @@ def choose_models(
     data = None if data is None else source_of(data)
     options = {str(name): _folders_of(name) for name in models}
     if data is not None and not any_data and not _has_features(data):
-        raise BadInput(f"no classifier for {register.label(data)!r}: {_advice(options)}")
+        text = f"no classifier for {register.label(data)!r}: {_advice(options)}"
+        raise BadInput(installed.hint(text))
     trained_on = {on for folders in options.values() for on in folders}
     usable = [on for on in sorted(trained_on - {UNKNOWN}) if any_data or _has_features(on)]
     reason = "given with --data"
@@ -195,7 +196,8 @@ def _common_data(options: dict[str, dict[str, Path]], usable: list[str]) -> tupl
     if not common:
         trained_on = {name: " and ".join(map(register.label, on)) for name, on in options.items()}
         each = ", ".join(f"{name} on {on}" for name, on in trained_on.items())
-        raise BadInput(f"the models share no known training data ({each}): {_advice(options)}")
+        text = f"the models share no known training data ({each}): {_advice(options)}"
+        raise BadInput(installed.hint(text))
     named = [name for name in common[1:] if register.is_named(name)]
     others = f" (also possible: --data {' or '.join(named)})" if named else ""
     return common[0], f"the training data of all models{others}"
@@ -225,8 +227,8 @@ def _advice(options: dict[str, dict[str, Path]]) -> str:
     known = own if kinds == ["points"] else classifiers.names()
     fitting = [d for d in known if all(model.shape == _shape(d) for model in models)]
     if not fitting:
-        return installed.hint(
-            "no known data set fits all: give one with --data, and --features MODULE:OBJECT."
+        return (
+            "no data set that is known fits all: give one with --data, and --features MODULE:OBJECT"
         )
     return f"choose the reference data with --data {' or '.join(fitting)}"
 

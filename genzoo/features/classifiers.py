@@ -237,7 +237,7 @@ def shipped(data: str) -> ClassifierFile:
 def none_for(data: str, advice: str) -> BadInput:
     """The error for ``data`` without a classifier; ``advice``: what to do."""
     known = ", ".join(names()) or "none"
-    return BadInput(installed.hint(f"no classifier for {data} (available: {known}): {advice}."))
+    return BadInput(installed.hint(f"no classifier for {data} (available: {known}): {advice}"))
 
 
 def shape_of(data: str) -> tuple[int, ...]:

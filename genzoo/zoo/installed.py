@@ -107,7 +107,7 @@ def features() -> dict[str, Path]:
     return {p.stem: p for c in _own() for p in c.folder.glob("features/*.safetensors")}
 
 
-def hint(text: str = "") -> str:
+def hint(text: str) -> str:
     """``text``, and what to install if one of genzoo's own packages of models is missing."""
     here = {c.package for c in _own()}
     if not (gone := {name: place for name, place in OWN.items() if name not in here}):
@@ -115,7 +115,7 @@ def hint(text: str = "") -> str:
     places = " ".join(f"./{Path(place).parent.as_posix()}" for place in gone.values())
     are = "are" if len(gone) > 1 else "is"
     why = f"{' and '.join(gone)} {are} not installed: in a checkout pip install {places}"
-    return f"{text} {why}".strip()
+    return f"{text.removesuffix('.')}. {why}"
 
 
 def is_installed(folder: Path) -> bool:
