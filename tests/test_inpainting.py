@@ -1,6 +1,7 @@
 """Projection finds codes again, inpainting keeps what is known, bad masks are refused."""
 
 import copy
+import itertools
 import json
 import math
 import shutil
@@ -13,7 +14,7 @@ from PIL import Image
 import genzoo
 from genzoo import data
 from genzoo.cli import run
-from genzoo.editing import masks, projection
+from genzoo.editing import blending, masks, projection
 from genzoo.editing.projection import Adversary
 from genzoo.errors import BadInput
 from genzoo.metrics.statistics import similarity
@@ -157,7 +158,7 @@ def test_the_discriminator_takes_part(latent):
     for loss, score in (("non-saturating", lambda s: -torch.nn.functional.softplus(s)),
                         ("wasserstein", lambda s: -s)):  # fmt: skip
         adversary = Adversary(CornerDiscriminator(), loss)
-        how = {"mask": half, "adversary": adversary, "steps": 40, "restarts": 1}
+        how = {"mask": half, "adversary": adversary, "window": 0, "steps": 40, "restarts": 1}
         free, bound = (genzoo.project(latent, x, weight=w, **how) for w in (0, 50))
         assert (free.discriminator_loss, bound.discriminator_loss) == ("", loss)
         corners = (v.samples.tensor[:, 0, -1, -1] for v in (bound, free))
@@ -220,11 +221,14 @@ def test_out_of_memory_names_a_batch_size_that_fits(latent, monkeypatch):
 @pytest.mark.parametrize("mask", ["centre", "box:1,2,3,4", "random:0.5"])
 def test_what_is_known_stays_bit_for_bit(latent, mask):
     x = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    result = genzoo.inpaint(latent, x, mask, **QUICK)
+    plain, result = (genzoo.inpaint(latent, x, mask, blend=b, **QUICK) for b in (False, True))
     assert not result.exact
     assert torch.equal(result.samples.tensor[result.known], x[result.known])
-    made = result.projection.samples.tensor
-    assert torch.equal(result.samples.tensor[~result.known], made[~result.known])
+    made = plain.projection.samples.tensor
+    assert torch.equal(plain.samples.tensor, x.where(plain.known, made))
+    assert torch.equal(result.projection.codes, plain.projection.codes)
+    expected = blending.blend(x, made, plain.known).clamp(0, 1)
+    assert torch.equal(result.samples.tensor, expected)
     assert 0 < result.known.float().mean() < 1
 
 
@@ -281,7 +285,8 @@ def test_frames_lead_from_the_start_to_the_end(latent):
 
 def test_frames_show_more_of_the_first_steps(latent):
     """Of 16 steps those at the squares of 0, 1/4, 1/2 and 3/4 of the way."""
-    result = genzoo.inpaint(latent, latent.sample(2, seed=3), **{**QUICK, "steps": 16})
+    x = latent.sample(2, seed=3)
+    result = genzoo.inpaint(latent, x, blend=False, **{**QUICK, "steps": 16})
     unknown, path = ~result.known, result.projection.path
     for frame, step in zip(result.frames(5), (0, 1, 4, 9), strict=False):
         expected = latent.decode_codes(path[step]).tensor
@@ -310,6 +315,7 @@ def test_bad_images_are_refused(latent, images, named):
         ({"weight": float("nan")}, "weight.*nan"),
         ({"batch_size": 0}, "batch_size.*0"),
         ({"seed": -1}, "seed.*-1"),
+        ({"window": 4}, "window.*odd.*4"),
     ],
 )
 @pytest.mark.parametrize("exact", [False, True])
@@ -317,6 +323,112 @@ def test_bad_numbers_are_refused(latent, options, named, exact):
     model = ToyCompleter() if exact else latent
     with pytest.raises(BadInput, match=named):
         genzoo.inpaint(model, torch.zeros(1, *model.shape), **options)
+
+
+# ------------------------------------------------------------------------------- neighbours, blend
+
+
+def test_known_pixels_weigh_the_share_of_unknown_ones_around():
+    """Yeh et al. 2017, equation 4, pixel by pixel; outside of the image there are no neighbours."""
+    known = torch.rand(2, 1, 9, 11, generator=torch.Generator().manual_seed(0)) > 0.3
+    known = known.expand(2, 3, 9, 11)
+    weights = projection.neighbour_weights(known, 7)
+    for i, y, x in itertools.product(range(2), range(9), range(11)):
+        near = known[i, 0, max(0, y - 3) : y + 4, max(0, x - 3) : x + 4]
+        share = (~near).float().mean().item() if known[i, 0, y, x] else 0.0
+        assert weights[i, :, y, x].tolist() == pytest.approx([share] * 3, abs=1e-6)
+    assert torch.equal(projection.neighbour_weights(known, 0), known.float())
+
+
+def test_far_from_the_hole_nothing_counts(latent):
+    x = latent.sample(1, seed=3).tensor
+    other = x.clone()
+    other[:, :, 7] = 1 - other[:, :, 7]
+    how = {"mask": "box:1,1,2,2", "window": 3, **QUICK}
+    one, two = (genzoo.inpaint(latent, v, **how).projection for v in (x, other))
+    assert torch.equal(one.codes, two.codes)
+    free = [genzoo.inpaint(latent, v, **how | {"window": 0}).projection for v in (x, other)]
+    assert not torch.equal(free[0].codes, free[1].codes)
+    assert free[0].losses.min() > one.losses.min()
+
+
+def test_a_channel_may_stand_for_the_others():
+    """Where only the colour is unknown, each known value is beside unknown ones: all count."""
+    known = torch.tensor([True, False, False]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
+    assert torch.equal(projection.neighbour_weights(known, 7), known.float())
+
+
+def poisson(photo, filling, known):
+    """Equation 7 by its definition: least squares over all pairs of neighbours, in one matrix."""
+    height, width = photo.shape
+    unknown = {(y, x): i for i, (y, x) in enumerate((~known).nonzero().tolist())}
+    rows, sides = [], []
+    for y, x in itertools.product(range(height), range(width)):
+        for pair in ((y + 1, x), (y, x + 1)):
+            if pair[0] == height or pair[1] == width or not {(y, x), pair} & {*unknown}:
+                continue
+            row, side = (
+                torch.zeros(len(unknown), dtype=torch.float64),
+                filling[y, x] - filling[pair],
+            )
+            for place, sign in (((y, x), 1), (pair, -1)):
+                if place in unknown:
+                    row[unknown[place]] = sign
+                else:
+                    side = side - sign * photo[place]
+            rows.append(row)
+            sides.append(side)
+    solution = torch.linalg.lstsq(torch.stack(rows), torch.stack(sides)[:, None]).solution[:, 0]
+    return photo.double().masked_scatter(~known, solution)
+
+
+@pytest.mark.parametrize("mask", ["box:2,3,4,2", "box:0,0,5,3", "random:0.6"])
+def test_blending_solves_the_equation_of_poisson(mask):
+    numbers = torch.Generator().manual_seed(0)
+    photo, filling = torch.rand(2, 2, 3, 7, 9, dtype=torch.float64, generator=numbers)
+    known = masks.known(mask, 2, (3, 7, 9))
+    result = blending.blend(photo, filling, known)
+    for i, channel in itertools.product(range(2), range(3)):
+        at = i, channel
+        expected = poisson(photo[at], filling[at], known[at])
+        assert torch.allclose(result[at], expected, atol=1e-9)
+
+
+def test_what_fits_already_is_not_changed_by_blending():
+    """A filling that is the photo but for its brightness becomes the photo."""
+    photo = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    known = masks.known("centre", 1, (3, 16, 16))
+    assert torch.allclose(blending.blend(photo, photo + 0.2, known), photo, atol=1e-6)
+    nothing = known.clone()
+    nothing[:, 1] = False  # a channel without any border
+    result = blending.blend(photo, photo + 0.2, nothing)
+    assert torch.equal(result[:, 1], photo[:, 1] + 0.2)
+
+
+def test_an_image_is_blended_alike_in_any_company():
+    photos, fillings = torch.rand(2, 3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    known = masks.known("random:0.7", 3, (1, 8, 8))
+    whole = blending.blend(photos, fillings, known)
+    for i in range(3):
+        alone = blending.blend(photos[i : i + 1], fillings[i : i + 1], known[i : i + 1])
+        assert torch.equal(whole[i : i + 1], alone)
+
+
+def test_options_that_a_model_cannot_obey_are_refused(latent):
+    x = torch.zeros(1, 1, 4, 4)
+    with pytest.raises(BadInput, match="blend would have no effect"):
+        genzoo.inpaint(ToyCompleter(), x, blend=True)
+    assert genzoo.inpaint(ToyCompleter(), x, blend=False).blended is False
+    with pytest.raises(BadInput, match="window would have no effect"):
+        genzoo.inpaint(ToyCompleter(), x, window=7)
+    with pytest.raises(BadInput, match="window would have no effect"):
+        genzoo.project(latent, latent.sample(1), window=7)
+    points, half = Shifted(None), [1, 1, 0, 0]
+    with pytest.raises(BadInput, match="blend would have no effect"):
+        genzoo.inpaint(points, torch.zeros(1, 4), half, blend=True)
+    with pytest.raises(BadInput, match="window would have no effect"):
+        genzoo.inpaint(points, torch.zeros(1, 4), half, window=7)
+    assert not genzoo.inpaint(points, torch.zeros(1, 4), half, steps=2).blended
 
 
 # -------------------------------------------------------------------------------------------- masks

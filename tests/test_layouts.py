@@ -25,7 +25,7 @@ from genzoo.cli.app import parse_labels
 from genzoo.data import catalogue, folders, label_files
 from genzoo.data.dataset import Summary
 from genzoo.data.layouts import split_files
-from genzoo.editing import walks
+from genzoo.editing import selection
 from genzoo.errors import BadInput, UnknownName
 from genzoo.options import Options, Sampling
 from genzoo.runs.plan import plan
@@ -790,9 +790,9 @@ def test_accents_of_both_forms_name_a_class(numbers, forms):
 
 def test_seeds_keep_their_class_whatever_it_is_called(latent):
     latent.num_classes, latent.class_names = 3, ("2", "0", "1")
-    _, _, own = walks.resolve(latent, "3", None)
+    own = selection.resolve(latent, "3", None).label
     assert (own, chosen(latent, own)) == ("2", [0])
-    _, _, given = walks.resolve(latent, "3", 2)
+    given = selection.resolve(latent, "3", 2).label
     assert chosen(latent, given) == [0]
 
 

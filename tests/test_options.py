@@ -53,12 +53,18 @@ BEHIND = {
     "plugin check": ["genzoo.testing.outcomes"],
 }  # fmt: skip
 
+QUICK = "--search-steps 1"
 NOWHERE = "--device nosuch"  # a device that is read is refused
 WALK = "interpolate ./tiny --sample 1,2 --steps 2 -o w.png"
 STEER = "steer ./tiny d.safetensors --sample 1 -o s.png"
 FILL = "inpaint ./tiny p.png --steps 1 --restarts 1 -o f.png"
 SUM = "arithmetic ./tiny 1 + 2 -o a.png"
 GRID = "traverse ./tiny --grid 2x2 -o t.png"
+# The same of a photo, whose code comes from an encoder, and by a search.
+WALK_PHOTO, WALK_SEARCH = (WALK.replace("1,2", f"p.png --sample 2 {s}") for s in ("", QUICK))
+STEER_PHOTO, STEER_SEARCH = (STEER.replace("1", f"p.png {s}") for s in ("", QUICK))
+SUM_PHOTO = SUM.replace("2", "p.png")
+GRID_PHOTO, GRID_SEARCH = (f"{GRID} --sample p.png {s}" for s in ("", QUICK))
 LOOK = "attend ./looks --at 1,1 -o x.png"
 TRAIN = "train vae --steps 2"
 # Of each command: a line that works, and of each option words that change the result of that line.
@@ -67,6 +73,9 @@ ACTS = {
     "arithmetic": (
         SUM,
         {
+            "search_steps": (SUM_PHOTO, QUICK),
+            "restarts": (SUM_PHOTO, "--restarts 2"),
+            "search_seed": (f"{SUM_PHOTO} {QUICK}", "--search-seed 1"),
             "out": "-o b.png",
             "label": ("arithmetic ./labels 0:0 + 0:3 -o a.png", "--label 1"),
             "settings": "--set truncation=0.1",
@@ -145,6 +154,9 @@ ACTS = {
     "steer": (
         STEER,
         {
+            "search_steps": (STEER_PHOTO, QUICK),
+            "restarts": (STEER_PHOTO, "--restarts 2"),
+            "search_seed": (STEER_SEARCH, "--search-seed 1"),
             "sample": "--sample 2",
             "alphas": "--alphas 0,1",
             "steps": "--steps 3",
@@ -194,6 +206,8 @@ ACTS = {
             "restarts": "--restarts 3",
             "steps": "--steps 3",
             "weight": "--weight 0.1",  # refused: it has no discriminator
+            "window": "--window 3",
+            "blend": "--blend",
             "seed": "--seed 1",
             "settings": "--set truncation=0.1",  # refused: a search has no settings
             "batch_size": "--batch-size 0",  # refused: it is too small
@@ -215,6 +229,9 @@ ACTS = {
     "interpolate": (
         WALK,
         {
+            "search_steps": (WALK_PHOTO, QUICK),
+            "restarts": (WALK_PHOTO, "--restarts 2"),
+            "search_seed": (WALK_SEARCH, "--search-seed 1"),
             "sample": "--sample 3",
             "out": "-o b.gif",
             "steps": "--steps 3",
@@ -345,6 +362,9 @@ ACTS = {
     "traverse": (
         GRID,
         {
+            "search_steps": (GRID_PHOTO, QUICK),
+            "restarts": (GRID_PHOTO, "--restarts 2"),
+            "search_seed": (GRID_SEARCH, "--search-seed 1"),
             "dims": "--dims 1,0",
             "grid": "--grid 2x3",
             "sample": "--sample 1",
@@ -427,6 +447,13 @@ REFUSED = [
     ("inpaint ./pixels p.png -o x.png", "--steps 3"),
     ("inpaint ./pixels p.png -o x.png", "--restarts 3"),
     ("inpaint ./pixels p.png -o x.png", "--weight 0.1"),
+    ("inpaint ./pixels p.png -o x.png", "--window 7"),
+    ("inpaint ./pixels p.png -o x.png", "--blend"),
+    (WALK, "--search-steps 2"),
+    (WALK, "--restarts 2"),
+    (STEER, "--search-seed 1"),
+    (GRID_PHOTO, "--search-seed 1"),
+    (SUM, "--restarts 2"),
     ("inspect drawn.png", "--model ./tiny"),
     ("inspect drawn.png", "-o x.png"),
     ("inspect drawn.png", "--device cpu"),

@@ -86,14 +86,18 @@ def real():
     return RealData("digits", size=28)
 
 
+SEARCH = {"steps": 100, "restarts": 4, "weight": 0, "window": 0}
+
+
 def test_models_are_filled_in_side_by_side(real, monkeypatch):
     """One fill serves both metrics; protocols of unlike models agree."""
-    asked, whole = [], inpainting_metrics.inpainting.inpaint
+    asked, asked_of, whole = [], [], inpainting_metrics.inpainting.inpaint
 
     def inpaint(model, *rest, **how):
         asked.append(model)
+        asked_of.append({key: how.get(key) for key in (*SEARCH, "blend")})
         few = {} if isinstance(model, genzoo.Completer) else {"steps": 2}  # of the search
-        return whole(model, *rest, **few, **how)
+        return whole(model, *rest, **{**how, **few})
 
     monkeypatch.setattr(inpainting_metrics.inpainting, "inpaint", inpaint)
     ratio, structure = registry.create(["inpainting_psnr", "inpainting_ssim"], real)
@@ -102,6 +106,8 @@ def test_models_are_filled_in_side_by_side(real, monkeypatch):
         who = ModelSubject(name, genzoo.load(name, device="cpu"))
         found[name] = [m.score(who, 4, 0) for m in (ratio, structure)]
     assert len(asked) == 2
+    # The protocol of scores that are on cards already, whatever the defaults of inpainting become.
+    assert asked_of[0] == {**SEARCH, "blend": False}
     (one, _), (other, like) = found.values()
     assert one.protocol == other.protocol
     assert (one.details["by"], other.details["by"]) == ("projection", "conditional sampling")

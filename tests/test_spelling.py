@@ -11,7 +11,7 @@ from typer.models import OptionInfo
 from genzoo.cli import run
 from genzoo.cli.app import app, parse_seed
 from genzoo.cli.spelling import COMMANDS, OPTIONS, OPTIONS_OF
-from genzoo.editing.walks import parse_addresses
+from genzoo.editing.selection import parse_addresses
 
 # Options that mean something else in each command: only their spelling is one.
 OWN = {"--out", "--n", "--steps", "--limit"}

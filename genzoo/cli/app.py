@@ -129,9 +129,10 @@ SEED = typer.Option(
 )
 DEVICE = typer.Option(help="Where to compute: auto, cpu, cuda, cuda:1, mps.")
 SAMPLE = typer.Option(
-    metavar="SEED:INDEX",
-    help="Which samples: 0:3, or 0:16,18,43 of a numbered sheet; can be repeated.",
+    metavar="SEED:INDEX|FILE",
+    help="Which samples: 0:3, or 0:16,18,43 of a numbered sheet, or a photo; can be repeated.",
 )
+RESTARTS = typer.Option(min=1, help="Random starts of the search for a code.", show_default="4")
 SET = typer.Option(
     "--set",
     metavar="NAME=VALUE",
@@ -161,6 +162,23 @@ def license_option(default: str) -> Any:
 
 Seed = Annotated[int, SEED]
 Sample = Annotated[list[str] | None, SAMPLE]
+# How the codes of photos are searched, in commands that edit.
+SearchSteps = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="Steps of the search for a photo's code.", show_default="100, 0 with an encoder"
+    ),
+]
+Restarts = Annotated[int | None, RESTARTS]
+SearchSeed = Annotated[
+    int | None,
+    typer.Option(
+        parser=parse_seed,
+        metavar="NUMBER|random",
+        help="Random seed of the search for a photo's code.",
+        show_default="0",
+    ),
+]
 Label = Annotated[
     str | None,
     typer.Option(help="Class, by name or number. genzoo sample and inpaint take several: 3,5,7."),

@@ -12,7 +12,10 @@ from genzoo.cli.app import (
     Label,
     Metadata,
     ModelName,
+    Restarts,
     Scale,
+    SearchSeed,
+    SearchSteps,
     Seed,
     Settings,
     app,
@@ -29,11 +32,15 @@ from genzoo.files import check_ending
 def arithmetic(
     name: ModelName,
     terms: Annotated[
-        list[str], typer.Argument(help="A sum of mean codes of samples: 0:3,5,9 - 0:1,2,4 + 0:7,8")
+        list[str],
+        typer.Argument(help="A sum of mean codes of samples or photos: 0:3,5,9 - 0:1,2 + me.png"),
     ],
     out: Annotated[Path | None, out_option("A .png.", "NAME-sum.png")] = None,
     label: Label = None,
     settings: Settings = None,
+    search_steps: SearchSteps = None,
+    search_seed: SearchSeed = None,
+    restarts: Restarts = None,
     seed: Seed = 0,
     scale: Scale = None,
     metadata: Metadata = True,
@@ -53,7 +60,14 @@ def arithmetic(
         raise BadInput(f"cannot write {path}: a sum is drawn of images, not of {model.kind}")
     writing.check_target(check_ending(path, [".png"]), 9, model, scale, force)
     combination = combine(
-        model, " ".join(terms), label=label, seed=seed, sampling=parse_settings(settings)
+        model,
+        " ".join(terms),
+        label=label,
+        seed=seed,
+        sampling=parse_settings(settings),
+        search_steps=search_steps,
+        search_seed=search_seed,
+        restarts=restarts,
     )
     combination.save(path, scale, metadata=metadata)
     code = combination.code[0].tolist()

@@ -34,7 +34,7 @@ def attend(
 ) -> None:
     """Show the attention map for chosen pixels: genzoo attend NAME --at 16,16."""
     from genzoo import load
-    from genzoo.editing.walks import parse_addresses
+    from genzoo.editing.selection import parse_addresses
     from genzoo.models import film, writing
     from genzoo.models.abilities import Attentive
     from genzoo.models.samples import Images

@@ -14,8 +14,11 @@ from genzoo.cli.app import (
     Label,
     Metadata,
     ModelName,
+    Restarts,
     Root,
     Scale,
+    SearchSeed,
+    SearchSteps,
     Settings,
     Ticker,
     app,
@@ -147,6 +150,9 @@ def steer(
     ] = None,
     label: Label = None,
     settings: Settings = None,
+    search_steps: SearchSteps = None,
+    restarts: Restarts = None,
+    search_seed: SearchSeed = None,
     out: Annotated[
         Path | None,
         out_option("A .png (one row per sample), .gif or .npy.", "NAME-steered.png"),
@@ -159,7 +165,7 @@ def steer(
 ) -> None:
     """Move samples along a direction: genzoo steer dcgan-celeba smile.safetensors --sample 3,17."""
     from genzoo import load
-    from genzoo.editing import directions, walks
+    from genzoo.editing import directions, selection, walks
     from genzoo.models import writing
 
     if ":" not in alphas:
@@ -167,15 +173,24 @@ def steer(
     model = walks.as_latent(load(name, device=device))
     path = out or default_path(name, f"-steered{writing.default_ending(model)}")
     values = directions.parse_alphas(alphas, steps or (30 if path.suffix == ".gif" else 7))
-    columns = len(values)
-    addresses = walks.parse_addresses(sample)
-    n = columns * len(addresses)
+    chosen = selection.select(model, sample)
+    still = 2 if chosen.photos else 0
+    columns = still + len(values)
+    n = columns * len(chosen)
     writing.check_target(
         path, n, model, scale, force, film=True, columns=columns, metadata=metadata
     )
     vector = directions.read_direction(direction)
     samples = directions.steer(
-        model, vector, addresses, alphas=values, label=label, sampling=parse_settings(settings)
+        model,
+        vector,
+        chosen,
+        alphas=values,
+        label=label,
+        sampling=parse_settings(settings),
+        search_steps=search_steps,
+        restarts=restarts,
+        search_seed=search_seed,
     )
-    record = writing.write(iter([samples]), n, path, scale, metadata, columns=columns)
+    record = writing.write(iter([samples]), n, path, scale, metadata, columns=columns, still=still)
     print_file(path, {"n": n, "alphas": values, **record}, json)

@@ -12,6 +12,7 @@ from genzoo.cli.app import (
     Json,
     Label,
     ModelName,
+    Restarts,
     Scale,
     Seed,
     Settings,
@@ -42,9 +43,7 @@ def inpaint(
     ] = None,
     gif: Annotated[Path | None, typer.Option(help="A .gif of the steps.")] = None,
     label: Label = None,
-    restarts: Annotated[
-        int | None, typer.Option(min=1, help="Random restarts per image.", show_default="4")
-    ] = None,
+    restarts: Restarts = None,
     steps: Annotated[
         int | None, typer.Option(min=0, help="Optimisation steps.", show_default="100")
     ] = None,
@@ -52,6 +51,20 @@ def inpaint(
         float | None,
         typer.Option(
             min=0, help="Weight of the discriminator loss (0 = off).", show_default="0.003"
+        ),
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Side of the window whose unknown part weighs a known pixel (0 = no weights).",
+            show_default="7 in colour, else 0",
+        ),
+    ] = None,
+    blend: Annotated[
+        bool | None,
+        typer.Option(
+            "--blend/--no-blend", help="Hide the seam.", show_default="in colour, after a search"
         ),
     ] = None,
     seed: Seed = 0,
@@ -76,7 +89,7 @@ def inpaint(
     pixels, _ = data.photos(photos, shape)
     writing.check_target(path, len(pixels), model, _sheet_scale(path, scale, strip, gif), force)
     strips.check_targets(strip, gif, len(pixels), model, force)
-    search: Any = {"restarts": restarts, "steps": steps, "weight": weight}
+    search: Any = {"restarts": restarts, "steps": steps, "weight": weight, "window": window}
     ticker = Ticker()
     completion = inpainting.inpaint(
         name,
@@ -84,6 +97,7 @@ def inpaint(
         mask,
         labels=parse_labels(label, model.class_names),
         seed=seed,
+        blend=blend,
         batch_size=batch_size,
         device=device,
         sampling=parse_settings(settings),

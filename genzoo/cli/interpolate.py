@@ -13,7 +13,10 @@ from genzoo.cli.app import (
     Label,
     Metadata,
     ModelName,
+    Restarts,
     Scale,
+    SearchSeed,
+    SearchSteps,
     Settings,
     Ticker,
     app,
@@ -41,6 +44,9 @@ def interpolate(
     ] = "slerp",
     label: Label = None,
     settings: Settings = None,
+    search_steps: SearchSteps = None,
+    restarts: Restarts = None,
+    search_seed: SearchSeed = None,
     scale: Scale = None,
     metadata: Metadata = True,
     device: Device = "auto",
@@ -49,14 +55,15 @@ def interpolate(
 ) -> None:
     """Walk from sample to sample: genzoo interpolate dcgan-celeba --sample 3,17,42 --loop."""
     from genzoo import load
-    from genzoo.editing import walks
+    from genzoo.editing import selection, walks
     from genzoo.models import writing
 
     model = walks.as_latent(load(name, device=device))
     path = out or default_path(name, f"-walk{writing.default_ending(model, film=True)}")
     steps = steps if steps is not None else 8 if path.suffix == ".png" else 30
-    through = walks.parse_addresses(sample)
-    n = walks.walk_length(through, steps, loop)
+    through = selection.select(model, sample)
+    still = 2 * len(through.photos)
+    n = still + walks.walk_length(through, steps, loop)
     writing.check_target(path, n, model, scale, force, film=True, columns=n, metadata=metadata)
     ticker = Ticker()
     walk = walks.interpolate(
@@ -68,7 +75,10 @@ def interpolate(
         label=label,
         sampling=parse_settings(settings),
         progress=ticker.count,
+        search_steps=search_steps,
+        restarts=restarts,
+        search_seed=search_seed,
     )
-    record = writing.write(iter([walk]), n, path, scale, metadata, columns=n)
+    record = writing.write(iter([walk]), n, path, scale, metadata, columns=n, still=still)
     ticker.done()
     print_file(path, {"n": n, **record}, json)

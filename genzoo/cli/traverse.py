@@ -12,8 +12,11 @@ from genzoo.cli.app import (
     Label,
     Metadata,
     ModelName,
+    Restarts,
     Sample,
     Scale,
+    SearchSeed,
+    SearchSteps,
     Settings,
     app,
     default_path,
@@ -32,6 +35,9 @@ def traverse(
     sample: Sample = None,
     label: Label = None,
     settings: Settings = None,
+    search_steps: SearchSteps = None,
+    restarts: Restarts = None,
+    search_seed: SearchSeed = None,
     out: Annotated[Path | None, out_option("A .png or .npy.", "NAME-traversal.png")] = None,
     scale: Scale = None,
     metadata: Metadata = True,
@@ -41,7 +47,7 @@ def traverse(
 ) -> None:
     """Change two dimensions of a sample's code: genzoo traverse vae-celeba --dims 3,7."""
     from genzoo import load
-    from genzoo.editing import walks
+    from genzoo.editing import selection, walks
     from genzoo.models import writing
 
     pair = _parse_pair(dims, ",", "--dims", "3,7")
@@ -49,15 +55,20 @@ def traverse(
     model = walks.as_latent(load(name, device=device))
     path = out or default_path(name, f"-traversal{writing.default_ending(model)}")
     walks.check_grid(model, pair, (rows, columns))
-    n = rows * columns
+    chosen = selection.select(model, sample or 0)
+    top = -(-2 // columns) if chosen.photos else 0
+    n = (top + rows) * columns
     writing.check_target(path, n, model, scale, force, columns=columns, metadata=metadata)
     samples = walks.traverse(
         model,
         pair,
         grid=(rows, columns),
-        sample=sample or ["0"],
+        sample=chosen,
         label=label,
         sampling=parse_settings(settings),
+        search_steps=search_steps,
+        restarts=restarts,
+        search_seed=search_seed,
     )
     record = writing.write(iter([samples]), n, path, scale, metadata, columns=columns)
     print_file(path, {"n": n, **record}, json)

@@ -16,6 +16,7 @@ from genzoo.files import expanded
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
 
     from genzoo.data.pictures import Span
 
@@ -41,6 +42,19 @@ def photo(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, str]:
         raise BadInput(f"{path}: an image has a shape (C, H, W), got {tuple(shape)}")
     image = _read(expanded(path), True)
     return _in_shape(path, image, shape, _span([image]))
+
+
+def from_pillow(image: Image.Image, shape: Sequence[int], name: str) -> tuple[np.ndarray, str]:
+    """An image in memory as uint8 of `shape` (C, H, W), as `photo`; `name`: for messages."""
+    import numpy as np
+    from PIL import ImageOps
+
+    upright = ImageOps.exif_transpose(image)
+    deep = np.asarray(upright) if upright.mode[0] in "IF" else None
+    picture = Picture(upright if deep is None else None, deep, upright.mode)
+    if deep is not None and not np.isfinite(deep).all():
+        raise BadInput(f"{name} has NaN or infinite pixels")
+    return _in_shape(name, picture, shape, _span([picture]))
 
 
 def photos(paths: Sequence[str | Path], shape: Sequence[int]) -> tuple[np.ndarray, list[Path]]:

@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 
 from genzoo.demo.models import LoadedModels
 from genzoo.demo.settings import SettingControls
-from genzoo.editing import directions, inpainting, walks
+from genzoo.editing import directions, inpainting, selection, walks
 from genzoo.errors import BadInput, GenzooError
 from genzoo.models.abilities import Completer, Translator
 from genzoo.models.checks import fresh_seed
@@ -161,10 +161,12 @@ def interpolate(gr: Any, models: LoadedModels) -> str | None:
         model = walks.as_latent(models.model(name))
         seeds = [_integer(first, "a seed"), _integer(second, "a seed")]
         share = _number(share, 0, 1, "how far")
-        ends, addresses, label = walks.resolve(model, seeds, None)
-        code = model.code_law.between(ends[0], ends[1], torch.tensor([share]))
+        ends = selection.resolve(model, seeds, None)
+        first_code, second_code = ends.codes
+        code = model.code_law.between(first_code, second_code, torch.tensor([share]))
         # Random numbers beside the code are those of the sample last passed, as in a walk.
-        between = model.decode_codes(code, labels=label, seeds=[addresses[int(share == 1)]])
+        beside = [ends.addresses[int(share == 1)]]
+        between = model.decode_codes(code, labels=ends.label, seeds=beside)
         sound = _sound(gr, models.save_sound(between))
         return models.save(between, _scale(model, SIDE)), sound
 

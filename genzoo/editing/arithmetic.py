@@ -4,27 +4,30 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Unpack, final
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from genzoo.devices import usual_torch
-from genzoo.editing.walks import (
-    SampleAddresses,
-    address_record,
-    as_latent,
+from genzoo.editing.photos import PhotoSearch
+from genzoo.editing.selection import (
+    Resolved,
+    SampleLike,
+    check_search,
     common_label,
-    parse_addresses,
     resolve,
+    select,
 )
+from genzoo.editing.walks import as_latent
 from genzoo.errors import BadInput
 from genzoo.files import check_ending, expanded, write_whole
 from genzoo.models.checks import checked_seed
 from genzoo.models.model import Model
 from genzoo.models.pictures import check_sheet, png
 from genzoo.models.randomness import Noise
+from genzoo.models.sampler import Latent
 from genzoo.models.samples import Images, Samples
 
 NOISE, NEIGHBOURS = 0.25, 8  # around the sum: Radford et al. 2016, section 6.3.2
@@ -37,9 +40,9 @@ EXAMPLE = "0:3,5,9 - 0:1,2,4 + 0:7,8,11"
 class Combination:
     """A sum of mean codes and what the model draws from it, as in DCGAN's figure 7.
 
-    ``terms``: of each term its sign and its samples, the sample of the mean code last. ``code``:
-    the sum, ``(1, code)``. ``around``: nine samples, the sum's in the middle, eight of sum plus
-    noise around it.
+    ``terms``: of each term its sign and its samples, the sample of the mean code last. A photo
+    stands before its reconstruction. ``code``: the sum, ``(1, code)``. ``around``: nine samples,
+    the sum's in the middle, eight of sum plus noise around it.
     """
 
     terms: tuple[tuple[int, Samples], ...]
@@ -53,26 +56,29 @@ class Combination:
     def save(self, path: str | Path, scale: int | None = None, *, metadata: bool = True) -> Path:
         """Write the picture as a PNG, marked as synthetic; ``metadata`` adds what was summed."""
         path = check_ending(expanded(path), [".png"])
-        write_whole(path, png(self.picture(scale), self.around.record() if metadata else None))
+        record = self.around.record() if metadata else None
+        write_whole(path, png(self.picture(scale), record, self.around.xmp))
         return path
 
 
 @usual_torch()
 def combine(
     model: Model,
-    terms: str | Sequence[tuple[int, SampleAddresses]],
+    terms: str | Sequence[tuple[int, SampleLike]],
     *,
     label: int | str | None = None,
     seed: int = 0,
     sampling: Mapping[str, Any] | None = None,
+    **search: Unpack[PhotoSearch],
 ) -> Combination:
     """Add and subtract mean codes: Radford et al. 2016, section 6.3.2 and figure 7.
 
-    ``terms``: text like ``0:3,5,9 - 0:1,2,4 + 0:7,8,11``, or a list of (sign, samples) with the
-    sign 1 or -1. The paper found sums of single samples unstable, and means of three stable. A mean
-    is shorter than a code; as in the paper it is not rescaled; uniform numbers are cut to their
-    range. The eight neighbours of the sum have uniform noise on +-0.25 added, from ``seed``.
-    ``sampling``: settings as of ``sample``. Raises BadInput.
+    ``terms``: text like ``0:3,5,9 - 0:1,2,4 + photo.png``, or a list of (sign, samples or photos)
+    with the sign 1 or -1. The paper found sums of single samples unstable, and means of three
+    stable. A mean is shorter than a code; as in the paper it is not rescaled; uniform numbers are
+    cut to their range. The eight neighbours of the sum have uniform noise on +-0.25 added, from
+    ``seed``. ``search``: how the codes of photos are found (`PhotoSearch`). ``sampling``: settings
+    as of ``sample``. Raises BadInput.
     """
     model = as_latent(model)
     law = model.code_law
@@ -80,42 +86,77 @@ def combine(
     signed = parse_sum(terms) if isinstance(terms, str) else [*terms]
     if not signed or any(sign not in (1, -1) for sign, _ in signed):
         raise BadInput("a sum needs terms, each with the sign 1 or -1")
-    signs = [sign for sign, _ in signed]
-    resolved = [resolve(model, samples, label, sampling) for _, samples in signed]
-    label = common_label([label for *_, label in resolved])
-    records = [
-        address_record(samples, addresses)
-        for (_, samples), (_, addresses, _) in zip(signed, resolved, strict=True)
-    ]
+    signs, seed = [sign for sign, _ in signed], checked_seed(seed)
+    resolved = _resolve_terms(model, [given for _, given in signed], label, sampling, search)
+    label = common_label([one.label for one in resolved])
     total = torch.zeros(1, model.latent_dim, device=model.device)
     columns = []
-    for sign, (codes, addresses, _), record in zip(signs, resolved, records, strict=True):
-        mean = codes.mean(0, keepdim=True)
+    for sign, term in zip(signs, resolved, strict=True):
+        mean = term.codes.mean(0, keepdim=True)
         total = total + sign * mean
-        call = {"method": "arithmetic", "term": record}
-        seeds = [*addresses, addresses[0]]
-        both = torch.cat([codes, mean])
-        column = model.decode_codes(both, labels=label, seeds=seeds, call=call, **(sampling or {}))
-        columns.append((sign, column))
-    noise = Noise(checked_seed(seed), range(NEIGHBOURS), "arithmetic", model.device)
+        columns.append((sign, _column(model, term, mean, label, sampling or {})))
+    noise = Noise(seed, range(NEIGHBOURS), "arithmetic", model.device)
     near = total + NOISE * (2 * noise.uniform(model.latent_dim) - 1)
     codes = law.nearest(torch.cat([near[: NEIGHBOURS // 2], total, near[NEIGHBOURS // 2 :]]))
-    summed = [[sign, record] for sign, record in zip(signs, records, strict=True)]
+    summed = [[sign, term.record] for sign, term in zip(signs, resolved, strict=True)]
     call = {"method": "arithmetic", "terms": summed, "noise": NOISE, "seed": seed}
-    seeds = [resolved[0][1][0]] * len(codes)
+    if photos := sum(len(term.photos) for term in resolved):
+        call["photos"] = photos
+    seeds = [resolved[0].addresses[0]] * len(codes)
     around = model.decode_codes(codes, labels=label, seeds=seeds, call=call, **(sampling or {}))
     return Combination(tuple(columns), total, around)
 
 
-def parse_sum(text: str) -> list[tuple[int, SampleAddresses]]:
-    """The signs and samples of ``0:3,5,9 - 0:1,2,4 + 0:7,8,11``. Raises BadInput."""
-    signs = re.findall(r"[+-]", text)
-    first, *rest = re.split(r"[+-]", text)
-    if first.strip():
+def _resolve_terms(
+    model: Latent,
+    terms: Sequence[SampleLike],
+    label: int | str | None,
+    sampling: Mapping[str, Any] | None,
+    search: PhotoSearch,
+) -> list[Resolved]:
+    chosen = [select(model, term) for term in terms]
+    check_search(model, chosen, label, search)
+    how = [search if term.photos else PhotoSearch() for term in chosen]
+    pairs = zip(chosen, how, strict=True)
+    return [resolve(model, term, label, sampling, own) for term, own in pairs]
+
+
+def _column(
+    model: Latent,
+    term: Resolved,
+    mean: Tensor,
+    label: int | str | None,
+    sampling: Mapping[str, Any],
+) -> Samples:
+    """The samples of a term, photos before their reconstructions, and that of the mean code."""
+    call = {"method": "arithmetic", **term.recorded("term")}
+    seeds, codes = [*term.addresses, term.addresses[0]], torch.cat([term.codes, mean])
+    samples = model.decode_codes(codes, labels=label, seeds=seeds, call=call, **sampling)
+    if not term.photos:
+        return samples
+    cells, rows = [], []
+    for i, one in enumerate(samples.tensor):
+        photo = term.photos.get(i)
+        cells += [one] if photo is None else [photo.values.to(one), one]
+        rows += [i] * (1 if photo is None else 2)
+    labels = None if samples.labels is None else samples.labels[rows]
+    own = [samples.seeds[i] for i in rows]
+    return model.public_samples(torch.stack(cells), labels, own, call)
+
+
+def parse_sum(text: str) -> list[tuple[int, str]]:
+    """The signs and terms of ``0:3,5,9 - 0:1,2,4 + photo.png``. Raises BadInput.
+
+    Where a file is named, only signs between spaces count: names contain others.
+    """
+    only_addresses = re.fullmatch(r"[\d\s:,+-]*", text) is not None
+    sign = re.compile(r"[+-]" if only_addresses else r"(?<!\S)[+-](?!\S)")
+    signs, (first, *rest) = sign.findall(text), [part.strip() for part in sign.split(text)]
+    if first:
         signs, rest = ["+", *signs], [first, *rest]
-    if not rest or any(not part.strip() for part in rest):
+    if not rest or not all(rest):
         raise BadInput(f"expected a sum like {EXAMPLE}, got {text[:60]!r}")
-    return [(1 if s == "+" else -1, parse_addresses(p)) for s, p in zip(signs, rest, strict=True)]
+    return [(1 if s == "+" else -1, part) for s, part in zip(signs, rest, strict=True)]
 
 
 def _draw_figure(sums: Combination, scale: int | None) -> Image.Image:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, final
+from typing import Annotated, Any, Literal, Unpack, final
 
 import numpy as np
 import torch
@@ -21,7 +21,9 @@ from torch import Tensor
 from genzoo import data as sets
 from genzoo.data import register
 from genzoo.devices import usual_torch
-from genzoo.editing.walks import SampleAddresses, as_latent, check_memory, resolve
+from genzoo.editing.photos import PhotoSearch
+from genzoo.editing.selection import SampleLike, resolve, select
+from genzoo.editing.walks import as_latent, check_memory, with_photos
 from genzoo.errors import BadInput, unknown
 from genzoo.features import classifiers
 from genzoo.files import check_ending, expanded, write_whole
@@ -145,11 +147,11 @@ def _as_additive(model: Model) -> Latent:
 
 
 def direction_from_seeds(
-    model: Model, toward: SampleAddresses, away: SampleAddresses, *, label: int | str | None = None
+    model: Model, toward: SampleLike, away: SampleLike, *, label: int | str | None = None
 ) -> Direction:
     """From the mean code of the samples ``away`` to that of ``toward``. Raises BadInput."""
     model = _as_additive(model)
-    to, back = (resolve(model, samples, label)[0] for samples in (toward, away))
+    to, back = (resolve(model, samples, label).codes for samples in (toward, away))
     info = _info(model, source="seeds", counts=(len(to), len(back)))
     return Direction((to.mean(0) - back.mean(0)).cpu(), info)
 
@@ -310,37 +312,46 @@ def _data_of(model: Model, data: str | None) -> str:
 def steer(
     model: Model,
     direction: Direction,
-    samples: SampleAddresses,
+    samples: SampleLike,
     *,
     alphas: Sequence[float],
     label: int | str | None = None,
     sampling: Mapping[str, Any] | None = None,
     batch_size: int = 64,
     progress: Progress | None = None,
+    **search: Unpack[PhotoSearch],
 ) -> Samples:
-    """Samples moved along a direction, ``alphas`` steps from each: z + alpha z_turn.
+    """Samples or photos moved along a direction, ``alphas`` steps from each: z + alpha z_turn.
 
-    Sample by sample, ``len(samples) * len(alphas)`` of them. ``sampling``: settings as of
+    Sample by sample, ``len(samples) * len(alphas)`` of them. If there is a photo, two more stand
+    before those of each sample: the photo and its reconstruction (of a sample, itself twice).
+    ``search``: how the codes of photos are found (`PhotoSearch`). ``sampling``: settings as of
     ``sample``. Raises BadInput.
     """
     model = _as_additive(model)
     check_fits(model, direction)
-    codes, addresses, label = resolve(model, samples, label, sampling)
     if not alphas or not all(math.isfinite(alpha) for alpha in alphas):
         raise BadInput(f"alphas must be finite numbers, at least one, got {[*alphas]}")
-    check_memory(model, len(codes) * len(alphas), "alphas", len(codes))
+    chosen = select(model, samples)
+    check_memory(model, len(chosen) * len(alphas), "alphas", len(chosen))
+    start = resolve(model, chosen, label, sampling, search)
+    codes = start.codes
     steps = torch.tensor([*alphas], device=model.device)[:, None] * direction.vector.to(codes)
     moved = model.code_law.nearest((codes[:, None] + steps).flatten(0, 1))
     info = direction.info.model_dump(mode="json", exclude={"format", "genzoo", "origin"})
-    return model.decode_codes(
+    call = {"method": "steer", "direction": info, "alphas": [*alphas]}
+    edited = model.decode_codes(
         moved,
-        labels=label,
-        seeds=[address for address in addresses for _ in alphas],
-        call={"method": "steer", "direction": info, "alphas": [*alphas]},
+        labels=start.label,
+        seeds=[address for address in start.addresses for _ in alphas],
+        call=call | (start.recorded("of") if start.photos else {}),
         batch_size=batch_size,
         progress=progress,
         **(sampling or {}),
     )
+    if not start.photos:
+        return edited
+    return with_photos(model, edited, start.pairs(model, sampling), start.addresses)
 
 
 def check_fits(model: Latent, direction: Direction) -> None:

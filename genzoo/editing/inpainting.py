@@ -1,7 +1,8 @@
 """Inpainting: fill in the unknown part of images.
 
 A `Completer` samples the unknown pixels given the known ones, exactly. For a `Latent`, a search
-finds the code whose sample fits the known pixels (Yeh et al. 2016, arXiv:1607.07539).
+finds the code whose sample fits the known pixels, and its filling is blended with these (Yeh et al.
+2017, arXiv:1607.07539).
 """
 
 from collections.abc import Mapping
@@ -14,11 +15,12 @@ import torch
 from torch import Tensor
 
 from genzoo.devices import usual_torch
-from genzoo.editing import masks
+from genzoo.editing import blending, masks
 from genzoo.editing.projection import (
     ImagesLike,
     Projection,
     SearchOptions,
+    in_colour,
     open_model,
     search_codes,
 )
@@ -40,13 +42,15 @@ class Completion:
     """Completed images: ``samples`` ``(n, *shape)`` in [0, 1].
 
     Values where ``known`` (bool) is true are the input's, bit for bit. ``exact``: sampled by a
-    `Completer`; otherwise the result comes from ``projection``.
+    `Completer`; otherwise the result comes from ``projection``. ``blended``: whether its border
+    was smoothed.
     """
 
     samples: Samples
     known: Tensor
     model: Sampler
     projection: Projection | None
+    blended: bool = False
 
     @property
     def exact(self) -> bool:
@@ -78,7 +82,7 @@ class Completion:
         assert isinstance(self.model, Latent)
         codes, labels = self.projection.path[step], self.projection.labels
         x = infer(self.model, lambda copy: copy.decode(codes, labels))
-        return self.samples.tensor.where(self.known, self.model.to_public(x))
+        return _join(self.samples.tensor, self.model.to_public(x), self.known, self.blended)
 
 
 @usual_torch()
@@ -89,6 +93,7 @@ def inpaint(
     *,
     labels: Labels = None,
     seed: int = 0,
+    blend: bool | None = None,
     batch_size: int = 256,
     device: "str | torch.device" = "auto",
     sampling: Mapping[str, Any] | None = None,
@@ -99,9 +104,11 @@ def inpaint(
 
     A `Completer` samples them (image i's from ``seed`` and i), with settings of ``sampling``, such
     as ``{"temperature": 0.5}``; a `Latent` gives the sample that is most like the known values: see
-    `project` for the other arguments. Known values stay as they are, bit for bit. ``mask``:
-    ``centre``, ``box:x,y,w,h``, ``random:SHARE``, a file (white is unknown), or an array that
-    broadcasts to ``(n, *shape)``, 1 = known. Raises BadInput, and as ``load``.
+    `project` for the other arguments. ``blend``: whether such a filling keeps only its gradients,
+    so that no seam shows (Yeh et al. 2017, equation 7); by default images in colour are blended,
+    and others are not: a shift of their black would show. Known values stay as they are, bit for
+    bit. ``mask``: ``centre``, ``box:x,y,w,h``, ``random:SHARE``, a file (white is unknown), or an
+    array that broadcasts to ``(n, *shape)``, 1 = known. Raises BadInput, and as ``load``.
     """
     model, options = open_model(model, device, search)
     if not isinstance(model, Completer | Latent):
@@ -111,25 +118,48 @@ def inpaint(
     name = mask if isinstance(mask, str) else "given"
     call: dict[str, Any] = {"method": "inpaint", "mask": name}
     rest = (labels, checked_seed(seed), batch_size, progress)
-    projection = None
+    projection, blend = None, _checked_blend(model, blend)
     if isinstance(model, Completer):
         _check_no_search(search)
         how = model.checked_sampling(sampling or {})
         call |= {"sampling": how.model_dump(mode="json")}
         filled = _complete(model, x, known, how, *rest)
     else:
-        if search.get("weight") and options["adversary"] is None:
-            raise BadInput("weight would have no effect: the model has no discriminator at hand")
-        if sampling:
-            raise BadInput("a model that searches for codes inpaints without settings of sampling")
+        _check_no_setting(search, options, sampling)
         projection = search_codes(model, options, x, known, *rest)
         filled = projection.samples.tensor
-        call |= {"steps": options["steps"], "restarts": options["restarts"]}
-        call |= {"discriminator_loss": projection.discriminator_loss}
+        call |= {key: options[key] for key in ("steps", "restarts", "window")}
+        call |= {"discriminator_loss": projection.discriminator_loss, "blend": blend}
     # The input itself: converting to the model's range and back would round it.
-    whole = _as_given(images, x.device).where(known, filled)
+    whole = _join(_as_given(images, x.device), filled, known, blend)
     samples = model.public_samples(whole, None, [(seed, i) for i in range(len(x))], call)
-    return Completion(samples, known, model, projection)
+    return Completion(samples, known, model, projection, blend)
+
+
+def _check_no_setting(
+    given: SearchOptions, options: SearchOptions, sampling: Mapping[str, Any] | None
+) -> None:
+    """Refuse a discriminator's weight where there is none, and settings of sampling. BadInput."""
+    if given.get("weight") and options["adversary"] is None:
+        raise BadInput("weight would have no effect: the model has no discriminator at hand")
+    if sampling:
+        raise BadInput("a model that searches for codes inpaints without settings of sampling")
+
+
+def _checked_blend(model: Model, blend: bool | None) -> bool:
+    """Whether to blend; by default images in colour that a search has filled in. BadInput."""
+    if blend and isinstance(model, Completer):
+        raise BadInput("blend would have no effect: this model's fillings fit exactly")
+    if blend and not model.is_images:
+        raise BadInput(f"blend would have no effect: {model.kind} have no neighbouring pixels")
+    return in_colour(model) and not isinstance(model, Completer) if blend is None else blend
+
+
+def _join(photos: Tensor, fillings: Tensor, known: Tensor, blend: bool) -> Tensor:
+    """The ``photos``, ``(n, *shape)`` in the public range, with unknown values filled in."""
+    if not blend:
+        return photos.where(known, fillings)
+    return blending.blend(photos, fillings, known).clamp(0, 1)
 
 
 def _check_no_search(given: SearchOptions) -> None:

@@ -1,6 +1,6 @@
 """Projection: the latent code whose sample is most like an image.
 
-Gradient descent on the code (Yeh et al. 2016, arXiv:1607.07539). If the model has an encoder, its
+Gradient descent on the code (Yeh et al. 2017, arXiv:1607.07539). If the model has an encoder, its
 code is one start; if it has a discriminator, its loss is added.
 """
 
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, final
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genzoo.devices import usual_torch
@@ -49,16 +50,20 @@ class Adversary(NamedTuple):
 
 class SearchOptions(TypedDict, total=False):
     """How codes are searched. ``weight``: of the discriminator's loss; 0 means it is not loaded.
+    ``window``: see `neighbour_weights`; 0 means that all known pixels count the same. By default 7
+    for images in colour, otherwise 0: strokes far from the hole say which digit it is.
     ``adversary``: the discriminator of a model in memory; a name or a folder has its own.
     """
 
     steps: int
     restarts: int
     weight: float
+    window: int
     adversary: Adversary | None
 
 
 SEARCH = SearchOptions(steps=100, restarts=4, weight=0.003)
+WINDOW = 7  # of the paper
 
 
 @final
@@ -97,10 +102,11 @@ def project(
 ) -> Projection:
     """The codes whose samples are most like ``images``, ``(n, *shape)`` in [0, 1].
 
-    100 ``steps`` of Adam minimise |M (G(z) - x)|_1 + ``weight`` log(1 - D(G(z))), sums over values
-    in the model's own range (Yeh et al. 2016, section 3, without their weights of neighbours). The
-    term of D is used if the model's folder, or its repository, contains the discriminator; if that
-    gives no logits (Wasserstein, hinge, least squares), its generator's loss replaces the term.
+    100 ``steps`` of Adam minimise |W (G(z) - x)|_1 + ``weight`` log(1 - D(G(z))), sums over values
+    in the model's own range (Yeh et al. 2017, section 3). W is 1 where ``mask`` says known, or with
+    a ``window`` the share of unknown pixels around. The term of D is used if the model's folder, or
+    its repository, contains the discriminator; if that gives no logits (Wasserstein, hinge, least
+    squares), its generator's loss replaces the term.
 
     Each of 4 ``restarts`` begins at the best of 64 codes that depend on ``seed``, the image's index
     and the restart, of all classes unless ``labels`` chooses; an `Encoder`'s code replaces the
@@ -112,8 +118,24 @@ def project(
     if not isinstance(model, Latent):
         raise names.lacking(model, Latent, "has no latent code")
     x = finite_input(model, images)
+    if mask is None and search.get("window"):
+        raise BadInput("window would have no effect: without a mask all is known")
     known = None if mask is None else masks.known(mask, len(x), model.shape, seed).to(x.device)
     return search_codes(model, options, x, known, labels, checked_seed(seed), batch_size, progress)
+
+
+def neighbour_weights(known: Tensor, window: int) -> Tensor:
+    """How much each value counts: float, of the shape of ``known``, bool ``(n, C, H, W)``.
+
+    Unknown values count 0, known ones the share of unknown pixels in the ``window`` around them
+    (Yeh et al. 2017, equation 4; theirs is 7 pixels wide): a face is completed by what is near the
+    hole. With window 0 each known value counts 1.
+    """
+    if not window:
+        return known.float()
+    unknown = (~known).any(1, keepdim=True).float()
+    share = F.avg_pool2d(unknown, window, 1, window // 2, count_include_pad=False)
+    return share * known
 
 
 def find_adversary(folder: Path, device: "str | torch.device") -> Adversary | None:
@@ -140,12 +162,30 @@ def open_model(
         raise BadInput(f"weight must be a number from 0 to 1,000,000, got {weight!r}")
     if isinstance(model, Model):
         check_place(model.device, device)
+        options["window"] = _checked_window(model, given.get("window"))
         return model, options
     loaded, folder = names.load_with_folder(model, device)
+    options["window"] = _checked_window(loaded, given.get("window"))
     if isinstance(loaded, Latent) and weight and options["adversary"] is None:
         folder = names.with_discriminator(model, folder)
         options["adversary"] = find_adversary(folder, loaded.device)
     return loaded, options
+
+
+def in_colour(model: Model) -> bool:
+    return model.is_images and model.shape[0] == 3
+
+
+def _checked_window(model: Model, window: int | None) -> int:
+    """``window``, by default what suits the model. Raises BadInput."""
+    if window is None:
+        return WINDOW if in_colour(model) else 0
+    check_count("window", window, 0)
+    if window and window % 2 == 0:
+        raise BadInput(f"window must be odd, to have a centre, or 0, got {window}")
+    if window and not model.is_images:
+        raise BadInput(f"window would have no effect: {model.kind} have no neighbouring pixels")
+    return window
 
 
 # ----------------------------------------------------------------------------------------- search
@@ -171,7 +211,8 @@ def search_codes(
     """As `project`, of ``x`` in the model's range, with the mask ``known`` (None: all)."""
     model.code_law.check_sums("this model's codes are not found by gradients")
     check_count("batch_size", batch_size, 1)
-    known = torch.ones_like(x, dtype=torch.bool) if known is None else known
+    if known is None:
+        known, options = torch.ones_like(x, dtype=torch.bool), {**options, "window": 0}
     classes = None if labels is None else model.labels_for(labels, len(x))
     results = []
     for rows in batch_slices(len(x), max(1, batch_size // options["restarts"])):
@@ -231,6 +272,7 @@ class _CodeSearch:
         start: int,
     ):
         self.model, self.options, self.x, self.known = model, options, x, known
+        self.weights = neighbour_weights(known, options["window"])
         self.labels, self.seed, self.start = labels, seed, start
         self.network = _differentiable(model)
         adversary = options["adversary"] if options["weight"] else None
@@ -272,9 +314,9 @@ class _CodeSearch:
         )
 
     def distance(self, x: Tensor, rows: Tensor) -> Tensor:
-        """``(k,)``: the L1 distance of ``x`` ``(k, *shape)`` to the images at ``rows``."""
-        difference = (x.float() - self.x[rows]).abs()
-        return difference.where(self.known[rows], 0.0).flatten(1).sum(1)
+        """``(k,)``: the weighted L1 distance of ``x`` ``(k, *shape)`` to the images at ``rows``."""
+        difference = (x.float() - self.x[rows]).abs() * self.weights[rows]
+        return difference.flatten(1).sum(1)
 
     def clip(self, z: Tensor) -> None:
         """Move codes ``(k, code)`` that no law draws to the nearest it does, in place.

@@ -1,30 +1,28 @@
 """Walks through the codes of a `Latent` model: from sample to sample, and along two of its numbers.
 
-A sample has an address, ``SEED`` or ``SEED:INDEX``: 3 is what ``sample(1, seed=3)`` draws, 0:17
-what ``sample(1, seed=0, start=17)`` draws. Numbered sheets print these addresses.
+Before what is edited from photos stand the photos themselves and their reconstructions.
 """
 
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import torch
 from torch import Tensor
 
 from genzoo.devices import memory, usual_torch
+from genzoo.editing.photos import PhotoSearch
+from genzoo.editing.selection import Resolved, SampleAddress, SampleLike, resolve, select
 from genzoo.errors import BadInput
-from genzoo.models.checks import check_count, checked_seed
+from genzoo.models.checks import check_count
+from genzoo.models.laws import CodeLaw
 from genzoo.models.model import Model
 from genzoo.models.sampler import Latent, Progress
 from genzoo.models.samples import Samples
 from genzoo.zoo import names as model_names
 
-SampleAddress = tuple[int, int]
-SampleAddresses = str | Sequence[int | str | SampleAddress] | Tensor
 Interpolation = Literal["slerp", "lerp"]
-_ADDRESS = re.compile(r"\s*(?:(\d+)\s*:)?\s*(\d+)\s*")
 
 
 def as_latent(model: Model) -> Latent:
@@ -34,87 +32,9 @@ def as_latent(model: Model) -> Latent:
     return model
 
 
-def parse_addresses(samples: str | Sequence[int | str | SampleAddress]) -> list[SampleAddress]:
-    """The (seed, index) of each sample in ``samples``; a lone number is a seed.
-
-    In text, ``3,17`` are the first samples of seeds 3 and 17, and ``0:3,17,5:1`` are samples 3 and
-    17 of seed 0 and sample 1 of seed 5: a seed before a colon holds until the next, or to the end
-    of the text. Raises BadInput.
-    """
-    addresses: list[SampleAddress] = []
-    for one in [samples] if isinstance(samples, str) else samples:
-        if isinstance(one, str):
-            addresses += _parse_text(one)
-        else:
-            addresses.append(one if isinstance(one, tuple) else (one, 0))
-    if any(len(address) != 2 for address in addresses):
-        raise BadInput(f"samples are a seed or (seed, index), got {samples!r:.60}")
-    return [(checked_seed(seed), checked_seed(index)) for seed, index in addresses]
-
-
-def _parse_text(text: str) -> list[SampleAddress]:
-    addresses: list[SampleAddress] = []
-    seed: int | None = None
-    for part in text.split(","):
-        if not (match := _ADDRESS.fullmatch(part)):
-            expected = "SEED or SEED:INDEX, separated by commas, like 3,17 or 0:3,17"
-            raise BadInput(f"expected {expected}, got {text[:60]!r}")
-        if match[1] and addresses and seed is None:  # in 3,0:17,5, would 5 be a seed?
-            expected = "either seeds alone, like 3,17, or a list that begins with SEED:INDEX"
-            raise BadInput(f"expected {expected}, got {text[:60]!r}")
-        seed = int(match[1]) if match[1] else seed
-        number = int(match[2])
-        addresses.append((number, 0) if seed is None else (seed, number))
-    return addresses
-
-
-def resolve(
-    model: Latent,
-    samples: SampleAddresses,
-    label: int | str | None,
-    sampling: Mapping[str, Any] | None = None,
-) -> tuple[Tensor, list[SampleAddress], int | str | None]:
-    """The codes ``(k, code)`` of ``samples``, their addresses, and the label of all of them.
-
-    Codes may be given in place of addresses: they get the addresses of seed 0. ``sampling``: the
-    settings of the samples. Raises BadInput.
-    """
-    if isinstance(samples, Tensor):
-        codes = samples.to(model.device, torch.float32)
-        addresses = [(0, i) for i in range(len(codes))]
-    else:
-        addresses = parse_addresses(samples)
-        if not addresses:
-            raise BadInput("no seeds given: expected seeds like 3,17 or 0:3,17")
-        how = sampling or {}
-        parts = [model.codes(1, seed=seed, start=index, **how) for seed, index in addresses]
-        codes = torch.cat(parts)
-    if label is not None or not model.num_classes:
-        given = model.labels_for(label, 1)  # raises if the label is wrong
-        own = [] if given is None else given.tolist()
-    else:
-        own = [index % model.num_classes for _, index in addresses]  # as ``sample`` labels them
-    # By their names: a number may be the name of another class.
-    names = [model.class_names[k] if model.class_names else k for k in own]
-    return codes, addresses, common_label(names)
-
-
-def common_label(labels: Sequence[int | str | None]) -> int | str | None:
-    """The label that all have. Raises BadInput if they differ."""
-    if len(distinct := list(dict.fromkeys(labels))) < 2:
-        return next(iter(distinct), None)
-    classes = " and ".join(map(str, distinct))
-    raise BadInput(f"these samples are of classes {classes}: choose one class with --label")
-
-
-def address_record(samples: SampleAddresses, addresses: list[SampleAddress]) -> Any:
-    """``samples`` in the form of an image's record."""
-    return "codes" if isinstance(samples, Tensor) else [[*address] for address in addresses]
-
-
 def samples_at(
     model: Model,
-    samples: SampleAddresses,
+    samples: SampleLike,
     *,
     label: int | str | None = None,
     sampling: Mapping[str, Any] | None = None,
@@ -124,15 +44,20 @@ def samples_at(
     Raises BadInput.
     """
     model = as_latent(model)
-    codes, addresses, label = resolve(model, samples, label, sampling)
-    call = {"method": "pick"}
-    return model.decode_codes(codes, labels=label, seeds=addresses, call=call, **(sampling or {}))
+    start = resolve(model, samples, label, sampling)
+    return model.decode_codes(
+        start.codes,
+        labels=start.label,
+        seeds=start.addresses,
+        call={"method": "pick"},
+        **(sampling or {}),
+    )
 
 
 @usual_torch()
 def interpolate(
     model: Model,
-    through: SampleAddresses,
+    through: SampleLike,
     *,
     steps: int = 30,
     loop: bool = False,
@@ -141,11 +66,14 @@ def interpolate(
     sampling: Mapping[str, Any] | None = None,
     batch_size: int = 64,
     progress: Progress | None = None,
+    **search: Unpack[PhotoSearch],
 ) -> Samples:
-    """A walk through samples, or through codes ``(k, code)``: ``steps`` from each to the next.
+    """A walk through samples, photos, or codes ``(k, code)``: ``steps`` from each to the next.
 
     Gives ``(k - 1) * steps + 1`` samples, the k-th included; with ``loop`` the walk returns to its
-    start and ends one step before it. At each address it draws exactly what ``sample`` draws.
+    start and ends one step before it. At each address it draws exactly what ``sample`` draws. If
+    there are photos, each of them and its reconstruction stand before the walk, which goes through
+    the reconstructions. ``search``: how the codes of photos are found (`PhotoSearch`).
 
     ``slerp`` keeps the length of normal codes, which other laws do not need: uniform numbers go
     straight, classes change in the middle. Halfway on the straight line (``lerp``) between two
@@ -155,31 +83,57 @@ def interpolate(
     hold for the whole walk. Raises BadInput.
     """
     model = as_latent(model)
-    codes, addresses, label = resolve(model, through, label, sampling)
     if how not in ("slerp", "lerp"):
         raise BadInput(f"how must be slerp or lerp, got {how!r}")
-    n = walk_length(addresses, steps, loop)
-    legs = [*pairwise(range(len(codes)))] + [(len(codes) - 1, 0)] * loop
-    check_memory(model, n, "steps", len(legs))
-    t = torch.arange(steps, dtype=torch.float64) / steps
-    law, straight = model.code_law, how == "lerp"
-    parts = [law.between(codes[a], codes[b], t, straight=straight) for a, b in legs]
-    seeds = [addresses[a] for a, _ in legs for _ in range(steps)]
-    if not loop:
-        parts, seeds = [*parts, codes[-1:]], [*seeds, addresses[-1]]
-    call = {"method": "interpolate", "through": address_record(through, addresses), "steps": steps}
-    return model.decode_codes(
-        torch.cat(parts),
-        labels=label,
+    chosen = select(model, through)
+    n = walk_length(chosen, steps, loop)
+    check_memory(model, n, "steps", len(chosen) - (not loop))
+    start = resolve(model, chosen, label, sampling, search)
+    codes, seeds = _between(model.code_law, start, steps, loop, straight=how == "lerp")
+    call = {"method": "interpolate", **start.recorded("through"), "steps": steps}
+    walk = model.decode_codes(
+        codes,
+        labels=start.label,
         seeds=seeds,
         call={**call, "loop": loop, "how": how},
         batch_size=batch_size,
         progress=progress,
         **(sampling or {}),
     )
+    if not start.photos:
+        return walk
+    pairs = start.pairs(model, sampling)[[*start.photos]].flatten(0, 1)
+    return with_photos(model, walk, pairs[None], seeds[:1])
 
 
-def walk_length(through: Sequence[SampleAddress], steps: int, loop: bool) -> int:
+def _between(
+    law: CodeLaw, start: Resolved, steps: int, loop: bool, *, straight: bool
+) -> tuple[Tensor, list[SampleAddress]]:
+    """The codes of a walk, and of each the address of the sample last passed."""
+    codes, addresses = start.codes, start.addresses
+    legs = [*pairwise(range(len(codes)))] + [(len(codes) - 1, 0)] * loop
+    t = torch.arange(steps, dtype=torch.float64) / steps
+    parts = [law.between(codes[a], codes[b], t, straight=straight) for a, b in legs]
+    seeds = [addresses[a] for a, _ in legs for _ in range(steps)]
+    if not loop:
+        parts, seeds = [*parts, codes[-1:]], [*seeds, addresses[-1]]
+    return torch.cat(parts), seeds
+
+
+def with_photos(
+    model: Model, edited: Samples, pairs: Tensor, addresses: Sequence[SampleAddress]
+) -> Samples:
+    """The rows of ``edited``, each after its ``pairs``, ``(rows, k, *shape)``, of one address."""
+    rows, k = pairs.shape[:2]
+    tensor = torch.cat([pairs, edited.tensor.unflatten(0, (rows, -1))], 1).flatten(0, 1)
+    columns, seeds = len(edited) // rows, []
+    for row, address in enumerate(addresses):
+        seeds += [address] * k + [*edited.seeds[row * columns : (row + 1) * columns]]
+    labels = None if edited.labels is None else edited.labels[:1].expand(len(tensor))
+    return model.public_samples(tensor, labels, seeds, edited.call or {})
+
+
+def walk_length(through: Sized, steps: int, loop: bool) -> int:
     """The number of samples of a walk. Raises BadInput if there is no walk."""
     if len(through) < 2:
         raise BadInput(f"a walk needs at least two samples, like 3,17,42, got {len(through)}")
@@ -193,11 +147,12 @@ def traverse(
     dims: tuple[int, int] = (0, 1),
     *,
     grid: tuple[int, int] = (9, 9),
-    sample: SampleAddresses = (0,),
+    sample: SampleLike = 0,
     label: int | str | None = None,
     sampling: Mapping[str, Any] | None = None,
     batch_size: int = 64,
     progress: Progress | None = None,
+    **search: Unpack[PhotoSearch],
 ) -> Samples:
     """One sample with two numbers of its code changed, on a grid: ``rows * columns`` samples.
 
@@ -205,29 +160,36 @@ def traverse(
     the quantiles of the code's law, in equal steps of probability (Kingma & Welling 2014, appendix
     A, figure 4): for a code of two numbers the grid shows the whole manifold. A number of a class
     stands for all of them: the grid goes through the classes. ``sampling``: settings as of
-    ``sample``. Raises BadInput.
+    ``sample``. Above the grid of a photo, in rows of its own that end in black, stand the photo
+    and its reconstruction; ``search``: how its code is found (`PhotoSearch`). Raises BadInput.
     """
     model = as_latent(model)
-    codes, addresses, label = resolve(model, sample, label, sampling)
-    if len(codes) != 1:
-        raise BadInput(f"a traversal changes one sample, got {len(codes)}")
+    chosen = select(model, sample)
+    if len(chosen) != 1:
+        raise BadInput(f"a traversal changes one sample, got {len(chosen)}")
     check_grid(model, dims, grid)
     rows, columns = grid
-    code = codes.repeat(rows * columns, 1)
+    start = resolve(model, chosen, label, sampling, search)
+    code = start.codes.repeat(rows * columns, 1)
     down = _shares(rows).repeat_interleave(columns).to(code.device)
     code = model.code_law.vary(code, dims[0], down)
     code = model.code_law.vary(code, dims[1], _shares(columns).repeat(rows).to(code.device))
-    at = address_record(sample, addresses)
-    call = {"method": "traverse", "of": at, "dims": [*dims], "grid": [*grid]}
-    return model.decode_codes(
+    call = {"method": "traverse", **start.recorded("of"), "dims": [*dims], "grid": [*grid]}
+    samples = model.decode_codes(
         code,
-        labels=label,
-        seeds=addresses * len(code),
+        labels=start.label,
+        seeds=start.addresses * len(code),
         call=call,
         batch_size=batch_size,
         progress=progress,
         **(sampling or {}),
     )
+    if not start.photos:
+        return samples
+    (pair,), rest = start.pairs(model, sampling), -2 % columns
+    black = (model.public_range or (0.0, 0.0))[0]
+    top = torch.cat([pair, torch.full_like(pair[:1], black).expand(rest, *pair.shape[1:])])
+    return with_photos(model, samples, top[None], start.addresses)
 
 
 def _shares(n: int) -> Tensor:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, final
 
 from torch import Tensor
 
-from genzoo.editing import inpainting, projection
+from genzoo.editing import inpainting
+from genzoo.editing.projection import SearchOptions
 from genzoo.errors import BadInput, article
 from genzoo.metrics.metric import ModelMetric
 from genzoo.metrics.real_data import random_rows
@@ -21,6 +22,9 @@ from genzoo.models.abilities import Completer
 from genzoo.models.sampler import Latent, Sampler
 
 IMAGES, MASK = 64, "centre"
+# Part of the protocol, so that scores compare from version to version: not the defaults of
+# inpainting, which may improve. Without the discriminator, whose file may be missing.
+SEARCH = SearchOptions(steps=100, restarts=4, weight=0, window=0)
 
 
 class _Result(NamedTuple):
@@ -54,9 +58,7 @@ class InpaintingMetric(ModelMetric):
 
     @final
     def conditions(self) -> dict[str, Any]:
-        search = projection.SEARCH
-        # Without the discriminator: a score must not depend on whether its file is present.
-        codes = f"{search['restarts']} restarts, {search['steps']} steps, no discriminator"
+        codes = f"{SEARCH['restarts']} restarts, {SEARCH['steps']} steps, no discriminator"
         return {"data": self.real.data, "mask": MASK, "code search": codes}
 
     @final
@@ -104,14 +106,16 @@ class InpaintingMetric(ModelMetric):
             raise BadInput(
                 f"{subject.name} is class-conditional, but {self.real.data} has no classes"
             )
+        search = SearchOptions() if isinstance(model, Completer) else SEARCH
         completion = inpainting.inpaint(
             model,
             originals,
             MASK,
             labels=labels,
             seed=seed,
-            weight=0,
+            blend=False,
             progress=lambda _, done, n: self.real.report(f"{subject.name}: inpainting", done, n),
+            **search,
         )
         filled = completion.samples.tensor.cpu().mul(255).round().div(255)
         return _Result(originals, filled, ~completion.known.cpu(), completion.exact)

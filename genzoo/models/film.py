@@ -54,18 +54,24 @@ def check_film(n: int, shape: Sequence[int], scale: int | None) -> None:
         )
 
 
-def make_frames(samples: Images, columns: int, scale: int | None) -> list[Image.Image]:
+def make_frames(
+    samples: Images, columns: int, scale: int | None, still: int = 0
+) -> list[Image.Image]:
     """A frame for each column of the grid that the samples fill row by row.
 
-    Several rows play forward and back.
+    The first ``still`` columns are in every frame, before the one that moves. Several rows play
+    forward and back.
     """
     rows = len(samples) // columns
-    if rows == 1:
+    if rows == 1 and not still:
         scale = scale or max(1, round(FRAME / max(samples.tensor.shape[-2:])))
         return [one.grid(1, scale, 0) for one in samples]
-    cells = rearrange(samples.tensor, "(row column) c h w -> column row c h w", row=rows)
-    frames = [Images(column).grid(scale=scale) for column in cells]
-    return frames + frames[-2:0:-1]
+    cells = rearrange(samples.tensor, "(row column) c h w -> row column c h w", row=rows)
+    frames = []
+    for column in range(still, columns):
+        shown = torch.cat([cells[:, :still], cells[:, column : column + 1]], 1).flatten(0, 1)
+        frames.append(Images(shown).grid(still + 1 if still else None, scale))
+    return frames if rows == 1 else frames + frames[-2:0:-1]
 
 
 def watchable(model: Model, parts: Iterator[Samples], n: int, path: Path, force: bool) -> Images:

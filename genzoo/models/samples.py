@@ -139,8 +139,12 @@ class Samples(ABC):
             "labels": None if self.labels is None else self.labels.tolist(),
         }
 
-    def _xmp(self) -> str:
-        is_composite = self.call is not None and self.call.get("method") == "inpaint"
+    @final
+    @property
+    def xmp(self) -> str:
+        """Whether all is a model's work, or photos had a part in it: IPTC's terms, for a file."""
+        call = self.call or {}
+        is_composite = call.get("method") == "inpaint" or call.get("photos")
         return COMPOSITE if is_composite else XMP
 
     def _npy(self) -> bytes:
@@ -169,7 +173,7 @@ class Points(Samples):
         panels.check_points(len(self), self.tensor.shape[1:])
         labels = None if self.labels is None else self.labels.cpu().numpy()
         picture = panels.scatter(np.asarray(self), labels, self.class_names)
-        return png(picture, self.record() if metadata else None, self._xmp())
+        return png(picture, self.record() if metadata else None, self.xmp)
 
     def _repr_png_(self) -> bytes | None:
         return self.png() if self.tensor.ndim == 2 else None
@@ -221,13 +225,13 @@ class Signals(Samples):
         self._check_any()
         sounds.check_length(len(self), self.tensor.shape[1:], self.rate)
         signal = sounds.join(np.asarray(self), self.rate)
-        return sounds.wav(signal, self.rate, self.record() if metadata else None, self._xmp())
+        return sounds.wav(signal, self.rate, self.record() if metadata else None, self.xmp)
 
     def png(self, *, metadata: bool = True) -> bytes:
         """A spectrogram of each signal, as the bytes of a PNG file."""
         self._check_any()
         picture = panels.spectrograms(self.tensor, self.rate, self._titles())
-        return png(picture, self.record() if metadata else None, self._xmp())
+        return png(picture, self.record() if metadata else None, self.xmp)
 
     def _check_any(self) -> None:
         if not len(self):
@@ -321,7 +325,7 @@ class Images(Samples):
         record = self.record()
         if numbers and self.call is not None:
             record["call"] = {**self.call, "numbers": True}
-        return png(picture, record if metadata else None, self._xmp())
+        return png(picture, record if metadata else None, self.xmp)
 
     def _repr_png_(self) -> bytes:
         return self.png()

@@ -91,12 +91,13 @@ def write(
     metadata: bool = True,
     columns: int | None = None,
     numbers: bool = False,
+    still: int = 0,
 ) -> dict[str, Any]:
     """Write all ``n`` of ``parts`` to ``path``, whole or not at all; the record of the samples.
 
     A picture, a sound or a film is made in memory; an array or a folder may be of any size. A film
-    shows the ``columns`` one after the other. ``scale`` and ``numbers`` are for images. Without
-    ``metadata`` files only say that they are synthetic.
+    shows the ``columns`` one after the other, the first ``still`` of them all the time. ``scale``
+    and ``numbers`` are for images. Without ``metadata`` files only say that they are synthetic.
     """
     if path.suffix == "":
         return write_folder(parts, path, metadata)
@@ -107,7 +108,8 @@ def write(
     if not isinstance(samples, Images):
         samples.save(path, metadata=metadata)
     elif path.suffix == ".gif":
-        film(make_frames(samples, columns or len(samples), scale), samples, path, metadata=metadata)
+        frames = make_frames(samples, columns or len(samples), scale, still)
+        film(frames, samples, path, metadata=metadata)
     else:
         samples.save(path, scale, metadata=metadata, columns=columns, numbers=numbers)
     return samples.record()

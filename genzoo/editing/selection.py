@@ -1,0 +1,228 @@
+"""Which samples to edit: samples by their addresses, photos, or codes.
+
+A sample has an address, ``SEED`` or ``SEED:INDEX``: 3 is what ``sample(1, seed=3)`` draws, 0:17
+what ``sample(1, seed=0, start=17)`` draws. Numbered sheets print these addresses.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Union, final
+
+import torch
+from torch import Tensor
+
+from genzoo.editing.photos import (
+    CodedSample,
+    Photo,
+    PhotoLike,
+    PhotoSearch,
+    can_encode,
+    encode_photos,
+    read_photos,
+)
+from genzoo.errors import BadInput
+from genzoo.files import expanded
+from genzoo.models.checks import checked_seed
+from genzoo.models.sampler import Latent
+
+SampleAddress = tuple[int, int]
+SampleLike = Union[
+    int, str, PhotoLike, "Selection", Sequence[int | SampleAddress | str | PhotoLike]
+]
+_ADDRESS = re.compile(r"\s*(?:(\d+)\s*:)?\s*(\d+)\s*")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """What to edit: addresses and photos, in their order, or else ``codes`` ``(k, code)``."""
+
+    entries: tuple[SampleAddress | Photo, ...]
+    codes: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.entries if self.codes is None else self.codes)
+
+    @property
+    def photos(self) -> list[Photo]:
+        return [entry for entry in self.entries if isinstance(entry, Photo)]
+
+
+def select(model: Latent, sample: SampleLike) -> Selection:
+    """What ``sample`` names: addresses, photos, a list of both, or codes ``(k, code)``.
+
+    Text is a list of addresses, such as ``0:3,17``, or a file or a folder of pictures. Files are
+    read, but their codes are not yet computed. Raises BadInput.
+    """
+    if isinstance(sample, Selection):
+        return sample
+    if isinstance(sample, Tensor) and sample.ndim < 3:
+        return Selection((), sample.to(model.device, torch.float32))
+    entries: list[SampleAddress | Photo] = []
+    for one in [sample] if isinstance(sample, int | str | PhotoLike) else sample:
+        if isinstance(one, str) and (_is_list(one) or not _exists(one)):
+            entries += parse_addresses(one)
+        elif isinstance(one, str | PhotoLike):
+            entries += read_photos(model, one)
+        else:
+            entries += parse_addresses([one])
+    if not entries:
+        raise BadInput("no samples given: expected seeds like 3,17 or 0:3,17, or a picture")
+    return Selection(tuple(entries))
+
+
+def _is_list(text: str) -> bool:
+    return re.fullmatch(r"[\d\s:,]*", text) is not None
+
+
+def _exists(text: str) -> bool:
+    try:
+        return expanded(Path(text)).exists()
+    except (OSError, ValueError):  # longer than any name, or with a null character
+        return False
+
+
+def parse_addresses(samples: str | Sequence[int | str | SampleAddress]) -> list[SampleAddress]:
+    """The (seed, index) of each sample in ``samples``; a lone number is a seed.
+
+    In text, ``3,17`` are the first samples of seeds 3 and 17, and ``0:3,17,5:1`` are samples 3 and
+    17 of seed 0 and sample 1 of seed 5: a seed before a colon holds until the next, or to the end
+    of the text. Raises BadInput.
+    """
+    addresses: list[SampleAddress] = []
+    for one in [samples] if isinstance(samples, str) else samples:
+        if isinstance(one, str):
+            addresses += _parse_text(one)
+        else:
+            addresses.append(one if isinstance(one, tuple) else (one, 0))
+    if any(len(address) != 2 for address in addresses):
+        raise BadInput(f"samples are a seed or (seed, index), got {samples!r:.60}")
+    return [(checked_seed(seed), checked_seed(index)) for seed, index in addresses]
+
+
+def _parse_text(text: str) -> list[SampleAddress]:
+    addresses: list[SampleAddress] = []
+    seed: int | None = None
+    for part in text.split(","):
+        if not (match := _ADDRESS.fullmatch(part)):
+            expected = "SEED or SEED:INDEX, separated by commas, like 3,17 or 0:3,17"
+            raise BadInput(f"expected {expected}, or a picture file; got {text[:60]!r}")
+        if match[1] and addresses and seed is None:  # in 3,0:17,5, would 5 be a seed?
+            expected = "either seeds alone, like 3,17, or a list that begins with SEED:INDEX"
+            raise BadInput(f"expected {expected}, got {text[:60]!r}")
+        seed = int(match[1]) if match[1] else seed
+        number = int(match[2])
+        addresses.append((number, 0) if seed is None else (seed, number))
+    return addresses
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Resolved:
+    """What to edit: codes ``(k, code)``, their addresses, and the label that all have.
+
+    ``record``: what they are, for the record of an image. ``photos``: which of them are photos.
+    """
+
+    codes: Tensor
+    addresses: list[SampleAddress]
+    label: int | str | None
+    record: Any
+    photos: Mapping[int, Photo]
+
+    def recorded(self, key: str) -> dict[str, Any]:
+        """The record under ``key``, and the number of photos, if there are any."""
+        count = {"photos": len(self.photos)} if self.photos else {}
+        return {key: self.record, **count}
+
+    def pairs(self, model: Latent, sampling: Mapping[str, Any] | None) -> Tensor:
+        """``(k, 2, *shape)``: each photo and its reconstruction; a sample stands for both."""
+        drawn = model.decode_codes(
+            self.codes, labels=self.label, seeds=self.addresses, **(sampling or {})
+        ).tensor
+        originals = drawn.clone()
+        for row, photo in self.photos.items():
+            originals[row] = photo.values
+        return torch.stack([originals, drawn], 1)
+
+
+def resolve(
+    model: Latent,
+    samples: SampleLike,
+    label: int | str | None,
+    sampling: Mapping[str, Any] | None = None,
+    search: PhotoSearch | None = None,
+) -> Resolved:
+    """The codes of ``samples``, which are as `select` takes them, and the label of all of them.
+
+    Codes have the addresses of seed 0. ``sampling``: the settings of the samples. ``search``: how
+    the codes of photos are searched. Raises BadInput.
+    """
+    chosen, how, search = select(model, samples), sampling or {}, search or {}
+    if label is not None or not model.num_classes:
+        model.labels_for(label, 1)  # raises if the label is wrong
+    check_search(model, [chosen], label, search)
+    if chosen.codes is not None:
+        addresses = [(0, i) for i in range(len(chosen))]
+        common = _common_class(model, label, [_own_label(model, i) for _, i in addresses])
+        return Resolved(chosen.codes, addresses, common, "codes", {})
+    photos = chosen.photos
+    encoded = iter(encode_photos(model, photos, label, how, search) if photos else [])
+    coded = [
+        next(encoded) if isinstance(entry, Photo) else _draw(model, entry, how)
+        for entry in chosen.entries
+    ]
+    return Resolved(
+        torch.stack([one.code for one in coded]),
+        [one.address for one in coded],
+        _common_class(model, label, [one.label for one in coded]),
+        [one.record for one in coded],
+        {i: one.photo for i, one in enumerate(coded) if one.photo},
+    )
+
+
+def _draw(model: Latent, address: SampleAddress, sampling: Mapping[str, Any]) -> CodedSample:
+    seed, index = address
+    code = model.codes(1, seed=seed, start=index, **sampling)[0]
+    return CodedSample(code, address, _own_label(model, index), [*address])
+
+
+def _own_label(model: Latent, index: int) -> int | None:
+    """The class that ``sample`` gives to a sample."""
+    return index % model.num_classes if model.num_classes else None
+
+
+def check_search(
+    model: Latent, chosen: Sequence[Selection], label: int | str | None, search: PhotoSearch
+) -> None:
+    """Refuse options of a search where there is none. Raises BadInput."""
+    given = [key for key, value in search.items() if value is not None]
+    if given and not any(selection.photos for selection in chosen):
+        names = " and ".join(given)
+        raise BadInput(f"{names} would have no effect: there is no photo whose code is searched")
+    if given == ["search_seed"] and can_encode(model, label, search):
+        raise BadInput(
+            "search_seed would have no effect: the encoder gives the codes of photos; with "
+            "search_steps a search begins there"
+        )
+
+
+def _common_class(
+    model: Latent, label: int | str | None, own: Sequence[int | None]
+) -> int | str | None:
+    """``label``, or the class of all with the numbers ``own``. Raises BadInput if they differ."""
+    given = None if label is None else model.labels_for(label, 1)
+    numbers = own if given is None else given.tolist()
+    # By their names: a number may be the name of another class.
+    names = model.class_names
+    return common_label([k if k is None or not names else names[k] for k in numbers])
+
+
+def common_label(labels: Sequence[int | str | None]) -> int | str | None:
+    """The label that all have. Raises BadInput if they differ."""
+    if len(distinct := list(dict.fromkeys(labels))) < 2:
+        return next(iter(distinct), None)
+    classes = " and ".join(map(str, distinct))
+    raise BadInput(f"these samples are of classes {classes}: choose one class with --label")
