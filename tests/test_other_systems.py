@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer.main
 import windows
 from PIL import Image
 
@@ -109,11 +110,11 @@ LINES = {
 
 def all_commands():
     """The words of each command, as a user types them."""
-    groups = [("", app)] + [(f"{g.name} ", g.typer_instance) for g in app.registered_groups]
+    commands = typer.main.get_command(app).commands
     return {
-        f"{group}{command.name or command.callback.__name__}".replace("_", "-")
-        for group, of in groups
-        for command in of.registered_commands
+        f"{name} {inner}".strip()
+        for name, command in commands.items()
+        for inner in getattr(command, "commands", [""])
     }
 
 

@@ -196,9 +196,9 @@ def spoken(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """(line, text) of every identifier and string, but for docstrings and words of help."""
     told = set()
     for node in ast.walk(tree):
-        is_help = isinstance(node, ast.keyword) and node.arg == "help"
+        is_help = isinstance(node, ast.keyword) and node.arg in ("help", "examples")
         if is_help or isinstance(node, ast.Expr):
-            told.add(node.value)
+            told |= {node.value, *(node.value.elts if isinstance(node.value, ast.List) else ())}
     for node in ast.walk(tree):
         if node in told:
             continue
@@ -211,7 +211,7 @@ def spoken(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def test_the_reader_of_names_reads_right():
-    source = '"""vae"""\n# vae\nOption(help="vae")\nclass VAE:\n    """vae"""\n'
+    source = '"""vae"""\n# vae\nOption(help="vae", examples=["vae"])\nclass VAE:\n    """vae"""\n'
     source += '    x: int = 1\n    """vae"""\n    def f(self, vae):\n'
     source += '        return self.vae + "vae"'
     found = [line for line, text in spoken(ast.parse(source)) if FAMILIES.search(text)]

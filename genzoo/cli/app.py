@@ -1,34 +1,19 @@
-"""The typer application, and what its commands share: options, tables, progress lines."""
+"""What commands share: options, tables, progress lines."""
 
-import functools
 import json
 import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, final
+from typing import Annotated, Any
 
 import typer
-import typer.core
 
-from genzoo.files import expanded, file_name
+from genzoo.cli.application import App as App
+from genzoo.cli.application import app as app
+from genzoo.files import file_name
 from genzoo.text import columns, nfc, printable
-from genzoo.version import VERSION
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-class Ended(Exception):
-    """A signal to stop, or a closed pipe, under a name that typer does not handle silently."""
-
-
-class _Commands(typer.core.TyperGroup):
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (KeyboardInterrupt, BrokenPipeError) as error:
-            raise Ended from error
 
 
 def parse_size(text: str) -> int | str:
@@ -49,41 +34,6 @@ def parse_seed(text: str | int) -> int:
     )
 
 
-@final
-class App(typer.Typer):
-    """Its commands get every path with ~ replaced: the shell leaves --out=~/x as it is."""
-
-    def command(self, *args: Any, **settings: Any) -> Callable[[_Function], _Function]:
-        register = super().command(*args, **settings)
-
-        def add(function: _Function) -> _Function:
-            @functools.wraps(function)
-            def command(**given: Any) -> Any:
-                return function(**{name: _at_home(value) for name, value in given.items()})
-
-            register(command)
-            return function
-
-        return add
-
-
-def _at_home(value: Any) -> Any:
-    """``value``, a path or several with ~ replaced. Raises BadInput if that user does not exist."""
-    if isinstance(value, list):
-        return [*map(_at_home, value)]
-    return expanded(value) if isinstance(value, Path) else value
-
-
-app = App(
-    name="genzoo",
-    cls=_Commands,
-    help="A zoo of generative models with one interface.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-
 def complete_family(incomplete: str) -> list[str]:
     """The names of families that begin with ``incomplete``, for the shell."""
     from genzoo import families
@@ -99,57 +49,86 @@ def complete_model(incomplete: str) -> list[str]:
     return sorted({*found, *complete_family(incomplete)})
 
 
+# Groups of a command's options in its help; those of no group are its own.
+PHOTOS = "Photos"
+DATA = "Data"
+OUTPUT = "Output"
+COMPUTING = "Computing"
+
 ModelName = Annotated[
     str,
     typer.Argument(
-        help="A model of genzoo list, or a folder like ./mine.", autocompletion=complete_model
+        metavar="MODEL",
+        help="A model of genzoo list, or a folder like ./mine.",
+        autocompletion=complete_model,
     ),
 ]
 ModelOrFamily = Annotated[
-    str, typer.Argument(help="A model, a folder or a family.", autocompletion=complete_model)
+    str,
+    typer.Argument(
+        metavar="MODEL", help="A model, a folder or a family.", autocompletion=complete_model
+    ),
 ]
 
 
-def out_option(help: str, default: str | None = None) -> Any:
+def out_option(help: str, default: str | None = None, metavar: str = "FILE") -> Any:
     """``-o/--out``, the output; ``help``: which files a command writes."""
-    return typer.Option("-o", "--out", help=help, show_default=default or False)
+    return typer.Option(
+        "-o",
+        "--out",
+        metavar=metavar,
+        help=help,
+        show_default=default or False,
+        rich_help_panel=OUTPUT,
+    )
 
 
 def count_option(help: str, default: str | None = None, least: int | None = None) -> Any:
     """``-n/--n``, a number of samples or images."""
-    return typer.Option("-n", "--n", min=least, help=help, show_default=default or True)
+    return typer.Option(
+        "-n", "--n", metavar="N", min=least, help=help, show_default=default or True
+    )
 
 
 # An option that several commands have is one object: one spelling, one type and one text. Where a
 # command must tell "not given" from a value, it takes Annotated[... | None, SEED].
 SEED = typer.Option(
     parser=parse_seed,
-    metavar="NUMBER|random",
+    metavar="N|random",
     help="Random seed: the same number gives the same result.",
+    show_default="0",
 )
-DEVICE = typer.Option(help="Where to compute: auto, cpu, cuda, cuda:1, mps.")
 SAMPLE = typer.Option(
     metavar="SEED:INDEX|FILE",
     help="Which samples: 0:3, or 0:16,18,43 of a numbered sheet, or a photo; can be repeated.",
 )
-RESTARTS = typer.Option(min=1, help="Random starts of the search for a code.", show_default="4")
 SET = typer.Option(
     "--set",
     metavar="NAME=VALUE",
     help="A setting; can be repeated. genzoo info FAMILY lists them.",
+)
+DEVICE = typer.Option(
+    metavar="DEVICE",
+    help="Where to compute: auto, cpu, cuda, cuda:1, mps.",
+    show_default="auto",
+    rich_help_panel=COMPUTING,
 )
 
 
 def data_option(default: str) -> Any:
     """``--data``, with what a command takes where it is not given."""
     return typer.Option(
-        help="A data set of genzoo list data, or a folder like ./photos.", show_default=default
+        metavar="DATA",
+        help="A data set of genzoo list data, or a folder like ./photos.",
+        show_default=default,
+        rich_help_panel=DATA,
     )
 
 
 def metrics_option(default: str | bool = "those of the data") -> Any:
     """``--metrics``, with those of a command where it is not given."""
     return typer.Option(
+        metavar="METRICS",
         help="Metrics of genzoo list metrics, separated by commas: fd,recall.",
         show_default=default,
     )
@@ -157,49 +136,67 @@ def metrics_option(default: str | bool = "those of the data") -> Any:
 
 def license_option(default: str) -> Any:
     """``--license``, with that of a command where it is not given."""
-    return typer.Option(help="License of the weights: mit, cc-by-4.0, other.", show_default=default)
+    return typer.Option(
+        metavar="LICENSE",
+        help="License of the weights: mit, cc-by-4.0, other.",
+        show_default=default,
+        rich_help_panel=OUTPUT,
+    )
 
 
 Seed = Annotated[int, SEED]
 Sample = Annotated[list[str] | None, SAMPLE]
+Settings = Annotated[list[str] | None, SET]
+Device = Annotated[str, DEVICE]
 # How the codes of photos are searched, in commands that edit.
 SearchSteps = Annotated[
     int | None,
     typer.Option(
-        min=0, help="Steps of the search for a photo's code.", show_default="100, 0 with an encoder"
+        min=0,
+        metavar="N",
+        help="Steps of the search for a photo's code.",
+        show_default="100, 0 with an encoder",
+        rich_help_panel=PHOTOS,
     ),
 ]
-Restarts = Annotated[int | None, RESTARTS]
 SearchSeed = Annotated[
     int | None,
     typer.Option(
         parser=parse_seed,
-        metavar="NUMBER|random",
+        metavar="N|random",
         help="Random seed of the search for a photo's code.",
         show_default="0",
+        rich_help_panel=PHOTOS,
+    ),
+]
+Restarts = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Random starts of the search for a code.",
+        show_default="4",
+        rich_help_panel=PHOTOS,
     ),
 ]
 Label = Annotated[
     str | None,
-    typer.Option(help="Class, by name or number. genzoo sample and inpaint take several: 3,5,7."),
-]
-Settings = Annotated[list[str] | None, SET]
-Scale = Annotated[int | None, typer.Option(min=1, max=64, help="Enlarge each pixel N times.")]
-Metadata = Annotated[
-    bool, typer.Option("--metadata/--no-metadata", help="Write model and seeds into the metadata.")
-]
-BatchSize = Annotated[
-    int, typer.Option(help="Number of samples computed at once: less takes less memory.")
+    typer.Option(
+        metavar="CLASS",
+        help="Class, by name or number. genzoo sample and inpaint take several: 3,5,7.",
+    ),
 ]
 Features = Annotated[
     str | None,
     typer.Option(
+        metavar="FEATURES",
         help="Features that metrics compare: mnist, inception, inception:FILE, module:object.",
         show_default="those of the data",
     ),
 ]
 Groups = Annotated[
-    int | None, typer.Option(min=1, help="Number of disjoint groups, one estimate each.")
+    int | None,
+    typer.Option(min=1, metavar="N", help="Number of disjoint groups, one estimate each."),
 ]
 Size = Annotated[
     str | None,
@@ -207,41 +204,68 @@ Size = Annotated[
         parser=parse_size,
         metavar="SIDE|WxH",
         help="Side, or width x height, of resized images from folders.",
+        rich_help_panel=DATA,
     ),
+]
+Channels = Annotated[
+    int | None,
+    typer.Option(metavar="1|3", help="Channels of images from folders.", rich_help_panel=DATA),
 ]
 Fit = Annotated[
     str | None,
     typer.Option(
-        help="Images with other proportions from folders: crop or pad.", show_default="crop"
+        metavar="crop|pad",
+        help="What to do with images of other proportions from folders.",
+        show_default="crop",
+        rich_help_panel=DATA,
     ),
 ]
 Levels = Annotated[
     str | None,
-    typer.Option(metavar="LOW:HIGH", help="Values in folders that become black and white: 0:4095."),
+    typer.Option(
+        metavar="LOW:HIGH",
+        help="Values in folders that become black and white: 0:4095.",
+        rich_help_panel=DATA,
+    ),
 ]
-Channels = Annotated[int | None, typer.Option(help="Channels of images from folders: 1 or 3.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Device = Annotated[str, DEVICE]
-Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
 Root = Annotated[
     str | None,
-    typer.Option("--data-root", help="The folder of data sets.", show_default="GENZOO_DATA"),
+    typer.Option(
+        "--data-root",
+        metavar="FOLDER",
+        help="The folder of data sets.",
+        show_default="GENZOO_DATA",
+        rich_help_panel=DATA,
+    ),
 ]
-
-
-def _version(value: bool) -> None:
-    if value:
-        print(f"genzoo {VERSION}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """A zoo of generative models with one interface."""
+Scale = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=64, metavar="N", help="Enlarge each pixel N times.", rich_help_panel=OUTPUT
+    ),
+]
+Metadata = Annotated[
+    bool,
+    typer.Option(
+        "--metadata/--no-metadata",
+        help="Write model and seeds into the metadata.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace existing files.", rich_help_panel=OUTPUT)
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel=OUTPUT)
+]
+BatchSize = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        help="Number of samples computed at once: less takes less memory.",
+        rich_help_panel=COMPUTING,
+    ),
+]
 
 
 def refuse_unread(why: str, **given: Any) -> None:

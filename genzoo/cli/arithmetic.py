@@ -28,14 +28,19 @@ from genzoo.errors import BadInput
 from genzoo.files import check_ending
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo arithmetic dcgan-celeba 0:3,5,9 - 0:1,2,4 + 0:7,8,11",
+        "genzoo arithmetic vae-mnist 3 + 17 --scale 4 -o sum.png",
+    ]
+)
 def arithmetic(
     name: ModelName,
     terms: Annotated[
         list[str],
-        typer.Argument(help="A sum of mean codes of samples or photos: 0:3,5,9 - 0:1,2 + me.png"),
+        typer.Argument(metavar="SUM", help="Means of samples or photos: 0:3,5,9 - 0:1,2 + me.png."),
     ],
-    out: Annotated[Path | None, out_option("A .png.", "NAME-sum.png")] = None,
+    out: Annotated[Path | None, out_option("A .png.", "MODEL-sum.png")] = None,
     label: Label = None,
     settings: Settings = None,
     search_steps: SearchSteps = None,
@@ -48,7 +53,7 @@ def arithmetic(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Add and subtract codes: genzoo arithmetic dcgan-celeba 0:3,5,9 - 0:1,2,4 + 0:7,8,11."""
+    """Add and subtract the codes of samples."""
     from genzoo import load
     from genzoo.editing.arithmetic import combine
     from genzoo.editing.walks import as_latent

@@ -21,18 +21,23 @@ from genzoo.errors import BadInput
 from genzoo.text import printable
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo attend sagan-cifar10 --at 16,16",
+        "genzoo attend sagan-cifar10 --sample 3 --at 16,16 --at 8,24 -o look.png",
+    ]
+)
 def attend(
     name: ModelName,
-    at: Annotated[list[str], typer.Option(help="ROW,COLUMN of a pixel; can be repeated.")],
-    out: Annotated[Path | None, out_option("A .png.", "NAME-attention.png")] = None,
+    at: Annotated[list[str], typer.Option(metavar="ROW,COLUMN", help="A pixel; can be repeated.")],
+    out: Annotated[Path | None, out_option("A .png.", "MODEL-attention.png")] = None,
     sample: Sample = None,
     label: Label = None,
     settings: Settings = None,
     device: Device = "auto",
     force: Force = False,
 ) -> None:
-    """Show the attention map for chosen pixels: genzoo attend NAME --at 16,16."""
+    """Show what chosen pixels attend to."""
     from genzoo import load
     from genzoo.editing.selection import parse_addresses
     from genzoo.models import film, writing

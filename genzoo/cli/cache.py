@@ -12,10 +12,16 @@ if TYPE_CHECKING:
     from genzoo.data.entries import Stored
 
 
-@app.command("cache")
+@app.command(
+    "cache",
+    examples=[
+        "genzoo cache",
+        "genzoo cache mnist --clean",
+    ],
+)
 def show_cache(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these: mnist, faces.")
+        list[str] | None, typer.Argument(metavar="NAME", help="Only these: mnist, faces.")
     ] = None,
     clean: Annotated[
         bool, typer.Option("--clean", help="Remove what is listed, but for what is in use.")
@@ -26,11 +32,13 @@ def show_cache(
     ] = None,
     limit: Annotated[
         str | None,
-        typer.Option(help="Remove what was unused longest, until the cache takes this: 10GB."),
+        typer.Option(
+            metavar="SIZE", help="Remove what was unused longest, until the cache takes this: 10GB."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show what the cache (GENZOO_HOME) holds, or remove parts of it: genzoo cache mnist --clean.
+    """Show what the cache holds, or remove parts of it.
 
     It holds decoded data sets, downloads, statistics of real data and models of the Hub: all of
     them can be made or fetched again. With GENZOO_CACHE_LIMIT=10GB it stays below that by itself.

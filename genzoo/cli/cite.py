@@ -3,12 +3,17 @@
 from genzoo.cli.app import Json, ModelOrFamily, app, as_json
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo cite vae",
+        "genzoo cite dcgan-celeba",
+    ]
+)
 def cite(
     name: ModelOrFamily,
     json: Json = False,
 ) -> None:
-    """Print BibTeX for a model and for its family's paper."""
+    """Print BibTeX for a model and its family's paper."""
     from genzoo.zoo import citation
 
     entries = citation.cite(name)

@@ -28,12 +28,19 @@ from genzoo.files import expanded
 from genzoo.text import printable
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo compare vae dcgan",
+        "genzoo compare vae-mnist gan-mnist --metrics fd,sharpness -n 1000 -o scores",
+    ]
+)
 def compare(
     models: Annotated[
         list[str],
         typer.Argument(
-            help="Two or more models, folders or families.", autocompletion=complete_model
+            metavar="MODEL",
+            help="Two or more models, folders or families.",
+            autocompletion=complete_model,
         ),
     ],
     data: Annotated[str | None, data_option("the first that all models share")] = None,
@@ -45,13 +52,14 @@ def compare(
     groups: Groups = None,
     root: Root = None,
     out: Annotated[
-        Path | None, out_option("Folder for compare.html, .png and .json.", "NAME-vs-NAME")
+        Path | None,
+        out_option("Folder for compare.html, .png and .json.", "MODEL-vs-MODEL", "FOLDER"),
     ] = None,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Rank models by metrics, with confidence: genzoo compare vae dcgan.
+    """Rank models by metrics, with confidence.
 
     --set NAME=VALUE is for all models that have this setting, --set MODEL:NAME=VALUE for one.
     """

@@ -39,20 +39,30 @@ if TYPE_CHECKING:
     from genzoo.models.model import Model
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo direction dcgan-celeba --of Smiling -o smile.safetensors",
+        "genzoo direction vae-mnist --toward 0:3,5 --away 0:1,2",
+    ]
+)
 def direction(
     name: ModelName,
     of: Annotated[
-        str | None, typer.Option(help="A class or an attribute of the data: Smiling, 3.")
+        str | None,
+        typer.Option(metavar="ATTRIBUTE", help="A class or an attribute of the data: Smiling, 3."),
     ] = None,
     encode: Annotated[
         bool, typer.Option("--encode", help="Use the codes of real images in place of samples.")
     ] = False,
     toward: Annotated[
-        str | None, typer.Option(help="In place of --of: samples with the attribute, like 0:3,5,9.")
+        str | None,
+        typer.Option(
+            metavar="SEED:INDEX", help="In place of --of: samples with the attribute, like 0:3,5,9."
+        ),
     ] = None,
     away: Annotated[
-        str | None, typer.Option(help="With --toward: samples without the attribute.")
+        str | None,
+        typer.Option(metavar="SEED:INDEX", help="With --toward: samples without the attribute."),
     ] = None,
     data: Annotated[str | None, data_option("the model's training data")] = None,
     n: Annotated[
@@ -60,13 +70,13 @@ def direction(
     ] = None,
     seed: Annotated[int | None, SEED] = None,
     label: Label = None,
-    out: Annotated[Path | None, out_option("A .safetensors.", "NAME-OF.safetensors")] = None,
+    out: Annotated[Path | None, out_option("A .safetensors.", "MODEL-OF.safetensors")] = None,
     root: Root = None,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Compute a direction in code space: genzoo direction dcgan-celeba --of Smiling."""
+    """Compute the direction of an attribute, like Smiling."""
     from genzoo import load
     from genzoo.editing.directions import direction_from_seeds
     from genzoo.editing.walks import as_latent
@@ -137,16 +147,31 @@ def _summary(direction: "Direction") -> str:
     return f"{line} and adds the attribute to {info.flip_rate:.0%} of those without it"
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo steer dcgan-celeba smile.safetensors --sample 0:16,18",
+        "genzoo steer vae-mnist seven.safetensors --sample 3,17 --alphas -2,0,2",
+    ]
+)
 def steer(
-    name: Annotated[str, typer.Argument(help="The model that the direction was computed for.")],
-    direction: Annotated[Path, typer.Argument(help="A file written by genzoo direction.")],
+    name: Annotated[
+        str, typer.Argument(metavar="MODEL", help="The model that the direction was computed for.")
+    ],
+    direction: Annotated[
+        Path, typer.Argument(metavar="DIRECTION", help="A file of genzoo direction.")
+    ],
     sample: Annotated[list[str], SAMPLE],
     alphas: Annotated[
-        str, typer.Option(help="Multiples of the direction: -2,0,2, or -2:2.")
+        str, typer.Option(metavar="NUMBERS", help="Multiples of the direction: -2,0,2, or -2:2.")
     ] = "-2:2",
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Number of alphas in -2:2. [30 for a .gif, else 7]")
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Number of alphas in -2:2.",
+            show_default="30 for a .gif, else 7",
+        ),
     ] = None,
     label: Label = None,
     settings: Settings = None,
@@ -155,7 +180,7 @@ def steer(
     search_seed: SearchSeed = None,
     out: Annotated[
         Path | None,
-        out_option("A .png (one row per sample), .gif or .npy.", "NAME-steered.png"),
+        out_option("A .png (one row per sample), .gif or .npy.", "MODEL-steered.png"),
     ] = None,
     scale: Scale = None,
     metadata: Metadata = True,
@@ -163,7 +188,7 @@ def steer(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Move samples along a direction: genzoo steer dcgan-celeba smile.safetensors --sample 3,17."""
+    """Move samples along a direction."""
     from genzoo import load
     from genzoo.editing import directions, selection, walks
     from genzoo.models import writing

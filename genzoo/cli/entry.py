@@ -10,38 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
 
-from genzoo.cli import (  # noqa: F401 (each import adds its commands)
-    arithmetic,
-    attend,
-    cache,
-    cite,
-    compare,
-    demo,
-    direction,
-    evaluate,
-    families,
-    features,
-    inpaint,
-    inspect,
-    interpolate,
-    list,
-    neighbours,
-    outliers,
-    plot,
-    plugin,
-    pull,
-    push,
-    reference,
-    sample,
-    search,
-    train,
-    translate,
-    traverse,
-    truncate,
-    upgrade,
-    verify,
-)
-from genzoo.cli.app import Ended, app
+from genzoo.cli.application import Ended, app
+from genzoo.cli.commands import COMMANDS
 from genzoo.cli.spelling import check_spelling
 from genzoo.errors import BadInput, GenzooError, Stopped, unknown
 from genzoo.files import raised_signals
@@ -147,10 +117,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def _check_command(arguments: Sequence[str]) -> None:
     first = next((a for a in arguments if not a.startswith("-")), None)
-    commands = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
-    commands |= {group.name or "" for group in app.registered_groups}
-    if first is not None and arguments[0] == first and first not in commands:
-        raise unknown("command", first, commands, "Type genzoo --help to see all.")
+    if first is not None and arguments[0] == first and first not in COMMANDS:
+        raise unknown("command", first, COMMANDS, "Type genzoo --help to see all.")
     try:
         Path.cwd()
     except OSError:  # in such a folder a library of torch ends the process, with a wrong reason

@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from genzoo.cli.app import (
+    DATA,
+    OUTPUT,
     Channels,
     Device,
     Features,
@@ -29,7 +31,12 @@ from genzoo.errors import BadInput
 from genzoo.text import printable
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo evaluate vae-mnist --metrics fd,recall -n 2000",
+        "genzoo evaluate images:./photos --data celeba",
+    ]
+)
 def evaluate(
     subject: Annotated[
         str,
@@ -51,19 +58,31 @@ def evaluate(
     settings: Settings = None,
     features: Features = None,
     groups: Groups = None,
-    limit: Annotated[int | None, typer.Option(min=2, help="Number of real images to use.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="N",
+            help="Number of real images to use.",
+            show_default="all",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     size: Size = None,
     channels: Channels = None,
     fit: Fit = None,
     levels: Levels = None,
     root: Root = None,
     write: Annotated[
-        bool, typer.Option("--write", help="Store the scores in the model's card.")
+        bool,
+        typer.Option(
+            "--write", help="Store the scores in the model's card.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Measure a model by any metric: genzoo evaluate vae-mnist --metrics fd,recall."""
+    """Measure a model, or a folder of images, by any metric."""
     from genzoo.data.register import IMAGES
     from genzoo.evaluation import evaluate as evaluation
 

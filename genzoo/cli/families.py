@@ -7,9 +7,15 @@ from genzoo.families.family import BRANCHES
 from genzoo.families.registry import Plugin
 
 
-@app.command("families")
+@app.command(
+    "families",
+    examples=[
+        "genzoo families",
+        "genzoo families --json",
+    ],
+)
 def list_families(json: Json = False) -> None:
-    """Show the installed families as a taxonomy, with year and summary."""
+    """Show the families of models as a taxonomy."""
     from genzoo.testing import status
 
     status.refuse_broken("family")

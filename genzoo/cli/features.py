@@ -9,18 +9,24 @@ from genzoo.cli.app import Device, Force, Json, ModelName, app, as_json, default
 from genzoo.text import printable
 
 
-@app.command("features")
+@app.command(
+    "features",
+    examples=[
+        "genzoo features dcgan-mnist photos/",
+        "genzoo features vae-mnist digit.png -o features.npy",
+    ],
+)
 def write_features(
     name: ModelName,
-    photos: Annotated[list[Path], typer.Argument(help="Image files or folders.")],
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Image files or folders.")],
     out: Annotated[
-        Path | None, out_option("A .safetensors or .npy.", "NAME-features.safetensors")
+        Path | None, out_option("A .safetensors or .npy.", "MODEL-features.safetensors")
     ] = None,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Write a discriminator's or encoder's features: genzoo features dcgan-mnist photos/."""
+    """Write the features of a discriminator or an encoder."""
     from genzoo import data
     from genzoo.evaluation import representations
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genzoo.cli.app import (
+    OUTPUT,
     BatchSize,
     Device,
     Force,
@@ -29,34 +30,51 @@ if TYPE_CHECKING:
     from genzoo.editing.inpainting import Completion
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo inpaint dcgan-celeba photo.png --mask centre -o whole.png",
+        "genzoo inpaint pixelcnn-mnist digit.png --mask box:0,14,28,14",
+    ]
+)
 def inpaint(
     name: ModelName,
-    photos: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Image files or folders.")],
     mask: Annotated[
         str,
-        typer.Option(help="centre, box:x,y,w,h, random:SHARE, or a file (white = unknown)."),
+        typer.Option(
+            metavar="MASK", help="centre, box:x,y,w,h, random:SHARE, or a file (white = unknown)."
+        ),
     ] = "centre",
     out: Annotated[Path | None, out_option("A .png, or a folder.", "PHOTO-filled.png")] = None,
     strip: Annotated[
-        Path | None, typer.Option(help="A .png of the steps, one row per photo.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A .png of the steps, one row per photo.", rich_help_panel=OUTPUT
+        ),
     ] = None,
-    gif: Annotated[Path | None, typer.Option(help="A .gif of the steps.")] = None,
+    gif: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A .gif of the steps.", rich_help_panel=OUTPUT),
+    ] = None,
     label: Label = None,
     restarts: Restarts = None,
     steps: Annotated[
-        int | None, typer.Option(min=0, help="Optimisation steps.", show_default="100")
+        int | None, typer.Option(min=0, metavar="N", help="Optimisation steps.", show_default="100")
     ] = None,
     weight: Annotated[
         float | None,
         typer.Option(
-            min=0, help="Weight of the discriminator loss (0 = off).", show_default="0.003"
+            min=0,
+            metavar="WEIGHT",
+            help="Weight of the discriminator loss (0 = off).",
+            show_default="0.003",
         ),
     ] = None,
     window: Annotated[
         int | None,
         typer.Option(
             min=0,
+            metavar="N",
             help="Side of the window whose unknown part weighs a known pixel (0 = no weights).",
             show_default="7 in colour, else 0",
         ),
@@ -75,7 +93,7 @@ def inpaint(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Fill in missing pixels: genzoo inpaint dcgan-celeba photo.png --mask centre -o whole.png."""
+    """Fill in missing pixels of photos."""
     import torch
 
     from genzoo import data, load

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from genzoo.zoo.provenance import Call, Provenance, Reproduction
 
 
-@app.command("inspect")
+@app.command(
+    "inspect",
+    examples=[
+        "genzoo inspect dcgan-celeba.png",
+        "genzoo inspect dcgan-celeba.png --reproduce",
+    ],
+)
 def inspect_picture(
     picture: Annotated[Path, typer.Argument(metavar="FILE", help="A .png, .gif or .wav.")],
     again: Annotated[
@@ -33,6 +39,7 @@ def inspect_picture(
     model: Annotated[
         str | None,
         typer.Option(
+            metavar="MODEL",
             help="The model, if it is not installed: ./mine, or owner/name@REVISION of the Hub.",
             autocompletion=complete_model,
         ),
@@ -42,7 +49,7 @@ def inspect_picture(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Show a picture's or sound's model and seeds: genzoo inspect dcgan-mnist.png."""
+    """Show which model and seeds made a picture or a sound."""
     from genzoo.zoo.provenance import inspect, reproduce
 
     if not again and (model or out):

@@ -27,20 +27,30 @@ from genzoo.cli.app import (
 )
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo interpolate dcgan-celeba --sample 0:16,18,43 --steps 6 -o walk.png",
+        "genzoo interpolate vae-mnist --sample 3,17,42 --loop",
+    ]
+)
 def interpolate(
     name: ModelName,
     sample: Annotated[list[str], SAMPLE],
     out: Annotated[
-        Path | None, out_option("A .gif, .png (a strip), .npy, or a folder.", "NAME-walk.gif")
+        Path | None, out_option("A .gif, .png (a strip), .npy, or a folder.", "MODEL-walk.gif")
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(help="Steps between two samples.", show_default="30, for a .png 8"),
+        typer.Option(
+            metavar="N", help="Steps between two samples.", show_default="30, for a .png 8"
+        ),
     ] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Return to the first sample.")] = False,
     how: Annotated[
-        str, typer.Option(help="slerp keeps the length of codes, lerp is a straight line.")
+        str,
+        typer.Option(
+            metavar="slerp|lerp", help="slerp keeps the length of codes, lerp is a straight line."
+        ),
     ] = "slerp",
     label: Label = None,
     settings: Settings = None,
@@ -53,7 +63,7 @@ def interpolate(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Walk from sample to sample: genzoo interpolate dcgan-celeba --sample 3,17,42 --loop."""
+    """Walk from sample to sample, as a film or a strip."""
     from genzoo import load
     from genzoo.editing import selection, walks
     from genzoo.models import writing

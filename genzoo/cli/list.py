@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from genzoo.cli.app import Json, ModelOrFamily, app, as_json, as_table, refuse_unread, size
+from genzoo.cli.app import OUTPUT, Json, ModelOrFamily, app, as_json, as_table, refuse_unread, size
 from genzoo.cli.families import enabled, family_record
 from genzoo.cli.plugin import plugins
 from genzoo.errors import GenzooError
@@ -16,15 +16,26 @@ Kind = Literal["models", "families", "data", "metrics", "plugins"]
 Listing = tuple[list[dict[str, Any]], Sequence[Sequence[Any]], Sequence[str]]
 
 
-@app.command("list")
+@app.command(
+    "list",
+    examples=[
+        "genzoo list",
+        "genzoo list data",
+    ],
+)
 def list_all(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")] = "models",
+    kind: Annotated[
+        Kind, typer.Argument(metavar="KIND", help="models, families, data, metrics or plugins.")
+    ] = "models",
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print names only, one per line.")
+        bool,
+        typer.Option(
+            "--quiet", "-q", help="Print names only, one per line.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
-    """List the installed models, families, data sets, metrics or plugins: genzoo list data.
+    """List models, families, data sets, metrics or plugins.
 
     A folder or zip of images or .wav files is a data set, too. NAME:CLASS is a part of one
     (mnist:3). NAME@TRANSFORM is one with all images transformed (mnist@edges, @grey, @low2, @low4,
@@ -116,12 +127,17 @@ READ = {
 }
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo info vae-mnist",
+        "genzoo info dcgan",
+    ]
+)
 def info(
     name: ModelOrFamily,
     json: Json = False,
 ) -> None:
-    """Show what a model is and how it was trained, or a family's options."""
+    """Show how a model was trained, or a family's options."""
     from genzoo import families
     from genzoo.runs.plan import data_summary
     from genzoo.zoo import card, names, readme

@@ -28,15 +28,21 @@ from genzoo.files import check_new
 from genzoo.text import printable
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo neighbours dcgan-mnist",
+        "genzoo neighbours vae-celeba -n 4 -k 6 -o near.png",
+    ]
+)
 def neighbours(
     name: ModelName,
     data: Annotated[str | None, data_option("the model's training data")] = None,
     n: Annotated[int, count_option("Number of samples.", least=1)] = 8,
     k: Annotated[
-        int, typer.Option("-k", "--k", min=1, help="Number of training images per sample.")
+        int,
+        typer.Option("-k", "--k", min=1, metavar="N", help="Number of training images per sample."),
     ] = 4,
-    out: Annotated[Path | None, out_option("A .png.", "NAME-neighbours.png")] = None,
+    out: Annotated[Path | None, out_option("A .png.", "MODEL-neighbours.png")] = None,
     seed: Seed = 0,
     size: Size = None,
     channels: Channels = None,
@@ -47,7 +53,7 @@ def neighbours(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Show the training images nearest to samples: genzoo neighbours dcgan-mnist -n 8."""
+    """Show the training images nearest to samples."""
     from genzoo.evaluation.neighbours import find_neighbours
 
     path = out or default_path(name, "-neighbours.png")

@@ -27,10 +27,17 @@ if TYPE_CHECKING:
     from genzoo.evaluation.outliers import Outliers
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo outliers pixelcnn-mnist --against fashion-mnist",
+        "genzoo outliers vae-mnist --against ./scans -n 200",
+    ]
+)
 def outliers(
     name: ModelName,
-    against: Annotated[str, typer.Option(help="The other images: a data set or a folder.")],
+    against: Annotated[
+        str, typer.Option(metavar="DATA", help="The other images: a data set or a folder.")
+    ],
     data: Annotated[str | None, data_option("the model's training data")] = None,
     n: Annotated[int, count_option("Number of test images of each.", least=2)] = 1000,
     seed: Seed = 0,
@@ -42,7 +49,7 @@ def outliers(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Separate two kinds of images by log p: genzoo outliers NAME --against fashion-mnist."""
+    """Separate two kinds of images by their likelihood."""
     from genzoo.evaluation.evaluate import protocol_line
     from genzoo.evaluation.outliers import find_outliers
 

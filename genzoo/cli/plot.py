@@ -10,7 +10,12 @@ from genzoo.files import check_new
 from genzoo.text import printable
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo plot my-vae",
+        "genzoo plot my-vae -o my-vae.gif",
+    ]
+)
 def plot(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
     out: Annotated[
@@ -19,7 +24,7 @@ def plot(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Draw a run's losses, accuracies, gradients and samples: genzoo plot my-vae -o my-vae.html."""
+    """Draw a run's losses, gradients and samples."""
     from genzoo.runs import plots
 
     path = out or Path(f"{run.resolve().name}.html")

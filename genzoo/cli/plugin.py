@@ -9,16 +9,19 @@ import typer
 from genzoo.cli.app import App, Json, app, as_json, as_table, out_option, refuse_unread
 from genzoo.text import printable
 
-commands = App(help="List, check or start plugins.", no_args_is_help=True)
+commands = App(help="List, check or write plugins.")
 app.add_typer(commands, name="plugin")
 
 
-@commands.command("list")
+@commands.command("list", examples=["genzoo plugin list", "genzoo plugin list --verbose"])
 def list_plugins(
     verbose: Annotated[bool, typer.Option("--verbose", help="Print tracebacks, too.")] = False,
     json: Json = False,
 ) -> None:
-    """Load every plugin and print its state: ok, broken, disabled or conflict, and why."""
+    """Load every plugin and print its state.
+
+    A state is ok, broken, disabled or conflict, with the reason.
+    """
     if json:
         refuse_unread("--json has the tracebacks", verbose=verbose)
     records, rows, heads = plugins()
@@ -42,12 +45,12 @@ def plugins() -> tuple[list[dict[str, Any]], Sequence[Sequence[Any]], Sequence[s
     return [vars(p) for p in every], rows, ("name", "kind", "state", "package", "")
 
 
-@commands.command()
+@commands.command(examples=["genzoo plugin check vae", "genzoo plugin check fd --json"])
 def check(
-    name: Annotated[str, typer.Argument(help="A name of genzoo plugin list.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of genzoo plugin list.")],
     json: Json = False,
 ) -> None:
-    """Check the contract of a family, metric or data set: genzoo plugin check my-gan."""
+    """Check the contract of a family, metric or data set."""
     from genzoo import testing
 
     outcomes = testing.outcomes(name)
@@ -59,13 +62,17 @@ def check(
         raise typer.Exit(1)
 
 
-@commands.command()
+@commands.command(
+    examples=["genzoo plugin new my-gan", "genzoo plugin new my-score --kind metric -o score"]
+)
 def new(
-    name: Annotated[str, typer.Argument(help="The new plugin's name: my-gan.")],
-    kind: Annotated[str, typer.Option(help="family, metric or dataset.")] = "family",
-    out: Annotated[Path | None, out_option("The new folder.", "genzoo-NAME")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new plugin's name: my-gan.")],
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="family, metric or dataset.")
+    ] = "family",
+    out: Annotated[Path | None, out_option("The new folder.", "genzoo-NAME", "FOLDER")] = None,
 ) -> None:
-    """Write a small, working example package of a family, a metric or a data set."""
+    """Write a small package of a plugin that works."""
     from genzoo.testing import scaffold
 
     print(printable(str(scaffold.create(name, kind, out))))

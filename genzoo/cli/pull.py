@@ -8,17 +8,24 @@ import typer
 from genzoo.cli.app import Force, Json, app, as_json, out_option
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo pull somebody/dcgan-cats",
+        "genzoo pull somebody/dcgan-cats@v1 -o cats",
+    ]
+)
 def pull(
-    name: Annotated[str, typer.Argument(help="owner/name, or owner/name@revision.")],
-    out: Annotated[Path | None, out_option("The folder.", "the model's name")] = None,
+    name: Annotated[
+        str, typer.Argument(metavar="MODEL", help="owner/name, or owner/name@revision.")
+    ],
+    out: Annotated[Path | None, out_option("The folder.", "the model's name", "FOLDER")] = None,
     discriminator: Annotated[
         bool, typer.Option("--discriminator", help="Also fetch the discriminator.")
     ] = False,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Download a model from the Hugging Face Hub into a folder."""
+    """Download a model from the Hugging Face Hub."""
     from genzoo.zoo import publish
 
     folder = publish.pull(name, out, discriminator=discriminator, force=force)

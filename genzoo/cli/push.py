@@ -8,18 +8,27 @@ import typer
 from genzoo.cli.app import Json, app, as_json, license_option
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo push ./my-vae somebody/my-vae --private",
+        "genzoo push ./my-vae somebody/my-vae --tag v1 --license mit",
+    ]
+)
 def push(
-    folder: Annotated[Path, typer.Argument(help="A model folder, as genzoo train writes it.")],
-    repo: Annotated[str, typer.Argument(help="The repository: owner/name.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A model folder, as genzoo train writes it.")
+    ],
+    repo: Annotated[str, typer.Argument(metavar="REPOSITORY", help="owner/name.")],
     private: Annotated[
         bool, typer.Option("--private", help="Make the repository private.")
     ] = False,
-    tag: Annotated[str | None, typer.Option(help="A name for this version: v1.")] = None,
+    tag: Annotated[
+        str | None, typer.Option(metavar="TAG", help="A name for this version: v1.")
+    ] = None,
     license: Annotated[str | None, license_option("the model's")] = None,
     json: Json = False,
 ) -> None:
-    """Upload a model to the Hugging Face Hub, after checking the files."""
+    """Upload a model to the Hugging Face Hub."""
     from genzoo.zoo import publish
 
     pushed = publish.push(folder, repo, private=private, tag=tag, license=license)

@@ -11,17 +11,24 @@ if TYPE_CHECKING:
     from genzoo.evaluation.published import Published, Table
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo reference",
+        "genzoo reference cifar10 --metric fid",
+    ]
+)
 def reference(
     data: Annotated[
-        str | None, typer.Argument(help="A data set.", show_default="all are listed")
+        str | None,
+        typer.Argument(metavar="DATA", help="A data set.", show_default="all are listed"),
     ] = None,
     metric: Annotated[
-        str | None, typer.Option(help="One metric: fid, parzen.", show_default="all")
+        str | None,
+        typer.Option(metavar="METRIC", help="One metric: fid, parzen.", show_default="all"),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show published numbers with protocol and source, and the cards' scores that compare."""
+    """Show published numbers beside those of the cards."""
     from genzoo.errors import BadInput
     from genzoo.evaluation import published
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genzoo.cli.app import (
+    OUTPUT,
     BatchSize,
     Device,
     Force,
@@ -31,7 +32,12 @@ if TYPE_CHECKING:
     from genzoo.models.sampler import Sampler
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo sample dcgan-celeba",
+        "genzoo sample cgan-fashion-mnist -n 8 --label sneaker -o sneakers.png",
+    ]
+)
 def sample(
     name: ModelName,
     n: Annotated[
@@ -40,19 +46,29 @@ def sample(
     out: Annotated[
         Path | None,
         out_option(
-            "A .png, .wav (of signals), .npy, or a folder (one file per sample).", "NAME.png"
+            "A .png, .wav (of signals), .npy, or a folder (one file per sample).", "MODEL.png"
         ),
     ] = None,
     seed: Seed = 0,
-    start: Annotated[int, typer.Option(help="Index of the first sample.")] = 0,
+    start: Annotated[int, typer.Option(metavar="N", help="Index of the first sample.")] = 0,
     label: Label = None,
     settings: Settings = None,
     scale: Scale = None,
     watch: Annotated[
-        Path | None, typer.Option(help="Write a .gif of the images as they appear pixel by pixel.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a .gif of the images as they appear pixel by pixel.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     numbers: Annotated[
-        bool, typer.Option("--numbers", help="Write SEED:INDEX below each image of the grid.")
+        bool,
+        typer.Option(
+            "--numbers",
+            help="Write SEED:INDEX below each image of the grid.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     metadata: Metadata = True,
     batch_size: BatchSize = 64,
@@ -60,7 +76,7 @@ def sample(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Draw samples and write them to a file: genzoo sample dcgan-mnist."""
+    """Draw samples from a model and write them to a file."""
     from genzoo.models import film, writing
     from genzoo.models.kinds import SHOWN
 

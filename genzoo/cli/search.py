@@ -8,13 +8,22 @@ import typer
 from genzoo.cli.app import Json, app, as_json, as_table
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo search",
+        "genzoo search dcgan --limit 10",
+    ]
+)
 def search(
-    family: Annotated[str | None, typer.Argument(help="Only models of this family.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Number of models to list.")] = 100,
+    family: Annotated[
+        str | None, typer.Argument(metavar="FAMILY", help="Only models of this family.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=10_000, metavar="N", help="Number of models to list.")
+    ] = 100,
     json: Json = False,
 ) -> None:
-    """List the models on the Hugging Face Hub that genzoo loads."""
+    """List the models on the Hugging Face Hub."""
     from genzoo.zoo import hub
 
     hits = hub.search(family, limit)

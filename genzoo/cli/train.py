@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genzoo.cli.app import (
+    COMPUTING,
     DEVICE,
+    OUTPUT,
     SEED,
     Force,
     Json,
@@ -43,29 +45,41 @@ if TYPE_CHECKING:
 log = logging.getLogger("genzoo")
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo train vae --data digits --minutes 1 -o my-vae",
+        "genzoo train dcgan --data ./photos --set size=64 --steps 20000 --dry-run",
+    ]
+)
 def train(
     family: Annotated[
         str | None,
-        typer.Argument(help="A family of genzoo families.", autocompletion=complete_family),
+        typer.Argument(
+            metavar="FAMILY", help="A family of genzoo families.", autocompletion=complete_family
+        ),
     ] = None,
     data: Annotated[str | None, data_option("digits")] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, max=10**9, help="Number of training steps.")
+        int | None, typer.Option(min=1, max=10**9, metavar="N", help="Number of training steps.")
     ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
-            min=0.01, max=1e6, help="Train for about this many minutes (in place of --steps)."
+            min=0.01,
+            max=1e6,
+            metavar="MINUTES",
+            help="Train for about so long (in place of --steps).",
+            show_default="5",
         ),
     ] = None,
     seed: Annotated[int | None, SEED] = None,
     out: Annotated[
-        Path | None, out_option("Folder of the run and its model.", "FAMILY-DATA")
+        Path | None, out_option("Folder of the run and its model.", "FAMILY-DATA", "FOLDER")
     ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
+            metavar="MODEL",
             help="Train with the settings of this model: dcgan-mnist, ./mine.",
             autocompletion=complete_model,
         ),
@@ -74,6 +88,7 @@ def train(
         str | None,
         typer.Option(
             "--from",
+            metavar="MODEL",
             help="Begin with the weights of this model (and its config and discriminator).",
             autocompletion=complete_model,
         ),
@@ -83,30 +98,48 @@ def train(
     device: Annotated[str | None, DEVICE] = None,
     precision: Annotated[
         str | None,
-        typer.Option(help="Precision of the computation: fp32 or bf16.", show_default="fp32"),
+        typer.Option(
+            metavar="fp32|bf16",
+            help="Precision of the computation.",
+            show_default="fp32",
+            rich_help_panel=COMPUTING,
+        ),
     ] = None,
     micro_batches: Annotated[
         int | None,
         typer.Option(
             min=1,
+            metavar="N",
             help="Split each batch into N parts (gradient accumulation).",
             show_default="1",
+            rich_help_panel=COMPUTING,
         ),
     ] = None,
-    compile: Annotated[bool, typer.Option("--compile", help="Compile the networks.")] = False,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile the networks.", rich_help_panel=COMPUTING)
+    ] = False,
     checkpoint_every: Annotated[
-        int | None, typer.Option(min=1, help="Steps between checkpoints.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Steps between checkpoints.", rich_help_panel=OUTPUT),
     ] = None,
     grid_every: Annotated[
-        int | None, typer.Option(min=1, help="Steps between sample grids.")
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Steps between sample grids.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     board: Annotated[
-        bool, typer.Option("--board", help="Write TensorBoard logs to OUT/run/board.")
+        bool,
+        typer.Option(
+            "--board", help="Write TensorBoard logs to OUT/run/board.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     store_as: Annotated[
         str | None,
         typer.Option(
+            metavar="DTYPE",
             help="Data type of the stored weights: float32, float16, bfloat16.",
+            rich_help_panel=OUTPUT,
             show_default="float32",
         ),
     ] = None,
@@ -116,11 +149,16 @@ def train(
         typer.Option(
             "--model-version",
             min=1,
+            metavar="N",
             help="Version of the model.",
+            rich_help_panel=OUTPUT,
             show_default="1, or after the one in --out",
         ),
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Number of CPU threads.")] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Number of CPU threads.", rich_help_panel=COMPUTING),
+    ] = None,
     root: Root = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Estimate time and memory; do not train.")
@@ -128,7 +166,7 @@ def train(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Train a model: genzoo train vae --data digits --minutes 1 --out my-vae."""
+    """Train a model, or resume a run."""
     from genzoo.schemas import assignments
 
     request = {

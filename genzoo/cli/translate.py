@@ -22,13 +22,19 @@ from genzoo.cli.app import (
 from genzoo.files import check_new, file_name
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo translate cyclegan-hair photo.jpg",
+        "genzoo translate cyclegan-hair photo.jpg --to Black_Hair -o dark.png",
+    ]
+)
 def translate(
     name: ModelName,
-    picture: Annotated[Path, typer.Argument(help="An image file, of any size.")],
-    out: Annotated[Path | None, out_option("A .png.", "PICTURE-DOMAIN.png")] = None,
+    picture: Annotated[Path, typer.Argument(metavar="PHOTO", help="An image file, of any size.")],
+    out: Annotated[Path | None, out_option("A .png.", "PHOTO-DOMAIN.png")] = None,
     to: Annotated[
-        str | None, typer.Option(help="Target domain.", show_default="the model's second")
+        str | None,
+        typer.Option(metavar="DOMAIN", help="Target domain.", show_default="the model's second"),
     ] = None,
     settings: Settings = None,
     seed: Annotated[int | None, SEED] = None,
@@ -36,7 +42,7 @@ def translate(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Translate a photo to another domain: genzoo translate ./horses photo.jpg -o zebra.png."""
+    """Translate a photo to another domain."""
     import torch
 
     from genzoo import data, load

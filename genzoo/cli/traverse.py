@@ -27,25 +27,32 @@ from genzoo.cli.app import (
 from genzoo.errors import BadInput
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo traverse vae-mnist --dims 3,7",
+        "genzoo traverse dcgan-celeba --sample 0:16 --grid 5x9 -o grid.png",
+    ]
+)
 def traverse(
     name: ModelName,
-    dims: Annotated[str, typer.Option(help="Two dimensions of the code: down, across.")] = "0,1",
-    grid: Annotated[str, typer.Option(help="ROWSxCOLUMNS.")] = "9x9",
+    dims: Annotated[
+        str, typer.Option(metavar="DIM,DIM", help="Two numbers of the code: down, across.")
+    ] = "0,1",
+    grid: Annotated[str, typer.Option(metavar="ROWSxCOLUMNS", help="Size of the grid.")] = "9x9",
     sample: Sample = None,
     label: Label = None,
     settings: Settings = None,
     search_steps: SearchSteps = None,
     restarts: Restarts = None,
     search_seed: SearchSeed = None,
-    out: Annotated[Path | None, out_option("A .png or .npy.", "NAME-traversal.png")] = None,
+    out: Annotated[Path | None, out_option("A .png or .npy.", "MODEL-traversal.png")] = None,
     scale: Scale = None,
     metadata: Metadata = True,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Change two dimensions of a sample's code: genzoo traverse vae-celeba --dims 3,7."""
+    """Change two numbers of a sample's code, on a grid."""
     from genzoo import load
     from genzoo.editing import selection, walks
     from genzoo.models import writing

@@ -26,12 +26,18 @@ from genzoo.files import check_new
 from genzoo.text import printable
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo truncate dcgan-celeba",
+        "genzoo truncate vae-mnist --values 0.5,1,none -n 500 -o trade.png",
+    ]
+)
 def truncate(
     name: ModelName,
     values: Annotated[
         str | None,
         typer.Option(
+            metavar="NUMBERS",
             help="Limits of truncation; none: no truncation.",
             show_default="those of 0.25,0.5,0.75,1,1.5,2,none that the model allows",
         ),
@@ -41,13 +47,13 @@ def truncate(
     n: Annotated[int, count_option("Number of samples at each truncation.")] = 2000,
     seed: Seed = 0,
     features: Features = None,
-    out: Annotated[Path | None, out_option("A .png or .json.", "NAME-truncation.png")] = None,
+    out: Annotated[Path | None, out_option("A .png or .json.", "MODEL-truncation.png")] = None,
     root: Root = None,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Plot how truncation trades diversity for fidelity: genzoo truncate dcgan-celeba."""
+    """Plot how truncation trades diversity for fidelity."""
     from genzoo.evaluation import truncation
 
     path = out or default_path(name, "-truncation.png")

@@ -9,11 +9,16 @@ from genzoo.cli.app import app
 from genzoo.text import printable
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo upgrade ./my-vae",
+        "genzoo upgrade ./my-vae ./my-gan",
+    ]
+)
 def upgrade(
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Model folders.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="Model folders.")],
 ) -> None:
-    """Bring model folders of genzoo 0.1 to today's format: genzoo upgrade ./my-vae."""
+    """Bring model folders of genzoo 0.1 to today's format."""
     from genzoo.zoo import card
 
     for folder in folders:

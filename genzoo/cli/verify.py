@@ -21,21 +21,24 @@ from genzoo.errors import BadInput
 from genzoo.text import printable
 
 
-@app.command()
+@app.command(
+    examples=[
+        "genzoo verify vae-mnist",
+        "genzoo verify --all",
+    ]
+)
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[NAME]...", help="Models or folders.", autocompletion=complete_model
-        ),
+        typer.Argument(metavar="MODEL", help="Models or folders.", autocompletion=complete_model),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every model of genzoo list.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All models of genzoo list.")] = False,
     data: Annotated[str | None, data_option("the data that the card names")] = None,
     root: Root = None,
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Measure a card's numbers again with their protocols: genzoo verify vae-mnist."""
+    """Measure the numbers on a model's card again."""
     from genzoo.evaluation import verify as verification
     from genzoo.zoo import names as model_names
 
