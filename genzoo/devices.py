@@ -1,8 +1,11 @@
 """Devices by name: auto, cpu, cuda, mps."""
 
 import contextlib
+import importlib.util
 import os
 import platform
+import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -50,6 +53,19 @@ def device(name: "str | torch.device" = "auto") -> "torch.device":
         choices = ", ".join([*available, "auto"])
         raise BadInput(f"unknown or unavailable device {str(name)!r}; available: {choices}")
     return device if device.type == "cuda" else torch.device(device.type)  # cpu:0 is cpu
+
+
+def check_compiler(device: "torch.device") -> None:
+    """Check that torch.compile can compile for ``device``. Raises BadInput."""
+    if device.type == "cuda":
+        lacking = "" if importlib.util.find_spec("triton") else "the package triton"
+    else:
+        usual = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+        compiler = os.environ.get("CXX", usual)
+        lacking = "" if shutil.which(compiler) else f"the C++ compiler {compiler}"
+    if lacking:
+        hint = "install it, or leave compile out"
+        raise BadInput(f"compile=True needs {lacking}, which this machine lacks: {hint}")
 
 
 def memory() -> int:

@@ -769,3 +769,47 @@ def test_an_unset_variable_is_no_folder(words, name, tmp_path, monkeypatch, caps
     assert run(words) == 2
     assert capsys.readouterr().err.startswith(f"genzoo: {name} is empty: give a value")
     assert not [*tmp_path.iterdir()]
+
+
+# ----------------------------------------------------------------------------------- info --layers
+
+# The network of Keras courses; test_summary.py holds its table, layer by layer.
+KERAS = "size=28 channels=1 network=upsampling latent_dim=100 width=32 dropout=0.4"
+
+
+def test_layers_of_a_family_with_settings(call):
+    settings = " ".join(f"--set {pair}" for pair in KERAS.split())
+    code, out, err = call(f"info dcgan --layers {settings}")
+    assert (code, err) == (0, "")
+    generator, discriminator = out.split("\n\n")
+    assert "2,394,241" in generator
+    assert discriminator.startswith("Discriminator, which only training needs\n")
+    assert "4,311,553" in discriminator
+    told = strict(call(f"info dcgan --layers {settings} --json")[1])
+    assert [table["total"] for table in told] == [2_394_241, 4_311_553]
+    assert all(row["shape"] for table in told for row in table["layers"])
+
+
+def test_layers_of_a_model(call):
+    code, out, err = call("info MODELS/tiny --layers")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0].startswith("tiny (")
+    assert "total" in out
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("info dcgan --set width=8", "--set would have no effect: only --layers builds networks"),
+        ("info MODELS/tiny --layers --set width=8", "tiny is a model; a family takes them"),
+        ("info dcgan --layers --set lr=1", "lr is an option of training: it changes no layer"),
+        ("info dcgan --layers --set widht=8", "did you mean width? Type genzoo info dcgan"),
+        ("info dcgan --layers --set size=30", "should be 4 to 7 times a power of two"),
+        ("info sagan --layers --set attention_resolution=3", "sagan: attention_resolution must be"),
+    ],
+)
+def test_layers_that_cannot_be_shown(call, line, said):
+    code, out, err = call(line)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1

@@ -528,7 +528,7 @@ def test_a_batch_is_no_larger_than_asked(latent, monkeypatch):
         (torch.rand(1, 3, 8, 9), r"got \(1, 3, 8, 9\)"),
         (torch.full((1, 3, 8, 8), 1.5), r"expected samples in \[0, 1\], got \[1\.5, 1\.5\]"),
         (torch.full((1, 3, 8, 8), -0.1), r"expected samples in \[0, 1\], got \[-0\.1"),
-        (torch.full((1, 3, 8, 8), math.nan), r"expected samples in \[0, 1\], got \[nan"),
+        (torch.full((1, 3, 8, 8), math.nan), r"expected samples of finite numbers, got nan"),
         (torch.full((1, 3, 8, 8), 7), r"expected samples in \[0, 1\], got \[7"),
     ],
 )

@@ -246,7 +246,14 @@ ACTS = {
         },
     ),
     "list": ("list", {"quiet": "--quiet", "json": "--json"}),
-    "info": ("info vae", {"json": "--json"}),
+    "info": (
+        "info vae",
+        {
+            "layers": "--layers",
+            "settings": ("info vae --layers", "--set width=9"),
+            "json": "--json",
+        },
+    ),
     "neighbours": (
         "neighbours ./tiny",
         {

@@ -2,7 +2,11 @@
 
 import io
 import json
+import subprocess
+import sys
+import types
 import xml.etree.ElementTree
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +14,7 @@ import torch
 from PIL import Image
 
 from genzoo.errors import BadInput, OperationFailed
-from genzoo.models import film
+from genzoo.models import film, viewer
 from genzoo.models.samples import Images, Origin, Points, Signals
 
 ORIGIN = Origin("toy-digits", "toy", "ab" * 32, "c0ffee")
@@ -68,6 +72,55 @@ def test_joining_undoes_iterating():
     assert (whole.seeds, whole.origin, whole.class_names) == (
         again.seeds, again.origin, again.class_names,
     )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------ adding
+
+
+def test_adding_concatenates():
+    one, other = images(2), images(3)
+    both = one + other
+    assert torch.equal(both.tensor, torch.cat([one.tensor, other.tensor]))
+    assert both.labels.tolist() == [0, 1, 0, 1, 0]
+    assert both.seeds == (*one.seeds, *other.seeds)
+    assert (both.origin, both.class_names) == (ORIGIN, ("odd", "even"))
+    assert torch.equal((images() + images()[:0]).tensor, images().tensor)
+    assert len(one) == 2
+
+
+def test_samples_of_two_models_or_calls_name_neither():
+    one, other = images(1), images(1)
+    other.origin = Origin("other", "toy", "cd" * 32)
+    assert (one + other).record()["origin"] is None
+    one.call, other.origin, other.call = {"method": "sample"}, ORIGIN, {"method": "draw"}
+    assert (one + other).call is None
+    other.call = {"method": "sample"}
+    assert (one + other).call == {"method": "sample"}
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (Points(torch.zeros(1, 3, 4, 4)), "Images of 3x4x4 and Points of 3x4x4"),
+        (images(channels=1), "Images of 3x4x4 and Images of 1x4x4"),
+        (images(labels=False), "only one of the two has labels: set its labels to None"),
+        (Images(torch.zeros(1, 3, 4, 4), torch.tensor([0])), "labels of other classes"),
+    ],
+)
+def test_what_is_not_alike_cannot_be_added(other, said):
+    with pytest.raises(BadInput, match=said):
+        images() + other
+
+
+def test_signals_of_other_rates_cannot_be_added():
+    one, other = (Signals(torch.zeros(1, 1, 8), rate=rate) for rate in (8000, 16000))
+    with pytest.raises(BadInput, match="1x8 at 8000 Hz and Signals of 1x8 at 16000 Hz"):
+        one + other
+
+
+def test_only_samples_are_added():
+    with pytest.raises(TypeError):
+        images() + 1
 
 
 def test_joining_without_labels():
@@ -236,6 +289,109 @@ def test_xmp_names_the_digital_source_type(tmp_path):
 def test_notebooks_show_the_png():
     shown = Image.open(io.BytesIO(images()._repr_png_()))
     assert (np.asarray(shown) == np.asarray(images().grid())).all()
+
+
+def picture(content):
+    return Image.open(io.BytesIO(content))
+
+
+def test_a_single_image_is_shown_larger_than_it_is_saved(tmp_path):
+    one = images(1)
+    assert picture(one._repr_png_()).size == (192, 192)
+    assert picture(one.save(tmp_path / "one.png").read_bytes()).size == (4, 4)
+
+
+@pytest.mark.parametrize(
+    "few",
+    [
+        images()[:0],
+        Points(torch.zeros(0, 2)),
+        Points(torch.zeros(2, 2, 2)),
+        Points(torch.zeros(200_001, 1)),
+        Images(torch.zeros(1, 1, 2, 2).expand(20_000, 1, 2, 2)),
+    ],
+    ids=repr,
+)
+def test_what_has_no_picture_is_shown_as_text(few):
+    assert few._repr_png_() is None
+    assert repr(few).startswith(f"<{type(few).__name__} {len(few)}x")
+
+
+# ------------------------------------------------------------------------------------------ showing
+
+
+@pytest.fixture
+def screen(tmp_path, monkeypatch):
+    """A system with a viewer: what it was asked to open, and how it ends."""
+    opened, codes = [], [0]
+
+    class Viewer:
+        def __init__(self, command, **_):
+            opened.append(command)
+
+        def wait(self, seconds):
+            if codes[0] is None:
+                raise subprocess.TimeoutExpired("viewer", seconds)
+            return codes[0]
+
+    monkeypatch.setattr(viewer.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(viewer.sys, "platform", "linux")
+    monkeypatch.setattr(viewer.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(viewer.subprocess, "Popen", Viewer)
+    monkeypatch.setattr(viewer, "_viewers", [])
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setitem(sys.modules, "IPython", None)
+    return opened, codes
+
+
+@pytest.mark.parametrize("code", [0, None])
+def test_show_opens_a_viewer(screen, capsys, code):
+    opened, codes = screen
+    codes[0] = code
+    images(1).show()
+    ((program, path),) = opened
+    assert program == "/bin/xdg-open"
+    assert picture(Path(path).read_bytes()).size == (192, 192)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("lacks", ["screen", "program", "file"])
+def test_show_without_a_screen_says_where_the_picture_is(screen, capsys, monkeypatch, lacks):
+    opened, codes = screen
+    if lacks == "screen":
+        monkeypatch.delenv("DISPLAY")
+    elif lacks == "program":
+        monkeypatch.setattr(viewer.shutil, "which", lambda name: None)
+    else:
+        codes[0] = 3
+    Points(torch.rand(9, 2)).show()
+    line = capsys.readouterr().out
+    assert line.startswith("no screen to show it on; the picture is ")
+    assert picture(Path(line.split()[-1]).read_bytes()).format == "PNG"
+    assert len(opened) == (lacks == "file")
+
+
+def test_show_in_a_notebook_is_inline(screen, monkeypatch):
+    shown, shell = [], types.SimpleNamespace(kernel=1)
+    ipython = types.SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    display = types.SimpleNamespace(display=shown.append)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    whole = images()
+    whole.show()
+    assert shown == [whole]
+    assert screen[0] == []
+    del shell.kernel  # a terminal's IPython
+    whole.show()
+    assert len(screen[0]) == len(shown) == 1
+
+
+@pytest.mark.parametrize("few", [images()[:0], Points(torch.zeros(2, 2, 2))], ids=repr)
+def test_show_of_what_has_no_picture_is_refused(screen, few):
+    with pytest.raises(BadInput, match=r"got none|npy"):
+        few.show()
+    assert screen[0] == []
 
 
 def test_points_are_saved_as_npy(tmp_path):

@@ -6,7 +6,18 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from genzoo.cli.app import OUTPUT, Json, ModelOrFamily, app, as_json, as_table, refuse_unread, size
+from genzoo.cli.app import (
+    OUTPUT,
+    Json,
+    ModelOrFamily,
+    Settings,
+    app,
+    as_json,
+    as_table,
+    parse_settings,
+    refuse_unread,
+    size,
+)
 from genzoo.cli.families import enabled, family_record
 from genzoo.cli.plugin import plugins
 from genzoo.errors import GenzooError
@@ -135,6 +146,15 @@ READ = {
 )
 def info(
     name: ModelOrFamily,
+    layers: Annotated[
+        bool,
+        typer.Option(
+            "--layers",
+            help="Show each layer: its output and its number of parameters.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    settings: Settings = None,
     json: Json = False,
 ) -> None:
     """Show how a model was trained, or a family's options."""
@@ -144,6 +164,10 @@ def info(
     from genzoo.zoo.manifest import WEIGHTS
     from genzoo.zoo.weights import read_header
 
+    if layers:
+        _layers(name, settings, json)
+        return
+    refuse_unread("only --layers builds networks", set=settings)
     if name in families.names():
         _family(name, json)
         return
@@ -165,6 +189,16 @@ def info(
     as_table([*facts, *rows, ("terms", terms), *command])
     # They stand in the family's file, which imports torch.
     print(f"\ngenzoo info {manifest.family} lists the settings of sampling and training")
+
+
+def _layers(name: str, settings: list[str] | None, json: bool) -> None:
+    from genzoo.zoo.layers import layers
+
+    tables = layers(name, parse_settings(settings))
+    if json:
+        as_json([table.record() for table in tables])
+    else:
+        print("\n\n".join(map(str, tables)))
 
 
 def _family(name: str, json: bool) -> None:

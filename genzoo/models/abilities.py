@@ -11,7 +11,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genzoo.errors import BadInput, unknown
-from genzoo.models.checks import batch_slices, check_count, checked_seed, shape_text
+from genzoo.models.checks import (
+    batch_slices,
+    check_count,
+    check_finite,
+    check_span,
+    checked_seed,
+    explained,
+    problem_of,
+    problem_of_labels,
+    shape_text,
+)
 from genzoo.models.model import Model, check_output, infer
 from genzoo.models.randomness import Noise, stream
 from genzoo.models.ranges import rescale
@@ -35,13 +45,15 @@ class Attentive(Sampler):
         self, n: int = 1, *, labels: Labels = None, seed: int = 0, start: int = 0, **settings: Any
     ) -> tuple[Samples, Tensor]:
         """What ``sample`` returns, and attention maps ``(n, h, w, h, w)``: [i, y, x] is what
-        position (y, x) of sample i attends to.
+        position (y, x) of sample i attends to. Raises BadInput.
         """
+        check_span(n, start)
         sampling = self.checked_sampling(settings)
         noise = Noise(checked_seed(seed), range(start, start + n), device=self.device)
         checked_labels = self.labels_for(labels, n, start)
         x, maps = infer(self, lambda copy: copy.attend(noise, checked_labels, sampling))
         check_output(self, "attend", x, (n, *self.shape))
+        check_output(self, "attend", maps, (n, *[None] * 4))
         seeds = [(noise.seed, i) for i in noise.indices]
         call = {"method": "sample", "sampling": sampling.model_dump(mode="json")}
         return self.to_samples(x, checked_labels, seeds, call), maps
@@ -95,15 +107,15 @@ class Density(Model):
 
         Of ``samples`` log-weights, ``elbo`` is the mean (Kingma & Welling 2014, eq. 2) and
         ``importance`` the log-mean-exp (Burda et al. 2016, eq. 8). An exact density needs only one.
-        The z of image i depend on ``seed`` and i: another order of images draws other z. Raises
-        BadInput.
+        The z of image i depend on ``seed`` and i: another order of images draws other z.
+        ``labels``: of a conditional model; left out, those of the samples. Raises BadInput.
         """
         check_count("samples", samples, 1)
         if bound not in ("elbo", "importance"):
             raise BadInput(f"bound must be elbo or importance, got {bound!r}")
         x = self.checked_input(images)
         self._check_levels(x)
-        own = self.labels_for(labels, len(x)) if isinstance(self, Sampler) else None
+        own = self._labels_of(images, labels, len(x))
         times = 1 if self.likelihood_kind == "exact" else samples
         weights = torch.cat(
             [
@@ -115,6 +127,18 @@ class Density(Model):
         if bound == "elbo":
             return weights.mean(0)
         return weights.logsumexp(0) - np.log(times)
+
+    def _labels_of(self, images: Any, labels: Labels, n: int) -> Tensor | None:
+        """The labels of ``n`` images as a tensor, or None. Raises BadInput."""
+        if not isinstance(self, Sampler):
+            if labels is not None:
+                raise BadInput("this model is unconditional: leave labels out")
+            return None
+        if labels is None and self.num_classes:
+            labels = images.labels if isinstance(images, Samples) else None
+            if labels is None:
+                raise BadInput("this model is class-conditional: pass labels, one for each image")
+        return self.labels_for(labels, n)
 
     def _log_weights(
         self, x: Tensor, labels: Tensor | None, seed: int, rows: slice, times: int
@@ -217,6 +241,7 @@ class Translator(Sampler):
         """
         sampling, to = self.checked_sampling(settings), self._checked_target(to)
         x = self.from_public(images)
+        check_finite("samples", x)
         if x.shape[1] != self.shape[0]:
             raise BadInput(f"expected images with {self.shape[0]} channels, got {x.shape[1]}")
         if not min(x.shape[2:]):
@@ -230,6 +255,8 @@ class Translator(Sampler):
     def _checked_target(self, to: str | None) -> str:
         if to is None:
             return self.domains[1]
+        if not isinstance(to, str):
+            raise BadInput(f"to must be one of {', '.join(self.targets)}, got {to!r:.60}")
         if to not in self.domains:
             raise unknown("domain", to, self.targets, "")
         if to not in self.targets:
@@ -244,6 +271,21 @@ class Translator(Sampler):
 
 class Completer(Sampler):
     """A sampler that fills in the unknown pixels of an image, given the known ones."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "complete" in vars(cls):
+            complete = explained(cls.complete, Completer._problem_of_images)
+            cls.complete = complete  # type: ignore[method-assign]
+
+    def _problem_of_images(
+        self, x: Any, mask: Any, noise: Any, labels: Any = None, *others: Any, **more: Any
+    ) -> str:
+        """Why ``complete`` cannot take these, for a message; or ""."""
+        parts = {"images": x, "a mask": mask}
+        problems = [problem_of(what, t, self.shape, self.device) for what, t in parts.items()]
+        found = next((problem for problem in problems if problem), "")
+        return found or problem_of_labels(labels, len(x), self.num_classes)
 
     @abstractmethod
     def complete(

@@ -1,14 +1,17 @@
-"""The private copy of a model that inference runs on: evaluation mode, float32, norms folded in.
+"""The private copy of a model that inference runs on: evaluation mode, norms folded in, float32 or
+the dtype of the model's `Execution`, compiled if that says so.
 
-The model itself keeps its mode and its memory layout, whichever threads sample.
+The model itself keeps its mode, its dtype and its memory layout, whichever threads sample.
 """
 
 import copy
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeGuard, TypeVar, cast
+from typing import Any, TypeGuard, TypeVar, cast, final
 
 import numpy as np
 import torch
@@ -16,27 +19,80 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from genzoo.errors import OperationFailed
+from genzoo.models.precision import InDtype, dtype_name
 from genzoo.schemas import Schema
 
 _State = list[Any]
 M = TypeVar("M", bound=nn.Module)
-_copies: weakref.WeakKeyDictionary[nn.Module, tuple[_State, nn.Module]] = (
-    weakref.WeakKeyDictionary()
-)
+T = TypeVar("T")
 _lock = threading.Lock()
 # torch's own attributes of a module: tensors and modules, which are compared as such, and the mode.
 _OF_TORCH = frozenset(vars(nn.Module()))
+_COMPILER = ("torch._dynamo", "torch._inductor")
 _SIMPLE = {type(None), bool, int, float, complex, str, bytes}
 
 
-def inference_copy(model: M) -> M:
+@final
+@dataclass(frozen=True)
+class Execution:
+    """How a model's private copy computes: in which dtype, and whether compiled."""
+
+    dtype: torch.dtype = torch.float32
+    compile: bool = False
+
+    def record(self) -> dict[str, Any]:
+        """What differs from the default, for the record of samples."""
+        name = {} if self.dtype == torch.float32 else {"dtype": dtype_name(self.dtype)}
+        return {**name, **({"compile": True} if self.compile else {})}
+
+    def __str__(self) -> str:
+        return dtype_name(self.dtype) + ", compiled" * self.compile
+
+
+PLAIN = Execution()
+_copies: weakref.WeakKeyDictionary[nn.Module, dict[Execution, tuple[_State, nn.Module]]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def inference_copy(model: M, execution: Execution = PLAIN) -> M:
     """A copy of ``model`` for inference, reused until a tensor or an attribute of it changes."""
     with _lock:
         state = _state(model)
-        entry = _copies.get(model)
+        copies = _copies.setdefault(model, {})
+        entry = copies.get(execution)
         if entry is None or entry[0] != state:
-            entry = _copies[model] = (state, _make_copy(model))
+            entry = copies[execution] = (state, _make_copy(model, execution))
     return cast(M, entry[1])
+
+
+def run(model: M, execution: Execution, call: Callable[[M], T]) -> T:
+    """The result of ``call`` on the private copy, in float32. Raises OperationFailed if the copy
+    cannot be compiled.
+    """
+    if execution == PLAIN:
+        return call(inference_copy(model))
+    private = inference_copy(model, execution)
+    in_dtype = nullcontext() if execution.dtype == torch.float32 else InDtype(execution.dtype)
+    try:
+        with in_dtype:
+            result = call(private)
+    except Exception as error:
+        if execution.compile and type(error).__module__.startswith(_COMPILER):
+            reason = str(error).strip().partition("\n")[0][:200]
+            what = f"{type(model).__name__} cannot be compiled on this machine"
+            raise OperationFailed(f"{what}, load it without compile=True: {reason}") from error
+        raise
+    return _in_float32(result)
+
+
+def _in_float32(result: Any) -> Any:
+    """``result`` with its tensors of other floating types in float32, as they are by default."""
+    if isinstance(result, tuple):
+        return tuple(map(_in_float32, result))
+    is_float = isinstance(result, Tensor) and result.is_floating_point()
+    return result.float() if is_float else result
 
 
 def _state(model: nn.Module) -> _State:
@@ -91,14 +147,31 @@ def _version(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-def _make_copy(model: nn.Module) -> nn.Module:
-    model = copy.deepcopy(model).eval().requires_grad_(False).float()
+def _make_copy(model: nn.Module, execution: Execution) -> nn.Module:
+    # Folding in half precision would lose digits.
+    folded = torch.float64 if execution.dtype == torch.float64 else torch.float32
+    model = copy.deepcopy(model).eval().requires_grad_(False).to(folded)
     for module in list(model.modules()):
         if isinstance(module, nn.Sequential) and _is_plain(module):
             _fold_norms(module)
             for i, layer in enumerate(module):
                 module[i] = _faster_layer(layer)
-    return channels_last(model).eval()
+    model = channels_last(model).eval()
+    if execution.dtype != folded:
+        model = model.to(execution.dtype)
+    if execution.compile:
+        for part in largest_called(model):
+            part.compile()
+    return model
+
+
+def largest_called(network: nn.Module) -> Iterator[nn.Module]:
+    """The largest parts of ``network`` that are called: lists of modules and models are not."""
+    for part in network.children():
+        if type(part).forward is nn.Module.forward:
+            yield from largest_called(part)
+        else:
+            yield part
 
 
 def channels_last(model: M) -> M:

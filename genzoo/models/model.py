@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from genzoo.devices import usual_tensors
 from genzoo.errors import BadInput, OperationFailed, article
-from genzoo.models.checks import shape_text
-from genzoo.models.inference import inference_copy
+from genzoo.models import description, summary
+from genzoo.models.checks import check_finite, shape_text, tensor_of
+from genzoo.models.inference import PLAIN, Execution, run
 from genzoo.models.ranges import PUBLIC, Range, rescale
 from genzoo.models.samples import Images, Origin, Points, Samples, Signals
+from genzoo.models.summary import Summary
 from genzoo.schemas import Kind
 
 M = TypeVar("M", bound="Model")
@@ -64,9 +66,29 @@ class Model(nn.Module, ABC):
     """how its training data were opened, where its config does not say it: fit, levels; ``load``
     sets it"""
 
+    execution: Execution = PLAIN
+    """in which dtype its public methods compute, and whether compiled; ``load`` sets it"""
+
     def __init__(self, config: Any):
         super().__init__()
         self.config = config
+
+    @final
+    def __repr__(self) -> str:
+        return description.text(self)
+
+    @final
+    def _repr_html_(self) -> str:
+        """A card with samples, which are drawn once."""
+        return description.card(self)
+
+    @final
+    def summary(self) -> Summary:
+        """Its layers as a table: types, shapes of outputs, numbers of parameters.
+
+        ``print(model.summary())``. The model itself is neither run nor changed: a copy is.
+        """
+        return summary.of_model(self, description.title(self))
 
     @final
     @property
@@ -99,12 +121,11 @@ class Model(nn.Module, ABC):
 
         Bytes are 255ths. Raises BadInput.
         """
-        try:
-            x = samples.tensor if isinstance(samples, Samples) else samples
-            x = x if isinstance(x, Tensor) else torch.as_tensor(x, device="cpu")
-        except (TypeError, ValueError, RuntimeError):
-            raise BadInput(f"expected samples or an array, got {samples!r:.60}") from None
-        x = x.to(self.device)
+        given = samples.tensor if isinstance(samples, Samples) else samples
+        x = tensor_of(given, "samples or an array", self.device)
+        whole = (
+            "" if x.is_floating_point() else "; bytes (uint8) are 255ths, other integers are not"
+        )
         x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
         if x.ndim != len(self.shape) + 1:
             raise self._wrong_shape(x)
@@ -114,15 +135,17 @@ class Model(nn.Module, ABC):
         low, high = public
         if x.numel() and not (x.min() >= low and x.max() <= high):
             got = f"[{x.min().item():.3g}, {x.max().item():.3g}]"
-            raise BadInput(f"expected samples in [{low:g}, {high:g}], got {got}")
+            check_finite("samples", x)
+            raise BadInput(f"expected samples in [{low:g}, {high:g}], got {got}{whole}")
         return rescale(x, public, self.value_range)
 
     @final
     def checked_input(self, samples: "Samples | Tensor | np.ndarray") -> Tensor:
-        """``from_public``, for samples that must have exactly the model's shape."""
+        """``from_public``, for samples that must be finite and have exactly the model's shape."""
         x = self.from_public(samples)
         if tuple(x.shape[1:]) != tuple(self.shape):
             raise self._wrong_shape(x)
+        check_finite("samples", x)
         return x
 
     @final
@@ -150,6 +173,7 @@ class Model(nn.Module, ABC):
     ) -> Samples:
         """As ``to_samples``, of ``x`` in the public range."""
         check_kind(self)
+        call = {**call, **self.execution.record()}
         parts = (x, labels, seeds, self.origin, self.class_names, call)
         if self.kind == "signals":
             return Signals(*parts, rate=self.rate)
@@ -178,12 +202,10 @@ def check_kind(model: Model) -> None:
 
 
 def finite_input(model: Model, images: "Samples | Tensor | np.ndarray") -> Tensor:
-    """As ``model.checked_input``, for at least one image, and all finite."""
+    """As ``model.checked_input``, for at least one image."""
     x = model.checked_input(images)
     if not len(x):
         raise BadInput("expected at least one image, got none")
-    if not torch.isfinite(x).all():
-        raise BadInput("images must be finite, got NaN or infinity")
     return x
 
 
@@ -201,6 +223,11 @@ def image_shape(model: Model, hint: str) -> tuple[int, ...]:
 class Discriminator(nn.Module, ABC):
     """The second network of an adversarial game (a ``critic`` in papers on Wasserstein GANs)."""
 
+    @final
+    def summary(self, shape: Sequence[int], classes: int = 0) -> Summary:
+        """As ``Model.summary``, for samples of this ``shape``, ``classes`` of them."""
+        return summary.of_discriminator(self, type(self).__name__, shape, classes)
+
     @abstractmethod
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Logits, ``(n,)`` or a map of them: high for inputs that look like data."""
@@ -211,10 +238,13 @@ class Discriminator(nn.Module, ABC):
 
 
 def infer(model: M, call: Callable[[M], T]) -> T:
-    """Run ``call`` on the model's private copy, without gradients and in float32."""
+    """Run ``call`` on the model's private copy, without gradients, as ``model.execution`` says.
+
+    Raises OperationFailed if the copy cannot be compiled.
+    """
     no_autocast = torch.autocast(model.device.type, enabled=False)
     with torch.no_grad(), no_autocast, usual_tensors():
-        return call(inference_copy(model))
+        return run(model, model.execution, call)
 
 
 def check_output(model: Model, method: str, x: Any, shape: tuple[int | None, ...]) -> None:

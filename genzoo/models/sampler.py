@@ -18,9 +18,16 @@ from genzoo.errors import BadInput, OperationFailed, unknown
 from genzoo.models.checks import (
     batch_slices,
     check_count,
+    check_finite,
+    check_pairs,
+    check_span,
     checked_seed,
+    explained,
     fresh_seed,
+    problem_of,
+    problem_of_labels,
     shape_text,
+    tensor_of,
 )
 from genzoo.models.laws import CodeLaw, Law, Normal
 from genzoo.models.model import Model, check_output, infer
@@ -110,11 +117,9 @@ class Sampler(Model):
         **settings: Any,
     ) -> Iterator[Samples]:
         """As ``sample``, but yields a batch at a time: any number in constant memory."""
-        for name, value, least in (("n", n, 1), ("start", start, 0), ("batch_size", batch_size, 1)):
-            check_count(name, value, least)
+        check_span(n, start)
+        check_count("batch_size", batch_size, 1)
         sampling = self.checked_sampling(settings)
-        if start + n >= 2**63:
-            raise BadInput(f"start + n must be below 2**63, got start {start} and n {n}")
         seed = fresh_seed() if seed is None else checked_seed(seed)
         one_each = not (labels is None or isinstance(labels, Integral | str))
         checked = self.labels_for(labels, n if one_each else 1)
@@ -232,6 +237,8 @@ class Latent(Sampler):
         super().__init_subclass__(**options)
         known = inspect.signature(cls.decode).parameters
         cls._decode_extras = tuple(name for name in ("noise", "sampling") if name in known)
+        if "decode" in vars(cls):
+            cls.decode = explained(cls.decode, Latent._problem_of)  # type: ignore[method-assign]
 
     def law(self) -> tuple[Law, ...]:
         """The law of the code: parts side by side, whose widths sum to ``latent_dim``.
@@ -283,8 +290,7 @@ class Latent(Sampler):
     @final
     def codes(self, n: int, *, seed: int = 0, start: int = 0, **settings: Any) -> Tensor:
         """The codes of samples ``start`` to ``start + n`` of ``seed``: ``(n, latent_dim)``."""
-        for name, value, least in (("n", n, 1), ("start", start, 0)):
-            check_count(name, value, least)
+        check_span(n, start)
         noise = Noise(checked_seed(seed), range(start, start + n), device=self.device)
         return self.draw_code(noise, self.checked_sampling(settings))
 
@@ -307,7 +313,7 @@ class Latent(Sampler):
         ``call``: the method and its arguments, for the samples' record. Raises BadInput.
         """
         codes, sampling = self._checked_codes(codes), self.checked_sampling(settings)
-        seeds = [(0, i) for i in range(len(codes))] if seeds is None else [*seeds]
+        seeds = [(0, i) for i in range(len(codes))] if seeds is None else check_pairs(seeds)
         if len(seeds) != len(codes):
             raise BadInput(f"expected {len(codes)} seeds, one for each code, got {len(seeds)}")
         _check_memory(len(codes), self.shape)
@@ -324,17 +330,17 @@ class Latent(Sampler):
         call = {**call, "sampling": sampling.model_dump(mode="json")}
         return self.to_samples(torch.cat(outputs), checked_labels, seeds, call)
 
+    def _problem_of(self, code: Any, labels: Any = None, **others: Any) -> str:
+        """Why ``decode`` cannot take these, for a message; or ""."""
+        problem = problem_of("codes", code, (self.latent_dim,), self.device)
+        return problem or problem_of_labels(labels, len(code), self.num_classes)
+
     def _checked_codes(self, codes: Any) -> Tensor:
-        try:
-            x = codes if isinstance(codes, Tensor) else torch.as_tensor(codes, device="cpu")
-            x = x.to(self.device, torch.float32)
-        except (TypeError, ValueError, RuntimeError):
-            raise BadInput(f"expected codes (n, {self.latent_dim}), got {codes!r:.60}") from None
+        x = tensor_of(codes, f"codes (n, {self.latent_dim})", self.device).float()
         if x.ndim != 2 or not len(x) or x.shape[1] != self.latent_dim:
             got = shape_text(x.shape)
             raise BadInput(f"expected codes of shape (n, {self.latent_dim}), got {got}")
-        if not torch.isfinite(x).all():
-            raise BadInput("expected codes of finite numbers")
+        check_finite("codes", x)
         self.code_law.check(x)
         return x
 

@@ -3,7 +3,6 @@
 import copy
 import io
 import json
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,9 +24,13 @@ from genzoo.files import (
     write_text,
     write_whole,
 )
-from genzoo.models import panels, sounds
+from genzoo.models import panels, sounds, viewer
+from genzoo.models.panels import MOST_POINTS
 from genzoo.models.pictures import BAND, COMPOSITE, XMP, check_sheet, pil_image, png, write_seed
+from genzoo.models.rows import rows_of
 from genzoo.version import VERSION
+
+ALONE = 192  # pixels a side, about, of a single image in a notebook
 
 
 @final
@@ -74,20 +77,57 @@ class Samples(ABC):
         return len(self.tensor)
 
     @final
-    def __getitem__(self, key: int | slice) -> Self:
-        if isinstance(key, slice):
-            rows = key
-        else:
-            i = operator.index(key)
-            if not -len(self) <= i < len(self):
-                raise IndexError(f"sample {i} of {len(self)}")
-            rows = slice(i, i + 1 or None)
+    def __getitem__(self, key: Any) -> Self:
+        """Some of the samples, with their labels and seeds: ``key`` as NumPy takes it for the first
+        axis. Raises IndexError, TypeError.
+        """
+        rows = rows_of(key, len(self), self.tensor.ndim)
         labels = None if self.labels is None else self.labels[rows]
-        return self._with(self.tensor[rows], labels, self.seeds[rows])
+        if isinstance(rows, slice):
+            seeds = self.seeds[rows]
+        else:
+            seeds = tuple(self.seeds[i] for i in rows) if self.seeds else ()
+        return self._with(self.tensor[rows], labels, seeds)
 
     @final
     def __iter__(self) -> Iterator[Self]:
         return (self[i] for i in range(len(self)))
+
+    @final
+    def __add__(self, other: Any) -> Self:
+        """These samples and then the ``other`` ones, of the same kind and shape.
+
+        If they come from two models or two kinds of call, the result names none. Raises BadInput.
+        """
+        if not isinstance(other, Samples):
+            return NotImplemented
+        mine, theirs = (f"{type(s).__name__} of {_sizes(s)}" for s in (self, other))
+        if mine != theirs:
+            raise BadInput(f"expected samples of one kind and shape, got {mine} and {theirs}")
+        if (self.labels is None) != (other.labels is None):
+            raise BadInput("only one of the two has labels: set its labels to None, or label both")
+        if self.labels is not None and self.class_names != other.class_names:
+            raise BadInput("the two have labels of other classes: set the labels of both to None")
+        both = self.join([self, other._on(self.tensor.device)])
+        same = (self.origin, self.call) == (other.origin, other.call)
+        both.origin, both.call = (self.origin, self.call) if same else (None, None)
+        return both
+
+    @final
+    def show(self) -> None:
+        """Show them inline in a notebook, else in the system's viewer of pictures.
+
+        Without a screen it prints the path of the picture. Raises BadInput if there is none.
+        """
+        viewer.show(self, self.display_png)
+
+    @abstractmethod
+    def png(self, *, metadata: bool = True) -> bytes:
+        """A picture of the samples as the bytes of a PNG file. Raises BadInput."""
+
+    def display_png(self) -> bytes:
+        """``png``, in a size to look at. Raises BadInput."""
+        return self.png()
 
     @final
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -115,6 +155,7 @@ class Samples(ABC):
         first = parts[0]
         assert isinstance(first, cls)
         all_labels = [p.labels for p in parts if p.labels is not None]
+        assert len(all_labels) in (0, len(parts))
         labels = torch.cat(all_labels) if all_labels else None
         seeds = [seed for part in parts for seed in part.seeds]
         tensor = torch.cat([p.tensor for p in parts])
@@ -127,6 +168,10 @@ class Samples(ABC):
         other = copy.copy(self)
         other.tensor, other.labels, other.seeds = tensor, labels, tuple(seeds)
         return other
+
+    def _on(self, device: torch.device) -> Self:
+        labels = None if self.labels is None else self.labels.to(device)
+        return self._with(self.tensor.to(device), labels, self.seeds)
 
     @final
     def record(self) -> dict[str, Any]:
@@ -176,7 +221,8 @@ class Points(Samples):
         return png(picture, self.record() if metadata else None, self.xmp)
 
     def _repr_png_(self) -> bytes | None:
-        return self.png() if self.tensor.ndim == 2 else None
+        """The scatter; None, so that a notebook shows the text, where there is none."""
+        return self.png() if self.tensor.ndim == 2 and 0 < len(self) <= MOST_POINTS else None
 
 
 @final
@@ -327,12 +373,29 @@ class Images(Samples):
             record["call"] = {**self.call, "numbers": True}
         return png(picture, record if metadata else None, self.xmp)
 
-    def _repr_png_(self) -> bytes:
-        return self.png()
+    def display_png(self) -> bytes:
+        """The grid; a single image enlarged."""
+        alone = max(1, round(ALONE / max(self.tensor.shape[2:])))
+        return self.png(alone if len(self) == 1 else None)
+
+    def _repr_png_(self) -> bytes | None:
+        """The grid, a single image larger; None, so that a notebook shows the text, where there is
+        none.
+        """
+        try:
+            return self.display_png()
+        except BadInput:  # none, or too many for one picture
+            return None
 
     def _bytes(self) -> np.ndarray:  # (n, C, H, W) -> (n, H, W, C) uint8
         pixels = self.tensor.detach().clamp(0, 1).mul(255).round().to(torch.uint8)
         return rearrange(pixels, "n c h w -> n h w c").cpu().numpy()
+
+
+def _sizes(samples: Samples) -> str:
+    """The shape of one sample, for a message; of signals also the rate."""
+    rate = f" at {samples.rate} Hz" if isinstance(samples, Signals) else ""
+    return "x".join(map(str, samples.tensor.shape[1:])) + rate
 
 
 def check_folder(path: Path) -> None:

@@ -38,16 +38,17 @@ def _scores(case: Case) -> None:
     message = f"likelihood_kind must be exact or bound, got {kind!r}."
     require(kind in ("exact", "bound"), message)
     x = public(model, 20)
-    nats = model.log_prob(x)
+    labels = model.labels_for(None, 20) if isinstance(model, Sampler) else None
+    nats = model.log_prob(x, labels)
     require(nats.shape == (20,), f"log_prob of 20 samples must be (20,), got {tuple(nats.shape)}.")
     require(nats.isfinite().all(), "log_prob is not finite.")
-    require(torch.equal(nats, model.log_prob(x)), "the same seed gives different log_prob.")
+    require(torch.equal(nats, model.log_prob(x, labels)), "the same seed gives different log_prob.")
     for size in (1, 7):
-        apart = _difference(nats, model.log_prob(x, batch_size=size))
+        apart = _difference(nats, model.log_prob(x, labels, batch_size=size))
         require(apart <= 1e-4, f"log_prob depends on the batch: with batch_size={size} it differs.")
     require(not torch.equal(nats[:1].expand(20), nats), "log_prob is the same for all samples.")
     if kind == "exact":
-        apart = _difference(nats, model.log_prob(x, seed=1))
+        apart = _difference(nats, model.log_prob(x, labels, seed=1))
         require(apart <= 1e-4, "it is called exact, but another seed gives another log_prob.")
 
 

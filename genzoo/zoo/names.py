@@ -47,6 +47,8 @@ def load(
     name: str | Path,
     *,
     device: "str | torch.device" = "auto",
+    dtype: "str | torch.dtype" = "float32",
+    compile: bool = False,
     verify: bool = True,
     local_files_only: bool = False,
 ) -> "Sampler": ...
@@ -56,6 +58,8 @@ def load(
     ability: "Callable[..., M]",
     *,
     device: "str | torch.device" = "auto",
+    dtype: "str | torch.dtype" = "float32",
+    compile: bool = False,
     verify: bool = True,
     local_files_only: bool = False,
 ) -> "M": ...
@@ -64,6 +68,8 @@ def load(
     ability: Any = None,
     *,
     device: "str | torch.device" = "auto",
+    dtype: "str | torch.dtype" = "float32",
+    compile: bool = False,
     verify: bool = True,
     local_files_only: bool = False,
 ) -> "Model":
@@ -75,13 +81,50 @@ def load(
     the result's type for type checkers, which otherwise take it for a Sampler, as most models are.
     Nothing in a folder is run or unpickled. ``local_files_only``: use no network. Raises
     UnknownName, InvalidModel, BadInput, NetworkError.
+
+    ``dtype``, ``compile``: how its public methods compute, on a private copy of it: in float32,
+    float16, bfloat16 or float64 (a name or a torch.dtype); and through torch.compile, which takes a
+    minute at first. The weights of the model itself stay as they are, and results are float32.
+    Whatever the two are, sample i of a seed has the same code, noise and label, and one setting
+    gives the same bits each time on one machine. Two settings, as two machines, differ by rounding:
+    by less than 1/255 in float64 and compiled, by a few 255ths in half precision, and by more
+    where a model decides by its rounded values, as those do that draw one pixel after the other.
     """
     if not isinstance(ability, type | None):
         raise BadInput(f"an ability is a class like genzoo.Latent, got {article(ability)}")
+    _check_execution(dtype, compile, device)
     model = load_with_folder(name, device, verify=verify, local_files_only=local_files_only)[0]
+    _set_execution(model, dtype, compile)
     if ability is not None and not isinstance(model, ability):
         raise lacking(model, ability, f"is no {ability.__name__}")
     return model
+
+
+def _check_execution(dtype: Any, compile: Any, device: Any) -> None:
+    """Check what ``load`` was given, before it loads. Raises BadInput."""
+    if not isinstance(compile, bool):
+        raise BadInput(f"compile must be True or False, got {compile!r:.60}")
+    if dtype == "float32" and not compile:
+        return
+    from genzoo import devices
+    from genzoo.models.precision import checked_dtype, dtype_name
+
+    place = devices.device(device)
+    if place.type == "mps" and dtype_name(checked_dtype(dtype)) == "float64":
+        raise BadInput("mps computes no float64: choose float32, or device='cpu'")
+    checked_dtype(dtype)
+    if compile:
+        devices.check_compiler(place)
+
+
+def _set_execution(model: "Model", dtype: Any, compile: bool) -> None:
+    from genzoo.models.inference import Execution, largest_called
+    from genzoo.models.precision import checked_dtype
+
+    if compile and not any(True for _ in largest_called(model)):
+        raise BadInput(f"compile would have no effect: {article(model)} calls no layers")
+    if (execution := Execution(checked_dtype(dtype), compile)) != model.execution:
+        model.execution = execution
 
 
 def load_with_folder(

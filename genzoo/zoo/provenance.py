@@ -58,6 +58,7 @@ class Call(Schema, use_attribute_docstrings=False, extra="ignore"):
     """a setting of sampling, in files older than ``sampling``"""
     to: Name | None = None
     numbers: bool | None = None
+    dtype: Literal["float16", "bfloat16", "float64"] | None = None
 
     def settings(self) -> dict[str, Any]:
         """The settings that ``sample`` was called with."""
@@ -138,8 +139,8 @@ def reproduce(
     """Draw the picture or sound at ``path`` again, and compare the two, value for value.
 
     ``model``: a name or a folder, if it is not an installed model. It must have the weights that
-    the file names; nothing that a file names is ever fetched. Raises BadInput, UnknownName (no
-    such model, or other weights), and as ``load``.
+    the file names, and computes in the dtype that it names; nothing that a file names is ever
+    fetched. Raises BadInput, UnknownName (no such model, or other weights), and as ``load``.
     """
     from genzoo.models.sampler import Sampler
     from genzoo.models.samples import Signals
@@ -148,7 +149,8 @@ def reproduce(
     record = _drawable(inspect(path).record, path)
     assert record.origin is not None
     name, folder = _source(record.origin, model)
-    loaded = names.load(folder, device=device)
+    dtype = record.call and record.call.dtype
+    loaded = names.load(folder, device=device, dtype=dtype or "float32")
     if not isinstance(loaded, Sampler) or (_is_wav(path) and loaded.kind != "signals"):
         what = f"generates {loaded.kind}" if isinstance(loaded, Sampler) else "does not sample"
         raise BadInput(f"{name} {what}, so it cannot have made {path}")
