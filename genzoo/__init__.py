@@ -31,7 +31,8 @@ def lazy(
         if name in packages:
             return import_module(f"{package}.{name}")
         if new := (old_names or {}).get(name):
-            raise AttributeError(f"{package}.{name} is now called {package}.{new}")
+            new = new if new.startswith("genzoo.") else f"{package}.{new}"
+            raise AttributeError(f"{package}.{name} is now called {new}")
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     public = sorted([*home, *packages])
@@ -43,9 +44,15 @@ def lazy(
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "data.catalogue": ("list_data",),
+        "data.contents": ("cache",),
         "devices": ("one_thread",),
+        "editing.arithmetic": ("Combination", "arithmetic"),
+        "editing.directions": ("Direction", "direction", "steer"),
         "editing.inpainting": ("Completion", "inpaint"),
         "editing.projection": ("Projection", "project"),
+        "editing.translation": ("translate",),
+        "editing.walks": ("interpolate", "traverse"),
         "errors": (
             "BadInput",
             "OperationFailed",
@@ -56,11 +63,15 @@ __getattr__, __dir__, __all__ = lazy(
         ),
         "evaluation.compare": ("compare",),
         "evaluation.evaluate": ("evaluate",),
-        "evaluation.neighbours": ("Neighbours", "find_neighbours"),
-        "evaluation.outliers": ("Outliers", "find_outliers"),
+        "evaluation.neighbours": ("Neighbours", "neighbours"),
+        "evaluation.outliers": ("Outliers", "outliers"),
+        "evaluation.reference": ("reference",),
         "evaluation.representations": ("extract_features",),
+        "evaluation.truncation": ("truncate",),
         "evaluation.verify": ("verify",),
+        "families.registry": ("list_families",),
         "families.family": ("Family", "Upgraded", "hookimpl", "rename_fields"),
+        "metrics.registry": ("list_metrics",),
         "models.abilities": ("Attentive", "Completer", "Density", "Encoder", "Translator"),
         "models.pictures": ("SYNTHETIC",),
         "models.model": ("Discriminator", "Model"),
@@ -68,8 +79,12 @@ __getattr__, __dir__, __all__ = lazy(
         "models.sampler": ("Latent", "Sampler"),
         "models.samples": ("Images", "Origin", "Points", "Samples", "Signals"),
         "runs.train": ("train",),
+        "testing.status": ("list_plugins",),
         "training": ("Adversarial", "EMA", "Batch", "LossTrainer", "Logs", "Trainer", "fit"),
+        "zoo.card": ("list_models", "upgrade"),
+        "zoo.citation": ("cite",),
         "zoo.folder": ("save",),
+        "zoo.hub": ("search",),
         "zoo.names": ("load", "model_names"),
         "zoo.provenance": ("inspect", "reproduce"),
         "zoo.publish": ("pull", "push"),
@@ -81,10 +96,10 @@ __getattr__, __dir__, __all__ = lazy(
         "Descent": "LossTrainer",
         "Draws": "Noise",
         "Failed": "OperationFailed",
+        "find_neighbours": "neighbours",
+        "find_outliers": "outliers",
         "Unreachable": "NetworkError",
         "names": "model_names",
-        "neighbours": "find_neighbours",
-        "outliers": "find_outliers",
     },
 )
 __all__ += ["__version__"]

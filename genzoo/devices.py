@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, argument
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +26,7 @@ def set_threads(count: int) -> None:
 
     most = max(LARGEST_POOL, os.cpu_count() or 1)
     if not 1 <= count <= most:
-        raise BadInput(f"{count} threads: expected 1 to {most} (--threads)")
+        raise BadInput(f"{count} threads: expected 1 to {most} ({argument('threads')})")
     torch.set_num_threads(count)
 
 

@@ -1,8 +1,17 @@
-"""The exceptions, each with its exit code on the command line."""
+"""The exceptions, each with its exit code on the command line, and the words of their messages.
+
+A message names arguments and functions in the reader's language: `argument` and `command` give
+``steps=`` and ``genzoo.list_models()`` in Python, ``--steps`` and ``genzoo list models`` while a
+command of the command line runs.
+"""
 
 import difflib
+import os
+import shlex
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
 
 from genzoo.text import printable
 
@@ -70,6 +79,100 @@ class Stopped(KeyboardInterrupt):
         how = "interrupted" if is_ctrl_c else f"stopped by {signal.Signals(number).name}"
         super().__init__(message or how)
         self.exit_code = 128 + number
+
+
+# Arguments whose option has another name: `from` is a word of Python and `set` a function, and
+# public signatures older than these options stay.
+OPTIONS = MappingProxyType(
+    {
+        "dtype": "store-as",
+        "labels": "label",
+        "root": "data-root",
+        "sampling": "set",
+        "settings": "set",
+        "start_from": "from",
+        "version": "model-version",
+    }
+)
+# Commands whose function has another name: `features`, `demo` and `data` are packages.
+FUNCTIONS = MappingProxyType(
+    {
+        "attend": "attention",
+        "families": "list_families",
+        "features": "extract_features",
+        "list": "list_models",
+        "plugin check": "testing.outcomes",
+        "plugin list": "list_plugins",
+    }
+)
+_running: list[str] = []  # the command of the command line that this process runs
+
+
+@contextmanager
+def on_the_command_line() -> Iterator[None]:
+    """In the block messages are for somebody who types commands."""
+    _running.append("genzoo")
+    try:
+        yield
+    finally:
+        _running.pop()
+
+
+def either(typed: str, python: str) -> str:
+    """``typed`` while a command of the command line runs, otherwise ``python``."""
+    return typed if _running else python
+
+
+def argument(name: str, value: object = None) -> str:
+    """How the reader gives the argument ``name``: ``--steps 20`` or ``steps=20``, without a value
+    ``--steps`` or ``steps=``. A word in capitals stands for a value: ``--data FOLDER``.
+    """
+    return either(_option(name, value), f"{name}={'' if value is None else _literal(value)}")
+
+
+def command(name: str, *words: object, **arguments: object) -> str:
+    """How the reader calls a command's function: ``genzoo train vae --out x`` or
+    ``genzoo.train('vae', out='x')``.
+    """
+    given = [shlex.quote(str(word)) for word in words]
+    options = [_option(key, value) for key, value in arguments.items()]
+    typed = " ".join(["genzoo", name, *given, *options])
+    values = [*map(_literal, words), *(f"{k}={_literal(v)}" for k, v in arguments.items())]
+    function = FUNCTIONS.get(name, name.replace(" ", "_"))
+    return either(typed, f"genzoo.{function}({', '.join(values)})")
+
+
+def see_all(name: str) -> str:
+    """The hint at the command ``name``, or its function, which lists what there is."""
+    return either(f"Type genzoo {name} to see all.", f"{command(name)} gives all.")
+
+
+def _option(name: str, value: object) -> str:
+    dashes = "-" if len(name) == 1 else "--"
+    option = dashes + OPTIONS.get(name, name.replace("_", "-"))
+    if isinstance(value, Mapping):
+        return " ".join(f"{option} {key}={_word(v)}" for key, v in value.items())
+    if value is None or value is True:
+        return option
+    return option.replace("--", "--no-", 1) if value is False else f"{option} {_word(value)}"
+
+
+def _word(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else shlex.quote(str(value))
+
+
+def _literal(value: object) -> str:
+    """``value`` in Python code; a word in capitals stands for a value."""
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    return value if isinstance(value, str) and value.isupper() else repr(value)
+
+
+def refuse_unread(why: str, **given: object) -> None:
+    """Refuse those of the arguments that were ``given``, as nothing reads them. Raises BadInput."""
+    names = [argument(k) for k, v in given.items() if v is not None and v is not False]
+    if names:
+        raise BadInput(f"{' and '.join(names)} would have no effect: {why}")
 
 
 def article(thing: object) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from genzoo.errors import BadInput, OperationFailed, Stopped
+from genzoo.errors import BadInput, OperationFailed, Stopped, argument
 from genzoo.text import printable
 
 
@@ -61,7 +61,7 @@ def check_free(folder: Path, names: Iterable[str], force: bool) -> None:
         raise BadInput(f"cannot write {folder}: {error.strerror}") from None
     check_folder(folder)
     if existing and not force:
-        hint = "choose another folder, or replace it with --force (in Python force=True)"
+        hint = f"choose another folder, or replace it with {argument('force', True)}"
         more = f"; that replaces or removes {', '.join(existing[1:])}, too" if existing[1:] else ""
         raise BadInput(f"{folder} already contains {existing[0]}: {hint}{more}")
 
@@ -96,8 +96,8 @@ def check_ending(path: Path, endings: Iterable[str]) -> Path:
     return check_name(path)
 
 
-def check_new(path: Path, endings: Iterable[str], force: bool = False, option: str = "-o") -> None:
-    """Check that a file with one of ``endings`` can be written as ``path``, given by ``option``.
+def check_new(path: Path, endings: Iterable[str], force: bool = False, name: str = "out") -> None:
+    """Check that a file with one of ``endings`` can be written as ``path``, the argument ``name``.
 
     An existing file is replaced only with ``force``. Raises BadInput.
     """
@@ -105,7 +105,9 @@ def check_new(path: Path, endings: Iterable[str], force: bool = False, option: s
     if not path.parent.is_dir():
         raise BadInput(f"cannot write {path}: no folder {path.parent}")
     if path.exists() and not force:
-        raise BadInput(f"{path} exists: choose another {option}, or replace it with --force")
+        raise BadInput(
+            f"{path} exists: choose another {argument(name)}, or add {argument('force', True)}"
+        )
 
 
 def write_text(path: Path, text: str) -> None:

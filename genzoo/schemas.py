@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from genzoo.errors import BadInput, GenzooError
+from genzoo.errors import BadInput, GenzooError, argument
 from genzoo.text import printable
 
 __all__ = [
@@ -128,9 +128,9 @@ def assignments(pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         key, sign, text = pair.partition("=")
         if not sign or not key.strip():
-            raise BadInput(f"--set expects NAME=VALUE, got {pair!r}")
+            raise BadInput(f"{argument('settings')} expects NAME=VALUE, got {pair!r}")
         if key.strip() in values:
-            raise BadInput(f"--set {key.strip()} is given twice")
+            raise BadInput(f"{argument('settings')} {key.strip()} is given twice")
         values[key.strip()] = _value(key.strip(), text.strip())
     return values
 
@@ -145,7 +145,7 @@ def _value(key: str, text: str) -> Any:
         return text == "True"
     if _ZERO.match(text):
         short = re.sub(r"^([+-]?)0+(?=\d)", r"\1", text)
-        raise BadInput(f"--set {key}={text}: a number has no 0 in front: --set {key}={short}")
+        raise BadInput(f"{key}={text}: a number has no 0 in front: {key}={short}")
     if _SHORT.match(text):
         return _number(text)
     try:

@@ -3,8 +3,11 @@ whose encoding lacks some characters.
 """
 
 import codecs
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
+from typing import Any, Generic, TypeVar, final
+
+T = TypeVar("T")
 
 # What stands for a character that the stream's encoding lacks. As wide as the character.
 _INSTEAD = {
@@ -54,6 +57,65 @@ def columns(rows: Iterable[Sequence[Any]]) -> list[str]:
     lines = [[printable(str(cell)) for cell in row] for row in rows]
     widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
     return ["  ".join(map(_padded, line, widths)).rstrip() for line in lines]
+
+
+@final
+class Records(list[T], Generic[T]):
+    """A list of records that prints as a table, and shows as one in a notebook.
+
+    ``table``: of each column its head and its cell in a record's row. ``note``: a last line.
+    """
+
+    def __init__(
+        self, records: Iterable[T], table: Mapping[str, Callable[[T], Any]], note: str = ""
+    ):
+        super().__init__(records)
+        self.table, self.note = dict(table), note
+
+    @property
+    def heads(self) -> list[str]:
+        """The heads of the columns."""
+        return [*self.table]
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The cells of each record, as text."""
+        return [[printable(str(cell(one))) for cell in self.table.values()] for one in self]
+
+    def __repr__(self) -> str:
+        table = columns([self.heads, *self.rows]) if self else ["(none)"]
+        return "\n".join([*table, *[self.note] * bool(self.note)])
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        lines = [_row("th", self.heads), *(_row("td", row) for row in self.rows)]
+        note = f"<p>{escape(self.note)}</p>" if self.note else ""
+        return f"<table>{''.join(lines)}</table>{note}"
+
+
+def _row(tag: str, cells: Iterable[str]) -> str:
+    """A row of a table in HTML."""
+    style = 'style="text-align: left"'
+    return f"<tr>{''.join(f'<{tag} {style}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+
+def file_size(count: float) -> str:
+    """A number of bytes as text: 1.5 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.1f} {unit}"
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds: 1:02:03."""
+    if seconds == float("inf"):
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def encode_all(stream: Any) -> None:

@@ -357,7 +357,7 @@ def test_a_model_is_trained_on_an_array(trained, caplog):
     assert result.request["data_sha256"] == manifest.recipe.data_sha256
     genzoo.evaluate(model, data=torch.from_numpy(noise(60, 16, 16, seed=1)), **FEW)
     assert "array is not the training data of mine" in caplog.text
-    near = genzoo.find_neighbours(out, data=x[:, None], n=2, k=2, device="cpu")
+    near = genzoo.neighbours(out, data=x[:, None], n=2, k=2, device="cpu")
     assert near.dataset.name == "array"
     assert "of array" in near.note
 
@@ -448,7 +448,7 @@ def test_outliers_of_an_array(tmp_path):
     x = {"train": noise(40, 8, 8), "test": noise(20, 8, 8, seed=1)}
     out = tmp_path / "density"
     genzoo.train("vae", x, out=out, steps=2, settings=SMALL, device="cpu")
-    found = genzoo.find_outliers(
+    found = genzoo.outliers(
         out,
         data=x,
         against={"train": x["test"], "test": noise(20, 8, 8, seed=2)},

@@ -326,7 +326,7 @@ def test_a_run_that_went_on_since_it_was_read_is_not_continued(run):
     first, second = launch.resume(run), launch.resume(run)
     first.go()
     for late in (second, first):
-        with pytest.raises(BadInput, match=r"gone on since .*--resume"):
+        with pytest.raises(BadInput, match=r"gone on since .*resume=True"):
             late.go()
     assert launch.resume(run).go() == run
 

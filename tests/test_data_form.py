@@ -143,7 +143,7 @@ def test_neighbours_outliers_and_compare_open_the_moved_data_as_then(name, elsew
             genzoo.save(other, "other", force=True)
         assert command([*words, "--data", "./moved", "--device", "cpu"]) == 0
         (home() / "folders.json").unlink()
-    near = genzoo.find_neighbours(f"./{name}", data="./moved", n=2, k=2, device="cpu")
+    near = genzoo.neighbours(f"./{name}", data="./moved", n=2, k=2, device="cpu")
     assert near.dataset.sha256 == sha256_of(name)
     assert "not the training data" not in caplog.text
 

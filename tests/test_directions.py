@@ -134,7 +134,7 @@ def test_too_few_of_a_kind_are_refused(digits):
 
 
 def test_what_a_direction_needs(latent, digits):
-    with pytest.raises(BadInput, match="--data"):
+    with pytest.raises(BadInput, match="data="):
         directions.direction_from_samples(latent, "Smiling")
     with pytest.raises(BadInput, match="celeba"):
         directions.direction_from_samples(latent, "Smiling", data="celeba")
@@ -271,7 +271,7 @@ def test_the_commands_compute_and_steer(here, capsys):
 
 
 def test_alphas_are_a_list_or_a_span():
-    assert directions.parse_alphas("-2,0,1.5", 7) == [-2, 0, 1.5]
+    assert directions.parse_alphas("-2,0,1.5") == [-2, 0, 1.5]
     assert directions.parse_alphas("-2:2", 5) == [-2, -1, 0, 1, 2]
 
 

@@ -591,8 +591,8 @@ def test_bad_input_is_told_in_a_line(tmp_path, wide):
         ("no images in", f"images:{empty}"): {"data": "mnist"},
         ("no such folder", f"images:{tmp_path / 'none'}"): {"data": "mnist"},
         ("at least 1,280 samples, got 1", f"images:{few}"): {"data": "mnist"},
-        ("with --data", f"images:{few}"): {},
-        ("samples are 3x32x32, but mnist is 1x28x28: --size 28 --channels 1", f"images:{colour}"): {
+        ("with data=", f"images:{few}"): {},
+        ("samples are 3x32x32, but mnist is 1x28x28: size=28 and channels=1", f"images:{colour}"): {
             "data": "mnist", "metrics": "kd",
         },
         ("at least 40 samples, got 39: -n 40$", "dcgan-mnist"): {"metrics": "sharpness", "n": 39},
@@ -612,7 +612,7 @@ def test_bad_input_is_told_in_a_line(tmp_path, wide):
         ("n must be a whole number of at least 2, got 0", "gan-mnist"): {"n": 0},
         ("groups must be a whole number of at least 1, got 0", "gan-mnist"): {"groups": 0},
         ("limit must be a whole number of at least 2, got 0", "gan-mnist"): {"limit": 0},
-        ("mnist:3,mnist:4 is two domains.* --data mnist:4", "gan-mnist"): {
+        ("mnist:3,mnist:4 is two domains.* data='mnist:4'", "gan-mnist"): {
             "data": "mnist:3,mnist:4", "metrics": "sharpness",
         },
         ("50 images, got n 90", f"images:{colour}"): {
@@ -746,10 +746,10 @@ def test_nothing_is_measured_twice(monkeypatch):
 @pytest.mark.parametrize(
     ("given", "option"),
     [
-        ({"groups": 3}, "--groups"),
-        ({"limit": 50}, "--limit"),
-        ({"features": "mnist"}, "--features"),
-        ({"sampling": {"truncation": 0.5}}, "--set"),
+        ({"groups": 3}, "groups="),
+        ({"limit": 50}, "limit="),
+        ({"features": "mnist"}, "features="),
+        ({"sampling": {"truncation": 0.5}}, "sampling="),
     ],
 )
 def test_an_argument_that_no_metric_reads_is_named(given, option, caplog):

@@ -124,7 +124,7 @@ def test_the_curve_of_truncation_is_refused_before_anything_is_measured(monkeypa
 def test_classes_are_not_added():
     model = Shown()
     with pytest.raises(BadInput, match=r"arithmetic.*2 to 4 of the code are a class"):
-        arithmetic.combine(model, "0:1 + 0:2")
+        arithmetic.arithmetic(model, "0:1 + 0:2")
     with pytest.raises(BadInput, match=r"directions.*2 to 4 of the code are a class"):
         directions.direction_from_seeds(model, "0:1", "0:2")
     with pytest.raises(BadInput, match=r"gradients.*2 to 4 of the code are a class"):
@@ -133,7 +133,7 @@ def test_classes_are_not_added():
 
 def test_uniform_sums_stay_in_their_range():
     model = shown(Normal(1), Uniform(2))
-    sums = arithmetic.combine(model, "0:1,2 + 0:3,4 + 0:5,6")
+    sums = arithmetic.arithmetic(model, "0:1,2 + 0:3,4 + 0:5,6")
     around = sums.around.tensor
     assert around[:, 1:].abs().max() <= 1
     direction = directions.direction_from_seeds(model, "0:1", "0:2")

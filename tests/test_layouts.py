@@ -225,17 +225,17 @@ def test_a_folder_around_the_classes_of_each_split_is_no_class(tmp_path):
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        (["train/1.png", "bus/2.png"], [r"--data \S+/set/train;", r"mv \S+/train \S+-class"]),
-        (["train/1.png", "3.png"], ["beside 1 file:", r"--data \S+/set/train;"]),
+        (["train/1.png", "bus/2.png"], [r"data='\S+/set/train';", r"mv \S+/train \S+-class"]),
+        (["train/1.png", "3.png"], ["beside 1 file:", r"data='\S+/set/train';"]),
         (["train/1.png", "unseen/2.png"], [r"mv \S+/set/unseen \S+/set/test, or give"]),
         (
             [f"{part}_{kind}/1.png" for part in ("train", "valid") for kind in ("HR", "LR_x2")],
             ["train_HR, train_LR_x2, valid_HR, .*: splits or classes"],
         ),
         (["train/1.png", "test/1.png", "cat/2.png"], [r"mkdir \S+/set-others && mv \S+/set/cat "]),
-        (["train/1.png", "training/1.png", "test/1.png"], ["--data .*train or --data .*training"]),
-        (["val/1.png", "test/1.png"], ["--data .*set/val or --data .*set/test"]),
-        (["a b/train/1.png", "a b/bus/2.png"], [r"--data '\S+/set/a b/train'"]),
+        (["train/1.png", "training/1.png", "test/1.png"], ["data=.*train' or data=.*training'"]),
+        (["val/1.png", "test/1.png"], ["data=.*set/val' or data=.*set/test'"]),
+        (["a b/train/1.png", "a b/bus/2.png"], [r"data='\S+/set/a b/train'"]),
     ],
 )  # fmt: skip
 def test_what_can_be_read_in_two_ways_shows_both_commands(tmp_path, names, says):
@@ -251,7 +251,7 @@ def test_what_can_be_read_in_two_ways_shows_both_commands(tmp_path, names, says)
 @pytest.mark.parametrize("names", [("trainA", "trainB"), ("trainA", "trainB", "testA", "testB")])
 def test_two_domains_are_no_classes_of_a_family_of_one(tmp_path, names):
     fill(tmp_path / "set", [f"{name}/{n}.png" for name in names for n in range(4)])
-    with pytest.raises(BadInput, match=r"two domains, trainA and trainB: .* --data \S+/set/trainA"):
+    with pytest.raises(BadInput, match=r"two domains, trainA and trainB: .* data='\S+/set/trainA'"):
         data.open(tmp_path / "set")
     one, _ = data.open_pair(tmp_path / "set")
     assert len(one) <= 4

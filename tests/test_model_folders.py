@@ -194,7 +194,7 @@ def test_no_discriminator(family, tmp_path):
 
 def test_save_refuses_to_overwrite(folder):
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
-    with pytest.raises(BadInput, match=r"config.json: .*--force"):
+    with pytest.raises(BadInput, match=r"config.json: .*force=True"):
         store.save(made("dcgan"), folder)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
 

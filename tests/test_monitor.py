@@ -1,5 +1,6 @@
 """The training monitor: each rule on a short faulty run and on a healthy one; no trace."""
 
+import ast
 import copy
 import json
 import os
@@ -62,9 +63,9 @@ def watched(family, named, steps, values, change=lambda run: None, look=True):
 
 def check_advice(finding, family, options):
     """What a sentence says to type is taken, and changes something."""
-    advice = re.findall(r"--set (\S+=\S+?)(?= or |$)", finding.text)
+    advice = [*map(ast.literal_eval, re.findall(r"settings=(\{.*?\})", finding.text))]
     assert advice, finding.text
-    for name, value in schemas.assignments(advice).items():
+    for name, value in (pair for one in advice for pair in one.items()):
         assert options[name] != value
         schemas.checked(family.options, {**options, name: value}, "advice")
 
@@ -108,7 +109,9 @@ def test_a_discriminator_that_has_won(hasty):
         r"over steps 61 to 80 the .* accuracy was 1\.000, D\(x\) 1\.000 and D\(G\(z\)\) 0\.000"
     )
     assert re.match(numbers, finding.text)
-    assert finding.text.endswith("try --set discriminator_lr=0.0125 or --set penalty=r1")
+    assert finding.text.endswith(
+        "try settings={'discriminator_lr': 0.0125} or settings={'penalty': 'r1'}"
+    )
 
 
 def test_a_critic_is_no_judge_of_odds(hasty):
@@ -232,7 +235,7 @@ def test_an_average_that_stands_still(monkeypatch, hasty):
     _, said = watched("gan", "ring8", 60, {**POINTS, "ema_decay": 0.99})
     assert [(f.rule, f.step) for f in said] == [("stale average", 40)]
     assert "at step 40 6 of the 6 tensors" in said[0].text
-    assert said[0].text.endswith("try --set ema_decay=0")
+    assert said[0].text.endswith("try settings={'ema_decay': 0.0}")
 
 
 def test_an_average_without_its_buffers(monkeypatch, hasty):

@@ -30,7 +30,7 @@ def call(capsys, *words):
 @pytest.mark.parametrize("chunk", [784 * 3, 784 * 100, 1 << 24])
 def test_the_nearest_are_the_nearest(monkeypatch, chunk):
     monkeypatch.setattr(neighbours, "CHUNK", chunk)
-    found = genzoo.find_neighbours("vae-mnist", data="digits", n=3, k=5)
+    found = genzoo.neighbours("vae-mnist", data="digits", n=3, k=5)
     train = data.open("digits", "train")
     x, y = found.samples.tensor.flatten(1).double(), train.batch(range(len(train))).flatten(1)
     apart = torch.cdist(x, y.double(), compute_mode="donot_use_mm_for_euclid_dist")
@@ -46,7 +46,7 @@ def test_a_training_image_is_its_own_nearest(latent, tmp_path):
     for i, one in enumerate(latent.sample(30, seed=1)):
         one.save(folder / f"{i:02}.png")
     latent.provenance = {"data": f"./{folder}"}
-    found = genzoo.find_neighbours(latent, data=str(folder), n=4, k=2, seed=1)
+    found = genzoo.neighbours(latent, data=str(folder), n=4, k=2, seed=1)
     # One file in ten is kept for the test; the samples are in float, the files in 256 levels.
     near = found.near[0].distances[:, 0] < 0.03
     assert near.sum() >= 3
@@ -55,7 +55,7 @@ def test_a_training_image_is_its_own_nearest(latent, tmp_path):
 def test_features_of_the_classifier_are_asked_where_there_is_one(monkeypatch):
     digits = data.open("digits", "train")
     monkeypatch.setattr(neighbours.RealData, "open", lambda self, split: digits)
-    found = genzoo.find_neighbours("dcgan-mnist", n=2, k=3)
+    found = genzoo.neighbours("dcgan-mnist", n=2, k=3)
     assert [near.space for near in found.near] == ["pixels", "features of mnist"]
     see = load_features("mnist")
     x, y = (torch.from_numpy(see(v)).double() for v in
@@ -207,7 +207,7 @@ def test_a_density_tells_its_own_kind_from_another(capsys):
     told = json.loads(out)
     assert told["auroc"] > 0.9
     assert told["mean nats"]["inside"] > told["mean nats"]["outside"]
-    other = genzoo.find_outliers("vae-mnist", data="digits-inverted", against="digits", n=40)
+    other = genzoo.outliers("vae-mnist", data="digits-inverted", against="digits", n=40)
     assert other.auroc == pytest.approx(1 - told["auroc"], abs=1e-9)
     code, out, _ = call(capsys, *words[:3], "digits-inverted", "--against", "digits",
                         "-n", 40)  # fmt: skip
@@ -223,7 +223,7 @@ def test_outliers_draw_grey_pixels_for_a_model_of_two_values():
         def log_weight(self, x, labels, noise):
             return (x * np.log(0.9) + (1 - x) * np.log(0.1)).flatten(1).sum(1)
 
-    found = genzoo.find_outliers(Coin(None), data="digits", against="digits-inverted", n=200)
+    found = genzoo.outliers(Coin(None), data="digits", against="digits-inverted", n=200)
     assert found.protocol["pixels"] == "stochastic binarisation, drawn by the seed"
     test = genzoo.data.open("digits", "test")
     x = test.batch(np.random.RandomState(0).permutation(len(test))[:200])

@@ -21,10 +21,12 @@ from genzoo.data.entries import Stored
 from genzoo.editing import directions
 from genzoo.errors import BadInput, OperationFailed
 from genzoo.evaluation import evaluate
+from genzoo.evaluation.representations import Features
 from genzoo.families.registry import Plugin
 from genzoo.models import checks
 from genzoo.models.sampler import Latent
-from genzoo.zoo import publish
+from genzoo.text import Records
+from genzoo.zoo import names, publish
 
 # Functions behind commands that would train, measure, load much or use the network: here they only
 # print their arguments.
@@ -35,17 +37,16 @@ BEHIND = {
     "demo": ["genzoo.demo.demo"],
     "direction": [f"{DIRECTION}_{s}" for s in ("data", "samples", "seeds")],
     "evaluate": ["genzoo.evaluation.evaluate.evaluate"],
-    "features": [f"{REPRESENTATIONS}.{s}" for s in ("extract_features", "input_shape")],
-    "neighbours": ["genzoo.evaluation.neighbours.find_neighbours"],
-    "outliers": ["genzoo.evaluation.outliers.find_outliers"],
+    "features": [f"{REPRESENTATIONS}.extract_features"],
+    "neighbours": ["genzoo.evaluation.neighbours.neighbours"],
+    "outliers": ["genzoo.evaluation.outliers.outliers"],
     "plot": ["genzoo.runs.plots.plot"],
     "pull": ["genzoo.zoo.publish.pull"],
     "push": ["genzoo.zoo.publish.push"],
     "search": ["genzoo.zoo.hub.search"],
     "train": [
         *(f"genzoo.runs.launch.{s}" for s in ("start", "resume", "forecast", "check_run")),
-        "genzoo.cli.train._go",
-        "genzoo.cli.train._compare",
+        *(f"genzoo.runs.train.{s}" for s in ("_go", "_compare")),
         "genzoo.devices.set_threads",
     ],
     "truncate": ["genzoo.evaluation.truncation.truncate"],
@@ -512,14 +513,14 @@ class Result(SimpleNamespace):
 
 
 RETURNED = {
-    "extract_features": np.ones((1, 3)),
-    "input_shape": (1, 8, 8),
+    "_go": SimpleNamespace(folder=Path("run"), plan=SimpleNamespace(steps=2)),
+    "extract_features": np.ones((1, 3)).view(Features),
     "outcomes": [],
     "plot": Path("run.html"),
     "pull": Path(),
     "push": publish.Pushed("a/b", "0", "https://x", None),
     "search": [],
-    "verify": [],
+    "verify": Records([], {}),
 }
 
 
@@ -569,18 +570,18 @@ def home(tmp_path_factory):
 @pytest.fixture
 def result_of(home, tmp_path, monkeypatch, capfd, request):
     """Run a line in an empty folder, beside links to the models: its code, output and files."""
-    own_load = genzoo.load
+    own = names.as_model
 
-    def load(name, device="auto"):
+    def as_model(name, device="auto"):
         if name not in ("./turns", "./plain"):
-            return own_load(name, device=device)
+            return own(name, device)
         genzoo.devices.device(device)
         model = request.getfixturevalue("translator")
         if name == "./plain":
             monkeypatch.setattr(type(model), "convert", lambda self, x, to, noise: -x)
         return model
 
-    monkeypatch.setattr(genzoo, "load", load)
+    monkeypatch.setattr(names, "as_model", as_model)
     monkeypatch.setattr("genzoo.data.entries.listing", lambda: [entry])
     monkeypatch.setattr("genzoo.data.entries.remove", lambda stored: True)
     monkeypatch.setattr("genzoo.data.entries.shrink", lambda most: [])

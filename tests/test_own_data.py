@@ -143,7 +143,7 @@ def test_a_folder_is_found_by_its_hash(what, known, trained, caplog):
     if what == "evaluate":
         assert genzoo.evaluate("./mine", **FEW).data == "faces"
     elif what == "neighbours":
-        assert genzoo.find_neighbours("./mine", n=2, k=2, device="cpu").dataset.name == "faces"
+        assert genzoo.neighbours("./mine", n=2, k=2, device="cpu").dataset.name == "faces"
     elif what == "recipe":
         again = ["train", "--recipe", "./mine", "--out", "again", "--device", "cpu"]
         assert command(again) == 0
@@ -180,7 +180,7 @@ def test_without_the_register_the_message_says_what_to_type(mine, capsys):
 def test_a_moved_folder_is_named_anew_and_then_known(known, trained, caplog):
     moved = shutil.copytree(trained[1], "elsewhere")
     (home() / "folders.json").unlink()
-    with pytest.raises(BadInput, match="--data FOLDER"):
+    with pytest.raises(BadInput, match="data=FOLDER"):
         genzoo.evaluate("./mine", **FEW)
     result = genzoo.evaluate("./mine", data=f"./{moved}", **FEW)
     assert result.data == "faces"
@@ -211,7 +211,7 @@ def test_a_folder_that_has_changed_is_not_taken_for_the_training_data(mine, tmp_
     sha256 = manifests.read_manifest(mine).recipe.data_sha256
     register.remember(sha256, str(here), {"size": 16, "channels": 1})
     shutil.copy(here / "00.png", here / "01.png")
-    with pytest.raises(BadInput, match=r"has changed since .*expected sha256 .*got .*--data"):
+    with pytest.raises(BadInput, match=r"has changed since .*expected sha256 .*got .*data="):
         genzoo.evaluate("./mine", **FEW)
 
 
@@ -238,7 +238,7 @@ def test_a_card_opens_no_folder(data, mine, walled, capsys):
     assert "--data FOLDER" in capsys.readouterr().err
     with pytest.raises(BadInput, match="unknown data"):
         genzoo.compare("./mine", "vae-mnist")
-    with pytest.raises(DataMissing, match="--data FOLDER"):
+    with pytest.raises(DataMissing, match="data=FOLDER"):
         register.training_data("mine", data, None)
 
 
@@ -250,7 +250,7 @@ def test_a_cards_request_opens_no_folder(data, mine, walled):
     spoilt(mine, "metrics.json", lambda values: values.update(scores=scores))
     check = [*verify.verify("./mine")][-1]
     assert check.state == "skipped"
-    assert "--data FOLDER" in check.reason
+    assert "data=FOLDER" in check.reason
 
 
 def test_numbers_on_ones_own_folder_are_verified(known, trained, monkeypatch):

@@ -260,7 +260,7 @@ def test_the_range_of_8_bits_can_be_chosen(tmp_path, shape):
     pixels = noise(0, *shape) % 2
     fill(tmp_path / "set", encoded(pixels))
     assert every(tmp_path / "set").array.max() == 1
-    assert "nearly black; --set levels=0:1" in every(tmp_path / "set").summary.values
+    assert "nearly black; levels=0:1" in every(tmp_path / "set").summary.values
     opened = every(tmp_path / "set", levels="0:1").array[0].transpose(1, 2, 0)
     assert np.array_equal(opened.reshape(shape), pixels * 255)
 
@@ -272,7 +272,7 @@ def test_two_scales_in_one_set_are_both_said(tmp_path):
     place = fill(tmp_path / "set", *deep, *small)
     assert every(place).summary.values == (
         "2000 to 2100, scaled to 0 to 255; in files of 8 bits 0 to 250, as they are: "
-        "two scales; --set levels=LOW:HIGH makes them one"
+        "two scales; levels=LOW:HIGH makes them one"
     )
     assert every(place, levels="0:2100").summary.values == "0 to 2100, scaled to 0 to 255"
 
@@ -306,7 +306,7 @@ def test_one_hot_pixel_does_not_hide_that_a_set_is_nearly_black(tmp_path, pixels
     pixels[20, 20] = hot
     content = tiff(pixels)
     said = every(fill(tmp_path / "set", content, ending="tif")).summary.values
-    assert said.endswith(f": nearly black; --set levels={hint} makes it visible"), said
+    assert said.endswith(f": nearly black; levels={hint} makes it visible"), said
 
 
 def test_grey_of_16_bits_with_opacity_is_grey(tmp_path):

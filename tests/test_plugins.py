@@ -186,7 +186,7 @@ def test_no_plugin_takes_a_built_in_name(install, capsys):
     install("metric", "fid", "import genzoo", package="thief-too")
     assert len(data.open("digits")) == 1500
     assert data.names().count("digits") == 1
-    assert [s.package for s in data.listing() if s.name == "digits"] == ["genzoo"]
+    assert [s.package for s in genzoo.list_data() if s.name == "digits"] == ["genzoo"]
     assert cli.run(["plugin", "list"]) == 1
     out = capsys.readouterr().out
     assert "plugin thief (thief) is ignored: genzoo has a built-in data set 'digits'" in out

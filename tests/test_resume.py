@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 import genzoo
 from genzoo import cli
 from genzoo.cli.app import app
-from genzoo.errors import BadInput, UnknownName
+from genzoo.errors import BadInput, UnknownName, on_the_command_line
 from genzoo.runs import changes, launch
 from genzoo.runs import run as run_module
 from genzoo.runs.plan import read_plan, write_plan
@@ -139,7 +139,7 @@ def resume_of(more):
     """The run that the command resumes, which is not trained further."""
     found = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("genzoo.cli.train._go", lambda run, *rest: found.append(run))
+        patch.setattr("genzoo.runs.train._go", lambda run, *rest, **more: found.append(run) or run)
         assert resumed(more) == 0
     return found[0]
 
@@ -359,7 +359,7 @@ def test_more_steps_train_a_finished_run_further(here, caplog):
 def test_a_lower_rate_is_one_command_after_a_divergence(here, capsys):
     values = {"lr": 10.0, "optimizer": "sgd", "warmup": 0.0}
     run = start("faces", "wild", values=values, steps=300, checkpoint_every=1)
-    with pytest.raises(Diverged) as caught:
+    with pytest.raises(Diverged) as caught, on_the_command_line():
         run.go()
     command = str(caught.value).partition("Try: genzoo ")[2]
     assert command.endswith("--resume --set lr=5")
@@ -511,18 +511,18 @@ def test_the_recipe_lists_the_stages_and_is_repeated(born, capsys, caplog):
 
 def test_a_recipe_takes_a_parent_that_is_installed(born, monkeypatch):
     """Where its name means a model with the same weights."""
-    from genzoo.cli import train
+    from genzoo.runs import request
     from genzoo.zoo import names
 
     _, manifest = names.resolve("vae-mnist")
     stage = Stage(model="vae-mnist", weights_sha256=manifest.weights_sha256)
-    assert train._parent_of("./child", stage) == "vae-mnist"
+    assert request._parent_of("./child", stage) == "vae-mnist"
     other = stage.model_copy(update={"weights_sha256": "0" * 64})
     with pytest.raises(BadInput, match="vae-mnist here has others"):
-        train._parent_of("./child", other)
+        request._parent_of("./child", other)
     folder = stage.model_copy(update={"model": "/"})
-    with pytest.raises(BadInput, match=r"give this model with --from$"):
-        train._parent_of("./child", folder)
+    with pytest.raises(BadInput, match=r"give this model with start_from=$"):
+        request._parent_of("./child", folder)
 
 
 @pytest.mark.parametrize(
@@ -565,7 +565,7 @@ def test_without_a_checkpoint_it_does_not_begin_with_other_weights(born):
     child(born)
     for path in Path("child/run/checkpoints").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(BadInput, match=r"began with the weights of parent: .*--from"):
+    with pytest.raises(BadInput, match=r"began with the weights of parent: .*start_from="):
         launch.resume(Path("child"))
 
 
@@ -668,7 +668,7 @@ def test_an_estimate_needs_no_lock(here, out, monkeypatch, capsys):
     monkeypatch.setattr(run_module, "locked", lambda *_, **__: pytest.fail("it took the lock"))
     before = content(out)
     assert resumed("--dry-run --json", out) == 0
-    assert json.loads(capsys.readouterr().out)["steps"] == (2 if out == "run" else 4)
+    assert json.loads(capsys.readouterr().out)["steps"] == (2 if out == "run" else 0)
     assert content(out) == before
 
 

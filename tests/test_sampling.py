@@ -114,7 +114,7 @@ def test_a_setting_reaches_what_editing_draws():
     assert third != wide.sample(1, seed=4, start=3, gain=3.0).tensor[0, 2], "truncated"
     low = 3 * torch.special.ndtri(torch.tensor(0.25))
     torch.testing.assert_close(grid, torch.tensor([[low, 0.0, third], [-low, 0.0, third]]))
-    sums = arithmetic.combine(model, "4:0 + 4:1", sampling=how)
+    sums = arithmetic.arithmetic(model, "4:0 + 4:1", sampling=how)
     assert torch.equal(sums.terms[0][1].tensor[:1], expected[:1])
     direction = directions.direction_from_seeds(model, "0:1", "0:2")
     steered = directions.steer(model, direction, "4:0,1", alphas=[0.0], sampling=how)

@@ -77,7 +77,7 @@ def test_the_commands_say_where_it_is(tmp_path, monkeypatch, capsys):
         ("vae", "family", "vae of genzoo-vae"),
         ("vae", "metric", "vae of genzoo-vae"),
         ("wgan", "family", "wgan of genzoo-wgan-gp"),
-        ("dcgan-mnist", "family", "model of genzoo list"),
+        ("dcgan-mnist", "family", "an installed model"),
         ("digits", "dataset", "built-in data set"),
         ("fid", "metric", "built-in metric"),
         ("near", "model", "'model'"),

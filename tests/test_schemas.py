@@ -224,9 +224,9 @@ def test_assignments(pair, value):
         (["width"], "'width'"),
         (["=3"], "'=3'"),
         (["a=1", " a =2"], "a .*twice"),
-        (["width=04"], "^--set width=04: a number has no 0 in front: --set width=4$"),
-        (["a=-007.5"], "--set a=-7.5$"),
-        (["a=00"], "--set a=0$"),
+        (["width=04"], "^width=04: a number has no 0 in front: width=4$"),
+        (["a=-007.5"], "front: a=-7.5$"),
+        (["a=00"], "front: a=0$"),
     ],
 )
 def test_bad_assignments(pairs, says):

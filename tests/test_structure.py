@@ -34,7 +34,15 @@ TORCHLESS += [
     "zoo.hub",
     "zoo.names",
 ]
-TORCHLESS += ["zoo.card", "zoo.publish", "zoo.citation", "zoo.provenance", "evaluation.published"]
+TORCHLESS += [
+    "zoo.card",
+    "zoo.publish",
+    "zoo.citation",
+    "zoo.provenance",
+    "evaluation.published",
+    "evaluation.reference",
+    "data.contents",
+]
 TORCHLESS += ["zoo.reader", "zoo.readme", "zoo.metadata", "testing.status", "testing.scaffold"]
 FAMILIES = re.compile(
     "pixelcnn|pixelrnn|autoencoder|vae|dcgan|wgan|sagan|cgan|cyclegan|ae.?gan", re.IGNORECASE

@@ -209,7 +209,7 @@ def test_a_walk_through_codes(latent):
 def test_labels_are_fixed_along_a_walk(noisy):
     assert walks.interpolate(noisy, "0:1,4", steps=1).labels.tolist() == [1, 1]
     assert walks.interpolate(noisy, "3,17", steps=1, label="cat").labels.tolist() == [2, 2]
-    with pytest.raises(BadInput, match=r"bee and cat.*--label"):
+    with pytest.raises(BadInput, match=r"bee and cat.*label="):
         walks.interpolate(noisy, "0:1,2", steps=1)
     with pytest.raises(genzoo.UnknownName, match="cat"):
         walks.interpolate(noisy, "0:1,2", label="catt")
@@ -218,12 +218,12 @@ def test_labels_are_fixed_along_a_walk(noisy):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"through": "3"}, "got 1"),
-        ({"through": []}, "seeds"),
-        ({"through": "3,4", "steps": 0}, "steps.*got 0"),
-        ({"through": "3,4", "how": "fly"}, "'fly'"),
-        ({"through": "3,4", "label": 1}, "unconditional"),
-        ({"through": torch.zeros(2, 4)}, r"\(n, 5\).* 4\)"),
+        ({"sample": "3"}, "got 1"),
+        ({"sample": []}, "seeds"),
+        ({"sample": "3,4", "steps": 0}, "steps.*got 0"),
+        ({"sample": "3,4", "how": "fly"}, "'fly'"),
+        ({"sample": "3,4", "label": 1}, "unconditional"),
+        ({"sample": torch.zeros(2, 4)}, r"\(n, 5\).* 4\)"),
     ],
 )
 def test_a_walk_that_cannot_be_is_refused(latent, arguments, named):
@@ -284,7 +284,7 @@ def test_a_traversal_that_cannot_be_is_refused(latent, arguments, named):
 
 
 def test_a_sum_of_means_and_what_is_around_it(latent):
-    sums = arithmetic.combine(latent, "0:3,5 - 0:1 + 0:7,8,11")
+    sums = arithmetic.arithmetic(latent, "0:3,5 - 0:1 + 0:7,8,11")
     mean = {k: latent.codes(12)[rows].mean(0) for k, rows in {"a": [3, 5], "c": [7, 8, 11]}.items()}
     total = mean["a"] - latent.codes(12)[1] + mean["c"]
     assert torch.allclose(sums.code[0], total, atol=1e-6)
@@ -299,8 +299,8 @@ def test_a_sum_of_means_and_what_is_around_it(latent):
 
 def test_the_eight_around_a_sum_differ_by_uniform_noise(latent, monkeypatch):
     decoded = record_codes(latent, monkeypatch)
-    sums = arithmetic.combine(latent, [(1, [3])])
-    again = arithmetic.combine(latent, [(1, [3])], seed=1)
+    sums = arithmetic.arithmetic(latent, [(1, [3])])
+    again = arithmetic.arithmetic(latent, [(1, [3])], seed=1)
     noise = torch.cat([decoded[1][:4], decoded[1][5:]]) - sums.code
     assert noise.abs().max() <= 0.25
     assert noise.max() > 0.2
@@ -313,18 +313,18 @@ def test_the_eight_around_a_sum_differ_by_uniform_noise(latent, monkeypatch):
 @pytest.mark.parametrize("text", ["", "+", "3 +", "3 - - 4", "3 + x", "3 4", "3 * 4"])
 def test_what_is_no_sum_is_refused(latent, text):
     with pytest.raises(BadInput):
-        arithmetic.combine(latent, text)
+        arithmetic.arithmetic(latent, text)
 
 
 def test_a_sum_may_begin_with_a_minus(latent):
-    sums = arithmetic.combine(latent, "-3 + 4")
+    sums = arithmetic.arithmetic(latent, "-3 + 4")
     codes = [latent.codes(1, seed=s) for s in (3, 4)]
     assert torch.allclose(sums.code, codes[1] - codes[0])
     assert sums.picture(1).size == sums.picture(1).size
 
 
 def test_the_figure_of_a_sum_has_columns_means_and_nine(latent):
-    sums = arithmetic.combine(latent, "0:3,5,9 - 0:1,2 + 0:7")
+    sums = arithmetic.arithmetic(latent, "0:3,5,9 - 0:1,2 + 0:7")
     sheet = np.asarray(sums.picture(2)).astype(float) / 255
     gap, sign, side = arithmetic.GAP, arithmetic.SIGN, 16
     foot = gap + 3 * (side + gap) + sign

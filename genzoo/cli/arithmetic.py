@@ -54,17 +54,16 @@ def arithmetic(
     json: Json = False,
 ) -> None:
     """Add and subtract the codes of samples."""
-    from genzoo import load
-    from genzoo.editing.arithmetic import combine
+    from genzoo.editing import arithmetic as sums
     from genzoo.editing.walks import as_latent
     from genzoo.models import writing
 
-    model = as_latent(load(name, device=device))
+    model = as_latent(name, device)
     path = out or default_path(name, "-sum.png")
     if not model.is_images:
         raise BadInput(f"cannot write {path}: a sum is drawn of images, not of {model.kind}")
     writing.check_target(check_ending(path, [".png"]), 9, model, scale, force)
-    combination = combine(
+    combination = sums.arithmetic(
         model,
         " ".join(terms),
         label=label,

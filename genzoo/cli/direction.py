@@ -1,7 +1,7 @@
 """genzoo direction: compute the direction of an attribute; genzoo steer: apply it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -28,15 +28,9 @@ from genzoo.cli.app import (
     out_option,
     parse_settings,
     print_file,
-    refuse_unread,
 )
-from genzoo.errors import BadInput
 from genzoo.files import check_new
 from genzoo.text import printable
-
-if TYPE_CHECKING:
-    from genzoo.editing.directions import Direction
-    from genzoo.models.model import Model
 
 
 @app.command(
@@ -77,74 +71,30 @@ def direction(
     json: Json = False,
 ) -> None:
     """Compute the direction of an attribute, like Smiling."""
-    from genzoo import load
-    from genzoo.editing.directions import direction_from_seeds
-    from genzoo.editing.walks import as_latent
+    from genzoo.editing import directions
 
-    if (of is None) == (toward is None) or (toward is None) != (away is None):
-        raise BadInput("give either --of Smiling, or --toward 0:3,5 --away 0:1,2")
-    if of is None:
-        refuse_unread(
-            "--toward and --away choose the samples",
-            encode=encode,
-            data=data,
-            n=n,
-            seed=seed,
-            data_root=root,
-        )
-    elif encode:
-        refuse_unread("--encode takes real images", seed=seed)
-    else:
-        refuse_unread("samples need no data set, without --encode", data_root=root)
     path = out or default_path(name, f"-{of or 'direction'}.safetensors")
     check_new(path, [".safetensors"], force)
-    model = as_latent(load(name, device=device))
-    if of is None:
-        result = direction_from_seeds(model, toward or "", away or "", label=label)
-    else:
-        result = _of_attribute(model, of, encode, data, n, seed or 0, label, root)
+    ticker = Ticker()
+    result = directions.direction(
+        name,
+        of,
+        encode=encode,
+        toward=toward,
+        away=away,
+        data=data,
+        n=n,
+        seed=seed,
+        label=label,
+        root=root,
+        device=device,
+        progress=ticker.count,
+    )
+    ticker.done()
     result.save(path)
     print_file(path, result.info.model_dump(mode="json"), json)
     if not json:
-        print(printable(_summary(result)))
-
-
-def _of_attribute(
-    model: "Model",
-    of: str,
-    encode: bool,
-    data: str | None,
-    n: int | None,
-    seed: int,
-    label: str | None,
-    root: str | None,
-) -> "Direction":
-    from genzoo.editing import directions
-
-    ticker = Ticker()
-    if encode:
-        result = directions.direction_from_data(
-            model, of, data=data, n=n, root=root, label=label, progress=ticker.count
-        )
-    else:
-        count = 4000 if n is None else n
-        result = directions.direction_from_samples(
-            model, of, data=data, n=count, seed=seed, label=label, progress=ticker.count
-        )
-    ticker.done()
-    return result
-
-
-def _summary(direction: "Direction") -> str:
-    info, (toward, away) = direction.info, direction.info.counts
-    counts = f"from {away:,} {'without' if info.attribute else 'samples'} to {toward:,}"
-    line = f"{info.attribute or 'direction'}: {counts}, length {direction.vector.norm():.2f}"
-    if info.increase_rate is None:
-        return line
-    line += f"; one step increases the score of {info.increase_rate:.0%} of 100 other samples"
-    if info.flip_rate is None:
-        return line
-    return f"{line} and adds the attribute to {info.flip_rate:.0%} of those without it"
+        print(printable(str(result)))
 
 
 @app.command(
@@ -193,11 +143,10 @@ def steer(
     from genzoo.editing import directions, selection, walks
     from genzoo.models import writing
 
-    if ":" not in alphas:
-        refuse_unread(f"--alphas {alphas} is the whole list", steps=steps)
     model = walks.as_latent(load(name, device=device))
     path = out or default_path(name, f"-steered{writing.default_ending(model)}")
-    values = directions.parse_alphas(alphas, steps or (30 if path.suffix == ".gif" else 7))
+    usual = 30 if path.suffix == ".gif" and ":" in alphas else None
+    values = directions.parse_alphas(alphas, steps or usual)
     chosen = selection.select(model, sample)
     still = 2 if chosen.photos else 0
     columns = still + len(values)
@@ -205,10 +154,9 @@ def steer(
     writing.check_target(
         path, n, model, scale, force, film=True, columns=columns, metadata=metadata
     )
-    vector = directions.read_direction(direction)
     samples = directions.steer(
         model,
-        vector,
+        direction,
         chosen,
         alphas=values,
         label=label,

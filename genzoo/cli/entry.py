@@ -13,7 +13,7 @@ from typing import Any, final
 from genzoo.cli.application import Ended, app
 from genzoo.cli.commands import COMMANDS
 from genzoo.cli.spelling import check_spelling
-from genzoo.errors import BadInput, GenzooError, Stopped, unknown
+from genzoo.errors import BadInput, GenzooError, Stopped, on_the_command_line, unknown
 from genzoo.files import raised_signals
 from genzoo.text import encode_all, printable
 
@@ -76,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
+@on_the_command_line()
 def run(arguments: Sequence[str]) -> int:
     """Run one command; an error becomes one line and an exit code."""
     try:

@@ -16,21 +16,15 @@ from genzoo.families.registry import Plugin
 )
 def list_families(json: Json = False) -> None:
     """Show the families of models as a taxonomy."""
+    from genzoo.families import registry
     from genzoo.testing import status
 
     status.refuse_broken("family")
+    families = registry.list_families()
     if json:
-        as_json([family_record(plugin) for plugin in enabled()])
+        as_json([*map(family_record, families)])
     else:
-        print("\n".join(tree(enabled())))
-
-
-def enabled() -> list[Plugin]:
-    """The installed families, without those that GENZOO_DISABLE_PLUGINS names."""
-    from genzoo import families
-
-    off = families.disabled()
-    return [p for p in families.plugins() if not {p.name, p.package} & off]
+        print("\n".join(tree(families)))
 
 
 def family_record(plugin: Plugin) -> dict[str, Any]:

@@ -27,16 +27,14 @@ def write_features(
     json: Json = False,
 ) -> None:
     """Write the features of a discriminator or an encoder."""
-    from genzoo import data
     from genzoo.evaluation import representations
 
     path = out or default_path(name, "-features.safetensors")
     representations.check_target(path, force)
-    pixels, files = data.photos(photos, representations.input_shape(name, device))
-    features = representations.extract_features(name, pixels, device=device)
-    representations.write(path, features, files, force=force)
+    features = representations.extract_features(name, photos, device=device)
+    features.save(path)
     facts = {"path": str(path), "n": len(features), "width": features.shape[1]}
     if json:
-        as_json({**facts, "files": [str(file) for file in files]})
+        as_json({**facts, "files": [str(file) for file in features.files]})
     else:
         print(printable(f"{path}: {len(features)} images, {features.shape[1]} features each"))

@@ -1,7 +1,6 @@
 """list: what is installed, by kind. info: one model or family."""
 
 import math
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import typer
@@ -16,15 +15,11 @@ from genzoo.cli.app import (
     as_table,
     parse_settings,
     refuse_unread,
-    size,
 )
-from genzoo.cli.families import enabled, family_record
-from genzoo.cli.plugin import plugins
-from genzoo.errors import GenzooError
-from genzoo.text import printable
+from genzoo.cli.families import family_record
+from genzoo.text import Records, printable
 
 Kind = Literal["models", "families", "data", "metrics", "plugins"]
-Listing = tuple[list[dict[str, Any]], Sequence[Sequence[Any]], Sequence[str]]
 
 
 @app.command(
@@ -63,72 +58,47 @@ def list_all(
     if kind == "models" and quiet:  # cards are not read
         print("\n".join(map(printable, names.model_names())))
         return
-    records, rows, heads = LISTINGS[kind]()
+    records = _listed(kind)
     if json:
-        as_json(records)
+        as_json([*map(_record, records)])
     elif quiet:
-        print("\n".join(printable(str(row[0])) for row in rows))
+        print("\n".join(printable(one.name) for one in records))
     else:
-        as_table(rows, heads)
-    if any(record.get("state") in ("broken", "conflict") for record in records):
+        as_table(records.rows, records.heads)
+    if any(getattr(one, "state", "") in ("broken", "conflict") for one in records):
         raise typer.Exit(1)
 
 
-def _models() -> Listing:
-    from genzoo.zoo import card
+def _listed(kind: Kind) -> Records[Any]:
+    """What the function of Python gives."""
+    if kind == "models":
+        from genzoo.zoo.card import list_models
 
-    table = card.table()
-    rows = [
-        (c.name, "", "", c.error, "")
-        if c.error
-        else (c.name, c.data, size(c.bytes), c.score, _seconds(c.seconds))
-        for c in table
-    ]
-    return [vars(c) for c in table], rows, ("name", "data", "size", "score", "16 samples")
+        return list_models()
+    if kind == "families":
+        from genzoo.families.registry import list_families
 
+        return list_families()
+    if kind == "data":
+        from genzoo.data.catalogue import list_data
 
-def _families() -> Listing:
-    records = [family_record(plugin) for plugin in enabled()]
-    heads = ("name", "branch", "year", "summary")
-    return records, [[record[head] for head in heads] for record in records], heads
+        return list_data()
+    if kind == "metrics":
+        from genzoo.metrics.registry import list_metrics
 
+        return list_metrics()
+    from genzoo.testing.status import list_plugins
 
-def _data() -> Listing:
-    from genzoo.data import listing
-
-    listings = listing()
-    return [s._asdict() for s in listings], [(s.name, s.summary) for s in listings], ("name", "")
+    return list_plugins()
 
 
-def _metrics() -> Listing:
-    from genzoo.metrics import registry
-    from genzoo.metrics.metric import ModelMetric
-    from genzoo.metrics.sample_metrics import INCEPTION
-
-    rows: list[Sequence[Any]] = []
-    for name in registry.names():
-        try:
-            metric = registry.metric_class(name)
-        except GenzooError as error:  # a broken plugin, or two plugins with one name
-            rows.append((name, "", "", str(error)))
-            continue
-        of = "a model" if issubclass(metric, ModelMetric) else ", ".join(metric.kinds)
-        rows.append((name, of, metric.goal, metric.about))
-    goals = {name: goal for name, _, goal, _ in rows}
-    for own, usual in INCEPTION.items():
-        rows.append((usual, "images", goals[own], f"{own} in the features of the original FID"))
-    keys = ("name", "of", "goal", "about")
-    records = [dict(zip(keys, row, strict=True)) for row in rows]
-    return records, rows, ("name", "of", "goal", "")
+def _record(one: Any) -> dict[str, Any]:
+    """A record, for JSON."""
+    if getattr(one, "kind", "") == "family" and one.state == "listed":
+        return family_record(one)
+    return one._asdict() if hasattr(one, "_asdict") else vars(one)
 
 
-LISTINGS = {
-    "models": _models,
-    "families": _families,
-    "data": _data,
-    "metrics": _metrics,
-    "plugins": plugins,
-}
 # Kinds of plugins that a listing reads.
 READ = {
     "models": ("family", "models"),
@@ -236,7 +206,3 @@ def _print_fields(kind: str, rows: list[dict[str, Any]]) -> None:
 
 def _default(value: Any) -> str:
     return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _seconds(value: float | None) -> str:
-    return "?" if value is None else f"{value:.3f} s"

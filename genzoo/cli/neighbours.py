@@ -54,12 +54,12 @@ def neighbours(
     json: Json = False,
 ) -> None:
     """Show the training images nearest to samples."""
-    from genzoo.evaluation.neighbours import find_neighbours
+    from genzoo.evaluation import neighbours as searching
 
     path = out or default_path(name, "-neighbours.png")
     check_new(path, [".png"], force)
     ticker = Ticker()
-    result = find_neighbours(
+    result = searching.neighbours(
         name,
         data=data,
         n=n,

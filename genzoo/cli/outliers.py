@@ -50,11 +50,11 @@ def outliers(
     json: Json = False,
 ) -> None:
     """Separate two kinds of images by their likelihood."""
+    from genzoo.evaluation import outliers as separating
     from genzoo.evaluation.evaluate import protocol_line
-    from genzoo.evaluation.outliers import find_outliers
 
     ticker = Ticker()
-    result = find_outliers(
+    result = separating.outliers(
         name,
         data=data,
         against=against,

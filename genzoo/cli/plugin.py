@@ -1,8 +1,7 @@
 """genzoo plugin list, check and new: plugins, their contracts, a new package."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -22,27 +21,20 @@ def list_plugins(
 
     A state is ok, broken, disabled or conflict, with the reason.
     """
-    if json:
-        refuse_unread("--json has the tracebacks", verbose=verbose)
-    records, rows, heads = plugins()
-    if json:
-        as_json(records)
-    else:
-        as_table(rows, heads)
-        for record in records if verbose else []:
-            if record["detail"]:
-                print(f"\n{record['name']}\n{record['detail']}")
-    if any(record["state"] in ("broken", "conflict") for record in records):
-        raise typer.Exit(1)
-
-
-def plugins() -> tuple[list[dict[str, Any]], Sequence[Sequence[Any]], Sequence[str]]:
-    """The records, rows and heads of the table of plugins; each is loaded."""
     from genzoo.testing import status
 
-    every = status.inspect()
-    rows = [(p.name, p.kind, p.state, f"{p.package} {p.version}", p.error) for p in every]
-    return [vars(p) for p in every], rows, ("name", "kind", "state", "package", "")
+    if json:
+        refuse_unread("--json has the tracebacks", verbose=verbose)
+    plugins = status.list_plugins()
+    if json:
+        as_json([*map(vars, plugins)])
+    else:
+        as_table(plugins.rows, plugins.heads)
+        for plugin in plugins if verbose else []:
+            if plugin.detail:
+                print(f"\n{plugin.name}\n{plugin.detail}")
+    if any(plugin.state in ("broken", "conflict") for plugin in plugins):
+        raise typer.Exit(1)
 
 
 @commands.command(examples=["genzoo plugin check vae", "genzoo plugin check fd --json"])

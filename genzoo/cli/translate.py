@@ -1,6 +1,5 @@
 """genzoo translate: translate an image from one domain to another."""
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,6 @@ from genzoo.cli.app import (
     out_option,
     parse_settings,
     print_file,
-    refuse_unread,
 )
 from genzoo.files import check_new, file_name
 
@@ -43,22 +41,14 @@ def translate(
     json: Json = False,
 ) -> None:
     """Translate a photo to another domain."""
-    import torch
+    from genzoo.editing import translation
 
-    from genzoo import data, load
-    from genzoo.models.abilities import Translator
-    from genzoo.zoo.names import lacking
-
-    model = load(name, device=device)
-    if not isinstance(model, Translator):
-        raise lacking(model, Translator, "does not translate")
+    model = translation.as_translator(name, device)
     domain = to or model.targets[-1]
     path = out or Path(file_name(picture.stem, f"-{domain}.png"))
     check_new(path, [".png"], force)
-    x = data.picture(picture, model.shape[0])[None]
-    draw = partial(model.translate, x, domain, **parse_settings(settings))
-    samples = draw(seed=seed or 0)
-    if seed is not None and torch.equal(samples.tensor, draw(seed=seed + 1).tensor):
-        refuse_unread(f"{name} translates without random numbers", seed=seed)
+    samples = translation.translate(
+        model, picture, domain, seed=seed, sampling=parse_settings(settings)
+    )
     samples.save(path)
     print_file(path, {"to": domain, **samples.record()}, json)

@@ -44,19 +44,20 @@ def verify(
 
     if every == bool(names):
         raise BadInput("give the names of models, or --all")
-    ticker, rows, checks = Ticker(), [], []
+    ticker = Ticker()
+    rows: list[tuple[str, ...]] = []
+    checks: list[dict[str, Any]] = []
     chosen = model_names.model_names() if every else names or []
     takers = {name for name in chosen if data is not None and verification.takes_data(name)}
     if not takers:
         refuse_unread("no score on these cards was measured on a folder", data=data)
     for name in chosen:
         own = data if name in takers else None
-        for check in verification.verify(
+        own_checks = verification.verify(
             name, data=own, root=root, device=device, progress=ticker.count
-        ):
-            checks.append({"model": name, **vars(check)})
-            numbers = _number(check.card), _number(check.now)
-            rows.append((name, check.name, check.state, *numbers, check.reason))
+        )
+        checks += [{"model": name, **vars(check)} for check in own_checks]
+        rows += [(name, *row) for row in own_checks.rows]
     ticker.done()
     if json:
         as_json(checks)
@@ -68,7 +69,3 @@ def verify(
             print(printable(f"{name}: no number could be verified"), file=sys.stderr)
     if any(check["state"] == "differs" or check["model"] not in verified for check in checks):
         raise typer.Exit(1)
-
-
-def _number(value: Any) -> str:
-    return "" if value is None else f"{value:.5g}"

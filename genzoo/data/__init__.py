@@ -16,7 +16,6 @@ __getattr__, __dir__, __all__ = lazy(
             "describe",
             "having",
             "kind_of",
-            "listing",
             "names",
             "open",
             "open_pair",
@@ -36,4 +35,5 @@ __getattr__, __dir__, __all__ = lazy(
         "photo_files": ("photos", "picture"),
         "transforms": ("TRANSFORMS",),
     },
+    old_names={"listing": "genzoo.list_data"},
 )

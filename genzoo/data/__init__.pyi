@@ -6,7 +6,6 @@ from genzoo.data.catalogue import check as check
 from genzoo.data.catalogue import describe as describe
 from genzoo.data.catalogue import having as having
 from genzoo.data.catalogue import kind_of as kind_of
-from genzoo.data.catalogue import listing as listing
 from genzoo.data.catalogue import names as names
 from genzoo.data.catalogue import open as open
 from genzoo.data.catalogue import open_pair as open_pair

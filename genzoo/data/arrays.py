@@ -89,7 +89,7 @@ def in_memory(
 
 def _check_name(name: str) -> None:
     if not isinstance(name, str) or not re.fullmatch(r"\w[\w .-]{0,99}", name) or name in names():
-        expected = "expected letters, digits and - _ . and no name of genzoo list data"
+        expected = "expected letters, digits and - _ . and no name of a data set"
         raise BadInput(f"name={name!r:.80} cannot be the name of data from Python: {expected}")
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from genzoo.data import entries
 from genzoo.data.dataset import Meta, cache_key
-from genzoo.errors import BadInput, OperationFailed
+from genzoo.errors import BadInput, OperationFailed, either
 from genzoo.files import expanded, home, locked, synced, whole_folder
 
 if TYPE_CHECKING:
@@ -121,9 +121,8 @@ def _write_entry(entry: Path, meta: Meta, blocks: Callable[[Meta], Blocks]) -> N
             raise BadInput(f"{what} are broken: {skipped[0]}, ...")
         if not written["shape"][0]:
             what = f"no sample of {name} falls into its {split} split (10 % by content are test)"
-            hint = (
-                "add some, or choose the splits: folders train and test, in Python a dict of both"
-            )
+            hint = "add some, or choose the splits: folders train and test"
+            hint = either(hint, f"{hint}, or a dict of arrays for both")
             raise BadInput(f"{what}: {hint}")
         _share(entry, aside, written)
         with synced(aside / "meta.json") as file:

@@ -36,7 +36,7 @@ from genzoo.data.forms import Form, Levels, Size
 from genzoo.errors import BadInput, OperationFailed, unknown
 from genzoo.files import expanded, is_folder
 from genzoo.schemas import Kind
-from genzoo.text import nfc
+from genzoo.text import Records, nfc
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,12 +66,13 @@ def names() -> list[str]:
     return [*SOURCES, *(name for name in families.names("dataset") if name not in SOURCES)]
 
 
-def listing() -> list[Listing]:
+def list_data() -> Records[Listing]:
     """All data sets of `names`; those of plugins from package metadata, without an import."""
     built_in = [Listing(s.name, s.summary, s.terms, "genzoo") for s in SOURCES.values()]
     plugins = {p.name: p for p in families.plugins("dataset")}
     others = [plugins[name] for name in names() if name not in SOURCES]
-    return [*built_in, *(Listing(p.name, p.summary, None, p.package) for p in others)]
+    listed = [*built_in, *(Listing(p.name, p.summary, None, p.package) for p in others)]
+    return Records(listed, {"name": lambda one: one.name, "": lambda one: one.summary})
 
 
 def describe(name: str) -> Source:

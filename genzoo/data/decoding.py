@@ -196,14 +196,14 @@ class Facts:
             used = plain.nonzero()[0]
             parts += [_range((used[0], used[-1]))]
         if len(parts) == 2:
-            hint = "two scales; --set levels=LOW:HIGH makes them one"
+            hint = "two scales; levels=LOW:HIGH makes them one"
             parts[1] = f"in files of 8 bits {parts[1]}, as they are: {hint}"
         top = _usual_top(sum(self._bins.values()))
         if top <= DARK and len(self._spans) < 2 and len(parts) == 1 and not self.frame.form.levels:
             low, high = next(iter(self._spans), (0, 255))
             bright = low + max(1, top) * (high - low) / 255
             most = "" if self._spans or top < used[-1] else " of 255"
-            hint = f"--set levels={_number(low)}:{_number(bright)} makes it visible"
+            hint = f"levels={_number(low)}:{_number(bright)} makes it visible"
             parts[0] += f"{most}: nearly black; {hint}"
         return "; ".join(parts)
 

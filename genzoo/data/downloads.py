@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from genzoo.errors import BadInput, DataMissing, NetworkError, OperationFailed
+from genzoo.errors import BadInput, DataMissing, NetworkError, OperationFailed, argument
 from genzoo.files import expanded, home, locked, replace_folder, whole_folder
 
 log = logging.getLogger("genzoo")
@@ -60,7 +60,7 @@ def _download(name: str, place: Path, find: Callable[[Path], Any]) -> None:
         if getattr(cause, "errno", None) in (errno.ENOSPC, errno.EACCES, errno.EROFS):
             raise OperationFailed(f"cannot write {place}: {cause}; set GENZOO_HOME") from error
         why = str(cause).strip().splitlines()[:1] or [type(error).__name__]
-        hint = f"give its files by root= or GENZOO_DATA: {LAYOUTS[name]}"
+        hint = f"name their folder with {argument('root')} or GENZOO_DATA: {LAYOUTS[name]}"
         raise NetworkError(f"could not download {name} ({why[0]}); {hint}") from error
 
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from genzoo.errors import BadInput, GenzooError
+from genzoo.errors import BadInput, GenzooError, argument
 from genzoo.files import home, locked
 from genzoo.schemas import Schema, checked, read_json
 
@@ -190,8 +190,9 @@ def _remove(path: Path) -> bool:
 # ------------------------------------------------------------------------------------------ bounded
 
 
-def parse_size(text: str, where: str = "--limit") -> int:
+def parse_size(text: str, where: str = "") -> int:
     """``10GB``, ``500 MB`` or a number of bytes. Raises BadInput."""
+    where = where or argument("limit")
     match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([a-z]*)", text.strip(), re.IGNORECASE)
     if not match or match[2].upper() not in UNITS:
         raise BadInput(f"{where}: expected a size like 10GB or 500MB, got {text[:40]!r}")

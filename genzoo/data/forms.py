@@ -109,7 +109,7 @@ def span_from(value: Levels) -> Span | None:
     except (TypeError, ValueError, OverflowError):
         good = False
     if not good:
-        expected = "the values that become black and white, such as 0:4095 (in Python (0, 4095))"
+        expected = "the values that become black and white, such as 0:4095 or (0, 4095)"
         raise BadInput(f"levels must be {expected}; got {value!r}")
     return low, high
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from genzoo.data.dataset import SHOWN, FileTree, Meta
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, argument, command
 from genzoo.files import is_folder
 
 TRAIN, VAL, TEST = "train", "val", "test"
@@ -242,14 +242,15 @@ def _ambiguous(origin: str, within: Files, roles: dict[str, str], others: list[s
         first = f"unpack it (unzip {packed} -d {unpacked}) and "
     loose = sum("/" not in name for name in within)
     beside = others or [*[f"{loose} file{'s' * (loose != 1)}"] * bool(loose)]
-    paths = [shlex.quote(f"{place}/{split}") for split in roles]
+    folders = [f"{place}/{split}" for split in roles]
+    paths = [*map(shlex.quote, folders)]
     if others and len({*roles.values()}) > 1:
         away = " ".join(shlex.quote(f"{place}/{other}") for other in others[:SHOWN])
         away += " ..." if len(others) > SHOWN else ""
         aside = shlex.quote(f"{place}-others")
         as_splits = f"move the others away: mkdir {aside} && mv {away} {aside}"
     else:
-        as_splits = f"give one of them: --data {' or --data '.join(paths)}"
+        as_splits = f"give one of them: {' or '.join(argument('data', p) for p in folders)}"
         if [*roles.values()] == [TRAIN] and len(others) == 1:
             other, test = shlex.quote(f"{place}/{others[0]}"), shlex.quote(f"{place}/{TEST}")
             as_splits = f"rename {others[0]}: mv {other} {test}, or {as_splits}"
@@ -271,10 +272,10 @@ def refuse_domains(origin: str, names: list[str]) -> None:
         return
     place = _place(origin, within)
     one, two = (next(top for top, role in d.items() if role == TRAIN) for d in domains.values())
-    of_one = f"--data {shlex.quote(f'{place}/{one}')}"
+    of_one = argument("data", f"{place}/{one}")
     raise BadInput(
-        f"{origin} holds two domains, {one} and {two}: for one of them type {of_one}; both are for "
-        f"a family that translates (genzoo families)"
+        f"{origin} holds two domains, {one} and {two}: for one of them give {of_one}; both are for "
+        f"a family that translates ({command('families')})"
     )
 
 

@@ -18,7 +18,7 @@ from genzoo import families
 from genzoo.data import transforms
 from genzoo.data.catalogue import SOURCES
 from genzoo.data.dataset import Source
-from genzoo.errors import BadInput, DataMissing, GenzooError, OperationFailed
+from genzoo.errors import BadInput, DataMissing, GenzooError, OperationFailed, argument
 from genzoo.files import expanded, home, is_folder, locked, write_whole
 from genzoo.schemas import Schema, checked, read_json
 
@@ -69,7 +69,7 @@ def remember(sha256: str, data: str, form: Mapping[str, Any]) -> None:
             content = Register(places=tuple(places)).model_dump(mode="json")
             write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
     except (OSError, OperationFailed) as error:
-        hint = "a model trained on it needs --data FOLDER again"
+        hint = f"a model trained on it needs {argument('data', 'FOLDER')} again"
         log.warning("cannot note where %s is (%s): %s", data, error, hint)
 
 
@@ -91,9 +91,10 @@ def training_data(name: str, data: str, sha256: str | None) -> Place | str:
         return place
     if data and is_named(data):
         return data
-    hint = "type --data FOLDER (in Python data=)"
+    hint = f"give {argument('data', 'FOLDER')}"
     if not data:
-        raise DataMissing(f"{name}: no reference data. Give a data set or folder with --data")
+        what = f"{name}: no reference data"
+        raise DataMissing(f"{what}. Give a data set or folder with {argument('data')}")
     what = f"{name} was trained on {label(data)!r}, which is no named data set"
     raise DataMissing(f"{what}, and this machine does not know where it is: {hint}")
 
@@ -213,5 +214,5 @@ def _read() -> list[Place]:
         values = read_json(path.read_bytes(), str(path))
         return [*checked(Register, values, str(path)).places]
     except (OSError, GenzooError) as error:
-        log.warning("cannot read %s (%s): name folders with --data", path, error)
+        log.warning("cannot read %s (%s): name folders with %s", path, error, argument("data"))
         return []

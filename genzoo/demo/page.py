@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genzoo.demo.models import LoadedModels
-from genzoo.errors import BadInput, OperationFailed
+from genzoo.errors import BadInput, OperationFailed, argument
 from genzoo.models.sampler import Sampler
 from genzoo.text import printable
 from genzoo.zoo import installed
@@ -54,14 +54,16 @@ def demo(
     UnknownName, InvalidModel; OperationFailed without gradio, or if the port is taken.
     """
     if root is not None and data is None:
-        raise BadInput("--data-root would have no effect: without --data no data set is opened")
+        why = f"without {argument('data')} no data set is opened"
+        raise BadInput(f"{argument('root')} would have no effect: {why}")
     gr = _gradio()
     models = LoadedModels(names or [*installed.manifests()], data, root, device)
     for name in names:
         models.model(name)  # fails before anything is served
     if data is not None:
         if not (of_images := models.with_ability(Sampler, kinds=["images"])):
-            raise BadInput(f"--data {data} would have no effect: no model here generates images")
+            what = f"{argument('data', data)} would have no effect"
+            raise BadInput(f"{what}: no model here generates images")
         for name in of_images:
             models.real_images(tuple(models.model(name).shape))
     _check_address(host, port)
@@ -81,13 +83,15 @@ def _launch(page: "gr.Blocks", options: dict[str, Any]) -> None:
             page.launch(**options)
     except OSError as error:
         which = f"port {port} is" if port else "the ports from 7860 on are"
-        raise OperationFailed(f"{which} in use at {host}: choose another with --port") from error
+        raise OperationFailed(
+            f"{which} in use at {host}: choose another {argument('port')}"
+        ) from error
     except Exception as error:  # of the client by which gradio asks its own server, by many names
         page.close()
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise OperationFailed(
             f"the page cannot be reached at its own address, {host} ({reason}): allow connections "
-            "to it in the firewall or sandbox, or choose another with --host"
+            f"to it in the firewall or sandbox, or choose another {argument('host')}"
         ) from error
 
 
@@ -111,7 +115,7 @@ def _check_address(host: str, port: int | None) -> None:
     try:
         kind, *_, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
     except OSError as error:
-        raise BadInput(f"unknown --host {host!r} ({error}): try 127.0.0.1") from None
+        raise BadInput(f"unknown host {host!r} ({error}): try 127.0.0.1") from None
     with socket.socket(kind) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -119,8 +123,8 @@ def _check_address(host: str, port: int | None) -> None:
         except OSError as error:
             reason = error.strerror or error
             raise OperationFailed(
-                f"cannot listen on {host}:{port or 'any port'}: {reason}: choose another with "
-                f"--{'port' if port else 'host'}"
+                f"cannot listen on {host}:{port or 'any port'}: {reason}: choose another "
+                f"{argument('port' if port else 'host')}"
             ) from None
 
 

@@ -1,4 +1,7 @@
-"""Editing with a trained model: walks, sums, directions, projection, inpainting."""
+"""Editing with a trained model: walks, sums, directions, projection, inpainting.
+
+The function `genzoo.arithmetic` is defined in the file of its name.
+"""
 
 from genzoo import lazy
 
@@ -6,9 +9,10 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "walks": ("interpolate", "samples_at", "traverse"),
-        "arithmetic": ("Combination", "combine"),
+        "arithmetic": ("Combination",),
         "directions": (
             "Direction",
+            "direction",
             "direction_from_data",
             "direction_from_samples",
             "direction_from_seeds",
@@ -18,4 +22,5 @@ __getattr__, __dir__, __all__ = lazy(
         "projection": ("Adversary", "Projection", "project"),
         "inpainting": ("Completion", "inpaint"),
     },
+    old_names={"combine": "genzoo.arithmetic"},
 )

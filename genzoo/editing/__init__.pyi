@@ -1,8 +1,8 @@
 # Made from the table in __init__.py: GENZOO_WRITE_STUBS=1 pytest tests/test_public_names.py
 
 from genzoo.editing.arithmetic import Combination as Combination
-from genzoo.editing.arithmetic import combine as combine
 from genzoo.editing.directions import Direction as Direction
+from genzoo.editing.directions import direction as direction
 from genzoo.editing.directions import direction_from_data as direction_from_data
 from genzoo.editing.directions import direction_from_samples as direction_from_samples
 from genzoo.editing.directions import direction_from_seeds as direction_from_seeds

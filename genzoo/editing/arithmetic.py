@@ -53,6 +53,13 @@ class Combination:
         """The terms as columns, their means below, and the nine. Raises BadInput for points."""
         return _draw_figure(self, scale)
 
+    def __repr__(self) -> str:
+        signs = [f"{'+' if sign > 0 else '-'} {len(term) - 1}" for sign, term in self.terms]
+        return f"<Combination {' '.join(signs)} samples, {self.around!r} around the sum>"
+
+    def _repr_png_(self) -> bytes:
+        return png(self.picture(), self.around.record())
+
     def save(self, path: str | Path, scale: int | None = None, *, metadata: bool = True) -> Path:
         """Write the picture as a PNG, marked as synthetic; ``metadata`` adds what was summed."""
         path = check_ending(expanded(path), [".png"])
@@ -62,13 +69,14 @@ class Combination:
 
 
 @usual_torch()
-def combine(
-    model: Model,
+def arithmetic(
+    model: str | Path | Model,
     terms: str | Sequence[tuple[int, SampleLike]],
     *,
     label: int | str | None = None,
     seed: int = 0,
     sampling: Mapping[str, Any] | None = None,
+    device: str | torch.device = "auto",
     **search: Unpack[PhotoSearch],
 ) -> Combination:
     """Add and subtract mean codes: Radford et al. 2016, section 6.3.2 and figure 7.
@@ -78,9 +86,9 @@ def combine(
     stable. A mean is shorter than a code; as in the paper it is not rescaled; uniform numbers are
     cut to their range. The eight neighbours of the sum have uniform noise on +-0.25 added, from
     ``seed``. ``search``: how the codes of photos are found (`PhotoSearch`). ``sampling``: settings
-    as of ``sample``. Raises BadInput.
+    as of ``sample``. Raises BadInput, and as ``load``.
     """
-    model = as_latent(model)
+    model = as_latent(model, device)
     law = model.code_law
     law.check_sums("this model has no arithmetic with codes")
     signed = parse_sum(terms) if isinstance(terms, str) else [*terms]

@@ -24,7 +24,7 @@ from genzoo.devices import usual_torch
 from genzoo.editing.photos import PhotoSearch
 from genzoo.editing.selection import SampleLike, resolve, select
 from genzoo.editing.walks import as_latent, check_memory, with_photos
-from genzoo.errors import BadInput, unknown
+from genzoo.errors import BadInput, argument, command, refuse_unread, unknown
 from genzoo.features import classifiers
 from genzoo.files import check_ending, expanded, write_whole
 from genzoo.models.abilities import Encoder
@@ -79,6 +79,17 @@ class Direction:
     vector: Tensor
     info: DirectionInfo
 
+    def __repr__(self) -> str:
+        info, (toward, away) = self.info, self.info.counts
+        counts = f"from {away:,} {'without' if info.attribute else 'samples'} to {toward:,}"
+        line = f"{info.attribute or 'direction'}: {counts}, length {self.vector.norm():.2f}"
+        if info.increase_rate is None:
+            return line
+        line += f"; one step increases the score of {info.increase_rate:.0%} of 100 other samples"
+        if info.flip_rate is None:
+            return line
+        return f"{line} and adds the attribute to {info.flip_rate:.0%} of those without it"
+
     def save(self, path: str | Path) -> Path:
         """Write a ``.safetensors`` file of a few kB. Raises BadInput, OperationFailed."""
         path = check_ending(expanded(path), [".safetensors"])
@@ -94,7 +105,7 @@ def read_direction(path: str | Path) -> Direction:
         content = read_named(path, LARGEST)
         tensors, metadata = load(content), metadata_of(content)
     except (BadInput, SafetensorError) as error:
-        hint = "make one with genzoo direction"
+        hint = f"make one with {command('direction', 'MODEL')}"
         raise BadInput(f"{path} is not a direction file ({error}): {hint}") from None
     vector = tensors["direction"] if [*tensors] == ["direction"] else torch.empty(0)
     text = metadata.get("info", metadata.get("made", ""))  # "made" in format 1
@@ -139,9 +150,53 @@ class AttributeClassifier:
 
 
 # -------------------------------------------------------------------------------------- directions
-def _as_additive(model: Model) -> Latent:
+def direction(
+    model: str | Path | Model,
+    of: str | None = None,
+    *,
+    encode: bool = False,
+    toward: SampleLike | None = None,
+    away: SampleLike | None = None,
+    data: str | None = None,
+    n: int | None = None,
+    seed: int | None = None,
+    label: int | str | None = None,
+    root: str | Path | None = None,
+    device: str | torch.device = "auto",
+    progress: Progress | None = None,
+) -> Direction:
+    """The direction of an attribute in code space, for `steer`.
+
+    ``of``: a class or an attribute of ``data``, by default the data that the model was trained on:
+    from ``n`` samples of ``seed`` (4000, 0), which a classifier of the data judges, or with
+    ``encode`` from the codes of ``n`` real images (all), which an `Encoder` has. Or ``toward`` and
+    ``away``, samples with the attribute and samples without it. Raises BadInput (for an argument
+    that would have no effect, too), UnknownName, and as ``load``.
+    """
+    if (of is None) == (toward is None) or (toward is None) != (away is None):
+        ways = f"{argument('of')}, or {argument('toward')} and {argument('away')}"
+        raise BadInput(f"a direction needs either {ways}")
+    if toward is not None and away is not None:
+        why = f"{argument('toward')} and {argument('away')} choose the samples"
+        refuse_unread(why, encode=encode, data=data, n=n, seed=seed, root=root)
+        return direction_from_seeds(as_latent(model, device), toward, away, label=label)
+    assert of is not None
+    if encode:
+        refuse_unread(f"{argument('encode')} takes real images", seed=seed)
+        model = as_latent(model, device)
+        return direction_from_data(
+            model, of, data=data, n=n, root=root, label=label, progress=progress
+        )
+    refuse_unread(f"samples need no data set, without {argument('encode')}", root=root)
+    n, seed = 4000 if n is None else n, seed or 0
+    return direction_from_samples(
+        as_latent(model, device), of, data=data, n=n, seed=seed, label=label, progress=progress
+    )
+
+
+def _as_additive(model: str | Path | Model, device: str | torch.device = "auto") -> Latent:
     """``model``, if it has a code that can move along a direction. Raises BadInput."""
-    model = as_latent(model)
+    model = as_latent(model, device)
     model.code_law.check_sums("this model has no directions")
     return model
 
@@ -310,40 +365,45 @@ def _data_of(model: Model, data: str | None) -> str:
 # ---------------------------------------------------------------------------------------- steering
 @usual_torch()
 def steer(
-    model: Model,
-    direction: Direction,
-    samples: SampleLike,
+    model: str | Path | Model,
+    direction: Direction | str | Path,
+    sample: SampleLike,
     *,
-    alphas: Sequence[float],
+    alphas: str | Sequence[float] = "-2:2",
+    steps: int | None = None,
     label: int | str | None = None,
     sampling: Mapping[str, Any] | None = None,
+    device: str | torch.device = "auto",
     batch_size: int = 64,
     progress: Progress | None = None,
     **search: Unpack[PhotoSearch],
 ) -> Samples:
     """Samples or photos moved along a direction, ``alphas`` steps from each: z + alpha z_turn.
 
-    Sample by sample, ``len(samples) * len(alphas)`` of them. If there is a photo, two more stand
-    before those of each sample: the photo and its reconstruction (of a sample, itself twice).
+    ``direction``: one, or its file. ``alphas``: numbers, or text: ``-2:2`` in ``steps`` (7) of
+    equal width. Sample by sample, as many of each as ``alphas``. If there is a photo, two more
+    stand before those of each sample: the photo and its reconstruction (of a sample, itself twice).
     ``search``: how the codes of photos are found (`PhotoSearch`). ``sampling``: settings as of
-    ``sample``. Raises BadInput.
+    ``sample``. Raises BadInput, and as ``load``.
     """
-    model = _as_additive(model)
+    model = _as_additive(model, device)
+    direction = direction if isinstance(direction, Direction) else read_direction(direction)
     check_fits(model, direction)
-    if not alphas or not all(math.isfinite(alpha) for alpha in alphas):
-        raise BadInput(f"alphas must be finite numbers, at least one, got {[*alphas]}")
-    chosen = select(model, samples)
-    check_memory(model, len(chosen) * len(alphas), "alphas", len(chosen))
+    values = parse_alphas(alphas, steps)
+    if not values or not all(math.isfinite(alpha) for alpha in values):
+        raise BadInput(f"alphas must be finite numbers, at least one, got {values}")
+    chosen = select(model, sample)
+    check_memory(model, len(chosen) * len(values), "alphas", len(chosen))
     start = resolve(model, chosen, label, sampling, search)
     codes = start.codes
-    steps = torch.tensor([*alphas], device=model.device)[:, None] * direction.vector.to(codes)
-    moved = model.code_law.nearest((codes[:, None] + steps).flatten(0, 1))
+    moves = torch.tensor(values, device=model.device)[:, None] * direction.vector.to(codes)
+    moved = model.code_law.nearest((codes[:, None] + moves).flatten(0, 1))
     info = direction.info.model_dump(mode="json", exclude={"format", "genzoo", "origin"})
-    call = {"method": "steer", "direction": info, "alphas": [*alphas]}
+    call = {"method": "steer", "direction": info, "alphas": values}
     edited = model.decode_codes(
         moved,
         labels=start.label,
-        seeds=[address for address in start.addresses for _ in alphas],
+        seeds=[address for address in start.addresses for _ in values],
         call=call | (start.recorded("of") if start.photos else {}),
         batch_size=batch_size,
         progress=progress,
@@ -369,12 +429,17 @@ def check_fits(model: Latent, direction: Direction) -> None:
         )
 
 
-def parse_alphas(text: str, steps: int) -> list[float]:
-    """``-2,-1,0,1,2`` as it is, ``-2:2`` in ``steps`` of equal width. Raises BadInput."""
+def parse_alphas(alphas: str | Sequence[float], steps: int | None = None) -> list[float]:
+    """``-2,-1,0,1,2`` or numbers as they are, ``-2:2`` in ``steps`` (7). Raises BadInput."""
+    text = alphas if isinstance(alphas, str) else ""
     low, colon, high = text.partition(":")
+    if not colon:
+        refuse_unread(f"{argument('alphas')} is the whole list", steps=steps)
+    if not isinstance(alphas, str):
+        return [*alphas]
     try:
         if not colon:
             return [float(part) for part in text.split(",")]
-        return torch.linspace(float(low), float(high), steps, dtype=torch.float64).tolist()
+        return torch.linspace(float(low), float(high), steps or 7, dtype=torch.float64).tolist()
     except ValueError:
         raise BadInput(f"expected alphas like -2,0,2 or -2:2, got {text[:40]!r}") from None

@@ -24,7 +24,7 @@ from genzoo.editing.projection import (
     open_model,
     search_codes,
 )
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, argument
 from genzoo.models.abilities import Completer
 from genzoo.models.checks import batch_slices, checked_seed
 from genzoo.models.model import Model, finite_input, infer
@@ -189,7 +189,7 @@ def _complete(
     """``(n, *shape)``, public; the model gets ``x`` rounded to the levels that it has."""
     if model.num_classes and labels is None:
         classes = ", ".join(model.class_names) or f"0 to {model.num_classes - 1}"
-        raise BadInput(f"this model is class-conditional: pass labels (one of {classes})")
+        raise BadInput(f"this model has classes: give one with {argument('labels')} ({classes})")
     targets, levels = model.labels_for(labels, len(x)), getattr(model, "levels", None)
     if levels:
         public, steps = model.public_range, levels - 1

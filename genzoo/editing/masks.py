@@ -36,7 +36,7 @@ def known(mask: Any, n: int, shape: Sequence[int], seed: int = 0) -> Tensor:
         if bool(one.all()):
             raise BadInput(f"the mask leaves all{image} known: nothing to fill in")
         if not one.any():
-            raise BadInput(f"the mask leaves nothing{image} known: use genzoo sample instead")
+            raise BadInput(f"the mask leaves nothing{image} known: sample from the model instead")
     return values
 
 

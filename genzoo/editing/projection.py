@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from genzoo.devices import usual_torch
 from genzoo.editing import masks
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, argument
 from genzoo.models.abilities import Encoder
 from genzoo.models.checks import batch_slices, check_count, check_place, checked_seed
 from genzoo.models.inference import inference_copy
@@ -389,7 +389,7 @@ def _run_within_memory(search: _CodeSearch, batch_size: int) -> _SearchResult:
             raise
     halves = [batch_size >> k for k in range(1, batch_size.bit_length())]
     fits = next((size for size in halves if _fits(search, size)), None)
-    hint = f"use --batch-size {fits} (batch_size={fits})" if fits else "not even one image fits"
+    hint = f"use {argument('batch_size', fits)}" if fits else "not even one image fits"
     raise BadInput(f"out of memory with batch size {batch_size} (images times restarts): {hint}")
 
 

@@ -22,7 +22,7 @@ from genzoo.editing.photos import (
     encode_photos,
     read_photos,
 )
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, argument
 from genzoo.files import expanded
 from genzoo.models.checks import checked_seed
 from genzoo.models.sampler import Latent
@@ -200,12 +200,12 @@ def check_search(
     """Refuse options of a search where there is none. Raises BadInput."""
     given = [key for key, value in search.items() if value is not None]
     if given and not any(selection.photos for selection in chosen):
-        names = " and ".join(given)
+        names = " and ".join(map(argument, given))
         raise BadInput(f"{names} would have no effect: there is no photo whose code is searched")
     if given == ["search_seed"] and can_encode(model, label, search):
         raise BadInput(
-            "search_seed would have no effect: the encoder gives the codes of photos; with "
-            "search_steps a search begins there"
+            f"{argument('search_seed')} would have no effect: the encoder gives the codes of "
+            f"photos; with {argument('search_steps')} a search begins there"
         )
 
 
@@ -225,4 +225,4 @@ def common_label(labels: Sequence[int | str | None]) -> int | str | None:
     if len(distinct := list(dict.fromkeys(labels))) < 2:
         return next(iter(distinct), None)
     classes = " and ".join(map(str, distinct))
-    raise BadInput(f"these samples are of classes {classes}: choose one class with --label")
+    raise BadInput(f"these samples are of classes {classes}: choose one with {argument('label')}")

@@ -20,10 +20,10 @@ def check_targets(
 ) -> None:
     """Check, before any computation, that ``strip`` and ``gif`` can be written. Raises BadInput."""
     if strip is not None:
-        check_new(strip, [".png"], force, "--strip")
+        check_new(strip, [".png"], force, "strip")
         check_sheet(n * (CELLS + 2), model.shape, columns=CELLS + 2)
     if gif is not None:
-        check_new(gif, [".gif"], force, "--gif")
+        check_new(gif, [".gif"], force, "gif")
         check_sheet(n, model.shape)
 
 

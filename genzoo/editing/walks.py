@@ -6,6 +6,7 @@ Before what is edited from photos stand the photos themselves and their reconstr
 import math
 from collections.abc import Mapping, Sequence, Sized
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal, Unpack
 
 import torch
@@ -25,26 +26,30 @@ from genzoo.zoo import names as model_names
 Interpolation = Literal["slerp", "lerp"]
 
 
-def as_latent(model: Model) -> Latent:
-    """``model``, if it has a latent code. Raises BadInput, which lists the models that have one."""
+def as_latent(model: str | Path | Model, device: str | torch.device = "auto") -> Latent:
+    """``model``, by its name or in memory, if it has a latent code. Raises BadInput, which lists
+    the models that have one, and as ``load``.
+    """
+    model = model_names.as_model(model, device)
     if not isinstance(model, Latent):
         raise model_names.lacking(model, Latent, "has no latent code")
     return model
 
 
 def samples_at(
-    model: Model,
-    samples: SampleLike,
+    model: str | Path | Model,
+    sample: SampleLike,
     *,
     label: int | str | None = None,
     sampling: Mapping[str, Any] | None = None,
+    device: str | torch.device = "auto",
 ) -> Samples:
     """The samples with these addresses, as one batch; ``sampling``: settings as of ``sample``.
 
-    Raises BadInput.
+    Raises BadInput, and as ``load``.
     """
-    model = as_latent(model)
-    start = resolve(model, samples, label, sampling)
+    model = as_latent(model, device)
+    start = resolve(model, sample, label, sampling)
     return model.decode_codes(
         start.codes,
         labels=start.label,
@@ -56,14 +61,15 @@ def samples_at(
 
 @usual_torch()
 def interpolate(
-    model: Model,
-    through: SampleLike,
+    model: str | Path | Model,
+    sample: SampleLike,
     *,
     steps: int = 30,
     loop: bool = False,
     how: Interpolation = "slerp",
     label: int | str | None = None,
     sampling: Mapping[str, Any] | None = None,
+    device: str | torch.device = "auto",
     batch_size: int = 64,
     progress: Progress | None = None,
     **search: Unpack[PhotoSearch],
@@ -80,12 +86,12 @@ def interpolate(
     of them a code is shorter by the square root of 2, and the model was not trained on such codes
     (White 2016, arXiv:1609.04468, section 2.1). Random numbers that a model draws beside its code
     stay those of the last sample passed. ``label`` and ``sampling``, settings as of ``sample``,
-    hold for the whole walk. Raises BadInput.
+    hold for the whole walk. Raises BadInput, and as ``load``.
     """
-    model = as_latent(model)
+    model = as_latent(model, device)
     if how not in ("slerp", "lerp"):
         raise BadInput(f"how must be slerp or lerp, got {how!r}")
-    chosen = select(model, through)
+    chosen = select(model, sample)
     n = walk_length(chosen, steps, loop)
     check_memory(model, n, "steps", len(chosen) - (not loop))
     start = resolve(model, chosen, label, sampling, search)
@@ -143,13 +149,14 @@ def walk_length(through: Sized, steps: int, loop: bool) -> int:
 
 @usual_torch()
 def traverse(
-    model: Model,
+    model: str | Path | Model,
     dims: tuple[int, int] = (0, 1),
     *,
     grid: tuple[int, int] = (9, 9),
     sample: SampleLike = 0,
     label: int | str | None = None,
     sampling: Mapping[str, Any] | None = None,
+    device: str | torch.device = "auto",
     batch_size: int = 64,
     progress: Progress | None = None,
     **search: Unpack[PhotoSearch],
@@ -161,9 +168,10 @@ def traverse(
     A, figure 4): for a code of two numbers the grid shows the whole manifold. A number of a class
     stands for all of them: the grid goes through the classes. ``sampling``: settings as of
     ``sample``. Above the grid of a photo, in rows of its own that end in black, stand the photo
-    and its reconstruction; ``search``: how its code is found (`PhotoSearch`). Raises BadInput.
+    and its reconstruction; ``search``: how its code is found (`PhotoSearch`). Raises BadInput,
+    and as ``load``.
     """
-    model = as_latent(model)
+    model = as_latent(model, device)
     chosen = select(model, sample)
     if len(chosen) != 1:
         raise BadInput(f"a traversal changes one sample, got {len(chosen)}")

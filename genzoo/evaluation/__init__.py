@@ -1,7 +1,7 @@
 """What metrics are used for: evaluate, compare and verify models, and examine their samples.
 
-The functions `genzoo.evaluate`, `genzoo.compare` and `genzoo.verify` are defined in files of these
-names.
+The functions `genzoo.evaluate`, `compare`, `verify`, `neighbours` and `outliers` are defined in
+files of these names.
 """
 
 from genzoo import lazy
@@ -11,9 +11,10 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "comparison": ("Comparison",),
         "evaluate": ("Evaluation",),
-        "neighbours": ("Neighbours", "find_neighbours"),
-        "outliers": ("Outliers", "find_outliers"),
+        "neighbours": ("Neighbours",),
+        "outliers": ("Outliers",),
         "representations": ("extract_features",),
-        "truncation": ("truncate",),
+        "truncation": ("Curve", "truncate"),
     },
+    old_names={"find_neighbours": "genzoo.neighbours", "find_outliers": "genzoo.outliers"},
 )

@@ -3,8 +3,7 @@
 from genzoo.evaluation.comparison import Comparison as Comparison
 from genzoo.evaluation.evaluate import Evaluation as Evaluation
 from genzoo.evaluation.neighbours import Neighbours as Neighbours
-from genzoo.evaluation.neighbours import find_neighbours as find_neighbours
 from genzoo.evaluation.outliers import Outliers as Outliers
-from genzoo.evaluation.outliers import find_outliers as find_outliers
 from genzoo.evaluation.representations import extract_features as extract_features
+from genzoo.evaluation.truncation import Curve as Curve
 from genzoo.evaluation.truncation import truncate as truncate

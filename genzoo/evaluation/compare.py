@@ -15,7 +15,7 @@ from genzoo import devices, families
 from genzoo.data import catalogue, register
 from genzoo.data.arrays import source_of
 from genzoo.devices import usual_torch
-from genzoo.errors import BadInput, DataMissing, GenzooError, article
+from genzoo.errors import BadInput, DataMissing, GenzooError, argument, article
 from genzoo.evaluation.comparison import BATCH, Comparison, ModelEntry
 from genzoo.evaluation.evaluate import (
     check_arguments,
@@ -140,7 +140,7 @@ def choose_models(
         raise BadInput(installed.hint(text))
     trained_on = {on for folders in options.values() for on in folders}
     usable = [on for on in sorted(trained_on - {UNKNOWN}) if any_data or _has_features(on)]
-    reason = "given with --data"
+    reason = f"given with {argument('data')}"
     if data is None:
         data, reason = _common_data(options, usable)
     folders: dict[str, Path] = {}
@@ -199,7 +199,7 @@ def _common_data(options: dict[str, dict[str, Path]], usable: list[str]) -> tupl
         text = f"the models share no known training data ({each}): {_advice(options)}"
         raise BadInput(installed.hint(text))
     named = [name for name in common[1:] if register.is_named(name)]
-    others = f" (also possible: --data {' or '.join(named)})" if named else ""
+    others = f" (also possible with {argument('data')}: {' or '.join(named)})" if named else ""
     return common[0], f"the training data of all models{others}"
 
 
@@ -222,15 +222,18 @@ def _advice(options: dict[str, dict[str, Path]]) -> str:
     if len(kinds) > 1:
         return f"they are models of {' and '.join(kinds)}, which do not compare"
     if kinds == ["signals"]:
-        return "give the data with --data, a name or a folder of .wav files like ./FOLDER"
+        return (
+            f"give the data with {argument('data')}, a name or a folder of .wav files like ./FOLDER"
+        )
     own = [name for name, source in catalogue.SOURCES.items() if source.kind in kinds]
     known = own if kinds == ["points"] else classifiers.names()
     fitting = [d for d in known if all(model.shape == _shape(d) for model in models)]
     if not fitting:
         return (
-            "no data set that is known fits all: give one with --data, and --features MODULE:OBJECT"
+            f"no data set that is known fits all: give one with {argument('data')}, and features "
+            f"with {argument('features', 'MODULE:OBJECT')}"
         )
-    return f"choose the reference data with --data {' or '.join(fitting)}"
+    return f"choose the reference data with {argument('data')}: {' or '.join(fitting)}"
 
 
 def _shape(data: str) -> tuple[int, ...]:

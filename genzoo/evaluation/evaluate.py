@@ -13,7 +13,7 @@ from torch import Tensor
 from genzoo import devices, families
 from genzoo.data.register import IMAGES
 from genzoo.devices import usual_torch
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, argument
 from genzoo.evaluation.training_data import ReferenceData, reference_data, warn_of_form
 from genzoo.metrics import registry
 from genzoo.metrics.diagnostic_metrics import TranslationAccuracy, TranslationPSNR
@@ -153,7 +153,7 @@ def _warn(
     is_model = isinstance(subject, ModelSubject)  # a folder's own images read the form
     unread = unread_arguments(metrics, {**given, **form} if is_model else given)
     if isinstance(subject, ModelSubject) and subject.sampling:
-        unread += ["set"] * (not any(score.sampling for score in scores))
+        unread += ["sampling"] * (not any(score.sampling for score in scores))
     warn_of_unread(unread, scores)
 
 
@@ -175,7 +175,7 @@ def warn_of_unread(names: Sequence[str], scores: Sequence[Score]) -> None:
     """Warn of options that have no effect on the ``scores``."""
     what = ", ".join(score.metric for score in scores)
     for name in names:
-        log.warning("--%s has no effect on %s: leave it out", name, what)
+        log.warning("%s has no effect on %s: leave it out", argument(name), what)
 
 
 # --------------------------------------------------------------------- from arguments to the parts
@@ -259,7 +259,7 @@ def real_for(
     real = RealData(reference.given, features, name=reference.name, **options)
     if real.kind != subject.kind:
         what = f"{subject.name} is of {subject.kind}, but {real.data} holds {real.kind}"
-        raise BadInput(f"{what}: give a data set of {subject.kind} with --data")
+        raise BadInput(f"{what}: give a data set of {subject.kind} with {argument('data')}")
     return real
 
 
@@ -349,7 +349,7 @@ def _check_metrics(subject: Subject, metrics: Sequence[Metric], samples: int) ->
     minimum, name = most
     if samples < minimum:
         other = f", or kd, which needs {Kernel.min_samples:,}"
-        hint = f"-n {minimum}{other if minimum > Kernel.min_samples else ''}"
+        hint = f"{argument('n', minimum)}{other if minimum > Kernel.min_samples else ''}"
         raise BadInput(f"{name} needs at least {minimum:,} samples, got {samples:,}: {hint}")
 
 
@@ -360,7 +360,8 @@ def _check_kind(subject: Subject, metric: Metric) -> None:
         what = (
             f"{metric.name} measures {' and '.join(kinds)}, but {subject.name} is of {subject.kind}"
         )
-        raise BadInput(f"{what}: leave --metrics and --features out for the default ones")
+        given = f"{argument('metrics')} and {argument('features')}"
+        raise BadInput(f"{what}: leave {given} out for the default ones")
 
 
 def kinds_of(metric: Metric) -> tuple[Kind, ...]:
@@ -381,7 +382,8 @@ def _check_shape(subject: Subject, metric: SampleMetric) -> None:
     if shape is not None and tuple(subject.shape) != tuple(shape):
         expected, got = ("x".join(map(str, s)) for s in (shape, subject.shape))
         of_folder = isinstance(subject, DatasetSubject)
-        hint = f": --size {shape[-1]} --channels {shape[0]} converts them" if of_folder else ""
+        form = f"{argument('size', shape[-1])} and {argument('channels', shape[0])}"
+        hint = f": {form} convert them" if of_folder else ""
         raise BadInput(f"{subject.name}: its samples are {got}, but {data} is {expected}{hint}")
 
 
@@ -393,7 +395,7 @@ def check_one_set(subject: Subject, real: RealData) -> None:
     if real.second_domain and ("," in real.data or is_translator):
         raise BadInput(
             f"{real.data} is two domains; samples are compared with one data set: "
-            f"--data {real.second_domain} takes the second"
+            f"{argument('data', real.second_domain)} takes the second"
         )
 
 

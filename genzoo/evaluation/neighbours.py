@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genzoo.data.dataset import DataSet
 from genzoo.devices import usual_torch
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, command
 from genzoo.evaluation.evaluate import check_one_set, find_model, real_for
 from genzoo.evaluation.training_data import reference_data
 from genzoo.files import expanded, write_whole
@@ -113,7 +113,7 @@ class Neighbours:
 
 
 @usual_torch()
-def find_neighbours(
+def neighbours(
     model: str | Path | Model,
     *,
     data: Any = None,
@@ -134,7 +134,7 @@ def find_neighbours(
     Training images are read 64 MB at a time. Raises BadInput, and as ``load``.
     """
     subject = find_model(model, device)
-    image_shape(subject.model, "genzoo evaluate compares its samples with real data")
+    image_shape(subject.model, f"{command('evaluate')} compares its samples with real data")
     reference = reference_data(subject, data, root)
     form: dict[str, Any] = {"size": size, "channels": channels, "fit": fit, "levels": levels}
     real = real_for(subject, reference, None, root=root, progress=progress, **form)

@@ -65,7 +65,7 @@ class Outliers:
 
 
 @usual_torch()
-def find_outliers(
+def outliers(
     model: str | Path | Model,
     *,
     against: Any,

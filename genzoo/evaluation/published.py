@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 from genzoo import data as datasets
-from genzoo.errors import InvalidModel, unknown
+from genzoo.errors import InvalidModel, see_all, unknown
 from genzoo.schemas import Name, Schema, checked, read_json
 from genzoo.zoo import card as cards
 from genzoo.zoo import installed
@@ -157,7 +157,7 @@ def names() -> list[str]:
 def published(data: str) -> list[Published]:
     """The numbers published on ``data``, in the file's order. Raises UnknownName."""
     if data not in names():
-        hint = "Type genzoo reference to see all."
+        hint = see_all("reference")
         raise unknown("data set with published numbers", data[:80], names(), hint)
     return [record for record in _records() if record.data == data]
 

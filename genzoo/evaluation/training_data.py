@@ -10,7 +10,7 @@ from typing import Any, final
 from genzoo.data import register
 from genzoo.data.arrays import source_of
 from genzoo.data.dataset import Source
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, argument
 from genzoo.metrics.subjects import ModelSubject, Subject
 from genzoo.runs.plan import form_of, open_dataset, other_form
 
@@ -54,7 +54,7 @@ def reference_data(
     got = _hash_of(subject, given, place.form, root)
     if got not in (None, sha256):
         what = f"{place.data} has changed since {subject.name} was trained on it"
-        hint = "type --data FOLDER (in Python data=) to use it all the same"
+        hint = f"give {argument('data', 'FOLDER')} to use it all the same"
         raise BadInput(f"{what}: {_hashes(sha256, got)}: {hint}")
     return ReferenceData(given, own, place.form, sha256)
 

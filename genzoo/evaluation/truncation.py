@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from genzoo import devices
 from genzoo.devices import usual_torch
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, argument
 from genzoo.evaluation.comparison import GOALS
 from genzoo.evaluation.drawing import INK, LINES, MARGIN, PALE, SMALL, font, new_sheet, png
 from genzoo.evaluation.evaluate import (
@@ -129,7 +129,9 @@ def _allowed(whole: ModelSubject) -> list[float | None]:
             sampler.checked_sampling({"truncation": value})
             values.append(value)
     if not values:
-        raise BadInput(f"{whole.name} has a truncation with bounds of its own: give --values")
+        raise BadInput(
+            f"{whole.name} has a truncation with bounds of its own: give {argument('values')}"
+        )
     return values
 
 

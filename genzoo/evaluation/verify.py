@@ -1,8 +1,9 @@
 """verify: whether a model still generates the samples and gets the scores on its card."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
@@ -17,14 +18,16 @@ from genzoo.errors import (
     InvalidModel,
     NetworkError,
     OperationFailed,
+    argument,
     article,
+    command,
 )
 from genzoo.evaluation.evaluate import evaluate
 from genzoo.files import expanded, home
 from genzoo.metrics.score import Score
 from genzoo.models.sampler import Progress, Sampler
 from genzoo.schemas import Count, Name, Schema, checked
-from genzoo.text import pairs
+from genzoo.text import Records, pairs
 from genzoo.zoo import card, manifest, names
 from genzoo.zoo import folder as folders
 from genzoo.zoo.manifest import Measured, Settings
@@ -75,7 +78,7 @@ def verify(
     root: str | Path | None = None,
     device: "str | torch.device" = "cpu",
     progress: Progress | None = None,
-) -> Iterator[Check]:
+) -> Records[Check]:
     """Measure the numbers on a model's card again, each with its own protocol.
 
     The fingerprint comes first and needs no data. A number whose data are missing is skipped;
@@ -86,9 +89,23 @@ def verify(
     folder = names.find(name)
     manifest.read_manifest(folder)  # raises if the folder holds no model
     metrics = card.metrics_of(folder)
-    yield _fingerprint_check(folder, metrics.fingerprint, device)
+    checks = [_fingerprint_check(folder, metrics.fingerprint, device)]
     for score in metrics.scores or ():
-        yield _score_check(folder, score, data, root, device, progress)
+        checks.append(_score_check(folder, score, data, root, device, progress))
+    return Records(checks, TABLE)
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.5g}"
+
+
+TABLE: dict[str, Callable[[Check], Any]] = {
+    "number": attrgetter("name"),
+    "state": attrgetter("state"),
+    "card": lambda check: _short(check.card),
+    "now": lambda check: _short(check.now),
+    "": attrgetter("reason"),
+}
 
 
 def takes_data(name: str | Path) -> bool:
@@ -132,7 +149,8 @@ def _score_check(
     try:
         request = checked(Request, score.request, f"the card's request of {name}", InvalidModel)
         if ":" in (request.features or ""):
-            hint = f"if you trust it, run genzoo evaluate --features {request.features}"
+            call = command("evaluate", folder.name, features=request.features)
+            hint = f"if you trust it, run {call}"
             reason = f"a card may not choose code to run: {hint}"
             return Check(name, "skipped", value, reason=reason)
         arguments = request.model_dump(exclude_none=True, exclude={"data_sha256"})
@@ -159,7 +177,9 @@ def _data_of(request: Request, data: str | Path | None) -> dict[str, Any]:
         return {"data": register.to_open(place.data), **form}
     what = f"its data are the folder {register.label(request.data)!r}"
     why = "a card may not choose folders to open"
-    raise DataMissing(f"{what}, which this machine does not know ({why}): type --data FOLDER")
+    raise DataMissing(
+        f"{what}, which this machine does not know ({why}): give {argument('data', 'FOLDER')}"
+    )
 
 
 def _compared(score: Measured, now: Score) -> Check:

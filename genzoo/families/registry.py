@@ -12,14 +12,15 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, final
 
 import pluggy
 
-from genzoo.errors import OperationFailed, Stopped, UnknownName, article, unknown
+from genzoo.errors import OperationFailed, Stopped, UnknownName, article, either, see_all, unknown
 from genzoo.families.family import API, Family, Hooks
 from genzoo.files import raise_stopped
-from genzoo.text import printable
+from genzoo.text import Records, printable
 from genzoo.version import VERSION
 
 if TYPE_CHECKING:
@@ -34,8 +35,12 @@ GROUPS = {
 }
 KIND_NAMES = {"family": "family", "metric": "metric", "dataset": "data set", "models": "models"}
 # The command that lists a kind: genzoo families.
-LIST_COMMANDS = {"family": "families", "metric": "metrics", "dataset": "data", "models": "list"}
-SEE_PLUGINS = ". See genzoo plugin list --verbose"
+LIST_COMMANDS = {
+    "family": "families",
+    "metric": "list metrics",
+    "dataset": "list data",
+    "models": "list",
+}
 log = logging.getLogger("genzoo")
 
 
@@ -60,6 +65,14 @@ class Plugin:
 def plugins(kind: str = "family") -> list[Plugin]:
     """The installed plugins of a kind, sorted by name, from metadata alone."""
     return [_from_metadata(e, kind) for e in _entry_points(kind)]
+
+
+def list_families() -> Records[Plugin]:
+    """The installed families that are enabled, from metadata alone, with branch, year, summary."""
+    off = disabled()
+    enabled = [p for p in plugins() if not {p.name, p.package} & off]
+    heads = ("name", "branch", "year", "summary")
+    return Records(enabled, {head: attrgetter(head) for head in heads})
 
 
 def names(kind: str = "family") -> list[str]:
@@ -196,7 +209,7 @@ def _import(kind: str, entry: "EntryPoint") -> tuple[str, Any]:
         elif _is_of_another_api(error):
             text = f"it is not written for plugin API {API}: upgrade the plugin ({text[:200]})"
         reason = _unmet_requirement(entry) or text[:300]
-        raise OperationFailed(f"{owner} is broken: {reason}{SEE_PLUGINS}") from error
+        raise OperationFailed(f"{owner} is broken: {reason}{see_plugins()}") from error
     return owner, result
 
 
@@ -313,7 +326,7 @@ def _unmet_requirement(entry: "EntryPoint") -> str:
 
 
 def _missing(kind: str, name: str) -> UnknownName:
-    hint = f"Type genzoo {LIST_COMMANDS[kind]} to see all."
+    hint = see_all(LIST_COMMANDS[kind])
     if kind == "family" and _is_required(name):
         return UnknownName(f"the family {name!r} is not installed: pip install genzoo-{name}")
     return unknown(KIND_NAMES[kind], name, names(kind), hint)
@@ -323,6 +336,11 @@ def _is_required(family: str) -> bool:
     """Whether genzoo requires the package of ``family``."""
     models = family == "models" or family.startswith("models-")  # packages without a family
     return f"genzoo-{family}" in required_packages() and not models
+
+
+def see_plugins() -> str:
+    """The end of an error about a plugin: where its traceback is."""
+    return f". See {either('genzoo plugin list --verbose', 'genzoo.list_plugins()')}"
 
 
 def required_packages() -> set[str]:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genzoo.errors import BadInput, OperationFailed, article
+from genzoo.errors import BadInput, OperationFailed, argument, article
 from genzoo.families.registry import others_code, reason_of
 from genzoo.models.inference import inference_copy
 from genzoo.zoo import installed
@@ -230,7 +230,7 @@ def shipped(data: str) -> ClassifierFile:
     """The file of the classifier of ``data``. Raises BadInput."""
     found = installed.features()
     if data not in found:
-        raise none_for(data, "give --features MODULE:OBJECT")
+        raise none_for(data, f"give {argument('features', 'MODULE:OBJECT')}")
     return ClassifierFile(found[data])
 
 

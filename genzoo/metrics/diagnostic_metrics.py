@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genzoo.errors import BadInput, article
+from genzoo.errors import BadInput, argument, article
 from genzoo.features.classifiers import DatasetClassifier
 from genzoo.metrics.metric import ModelMetric, SampleMetric
 from genzoo.metrics.real_data import random_rows, rows_of
@@ -225,7 +225,7 @@ class TranslationAccuracy(ModelMetric):
         if not isinstance(subject.model, Translator):
             return f"{article(subject.model)} does not translate"
         two = "," in self.real.data and self.real.second_domain
-        return "" if two else "it needs two domains: --data A,B"
+        return "" if two else f"it needs two domains: {argument('data', 'A,B')}"
 
     def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
         model, test = subject.model, self.real.domain(0, "test")

@@ -20,7 +20,7 @@ from genzoo.data.dataset import DataSet, Source
 from genzoo.data.dataset import cache_key as key_of
 from genzoo.data.register import IMAGES, holds_folder, label, parts_of, to_open
 from genzoo.data.transforms import split_name
-from genzoo.errors import BadInput, unknown
+from genzoo.errors import BadInput, argument, unknown
 from genzoo.features.classifiers import (
     ChannelClassifier,
     CustomFeatures,
@@ -169,7 +169,7 @@ class RealData:
             if not isinstance(self.given, Source):
                 name = self.given if isinstance(self.given, Path) else self.whole
                 sets.check(str(name).removeprefix(IMAGES))  # raises if it does not exist
-            raise none_for(self.data, "name other features with --features")
+            raise none_for(self.data, f"name other features with {argument('features')}")
         if self._features_spec == "logmel":
             return LogMel(self.open("train").rate)
         return load_features(self._features_spec)

@@ -2,10 +2,11 @@
 
 import difflib
 from collections.abc import Sequence
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from genzoo import families
-from genzoo.errors import BadInput, UnknownName, unknown
+from genzoo.errors import BadInput, GenzooError, UnknownName, see_all, unknown
 from genzoo.features import classifiers
 from genzoo.metrics import (
     diagnostic_metrics,
@@ -18,6 +19,7 @@ from genzoo.metrics import (
 from genzoo.metrics.metric import Metric, ModelMetric, SampleMetric
 from genzoo.metrics.real_data import RealData
 from genzoo.schemas import Kind
+from genzoo.text import Records
 from genzoo.zoo import installed, migrate
 
 # The default metrics of images; the second ones need a classifier with classes.
@@ -54,6 +56,37 @@ RESERVED = {*BUILT_IN, *_INCEPTION}  # no metric of a plugin may have one of the
 def names() -> list[str]:
     """The ids of all metrics, built-in ones first."""
     return [*BUILT_IN, *(name for name in families.names("metric") if name not in RESERVED)]
+
+
+class MetricEntry(NamedTuple):
+    """A metric in a list. ``of``: what it measures; ``goal``: whether more or less is better;
+    ``about``: what it says, or why it cannot be loaded.
+    """
+
+    name: str
+    of: str
+    goal: str
+    about: str
+
+
+def list_metrics() -> Records[MetricEntry]:
+    """The metrics: what each measures, of which kinds of samples or of a model."""
+    entries = [*map(_entry, names())]
+    goals = {entry.name: entry.goal for entry in entries}
+    for own, usual in sample_metrics.INCEPTION.items():
+        about = f"{own} in the features of the original FID"
+        entries.append(MetricEntry(usual, "images", goals[own], about))
+    table = {"name": "name", "of": "of", "goal": "goal", "": "about"}
+    return Records(entries, {head: attrgetter(field) for head, field in table.items()})
+
+
+def _entry(name: str) -> MetricEntry:
+    try:
+        metric = metric_class(name)
+    except GenzooError as error:  # a broken plugin, or two plugins with one name
+        return MetricEntry(name, "", "", str(error))
+    of = "a model" if issubclass(metric, ModelMetric) else ", ".join(metric.kinds)
+    return MetricEntry(name, of, metric.goal or "", metric.about)
 
 
 def metric_class(name: str) -> type[Metric]:
@@ -116,5 +149,5 @@ def _create(name: str, real: RealData) -> Metric:
         raise UnknownName(f"the metric {name!r} is now called {new!r}")
     full = [f"{one}-{real.features_name}" for one in known]
     near = difflib.get_close_matches(name, full)
-    hint = installed.hint("Type genzoo list metrics to see all.")
+    hint = installed.hint(see_all("list metrics"))
     raise unknown("metric", name, [*known, *_INCEPTION, *near], hint)

@@ -157,7 +157,7 @@ class Density(Model):
         if self.levels and (steps - steps.round()).abs().max() > 1e-3:
             raise BadInput(
                 f"this model knows {self.levels} values of a pixel: round each pixel to one of "
-                "them, at random (as genzoo evaluate does) or to the nearest"
+                "them, at random (as evaluate does) or to the nearest"
             )
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from genzoo.devices import memory
-from genzoo.errors import BadInput, article
+from genzoo.errors import BadInput, argument, article
 from genzoo.files import check_new, whole
 from genzoo.models.model import Model
 from genzoo.models.pictures import SYNTHETIC, check_sheet
@@ -79,8 +79,8 @@ def watchable(model: Model, parts: Iterator[Samples], n: int, path: Path, force:
     pixel by pixel.
     """
     if not getattr(model, "in_raster_order", False):
-        raise BadInput(f"--watch needs a pixel-by-pixel model, got {article(model)}")
-    check_new(path, [".gif"], force, "--watch")
+        raise BadInput(f"{argument('watch')} needs a pixel-by-pixel model, got {article(model)}")
+    check_new(path, [".gif"], force, "watch")
     check_sheet(n, model.shape)
     batches = list(parts)
     samples = type(batches[0]).join(batches)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from genzoo.devices import memory
-from genzoo.errors import BadInput, OperationFailed, unknown
+from genzoo.errors import BadInput, OperationFailed, argument, either, unknown
 from genzoo.models.checks import (
     batch_slices,
     check_count,
@@ -173,7 +173,7 @@ class Sampler(Model):
         """
         if not self.num_classes:
             if labels is not None:
-                raise BadInput("this model is unconditional: leave labels out")
+                raise BadInput(f"this model is unconditional: leave {argument('labels')} out")
             return None
         if labels is None:
             return torch.arange(start, start + n, device=self.device) % self.num_classes
@@ -374,7 +374,8 @@ def _check_memory(n: int, shape: Sequence[int]) -> None:
     needed, limit = 3 * 4 * n * math.prod(shape), memory()
     if limit and needed > limit:
         size = f"{n:,} samples need {needed / 1e9:,.1f} GB, this machine has {limit / 1e9:,.1f} GB"
-        raise BadInput(f"{size}: use stream, a batch at a time, or genzoo sample -o FOLDER")
+        way = either("write them to a folder, --out FOLDER", "use stream, a batch at a time")
+        raise BadInput(f"{size}: {way}")
 
 
 def _join(parts: list[Samples]) -> Samples:

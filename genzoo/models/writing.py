@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, argument
 from genzoo.files import check_name, whole
 from genzoo.models import panels, sounds
 from genzoo.models.film import check_film, film, make_frames
@@ -46,24 +46,26 @@ def check_target(
         folder = "or a folder's name without an ending"
         raise BadInput(f"cannot write {path}: {model.kind} go to {endings}, {folder}")
     if scale is not None and not model.is_images:
-        raise BadInput(f"--scale enlarges images; this model generates {model.kind}")
+        raise BadInput(f"{argument('scale')} enlarges images; this model generates {model.kind}")
     if scale is not None and path.suffix == ".npy":
-        raise BadInput(f"--scale enlarges pictures, and {path} holds numbers: leave it out")
+        what = argument("scale")
+        raise BadInput(f"{what} enlarges pictures, and {path} holds numbers: leave it out")
     if scale is not None and path.suffix == "":
-        raise BadInput(
-            f"--scale enlarges a sheet, and the folder {path} holds single images: "
-            "leave it out, or choose -o NAME.png"
-        )
+        what = f"{argument('scale')} enlarges a sheet, and the folder {path} holds single images"
+        raise BadInput(f"{what}: leave it out, or choose {argument('out', 'NAME.png')}")
     if not metadata and path.suffix == ".npy":
-        raise BadInput(f"--no-metadata: {path} holds numbers without metadata: leave it out")
+        plain = argument("metadata", False)
+        raise BadInput(f"{plain}: {path} holds numbers without metadata: leave it out")
     _check_size(path.suffix, n, model, scale, columns)
     check_name(path)
     if not path.parent.is_dir():
         raise BadInput(f"cannot write {path}: no folder {path.parent}")
     if path.exists() and path.is_dir() != (path.suffix == ""):
-        raise BadInput(f"{path} is a {'folder' if path.is_dir() else 'file'}: choose another -o")
+        what = "folder" if path.is_dir() else "file"
+        raise BadInput(f"{path} is a {what}: choose another {argument('out')}")
     if path.exists() and not force:
-        raise BadInput(f"{path} exists: choose another -o, or add --force")
+        other, force_it = argument("out"), argument("force", True)
+        raise BadInput(f"{path} exists: choose another {other}, or add {force_it}")
     if path.suffix == "":
         check_folder(path)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, NoReturn, final
 from genzoo import devices, families
 from genzoo.data import catalogue, register
 from genzoo.data.dataset import DataSet, Source
-from genzoo.errors import BadInput, GenzooError, unknown
+from genzoo.errors import BadInput, GenzooError, argument, either, unknown
 from genzoo.files import is_folder
 from genzoo.runs.plan import (
     Plan,
@@ -65,8 +65,6 @@ RATES = (
     "discriminator_lr_inverse_decay",
     "gradient_clip",
 )
-# Settings whose option has another name on the command line.
-_OPTIONS = {"dtype": "--store-as", "version": "--model-version", "start_from": "--from"}
 
 
 @final
@@ -89,7 +87,7 @@ class Change:
             if name in RULES or name in RATES:
                 raise BadInput(
                     f"the run in {folder} is finished: {_option(name)} would change nothing; leave "
-                    f"it out, or train further with --steps, above {self.plan.steps}"
+                    f"it out, or train further with {argument('steps')}, above {self.plan.steps}"
                 )
 
     def text(self, step: int) -> str:
@@ -163,8 +161,9 @@ def _check_same(record: Plan, folder: Path, given: dict[str, Any]) -> None:
         if key in given and (value := given[key]) != (own := getattr(record, key)):
             if key == "minutes":
                 raise BadInput(
-                    f"the run in {folder} has {record.steps} steps, got --minutes {value:g}: "
-                    "leave it out, or change their number with --steps"
+                    f"the run in {folder} has {record.steps} steps, got "
+                    f"{argument('minutes', value)}: leave it out, or change their number with "
+                    f"{argument('steps')}"
                 )
             _refuse(folder, key, own, value)
     if "start_from" not in given:
@@ -172,9 +171,10 @@ def _check_same(record: Plan, folder: Path, given: dict[str, Any]) -> None:
     parent, (_, manifest) = parent_of(record.stages), names.resolve(given["start_from"])
     if parent is None or parent.weights_sha256 != manifest.weights_sha256:
         began = f"the weights of {parent.model}" if parent else "new weights"
+        got = argument("start_from", str(given["start_from"]))
         raise BadInput(
-            f"the run in {folder} began with {began}, got --from {given['start_from']}: leave it "
-            "out, or train into another folder"
+            f"the run in {folder} began with {began}, got {got}: leave it out, or train into "
+            "another folder"
         )
 
 
@@ -229,7 +229,7 @@ def _open(
     except GenzooError as error:
         if not gone:
             raise
-        hint = "if the folder has a new name or place, give it with --data"
+        hint = f"if the folder has a new name or place, give it with {argument('data')}"
         raise BadInput(f"{error}: {hint}") from None
 
 
@@ -246,7 +246,7 @@ def _is_other(data: str | Path | Source, record: Plan) -> bool:
 def _refuse_data(folder: Path, record: Plan, data: str | Path | Source) -> NoReturn:
     raise BadInput(
         f"{register.label(data)} does not hold the data of the run in {folder}, which are those of "
-        f"{record.data}: leave --data out, or train into another folder"
+        f"{record.data}: leave {argument('data')} out, or train into another folder"
     )
 
 
@@ -258,10 +258,10 @@ def _refuse(folder: Path, name: str, own: Any, value: Any) -> NoReturn:
 
 
 def _option(name: str) -> str:
-    """The option of the command line that gives the setting ``name``."""
+    """The argument that gives the setting ``name``."""
     if name not in RULES:
-        return f"--set {name}="
-    return _OPTIONS.get(name, name if name == "family" else f"--{name.replace('_', '-')}")
+        return either(f"--set {name}=", f"settings={{{name!r}: ...}}")
+    return name if name == "family" else argument(name)
 
 
 def stages(

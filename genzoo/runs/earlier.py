@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from genzoo import families
-from genzoo.errors import BadInput, GenzooError
+from genzoo.errors import BadInput, GenzooError, argument
 from genzoo.files import check_folder
 from genzoo.runs.changes import RATES
 from genzoo.runs.plan import Plan
@@ -35,7 +35,7 @@ def check_own(folder: Path) -> None:
     check_folder(folder)
     run = folder / "run"
     if run.is_symlink():
-        hint = "choose another --out (which may be a link itself)"
+        hint = f"choose another {argument('out')} (which may be a link itself)"
         raise BadInput(f"{run} is a link, and a new run removes nothing behind one: {hint}")
     check_folder(run)
     if not run.is_dir():
@@ -43,7 +43,7 @@ def check_own(folder: Path) -> None:
     is_run = _is_plan(run / "plan.json")
     for path, is_own in _entries(run):
         if not is_own or (not is_run and path.name != "lock"):
-            hint = "move it away, or choose another --out"
+            hint = f"move it away, or choose another {argument('out')}"
             raise BadInput(f"{path} is not a file of a run of genzoo's, and would be lost: {hint}")
 
 

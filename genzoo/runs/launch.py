@@ -14,7 +14,7 @@ from genzoo import devices
 from genzoo.data import catalogue
 from genzoo.data.dataset import DataSet, Source
 from genzoo.devices import usual_torch
-from genzoo.errors import BadInput, GenzooError
+from genzoo.errors import BadInput, GenzooError, argument
 from genzoo.files import check_free, expanded
 from genzoo.runs import changes, earlier
 from genzoo.runs.checkpoints import checkpoints
@@ -31,7 +31,7 @@ from genzoo.runs.plan import (
 )
 from genzoo.runs.rehearsal import check_compile, rehearse
 from genzoo.runs.run import Run, alone, folder_state
-from genzoo.text import pairs
+from genzoo.text import clock, columns, file_size, pairs
 from genzoo.training import fit, parallel, phase_starts
 from genzoo.zoo import manifest
 from genzoo.zoo.folder import version_of
@@ -53,6 +53,25 @@ class Estimate:
     steps: int
     seconds: float
     phases: dict[str, float] = field(default_factory=dict)
+
+    def within(self, seconds: float) -> "Estimate":
+        """The estimate of a run that takes so many ``seconds``."""
+        return replace(self, steps=round(seconds * self.rate), seconds=seconds)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name} {count:,}" for name, count in self.parameters.items())
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in self.phases.items())
+        rows = [
+            ("parameters", counts),
+            ("memory", file_size(self.memory) if self.memory else "unknown"),
+            ("speed", f"{self.rate:.2f} steps a second (measured)"),
+            ("steps", f"{self.steps:,}"),
+            *([("phases", shares)] if shares else []),
+            ("time", clock(self.seconds)),
+        ]
+        return "\n".join(columns(rows))
+
+    __str__ = __repr__
 
 
 @usual_torch()
@@ -86,7 +105,7 @@ def start(
         devices.set_threads(threads)
     parallel.start(devices.device(settings.get("device", "auto")))
     if minutes is not None and parallel.size() > 1:
-        raise BadInput("several processes need --steps: each would measure another rate")
+        raise BadInput(f"several processes need {argument('steps')}: each has another rate")
     with alone(folder) if (folder / "run").is_dir() else nullcontext():
         if parallel.rank() == 0 and not force:
             _check_free(folder)
@@ -126,8 +145,8 @@ def _setup(
     if text := other_form(kind, form, given):
         log.warning("the data are opened otherwise than for %s: %s", parent.name, text)
     elif form and setup.dataset.sha256 != parent.data_sha256:
-        text = "%s is opened as the data of %s were, with %s: --set NAME=VALUE changes it"
-        log.warning(text, setup.dataset.name, parent.name, pairs(form))
+        text = "%s is opened as the data of %s were, with %s: %s changes it"
+        log.warning(text, setup.dataset.name, parent.name, pairs(form), argument("settings"))
     return setup, parent
 
 
@@ -198,7 +217,9 @@ def preview(folder: Path, root: Path | None = None, **given: Any) -> Run:
 def check_run(folder: Path) -> None:
     """Raise BadInput if there is no run in ``folder``; a lock would leave a trace there."""
     if not (folder / "run" / "plan.json").is_file():
-        raise BadInput(f"no run in {folder} to resume: to start one, leave --resume out")
+        raise BadInput(
+            f"no run in {folder} to resume: to start one, leave {argument('resume')} out"
+        )
 
 
 def _resume(folder: Path, record: Plan, root: Path | None, given: dict[str, Any]) -> Run:
@@ -209,7 +230,8 @@ def _resume(folder: Path, record: Plan, root: Path | None, given: dict[str, Any]
     numbers = (int(p.stem) for p in checkpoints(folder) if p.stem.isdecimal())
     done = max((step for step in numbers if step <= record.steps), default=0)
     if new.steps < done:
-        raise BadInput(f"the run in {folder} has done {done} steps, got --steps {new.steps}")
+        got = argument("steps", new.steps)
+        raise BadInput(f"the run in {folder} has done {done} steps, got {got}")
     if new.steps != record.steps and version_of(folder) == new.version == record.version:
         new = new.model_copy(update={"version": new.version + 1})  # it replaces a finished model
     devices.set_threads(new.threads)  # sums depend on how threads split them
@@ -237,7 +259,7 @@ def _check_phases(run: Run, record: Plan) -> None:
     if begun[0] != begun[1]:
         raise BadInput(
             f"the run in {run.folder} is in its phase {begun[0][-1]} after step {run.start}; of "
-            f"{run.plan.steps} steps it would not be: leave --steps {run.plan.steps} out"
+            f"{run.plan.steps} steps it would not be: leave {argument('steps', run.plan.steps)} out"
         )
 
 
@@ -290,11 +312,13 @@ def _memory(device: torch.device) -> int:
 def _check_free(folder: Path) -> None:
     """Raise BadInput if a new run would overwrite anything but a run without a checkpoint."""
     if checkpoints(folder):
-        raise BadInput(f"{folder} already holds a run: --resume continues it, --force replaces it")
+        ways = f"{argument('resume', True)} continues it, {argument('force', True)} replaces it"
+        raise BadInput(f"{folder} already holds a run: {ways}")
     check_free(folder, manifest.FILES, force=False)
     others = sorted(p.name for p in folder.glob("[!.]*") if p.name != "run")
     if others:
-        hint = "choose another --out, or train beside it with --force"
+        out, force = argument("out"), argument("force", True)
+        hint = f"choose another {out}, or train beside it with {force}"
         raise BadInput(
             f"{folder} contains {others[0]}, which does not belong to a training run: {hint}"
         )

@@ -16,7 +16,7 @@ from genzoo import devices, families
 from genzoo.data import catalogue, register
 from genzoo.data.dataset import DataSet, Source, paired
 from genzoo.data.forms import size_of
-from genzoo.errors import BadInput, article, unknown
+from genzoo.errors import BadInput, article, command, either, unknown
 from genzoo.files import write_whole
 from genzoo.options import Options
 from genzoo.runs.sizes import nearest_sizes
@@ -158,9 +158,11 @@ def plan(
     _refuse_old_names(family, fields_given.keys() - fields)
     for key in sorted(fields_given.keys() - fields):
         if key in parts.sampling.model_fields:
-            way = f"genzoo sample --set {key}={values[key]}"
+            way = either(
+                f"genzoo sample --set {key}={values[key]}", f"sample({key}={values[key]!r})"
+            )
             raise BadInput(f"{key} is a setting of sampling: {way}")
-    divided = divide(fields_given, schemas, f"Type genzoo info {family} to see all.")
+    divided = divide(fields_given, schemas, f"{command('info', family)} lists all.")
     options = checked(parts.options, divided["options"], f"options of {family}")
     dataset = open_dataset(family, data, values, root)
     if options.horizontal_flip and dataset.kind != "images":
@@ -187,7 +189,7 @@ def _refuse_old_names(family: str, keys: Iterable[str]) -> None:
         with contextlib.suppress(Exception):  # an upgrade that does not only rename
             new = next(iter(families.get(family).upgraded(1, {new: None}, {}).config))
         if new != key:
-            raise BadInput(f"the field {key!r} of {family} is now called {new!r}: --set {new}=...")
+            raise BadInput(f"the field {key!r} of {family} is now called {new!r}")
 
 
 def open_dataset(
@@ -256,7 +258,7 @@ def _needs_classes(family: str, dataset: DataSet) -> BadInput:
     """The error of data with fewer classes than ``family`` learns from."""
     count = len(dataset.classes)
     got = f"{dataset.name} has {count or 'no'} class" + ("es" if count != 1 else "")
-    hint = "choose data with labels (genzoo list data)"
+    hint = f"choose data with labels ({command('list data')})"
     if re.split("[:@]", dataset.name)[0] not in catalogue.names():
         hint = "make one subfolder for each class, such as {0}/cat and {0}/dog, or labels.csv"
         hint = hint.format(dataset.name.rstrip("/"))

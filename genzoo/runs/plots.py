@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from PIL import Image
 
-from genzoo.errors import BadInput, OperationFailed, article
+from genzoo.errors import BadInput, OperationFailed, argument, article
 from genzoo.files import check_new, expanded, write_whole
 from genzoo.models.pictures import LARGEST_SHEET, SYNTHETIC, opened
 from genzoo.runs.plan import plan_values
@@ -121,7 +121,7 @@ def read_run(folder: str | Path) -> RunLog:
         plan = _plan(place / "plan.json")
         content = read_named(place / "log.jsonl", LARGEST_LOG)
     except OSError:
-        raise BadInput(f"no run in {folder}: give a folder that genzoo train wrote") from None
+        raise BadInput(f"no run in {folder}: give a folder that a training run wrote") from None
     lines = content.decode(errors="replace").splitlines()
     records = [record for line in lines if (record := _parsed(line))]
     names = dict.fromkeys(name for record in records for name in record)
@@ -317,9 +317,8 @@ class TensorBoardWriter:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            raise OperationFailed(
-                '--board needs tensorboard: pip install "genzoo[board]"'
-            ) from None
+            what = f"{argument('board')} needs tensorboard"
+            raise OperationFailed(f'{what}: pip install "genzoo[board]"') from None
         self.folder, self.every, self.last_grid = folder / "run", every, start - 1
         self.writer = SummaryWriter(str(self.folder / "board"), purge_step=start + 1)
 

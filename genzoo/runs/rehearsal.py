@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from genzoo import families
 from genzoo.data.dataset import DataSet
 from genzoo.devices import usual_torch
-from genzoo.errors import BadInput, GenzooError, OperationFailed
+from genzoo.errors import BadInput, GenzooError, OperationFailed, argument
 from genzoo.options import SWITCHES, Options
 from genzoo.runs.plan import Plan, fields_of
 from genzoo.runs.run import Run
@@ -83,7 +83,7 @@ def check_compile(record: Plan) -> None:
     penalty = record.options.get("penalty", "none")
     if record.compile and penalty != "none":
         what = f"penalty={penalty} is about a gradient, and torch.compile has no second ones"
-        raise BadInput(f"{what}: leave --compile out, or set penalty=none")
+        raise BadInput(f"{what}: leave {argument('compile')} out, or set penalty=none")
 
 
 def _unread(run: Run, read: set[str], changed: list[str]) -> list[str]:

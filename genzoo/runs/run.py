@@ -25,7 +25,7 @@ from genzoo import devices, families
 from genzoo.data import register
 from genzoo.data.dataset import DataSet
 from genzoo.devices import usual_torch
-from genzoo.errors import BadInput, GenzooError, OperationFailed, Stopped
+from genzoo.errors import BadInput, GenzooError, OperationFailed, Stopped, argument, command
 from genzoo.families.family import Family
 from genzoo.files import deferred_signals, locked, sweep_again, write_whole
 from genzoo.models.abilities import Translator
@@ -46,6 +46,7 @@ from genzoo.runs.loader import Loader
 from genzoo.runs.parent import Parent
 from genzoo.runs.plan import Plan, form_on_card, read_plan, write_plan
 from genzoo.schemas import checked
+from genzoo.text import clock
 from genzoo.training import (
     EMA,
     Batch,
@@ -83,6 +84,12 @@ class RunStatus:
     def left(self) -> float:
         """Seconds to the end, at the rate since the start."""
         return (self.steps - self.step) / self.rate if self.rate else float("inf")
+
+    def __str__(self) -> str:
+        losses = " ".join(f"{k} {v.item():.3g}" for k, v in self.logs.items() if k.endswith("loss"))
+        phase = f" ({self.phase})" if self.phase else ""
+        place = f"step {self.step} of {self.steps}{phase}"
+        return f"{place}  {self.rate:.1f}/s  {clock(self.left)} left  {losses}"
 
 
 class Interrupted(Stopped):
@@ -135,7 +142,8 @@ class Run:
         elif model := parent_of(self.plan.stages):
             raise BadInput(
                 f"no checkpoint in {self.folder} can be used, and the run began with the weights "
-                f"of {model.model}: start it again with --from and --force"
+                f"of {model.model}: start it again with {argument('start_from')} and "
+                f"{argument('force', True)}"
             )
 
     def _load(self, checkpoint: Checkpoint) -> None:
@@ -165,7 +173,7 @@ class Run:
 
     def say_finished(self) -> None:
         """Warn that nothing is left to do."""
-        more = "--steps N, with a larger number, trains further"
+        more = f"{argument('steps', 'N')}, with a larger number, trains further"
         done = f"is finished: all {self.start} steps are done"
         log.warning("the run in %s %s; %s", self.folder, done, more)
 
@@ -179,7 +187,7 @@ class Run:
         with alone(self.folder):
             if self.folder_state not in (None, folder_state(self.folder)) and not parallel.rank():
                 what = f"the run in {self.folder} has gone on since it was read"
-                raise BadInput(f"{what}: continue it with --resume (in Python runs.resume)")
+                raise BadInput(f"{what}: continue it with {argument('resume', True)}")
             if self.finished:
                 card.unlock(self.folder)
                 self.say_finished()
@@ -189,8 +197,9 @@ class Run:
             except Diverged as error:
                 last = next(iter(checkpoints(self.folder)), None)
                 where = f"last good checkpoint: {last}" if last else "no checkpoint yet"
-                way = f"genzoo train --out {self.folder} --resume" if last else "start again with"
-                way += f" --set lr={self.options.lr / 2:g}"
+                lower = {"lr": float(f"{self.options.lr / 2:g}")}
+                again = command("train", out=self.folder, resume=True, settings=lower)
+                way = again if last else f"start again with {argument('settings', lower)}"
                 raise Diverged(f"the run diverged: {error}; {where}. Try: {way}") from None
             return self._finish()
 
@@ -346,7 +355,7 @@ def _write_model(run: Run) -> None:
 
 
 def _interrupted(step: int, number: int) -> Interrupted:
-    text = f"stopped after step {step}; continue it with --resume"
+    text = f"stopped after step {step}; continue it with {argument('resume', True)}"
     by = "" if number == signal.SIGINT else f"{signal.Signals(number).name}: "
     return Interrupted(by + text, number)
 

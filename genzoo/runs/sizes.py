@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import count, islice
 
 from genzoo.data.dataset import DataSet
+from genzoo.errors import argument
 
 TRIES = 64  # in each direction: an attempt takes up to a training step
 
@@ -24,7 +25,7 @@ def nearest_sizes(dataset: DataSet, attempt: Callable[[DataSet], object]) -> str
         return ""
     change = "rescales the images" if field == "size" else "cuts or pads the signals"
     known = " or ".join(map(str, found))
-    return f"; {field}s that work: {known} (--set {field}={found[0]} {change})"
+    return f"; {field}s that work: {known} ({argument('settings', {field: found[0]})} {change})"
 
 
 def _near(dataset: DataSet) -> tuple[Iterator[int], Iterator[int]]:

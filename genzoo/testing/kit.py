@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from genzoo.errors import BadInput, unknown
+from genzoo.errors import BadInput, see_all, unknown
 from genzoo.families.registry import KIND_NAMES, names
 from genzoo.testing import contract, dataset_contract, family_contract, metric_contract
 from genzoo.testing.contract import Contract, Outcome
@@ -45,7 +45,7 @@ def outcomes(name: str) -> list[Outcome]:
     kinds = [kind for kind in CONTRACTS if name in names(kind)]
     if not kinds:
         known = {name for kind in CONTRACTS for name in names(kind)}
-        raise unknown("plugin", name, known, "Type genzoo plugin list to see all.")
+        raise unknown("plugin", name, known, see_all("plugin list"))
     return [outcome(name, kind) for kind in kinds]
 
 

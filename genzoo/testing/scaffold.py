@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 from genzoo import families
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, argument
 from genzoo.families.registry import GROUPS, KIND_NAMES
 from genzoo.files import expanded, whole_folder, write_text
 from genzoo.testing import status
@@ -31,11 +31,11 @@ def create(name: str, kind: str = "family", folder: str | Path | None = None) ->
     name or the folder cannot be used, OperationFailed if it cannot be written.
     """
     if kind not in SUMMARIES:
-        raise BadInput(f"--kind must be one of {', '.join(SUMMARIES)}, got {kind!r}")
+        raise BadInput(f"the kind must be one of {', '.join(SUMMARIES)}, got {kind!r}")
     _check_name(name, kind)
     place = expanded(folder or f"genzoo-{name}")
     if place.exists() or place.is_symlink():
-        raise BadInput(f"{place} exists: choose a new folder with -o")
+        raise BadInput(f"{place} exists: choose a new folder with {argument('out')}")
     if not place.absolute().parent.is_dir():
         raise BadInput(f"cannot write {place}: there is no folder {place.parent}")
     # With a plain rename a folder that has appeared since is not replaced.
@@ -68,7 +68,7 @@ def _owner(name: str, kind: str) -> str:
     if name in status.built_in(kind):
         return f"a built-in {KIND_NAMES[kind]}"
     if kind == "family" and name in names.model_names():
-        return "a model of genzoo list"
+        return "an installed model"
     return f"an installed module, {module}" if importlib.util.find_spec(module) else ""
 
 

@@ -3,19 +3,29 @@
 import os
 import traceback
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 from genzoo import data, families
 from genzoo.data import catalogue
-from genzoo.errors import GenzooError, OperationFailed
-from genzoo.families.registry import GROUPS, KIND_NAMES, SEE_PLUGINS, Conflict, Plugin
-from genzoo.text import printable
+from genzoo.errors import GenzooError, OperationFailed, command
+from genzoo.families.registry import GROUPS, KIND_NAMES, Conflict, Plugin, see_plugins
+from genzoo.text import Records, printable
 from genzoo.zoo import installed
 
 
 def inspect(kinds: "tuple[str, ...]" = tuple(GROUPS)) -> list[Plugin]:
     """Every plugin after an attempt to load it, with its state and the reason."""
     return [_with_state(p) for kind in kinds for p in families.plugins(kind)]
+
+
+def list_plugins() -> Records[Plugin]:
+    """Every plugin with its state, ok, broken, disabled or conflict, and why: ``.error`` in a line,
+    ``.detail`` with the traceback.
+    """
+    table: dict[str, Any] = {head: attrgetter(head) for head in ("name", "kind", "state")}
+    table["package"] = lambda plugin: f"{plugin.package} {plugin.version}"
+    return Records(inspect(), {**table, "": attrgetter("error")})
 
 
 def refuse_broken(*kinds: str) -> None:
@@ -27,7 +37,7 @@ def refuse_broken(*kinds: str) -> None:
         return
     bad = [p for p in inspect(kinds or tuple(GROUPS)) if p.state in ("broken", "conflict")]
     if bad:
-        more = f" (and {len(bad) - 1} more: genzoo plugin list)" if len(bad) > 1 else ""
+        more = f" (and {len(bad) - 1} more: {command('plugin list')})" if len(bad) > 1 else ""
         raise OperationFailed(f"GENZOO_STRICT_PLUGINS is set: {bad[0].error}{more}")
 
 
@@ -71,6 +81,6 @@ def _with_state(plugin: Plugin) -> Plugin:
         cause = error.__cause__
         lines = "".join(traceback.format_exception(cause) if cause else []).split("\n")
         detail = "\n".join(map(printable, lines))
-        reason = str(error).removesuffix(SEE_PLUGINS)  # that is where the reader is
+        reason = str(error).removesuffix(see_plugins())  # that is where the reader is
         return replace(plugin, state=state, error=reason, detail=detail)
     return replace(plugin, state="ok")

@@ -16,6 +16,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from genzoo.errors import argument
 from genzoo.models.abilities import Translator
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent, Sampler
@@ -105,8 +106,7 @@ class Window:
             except ValidationError:
                 continue
             if now[name] != value:
-                text = f"{value:g}" if isinstance(value, float) else value
-                settings.append(f"--set {name}={text}")
+                settings.append(argument("settings", {name: value}))
         return "; try " + " or ".join(settings) if settings else ""
 
     @cached_property

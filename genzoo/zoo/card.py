@@ -6,16 +6,18 @@ import logging
 import os
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from genzoo.errors import BadInput, GenzooError, InvalidModel
-from genzoo.files import locked, write_whole
+from genzoo.files import expanded, locked, write_whole
 from genzoo.models.kinds import SHOWN, has_picture
 from genzoo.schemas import checked
+from genzoo.text import Records, file_size
 from genzoo.zoo import installed, migrate
 from genzoo.zoo.folder import load_folder
 from genzoo.zoo.installed import Installed
@@ -64,9 +66,24 @@ class Card:
     error: str = ""
 
 
-def table() -> list[Card]:
-    """A line for each installed model, broken ones too; imports no torch."""
-    return [_line(model) for model in installed.models()]
+def list_models() -> Records[Card]:
+    """The installed models, broken ones too, with data, size, score, seconds for sixteen samples;
+    imports no torch.
+    """
+    return Records(map(_line, installed.models()), TABLE)
+
+
+def _seconds(card: Card) -> str:
+    return "" if card.error else "?" if card.seconds is None else f"{card.seconds:.3f} s"
+
+
+TABLE: dict[str, Callable[[Card], Any]] = {
+    "name": attrgetter("name"),
+    "data": attrgetter("data"),
+    "size": lambda card: "" if card.error else file_size(card.bytes),
+    "score": lambda card: card.error or card.score,
+    "16 samples": _seconds,
+}
 
 
 def _line(model: Installed) -> Card:
@@ -199,11 +216,12 @@ def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     write_whole(folder / README, readme.encode())
 
 
-def upgrade(folder: Path) -> bool:
+def upgrade(folder: str | Path) -> bool:
     """Bring a model folder of an older format to today's; whether it was one. Raises as ``load``.
 
     The weights, and what they draw, stay as they are.
     """
+    folder = expanded(folder)
     manifest = read_manifest(folder)
     if format_of(folder) == migrate.FORMAT:
         return False

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, final
 from urllib.parse import quote
@@ -26,6 +27,7 @@ from genzoo.errors import (
     article,
 )
 from genzoo.files import home, whole_folder, write_whole
+from genzoo.text import Records
 from genzoo.zoo import hub_client
 from genzoo.zoo.hub_client import NoAnswer, connected, endpoint, page_url, quiet_progress
 from genzoo.zoo.manifest import (
@@ -397,7 +399,7 @@ def upload(folder: Path, repo: str, *, private: bool = False, tag: str | None = 
     return Pushed(repo, commit.oid, f"{page_url(repo)}/tree/{tag or commit.oid}", tag)
 
 
-def search(family: str | None = None, limit: int = 100) -> list[SearchHit]:
+def search(family: str | None = None, limit: int = 100) -> Records[SearchHit]:
     """Models on the Hub that have genzoo's tag, and that of ``family``. Raises as ``upload``."""
     if family is not None and not _FAMILY.fullmatch(family):
         raise BadInput(f"{family[:80]!r} is not the name of a family")
@@ -411,7 +413,9 @@ def search(family: str | None = None, limit: int = 100) -> list[SearchHit]:
         library.get_session().head(page_url(), timeout=hub_client.TIMEOUT)
         tags = [LIBRARY, *[family] * (family is not None)]
         models = library.HfApi(endpoint=endpoint()).list_models(filter=tags, limit=limit)
-        return [*map(_search_hit, models)]
+        heads = ("name", "license", "downloads", "changed")
+        table: dict[str, Any] = {head: attrgetter(head) for head in heads}
+        return Records(map(_search_hit, models), {**table, "tags": lambda hit: " ".join(hit.tags)})
 
 
 def _search_hit(model: Any) -> SearchHit:

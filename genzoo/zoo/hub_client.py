@@ -13,6 +13,7 @@ from genzoo.errors import (
     NetworkError,
     OperationFailed,
     UnknownName,
+    command,
 )
 
 TIMEOUT = 10.0  # seconds until the first answer, and between two pieces of one
@@ -78,7 +79,7 @@ _CLIENT_ERRORS: dict[str, tuple[type[GenzooError], str]] = {
     ),
     "RepositoryNotFoundError": (
         UnknownName,
-        "{what} is not on the Hub, or private: find it with genzoo search, or " + _LOG_IN,
+        "{what} is not on the Hub, or private: find it with {search}, or " + _LOG_IN,
     ),
     "EntryNotFoundError": (InvalidModel, "{what} lacks a file that it lists"),
     "HFValidationError": (BadInput, "{what}: {reason}"),
@@ -103,6 +104,7 @@ def _explain(error: Exception, what: str) -> GenzooError:
         return _explain(cause, what)
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
     facts = {"what": what, "page": page_url(what.partition("@")[0]), "reason": reason}
+    facts["search"] = command("search")
     for kind, (ours, text) in _CLIENT_ERRORS.items():
         if kind in kinds:
             return ours(text.format(**facts))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from genzoo.data.forms import LARGEST_SIDE, size_of, span_from
-from genzoo.errors import BadInput, InvalidModel, UnknownName
+from genzoo.errors import BadInput, InvalidModel, UnknownName, command
 from genzoo.schemas import (
     Channels,
     Count,
@@ -205,7 +205,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise UnknownName(f"no folder {folder}")
     path = folder / CONFIG
     if (folder / "run" / "plan.json").is_file() and not path.exists():
-        hint = f"genzoo train --out {folder} --resume"
+        hint = command("train", out=folder, resume=True)
         raise InvalidModel(f"{folder} is an unfinished training run; finish it: {hint}")
     values = read_object(path)
     return checked(Manifest, migrate.manifest(values, str(path)), str(path), InvalidModel)

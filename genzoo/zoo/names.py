@@ -16,6 +16,9 @@ from genzoo.errors import (
     NetworkError,
     UnknownName,
     article,
+    command,
+    either,
+    see_all,
     unknown,
 )
 from genzoo.families.registry import others_code
@@ -144,6 +147,20 @@ def load_with_folder(
     return model, folder
 
 
+def as_model(model: "str | Path | Model", device: "str | torch.device" = "auto") -> "Model":
+    """``model``, which is in memory on ``device``, or the one that its name means.
+
+    Raises BadInput, and as ``load``.
+    """
+    from genzoo.models.checks import check_place
+    from genzoo.models.model import Model
+
+    if not isinstance(model, Model):
+        return load_with_folder(model, device)[0]
+    check_place(model.device, device)
+    return model
+
+
 @cache
 def _warn_of_terms(name: str, terms: str) -> None:
     """Warn, once in a process, of the terms that limit a model's use."""
@@ -174,7 +191,9 @@ def _locate(name: str | Path, local_files_only: bool) -> tuple[Path, Manifest | 
         return _not_of_the_hubs_client(expanded(name)), None
     name = str(name)
     if name.startswith("images:"):
-        raise BadInput(f"{name} is images; expected a model (only genzoo evaluate takes both)")
+        raise BadInput(
+            f"{name} is images; expected a model (only {command('evaluate')} takes both)"
+        )
     if _HUB.fullmatch(name):
         return _from_hub(name, local_files_only), None
     if _CARD.fullmatch(name) and (folder := installed.find(name)):
@@ -220,14 +239,14 @@ def _not_of_the_hubs_client(folder: Path) -> Path:
     hub.address(address)  # raises: anybody may have named the folder, and the hint is to be typed
     raise InvalidModel(
         f"{folder} is of the Hub client's own cache, whose files are links: give the model's name "
-        f"(genzoo info {address}, in Python genzoo.load({address!r})), or copy it with "
-        f"genzoo pull {address}"
+        f"({either(f'genzoo info {address}', f'genzoo.load({address!r})')}), or copy it with "
+        f"{command('pull', address)}"
     )
 
 
 def _at_the_organisation(name: str, local_files_only: bool) -> Path:
     """A model that is not installed, if the organisation has one of that name on the Hub."""
-    hint = installed.hint(f"Type genzoo list to see all; a folder is written ./{name[:80]}.")
+    hint = installed.hint(f"{see_all('list')} A folder is written ./{name[:80]}.")
     if _CARD.fullmatch(name):
         try:
             return hub.fetch(name, local_files_only=local_files_only)
@@ -244,7 +263,7 @@ def folder_of(name: str) -> Path:
     """The folder of the installed model ``name``. Raises UnknownName, Conflict."""
     if folder := installed.find(name):
         return folder
-    raise unknown("model", name, model_names(), installed.hint("Type genzoo list to see all."))
+    raise unknown("model", name, model_names(), installed.hint(see_all("list")))
 
 
 def with_discriminator(name: str | Path, folder: Path) -> Path:
@@ -266,7 +285,7 @@ def _default(family: str) -> tuple[str, Manifest]:
     if models := _models_of(family, cards):
         name = next(iter(models.values()))
         return name, cards[name]
-    hint = f"train one: genzoo train {family} --out my-{family}"
+    hint = f"train one: {command('train', family, out=f'my-{family}')}"
     hint = installed.hint(f"The family {family} has no model yet; {hint}")
     raise unknown("model", family, [*cards], hint)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 from pydantic import Field
 
 from genzoo.devices import usual_torch
-from genzoo.errors import BadInput, OperationFailed, UnknownName
+from genzoo.errors import BadInput, OperationFailed, UnknownName, argument
 from genzoo.files import expanded
 from genzoo.schemas import Count, Name, Schema, checked, read_json
 from genzoo.zoo import installed, names
@@ -175,8 +175,8 @@ def _drawable(record: Record | None, path: Path) -> Record:
         raise BadInput(f"{path} has no record of how it was drawn, only that it is synthetic")
     method = record.call and record.call.method
     if method != "sample" or not record.seeds:
-        origin = f"by 'genzoo {method}'" if method else "by hand"
-        hint = "only files from 'genzoo sample' can be reproduced"
+        origin = f"by {method}" if method else "by hand"
+        hint = "only files of plain samples can be reproduced"
         raise BadInput(f"{path} was made {origin}; {hint}")
     if record.origin is None:
         raise BadInput(f"{path} was drawn by a model that was never saved")
@@ -200,10 +200,11 @@ def _source(origin: ModelIdentity, model: str | Path | None) -> tuple[str, Path]
     if not what:
         original = f"{origin.model} ({origin.family}), {sha256[:12]}"
         what = f"it was drawn by {original}, which is not an installed model"
-    hint = "if you have that model, name its folder: --model ./FOLDER"
+    hint = f"if you have that model, name its folder: {argument('model', './FOLDER')}"
     # Only a commit: anybody can write the file, and the hint is to be typed.
     if re.fullmatch("[0-9a-f]{40}", origin.revision or ""):
-        hint = f"it is from the Hub: add its owner and name, --model owner/name@{origin.revision}"
+        address = argument("model", f"owner/name@{origin.revision}")
+        hint = f"it is from the Hub: add its owner and name, {address}"
     raise UnknownName(f"{what}: {hint}")
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from genzoo.errors import BadInput, InvalidModel, OperationFailed
+from genzoo.errors import BadInput, InvalidModel, OperationFailed, argument, command, either
 from genzoo.files import check_free, expanded, write_text
 from genzoo.schemas import Name, Schema, checked
 from genzoo.zoo import card, hub, readme
@@ -71,7 +71,9 @@ def push(
     """
     at = hub.address(repo)
     if at.revision is not None or "/" not in repo:
-        raise BadInput(f"expected owner/name to push to, got {repo[:120]!r}; a version is a --tag")
+        raise BadInput(
+            f"expected owner/name to push to, got {repo[:120]!r}; a version is a {argument('tag')}"
+        )
     if tag is not None:
         hub.address(f"{repo}@{tag}")  # raises if it is not a valid revision
     folder = expanded(folder)
@@ -105,7 +107,7 @@ def pull(
     source = hub.fetch(name, discriminator=discriminator, local_files_only=local_files_only)
     files = [f for f in FILES if (source / f).is_file() and (discriminator or f != DISCRIMINATOR)]
     if discriminator and DISCRIMINATOR not in files:
-        raise BadInput(f"{name} has no discriminator: leave --discriminator out")
+        raise BadInput(f"{name} has no discriminator: leave {argument('discriminator')} out")
     limits = {f: largest_model() for f in (WEIGHTS, DISCRIMINATOR)}
     contents = {f: read_capped(source / f, limits.get(f, LARGEST_BESIDE)) for f in files}
     write_folder(target, contents, force=force)
@@ -204,7 +206,7 @@ def _check_discriminator(folder: Path, manifest: Manifest) -> None:
             raise InvalidModel(f"{folder} has a {DISCRIMINATOR} that its {CONFIG} does not name")
         return
     if not path.is_file():
-        hint = "genzoo pull --discriminator fetches it"
+        hint = f"{command('pull', 'OWNER/NAME', discriminator=True)} fetches it"
         raise InvalidModel(f"{folder} has no {DISCRIMINATOR}, which its {CONFIG} names: {hint}")
     load_discriminator(folder, "cpu", manifest=manifest)
 
@@ -212,9 +214,7 @@ def _check_discriminator(folder: Path, manifest: Manifest) -> None:
 def _check_license(folder: Path, manifest: Manifest) -> None:
     """Check that there is a license: only the author can choose one."""
     if manifest.license in ("", "unknown"):
-        hint = (
-            "give one with genzoo push --license NAME, in Python license= (mit, cc-by-4.0, other)"
-        )
+        hint = f"give one with {argument('license', 'NAME')} (mit, cc-by-4.0, other)"
         raise BadInput(f"{folder} has no license: {hint}")
     if manifest.license == RESTRICTED and not manifest.terms:
         raise BadInput(f"{folder}: its license is {manifest.license}, but {CONFIG} gives no terms")
@@ -224,7 +224,7 @@ def _scored(folder: Path, repo: str) -> dict[str, Any]:
     """The content of metrics.json, each score with its protocol."""
     metrics, where = card.read_metrics(folder), folder / METRICS
     if not metrics:
-        hint = "genzoo train writes it; in Python genzoo.zoo.card.complete(folder)"
+        hint = "a training run writes it; genzoo.zoo.card.complete(folder) of Python does, too"
         raise BadInput(f"{folder} has no {METRICS}: {hint}")
     scores = metrics.get("scores", [])
     for score in scores:
@@ -238,7 +238,8 @@ def _check_shown(folder: Path, name: str) -> None:
     """Check the file of samples that the model's page shows. Raises BadInput, InvalidModel."""
     path = folder / name
     if not path.exists():
-        hint = f"genzoo sample {folder} -o {path}"
+        python = f"genzoo.load({str(folder)!r}).sample(16).save({str(path)!r})"
+        hint = either(f"genzoo sample {folder} --out {path}", python)
         raise BadInput(f"{folder} has no {name}, which its page shows; make it: {hint}")
     start = {PICTURE: b"\x89PNG\r\n\x1a\n", SOUND: b"RIFF"}[name]
     if not read_capped(path, LARGEST_BESIDE).startswith(start):

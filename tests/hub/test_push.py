@@ -219,7 +219,7 @@ def test_a_discriminator_that_is_missing_or_unknown(web, folder):
 @pytest.mark.parametrize("license", ["", "unknown"])
 def test_a_license_is_needed(web, folder, license):
     edit(folder, license=license)
-    refused(BadInput, web, folder, REPO, says="genzoo push --license NAME")
+    refused(BadInput, web, folder, REPO, says="license=NAME")
 
 
 def test_a_license_may_be_said_when_it_is_sent(web, folder):
@@ -275,7 +275,7 @@ def test_no_scores_are_a_warning(web, folder, caplog):
 
 def test_pictures_are_shown(web, folder):
     (folder / "samples.png").unlink()
-    says = rf"has no samples\.png.*: genzoo sample {folder} -o {folder}/samples\.png"
+    says = rf"has no samples\.png.*: genzoo.load\('{folder}'\)\.sample\(16\)\.save"
     refused(BadInput, web, folder, REPO, says=says)
     (folder / "samples.png").write_text("<svg>")
     refused(InvalidModel, web, folder, REPO, says=r"samples\.png.*PNG")

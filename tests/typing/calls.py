@@ -43,7 +43,7 @@ assert_type(evaluation, genzoo.evaluation.Evaluation)
 assert_type(evaluation.scores[0], genzoo.metrics.Score)
 assert_type(evaluation.scores[0].value, float)
 assert_type(genzoo.compare("vae", "dcgan"), genzoo.evaluation.Comparison)
-assert_type(genzoo.find_neighbours("vae-mnist", n=4), genzoo.Neighbours)
+assert_type(genzoo.neighbours("vae-mnist", n=4), genzoo.Neighbours)
 
 family = genzoo.families.get("vae")
 assert_type(family, genzoo.Family)

@@ -1,0 +1,100 @@
+"""reference: published numbers as tables, each with its protocol, beside genzoo's own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, final, overload
+
+from genzoo.errors import BadInput, argument, command
+from genzoo.evaluation import published
+from genzoo.evaluation.published import Published, Table
+from genzoo.text import Records, columns, printable
+
+BETTER = {True: "higher is better", False: "lower is better", None: "no direction is better"}
+
+
+@final
+@dataclass(frozen=True)
+class PublishedData:
+    """A data set with published numbers: how many, and of which ``metrics``."""
+
+    data: str
+    numbers: int
+    metrics: tuple[str, ...]
+
+
+LISTING: dict[str, Callable[[PublishedData], Any]] = {
+    "data": lambda entry: entry.data,
+    "numbers": lambda entry: entry.numbers,
+    "metrics": lambda entry: ", ".join(entry.metrics),
+}
+
+
+@final
+class Tables(tuple[Table, ...]):
+    """The published numbers on a data set, a table for each metric and protocol."""
+
+    def __repr__(self) -> str:
+        return "\n\n".join("\n".join(_lines(table)) for table in self)
+
+    __str__ = __repr__
+
+
+@overload
+def reference(data: None = None, *, metric: str | None = None) -> Records[PublishedData]: ...
+@overload
+def reference(data: str, *, metric: str | None = None) -> Tables: ...
+def reference(
+    data: str | None = None, *, metric: str | None = None
+) -> Records[PublishedData] | Tables:
+    """The data sets with published numbers; or the numbers on ``data``, of one ``metric`` or all,
+    each with protocol and source, beside the cards' scores that compare.
+
+    Raises UnknownName, and BadInput for a metric without data.
+    """
+    if data is not None:
+        return Tables(published.tables(data, metric))
+    if metric is not None:
+        example = command("reference", "cifar10", metric="fid")
+        raise BadInput(f"{argument('metric')} needs a data set: {example}")
+    return Records(map(_entry, published.names()), LISTING)
+
+
+def _entry(name: str) -> PublishedData:
+    records = published.published(name)
+    return PublishedData(name, len(records), tuple(dict.fromkeys(r.metric for r in records)))
+
+
+def _lines(table: Table) -> list[str]:
+    unit = f" in {table.unit}" if table.unit else ""
+    lines = [f"{table.metric}{unit}, {BETTER[table.higher_is_better]}"]
+    lines += [f"protocol: {table.protocol}", *_rows(table)]
+    for score in table.card_scores:
+        if score.differences:
+            lines.append(f"genzoo: {score.card} not comparable: {score.differences}")
+    if table.missing:
+        lines.append(f"genzoo: {table.missing}")
+    elif table.counterpart.remark:
+        lines.append(f"note: {table.counterpart.remark}")
+    return [*map(printable, lines)]
+
+
+def _rows(table: Table) -> list[str]:
+    """The published numbers, then the cards'; a source that all share stands once, above."""
+    shared = len({str(row.source) for row in table.rows}) == 1
+    rows = [[row.model, _value(row), row.checked, str(row.source)] for row in table.rows]
+    comparable = (score for score in table.card_scores if not score.differences)
+    rows += [[f"genzoo: {s.card}", _number(s.value, s.interval), "card", ""] for s in comparable]
+    heads = ["model", table.metric, "checked", "source"]
+    width = len(heads) - shared
+    above = [f"source: {table.rows[0].source}"] if shared else []
+    return [*above, *columns([heads[:width], *(row[:width] for row in rows)])]
+
+
+def _value(row: Published) -> str:
+    relation = "" if row.relation == "=" else f"{row.relation} "
+    error = "" if row.plus_minus is None else f" +- {row.plus_minus:.10g}"
+    return f"{relation}{row.value:.10g}{error}"
+
+
+def _number(value: float, interval: tuple[float, float] | None) -> str:
+    return f"{value:g}" if interval is None else f"{value:g} ({interval[0]:g} to {interval[1]:g})"
