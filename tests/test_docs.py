@@ -138,6 +138,24 @@ def test_the_first_training_on_a_page_gives_digits(family, tmp_path, monkeypatch
     assert distances.frechet(ours, theirs) < LIMITS[family]
 
 
+@pytest.mark.slow
+def test_the_readme_s_first_training_gives_digits_that_anyone_reads(tmp_path, monkeypatch):
+    """The real digit that is nearest to a sample has the sample's class."""
+    import torch
+
+    import genzoo
+    from genzoo import data
+
+    monkeypatch.chdir(tmp_path)
+    ((kind, text),) = _blocks(ROOT / "README.md", "slow")
+    _run(kind, text)
+    assert (tmp_path / "mine.png").is_file()
+    samples, real = genzoo.load("./my-digits").sample(500, seed=0), data.open("digits")
+    pixels = real.batch(range(len(real)))
+    near = torch.cdist(samples.tensor.flatten(1), pixels.flatten(1)).argmin(1)
+    assert (torch.as_tensor(real.labels.copy())[near] == samples.labels).float().mean() > 0.97
+
+
 def test_every_family_has_a_first_training():
     pages = {page.stem for page in (ROOT / "docs" / "families").glob("*.md")}
     assert pages == set(LIMITS)

@@ -23,7 +23,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import genzoo
-from genzoo import data, families, files
+from genzoo import cli, data, families, files
 from genzoo.cli import run as command
 from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.families import registry
@@ -919,6 +919,21 @@ def test_minutes_become_steps(here, made, monkeypatch):
     assert plan.steps == 6000
     plan = launch.start("drop", made, here / "b", minutes=2, device="cpu").plan
     assert (plan.steps, plan.checkpoint_every, plan.grid_every) == (6000, 300, 300)
+
+
+def test_too_few_steps_for_the_minutes_are_said(here, made, monkeypatch, caplog):
+    """By a run that starts, and by one that is only estimated."""
+    rates = iter([2.0, 2.6, 2.0])
+    one = lambda plan, dataset: launch.Estimate({}, 0, next(rates), plan.steps, 0)  # noqa: E731
+    monkeypatch.setattr(launch, "estimate", one)
+    says = "only 240 steps fit into 2 minutes, too few to learn from: give --minutes 3 or more"
+    assert begun("drop", made, steps=None, minutes=2).plan.steps == 240
+    assert says in caplog.text
+    caplog.clear()
+    assert launch.start("drop", made, here / "b", minutes=2, device="cpu").plan.steps == 312
+    assert "too few" not in caplog.text
+    assert cli.run(["train", "vae", "--data", "digits", "--minutes", "2", "--dry-run"]) == 0
+    assert says in caplog.text
 
 
 def test_an_estimate_trains_nothing_that_is_kept(here, made):

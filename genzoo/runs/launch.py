@@ -1,6 +1,7 @@
 """Start a run, resume it, or estimate its time and memory."""
 
 import logging
+import math
 import sys
 import time
 from contextlib import nullcontext
@@ -37,6 +38,8 @@ from genzoo.zoo import manifest
 from genzoo.zoo.folder import version_of
 
 log = logging.getLogger("genzoo")
+# After fewer steps, samples of any family show the mean of the data at best.
+FEWEST = 300
 
 
 @final
@@ -55,8 +58,21 @@ class Estimate:
     phases: dict[str, float] = field(default_factory=dict)
 
     def within(self, seconds: float) -> "Estimate":
-        """The estimate of a run that takes so many ``seconds``."""
-        return replace(self, steps=round(seconds * self.rate), seconds=seconds)
+        """The estimate of a run that takes so many ``seconds``, of one step or more.
+
+        Warns if the steps are too few to be worth it.
+        """
+        steps = max(1, round(seconds * self.rate))
+        if steps < FEWEST and self.rate:
+            log.warning(
+                "only %d steps fit into %g minutes, too few to learn from: give %s or more "
+                "(%d steps), or a smaller size or width",
+                steps,
+                seconds / 60,
+                argument("minutes", math.ceil(FEWEST / self.rate / 60)),
+                FEWEST,
+            )
+        return replace(self, steps=steps, seconds=seconds)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{name} {count:,}" for name, count in self.parameters.items())
@@ -112,7 +128,7 @@ def start(
     trial = make_plan(family, data, setup, steps=1, **settings)
     rehearse(trial, setup.dataset, values or {})
     if minutes is not None:
-        steps = max(1, round(minutes * 60 * estimate(trial, setup.dataset).rate))
+        steps = estimate(trial, setup.dataset).within(minutes * 60).steps
         settings["minutes"] = minutes
     steps = 1 if steps is None else steps
     if parent:
