@@ -52,6 +52,13 @@ def test_every_family_fits_a_screen(name):
     assert "None" not in repr(model)
 
 
+def test_a_long_list_of_classes_is_cut(conditional):
+    conditional.class_names = tuple(f"class {i}" for i in range(100))
+    (line,) = [line for line in repr(conditional).splitlines() if "classes" in line]
+    assert line.endswith("...")
+    assert len(line) == 78
+
+
 def test_a_model_that_is_half_built_has_a_text():
     class Half(genzoo.Latent):
         def __init__(self):

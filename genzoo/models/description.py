@@ -26,7 +26,8 @@ def title(model: Any) -> str:
     kind = type(model).__name__
     if model.origin is None:
         return kind
-    return printable(f"{model.origin.model} ({kind} of the family {model.origin.family})"[:76])
+    text = f"{model.origin.model} ({kind} of the family {model.origin.family})"
+    return _cut(printable(text), 78)
 
 
 def facts(model: Any) -> dict[str, str]:
@@ -40,7 +41,7 @@ def facts(model: Any) -> dict[str, str]:
         "inference": lambda m: "" if m.execution == PLAIN else str(m.execution),
     }
     found = {name: _attempt(read, model) for name, read in reading.items()}
-    return {name: printable(text)[:_WIDTH] for name, text in found.items() if text}
+    return {name: _cut(printable(text), _WIDTH) for name, text in found.items() if text}
 
 
 def abilities(model: Any) -> list[str]:
@@ -63,7 +64,13 @@ def card(model: Any) -> str:
         for name, value in facts(model).items()
     ]
     name = html.escape(_attempt(title, model) or type(model).__name__)
-    return f"<div><b>{name}</b><table>{''.join(rows)}</table>{_picture(model)}</div>"
+    left = f"<div><b>{name}</b><table>{''.join(rows)}</table></div>"
+    side_by_side = "display:flex;flex-wrap:wrap;gap:24px;align-items:flex-start"
+    return f'<div style="{side_by_side}">{left}<div>{_picture(model)}</div></div>'
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
 def _kind(model: Any) -> str:

@@ -98,7 +98,9 @@ def _text(shape: Shape | None) -> str:
 
 
 def _html_row(cell: str, texts: Sequence[str]) -> str:
-    return f"<tr>{''.join(f'<{cell}>{html.escape(text.strip())}</{cell}>' for text in texts)}</tr>"
+    *left, last = (html.escape(text.strip()) for text in texts)
+    cells = "".join(f'<{cell} style="text-align:left">{text}</{cell}>' for text in left)
+    return f'<tr>{cells}<{cell} style="text-align:right">{last}</{cell}></tr>'
 
 
 # ------------------------------------------------------------------------------------------ reading
