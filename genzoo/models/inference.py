@@ -148,16 +148,16 @@ def _version(tensor: Tensor) -> int:
 
 
 def _make_copy(model: nn.Module, execution: Execution) -> nn.Module:
-    # Folding in half precision would lose digits.
-    folded = torch.float64 if execution.dtype == torch.float64 else torch.float32
-    model = copy.deepcopy(model).eval().requires_grad_(False).to(folded)
+    model = copy.deepcopy(model).eval().requires_grad_(False)
+    is_wide = execution.dtype == torch.float64  # folding in half precision would lose digits
+    model = model.double() if is_wide else model.float()
     for module in list(model.modules()):
         if isinstance(module, nn.Sequential) and _is_plain(module):
             _fold_norms(module)
             for i, layer in enumerate(module):
                 module[i] = _faster_layer(layer)
     model = channels_last(model).eval()
-    if execution.dtype != folded:
+    if execution.dtype in (torch.float16, torch.bfloat16):
         model = model.to(execution.dtype)
     if execution.compile:
         for part in largest_called(model):
