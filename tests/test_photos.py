@@ -315,3 +315,40 @@ def test_a_model_of_points_takes_arrays_and_no_files(here):
     Image.new("L", (4, 4)).save("photo.png")
     with pytest.raises(BadInput, match="points"):
         walks.samples_at(model, "photo.png")
+
+
+# ---------------------------------------------------------------------------------------- commands
+
+
+def test_the_commands_take_photos(here, capsys, caplog):
+    """Sheets have two cells more a row, films two that stand still; a line says the error."""
+    genzoo.save(tiny("vae"), "tiny", family="vae", data="digits")
+    model = genzoo.load("./tiny", device="cpu")
+    model.sample(1, seed=3).save("me.png")
+    directions.direction_from_seeds(model, "1", "2").save("d.safetensors")
+    line = "steer ./tiny d.safetensors --sample me.png --sample 0:1 --alphas -1,0,1"
+    code, out, _ = call(capsys, f"{line} --scale 1 -o s.png --json")
+    assert code == 0
+    assert "me.png: encoded; error of the reconstruction: 0." in caplog.text
+    record = json.loads(out)
+    assert (record["n"], record["call"]["photos"]) == (10, 1)
+    assert record["call"]["of"][0]["file_sha256"]
+    assert "me.png" not in out
+    assert call(capsys, f"{line} --scale 1 -o s.gif")[0] == 0
+    walk = "interpolate ./tiny --sample me.png --sample 0:1 --steps 2 --scale 1 -o"
+    assert [call(capsys, f"{walk} {path}")[0] for path in ("w.png", "w.gif")] == [0, 0]
+    grid = "traverse ./tiny --sample me.png --dims 0,1 --grid 2x3 --scale 1 -o t.png"
+    assert call(capsys, grid)[0] == 0
+    cells = {"s.png": (5, 2), "s.gif": (3, 2), "w.png": (5, 1), "w.gif": (3, 1), "t.png": (3, 3)}
+    for path, sides in cells.items():
+        with Image.open(path) as picture:
+            assert picture.size == tuple(2 + 18 * side for side in sides), path
+            assert getattr(picture, "n_frames", 1) == {"s.gif": 4, "w.gif": 3}.get(path, 1)
+
+
+@pytest.mark.parametrize("words", ["--sample gone.png", "--sample 3 --sample me.png,4"])
+def test_a_file_that_is_not_there_is_one_line(here, capsys, words):
+    genzoo.save(tiny("vae"), "tiny", family="vae", data="digits")
+    code, out, err = call(capsys, f"traverse ./tiny {words} -o x.png")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "or a picture file; got" in err

@@ -155,7 +155,7 @@ SearchSteps = Annotated[
         min=0,
         metavar="N",
         help="Steps of the search for a photo's code.",
-        show_default="100, 0 with an encoder",
+        show_default="300, 0 with an encoder",
         rich_help_panel=PHOTOS,
     ),
 ]
