@@ -22,8 +22,8 @@ from PIL import Image
 
 import genzoo
 from genzoo import families
-from genzoo.cli import run
-from genzoo.cli.app import Ticker
+from genzoo.cli import progress, run
+from genzoo.cli.progress import Ticker
 from genzoo.families import registry
 from genzoo.models import writing
 from genzoo.models.samples import Samples
@@ -680,17 +680,52 @@ def test_a_slip_does_not_cost_the_old_run(call):
     assert Path("out/model.safetensors").read_bytes() != old["out/model.safetensors"]
 
 
-def test_progress_shows_on_a_terminal_alone(capsys, monkeypatch):
-    quiet = Ticker()
-    quiet(lambda: pytest.fail("asked for text that nobody sees"))
-    quiet.done()
-    assert capsys.readouterr() == ("", "")
+@pytest.fixture
+def seconds(monkeypatch):
+    """A list whose last number is the time."""
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[-1])
+    return now
+
+
+def test_without_a_terminal_progress_is_a_line_every_30_seconds(seconds, capsys, monkeypatch):
+    ticker = Ticker()
+    ticker(lambda: pytest.fail("asked for text that nobody sees"))
+    for i in range(10):
+        ticker.count("samples", 1000 * i + 64, 20000)
+        seconds.append(seconds[-1] + 10)
+    ticker.done()
+    assert capsys.readouterr() == (
+        "",
+        "genzoo: samples: 3,064 of 20,000, 2:49 left\n"
+        "genzoo: samples: 6,064 of 20,000, 2:19 left\n"
+        "genzoo: samples: 9,064 of 20,000, 1:49 left\n",
+    )
+    monkeypatch.setenv("RANK", "1")
+    second = Ticker()
+    seconds.append(seconds[-1] + 99)
+    second.count("samples", 1, 2)
+    assert capsys.readouterr().err == ""
+
+
+def test_on_a_terminal_progress_is_a_bar_on_one_line(seconds, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    loud = Ticker()
-    loud(lambda: "3 of 4")
-    loud(lambda: "4 of 4", always=True)
-    loud.done()
-    assert capsys.readouterr().err == "\r\x1b[K3 of 4\r\x1b[K4 of 4\r\x1b[K"
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+    ticker = Ticker()
+    ticker.count("samples", 0, 4)
+    ticker.count("samples", 1, 4)  # too soon
+    seconds.append(110.0)
+    ticker.count("samples", 2, 4)
+    seconds.append(120.0)
+    ticker(lambda: "a long text " * 9, 1.0)
+    ticker.done()
+    start, first, second, third, end = capsys.readouterr().err.split("\r\x1b[K")
+    assert start == end == ""
+    assert first.endswith("  samples: 0 of 4")
+    assert second.endswith("  samples: 2 of 4, 0:10 left")
+    assert second.count("\N{BOX DRAWINGS HEAVY HORIZONTAL}") == progress.WIDTH // 2
+    assert (len(third), "\x1b" in third) == (59, False)
 
 
 def shell(line):

@@ -129,3 +129,16 @@ def test_an_example_works(name, line, tmp_path, monkeypatch, capsys):
         pass  # its options and arguments exist
     if name in CHEAP:
         assert run(words[1:]) == (0 if "--clean" not in line else 2)
+
+
+def test_a_table_fits_the_terminal_and_is_whole_elsewhere(monkeypatch, capsys):
+    assert run(["list", "data"]) == 0
+    whole = capsys.readouterr().out
+    assert max(map(len, whole.splitlines())) > 60
+    text = shown(monkeypatch, "list data", 60)
+    assert ANSI.search(text)
+    lines = ANSI.sub("", text).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    assert " ".join(" ".join(lines).split()) != ""
+    assert {word for line in lines for word in line.split()} == {*whole.split()}

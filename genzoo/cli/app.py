@@ -3,8 +3,7 @@
 import json
 import secrets
 import sys
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ import typer
 
 from genzoo.cli.application import App as App
 from genzoo.cli.application import app as app
+from genzoo.cli.progress import Ticker as Ticker
 from genzoo.files import file_name
 from genzoo.text import columns, nfc, printable
 
@@ -326,45 +326,25 @@ def print_file(path: Path, record: Mapping[str, Any], json: bool) -> None:
 
 
 def as_table(rows: Iterable[Sequence[Any]], heads: Sequence[str] = ()) -> None:
-    """Print columns, each as wide as its widest entry."""
+    """Print columns: on a terminal within its width, elsewhere each as wide as its entries."""
+    rows = [*rows]
+    if sys.stdout.isatty():
+        _print_table(rows, heads)
+        return
     for line in columns([heads, *rows] if heads else rows):
         print(line)
 
 
-class Ticker:
-    """A progress line on the terminal that overwrites itself; silent without a terminal."""
+def _print_table(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
-    def __init__(self) -> None:
-        self.shown, self.last = sys.stderr.isatty(), 0.0
-
-    def __call__(self, text: Callable[[], str], *, always: bool = False) -> None:
-        now = time.monotonic()
-        if self.shown and (always or now - self.last > 0.2):
-            self.last = now
-            print(f"\r\x1b[K{printable(text())}", end="", file=sys.stderr, flush=True)
-
-    def count(self, what: str, done: int, total: int) -> None:
-        """Show how many of ``total`` are done; for ``progress=``."""
-        self(lambda: f"{what}: {done} of {total}")
-
-    def done(self) -> None:
-        if self.shown and self.last:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds: 1:02:03."""
-    if seconds == float("inf"):
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def size(count: float) -> str:
-    """A number of bytes as text: 1.5 MB."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            break
-        count /= 1000
-    return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.1f} {unit}"
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(heads))
+    for i, head in enumerate(heads or [""] * max(map(len, rows), default=0)):
+        title, is_name = Text(printable(head), style="bold"), i == 0
+        style = "cyan" if is_name else ""
+        table.add_column(title, style=style, no_wrap=is_name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(str(cell))) for cell in row))
+    Console(highlight=False).print(table)

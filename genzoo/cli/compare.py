@@ -82,7 +82,7 @@ def compare(
         groups=groups,
         root=root,
         device=device,
-        progress=lambda name, done, total: ticker(lambda: f"{name}: {done} of {total} samples"),
+        progress=ticker.count,
     )
     ticker.done()
     result.save(folder, force=force)

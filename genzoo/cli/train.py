@@ -173,7 +173,7 @@ def train(
     ticker = Ticker()
     command = shlex.join(["genzoo", *sys.argv[1:]])
     try:
-        run = training.carry_out(request, lambda status: ticker(lambda: str(status)), command)
+        run = training.carry_out(request, ticker.step, command)
     finally:
         ticker.done()
     if json:

@@ -1,0 +1,77 @@
+"""Progress: a bar with the time left on a terminal, elsewhere a plain line every 30 seconds."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, final
+
+from genzoo.text import clock, printable
+
+if TYPE_CHECKING:
+    from genzoo.runs.run import RunStatus
+
+EVERY = 30.0  # seconds between two lines in a log or a notebook
+REFRESH = 0.2  # seconds between two states of the bar
+WIDTH = 24  # characters of the bar
+
+
+@final
+class Ticker:
+    """Says on stderr how far a command is; of several processes the first one speaks."""
+
+    def __init__(self) -> None:
+        self.on_terminal = sys.stderr.isatty()
+        self.is_quiet = os.environ.get("RANK", "0") != "0"
+        self.last = float("-inf") if self.on_terminal else time.monotonic()
+        self.drawn = False
+        self.first: tuple[str, int, float] = ("", 0, 0.0)
+
+    def __call__(self, text: Callable[[], str], share: float | None = None) -> None:
+        """Show ``text``, and a bar of the ``share`` that is done, if it is time for it."""
+        now = time.monotonic()
+        if self.is_quiet or now - self.last < (REFRESH if self.on_terminal else EVERY):
+            return
+        self.last = now
+        if self.on_terminal:
+            self.drawn = True
+            print(f"\r\x1b[K{_line(printable(text()), share)}", end="", file=sys.stderr, flush=True)
+        else:
+            print(f"genzoo: {printable(text())}", file=sys.stderr, flush=True)
+
+    def count(self, what: str, done: int, total: int) -> None:
+        """Show how many of ``total`` are done, and the time left; for ``progress=``."""
+        now = time.monotonic()
+        if what != self.first[0] or done <= self.first[1]:
+            self.first = (what, done, now)
+        _, start, began = self.first
+        left = (now - began) / (done - start) * (total - done) if done > start else None
+
+        def text() -> str:
+            rest = "" if left is None else f", {clock(left)} left"
+            return f"{what}: {done:,} of {total:,}{rest}"
+
+        self(text, done / total if total else None)
+
+    def step(self, status: "RunStatus") -> None:
+        """Show the state of a training run."""
+        self(lambda: str(status), status.step / status.steps)
+
+    def done(self) -> None:
+        """Remove the bar."""
+        if self.drawn:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _line(text: str, share: float | None) -> str:
+    """A line of the terminal: no longer than it, else it could not be overwritten."""
+    columns = shutil.get_terminal_size().columns - 1
+    if share is None or columns < 2 * WIDTH:
+        return text[:columns]
+    full = round(min(1.0, share) * WIDTH)
+    done, rest = "\N{BOX DRAWINGS HEAVY HORIZONTAL}" * full, "\N{BOX DRAWINGS LIGHT HORIZONTAL}"
+    rest *= WIDTH - full
+    if not os.environ.get("NO_COLOR"):
+        done, rest = f"\x1b[36m{done}\x1b[0m", f"\x1b[2m{rest}\x1b[0m"
+    return f"{done}{rest}  {text[: columns - WIDTH - 2]}"
