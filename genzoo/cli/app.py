@@ -13,7 +13,7 @@ from genzoo.cli.application import App as App
 from genzoo.cli.application import app as app
 from genzoo.cli.progress import Ticker as Ticker
 from genzoo.files import file_name
-from genzoo.text import columns, nfc, printable
+from genzoo.text import columns, nfc, printable, width
 
 
 def parse_size(text: str) -> int | str:
@@ -340,11 +340,12 @@ def _print_table(rows: Sequence[Sequence[Any]], heads: Sequence[str]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(highlight=False)
+    fits = max((width(str(row[0])) for row in rows), default=0) <= console.width // 2
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(heads))
     for i, head in enumerate(heads or [""] * max(map(len, rows), default=0)):
-        title, is_name = Text(printable(head), style="bold"), i == 0
-        style = "cyan" if is_name else ""
-        table.add_column(title, style=style, no_wrap=is_name, overflow="fold")
+        title, style = Text(printable(head), style="bold"), "" if i else "cyan"
+        table.add_column(title, style=style, no_wrap=fits and not i, overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(str(cell))) for cell in row))
-    Console(highlight=False).print(table)
+    console.print(table)
