@@ -184,7 +184,7 @@ ONE_LINE = [
     ("sample MODELS/tiny --scale 65", 2, ["--scale"]),
     ("sample MODELS/toy --set truncation=1 -o x.npy", 2, ["truncation", "no settings"]),
     # labels
-    ("sample MODELS/tiny --label 3", 2, ["unconditional", "leave labels out"]),
+    ("sample MODELS/tiny --label 3", 2, ["unconditional", "leave --label out"]),
     ("sample MODELS/toy -o x.npy --label 3", 2, ["label 3", "0 to 2"]),
     ("sample MODELS/toy -o x.npy --label -1", 2, ["-1"]),
     ("sample MODELS/toy -o x.npy --label bea", 2, ["class", "did you mean bee?"]),
