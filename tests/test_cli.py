@@ -836,7 +836,10 @@ def test_layers_of_a_model(call):
     ("line", "said"),
     [
         ("info dcgan --set width=8", "--set would have no effect: only --layers builds networks"),
-        ("info MODELS/tiny --layers --set width=8", "tiny is a model; a family takes them"),
+        (
+            "info MODELS/tiny --layers --set width=8",
+            "tiny is a model; only a family takes settings",
+        ),
         ("info dcgan --layers --set lr=1", "lr is an option of training: it changes no layer"),
         ("info dcgan --layers --set widht=8", "did you mean width? Type genzoo info dcgan"),
         ("info dcgan --layers --set size=30", "should be 4 to 7 times a power of two"),

@@ -260,13 +260,13 @@ def test_wrong_labels(bound, labels, said):
 
 @pytest.mark.parametrize("bound", ["latent.sample", "translator.sample"], indirect=True)
 def test_labels_of_a_model_without_classes(bound):
-    check(lambda: bound(1, labels=0), "unconditional: leave labels out")
+    check(lambda: bound(1, labels=0), "unconditional: leave labels= out")
 
 
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ({"labels": [0]}, "unconditional: leave labels out"),
+        ({"labels": [0]}, "unconditional: leave labels= out"),
         ({"samples": 0}, "samples must be a whole number of at least 1, got 0"),
         ({"samples": NAN}, "samples must be a whole number of at least 1, got nan"),
         ({"bound": "exact"}, "bound must be elbo or importance, got 'exact'"),
@@ -283,7 +283,7 @@ def test_wrong_labels_of_log_prob(pixels):
     x = image(2, 1, 6, 6)
     check(lambda: pixels.log_prob(x, [0]), "expected 2 labels, one for each sample, got 1")
     check(lambda: pixels.log_prob(x, 3), "label 3 is out of range")
-    check(lambda: pixels.log_prob(x), "class-conditional: pass labels, one for each image")
+    check(lambda: pixels.log_prob(x), "class-conditional: pass labels= for each image")
     drawn = pixels.sample(3, labels=[2, 0, 1])
     assert torch.equal(pixels.log_prob(drawn), pixels.log_prob(drawn, [2, 0, 1]))
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genzoo.errors import BadInput, unknown
+from genzoo.errors import BadInput, argument, unknown
 from genzoo.models.checks import (
     batch_slices,
     check_count,
@@ -132,12 +132,13 @@ class Density(Model):
         """The labels of ``n`` images as a tensor, or None. Raises BadInput."""
         if not isinstance(self, Sampler):
             if labels is not None:
-                raise BadInput("this model is unconditional: leave labels out")
+                raise BadInput(f"this model is unconditional: leave {argument('labels')} out")
             return None
         if labels is None and self.num_classes:
             labels = images.labels if isinstance(images, Samples) else None
             if labels is None:
-                raise BadInput("this model is class-conditional: pass labels, one for each image")
+                each = f"pass {argument('labels')} for each image"
+                raise BadInput(f"this model is class-conditional: {each}")
         return self.labels_for(labels, n)
 
     def _log_weights(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genzoo import devices
-from genzoo.errors import BadInput, article
+from genzoo.errors import BadInput, argument, article
 
 if TYPE_CHECKING:
     import torch
@@ -116,7 +116,8 @@ def problem_of_labels(labels: Any, n: int, classes: int) -> str:
     import torch
 
     if not classes:
-        return "" if labels is None else "this model is unconditional: leave labels out"
+        what = f"this model is unconditional: leave {argument('labels')} out"
+        return "" if labels is None else what
     expected = f"expected labels ({n}), whole numbers from 0 to {classes - 1}"
     if not isinstance(labels, torch.Tensor):
         return f"{expected}, as a tensor, got {article(labels)}"

@@ -118,4 +118,5 @@ def _html(samples: Any) -> str:
     content = samples._repr_png_()
     if content is None:
         return html.escape(repr(samples))
-    return f'<img src="data:image/png;base64,{base64.b64encode(content).decode()}">'
+    source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    return f'<img style="max-width:400px" src="{source}">'

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genzoo import families
-from genzoo.errors import BadInput, InvalidModel, unknown
+from genzoo.errors import BadInput, InvalidModel, argument, see_all, unknown
 from genzoo.schemas import checked
 from genzoo.zoo import names
 from genzoo.zoo.weights import on_meta
@@ -25,7 +25,8 @@ def layers(name: str | Path, settings: Mapping[str, Any] | None = None) -> "list
         family = families.get(str(name))
         model = _built(family.model, _config(str(name), family, settings or {}), str(name))
     elif settings:
-        raise BadInput(f"settings would have no effect: {name} is a model; a family takes them")
+        what = f"{argument('settings')} would have no effect"
+        raise BadInput(f"{what}: {name} is a model; only a family takes settings")
     else:
         model = names.load(name, device="cpu")
         assert model.origin is not None
@@ -49,7 +50,7 @@ def _config(name: str, family: "Family", settings: Mapping[str, Any]) -> Any:
         if key in family.options.model_fields:
             raise BadInput(f"{key} is an option of training: it changes no layer")
         if key not in fields:
-            raise unknown("field", key, fields, f"Type genzoo info {name} to see all.")
+            raise unknown("field", key, fields, see_all(f"info {name}"))
     return checked(family.config, dict(settings), f"config of {name}")
 
 
