@@ -20,6 +20,7 @@ PLUGINS = sorted(
         for p in families.plugins(kind)
     }
 )
+OF_COMMANDS = ["genzoo.cli.list", "genzoo.cli.sample", "genzoo.cli.train", "rich.markdown"]
 COMMANDS = [
     "",
     "--help",
@@ -105,7 +106,7 @@ def models(tmp_path_factory):
 def steps(models):
     folder = str(models / families.names()[0])
     lines = [line.replace("MODEL", folder).split() for line in COMMANDS]
-    found = asked(lines, [*SLOW, *PLUGINS, "pydantic", "typer", "pluggy"])
+    found = asked(lines, [*SLOW, *PLUGINS, "pydantic", "typer", "pluggy", *OF_COMMANDS])
     return {key.replace(folder, "MODEL"): value for key, value in found.items()}
 
 
@@ -123,6 +124,12 @@ def test_a_listing_brings_nothing_slow(command, steps):
     code, came = steps[command]
     assert not {*came} & {*SLOW, *PLUGINS}
     assert code == (2 if "no-such" in command or not command else 0)
+
+
+@pytest.mark.parametrize("command", ["", "--help", "--version"])
+def test_the_help_brings_no_command(command, steps):
+    assert not {*steps[command][1]} & {*OF_COMMANDS}
+    assert {"genzoo.cli.list"} == {*steps["list"][1]} & {*OF_COMMANDS}
 
 
 def test_the_watch_sees_what_comes(steps):
