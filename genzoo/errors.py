@@ -6,7 +6,9 @@ command of the command line runs.
 """
 
 import difflib
+import functools
 import os
+import re
 import shlex
 import signal
 from collections.abc import Iterable, Iterator, Mapping
@@ -188,3 +190,22 @@ def unknown(kind: str, name: str, known: Iterable[str], hint: str) -> UnknownNam
     available = f"available: {', '.join(known) or 'none'}."
     names = f"did you mean {' or '.join(near)}?" if near else available
     return UnknownName(f"no {kind} is called {name!r}: {names} {hint}")
+
+
+@functools.cache
+def install_command(extra: str) -> str:
+    """What to type for the packages of an ``extra`` of genzoo: ``pip install "gradio>=6"``.
+
+    They stand in genzoo's metadata. Its own name with the extra would not do: pip looks for it in
+    an index, and genzoo may have been installed from a folder.
+    """
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        every = requires("genzoo") or []
+    except PackageNotFoundError:  # imported from a folder
+        every = []
+    wanted = re.compile(rf"""extra\s*==\s*["']{re.escape(extra)}["']""")
+    packages = [text.partition(";")[0].strip() for text in every if wanted.search(text)]
+    packages = packages or [f"genzoo[{extra}]"]
+    return " ".join(["pip install", *(f'"{package}"' for package in packages)])

@@ -207,19 +207,59 @@ def _finite(text: str) -> float:
 
 
 def _first(failure: ValidationError) -> str:
-    """The first of pydantic's errors: field, expected, got."""
+    """The first of pydantic's errors in plain words: field, expected, got."""
     errors = failure.errors(include_url=False)
     first = errors[0]
     field = ".".join(str(part)[:80] for part in first["loc"][:8]) or "the value"
-    of_all = not first["loc"] and first["type"] == "value_error"  # a rule about several fields
-    is_known = first["type"] in ("missing", "json_invalid")  # no value, or all that was given
-    got = "" if of_all or is_known else f", got {_short(first['input'])}"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     if first["type"] == "json_invalid" and "hex escape" in first["msg"]:
         return "a text holds half of a character (one of \\ud800 to \\udfff, alone)"
-    message = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
-    text = f"{message[:1].lower()}{message[1:]}{got}{more}"
-    return text if of_all else f"{field}: {text}"
+    if first["type"] == "missing":
+        return f"{field} is missing{more}"
+    if first["type"] == "extra_forbidden":
+        return f"there is no field {field}, got {_short(first['input'])}{more}"
+    got = "" if first["type"] == "json_invalid" else f", got {_short(first['input'])}"
+    if first["type"] != "value_error":
+        return f"{field} {_rule(first)}{got}{more}"
+    text = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:  # a rule about several fields
+        return f"{text}{more}"
+    return f"{field} {text}{got}{more}" if _VERB.match(text) else f"{field}: {text}{got}{more}"
+
+
+_VERB = re.compile("must |is |has |are ")
+# pydantic's types of errors, and what genzoo says: {gt} and others are the bounds.
+_RULES = {
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "finite_number": "must be a finite number",
+    "literal_error": "must be {expected}",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "string_type": "must be a text",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "too_short": "is too short (at least {min_length})",
+    "too_long": "is too long (at most {max_length})",
+    "string_too_short": "is too short (at least {min_length} characters)",
+    "string_too_long": "is too long (at most {max_length} characters)",
+}
+
+
+def _rule(error: Mapping[str, Any]) -> str:
+    """What pydantic expected, in plain words."""
+    if text := _RULES.get(error["type"]):
+        bounds = error.get("ctx", {})
+        numbers = {k: int(v) for k, v in bounds.items() if isinstance(v, float) and v == int(v)}
+        return text.format(**{**bounds, **numbers})
+    message = error["msg"].replace("Input should", "must").replace("should", "must")
+    return f"{message[:1].lower()}{message[1:]}"
 
 
 def _short(value: Any) -> str:

@@ -457,7 +457,7 @@ def test_no_name_breaks_out_of_its_line(folder, license):
 @pytest.mark.parametrize("key", ["name", "license", "data", "terms"])
 @pytest.mark.parametrize("text", ["mit\n---\nx: y", "\x1b[2J", "\u202egpj.exe"])
 def test_a_manifest_does_not_drive_a_terminal(folder, key, text):
-    with pytest.raises(genzoo.InvalidModel, match=f"{key}: must have no control characters"):
+    with pytest.raises(genzoo.InvalidModel, match=f"{key} must have no control characters"):
         rendered(folder, **{key: text})
 
 

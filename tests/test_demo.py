@@ -276,7 +276,7 @@ def test_bad_input_is_one_line(capsys, monkeypatch):
 def test_without_gradio_it_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert cli.run(["demo", "gan-mnist"]) == 1
-    assert 'pip install "genzoo[demo]"' in capsys.readouterr().err
+    assert 'pip install "gradio>=6"' in capsys.readouterr().err
 
 
 def test_what_is_painted_is_unknown():

@@ -241,7 +241,7 @@ def test_a_model_that_replaces_another_is_its_next_version(folder, tmp_path):
     (folder / CONFIG).write_text("{}")
     store.save(made(), folder, force=True)
     assert store.version_of(folder) == 1, "what was broken had no version"
-    with pytest.raises(BadInput, match=r"version: .*greater than or equal to 1, got -1"):
+    with pytest.raises(BadInput, match=r"version must be at least 1, got -1"):
         store.save(made(), tmp_path / "x", version=-1)
 
 
@@ -421,12 +421,12 @@ def test_load_never_unpickles(folder, quiet):
 @pytest.mark.parametrize("key", ["auto_map", "_class_name", "model", "trust_remote_code"])
 def test_code_keys_are_unknown(key, folder):
     edit(folder, **{key: {"AutoModel": "modeling.Evil"}})
-    assert f"{key}: extra inputs are not permitted" in refused(folder)
+    assert f"there is no field {key}" in refused(folder)
 
 
 def test_code_keys_in_the_config(folder):
     edit(folder, config=lambda c: {**c, "auto_map": "os:system"})
-    assert "config: auto_map: extra inputs are not permitted" in refused(folder)
+    assert "config: there is no field auto_map" in refused(folder)
 
 
 @pytest.mark.parametrize("family", ["os:system", "../evil", "genzoo_vae", "antimatter", "vea"])
@@ -720,7 +720,7 @@ def test_impossible_network(change, folder):
         (b"3", "expected an object, got int"),
         (b"null", "expected an object, got NoneType"),
         (b"{}", "got null"),
-        (b'{"format": 1}', "name: field required (and 5 more)"),
+        (b'{"format": 1}', "name is missing (and 5 more)"),
         (b'\xef\xbb\xbf{"format": 1}', "is not valid JSON"),
         ('{"format": 1}'.encode("utf-16"), "is not valid JSON"),
         (b'{"format": 1, "format": 1}', "duplicate key"),
@@ -751,15 +751,15 @@ def test_nested_config(depth, folder):
 @pytest.mark.parametrize(
     ("field", "value", "complaint"),
     [
-        ("latent_dim", True, "valid integer, got true"),
-        ("latent_dim", "64", 'valid integer, got "64"'),
-        ("latent_dim", 2.0, "valid integer, got 2.0"),
-        ("latent_dim", -2, "greater than or equal to 1, got -2"),
-        ("latent_dim", 0, "greater than or equal to 1, got 0"),
-        ("latent_dim", 10**12, "less than or equal to 4096, got 1000000000000"),
-        ("latent_dim", None, "valid integer, got null"),
+        ("latent_dim", True, "whole number, got true"),
+        ("latent_dim", "64", 'whole number, got "64"'),
+        ("latent_dim", 2.0, "whole number, got 2.0"),
+        ("latent_dim", -2, "at least 1, got -2"),
+        ("latent_dim", 0, "at least 1, got 0"),
+        ("latent_dim", 10**12, "at most 4096, got 1000000000000"),
+        ("latent_dim", None, "whole number, got null"),
         ("latent_dim", 10**4000, "got 1"),
-        ("shape", [1, 16, True], "valid integer, got true"),
+        ("shape", [1, 16, True], "whole number, got true"),
         ("shape", [1] * 9, "at most 4 items"),
         ("network", "mpl", "'mlp' or 'conv'"),
     ],

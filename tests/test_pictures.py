@@ -412,7 +412,7 @@ def test_long_texts_in_a_png_do_no_harm(tmp_path, kind):
         (encoded(Image.new("YCbCr", (4, 4)), "TIFF"), "colours in YCbCr, not compressed"),
         (WHOLE["PNG"].replace(b"IDAT", b"IDAX"), "damaged, or in a form that is not known"),
         (WHOLE["plain TIFF"][:-120], "truncated"),
-        (b"\0\0\0\x18ftypheic" + b"\0" * 40, 'HEIC: pip install "genzoo[heif]" reads it'),
+        (b"\0\0\0\x18ftypheic" + b"\0" * 40, 'HEIC: pip install "pillow-heif>=0.18" reads it'),
     ],
 )
 def test_the_reason_of_every_broken_file_is_said(tmp_path, monkeypatch, content, reason):

@@ -148,7 +148,7 @@ def test_without_matplotlib_it_says_what_to_install(run, tmp_path):
     command = [sys.executable, "-c", code, "plot", str(run), "-o", str(tmp_path / "x.svg")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == 'genzoo: a figure needs matplotlib: pip install "genzoo[plot]"\n'
+    assert done.stderr == 'genzoo: a figure needs matplotlib: pip install "matplotlib>=3.10.8"\n'
     assert not (tmp_path / "x.svg").exists()
 
 

@@ -125,7 +125,7 @@ def test_a_setting_reaches_what_editing_draws():
     ("kind", "settings", "said"),
     [
         (Plain, {"gian": 2.0}, "Plain has no setting of sampling called 'gian'.*gain, truncation"),
-        (Plain, {"gain": 11}, r"Plain's sampling: gain: should be less than .* 10, got 11"),
+        (Plain, {"gain": 11}, r"Plain's sampling: gain must be at most 10, got 11"),
         (Plain, {"gain": "big"}, 'gain: .*number, got "big"'),
         (Plain, {"gain": float("nan")}, "gain: .*finite"),
         (Plain, {"gain": torch.ones(())}, "Plain's sampling: "),
@@ -259,7 +259,7 @@ def test_every_command_that_draws_takes_them(words, saved, capsys):
     assert run([*words, "--force"]) == 0
     assert Path(words[-1]).read_bytes() != first
     assert run([*words, "--force", "--set", "observation_noise=2"]) == 2
-    assert "observation_noise: should be less than or equal to 1, got 2" in capsys.readouterr().err
+    assert "observation_noise must be at most 1, got 2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

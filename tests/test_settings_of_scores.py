@@ -67,7 +67,7 @@ def test_only_a_metric_that_samples_has_them(here):
     ("sampling", "says"),
     [
         ({"steps": 3}, "no setting of sampling called 'steps': its settings are .*truncation"),
-        ({"truncation": 0}, "truncation: .*greater than or equal to 0.02, got 0"),
+        ({"truncation": 0}, "truncation must be at least 0.02, got 0"),
         ({"truncation": "a"}, "truncation"),
     ],
 )

@@ -100,7 +100,7 @@ def test_axes_have_round_numbers(ends, ticks):
 
 BAD = [
     ("truncate vae-mnist --values a", "got 'a'"),
-    ("truncate vae-mnist --values 0", "greater than or equal to 0.02, got 0.0"),
+    ("truncate vae-mnist --values 0", "at least 0.02, got 0.0"),
     ("truncate vae-mnist --values 1,1", "none twice"),
     ("truncate vae-mnist --values nan", "truncation"),
     ("truncate vae-mnist -n 10", "at least 1,280 samples, got 10"),

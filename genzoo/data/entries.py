@@ -1,4 +1,4 @@
-"""What the cache holds: decoded data sets, downloads, references and models of the Hub.
+"""What the cache holds: decoded data sets, downloads, references, models of the Hub, and notes.
 
 Each can be made or fetched again. An entry that a process has opened is in use: it is not removed.
 """
@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field
 
 from genzoo.errors import BadInput, GenzooError, argument
+from genzoo.families.facts import FOLDER
 from genzoo.files import home, locked
 from genzoo.schemas import Schema, checked, read_json
 
@@ -47,7 +48,7 @@ class Stored(NamedTuple):
     it was last used, in seconds since 1970.
     """
 
-    kind: Literal["data", "download", "reference", "model"]
+    kind: Literal["data", "download", "reference", "model", "notes"]
     name: str
     split: str
     bytes: int
@@ -58,7 +59,8 @@ class Stored(NamedTuple):
 def listing() -> list[Stored]:
     """All that the cache holds; what was used last comes first."""
     parts = [*_data(), *_files("download", "downloads"), *_files("reference", "references")]
-    return sorted([*parts, *_models()], key=lambda stored: stored.used, reverse=True)
+    parts += [*_models(), *_notes()]
+    return sorted(parts, key=lambda stored: stored.used, reverse=True)
 
 
 def header(folder: Path) -> Header | None:
@@ -93,6 +95,13 @@ def _models() -> Iterator[Stored]:
                 name = f"{repository.name.replace('--', '/', 1)}@{folder.name[:7]}"
                 used = max([_time(p) for p in folder.rglob("*")], default=_time(folder))
                 yield Stored("model", name, "", _bytes(folder), used, folder)
+
+
+def _notes() -> Iterator[Stored]:
+    """What is known of families without an import of theirs."""
+    if any((folder := home() / FOLDER).glob("*.json")):
+        used = max(map(_time, folder.iterdir()))
+        yield Stored("notes", FOLDER, "", _bytes(folder), used, folder)
 
 
 def _folders(folder: Path) -> list[Path]:

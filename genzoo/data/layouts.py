@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from genzoo.data.dataset import SHOWN, FileTree, Meta
-from genzoo.errors import BadInput, argument, command
+from genzoo.errors import BadInput, argument, command, install_command
 from genzoo.files import is_folder
 
 TRAIN, VAL, TEST = "train", "val", "test"
@@ -37,7 +37,6 @@ _ASIDE = re.compile(
 _ENDING = re.compile(r"\.[a-z][a-z0-9_+-]*")
 BY_CONTENT = "10 % by content"
 HEIF = (".heic", ".heif", ".hif")
-HINTS = dict.fromkeys(HEIF, 'pip install "genzoo[heif]" reads them')
 SYSTEM = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
 Files = dict[str, str]  # name within a split -> whole name
 
@@ -124,9 +123,14 @@ def by_ending(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     for name in sorted(names):
         if PurePosixPath(name).name.lower() not in SYSTEM:
             ending = ending_of(name)
-            hint = HINTS.get(ending, "")
+            hint = hint_of(ending)
             kinds[f"{ending} files" + (f" ({hint})" if hint else "")].append(name)
     return {kind: tuple(names) for kind, names in kinds.items()}
+
+
+def hint_of(ending: str) -> str:
+    """How files of this ``ending`` can be read; "" if they cannot."""
+    return f"{install_command('heif')} reads them" if ending in HEIF else ""
 
 
 def ending_of(name: str) -> str:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, final
 
+from genzoo.errors import install_command
+
 if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 # Not all formats of Pillow: EPS, for example, would start Ghostscript.
 DECODERS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 STARTS = (b"\x89PNG", b"\xff\xd8", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-HEIF = 'HEIC: pip install "genzoo[heif]" reads it'
 BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
 WIDE = ("RGB;16", "RGBX;16", "RGBA;16", "LA;16")  # colours of 16 bits, as Pillow calls them
@@ -244,7 +245,7 @@ def _heif() -> list[str]:
     try:
         import pillow_heif
     except ImportError:
-        raise Unreadable(HEIF) from None
+        raise Unreadable(f"HEIC: {install_command('heif')} reads it") from None
     pillow_heif.register_heif_opener()
     return ["HEIF"]
 

@@ -11,10 +11,10 @@ from genzoo.data import label_files
 from genzoo.data.dataset import FileSelection, FileTree
 from genzoo.data.label_files import Labels
 from genzoo.data.layouts import (
-    HINTS,
     Files,
     Layout,
     ending_of,
+    hint_of,
     listed,
     refuse_domains,
     split_files,
@@ -209,4 +209,4 @@ def _endings(names: Iterable[str]) -> str:
 
 def _hints(names: Iterable[str]) -> str:
     endings = {*map(ending_of, names)}
-    return "; ".join(sorted({HINTS.get(ending, "convert them") for ending in endings}))
+    return "; ".join(sorted({hint_of(ending) or "convert them" for ending in endings}))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genzoo.data.dataset import Rows, Source, cache_key
-from genzoo.errors import OperationFailed
+from genzoo.errors import OperationFailed, install_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ def _read_digits(negative: bool, root: Path | None, split: str) -> Rows:
         try:
             from sklearn.datasets import load_digits
         except ImportError:
-            todo = 'pip install "genzoo[digits]"'
+            todo = install_command("digits")
             raise OperationFailed(
                 f"digits come with scikit-learn, which is not installed: {todo}"
             ) from None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genzoo.demo.models import LoadedModels
-from genzoo.errors import BadInput, OperationFailed, argument
+from genzoo.errors import BadInput, OperationFailed, argument, install_command
 from genzoo.models.sampler import Sampler
 from genzoo.text import printable
 from genzoo.zoo import installed
@@ -146,7 +146,7 @@ def _gradio() -> Any:
     try:
         import gradio
     except ImportError:
-        raise OperationFailed('the demo needs gradio: pip install "genzoo[demo]"') from None
+        raise OperationFailed(f"the demo needs gradio: {install_command('demo')}") from None
     return gradio
 
 

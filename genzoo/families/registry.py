@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 import pluggy
 
 from genzoo.errors import OperationFailed, Stopped, UnknownName, article, either, see_all, unknown
+from genzoo.families.facts import Facts, note, read
 from genzoo.families.family import API, Family, Hooks
 from genzoo.files import raise_stopped
 from genzoo.text import Records, printable
@@ -128,6 +129,20 @@ def _check_api(owner: str, api: Any) -> None:
         )
 
 
+def facts(name: str) -> Facts | None:
+    """What is known of the family ``name`` without its import; None if it was never loaded."""
+    entries = [e for e in _entry_points("family") if printable(e.name, "") == name]
+    entries = [e for e in entries if not {name, _package(e)} & disabled()]
+    return read(entries[0]) if len(entries) == 1 else None
+
+
+def note_model(name: str, family: Family, kind: type) -> None:
+    """Note for `facts` that models of ``family``, called ``name``, are of the class ``kind``."""
+    for entry in _entry_points("family"):
+        if printable(entry.name, "") == name:
+            note(entry, family, kind)
+
+
 def owner(kind: str, name: str) -> str:
     """The plugin ``name`` for a message: ``plugin genzoo-x (genzoo_x)``."""
     return _load(kind, name)[0]
@@ -178,7 +193,10 @@ def _load(kind: str, name: str) -> tuple[str, Any]:
             f"two plugins are called {name!r}: {owners}. Uninstall one of them, or add one "
             "package to GENZOO_DISABLE_PLUGINS"
         )
-    return _import(kind, entries[0])
+    owner, result = _import(kind, entries[0])
+    if isinstance(result, Family):
+        note(entries[0], result)
+    return owner, result
 
 
 def _import(kind: str, entry: "EntryPoint") -> tuple[str, Any]:

@@ -12,7 +12,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from genzoo.errors import BadInput, OperationFailed
+from genzoo.errors import BadInput, OperationFailed, install_command
 from genzoo.features.classifiers import FeatureExtractor
 
 BANDS, PARTS = 32, 3
@@ -28,7 +28,7 @@ class LogMel(FeatureExtractor):
     """Statistics of a signal's spectrogram on the mel scale: for each channel and each of 32 bands
     the mean log10 power in each third of the signal, and its standard deviation over time.
 
-    Needs torchaudio, the extra ``genzoo[audio]``.
+    Needs torchaudio, of the extra ``audio``.
     """
 
     shape, outputs, name = None, 0, "logmel"
@@ -49,7 +49,7 @@ class LogMel(FeatureExtractor):
         try:
             from torchaudio.transforms import MelSpectrogram
         except ImportError:
-            todo = 'pip install "genzoo[audio]"'
+            todo = install_command("audio")
             raise OperationFailed(
                 f"log-mel statistics need torchaudio, which is not installed: {todo}"
             ) from None

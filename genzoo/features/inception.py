@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from genzoo.errors import BadInput, NetworkError, OperationFailed
+from genzoo.errors import BadInput, NetworkError, OperationFailed, install_command
 from genzoo.features.classifiers import FeatureExtractor
 from genzoo.files import expanded
 from genzoo.models.inference import channels_last
@@ -53,9 +53,8 @@ class Inception(FeatureExtractor):
         try:
             from torch_fidelity import feature_extractor_inceptionv3 as fidelity
         except ImportError:
-            raise OperationFailed(
-                'Inception needs torch-fidelity: pip install "genzoo[metrics]"'
-            ) from None
+            todo = install_command("metrics")
+            raise OperationFailed(f"Inception needs torch-fidelity: {todo}") from None
         file = _file(path, fidelity.URL_INCEPTION_V3)
         content = _content(file)
         self.sha256 = hashlib.sha256(content).hexdigest()

@@ -298,7 +298,7 @@ def _config(family: str, dataset: DataSet, values: dict[str, Any]) -> Schema:
     try:
         return config(dataset)
     except BadInput as error:
-        if str(error).startswith(f"{where}: classes: "):
+        if str(error).startswith(f"{where}: classes "):
             raise _needs_classes(family, dataset) from None
         raise BadInput(f"{error}{nearest_sizes(dataset, config)}") from None
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from PIL import Image
 
-from genzoo.errors import BadInput, OperationFailed, argument, article
+from genzoo.errors import BadInput, OperationFailed, argument, article, install_command
 from genzoo.files import check_new, expanded, write_whole
 from genzoo.models.pictures import LARGEST_SHEET, SYNTHETIC, opened
 from genzoo.runs.plan import plan_values
@@ -216,7 +216,7 @@ def figure(run: RunLog, kind: str) -> bytes:
         import matplotlib
         from matplotlib.figure import Figure
     except ImportError:
-        raise OperationFailed('a figure needs matplotlib: pip install "genzoo[plot]"') from None
+        raise OperationFailed(f"a figure needs matplotlib: {install_command('plot')}") from None
     panels = _panels(run)
     rows = math.ceil(len(panels) / 2)
     # One salt and no date: the same run gives the same bytes.
@@ -317,8 +317,8 @@ class TensorBoardWriter:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            what = f"{argument('board')} needs tensorboard"
-            raise OperationFailed(f'{what}: pip install "genzoo[board]"') from None
+            todo = install_command("board")
+            raise OperationFailed(f"{argument('board')} needs tensorboard: {todo}") from None
         self.folder, self.every, self.last_grid = folder / "run", every, start - 1
         self.writer = SummaryWriter(str(self.folder / "board"), purge_step=start + 1)
 

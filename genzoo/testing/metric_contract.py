@@ -7,7 +7,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from genzoo.errors import BadInput, OperationFailed
+from genzoo.errors import BadInput, OperationFailed, install_command
 from genzoo.evaluation.evaluate import evaluate
 from genzoo.metrics.metric import SampleMetric
 from genzoo.metrics.score import Goal
@@ -50,7 +50,7 @@ def _measures_the_kinds_that_it_names(case: Case) -> str | None:
                 value = other.score().value
                 require(math.isfinite(value), f"the score of synthetic {kind} is {value}")
         except OperationFailed as error:
-            if "genzoo[audio]" in str(error):
+            if install_command("audio") in str(error):
                 return "needs torchaudio"
             raise Broken(f"{kind}: {error}") from error
     return None

@@ -21,7 +21,7 @@ from genzoo.errors import (
     see_all,
     unknown,
 )
-from genzoo.families.registry import others_code
+from genzoo.families.registry import note_model, others_code
 from genzoo.files import expanded, is_folder
 from genzoo.zoo import hub, installed
 from genzoo.zoo.folder import load_folder
@@ -338,4 +338,6 @@ def _has(family: str, abilities: "tuple[type[Model], ...]") -> bool:
             kind = build if isinstance(build, type) else type(build(parts.tiny))
     except Exception:  # broken: genzoo plugin list gives no reason, but its models do when loaded
         return False
+    if not isinstance(build, type):
+        note_model(family, parts, kind)
     return issubclass(kind, abilities)

@@ -42,7 +42,7 @@ class Config(Schema):
     def _halves_to_4_to_7(cls, size: int) -> int:
         if not 4 <= (smallest := halvings(size)[1]) <= 7:
             raise ValueError(
-                f"should be 4 to 7 times a power of two, like 28 or 64 (halves to {smallest})"
+                f"must be 4 to 7 times a power of two, like 28 or 64 (halves to {smallest})"
             )
         return size
 

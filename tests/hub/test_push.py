@@ -246,14 +246,14 @@ def test_metrics_are_needed(web, folder):
 @pytest.mark.parametrize(
     ("score", "says"),
     [
-        ({"name": "fd", "value": 1.5}, "protocol: field required"),
+        ({"name": "fd", "value": 1.5}, "protocol is missing"),
         ({"name": "fd", "value": 1.5, "protocol": {}}, "protocol"),
-        ({"name": "fd", "value": "1.5", "protocol": {"n": 1}}, "value: should be a valid number"),
-        ({"name": "fd", "value": True, "protocol": {"n": 1}}, "value: should be a valid number"),
+        ({"name": "fd", "value": "1.5", "protocol": {"n": 1}}, "value must be a number"),
+        ({"name": "fd", "value": True, "protocol": {"n": 1}}, "value must be a number"),
         ({"name": "fd", "value": 10**400, "protocol": {"n": 1}}, "value"),
-        ({"name": "a\x1bb", "value": 1.5, "protocol": {"n": 1}}, "name: must have no control"),
-        ([], "should be an object"),
-        ("fd", "should be an object"),
+        ({"name": "a\x1bb", "value": 1.5, "protocol": {"n": 1}}, "name must have no control"),
+        ([], "must be an object"),
+        ("fd", "must be an object"),
     ],
 )
 def test_scores_have_protocols(web, folder, score, says):
@@ -263,7 +263,7 @@ def test_scores_have_protocols(web, folder, score, says):
 
 def test_scores_that_are_no_list(web, folder):
     (folder / "metrics.json").write_text('{"scores": {"fd": 3}}')
-    refused(InvalidModel, web, folder, REPO, says=r"metrics\.json: scores: should be a valid array")
+    refused(InvalidModel, web, folder, REPO, says=r"metrics\.json: scores must be a list")
 
 
 def test_no_scores_are_a_warning(web, folder, caplog):

@@ -1,0 +1,120 @@
+"""What a family has, known without an import: the names of its fields and its models' abilities.
+
+They are noted in the cache when a family is loaded, under the version of its plugin. A missing or
+damaged note is as good as none.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from genzoo.errors import GenzooError
+from genzoo.files import file_name, home, write_whole
+from genzoo.version import VERSION
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from genzoo.families.family import Family
+
+FOLDER = "families"  # in the cache
+LARGEST = 1 << 20  # bytes of a note
+MOST_FILES = 500  # of a plugin, whose times of change a note remembers
+
+
+@final
+@dataclass(frozen=True)
+class Facts:
+    """The names of a family's fields, and the names of the classes that its models are of.
+
+    ``sampling`` and ``abilities`` are None where only a model that is built would say.
+    """
+
+    config: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    sampling: tuple[str, ...] | None = None
+    abilities: tuple[str, ...] | None = None
+
+    def of_kind(self, kind: Any) -> "Facts":
+        """The same, with what the class ``kind`` of a model says."""
+        abilities = tuple(c.__name__ for c in kind.__mro__ if c.__module__.startswith("genzoo."))
+        fields = getattr(getattr(kind, "sampling", None), "model_fields", ())
+        return replace(self, sampling=(*fields,), abilities=abilities)
+
+
+def read(entry: "EntryPoint") -> Facts | None:
+    """The note on the family of ``entry``; None if there is none of this version of its plugin."""
+    with contextlib.suppress(Exception):
+        path = _path(entry)
+        if path.stat().st_size <= LARGEST:
+            values = json.loads(path.read_bytes())
+            if values.pop("of") == _origin(entry):
+                return _checked(values)
+    return None
+
+
+def note(entry: "EntryPoint", family: "Family", kind: Any = None) -> None:
+    """Note what ``family`` has, with what a model's class ``kind`` says; never an error."""
+    with contextlib.suppress(Exception):
+        kind = family.model if kind is None and isinstance(family.model, type) else kind
+        facts = Facts((*family.config.model_fields,), (*family.options.model_fields,))
+        known = read(entry)
+        if kind is not None:
+            facts = facts.of_kind(kind)
+        elif known:
+            facts = replace(facts, sampling=known.sampling, abilities=known.abilities)
+        if facts != known:
+            _write(_path(entry), {"of": _origin(entry), **asdict(facts)})
+
+
+def _write(path: Path, values: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError, GenzooError):  # a cache that cannot be written to
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, (json.dumps(values) + "\n").encode())
+
+
+def _path(entry: "EntryPoint") -> Path:
+    return home() / FOLDER / file_name(entry.name, ".json")
+
+
+def _checked(values: dict[str, Any]) -> Facts:
+    """The content of a note as a record; an error if it is of another form."""
+    facts = Facts(**{k: names if names is None else tuple(names) for k, names in values.items()})
+    for names in (facts.config, facts.options, facts.sampling or (), facts.abilities or ()):
+        if not all(isinstance(name, str) and name.isidentifier() for name in names):
+            raise ValueError("expected names of fields")
+    return facts
+
+
+def _origin(entry: "EntryPoint") -> str:
+    """What a note depends on: the versions of plugin and genzoo, and when their files changed.
+
+    In a checkout files change without a new version.
+    """
+    package = entry.dist.metadata.get("Name") if entry.dist else None
+    version = entry.dist.version if entry.dist else None
+    parts: list[Any] = [package, version, entry.value, VERSION]
+    for path in [*_files(entry.value.partition(":")[0]), *_own_files()]:
+        status = path.stat()
+        parts.append([str(path), status.st_size, status.st_mtime_ns])
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _files(module: str) -> Iterator[Path]:
+    """The source files of the package, or the one file, that holds ``module``; no import."""
+    spec = find_spec(module.partition(".")[0])
+    for folder in (spec and spec.submodule_search_locations) or ():
+        yield from sorted(Path(folder).rglob("*.py"))[:MOST_FILES]
+    if spec and spec.submodule_search_locations is None and spec.origin:
+        yield Path(spec.origin)
+
+
+def _own_files() -> Iterator[Path]:
+    """Genzoo's files that give fields to families."""
+    folder = Path(__file__).parents[1]
+    yield from (folder / name for name in ("options.py", "models/sampler.py"))
