@@ -51,7 +51,8 @@ def device(name: "str | torch.device" = "auto") -> "torch.device":
         device = None
     if device is None or device.type not in available or (device.index or 0) >= _count(device.type):
         choices = ", ".join([*available, "auto"])
-        raise BadInput(f"unknown or unavailable device {str(name)!r}; available: {choices}")
+        hint = "; genzoo calls a GPU cuda or mps" if str(name).lower().startswith("gpu") else ""
+        raise BadInput(f"unknown or unavailable device {str(name)!r}; available: {choices}{hint}")
     return device if device.type == "cuda" else torch.device(device.type)  # cpu:0 is cpu
 
 

@@ -49,6 +49,17 @@ def file_name(text: str, ending: str = "") -> str:
     return f"{stem}-{point}{rest}" if _DEVICE.fullmatch(stem.rstrip()) else name
 
 
+def last_name(path: str | Path) -> str:
+    """The last part of ``path``; of . and .. that of the folder they stand for."""
+    name = Path(path).name
+    return Path(path).resolve().name if name in ("", "..") else name
+
+
+def default_path(name: str | Path, ending: str) -> Path:
+    """The default path of a command's result: the model's name and ``ending``."""
+    return Path(file_name(last_name(name).partition("@")[0], ending))
+
+
 _CONTROLS = ("Cc", "Zl", "Zp")  # Unicode's control characters, and ends of lines and paragraphs
 
 

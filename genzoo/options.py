@@ -1,9 +1,11 @@
 """Options: how a model is trained. Sampling: how it samples. Imports no torch."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from genzoo.errors import UnknownName, unknown
 from genzoo.schemas import Count, Decay, Rate, Schema, Share, Weight
 
 __all__ = [
@@ -150,3 +152,62 @@ SWITCHES = {
     "label_smoothing": "soft_labels",
     "instance_noise_until": "instance_noise",
 }
+
+# Names of fields in other frameworks, in small letters alone: those of configs, options, sampling.
+OTHER_NAMES = {
+    "attention_resolution": "attention attnresolution attnres",
+    "augment": "aug augmentation augmentations diffaugment",
+    "batch_size": "bs batch minibatch minibatchsize nbatch",
+    "beta": "kl klweight kldweight",
+    "beta1": "betas b1 adambeta1",
+    "beta2": "b2 adambeta2",
+    "channels": "nc inchannels nchannels numchannels colors",
+    "classes": "nclasses numclasses",
+    "cycle_weight": "lambdacycle lambdaa cycleloss",
+    "discriminator_lr": "dlr lrd criticlr disclr",
+    "discriminator_steps": "ncritic criticsteps criticiters dsteps",
+    "discriminator_units": "ndf dunits",
+    "dropout": "dropoutrate droprate",
+    "ema_decay": "ema emabeta averaging polyak",
+    "generator_steps": "gsteps",
+    "generator_units": "hidden hiddendim hiddensize hiddenunits nhidden",
+    "gradient_clip": "clipnorm gradclip maxgradnorm",
+    "horizontal_flip": "hflip randomflip mirror",
+    "identity_weight": "lambdaidentity identityloss",
+    "label_smoothing": "smooth",
+    "latent_dim": "zdim nz z zsize latent latents latentsize codedim codesize noisedim bottleneck",
+    "layers": "layer nlayers numlayers depth",
+    "likelihood": "criterion reconstructionloss",
+    "loss": "criterion objective ganmode lossfn",
+    "lr": "learningrate lrate stepsize eta glr lrg",
+    "lr_inverse_decay": "lrdecay",
+    "network": "arch architecture backbone net",
+    "optimizer": "optim opt solver",
+    "penalty": "gp gradientpenalty",
+    "penalty_weight": "gpweight lambdagp gplambda r1gamma",
+    "residual_blocks": "nblocks nresblocks",
+    "rms_decay": "alpha rho",
+    "size": "imagesize imgsize imsize resolution side",
+    "truncation": "trunc psi truncationpsi",
+    "units": "hidden hiddendim hiddensize hiddenunits nhidden",
+    "warmup": "warmupsteps lrwarmup",
+    "weight_clip": "clipvalue weightclipping",
+    "width": "ngf ndf filters nfilters basechannels ch hidden hiddendim hiddensize features",
+}
+
+
+def ours(name: str, known: Iterable[str]) -> str:
+    """The one of the ``known`` fields that ``name`` means elsewhere, or in other letters; or ""."""
+    plain = "".join(filter(str.isalnum, name.lower()))
+    known = [*known]
+    same = [field for field in known if field.replace("_", "") == plain]
+    others = [field for field in known if plain in OTHER_NAMES.get(field, "").split()]
+    return next(iter(same + others), "")
+
+
+def unknown_field(name: str, known: Iterable[str], hint: str) -> UnknownName:
+    """The error for a field called ``name``, none of ``known``; ``hint``: what to type."""
+    known = [*known]
+    if field := ours(name, known):
+        return UnknownName(f"no field is called {name!r}: did you mean {field}? {hint}")
+    return unknown("field", name, known, hint)

@@ -477,6 +477,7 @@ DOORS = {
 OWN_FILES = {
     "evaluation.comparison": "its own page; a PNG just drawn",
     "evaluation.published": "published.json of the package",
+    "families.facts": "notes in the cache, which are checked",
     "features.classifiers": "files of the package; a network of the user's code",
     "features.inception": "weights whose hash is known",
     "files": "what was just written",
@@ -487,6 +488,7 @@ OWN_FILES = {
     "runs.run": "the run that is training",
     "testing.scaffold": "templates of the package",
     "cli.entry": "the null device",
+    "cli.env": "what Linux says of its processor",
     "zoo.readme": "a template of the package",
     "zoo.hub": "the note of a commit, which is checked",
     "zoo.provenance": "the user's picture, after the reader's checks",

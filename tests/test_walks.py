@@ -436,7 +436,7 @@ BAD = [
     ("interpolate vae-mnist --sample a,b", "'a,b'"),
     ("interpolate vae-mnist --sample 3,4 --steps 0", "got 0"),
     ("interpolate vae-mnist --sample 3,4 --how fly", "'fly'"),
-    ("interpolate vae-mnist --sample 3,4 --label 1", "unconditional"),
+    ("interpolate vae-mnist --sample 3,4 --label 1", "has no classes"),
     ("interpolate cgan-mnist --sample 3,4 --label x", "'x'"),
     ("interpolate cgan-mnist --sample 0:3,4", "3 and 4"),
     ("interpolate vae-mnist --sample 3,4 -o walk.txt", "walk.txt"),

@@ -11,8 +11,12 @@ import typer
 
 from genzoo.cli.application import App as App
 from genzoo.cli.application import app as app
+from genzoo.cli.completing import complete_data, complete_field, complete_label, complete_metrics
+from genzoo.cli.completing import complete_family as complete_family
+from genzoo.cli.completing import complete_model as complete_model
 from genzoo.cli.progress import Ticker as Ticker
-from genzoo.files import file_name
+from genzoo.files import default_path as default_path
+from genzoo.files import last_name as last_name
 from genzoo.text import columns, nfc, printable, width
 
 
@@ -32,21 +36,6 @@ def parse_seed(text: str | int) -> int:
     raise typer.BadParameter(
         f"expected a whole number from 0 to 2**63 - 1 or random, got {number[:40]!r}{instead}"
     )
-
-
-def complete_family(incomplete: str) -> list[str]:
-    """The names of families that begin with ``incomplete``, for the shell."""
-    from genzoo import families
-
-    return [name for name in families.names() if name.startswith(incomplete)]
-
-
-def complete_model(incomplete: str) -> list[str]:
-    """The names of models and families that begin with ``incomplete``, for the shell."""
-    from genzoo.zoo import installed
-
-    found = [printable(name) for name in installed.names() if name.startswith(incomplete)]
-    return sorted({*found, *complete_family(incomplete)})
 
 
 # Groups of a command's options in its help; those of no group are its own.
@@ -106,6 +95,7 @@ SET = typer.Option(
     "--set",
     metavar="NAME=VALUE",
     help="A setting; can be repeated. genzoo info FAMILY lists them.",
+    autocompletion=complete_field,
 )
 DEVICE = typer.Option(
     metavar="DEVICE",
@@ -120,6 +110,7 @@ def data_option(default: str) -> Any:
     return typer.Option(
         metavar="DATA",
         help="A data set of genzoo list data, or a folder like ./photos.",
+        autocompletion=complete_data,
         show_default=default,
         rich_help_panel=DATA,
     )
@@ -130,6 +121,7 @@ def metrics_option(default: str | bool = "those of the data") -> Any:
     return typer.Option(
         metavar="METRICS",
         help="Metrics of genzoo list metrics, separated by commas: fd,recall.",
+        autocompletion=complete_metrics,
         show_default=default,
     )
 
@@ -184,6 +176,7 @@ Label = Annotated[
     typer.Option(
         metavar="CLASS",
         help="Class, by name or number. genzoo sample and inpaint take several: 3,5,7.",
+        autocompletion=complete_label,
     ),
 ]
 Features = Annotated[
@@ -277,17 +270,6 @@ def refuse_unread(why: str, **given: Any) -> None:
     ]
     if names:
         raise BadInput(f"{' and '.join(names)} would have no effect: {why}")
-
-
-def last_name(path: str | Path) -> str:
-    """The last part of ``path``; of . and .. that of the folder they stand for."""
-    name = Path(path).name
-    return Path(path).resolve().name if name in ("", "..") else name
-
-
-def default_path(name: str | Path, ending: str) -> Path:
-    """The default path of a command's result: the model's name and ``ending``."""
-    return Path(file_name(last_name(name).partition("@")[0], ending))
 
 
 def parse_settings(pairs: list[str] | None) -> dict[str, Any]:

@@ -109,7 +109,11 @@ class App(typer.Typer):
         def add(function: _Function) -> _Function:
             @functools.wraps(function)
             def command(**given: Any) -> Any:
-                return function(**{name: _at_home(value) for name, value in given.items()})
+                from genzoo.cli import early  # only for a command that runs
+
+                values = {name: _at_home(value) for name, value in given.items()}
+                early.check(called, values)
+                return function(**values)
 
             called = name or function.__name__.replace("_", "-")
             typer.Typer.command(self._home(called), called, **settings)(command)

@@ -57,6 +57,7 @@ _PANELS = {
     ],
     "Extend": [
         ("plugin", "plugin", "List, check or write plugins."),
+        ("env", "env", "Print what a report of a bug needs to say."),
     ],
 }
 COMMANDS = {

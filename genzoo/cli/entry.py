@@ -13,7 +13,7 @@ from typing import Any, final
 from genzoo.cli.application import Ended, app
 from genzoo.cli.commands import COMMANDS
 from genzoo.cli.spelling import check_spelling
-from genzoo.errors import BadInput, GenzooError, Stopped, on_the_command_line, unknown
+from genzoo.errors import BadInput, GenzooError, Stopped, on_the_command_line
 from genzoo.files import raised_signals
 from genzoo.text import encode_all, printable
 
@@ -93,7 +93,10 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit as end:  # of typer: names for the shell, or its help's reader closed the pipe
         return _closed_pipe() if end.code else 0
     except GenzooError as error:
-        return _print_error(str(error), error.exit_code, arguments)
+        from genzoo.cli import words
+
+        message = words.with_models(str(error), arguments)
+        return _print_error(message, error.exit_code, arguments)
     except MemoryError as error:
         return _print_error(" ".join(["out of memory", str(error)]).strip(), 1, arguments)
     except OSError as error:
@@ -105,10 +108,9 @@ def run(arguments: Sequence[str]) -> int:
             print(usage.format_message(), file=sys.stderr)
             return usage.exit_code
         if hasattr(error, "format_message"):  # typer's error: a wrong option or argument
-            where = usage.ctx.command_path if getattr(usage, "ctx", None) else "genzoo"
-            message = usage.format_message().rstrip(".")
-            message += "" if message.endswith("?") else "."
-            return _print_error(f"{message} Type {where} --help.", usage.exit_code, arguments)
+            from genzoo.cli import words
+
+            return _print_error(words.explain(usage, arguments), usage.exit_code, arguments)
         if getattr(sys.stdout, "closed", False):
             return _print_error(CLOSED, 1, arguments)
         if "out of memory" in str(error) or "can't allocate" in str(error):
@@ -119,7 +121,9 @@ def run(arguments: Sequence[str]) -> int:
 def _check_command(arguments: Sequence[str]) -> None:
     first = next((a for a in arguments if not a.startswith("-")), None)
     if first is not None and arguments[0] == first and first not in COMMANDS:
-        raise unknown("command", first, COMMANDS, "Type genzoo --help to see all.")
+        from genzoo.cli import words
+
+        raise words.unknown_command(first, COMMANDS)
     try:
         Path.cwd()
     except OSError:  # in such a folder a library of torch ends the process, with a wrong reason

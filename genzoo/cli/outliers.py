@@ -21,6 +21,7 @@ from genzoo.cli.app import (
     count_option,
     data_option,
 )
+from genzoo.cli.completing import complete_data
 from genzoo.text import printable
 
 if TYPE_CHECKING:
@@ -36,7 +37,12 @@ if TYPE_CHECKING:
 def outliers(
     name: ModelName,
     against: Annotated[
-        str, typer.Option(metavar="DATA", help="The other images: a data set or a folder.")
+        str,
+        typer.Option(
+            metavar="DATA",
+            help="The other images: a data set or a folder.",
+            autocompletion=complete_data,
+        ),
     ],
     data: Annotated[str | None, data_option("the model's training data")] = None,
     n: Annotated[int, count_option("Number of test images of each.", least=2)] = 1000,

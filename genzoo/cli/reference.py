@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genzoo.cli.app import Json, app, as_json, as_table
+from genzoo.cli.completing import complete_data
 
 if TYPE_CHECKING:
     from genzoo.evaluation.published import Table
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 def reference(
     data: Annotated[
         str | None,
-        typer.Argument(metavar="DATA", help="A data set.", show_default="all are listed"),
+        typer.Argument(
+            metavar="DATA",
+            help="A data set.",
+            show_default="all are listed",
+            autocompletion=complete_data,
+        ),
     ] = None,
     metric: Annotated[
         str | None,

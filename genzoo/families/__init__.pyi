@@ -13,8 +13,10 @@ from genzoo.families.registry import LIST_COMMANDS as LIST_COMMANDS
 from genzoo.families.registry import Conflict as Conflict
 from genzoo.families.registry import Plugin as Plugin
 from genzoo.families.registry import disabled as disabled
+from genzoo.families.registry import facts_of as facts_of
 from genzoo.families.registry import get as get
 from genzoo.families.registry import known as known
+from genzoo.families.registry import known_facts as known_facts
 from genzoo.families.registry import load as load
 from genzoo.families.registry import metadata as metadata
 from genzoo.families.registry import names as names

@@ -32,41 +32,49 @@ MOST_FILES = 500  # of a plugin, whose times of change a note remembers
 class Facts:
     """The names of a family's fields, and the names of the classes that its models are of.
 
-    ``sampling`` and ``abilities`` are None where only a model that is built would say.
+    ``sampling`` and ``abilities`` are None where only a model that is built would say. ``former``:
+    what fields were called in earlier revisions, as pairs; None where the family alone knows.
     """
 
     config: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     sampling: tuple[str, ...] | None = None
     abilities: tuple[str, ...] | None = None
+    former: tuple[tuple[str, str], ...] | None = ()
 
-    def of_kind(self, kind: Any) -> "Facts":
-        """The same, with what the class ``kind`` of a model says."""
+    @classmethod
+    def of(cls, family: "Family", kind: Any = None) -> "Facts":
+        """What ``family`` has, and its models of the class ``kind``."""
+        facts = cls((*family.config.model_fields,), (*family.options.model_fields,))
+        if family.upgrade is not None:
+            names = getattr(family.upgrade, "names", None)
+            facts = replace(facts, former=None if names is None else (*names.items(),))
+        kind = family.model if kind is None and isinstance(family.model, type) else kind
+        if kind is None:
+            return facts
         abilities = tuple(c.__name__ for c in kind.__mro__ if c.__module__.startswith("genzoo."))
         fields = getattr(getattr(kind, "sampling", None), "model_fields", ())
-        return replace(self, sampling=(*fields,), abilities=abilities)
+        return replace(facts, sampling=(*fields,), abilities=abilities)
 
 
 def read(entry: "EntryPoint") -> Facts | None:
     """The note on the family of ``entry``; None if there is none of this version of its plugin."""
+    from genzoo.schemas import read_json  # imports pydantic, which a listing does not need
+
     with contextlib.suppress(Exception):
         path = _path(entry)
         if path.stat().st_size <= LARGEST:
-            values = json.loads(path.read_bytes())
+            values = read_json(path.read_bytes(), str(path))
             if values.pop("of") == _origin(entry):
                 return _checked(values)
     return None
 
 
 def note(entry: "EntryPoint", family: "Family", kind: Any = None) -> None:
-    """Note what ``family`` has, with what a model's class ``kind`` says; never an error."""
+    """Note what ``family`` has, and its models of the class ``kind``; never an error."""
     with contextlib.suppress(Exception):
-        kind = family.model if kind is None and isinstance(family.model, type) else kind
-        facts = Facts((*family.config.model_fields,), (*family.options.model_fields,))
-        known = read(entry)
-        if kind is not None:
-            facts = facts.of_kind(kind)
-        elif known:
+        facts, known = Facts.of(family, kind), read(entry)
+        if known and facts.abilities is None:
             facts = replace(facts, sampling=known.sampling, abilities=known.abilities)
         if facts != known:
             _write(_path(entry), {"of": _origin(entry), **asdict(facts)})
@@ -84,8 +92,13 @@ def _path(entry: "EntryPoint") -> Path:
 
 def _checked(values: dict[str, Any]) -> Facts:
     """The content of a note as a record; an error if it is of another form."""
-    facts = Facts(**{k: names if names is None else tuple(names) for k, names in values.items()})
-    for names in (facts.config, facts.options, facts.sampling or (), facts.abilities or ()):
+    known = {key: names for key, names in values.items() if names is not None}
+    lists: dict[str, Any] = {**values, **{key: tuple(names) for key, names in known.items()}}
+    if "former" in known:
+        lists["former"] = tuple((old, new) for old, new in known["former"])
+    facts = Facts(**lists)
+    pairs = [name for pair in facts.former or () for name in pair]
+    for names in (facts.config, facts.options, facts.sampling or (), facts.abilities or (), pairs):
         if not all(isinstance(name, str) and name.isidentifier() for name in names):
             raise ValueError("expected names of fields")
     return facts
@@ -96,8 +109,8 @@ def _origin(entry: "EntryPoint") -> str:
 
     In a checkout files change without a new version.
     """
-    package = entry.dist.metadata.get("Name") if entry.dist else None
-    version = entry.dist.version if entry.dist else None
+    about: Any = entry.dist.metadata if entry.dist else {}
+    package, version = about.get("Name"), about.get("Version")
     parts: list[Any] = [package, version, entry.value, VERSION]
     for path in [*_files(entry.value.partition(":")[0]), *_own_files()]:
         status = path.stat()

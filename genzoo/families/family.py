@@ -62,6 +62,7 @@ def rename_fields(**names: str) -> Upgrade:
 
         return Upgraded(renamed(config, names), renamed(options, names))
 
+    upgrade.__dict__["names"] = names
     return upgrade
 
 

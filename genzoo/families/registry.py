@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, final
 
@@ -129,15 +130,35 @@ def _check_api(owner: str, api: Any) -> None:
         )
 
 
-def facts(name: str) -> Facts | None:
-    """What is known of the family ``name`` without its import; None if it was never loaded."""
-    entries = [e for e in _entry_points("family") if printable(e.name, "") == name]
-    entries = [e for e in entries if not {name, _package(e)} & disabled()]
-    return read(entries[0]) if len(entries) == 1 else None
+def known_facts() -> dict[str, Facts]:
+    """What is known without an import of each family that was loaded before, on this machine."""
+    off, found = disabled(), dict[str, Facts]()
+    entries = [e for e in _entry_points("family") if not {e.name, _package(e)} & off]
+    for name, several in groupby(entries, key=lambda entry: entry.name):
+        one, *others = several
+        if not others and (facts := read(one)):
+            found[printable(name, "")] = facts
+    return found
+
+
+def facts_of(name: str) -> Facts:
+    """What is known of the family ``name``; where that is nothing, it is loaded. Raises as get."""
+    if (facts := known_facts().get(name)) and facts.abilities is not None:
+        return facts
+    family = get(name)
+    kind: Any = family.model
+    if not isinstance(kind, type):
+        try:
+            with others_code():
+                kind = type(kind(family.tiny))
+        except Exception as error:
+            raise OperationFailed(f"the family {name} is broken: {reason_of(error)}") from error
+    note_model(name, family, kind)
+    return Facts.of(family, kind)
 
 
 def note_model(name: str, family: Family, kind: type) -> None:
-    """Note for `facts` that models of ``family``, called ``name``, are of the class ``kind``."""
+    """Note for `known_facts` of what class the models of ``family``, called ``name``, are."""
     for entry in _entry_points("family"):
         if printable(entry.name, "") == name:
             note(entry, family, kind)

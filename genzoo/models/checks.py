@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genzoo import devices
-from genzoo.errors import BadInput, argument, article
+from genzoo.errors import BadInput, argument, article, either
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def check_count(name: str, value: Any, least: int) -> None:
     """Check that ``value`` is a whole number of at least ``least``. Raises BadInput."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise BadInput(f"{name} must be a whole number of at least {least}, got {value!r}")
+        said = either(argument(name), name) if name.isidentifier() else name
+        raise BadInput(f"{said} must be a whole number of at least {least}, got {value!r}")
 
 
 def check_span(n: Any, start: Any) -> None:
@@ -32,7 +33,8 @@ def check_span(n: Any, start: Any) -> None:
 def checked_seed(seed: Any) -> int:
     """``seed`` as an int, from 0 to 2**63 - 1. Raises BadInput."""
     if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= int(seed) < 2**63:
-        raise BadInput(f"seed must be a whole number from 0 to 2**63 - 1, got {seed!r}")
+        said = either(argument("seed"), "seed")
+        raise BadInput(f"{said} must be a whole number from 0 to 2**63 - 1, got {seed!r}")
     return int(seed)
 
 

@@ -33,7 +33,7 @@ from genzoo.models.laws import CodeLaw, Law, Normal
 from genzoo.models.model import Model, check_output, infer
 from genzoo.models.randomness import Noise
 from genzoo.models.samples import Samples
-from genzoo.options import LatentSampling, Sampling
+from genzoo.options import LatentSampling, Sampling, ours
 from genzoo.schemas import checked
 from genzoo.text import nfc
 
@@ -159,6 +159,8 @@ class Sampler(Model):
         fields, kind = self.sampling.model_fields, type(self).__name__
         if strange := [name for name in settings if name not in fields]:
             known = f"its settings are {', '.join(fields)}" if fields else "it has no settings"
+            if near := ours(strange[0], fields):
+                known = f"did you mean {near}?"
             raise BadInput(f"{kind} has no setting of sampling called {strange[0]!r}: {known}")
         sampling = checked(self.sampling, dict(settings), f"{kind}'s sampling")
         if isinstance(self, Latent) and isinstance(sampling, LatentSampling):

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
-from genzoo import families
+from genzoo import families, files
 from genzoo.errors import BadInput, GenzooError, argument
 from genzoo.files import check_folder
 from genzoo.runs.changes import RATES
@@ -45,6 +45,21 @@ def check_own(folder: Path) -> None:
         if not is_own or (not is_run and path.name != "lock"):
             hint = f"move it away, or choose another {argument('out')}"
             raise BadInput(f"{path} is not a file of a run of genzoo's, and would be lost: {hint}")
+
+
+def check_free(folder: Path) -> None:
+    """Raise BadInput if a new run would overwrite anything but a run without a checkpoint."""
+    if any((folder / "run" / "checkpoints").glob("[0-9]*.pt")):
+        ways = f"{argument('resume', True)} continues it, {argument('force', True)} replaces it"
+        raise BadInput(f"{folder} already holds a run: {ways}")
+    files.check_free(folder, manifest.FILES, force=False)
+    others = sorted(p.name for p in folder.glob("[!.]*") if p.name != "run")
+    if others:
+        out, force = argument("out"), argument("force", True)
+        hint = f"choose another {out}, or train beside it with {force}"
+        raise BadInput(
+            f"{folder} contains {others[0]}, which does not belong to a training run: {hint}"
+        )
 
 
 def clear(folder: Path) -> None:

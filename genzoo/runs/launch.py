@@ -16,7 +16,7 @@ from genzoo.data import catalogue
 from genzoo.data.dataset import DataSet, Source
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, GenzooError, argument
-from genzoo.files import check_free, expanded
+from genzoo.files import expanded
 from genzoo.runs import changes, earlier
 from genzoo.runs.checkpoints import checkpoints
 from genzoo.runs.parent import Parent, read_parent
@@ -124,7 +124,7 @@ def start(
         raise BadInput(f"several processes need {argument('steps')}: each has another rate")
     with alone(folder) if (folder / "run").is_dir() else nullcontext():
         if parallel.rank() == 0 and not force:
-            _check_free(folder)
+            earlier.check_free(folder)
     trial = make_plan(family, data, setup, steps=1, **settings)
     rehearse(trial, setup.dataset, values or {})
     if minutes is not None:
@@ -136,7 +136,7 @@ def start(
         settings["stages"] = [stage.model_dump(mode="json") for stage in stages]
     with alone(folder):  # not before: a request that is refused leaves no trace
         if parallel.rank() == 0 and not force:
-            _check_free(folder)
+            earlier.check_free(folder)
         settings.setdefault("version", _next_version(folder))
         record = make_plan(family, data, setup, steps=steps, **settings)
         return _created(record, setup.dataset, folder, parent)
@@ -323,21 +323,6 @@ def _memory(device: torch.device) -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, others kB
-
-
-def _check_free(folder: Path) -> None:
-    """Raise BadInput if a new run would overwrite anything but a run without a checkpoint."""
-    if checkpoints(folder):
-        ways = f"{argument('resume', True)} continues it, {argument('force', True)} replaces it"
-        raise BadInput(f"{folder} already holds a run: {ways}")
-    check_free(folder, manifest.FILES, force=False)
-    others = sorted(p.name for p in folder.glob("[!.]*") if p.name != "run")
-    if others:
-        out, force = argument("out"), argument("force", True)
-        hint = f"choose another {out}, or train beside it with {force}"
-        raise BadInput(
-            f"{folder} contains {others[0]}, which does not belong to a training run: {hint}"
-        )
 
 
 def _next_version(folder: Path) -> int:

@@ -16,9 +16,9 @@ from genzoo import devices, families
 from genzoo.data import catalogue, register
 from genzoo.data.dataset import DataSet, Source, paired
 from genzoo.data.forms import size_of
-from genzoo.errors import BadInput, article, command, either, unknown
+from genzoo.errors import BadInput, article, command, either
 from genzoo.files import write_whole
-from genzoo.options import Options
+from genzoo.options import Options, unknown_field
 from genzoo.runs.sizes import nearest_sizes
 from genzoo.schemas import Count, Kind, Name, Schema, checked, read_json
 from genzoo.version import VERSION
@@ -155,13 +155,8 @@ def plan(
     # These concern only the data set if the family has no field of that name, and so do ranges.
     whole = {k: v for k, v in form.items() if isinstance(v, int) and k in fields}
     fields_given = {k: whole.get(k, v) for k, v in values.items() if k in whole or k not in form}
-    _refuse_old_names(family, fields_given.keys() - fields)
-    for key in sorted(fields_given.keys() - fields):
-        if key in parts.sampling.model_fields:
-            way = either(
-                f"genzoo sample --set {key}={values[key]}", f"sample({key}={values[key]!r})"
-            )
-            raise BadInput(f"{key} is a setting of sampling: {way}")
+    former = _former_names(family, fields_given.keys() - fields)
+    check_names(family, fields_given, fields, former, {*parts.sampling.model_fields})
     divided = divide(fields_given, schemas, f"{command('info', family)} lists all.")
     options = checked(parts.options, divided["options"], f"options of {family}")
     dataset = open_dataset(family, data, values, root)
@@ -182,14 +177,37 @@ def form_on_card(record: Plan) -> manifest.DataForm:
     return checked(manifest.DataForm, form_of(record.kind, record.form), "form of the plan")
 
 
-def _refuse_old_names(family: str, keys: Iterable[str]) -> None:
-    """Raise BadInput for a field's name in version 0.1, with today's name: no guess at a third."""
-    for key in sorted(keys):
+def check_names(
+    family: str,
+    values: Mapping[str, Any],
+    fields: Iterable[str],
+    former: Mapping[str, str],
+    sampling: Iterable[str],
+) -> None:
+    """Raise BadInput or UnknownName for ``values`` that are none of the ``fields`` of ``family``,
+    with what to type. ``former``: earlier names of fields; ``sampling``: settings of sampling.
+    """
+    known = {*fields}
+    for key in sorted(values.keys() - known):
+        if new := former.get(key):
+            raise BadInput(f"the field {key!r} of {family} is now called {new!r}")
+        if key in sampling:
+            typed, python = f"--set {key}={values[key]}", f"sample({key}={values[key]!r})"
+            way = either(f"genzoo sample {typed}", python)
+            raise BadInput(f"{key} is a setting of sampling: {way}")
+        raise unknown_field(key, known, f"{command('info', family)} lists all.")
+
+
+def _former_names(family: str, keys: Iterable[str]) -> dict[str, str]:
+    """Those of ``keys`` that are a field's name in version 0.1, with today's name."""
+    former = {}
+    for key in keys:
         new = migrate.OPTIONS.get(key, key)
         with contextlib.suppress(Exception):  # an upgrade that does not only rename
             new = next(iter(families.get(family).upgraded(1, {new: None}, {}).config))
         if new != key:
-            raise BadInput(f"the field {key!r} of {family} is now called {new!r}")
+            former[key] = new
+    return former
 
 
 def open_dataset(
@@ -416,6 +434,6 @@ def divide(
     fields = {f: name for name, s in reversed(schemas.items()) for f in s.model_fields}
     for key, value in values.items():
         if key not in fields:
-            raise unknown("field", key, fields, hint)
+            raise unknown_field(key, fields, hint)
         parts[fields[key]][key] = value
     return parts

@@ -1,5 +1,6 @@
 """A model's name -> its folder: installed, a family's default, on the Hub, or on the disk."""
 
+import contextlib
 import logging
 import re
 from collections.abc import Callable
@@ -320,10 +321,28 @@ def lacking(
     model: "Model", ability: "type[Model] | tuple[type[Model], ...]", what: str
 ) -> BadInput:
     """The error for a ``model`` without ``ability`` (or any of several), with models that can."""
-    name = model.origin.model if model.origin else "this model"
     abilities = ability if isinstance(ability, tuple) else (ability,)
-    capable = ", ".join(able(*abilities)) or "none"
-    return BadInput(f"{name} ({article(model)}) {what}: models that can: {capable}")
+    if (origin := model.origin) is None:
+        return lack("this model", article(model), what, able(*abilities))
+    return lack(origin.model, origin.family, what, able(*abilities))
+
+
+def lack(name: str, kind: str, what: str, able: list[str]) -> BadInput:
+    """The error for a model that lacks what the models ``able`` have."""
+    return BadInput(f"{name} ({kind}) {what}: models that can: {', '.join(able) or 'none'}")
+
+
+def able_by_name(*abilities: str) -> list[str]:
+    """As ``able``, by the names of classes: only families that were never loaded are imported."""
+    cards, capable = installed.manifests(), set[str]()
+    known = families.known_facts()
+    for family in {manifest.family for manifest in cards.values()}:
+        with contextlib.suppress(GenzooError):  # not installed, or broken
+            facts = known.get(family)
+            facts = facts if facts and facts.abilities is not None else families.facts_of(family)
+            if {*abilities} & {*(facts.abilities or ())}:
+                capable.add(family)
+    return [name for name, manifest in cards.items() if manifest.family in capable]
 
 
 def _has(family: str, abilities: "tuple[type[Model], ...]") -> bool:

@@ -1,0 +1,322 @@
+"""Refusals before torch is imported: what the disk alone shows to be wrong with a command."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genzoo.errors import BadInput, GenzooError, UnknownName
+from genzoo.files import default_path, is_folder
+from genzoo.metrics.metric_names import BUILT_IN, INCEPTION
+
+if TYPE_CHECKING:
+    from genzoo.families.facts import Facts
+    from genzoo.zoo.manifest import Manifest
+
+# The arguments of each command that name models; those of train are apart.
+MODELS = {
+    **dict.fromkeys(("arithmetic", "attend", "direction", "features", "info", "inpaint"), "name"),
+    **dict.fromkeys(("interpolate", "neighbours", "outliers", "sample", "steer"), "name"),
+    **dict.fromkeys(("translate", "traverse", "truncate"), "name"),
+    **dict.fromkeys(("demo", "verify"), "names"),
+    "compare": "models",
+    "evaluate": "subject",
+}
+FILES = ("photos", "picture", "direction")  # arguments that name files, which must exist
+# What a command asks of a model: one of these classes; and what a model without them lacks.
+_CODE = ("arithmetic", "direction", "interpolate", "steer", "traverse")
+ABILITIES = {
+    **dict.fromkeys(_CODE, (("Latent",), "has no latent code")),
+    "attend": (("Attentive",), "has no attention"),
+    "inpaint": (("Completer", "Latent"), "does not inpaint"),
+    "outliers": (("Density",), "has no likelihood"),
+    "translate": (("Translator",), "does not translate"),
+}
+# The ending of a command's default result: NAME and this; {} is that of the model's samples.
+RESULTS = {
+    "arithmetic": "-sum.png",
+    "attend": "-attention.png",
+    "features": "-features.safetensors",
+    "interpolate": "-walk{film}",
+    "neighbours": "-neighbours.png",
+    "sample": "{}",
+    "steer": "-steered{}",
+    "traverse": "-traversal{}",
+}
+COUNTED = ("epochs", "epoch", "nepochs", "n_epochs", "numepochs", "num_epochs", "max_epochs")
+WRITTEN = ("", ".png", ".jpg", ".webp", ".pdf", ".gif", ".npy", ".wav", ".safetensors")
+OPENED = {"channels", "size", "fit", "levels", "length", "rate"}  # fields that open data of a kind
+
+
+def check(command: str, given: Mapping[str, Any]) -> None:
+    """Refuse what ``command`` is ``given`` if no model has to be built to see it. GenzooError."""
+    if command == "train":
+        _check_training(given)
+        return
+    if command == "cache" and {*_listed(given.get("names"))} & {"clear", "clean", "purge", "prune"}:
+        raise BadInput("to remove what the cache holds, type genzoo cache --clean")
+    if command == "reference" and (name := given.get("data")) in [*BUILT_IN, *INCEPTION]:
+        raise UnknownName(f"{name} is a metric: type genzoo reference DATA --metric {name}")
+    if command == "plot":
+        _check_run(given["run"])
+    manifests = {}
+    for name in map(str, _listed(given.get(MODELS.get(command, "")))):
+        manifests[name] = _model(command, name, given)
+    for key in FILES:
+        for path in _listed(given.get(key)):
+            _check_exists(key, path)
+    for name, manifest in manifests.items():
+        if manifest is not None:
+            _check_ability(command, name, manifest)
+            _check_settings(command, name, manifest, given)
+    if command == "compare" and len(manifests) == 1:
+        _check_several(*manifests)
+    _check_result(command, given, manifests)
+
+
+def _listed(value: Any) -> list[Any]:
+    return [] if value is None else [*value] if isinstance(value, list | tuple) else [value]
+
+
+# ------------------------------------------------------------------------------------------ models
+
+
+def manifest_of(name: str) -> "Manifest | None":
+    """What the model ``name`` says of itself; None if only the Hub knows it. Raises as `load`."""
+    from genzoo.zoo import names
+
+    if not is_folder(name) and ("/" in name or "@" in name or name.startswith("images:")):
+        return None  # load finds it, and its message is the better one
+    return names.resolve(name)[1]
+
+
+def of_other_kind(name: str, but: Sequence[str] = (), data: str = "") -> str:
+    """What ``name`` is, and the commands that take it; "" if it is nothing that genzoo knows.
+    ``but``: kinds that the reader knows of; ``data``: the option that takes a data set.
+    """
+    from genzoo import families
+    from genzoo.data import catalogue
+    from genzoo.zoo import installed
+
+    if "family" not in but and name in families.names():
+        return f"{name} is a family: type genzoo info {name}, or genzoo train {name}"
+    if "model" not in but and name in installed.names():
+        return f"{name} is a model: type genzoo sample {name}, or genzoo info {name}"
+    if "data" not in but and name in catalogue.names():
+        if data:
+            return f"{name} is a data set: type {data} {name}"
+        way = f"genzoo train FAMILY --data {name} learns from it"
+        return f"{name} is a data set: genzoo list data describes it, {way}"
+    if "metric" not in but and name in [*BUILT_IN, *INCEPTION, *families.names("metric")]:
+        return f"{name} is a metric: type genzoo evaluate MODEL --metrics {name}"
+    if "file" not in but and _is_file(name):
+        return f"{name} is a file: genzoo inspect {name} says which model drew it"
+    return ""
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _model(command: str, name: str, given: Mapping[str, Any]) -> "Manifest | None":
+    """The manifest of a model; UnknownName with what ``name`` is instead."""
+    from genzoo import families
+    from genzoo.zoo import installed
+
+    is_family = name in families.names()
+    if is_family and command in ("info", "compare"):  # compare chooses a model of it by the data
+        return None
+    if command == "info" and (is_folder(name) or name in installed.names()):
+        return None  # it reads no more itself
+    if is_folder(name) or is_family or name in installed.names():
+        return manifest_of(name)
+    others = [str(path) for key in FILES for path in _listed(given.get(key))]
+    if model := next((path for path in others if path in installed.names()), ""):
+        line = f"genzoo {command} {model} {name}"
+        raise UnknownName(f"no model is called {name!r}: the model comes first: {line}")
+    if command == "compare" and name in ("vs", "versus", "and", "with"):
+        raise UnknownName(f"no model is called {name!r}: type the names alone, with spaces between")
+    if what := of_other_kind(name, ("family", "model"), "--data" if "data" in given else ""):
+        raise UnknownName(f"no model is called {name!r}. {what}")
+    return manifest_of(name)
+
+
+def _check_several(name: str) -> None:
+    """Refuse to compare ``name`` with nothing, with what it can be compared with."""
+    from genzoo.zoo import installed
+
+    cards = installed.manifests()
+    data = cards[name].data if name in cards else ""
+    others = [other for other, card in cards.items() if card.data == data and other != name]
+    hint = f": others of {data} are {', '.join(others)}" if data and others else ""
+    raise BadInput(f"a comparison needs two models or more, got 1{hint}")
+
+
+def _check_ability(command: str, name: str, manifest: "Manifest") -> None:
+    """Refuse a model that does not do what ``command`` asks, if its family is known to lack it."""
+    from genzoo.zoo import names
+
+    if command in ABILITIES:
+        (abilities, what), facts = ABILITIES[command], _facts(manifest.family)
+        if facts and not {*abilities} & {*(facts.abilities or ())}:
+            able = names.able_by_name(*abilities)
+            raise names.lack(manifest.name or name, manifest.family, what, able)
+
+
+def _facts(family: str) -> "Facts | None":
+    """What ``family`` has: known from an earlier command, else it is loaded, as the command would;
+    None if it cannot be: the command says why.
+    """
+    from genzoo import families
+
+    try:
+        return families.facts_of(family)
+    except GenzooError:
+        return None
+
+
+def _check_settings(
+    command: str, name: str, manifest: "Manifest", given: Mapping[str, Any]
+) -> None:
+    """Refuse a setting that the family's sampling does not have, if its fields are known."""
+    from genzoo.schemas import assignments
+
+    values = assignments(given.get("settings") or []) if command != "compare" else {}
+    if not values or (facts := _facts(manifest.family)) is None:
+        return
+    for key in values:
+        if key not in (facts.sampling or ()):
+            raise _no_setting(key, values[key], name, manifest.family, facts)
+
+
+def _no_setting(key: str, value: Any, name: str, family: str, facts: "Facts") -> BadInput:
+    from genzoo.options import ours
+
+    what, known = f"{name} has no setting {key!r}", facts.sampling or ()
+    if near := ours(key, known):
+        return BadInput(f"{what}: did you mean --set {near}={value}?")
+    if field := ours(key, [*facts.config, *facts.options]):
+        return BadInput(
+            f"{what}: it is a field of training: genzoo train {family} --set {field}=..."
+        )
+    names = f"its settings are {', '.join(known)}" if known else "it has no settings"
+    return BadInput(f"{what}: {names}")
+
+
+# ----------------------------------------------------------------------------------------- results
+
+
+def _check_exists(argument: str, path: Path) -> None:
+    from genzoo.zoo import installed
+
+    if path.exists():
+        return
+    what = f"cannot read {path}: No such file or directory"
+    if argument == "direction":
+        raise BadInput(f"{path} is not a direction file ({what}): make one with genzoo direction")
+    is_model = str(path) in installed.names()
+    raise BadInput(what + (f"; it is a model: genzoo info {path}" if is_model else ""))
+
+
+def _check_run(folder: Path) -> None:
+    """Refuse an installed model in place of the folder of its run."""
+    from genzoo.zoo import installed
+
+    if str(folder) in installed.names() and not folder.exists():
+        what = f"no run in {folder}: it is an installed model, whose run is not stored"
+        raise BadInput(f"{what}; give a folder that genzoo train wrote")
+
+
+def _check_result(
+    command: str, given: Mapping[str, Any], manifests: Mapping[str, "Manifest | None"]
+) -> None:
+    """Refuse to replace a result without --force."""
+    if given.get("force", True) or command not in RESULTS:
+        return
+    path = given.get("out") or _default_result(command, manifests)
+    if path is not None and path.suffix.lower() in WRITTEN and path.exists():
+        raise BadInput(f"{path} exists: choose another --out, or replace it with --force")
+
+
+def _default_result(command: str, manifests: Mapping[str, "Manifest | None"]) -> Path | None:
+    """Where the command writes if nobody says; None if a model must be built to know."""
+    from genzoo.models.kinds import ENDINGS
+
+    ((name, manifest),) = manifests.items()
+    if manifest is None or manifest.kind == "points":  # those of more than one side have no picture
+        return None
+    ending = ENDINGS[manifest.kind][0]
+    film = ".gif" if manifest.kind == "images" else ending
+    return default_path(name, RESULTS[command].format(ending, film=film))
+
+
+# ---------------------------------------------------------------------------------------- training
+
+
+def _check_training(given: Mapping[str, Any]) -> None:
+    """Refuse an unknown family, data set or field of a new run, and a folder that is taken."""
+    from genzoo.schemas import assignments
+
+    values = assignments(given.get("settings") or [])
+    for key in ("recipe", "start_from"):
+        if name := given.get(key):
+            manifest_of(name)
+    if family := given.get("family"):
+        _check_family(family)
+    if (data := given.get("data")) is not None:
+        _check_data(data)
+    if family and given.get("recipe") is None:
+        _check_fields(family, values, given)
+    is_new = not (given.get("resume") or given.get("force") or given.get("dry_run"))
+    if (out := given.get("out")) and is_new and "RANK" not in os.environ:  # torchrun starts several
+        _check_folder(out)
+
+
+def _check_family(name: str) -> None:
+    from genzoo import families
+    from genzoo.zoo import installed
+
+    if name in families.names():
+        return
+    if is_folder(name) or name in installed.names():
+        ways = f"--recipe {name} repeats its training, --from {name} continues from its weights"
+        raise UnknownName(f"{name} is a model, not a family: genzoo train {ways}")
+    if what := of_other_kind(name, but=("model", "family")):
+        raise UnknownName(f"no family is called {name!r}. {what}")
+    families.get(name)  # raises
+
+
+def _check_data(data: str) -> None:
+    from genzoo.data import catalogue
+
+    for part in catalogue.parts(data):
+        catalogue.check(part)
+
+
+def _check_folder(out: Path) -> None:
+    from genzoo.runs import earlier
+
+    if not (out / "run" / "lock").exists():  # else the run that goes on there is the news
+        earlier.check_own(out)
+        earlier.check_free(out)
+
+
+def _check_fields(family: str, values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    from genzoo.runs.plan import check_names
+    from genzoo.zoo.migrate import OPTIONS
+
+    facts = _facts(family) if values else None
+    if facts is None or facts.former is None:
+        return
+    fields = {*facts.config, *facts.options} | OPENED
+    former = {**OPTIONS, **dict(facts.former)}
+    for key in sorted(values.keys() - fields - {*former}):
+        if key in given:
+            option = f"--{key.replace('_', '-')} {values[key]}"
+            raise BadInput(f"{key} is no field of {family}: it is an option, {option}")
+        if key in COUNTED:
+            raise BadInput(f"training is counted in steps, not {key}: --steps N, or --minutes N")
+    check_names(family, values, fields, former, facts.sampling or ())

@@ -1,0 +1,267 @@
+"""What an error says on the command line: the right words for the wrong ones."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from genzoo.cli import early, synonyms
+from genzoo.errors import GenzooError, UnknownName, unknown
+from genzoo.text import printable
+
+
+def explain(error: Any, words: Sequence[str]) -> str:
+    """What is wrong with ``words``, those of a command line, by typer's ``error``."""
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context else "genzoo"
+    kind, text = type(error).__name__, error.format_message().rstrip(".")
+    if context and kind == "NoSuchOption":
+        return f"{_no_option(error.option_name, context, words)} Type {where} --help."
+    if context and kind == "MissingParameter" and error.param is not None:
+        return f"{_missing(error.param, context, words)} Type {where} --help."
+    if kind == "BadParameter" and error.param is not None:
+        return f"{_wrong_value(error, words)}. Type {where} --help."
+    if context and (match := re.match(r"Got unexpected extra argument\S* \((.*)\)$", text)):
+        return f"{_too_many(match[1].split(), context, words)} Type {where} --help."
+    if context and (match := re.match("No such command '(.*?)'", text)):
+        return _no_command(match[1], context)
+    return f"{text}{'' if text.endswith('?') else '.'} Type {where} --help."
+
+
+def unknown_command(word: str, commands: Iterable[str]) -> GenzooError:
+    """The error for ``word`` in place of a command."""
+    hint = "Type genzoo --help to see all commands."
+    if word == "help":
+        return UnknownName("help is an option: type genzoo --help, or genzoo sample --help")
+    if ours := synonyms.read(synonyms.COMMANDS, word.lower()):
+        names = " or ".join(f"genzoo {name}" for name in ours)
+        return UnknownName(f"no command is called {word!r}: did you mean {names}? {hint}")
+    if what := early.of_other_kind(word):
+        return UnknownName(f"no command is called {word!r}. {what}")
+    return unknown("command", word, commands, hint)
+
+
+# ---------------------------------------------------------------------------------- typer's errors
+
+
+def _no_command(word: str, context: Any) -> str:
+    """The error for a command of a group, such as plugin."""
+    where, known = context.command_path, context.command.commands
+    ours = synonyms.read(synonyms.COMMANDS, word.lower())
+    if meant := [name for name in ours if name.partition(" ")[2] in known and " " in name]:
+        return f"{where} has no command {printable(word)}: did you mean genzoo {meant[0]}?"
+    return str(unknown(f"command of {where}", word, known, f"Type {where} --help."))
+
+
+def _no_option(option: str, context: Any, words: Sequence[str]) -> str:
+    """Which option, or which field of --set, somebody meant by ``option``."""
+    what = f"{context.command_path} has no option {printable(option)}:"
+    plain = "".join(filter(str.isalnum, option.lower()))
+    own = [name for param in context.command.params for name in param.opts if name[0] == "-"]
+    if "--set" in own and (field := _field(option.strip("-"), context.info_name, words)):
+        return f"{what} type --set {field}={_value_of(option, words)}."
+    if option.strip("-").replace("-", "_") in early.COUNTED and "--minutes" in own:
+        return f"{what} training is counted in steps; type --steps N, or --minutes N."
+    if argument := _argument(plain, context):
+        form = " ".join([context.command_path, *map(_metavar, _arguments(context.command))])
+        return f"{what} {argument} is written without one: {form}."
+    if plain in ("verbose", "debug", "traceback") and f"--{plain}" not in own:
+        return f"{what} with the variable GENZOO_DEBUG=1, an error prints its traceback."
+    ours = [name for name in synonyms.read(synonyms.OPTIONS, plain) if name in own]
+    same = [name for name in own if "".join(filter(str.isalnum, name)) == plain]
+    near = difflib.get_close_matches(option, own, n=2)
+    if not (meant := same[:1] or ours[:1] or near):
+        return what.rstrip(":") + "."
+    return f"{what} did you mean {' or '.join(meant)}{_given(option, meant, context, words)}?"
+
+
+def _given(option: str, meant: Sequence[str], context: Any, words: Sequence[str]) -> str:
+    """The value that was given to ``option``, if the one that was ``meant`` takes it."""
+    flags = {o for p in context.command.params if getattr(p, "is_flag", False) for o in p.opts}
+    if len(meant) > 1 or meant[0] in flags:
+        return ""
+    name, value = option.strip("-"), _value_of(option, words)
+    if meant == ["--device"] and name in ("cpu", "cuda"):
+        return f" {name}"
+    return "" if value in ("true", "...") else f" {value}"
+
+
+def _argument(plain: str, context: Any) -> str:
+    """The argument of the command that somebody took for an option; "" if there is none."""
+    names = [param.name for param in _arguments(context.command)]
+    first = names[:1] if plain in ("model", "name", "modelname", "models") else []
+    return next(iter(first + [name for name in names if name == plain]), "").upper()
+
+
+def _field(name: str, command: str, words: Sequence[str]) -> str:
+    """The field of --set that ``name`` is, or means elsewhere; "" if there is none."""
+    from genzoo.options import ours
+
+    known = fields(command, words)
+    if name.replace("-", "_") in known:
+        return name.replace("-", "_")
+    return ours(name, known)
+
+
+def fields(command: str, words: Sequence[str]) -> list[str]:
+    """The fields that --set takes after ``words``, as far as they are known without torch."""
+    from genzoo import families, options
+
+    if command == "train":
+        family = next((word for word in words if word in families.names()), "")
+        facts = families.known_facts().get(family)
+        opened = ["size", "channels", "fit", "levels", "length", "rate"]
+        if facts:
+            return [*facts.config, *facts.options, *opened]
+        return [*options.AdversarialOptions.model_fields, *opened, "latent_dim", "width"]
+    facts = _facts_of_model(next((word for word in words[1:] if word[:1] != "-"), ""))
+    if facts and facts.sampling is not None:
+        return [*facts.sampling]
+    return [*options.LatentSampling.model_fields]
+
+
+def _facts_of_model(word: str) -> Any:
+    from genzoo import families
+    from genzoo.files import is_folder
+    from genzoo.zoo import installed
+
+    try:
+        if not (is_folder(word) or word in installed.names() or word in families.names()):
+            return None  # the Hub is not asked
+        return (manifest := early.manifest_of(word)) and families.known_facts().get(manifest.family)
+    except GenzooError:
+        return None
+
+
+def _value_of(option: str, words: Sequence[str]) -> str:
+    """The value that stands behind ``option``; true for a flag."""
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        if word.startswith(f"{option}="):
+            return printable(word.partition("=")[2])
+        if word == option:
+            return printable(after) if after and not after.startswith("--") else "true"
+    return "..."
+
+
+def _missing(param: Any, context: Any, words: Sequence[str]) -> str:
+    """What an argument or an option that is missing is for."""
+    about = (getattr(param, "help", "") or "").rstrip(".")
+    about = about if about[1:2].isupper() else f"{about[:1].lower()}{about[1:]}"
+    where, is_option = context.command_path, param.param_type_name == "option"
+    name = max(param.opts, key=len) if is_option else _metavar(param)
+    if is_option and (extra := _extra(context.command, words)):
+        return f"{where} needs {name}: did you mean {name} {','.join(extra)}?"
+    return f"{where} needs {name}{f': {about}' if about else ''}."
+
+
+def _arguments(command: Any) -> list[Any]:
+    return [param for param in command.params if param.param_type_name == "argument"]
+
+
+def _metavar(param: Any) -> str:
+    return (param.metavar or param.name.upper()).strip("[].")
+
+
+def _extra(command: Any, words: Sequence[str]) -> list[str]:
+    """The words that are neither options, their values nor arguments of ``command``."""
+    flags = {o for p in command.params if getattr(p, "is_flag", False) for o in p.opts}
+    arguments = _arguments(command)
+    if any(p.nargs != 1 for p in arguments):
+        return []
+    rest, before = [], ""
+    for word in words[1:]:
+        is_value = before.startswith("-") and "=" not in before and before not in flags
+        if not word.startswith("-") and not is_value:
+            rest.append(printable(word))
+        before = "" if is_value else word
+    return rest[len(arguments) :]
+
+
+# What typer says of a value (by click, and since 0.27 by pydantic), and what genzoo says.
+_MUST = (
+    (r"(?P<got>\S+) is not in the range (?P<low>[^x]+)<=x.*", "must be at least {low}"),
+    (r".* greater than or equal to (?P<low>\S+)", "must be at least {low}"),
+    (r".* less than or equal to (?P<high>\S+)", "must be at most {high}"),
+    (r"(?:Value error, )?(?P<got>'.*') is not one of (?P<of>.*)", "must be one of {of}"),
+    (r"(?P<got>.*) is not a valid int\w*( range)?|.* valid integer.*", "must be a whole number"),
+    (r"(?P<got>.*) is not a valid float( range)?|.* valid number.*", "must be a number"),
+)
+
+
+def _wrong_value(error: Any, words: Sequence[str]) -> str:
+    """What a value must be, and what was given."""
+    param, text = error.param, error.message.rstrip(".")
+    used = [o for o in param.opts if any(w == o or w.startswith(f"{o}=") for w in words)]
+    name = (used or param.opts)[-1] if param.param_type_name == "option" else _metavar(param)
+    for pattern, rule in _MUST:
+        if match := re.fullmatch(pattern, text):
+            groups = match.groupdict()
+            got = groups.get("got") or (_value_of(used[-1], words) if used else "")
+            rule = rule.format(**groups)
+            what = early.of_other_kind(got.strip("'")) if not used and got else ""
+            return (
+                f"{name} {rule}" + (f", got {got}" if got else "") + (f". {what}" if what else "")
+            )
+    return f"{name}: {text}"
+
+
+def _too_many(extra: Sequence[str], context: Any, words: Sequence[str]) -> str:
+    """What the words that are too many may have been meant for."""
+    what = f"{context.command_path} has no place for {' '.join(map(printable, extra))}"
+    own = [name for param in context.command.params for name in param.opts]
+    first = extra[0]
+    before = ["", *words[: words.index(first)]] if first in words else [""]
+    if context.info_name == "search":
+        return f"{what}: did you mean genzoo search '{' '.join([before[-1], *extra])}'?"
+    is_model = context.info_name != "train"
+    if is_model and (whole := _joined(before[-1], first)):
+        return f"{what}: did you mean {whole}?"
+    if before[-2:-1] == ["--set"] and "=" not in before[-1]:
+        return f"{what}: did you mean --set {before[-1]}={first}?"
+    return f"{what}{_place(first, own)}"
+
+
+def _joined(name: str, word: str) -> str:
+    """The model or family of which both words are the name; "" if there is none."""
+    from genzoo import families
+    from genzoo.zoo import installed
+
+    known = {*installed.names(), *families.names()}
+    return next((whole for whole in (f"{name}-{word}", f"{name}{word}") if whole in known), "")
+
+
+def _place(word: str, own: Sequence[str]) -> str:
+    """The option that takes ``word``."""
+    from genzoo.data import catalogue
+    from genzoo.files import is_folder
+
+    if "--set" in own and re.match(r"\w+=", word):
+        return f": a setting is written --set {word}."
+    for option in ("--against", "--data"):
+        if option in own and (word in catalogue.names() or is_folder(word)):
+            return f": did you mean {option} {word}?"
+    if "--sample" in own and re.fullmatch(r"[\d:,]+", word):
+        return f": samples are named by --sample {word}."
+    for option in ("--of", "--values"):
+        if option in own:
+            return f": did you mean {option} {word}?"
+    what = early.of_other_kind(word)
+    return f". {what}." if what else "."
+
+
+# --------------------------------------------------------------------------------- genzoo's errors
+
+
+def with_models(message: str, words: Sequence[str]) -> str:
+    """``message``; of a class for a model that has none, also the models that have some."""
+    return _unconditional(words) if message.startswith("this model is unconditional") else message
+
+
+def _unconditional(words: Sequence[str]) -> str:
+    """The error for a class of a model without classes, with models that have some."""
+    from genzoo.zoo import installed
+
+    able = [name for name, card in installed.manifests().items() if card.class_names]
+    name = next((word for word in words[1:] if not word.startswith("-")), "this model")
+    models = ", ".join(able) or "none"
+    return f"{printable(name)} has no classes: leave --label out. Models that have: {models}"
