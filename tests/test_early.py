@@ -7,10 +7,12 @@ import sys
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 
 from genzoo import families
 from genzoo.cli import early, run
+from genzoo.cli.app import app
 from genzoo.families import facts, registry
 from genzoo.metrics import metric_names
 from genzoo.metrics import registry as metrics
@@ -87,8 +89,6 @@ def test_refusals_wait_for_no_torch(tmp_path):
 
 def test_the_results_of_commands_are_where_they_are_looked_for():
     """A second run is refused by the name that the first one wrote."""
-    from genzoo.cli import app
-
     assert {*early.RESULTS} <= {*early.MODELS}
     assert {*early.ABILITIES} <= {*early.MODELS}
     manifest = names.resolve("vae-mnist")[1]
@@ -96,17 +96,9 @@ def test_the_results_of_commands_are_where_they_are_looked_for():
     assert found["sample"] == "vae-mnist.png"
     assert found["interpolate"] == "vae-mnist-walk.gif"
     assert found["steer"] == "vae-mnist-steered.png"
-    helps = {}
-    for command in app.app.registered_commands:
-        assert command.callback is not None
-        name = command.name or command.callback.__name__
-        if name in early.RESULTS:
-            import inspect
-
-            hints = inspect.get_annotations(inspect.unwrap(command.callback))
-            helps[name] = str(hints["out"].__metadata__[0].show_default)
-    told = {name: default.replace("NAME", "vae-mnist") for name, default in helps.items()}
-    assert found == told
+    options = {name: typer.main.get_command(app).commands[name].params for name in early.RESULTS}
+    outs = {name: next(p for p in params if p.name == "out") for name, params in options.items()}
+    assert {n: str(o.show_default).replace("NAME", "vae-mnist") for n, o in outs.items()} == found
 
 
 def test_models_of_an_ability_are_the_same_by_name_and_by_class():

@@ -1,12 +1,13 @@
 """Refusals before torch is imported: what the disk alone shows to be wrong with a command."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genzoo.errors import BadInput, GenzooError, UnknownName
-from genzoo.files import default_path, is_folder
+from genzoo.files import default_path, expanded, is_folder
 from genzoo.metrics.metric_names import BUILT_IN, INCEPTION
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def check(command: str, given: Mapping[str, Any]) -> None:
     for key in FILES:
         for path in _listed(given.get(key)):
             _check_exists(key, path)
+    for sample in filter(re.compile(r".*\.[A-Za-z]\w*").fullmatch, _listed(given.get("sample"))):
+        _check_exists("sample", expanded(sample))
     for name, manifest in manifests.items():
         if manifest is not None:
             _check_ability(command, name, manifest)
