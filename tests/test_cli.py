@@ -130,7 +130,7 @@ ONE_LINE = [
     ("train vae --sede 1", 2, ["--sede", "--seed"]),
     ("train vae --set widht=3", 2, ["widht", "did you mean width?", "genzoo info vae"]),
     ("smaple vae", 2, ["command", "did you mean sample?", "--help"]),
-    ("sample", 2, ["genzoo sample needs NAME: a model"]),
+    ("sample", 2, ["genzoo sample needs MODEL: a model"]),
     ("sample vae dcgan", 2, ["dcgan"]),
     ("train", 2, ["family", "genzoo families"]),
     ("sample ./nowhere", 2, ["nowhere"]),

@@ -98,7 +98,7 @@ def test_the_results_of_commands_are_where_they_are_looked_for():
     assert found["steer"] == "vae-mnist-steered.png"
     options = {name: typer.main.get_command(app).commands[name].params for name in early.RESULTS}
     outs = {name: next(p for p in params if p.name == "out") for name, params in options.items()}
-    assert {n: str(o.show_default).replace("NAME", "vae-mnist") for n, o in outs.items()} == found
+    assert {n: str(o.show_default).replace("MODEL", "vae-mnist") for n, o in outs.items()} == found
 
 
 def test_models_of_an_ability_are_the_same_by_name_and_by_class():
