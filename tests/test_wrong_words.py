@@ -147,7 +147,7 @@ WRONG = {
     "outliers vae-mnist": "needs --against: the other images",
     "outliers vae-mnist fashion-mnist": "did you mean --against fashion-mnist?",
     "plot vae-mnist": "an installed model, whose run is not stored",
-    "plot my-vae": "a folder that genzoo train wrote",
+    "plot my-vae": "a folder that a training run wrote",
     "plot old -o x.jpg": ".html or .svg or .png or .gif",
     # translate
     "translate dcgan-celeba photo.png": "models that can: cyclegan-hair",

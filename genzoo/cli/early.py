@@ -230,7 +230,7 @@ def _check_run(folder: Path) -> None:
 
     if str(folder) in installed.names() and not folder.exists():
         what = f"no run in {folder}: it is an installed model, whose run is not stored"
-        raise BadInput(f"{what}; give a folder that genzoo train wrote")
+        raise BadInput(f"{what}; give a folder that a training run wrote")
 
 
 def _check_result(
