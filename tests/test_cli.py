@@ -842,7 +842,7 @@ def test_layers_of_a_model(call):
         ),
         ("info dcgan --layers --set lr=1", "lr is an option of training: it changes no layer"),
         ("info dcgan --layers --set widht=8", "did you mean width? Type genzoo info dcgan"),
-        ("info dcgan --layers --set size=30", "should be 4 to 7 times a power of two"),
+        ("info dcgan --layers --set size=30", "must be 4 to 7 times a power of two"),
         ("info sagan --layers --set attention_resolution=3", "sagan: attention_resolution must be"),
     ],
 )
