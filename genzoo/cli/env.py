@@ -8,8 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from genzoo.cli.app import Json, app, as_json, as_table, size
-from genzoo.text import printable
+from genzoo.cli.app import Json, app, as_json, as_table
+from genzoo.text import file_size, printable
 from genzoo.version import VERSION
 
 # Variables whose value is shown; of others only that they are set.
@@ -113,7 +113,8 @@ def _cache() -> dict[str, str]:
     from genzoo.files import home
 
     stored = entries.listing()
-    return {_anonymous(str(home())): f"{len(stored)} entries, {size(sum(s.bytes for s in stored))}"}
+    total = file_size(sum(one.bytes for one in stored))
+    return {_anonymous(str(home())): f"{len(stored)} entries, {total}"}
 
 
 def _anonymous(text: str) -> str:
