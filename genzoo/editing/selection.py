@@ -62,7 +62,10 @@ def select(model: Latent, sample: SampleLike) -> Selection:
         return Selection((), sample.to(model.device, torch.float32))
     entries: list[SampleAddress | Photo] = []
     for one in [sample] if isinstance(sample, int | str | PhotoLike) else sample:
-        if isinstance(one, str) and (_is_list(one) or not _exists(one)):
+        if isinstance(one, str) and not _is_list(one) and not _exists(one):
+            expected = "a list of samples, like 3,17 or 0:3,17 (SEED:INDEX), or a picture file"
+            raise BadInput(f"expected {expected}; got {one[:60]!r}")
+        if isinstance(one, str) and _is_list(one):
             entries += parse_addresses(one)
         elif isinstance(one, str | PhotoLike):
             entries += read_photos(model, one)
@@ -108,7 +111,7 @@ def _parse_text(text: str) -> list[SampleAddress]:
     for part in text.split(","):
         if not (match := _ADDRESS.fullmatch(part)):
             expected = "SEED or SEED:INDEX, separated by commas, like 3,17 or 0:3,17"
-            raise BadInput(f"expected {expected}, or a picture file; got {text[:60]!r}")
+            raise BadInput(f"expected {expected}, got {text[:60]!r}")
         if match[1] and addresses and seed is None:  # in 3,0:17,5, would 5 be a seed?
             expected = "either seeds alone, like 3,17, or a list that begins with SEED:INDEX"
             raise BadInput(f"expected {expected}, got {text[:60]!r}")
