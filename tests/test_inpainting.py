@@ -210,7 +210,7 @@ def test_out_of_memory_names_a_batch_size_that_fits(latent, monkeypatch):
 
     monkeypatch.setattr(type(latent), "decode", small)
     x = latent.sample(8, seed=3)
-    with pytest.raises(BadInput, match="--batch-size 2 "):
+    with pytest.raises(BadInput, match="use batch_size=2$"):
         genzoo.project(latent, x, batch_size=16, **QUICK)
     assert len(genzoo.project(latent, x, batch_size=2, **QUICK).codes) == 8
 
@@ -416,17 +416,17 @@ def test_an_image_is_blended_alike_in_any_company():
 
 def test_options_that_a_model_cannot_obey_are_refused(latent):
     x = torch.zeros(1, 1, 4, 4)
-    with pytest.raises(BadInput, match="blend would have no effect"):
+    with pytest.raises(BadInput, match="blend= would have no effect"):
         genzoo.inpaint(ToyCompleter(), x, blend=True)
     assert genzoo.inpaint(ToyCompleter(), x, blend=False).blended is False
-    with pytest.raises(BadInput, match="window would have no effect"):
+    with pytest.raises(BadInput, match="window= would have no effect"):
         genzoo.inpaint(ToyCompleter(), x, window=7)
-    with pytest.raises(BadInput, match="window would have no effect"):
+    with pytest.raises(BadInput, match="window= would have no effect"):
         genzoo.project(latent, latent.sample(1), window=7)
     points, half = Shifted(None), [1, 1, 0, 0]
-    with pytest.raises(BadInput, match="blend would have no effect"):
+    with pytest.raises(BadInput, match="blend= would have no effect"):
         genzoo.inpaint(points, torch.zeros(1, 4), half, blend=True)
-    with pytest.raises(BadInput, match="window would have no effect"):
+    with pytest.raises(BadInput, match="window= would have no effect"):
         genzoo.inpaint(points, torch.zeros(1, 4), half, window=7)
     assert not genzoo.inpaint(points, torch.zeros(1, 4), half, steps=2).blended
 

@@ -244,6 +244,14 @@ def test_in_a_film_photos_stand_still(mirror):
     assert (frames[0][:, 20:] != frames[2][:, 20:]).any()
 
 
+def test_a_direction_may_lead_from_a_sample_to_a_photo(mirror):
+    photo = torch.full((1, 4, 4), 0.25)
+    direction = directions.direction_from_seeds(mirror, photo, "3")
+    expected = mirror.encode(photo[None])[0] - mirror.codes(1, seed=3)[0]
+    assert torch.allclose(direction.vector, expected, atol=1e-5)
+    assert direction.info.counts == (1, 1)
+
+
 # ------------------------------------------------------------------------------------- what is read
 
 

@@ -141,17 +141,19 @@ def _check_no_setting(
 ) -> None:
     """Refuse a discriminator's weight where there is none, and settings of sampling. BadInput."""
     if given.get("weight") and options["adversary"] is None:
-        raise BadInput("weight would have no effect: the model has no discriminator at hand")
+        name = argument("weight")
+        raise BadInput(f"{name} would have no effect: the model has no discriminator at hand")
     if sampling:
         raise BadInput("a model that searches for codes inpaints without settings of sampling")
 
 
 def _checked_blend(model: Model, blend: bool | None) -> bool:
     """Whether to blend; by default images in colour that a search has filled in. BadInput."""
+    name = argument("blend")
     if blend and isinstance(model, Completer):
-        raise BadInput("blend would have no effect: this model's fillings fit exactly")
+        raise BadInput(f"{name} would have no effect: this model's fillings fit exactly")
     if blend and not model.is_images:
-        raise BadInput(f"blend would have no effect: {model.kind} have no neighbouring pixels")
+        raise BadInput(f"{name} would have no effect: {model.kind} have no neighbouring pixels")
     return in_colour(model) and not isinstance(model, Completer) if blend is None else blend
 
 
@@ -165,7 +167,7 @@ def _join(photos: Tensor, fillings: Tensor, known: Tensor, blend: bool) -> Tenso
 def _check_no_search(given: SearchOptions) -> None:
     """Refuse options of a search where none takes place; a weight of 0 is obeyed. BadInput."""
     if unread := [key for key, value in given.items() if value or key != "weight"]:
-        names = " and ".join(unread)
+        names = " and ".join(map(argument, unread))
         raise BadInput(
             f"{names} would have no effect: this model samples exactly, without a search"
         )

@@ -119,7 +119,8 @@ def project(
         raise names.lacking(model, Latent, "has no latent code")
     x = finite_input(model, images)
     if mask is None and search.get("window"):
-        raise BadInput("window would have no effect: without a mask all is known")
+        name = argument("window")
+        raise BadInput(f"{name} would have no effect: without a mask all is known")
     known = None if mask is None else masks.known(mask, len(x), model.shape, seed).to(x.device)
     return search_codes(model, options, x, known, labels, checked_seed(seed), batch_size, progress)
 
@@ -184,7 +185,8 @@ def _checked_window(model: Model, window: int | None) -> int:
     if window and window % 2 == 0:
         raise BadInput(f"window must be odd, to have a centre, or 0, got {window}")
     if window and not model.is_images:
-        raise BadInput(f"window would have no effect: {model.kind} have no neighbouring pixels")
+        name = argument("window")
+        raise BadInput(f"{name} would have no effect: {model.kind} have no neighbouring pixels")
     return window
 
 
