@@ -484,6 +484,15 @@ def test_a_fresh_seed_is_told(call, models):
     assert seeds[0] != seeds[1]
 
 
+def test_a_run_of_a_random_seed_can_be_repeated(call, monkeypatch):
+    line = f"train vae --steps 1 --seed random --out one {TRAIN}"
+    monkeypatch.setattr(sys, "argv", ["genzoo", *line.split()])
+    assert call(line)[0] == 0
+    recipe = json.loads(Path("one/config.json").read_text())["recipe"]
+    assert f"--seed {recipe['seed']} --out" in recipe["command"]
+    assert recipe["command"] in call("info ./one")[1].splitlines()
+
+
 def test_labels_go_by_number_or_name(call):
     assert call("sample MODELS/toy -n 3 --label bee -o bees.npy")[0] == 0
     assert (np.load("bees.npy") // 5).mean() > 0.5

@@ -148,7 +148,6 @@ def info(
         summary = {"summary": lines} if (lines := data_summary(folder)) else {}
         as_json({**manifest.model_dump(mode="json"), "scores": scores, **summary})
         return
-    command = [("command", manifest.recipe.command)] if manifest.recipe else []
     rows = [(readme.score_name(s), readme.score_value(s)) for s in metrics.scores or ()]
     terms = f"{manifest.license}. {manifest.terms}"
     print(printable(f"{manifest.name}  ({folder})"))
@@ -156,7 +155,10 @@ def info(
     weights = ("weights", f"{numbers:,} values in {len(tensors)} tensors")
     read = [("data as read" if i == 0 else "", line) for i, line in enumerate(data_summary(folder))]
     facts = [*readme.facts(manifest).items(), weights, *read]
-    as_table([*facts, *rows, ("terms", terms), *command])
+    as_table([*facts, *rows, ("terms", terms)])
+    if manifest.recipe:  # not in the table, which would break the line
+        print("\nIt was trained by")
+        print(printable(manifest.recipe.command))
     # They stand in the family's file, which imports torch.
     print(f"\ngenzoo info {manifest.family} lists the settings of sampling and training")
 

@@ -4,6 +4,7 @@ An option that is not given is None, so that --resume can tell it from one that 
 """
 
 import logging
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -172,6 +173,7 @@ def train(
         return
     ticker = Ticker()
     command = shlex.join(["genzoo", *sys.argv[1:]])
+    command = re.sub(r"(--seed[ =])random\b", rf"\g<1>{seed}", command)  # it can be repeated
     try:
         run = training.carry_out(request, ticker.step, command)
     finally:
