@@ -100,7 +100,7 @@ def direction(
 @app.command(
     examples=[
         "genzoo steer dcgan-celeba smile.safetensors --sample 0:16,18",
-        "genzoo steer vae-mnist seven.safetensors --sample 3,17 --alphas -2,0,2",
+        "genzoo steer vae-mnist seven.safetensors --sample digit.png --alphas -2,0,2",
     ]
 )
 def steer(

@@ -75,7 +75,7 @@ def inpaint(
         typer.Option(
             min=0,
             metavar="N",
-            help="Side of the window whose unknown part weighs a known pixel (0 = no weights).",
+            help="Known pixels count by the unknown share of a window of this side; 0: all alike.",
             show_default="7 in colour, else 0",
         ),
     ] = None,
