@@ -210,7 +210,7 @@ def test_out_of_memory_names_a_batch_size_that_fits(latent, monkeypatch):
 
     monkeypatch.setattr(type(latent), "decode", small)
     x = latent.sample(8, seed=3)
-    with pytest.raises(BadInput, match="use batch_size=2$"):
+    with pytest.raises(BadInput, match=r"use batch_size=2$"):
         genzoo.project(latent, x, batch_size=16, **QUICK)
     assert len(genzoo.project(latent, x, batch_size=2, **QUICK).codes) == 8
 
