@@ -9,6 +9,7 @@ import torch
 import genzoo
 from genzoo import families
 from genzoo.errors import BadInput, GenzooError, UnknownName
+from genzoo.models import sampler
 from genzoo.models.checks import problem_of
 from genzoo.models.randomness import Noise
 
@@ -298,6 +299,25 @@ def test_attention_maps_that_are_none(attentive, monkeypatch):
     wrong = x.tensor, maps.flatten(1, 2)
     monkeypatch.setattr(type(twin), "attend", lambda *_: wrong)
     check(lambda: twin.attention(2), r"attend must return .*, got one of shape", GenzooError)
+
+
+def test_attention_of_more_than_fit(attentive, monkeypatch):
+    said = "samples need .* GB, this machine has .*: take fewer at a time, with start for the next"
+    check(lambda: attentive.attention(10**12), said)
+    monkeypatch.setattr(sampler, "memory", lambda: 10_000 * 12 * 64)
+    check(lambda: attentive.attention(300), rf"^300 {said}")  # the images would fit, not the maps
+
+
+def test_attention_in_batches(attentive):
+    x, maps = attentive.attention(5, seed=2, start=3)
+    again, more = attentive.attention(5, seed=2, start=3, batch_size=2)
+    assert torch.allclose(x.tensor, again.tensor, atol=1e-6)
+    assert torch.allclose(maps, more, atol=1e-6)
+    assert x.seeds == again.seeds
+    drawn = attentive.sample(5, seed=2, start=3)
+    assert torch.allclose(drawn.tensor, x.tensor, atol=1e-5)
+    assert drawn.labels.tolist() == x.labels.tolist()
+    check(lambda: attentive.attention(1, batch_size=0), "batch_size must be a whole number")
 
 
 X, MASK, LABELS = torch.zeros(2, 1, 6, 6), torch.ones(2, 1, 6, 6), torch.tensor([0, 1])

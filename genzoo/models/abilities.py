@@ -25,9 +25,11 @@ from genzoo.models.checks import (
 from genzoo.models.model import Model, check_output, infer
 from genzoo.models.randomness import Noise, stream
 from genzoo.models.ranges import rescale
-from genzoo.models.sampler import Labels, Sampler
+from genzoo.models.sampler import Labels, Sampler, check_memory
 from genzoo.models.samples import Samples
 from genzoo.options import Sampling
+
+_FEWER = "take fewer at a time, with start for the next ones"
 
 
 class Attentive(Sampler):
@@ -42,21 +44,40 @@ class Attentive(Sampler):
 
     @final
     def attention(
-        self, n: int = 1, *, labels: Labels = None, seed: int = 0, start: int = 0, **settings: Any
+        self,
+        n: int = 1,
+        *,
+        labels: Labels = None,
+        seed: int = 0,
+        start: int = 0,
+        batch_size: int = 64,
+        **settings: Any,
     ) -> tuple[Samples, Tensor]:
         """What ``sample`` returns, and attention maps ``(n, h, w, h, w)``: [i, y, x] is what
         position (y, x) of sample i attends to. Raises BadInput.
         """
         check_span(n, start)
-        sampling = self.checked_sampling(settings)
-        noise = Noise(checked_seed(seed), range(start, start + n), device=self.device)
-        checked_labels = self.labels_for(labels, n, start)
-        x, maps = infer(self, lambda copy: copy.attend(noise, checked_labels, sampling))
-        check_output(self, "attend", x, (n, *self.shape))
-        check_output(self, "attend", maps, (n, *[None] * 4))
-        seeds = [(noise.seed, i) for i in noise.indices]
+        sampling, seed = self.checked_sampling(settings), checked_seed(seed)
+        check_memory(n, self.shape, _FEWER)
+        own = self.labels_for(labels, n, start)
+        x, maps = list[Tensor](), list[Tensor]()
+        for rows in batch_slices(n, batch_size):
+            noise = Noise(seed, range(start + rows.start, start + rows.stop), device=self.device)
+            drawn, seen = self._attend(noise, None if own is None else own[rows], sampling)
+            check_memory(n, seen.shape[1:], _FEWER)
+            x.append(drawn)
+            maps.append(seen)
         call = {"method": "sample", "sampling": sampling.model_dump(mode="json")}
-        return self.to_samples(x, checked_labels, seeds, call), maps
+        seeds = [(seed, i) for i in range(start, start + n)]
+        return self.to_samples(torch.cat(x), own, seeds, call), torch.cat(maps)
+
+    def _attend(
+        self, noise: Noise, labels: Tensor | None, sampling: Sampling
+    ) -> tuple[Tensor, Tensor]:
+        x, maps = infer(self, lambda copy: copy.attend(noise, labels, sampling))
+        check_output(self, "attend", x, (len(noise), *self.shape))
+        check_output(self, "attend", maps, (len(noise), *[None] * 4))
+        return x, maps
 
 
 class Encoder(Model):

@@ -101,7 +101,7 @@ class Sampler(Model):
             progress=progress,
             **settings,
         )
-        _check_memory(n, self.shape)
+        check_memory(n, self.shape)
         return _join(list(parts))
 
     @final
@@ -318,7 +318,7 @@ class Latent(Sampler):
         seeds = [(0, i) for i in range(len(codes))] if seeds is None else check_pairs(seeds)
         if len(seeds) != len(codes):
             raise BadInput(f"expected {len(codes)} seeds, one for each code, got {len(seeds)}")
-        _check_memory(len(codes), self.shape)
+        check_memory(len(codes), self.shape)
         checked_labels, outputs = self.labels_for(labels, len(codes)), []
         for rows in _batches_of_one_seed(seeds, batch_size):
             seed, indices = checked_seed(seeds[rows.start][0]), [i for _, i in seeds[rows]]
@@ -371,13 +371,16 @@ def _batches_of_one_seed(seeds: Sequence[tuple[int, int]], size: int) -> Iterato
         first += n
 
 
-def _check_memory(n: int, shape: Sequence[int]) -> None:
-    """Check that ``n`` samples fit: as batches, as one tensor, and as a copy of it."""
+def check_memory(n: int, shape: Sequence[int], way: str = "") -> None:
+    """Check that ``n`` samples fit: as batches, as one tensor, and as a copy of it.
+
+    Raises BadInput; ``way``: what the user can do instead.
+    """
     needed, limit = 3 * 4 * n * math.prod(shape), memory()
     if limit and needed > limit:
         size = f"{n:,} samples need {needed / 1e9:,.1f} GB, this machine has {limit / 1e9:,.1f} GB"
-        way = either("write them to a folder, --out FOLDER", "use stream, a batch at a time")
-        raise BadInput(f"{size}: {way}")
+        usual = either("write them to a folder, --out FOLDER", "use stream, a batch at a time")
+        raise BadInput(f"{size}: {way or usual}")
 
 
 def _join(parts: list[Samples]) -> Samples:
