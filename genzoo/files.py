@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import json
 import os
 import platform
 import re
@@ -124,6 +125,13 @@ def check_new(path: Path, endings: Iterable[str], force: bool = False, name: str
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` as the file ``path``: the same bytes on every system."""
     path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: str | Path, value: Any) -> Path:
+    """Write ``value`` as the file ``path``, which ends in .json. Raises BadInput."""
+    path = check_ending(expanded(path), [".json"])
+    write_whole(path, (json.dumps(value, indent=2) + "\n").encode())
+    return path
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -70,7 +70,7 @@ class Records(list[T], Generic[T]):
         self, records: Iterable[T], table: Mapping[str, Callable[[T], Any]], note: str = ""
     ):
         super().__init__(records)
-        self.table, self.note = dict(table), note
+        self.table, self.note = dict(table), printable(note)
 
     @property
     def heads(self) -> list[str]:

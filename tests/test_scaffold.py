@@ -33,7 +33,7 @@ NAMES = ["near", "my-gan2", "tensor", "config", "z" * scaffold.LONGEST]
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", NAMES)
 def test_it_writes_clean_code(name, kind, tmp_path):
-    folder = scaffold.create(name, kind, tmp_path / "new")
+    folder = scaffold.new_plugin(name, kind, tmp_path / "new")
     module = f"genzoo_{name.replace('-', '_')}"
     files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
     test = f"tests/test_{module[7:]}.py"
@@ -47,7 +47,7 @@ def test_it_writes_clean_code(name, kind, tmp_path):
 
 @pytest.mark.parametrize("data", ["ring8", "tones", "digits"])
 def test_its_metric_reads_real_data_of_every_kind(data, tmp_path):
-    folder = scaffold.create("near", "metric", tmp_path / "new")
+    folder = scaffold.new_plugin("near", "metric", tmp_path / "new")
     module = runpy.run_path(str(folder / "genzoo_near.py"))
     metric = module["Near"](RealData(data))
     train = metric.real.open("train")
@@ -97,27 +97,27 @@ def test_a_name_that_was_installed_is_taken(install, tmp_path):
     install("metric", "other", "", package="genzoo-near")
     for name, kind in (("bars", "dataset"), ("bars", "family"), ("near", "family")):
         with pytest.raises(BadInput, match=f"'{name}'.* of genzoo-"):
-            scaffold.create(name, kind, tmp_path / "new")
+            scaffold.new_plugin(name, kind, tmp_path / "new")
     (tmp_path / "site-packages" / "genzoo_loose.py").write_text("")
     with pytest.raises(BadInput, match="genzoo_loose"):
-        scaffold.create("loose", "family", tmp_path / "new")
+        scaffold.new_plugin("loose", "family", tmp_path / "new")
 
 
 def test_our_own_packages_keep_their_names_where_they_are_not_installed(monkeypatch, tmp_path):
     monkeypatch.setattr(families, "required_packages", lambda: {"genzoo-ghost"})
     with pytest.raises(BadInput, match="genzoo-ghost"):
-        scaffold.create("ghost", "metric", tmp_path / "new")
+        scaffold.new_plugin("ghost", "metric", tmp_path / "new")
 
 
 @pytest.mark.parametrize("word", ["true", "false"])
 def test_a_word_of_the_language_is_no_class(word, tmp_path):
-    made = scaffold.create(word, "family", tmp_path / word)
+    made = scaffold.new_plugin(word, "family", tmp_path / word)
     ast.parse((made / f"genzoo_{word}.py").read_text())
 
 
 def test_a_name_begins_with_a_letter(tmp_path):
     with pytest.raises(BadInput, match="1abc"):
-        scaffold.create("1abc", "family", tmp_path / "digit")
+        scaffold.new_plugin("1abc", "family", tmp_path / "digit")
 
 
 def test_what_is_there_stays_as_it_is(tmp_path):
@@ -126,9 +126,9 @@ def test_what_is_there_stays_as_it_is(tmp_path):
     (tmp_path / "link").symlink_to("nowhere")
     for name in ("full", "file", "link"):
         with pytest.raises(BadInput, match=f"{name} exists"):
-            scaffold.create("near", "family", tmp_path / name)
+            scaffold.new_plugin("near", "family", tmp_path / name)
     with pytest.raises(BadInput, match="none"):
-        scaffold.create("near", "family", tmp_path / "none" / "new")
+        scaffold.new_plugin("near", "family", tmp_path / "none" / "new")
     assert {p.name for p in tmp_path.iterdir()} - {"home"} == {"full", "file", "link"}
 
 
@@ -143,7 +143,7 @@ def test_a_disk_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_text", fail)
     with pytest.raises(OperationFailed, match="No space left on device"):
-        scaffold.create("near", "family", tmp_path / "new")
+        scaffold.new_plugin("near", "family", tmp_path / "new")
     assert [p for p in tmp_path.iterdir() if p.name != "home"] == []
 
 
@@ -190,7 +190,7 @@ class Environment:
 def packages(tmp_path_factory, build):
     """The folder of a new package of each kind, and their wheels by kind."""
     folder = tmp_path_factory.mktemp("packages")
-    made = {kind: scaffold.create(f"near-{kind}", kind, folder / kind) for kind in KINDS}
+    made = {kind: scaffold.new_plugin(f"near-{kind}", kind, folder / kind) for kind in KINDS}
     wheels = build(made.values(), folder)
     return folder, {kind: next(w for w in wheels if f"near_{kind}" in w.name) for kind in KINDS}
 

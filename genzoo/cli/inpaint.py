@@ -137,14 +137,7 @@ def _print_result(completion: "Completion", path: Path, record: dict[str, Any], 
     unknown = round(1 - completion.known.float().mean().item(), 4)
     if json:
         losses = completion.projection and completion.projection.losses.amin(1).tolist()
-        result = {"by": _method(completion), "unknown": unknown, "losses": losses}
+        result = {"by": completion.method, "unknown": unknown, "losses": losses}
         as_json({"path": str(path), **result, **record})
     else:
-        print(printable(f"{path}: {unknown:.0%} filled in by {_method(completion)}"))
-
-
-def _method(completion: "Completion") -> str:
-    if completion.projection is None:
-        return "exact conditional sampling"
-    loss = completion.projection.discriminator_loss
-    return f"projection, {f'with discriminator ({loss})' if loss else 'without discriminator'}"
+        print(printable(f"{path}: {unknown:.0%} filled in by {completion.method}"))

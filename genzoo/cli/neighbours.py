@@ -78,7 +78,5 @@ def neighbours(
     if json:
         as_json({"path": str(path), **result.record()})
         return
-    print(printable(f"{path}: {result.note}"))
-    for near in result.near:
-        distances = ", ".join(f"{d:.2f}" for d in near.distances[:, 0])
-        print(printable(f"nearest in {near.space}: {distances}"))
+    print(printable(str(path)))
+    print(result)

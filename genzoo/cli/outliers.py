@@ -1,6 +1,6 @@
 """outliers: test whether a model gives other images a lower likelihood."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,15 +17,11 @@ from genzoo.cli.app import (
     Ticker,
     app,
     as_json,
-    as_table,
     count_option,
     data_option,
 )
 from genzoo.cli.completing import complete_data
 from genzoo.text import printable
-
-if TYPE_CHECKING:
-    from genzoo.evaluation.outliers import Outliers
 
 
 @app.command(
@@ -78,23 +74,5 @@ def outliers(
     if json:
         as_json(result.record())
         return
-    _show(result)
+    print(result)
     print(printable(protocol_line(result.protocol)))
-
-
-def _show(result: "Outliers") -> None:
-    low, high = result.interval
-    as_table(
-        [
-            (
-                "AUROC",
-                f"{result.auroc:.4f}",
-                f"[{low:.4f}, {high:.4f}]" if low < high else "no interval: perfect separation",
-            ),
-            ("mean log p", f"{result.inside.mean():.1f} nats", result.data),
-            ("", f"{result.outside.mean():.1f} nats", result.against),
-        ]
-    )
-    if high < 0.5:
-        other = f"assigns {result.against} a higher likelihood"
-        print(printable(f"{result.name} {other}: not detected as outliers"))

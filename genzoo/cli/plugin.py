@@ -67,4 +67,4 @@ def new(
     """Write a small package of a plugin that works."""
     from genzoo.testing import scaffold
 
-    print(printable(str(scaffold.create(name, kind, out))))
+    print(printable(str(scaffold.new_plugin(name, kind, out))))

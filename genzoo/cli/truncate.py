@@ -61,7 +61,7 @@ def truncate(
     ticker = Ticker()
     curve = truncation.truncate(
         name,
-        None if values is None else truncation.parse_values(values),
+        values,
         data=data,
         metrics=metrics,
         n=n,

@@ -5,7 +5,7 @@ finds the code whose sample fits the known pixels, and its filling is blended wi
 2017, arXiv:1607.07539).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Unpack, final
 import torch
 from torch import Tensor
 
+from genzoo.data.photo_files import photos
 from genzoo.devices import usual_torch
 from genzoo.editing import blending, masks
 from genzoo.editing.projection import (
@@ -27,7 +28,7 @@ from genzoo.editing.projection import (
 from genzoo.errors import BadInput, argument
 from genzoo.models.abilities import Completer
 from genzoo.models.checks import batch_slices, checked_seed
-from genzoo.models.model import Model, finite_input, infer
+from genzoo.models.model import Model, finite_input, image_shape, infer
 from genzoo.models.randomness import Noise
 from genzoo.models.ranges import rescale
 from genzoo.models.sampler import Labels, Latent, Progress, Sampler
@@ -55,6 +56,23 @@ class Completion:
     @property
     def exact(self) -> bool:
         return self.projection is None
+
+    def __repr__(self) -> str:
+        unknown = 1 - self.known.float().mean().item()
+        return f"<Completion of {self.samples!r}, {unknown:.0%} filled in by {self.method}>"
+
+    @property
+    def method(self) -> str:
+        """How the unknown values were found, in words."""
+        if self.projection is None:
+            return "exact conditional sampling"
+        loss = self.projection.discriminator_loss
+        how = f"with discriminator ({loss})" if loss else "without discriminator"
+        return f"projection, {how}"
+
+    def save(self, path: str | Path) -> Path:
+        """Write the completed images, as `Samples.save`. Raises BadInput, OperationFailed."""
+        return self.samples.save(path)
 
     def frames(self, count: int = 8) -> list[Tensor]:
         """Stages of the completion, at most ``count`` of ``(n, *shape)``, the last one finished.
@@ -87,8 +105,8 @@ class Completion:
 
 @usual_torch()
 def inpaint(
-    model: Model | str | Path,
-    images: ImagesLike,
+    model: str | Path | Model,
+    images: ImagesLike | str | Path | Sequence[str | Path],
     mask: Any = "centre",
     *,
     labels: Labels = None,
@@ -100,7 +118,8 @@ def inpaint(
     progress: Progress | None = None,
     **search: Unpack[SearchOptions],
 ) -> Completion:
-    """``images``, ``(n, *shape)`` in [0, 1], with the unknown values of ``mask`` filled in.
+    """``images``, ``(n, *shape)`` in [0, 1], or image files and folders of them, with the unknown
+    values of ``mask`` filled in.
 
     A `Completer` samples them (image i's from ``seed`` and i), with settings of ``sampling``, such
     as ``{"temperature": 0.5}``; a `Latent` gives the sample that is most like the known values: see
@@ -113,6 +132,7 @@ def inpaint(
     model, options = open_model(model, device, search)
     if not isinstance(model, Completer | Latent):
         raise names.lacking(model, (Completer, Latent), "does not inpaint")
+    images = read_images(model, images)
     x = finite_input(model, images)
     known = masks.known(mask, len(x), model.shape, seed).to(x.device)
     name = mask if isinstance(mask, str) else "given"
@@ -162,6 +182,14 @@ def _join(photos: Tensor, fillings: Tensor, known: Tensor, blend: bool) -> Tenso
     if not blend:
         return photos.where(known, fillings)
     return blending.blend(photos, fillings, known).clamp(0, 1)
+
+
+def read_images(model: Model, images: ImagesLike | str | Path | Sequence[str | Path]) -> ImagesLike:
+    """``images``; those of files and folders in the model's shape. Raises BadInput."""
+    given: Any = [images] if isinstance(images, str | Path) else images
+    if isinstance(given, list | tuple) and given and isinstance(given[0], str | Path):
+        return photos(given, image_shape(model, "give an array in place of files"))[0]
+    return given
 
 
 def _check_no_search(given: SearchOptions) -> None:

@@ -15,6 +15,7 @@ from genzoo.data.register import IMAGES
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, argument
 from genzoo.evaluation.training_data import ReferenceData, reference_data, warn_of_form
+from genzoo.files import write_json
 from genzoo.metrics import registry
 from genzoo.metrics.diagnostic_metrics import TranslationAccuracy, TranslationPSNR
 from genzoo.metrics.metric import Metric, ModelMetric, SampleMetric
@@ -75,6 +76,12 @@ class Evaluation:
         rows = [_row(score, self.descriptions[score.metric]) for score in self.scores]
         return "\n".join(columns([heads, *rows]))
 
+    __repr__ = __str__
+
+    def save(self, path: str | Path) -> Path:
+        """Write all of it as a ``.json``. Raises BadInput, OperationFailed."""
+        return write_json(path, self.record())
+
     def write(self) -> Path:
         """Store the scores in the model's card, in place of those of the same names.
 
@@ -129,7 +136,9 @@ def evaluate(
     form = {key: value or reference.form.get(key) for key, value in form.items()}
     real = real_for(source, reference, features, root=root, progress=progress, **form, **options)
     chosen = choose_metrics(real, source, metrics)
-    request = {**_of(reference, real), "n": n, "seed": seed, "features": features}
+    request: dict[str, Any] = {"data": reference.name}
+    request["data_sha256"] = reference.sha256 or real.sha256
+    request |= {"n": n, "seed": seed, "features": features}
     scores = measure(source, chosen, seed, samples=n, images=n, progress=progress)
     _warn(chosen, scores, source, {"features": features, **options}, given_form)
     return Evaluation(
@@ -239,11 +248,6 @@ def _made(subject: Subject) -> tuple[str, Path | None, str | None]:
     origin = subject.model.origin
     sha256 = origin.weights_sha256 if origin else None
     return devices.machine(subject.model.device), subject.folder, sha256
-
-
-def _of(reference: ReferenceData, real: RealData) -> dict[str, Any]:
-    """The data, for the request that a card stores."""
-    return {"data": reference.name, "data_sha256": reference.sha256 or real.sha256}
 
 
 def real_for(

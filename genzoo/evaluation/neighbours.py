@@ -24,6 +24,7 @@ from genzoo.models.model import Model, image_shape
 from genzoo.models.pictures import COMPOSITE, check_sheet
 from genzoo.models.sampler import Progress
 from genzoo.models.samples import Images
+from genzoo.text import printable
 
 CHUNK = 1 << 24  # numbers of training images at a time: 64 MB
 CAPTION, GAP = 14, 6
@@ -57,6 +58,13 @@ class Neighbours:
         terms = f"; terms of the data: {self.dataset.terms}" if self.dataset.terms else ""
         content = f"contains real images of {self.dataset.name}"
         return f"{content}: for local viewing only; do not publish{terms}"
+
+    def __repr__(self) -> str:
+        lines = [f"{self.samples!r} beside the nearest of {self.dataset.name}", self.note]
+        for near in self.near:
+            distances = ", ".join(f"{d:.2f}" for d in near.distances[:, 0])
+            lines.append(f"nearest in {near.space}: {distances}")
+        return "\n".join(map(printable, lines))
 
     def record(self) -> dict[str, Any]:
         """For JSON: the training images and their distances."""

@@ -18,6 +18,7 @@ from genzoo.devices import usual_torch
 from genzoo.errors import BadInput
 from genzoo.evaluation.evaluate import find_model
 from genzoo.evaluation.training_data import reference_data, warn_of_form
+from genzoo.files import write_json
 from genzoo.metrics.likelihood_metrics import law_of, on_levels
 from genzoo.metrics.real_data import opened_images, random_rows
 from genzoo.metrics.statistics.ranks import auroc
@@ -26,6 +27,7 @@ from genzoo.models.abilities import Density
 from genzoo.models.checks import checked_seed
 from genzoo.models.model import Model
 from genzoo.models.sampler import Progress, Sampler
+from genzoo.text import columns, printable
 from genzoo.zoo import names as model_names
 
 BATCH = 250
@@ -49,6 +51,24 @@ class Outliers:
     inside: np.ndarray
     outside: np.ndarray
     protocol: dict[str, Any]
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        interval = f"[{low:.4f}, {high:.4f}]" if low < high else "no interval: perfect separation"
+        rows = [
+            ("AUROC", f"{self.auroc:.4f}", interval),
+            ("mean log p", f"{self.inside.mean():.1f} nats", self.data),
+            ("", f"{self.outside.mean():.1f} nats", self.against),
+        ]
+        lines = columns(rows)
+        if high < 0.5:
+            other = f"assigns {self.against} a higher likelihood: not detected as outliers"
+            lines.append(printable(f"{self.name} {other}"))
+        return "\n".join(lines)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the record as a ``.json``. Raises BadInput, OperationFailed."""
+        return write_json(path, self.record())
 
     def record(self) -> dict[str, Any]:
         """For JSON."""

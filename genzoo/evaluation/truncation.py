@@ -37,7 +37,7 @@ from genzoo.text import columns
 from genzoo.version import VERSION
 
 VALUES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, None)
-METRICS = ("precision", "recall", "fd")
+METRICS = "precision,recall,fd"
 SAMPLES = 2000
 WIDE, HIGH, LEFT = 700, 420, 90  # pixels: a panel, and the numbers of its axis
 
@@ -70,6 +70,9 @@ class Curve:
             rows.append([_label(value), *(_cell(column[i]) for column in self.scores.values())])
         return "\n".join(columns(rows))
 
+    def __repr__(self) -> str:
+        return f"{self.name} on {self.data}\n{self}"
+
     def _repr_png_(self) -> bytes:
         return png(picture(self))
 
@@ -86,7 +89,7 @@ class Curve:
 @usual_torch()
 def truncate(
     model: "str | Path | Model",
-    values: Sequence[float | None] | None = None,
+    values: str | Sequence[float | None] | None = None,
     *,
     data: Any = None,
     metrics: str | Sequence[str] = METRICS,
@@ -97,12 +100,14 @@ def truncate(
     device: Any = "auto",
     progress: Progress | None = None,
 ) -> Curve:
-    """Measure a model at each truncation of ``values``; None means no truncation. By default those
-    of `VALUES` that the model's setting allows.
+    """Measure a model at each truncation of ``values``, numbers or text like ``0.5,1,none``; None
+    means no truncation. By default those of `VALUES` that the model's setting allows.
 
     All truncations use one ``seed``, so they differ in little else. The other arguments are those
     of ``evaluate``. Raises BadInput, UnknownName, and as ``load``.
     """
+    if isinstance(values, str):
+        values = parse_values(values)
     if values is not None:
         check_values(values)
     whole = find_model(model, device)

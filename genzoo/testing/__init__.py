@@ -20,5 +20,6 @@ __getattr__, __dir__, __all__ = lazy(
         "kit": ("CHECKS", "CONTRACTS", "checks", "outcome", "outcomes", "run"),
         "contract": ("Broken", "Outcome"),
         "family_case": ("Case",),
+        "scaffold": ("new_plugin",),
     },
 )

@@ -24,8 +24,8 @@ SUMMARIES = {
 }
 
 
-def create(name: str, kind: str = "family", folder: str | Path | None = None) -> Path:
-    """Write the package ``genzoo-NAME`` into the new ``folder``, and return it.
+def new_plugin(name: str, kind: str = "family", out: str | Path | None = None) -> Path:
+    """Write the package ``genzoo-NAME`` into the new folder ``out``, and return it.
 
     The package has a pyproject.toml, one module, its tests and a README. Raises BadInput if the
     name or the folder cannot be used, OperationFailed if it cannot be written.
@@ -33,7 +33,7 @@ def create(name: str, kind: str = "family", folder: str | Path | None = None) ->
     if kind not in SUMMARIES:
         raise BadInput(f"the kind must be one of {', '.join(SUMMARIES)}, got {kind!r}")
     _check_name(name, kind)
-    place = expanded(folder or f"genzoo-{name}")
+    place = expanded(out or f"genzoo-{name}")
     if place.exists() or place.is_symlink():
         raise BadInput(f"{place} exists: choose a new folder with {argument('out')}")
     if not place.absolute().parent.is_dir():

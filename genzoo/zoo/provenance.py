@@ -15,6 +15,7 @@ from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, OperationFailed, UnknownName, argument
 from genzoo.files import expanded
 from genzoo.schemas import Count, Name, Schema, checked, read_json
+from genzoo.text import columns, printable
 from genzoo.zoo import installed, names
 from genzoo.zoo.manifest import Manifest, Settings, Sha256
 from genzoo.zoo.metadata import KEYWORD, read_texts
@@ -86,6 +87,22 @@ class Provenance:
     synthetic: bool
     record: Record | None
 
+    def __repr__(self) -> str:
+        rows: list[tuple[str, Any]] = [("synthetic", "yes" if self.synthetic else "not stated")]
+        if (record := self.record) is None:
+            return "\n".join(columns([*rows, ("model", "not stated")]))
+        rows += [("genzoo", record.genzoo)]
+        if origin := record.origin:
+            rows += [("model", origin.model), ("family", origin.family)]
+            rows += [("version", origin.version), ("weights", origin.weights_sha256)]
+            rows += [("revision", origin.revision or "")]
+        rows.append(("drawn by", _call_text(record.call)))
+        rows += [("samples", len(record.seeds)), ("seeds", _seeds_text(record.seeds))]
+        rows += [("labels", _first(record.labels))] if record.labels else []
+        difference = other_version(record.origin) if record.origin else ""
+        shown = columns(row for row in rows if row[1] != "")
+        return "\n".join([*shown, *[printable(difference)] * bool(difference)])
+
 
 @final
 @dataclass(frozen=True)
@@ -104,6 +121,22 @@ class Reproduction:
     samples: "Samples"
     scale: int | None
     levels: int = 255
+
+    def __repr__(self) -> str:
+        if self.state == "equal":
+            what = "pixels" if self.levels == 255 else "values"
+            return printable(f"reproduced by {self.model}: all {what} are equal")
+        share = f"{self.share:.2%} of the values differ by up to {self.apart} of {self.levels:,}"
+        how = "equal except for rounding" if self.state == "rounded" else "different"
+        return printable(f"reproduced by {self.model}: {how}: {share}")
+
+    def save(self, path: str | Path) -> Path:
+        """Write the samples as the file that was reproduced. Raises BadInput, OperationFailed."""
+        from genzoo.models.samples import Images
+
+        if isinstance(self.samples, Images):
+            return self.samples.save(path, self.scale)
+        return self.samples.save(path)
 
 
 def inspect(path: str | Path) -> Provenance:
@@ -167,6 +200,28 @@ def reproduce(
         levels, (apart, share) = 255, _distance(path, again)
     state: State = "differs" if apart > 1 else "rounded" if apart else "equal"
     return Reproduction(state, apart, share, name, samples, scale, levels)
+
+
+def _call_text(call: Call | None) -> str:
+    """The method, its arguments and its settings, as text."""
+    if call is None:
+        return "by hand"
+    values = {**call.model_dump(exclude={"method", "sampling", "truncation"}), **call.settings()}
+    chosen = [f"{key} {value}" for key, value in values.items() if value is not None]
+    return ", ".join([call.method, *chosen])
+
+
+def _seeds_text(seeds: tuple[tuple[int, int], ...]) -> str:
+    """``5 from 10 on``: a seed, and the index of its first sample if that is not 0."""
+    starts: dict[int, int] = {}
+    for seed, index in seeds:
+        starts.setdefault(seed, index)
+    return _first([f"{seed} from {i} on" if i else str(seed) for seed, i in starts.items()])
+
+
+def _first(values: Sequence[Any]) -> str:
+    text = ", ".join(map(str, values[:20]))
+    return f"{text}, ..." if len(values) > 20 else text
 
 
 def _drawable(record: Record | None, path: Path) -> Record:

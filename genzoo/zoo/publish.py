@@ -91,18 +91,18 @@ def push(
 
 def pull(
     name: str,
-    folder: str | Path | None = None,
+    out: str | Path | None = None,
     *,
     discriminator: bool = False,
     force: bool = False,
     local_files_only: bool = False,
 ) -> Path:
-    """Copy the Hub's model ``name`` into a folder, by default named like the model.
+    """Copy the Hub's model ``name`` into the folder ``out``, by default named like the model.
 
     All files but those of samples are copied; ``sample`` can draw that again. Raises as ``load``.
     """
     at = hub.address(name)
-    target = expanded(folder or at.repo.partition("/")[2])
+    target = expanded(out or at.repo.partition("/")[2])
     check_free(target, FILES, force)
     source = hub.fetch(name, discriminator=discriminator, local_files_only=local_files_only)
     files = [f for f in FILES if (source / f).is_file() and (discriminator or f != DISCRIMINATOR)]
