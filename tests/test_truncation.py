@@ -142,7 +142,7 @@ def test_the_usual_values_are_those_within_the_models_bounds(sampling, values):
     model = type("Dots", (Dots,), {"sampling": sampling})(None)
     whole = ModelSubject("dots", model)
     if values is None:
-        with pytest.raises(BadInput, match="give --values"):
+        with pytest.raises(BadInput, match="give values="):
             truncation._allowed(whole)
     else:
         assert truncation._allowed(whole) == values

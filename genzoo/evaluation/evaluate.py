@@ -136,9 +136,7 @@ def evaluate(
     form = {key: value or reference.form.get(key) for key, value in form.items()}
     real = real_for(source, reference, features, root=root, progress=progress, **form, **options)
     chosen = choose_metrics(real, source, metrics)
-    request: dict[str, Any] = {"data": reference.name}
-    request["data_sha256"] = reference.sha256 or real.sha256
-    request |= {"n": n, "seed": seed, "features": features}
+    request: dict[str, Any] = {"n": n, "seed": seed, "features": features, **form, **options}
     scores = measure(source, chosen, seed, samples=n, images=n, progress=progress)
     _warn(chosen, scores, source, {"features": features, **options}, given_form)
     return Evaluation(
@@ -146,7 +144,7 @@ def evaluate(
         reference.name,
         tuple(scores),
         {metric.name: metric.about for metric in chosen},
-        {k: v for k, v in {**request, **form, **options}.items() if v is not None},
+        {**_of(reference, real), **{k: v for k, v in request.items() if v is not None}},
         *_made(source),
     )
 
@@ -239,6 +237,10 @@ def find_model(
     loaded, folder = names.load_with_folder(model, device)
     name = folder.name if installed.is_installed(folder) else str(model)
     return ModelSubject(name, loaded, folder, sampling)
+
+
+def _of(reference: ReferenceData, real: RealData) -> dict[str, str]:
+    return {"data": reference.name, "data_sha256": reference.sha256 or real.sha256}
 
 
 def _made(subject: Subject) -> tuple[str, Path | None, str | None]:
