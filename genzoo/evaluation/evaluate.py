@@ -33,8 +33,6 @@ from genzoo.version import VERSION
 from genzoo.zoo import card, installed, names
 
 SAMPLES = 10_000
-
-
 log = logging.getLogger("genzoo")
 
 
@@ -136,7 +134,7 @@ def evaluate(
     form = {key: value or reference.form.get(key) for key, value in form.items()}
     real = real_for(source, reference, features, root=root, progress=progress, **form, **options)
     chosen = choose_metrics(real, source, metrics)
-    request: dict[str, Any] = {"n": n, "seed": seed, "features": features, **form, **options}
+    request = {**_of(reference, real), "n": n, "seed": seed, "features": features}
     scores = measure(source, chosen, seed, samples=n, images=n, progress=progress)
     _warn(chosen, scores, source, {"features": features, **options}, given_form)
     return Evaluation(
@@ -144,7 +142,7 @@ def evaluate(
         reference.name,
         tuple(scores),
         {metric.name: metric.about for metric in chosen},
-        {**_of(reference, real), **{k: v for k, v in request.items() if v is not None}},
+        {k: v for k, v in {**request, **form, **options}.items() if v is not None},
         *_made(source),
     )
 
@@ -239,7 +237,7 @@ def find_model(
     return ModelSubject(name, loaded, folder, sampling)
 
 
-def _of(reference: ReferenceData, real: RealData) -> dict[str, str]:
+def _of(reference: ReferenceData, real: RealData) -> dict[str, Any]:
     return {"data": reference.name, "data_sha256": reference.sha256 or real.sha256}
 
 
@@ -412,7 +410,7 @@ def _extract(
     seed: int,
     progress: Progress | None = None,
 ) -> dict[Callable[[Tensor], np.ndarray], np.ndarray]:
-    """The features of ``n`` samples by each different ``extract`` of the metrics."""
+    """The features of ``n`` samples by each different ``extract``."""
     owners = {metric.extract: metric for metric in reversed(metrics)}
     batches: dict[Callable[[Tensor], np.ndarray], list[np.ndarray]] = {e: [] for e in owners}
     done = 0
