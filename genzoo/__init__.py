@@ -78,6 +78,7 @@ __getattr__, __dir__, __all__ = lazy(
         "models.randomness": ("Noise",),
         "models.sampler": ("Latent", "Sampler"),
         "models.samples": ("Images", "Origin", "Points", "Samples", "Signals"),
+        "runs.info": ("info",),
         "runs.train": ("forecast", "train"),
         "testing.status": ("list_plugins",),
         "training": ("Adversarial", "EMA", "Batch", "LossTrainer", "Logs", "Trainer", "fit"),

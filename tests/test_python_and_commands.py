@@ -147,7 +147,11 @@ EMPTY = "nothing given is None for typer, and () in Python"
 TEXT = "a text for the shell, numbers in Python"
 ROWS = {
     "arithmetic": Row("arithmetic"),
-    "attend": Row("models.abilities.Attentive.attention"),
+    "attend": Row(
+        "Attentive.attention",
+        no_argument=dict.fromkeys(("name", "at", "sample", "label", "device"), "of the method"),
+        no_option=dict.fromkeys(("n", "labels", "seed", "start"), "of the method"),
+    ),
     "cache": Row("cache", defaults={"names": EMPTY}),
     "cite": Row("cite"),
     "compare": Row("compare"),
@@ -156,6 +160,9 @@ ROWS = {
     "evaluate": Row("evaluate", no_argument={"write": "Evaluation.write()"}),
     "families": Row("list_families"),
     "features": Row("extract_features", {"photos": "images"}),
+    "info": Row(
+        "info", no_argument=dict.fromkeys(("layers", "settings"), "model.summary(), of a model")
+    ),
     "inpaint": Row(
         "inpaint",
         {"photos": "images", "label": "labels"},
@@ -180,6 +187,7 @@ ROWS = {
     ),
     "neighbours": Row("neighbours"),
     "outliers": Row("outliers"),
+    "plot": Row("runs.plots.plot", {"run": "folder"}, no_option={"path": "--out"}),
     "plugin check": Row("testing.outcomes"),
     "plugin list": Row("list_plugins", no_argument={"verbose": "plugin.detail"}),
     "plugin new": Row("testing.new_plugin"),

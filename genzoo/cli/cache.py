@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import Json, app, as_json
+from genzoo.cli.app import Json, app, as_json, as_table
 
 
 @app.command(
@@ -43,5 +43,7 @@ def show_cache(
     result = contents.cache(names or [], clean=clean, older_than=older_than, limit=limit)
     if json:
         as_json(result.record())
-    else:
-        print(result)
+        return
+    if result.entries:
+        as_table(result.entries.rows, result.entries.heads)
+    print("\n".join(result.notes))

@@ -1,6 +1,5 @@
 """list: what is installed, by kind. info: one model or family."""
 
-import math
 from typing import Annotated, Any, Literal
 
 import typer
@@ -128,39 +127,25 @@ def info(
     json: Json = False,
 ) -> None:
     """Show how a model was trained, or a family's options."""
-    from genzoo import families
-    from genzoo.runs.plan import data_summary
-    from genzoo.zoo import card, names, readme
-    from genzoo.zoo.manifest import WEIGHTS
-    from genzoo.zoo.weights import read_header
-
     if layers:
         _layers(name, settings, json)
         return
     refuse_unread("only --layers builds networks", set=settings)
-    if name in families.names():
-        _family(name, json)
-        return
-    folder, manifest = names.resolve(name)
-    metrics, tensors = card.metrics_of(folder), read_header(folder / WEIGHTS)
+    from genzoo.runs import info as about
+
+    found = about.info(name)
     if json:
-        scores = metrics.record().get("scores", [])
-        summary = {"summary": lines} if (lines := data_summary(folder)) else {}
-        as_json({**manifest.model_dump(mode="json"), "scores": scores, **summary})
-        return
-    rows = [(readme.score_name(s), readme.score_value(s)) for s in metrics.scores or ()]
-    terms = f"{manifest.license}. {manifest.terms}"
-    print(printable(f"{manifest.name}  ({folder})"))
-    numbers = sum(math.prod(shape) for _, shape in tensors.values())
-    weights = ("weights", f"{numbers:,} values in {len(tensors)} tensors")
-    read = [("data as read" if i == 0 else "", line) for i, line in enumerate(data_summary(folder))]
-    facts = [*readme.facts(manifest).items(), weights, *read]
-    as_table([*facts, *rows, ("terms", terms)])
-    if manifest.recipe:  # not in the table, which would break the line
-        print("\nIt was trained by")
-        print(printable(manifest.recipe.command))
-    # They stand in the family's file, which imports torch.
-    print(f"\ngenzoo info {manifest.family} lists the settings of sampling and training")
+        as_json(found.record())
+    elif isinstance(found, about.ModelInfo):
+        print(found.head)
+        as_table(found.rows)
+        print(*("", *found.foot), sep="\n")
+    else:
+        print(printable(f"{found.name}  {found.summary}"))
+        as_table(found.facts.items())
+        for head, rows in found.tables.items():
+            print(f"\n{head}")
+            as_table(rows)
 
 
 def _layers(name: str, settings: list[str] | None, json: bool) -> None:
@@ -171,40 +156,3 @@ def _layers(name: str, settings: list[str] | None, json: bool) -> None:
         as_json([table.record() for table in tables])
     else:
         print("\n\n".join(map(str, tables)))
-
-
-def _family(name: str, json: bool) -> None:
-    from genzoo import families
-    from genzoo.families.family import DATA
-    from genzoo.schemas import fields as fields_of
-
-    family = families.get(name)
-    schemas: dict[str, Any] = {"config": family.config, "options": family.options}
-    fields = {kind: fields_of(schema) for kind, schema in schemas.items()}
-    fields |= {"sampling": fields_of(family.sampling)} if family.sampling.model_fields else {}
-    plugin = families.metadata(name)
-    package = f"{plugin.package} {plugin.version}"
-    facts = {
-        "branch": plugin.branch,
-        "year": plugin.year,
-        "paper": family.paper,
-        "package": package,
-        "data": family.data if json else DATA[family.data],
-    }
-    if json:
-        as_json({"name": name, "summary": plugin.summary, **facts, **fields})
-        return
-    print(f"{name}  {plugin.summary}")
-    as_table(facts.items())
-    for kind, rows in fields.items():
-        _print_fields(kind, rows)
-
-
-def _print_fields(kind: str, rows: list[dict[str, Any]]) -> None:
-    where = "of genzoo sample" if kind == "sampling" else "of genzoo train"
-    print(f"\n{kind} (--set NAME=VALUE {where})")
-    as_table([(r["name"], _default(r["default"]), r["allowed"], r["about"]) for r in rows])
-
-
-def _default(value: Any) -> str:
-    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -43,8 +43,12 @@ def reference(
     tables = published.reference(data, metric=metric)
     if json:
         as_json({"data": data, "tables": [*map(_record, tables)]})
-    else:
-        print(tables)
+        return
+    for i, table in enumerate(tables):
+        print("\n" * bool(i) + "\n".join(published.above(table)))
+        as_table(*published.cells(table))
+        if lines := published.below(table):
+            print("\n".join(lines))
 
 
 def _record(table: "Table") -> dict[str, Any]:

@@ -41,12 +41,14 @@ class CacheContents:
         return {"home": str(home()), "bytes": self.bytes, "entries": records, "in use": kept}
 
     def __repr__(self) -> str:
-        return "\n".join([*[repr(self.entries)] * bool(self.entries), *self._notes()])
+        return "\n".join([*[repr(self.entries)] * bool(self.entries), *self.notes])
 
     def _repr_html_(self) -> str:
-        return f"{self.entries._repr_html_()}<p>{'<br>'.join(self._notes())}</p>"
+        return f"{self.entries._repr_html_()}<p>{'<br>'.join(self.notes)}</p>"
 
-    def _notes(self) -> list[str]:
+    @property
+    def notes(self) -> list[str]:
+        """What could not be removed, and the size of all."""
         kept = [f"in use, not removed: {s.name} {s.split}".rstrip() for s in self.in_use]
         what = "removed" if self.removed else "in the cache"
         return [*map(printable, [*kept, f"{file_size(self.bytes)} {what} ({home()})"])]

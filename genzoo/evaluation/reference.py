@@ -65,9 +65,22 @@ def _entry(name: str) -> PublishedData:
 
 
 def _lines(table: Table) -> list[str]:
+    rows, heads = cells(table)
+    return [*above(table), *columns([heads, *rows]), *below(table)]
+
+
+def above(table: Table) -> list[str]:
+    """What stands above a table: its metric and protocol, and a source that all rows share."""
     unit = f" in {table.unit}" if table.unit else ""
     lines = [f"{table.metric}{unit}, {BETTER[table.higher_is_better]}"]
-    lines += [f"protocol: {table.protocol}", *_rows(table)]
+    lines += [f"protocol: {table.protocol}"]
+    lines += [f"source: {table.rows[0].source}"] if _has_one_source(table) else []
+    return [*map(printable, lines)]
+
+
+def below(table: Table) -> list[str]:
+    """What stands below a table: why scores of genzoo do not compare."""
+    lines = []
     for score in table.card_scores:
         if score.differences:
             lines.append(f"genzoo: {score.card} not comparable: {score.differences}")
@@ -78,16 +91,18 @@ def _lines(table: Table) -> list[str]:
     return [*map(printable, lines)]
 
 
-def _rows(table: Table) -> list[str]:
-    """The published numbers, then the cards'; a source that all share stands once, above."""
-    shared = len({str(row.source) for row in table.rows}) == 1
+def _has_one_source(table: Table) -> bool:
+    return len({str(row.source) for row in table.rows}) == 1
+
+
+def cells(table: Table) -> tuple[list[list[str]], list[str]]:
+    """The rows of a table, the published numbers and then the cards', and its heads."""
     rows = [[row.model, _value(row), row.checked, str(row.source)] for row in table.rows]
     comparable = (score for score in table.card_scores if not score.differences)
     rows += [[f"genzoo: {s.card}", _number(s.value, s.interval), "card", ""] for s in comparable]
     heads = ["model", table.metric, "checked", "source"]
-    width = len(heads) - shared
-    above = [f"source: {table.rows[0].source}"] if shared else []
-    return [*above, *columns([heads[:width], *(row[:width] for row in rows)])]
+    width = len(heads) - _has_one_source(table)
+    return [row[:width] for row in rows], heads[:width]
 
 
 def _value(row: Published) -> str:
