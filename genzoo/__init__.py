@@ -80,6 +80,7 @@ __getattr__, __dir__, __all__ = lazy(
         "models.samples": ("Images", "Origin", "Points", "Samples", "Signals"),
         "runs.info": ("info",),
         "runs.train": ("forecast", "train"),
+        "testing.environment": ("env",),
         "testing.status": ("list_plugins",),
         "training": ("Adversarial", "EMA", "Batch", "LossTrainer", "Logs", "Trainer", "fit"),
         "zoo.card": ("list_models", "upgrade"),

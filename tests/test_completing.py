@@ -5,8 +5,9 @@ import json
 import pytest
 
 from genzoo import families
-from genzoo.cli import completing, env, run
+from genzoo.cli import completing, run
 from genzoo.families import facts
+from genzoo.testing import environment
 
 CASES = [
     ("genzoo train va", ["vae"]),
@@ -93,7 +94,7 @@ def test_env_says_what_a_report_needs(capsys, monkeypatch, tmp_path):
     facts = json.loads(text)
     assert {"genzoo", "python", "system", "packages", "plugins"} < {*facts}
     assert {"extras", "devices", "variables", "cache"} < {*facts}
-    assert facts["packages"]["torch"] == env._version("torch")
+    assert facts["packages"]["torch"] == environment._version("torch")
     assert facts["plugins"]["genzoo-vae"] == facts["genzoo"]
     assert "cores" in facts["devices"]["cpu"]
     assert "threads" in facts["devices"]["cpu"]
@@ -111,4 +112,4 @@ def test_env_works_where_torch_does_not(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert "cannot be imported" in env.environment()["devices"]["torch"]
+    assert "cannot be imported" in environment.env().facts["devices"]["torch"]

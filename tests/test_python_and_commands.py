@@ -157,6 +157,7 @@ ROWS = {
     "compare": Row("compare"),
     "demo": Row("demo.demo", defaults={"names": EMPTY}),
     "direction": Row("direction"),
+    "env": Row("env"),
     "evaluate": Row("evaluate", no_argument={"write": "Evaluation.write()"}),
     "families": Row("list_families"),
     "features": Row("extract_features", {"photos": "images"}),

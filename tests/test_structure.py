@@ -488,7 +488,7 @@ OWN_FILES = {
     "runs.run": "the run that is training",
     "testing.scaffold": "templates of the package",
     "cli.entry": "the null device",
-    "cli.env": "what Linux says of its processor",
+    "testing.environment": "what Linux says of its processor",
     "zoo.readme": "a template of the package",
     "zoo.hub": "the note of a commit, which is checked",
     "zoo.provenance": "the user's picture, after the reader's checks",

@@ -1,21 +1,6 @@
 """env: what a report of a bug needs to say about this machine."""
 
-import contextlib
-import os
-import platform
-import re
-from importlib import metadata
-from pathlib import Path
-from typing import Any
-
 from genzoo.cli.app import Json, app, as_json, as_table
-from genzoo.text import file_size, printable
-from genzoo.version import VERSION
-
-# Variables whose value is shown; of others only that they are set.
-SHOWN = ("CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE", "OMP_NUM_THREADS", "PYTORCH_ENABLE_MPS_FALLBACK")
-SECRET = re.compile("TOKEN|SECRET|PASSWORD|KEY|AUTH|ORG", re.IGNORECASE)
-PACKAGES = ("torch", "torchvision", "numpy", "pillow", "huggingface-hub", "pydantic", "typer")
 
 
 @app.command("env", examples=["genzoo env", "genzoo env --json"])
@@ -25,104 +10,10 @@ def show_environment(json: Json = False) -> None:
     Versions, system, devices, variables and the size of the cache. It names no account: the home
     folder is written ~, and no token is read.
     """
-    facts = environment()
+    from genzoo.testing import environment
+
+    found = environment.env()
     if json:
-        as_json(facts)
-        return
-    rows = []
-    for key, value in facts.items():
-        values = value.items() if isinstance(value, dict) else [(value, "")]
-        rows += [(key if i == 0 else "", *row) for i, row in enumerate(values or [("none", "")])]
-    as_table(rows)
-
-
-def environment() -> dict[str, Any]:
-    """Versions, system, devices, variables, cache and extras, without names of accounts."""
-    return {
-        "genzoo": VERSION,
-        "python": f"{platform.python_version()} ({platform.python_implementation()})",
-        "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
-        "packages": {name: _version(name) for name in PACKAGES},
-        "plugins": _plugins(),
-        "extras": _extras(),
-        "devices": _devices(),
-        "variables": _variables(),
-        "cache": _cache(),
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except Exception:  # not installed, or with damaged metadata
-        return "missing"
-
-
-def _plugins() -> dict[str, str]:
-    from genzoo import families
-
-    found = [plugin for kind in families.GROUPS for plugin in families.plugins(kind)]
-    return {plugin.package: plugin.version for plugin in found}
-
-
-def _extras() -> dict[str, str]:
-    """The packages of each extra that users install, with their versions."""
-    from genzoo.errors import install_command
-
-    names = metadata.metadata("genzoo").get_all("Provides-Extra") or []
-    packages = {name: re.findall(r'"([\w-]+)', install_command(name)) for name in names}
-    return {
-        name: ", ".join(f"{package} {_version(package)}" for package in parts)
-        for name, parts in sorted(packages.items())
-        if name != "test"
-    }
-
-
-def _devices() -> dict[str, str]:
-    """The processors, as torch sees them; the reason where torch cannot be imported."""
-    found = {"cpu": f"{_processor()}, {os.cpu_count()} cores"}
-    try:
-        import torch
-    except Exception as error:  # a broken install is what a report may be about
-        return {**found, "torch": f"cannot be imported: {_anonymous(str(error))[:200]}"}
-    found["cpu"] += f", {torch.get_num_threads()} threads"
-    for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
-        found[f"cuda:{i}"] = f"{torch.cuda.get_device_name(i)}, CUDA {torch.version.cuda}"
-    if torch.backends.mps.is_available():
-        found["mps"] = "available"
-    return found
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):  # of Linux
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-        if match := re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE):
-            return printable(match[1])
-    return platform.processor() or platform.machine()
-
-
-def _variables() -> dict[str, str]:
-    """genzoo's variables and those that decide where it computes, without secrets."""
-    names = [name for name in sorted(os.environ) if name.startswith("GENZOO_") or name in SHOWN]
-    hidden = {name: "set" for name in names if SECRET.search(name)}
-    return {name: hidden.get(name) or _anonymous(os.environ[name]) for name in names}
-
-
-def _cache() -> dict[str, str]:
-    from genzoo.data import entries
-    from genzoo.files import home
-
-    stored = entries.listing()
-    total = file_size(sum(one.bytes for one in stored))
-    return {_anonymous(str(home())): f"{len(stored)} entries, {total}"}
-
-
-def _anonymous(text: str) -> str:
-    """``text`` with the home folder as ~, and without the account's name in other paths."""
-    home = str(Path.home())
-    if len(home) > 1:
-        text = text.replace(home, "~")
-    for account in {Path(home).name, os.environ.get("USER", ""), os.environ.get("USERNAME", "")}:
-        if account:
-            text = re.sub(rf"(?<=[/\\]){re.escape(account)}(?=[/\\]|$)", "NAME", text)
-    return printable(text)
+        as_json(found.record())
+    else:
+        as_table(found.rows)
