@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from genzoo import data as data
+from genzoo import demo as demo
 from genzoo import editing as editing
 from genzoo import evaluation as evaluation
 from genzoo import families as families
@@ -65,7 +66,10 @@ from genzoo.models.samples import Origin as Origin
 from genzoo.models.samples import Points as Points
 from genzoo.models.samples import Samples as Samples
 from genzoo.models.samples import Signals as Signals
+from genzoo.runs.info import info as info
+from genzoo.runs.train import forecast as forecast
 from genzoo.runs.train import train as train
+from genzoo.testing.environment import env as env
 from genzoo.testing.status import list_plugins as list_plugins
 from genzoo.training import EMA as EMA
 from genzoo.training import Adversarial as Adversarial

@@ -192,8 +192,8 @@ def check_names(
         if new := former.get(key):
             raise BadInput(f"the field {key!r} of {family} is now called {new!r}")
         if key in sampling:
-            typed, python = f"--set {key}={values[key]}", f"sample({key}={values[key]!r})"
-            way = either(f"genzoo sample {typed}", python)
+            value = values[key]
+            way = either(f"genzoo sample --set {key}={value}", f"sample({key}={value!r})")
             raise BadInput(f"{key} is a setting of sampling: {way}")
         raise unknown_field(key, known, f"{command('info', family)} lists all.")
 

@@ -9,3 +9,4 @@ from genzoo.testing.kit import checks as checks
 from genzoo.testing.kit import outcome as outcome
 from genzoo.testing.kit import outcomes as outcomes
 from genzoo.testing.kit import run as run
+from genzoo.testing.scaffold import new_plugin as new_plugin
