@@ -4,6 +4,7 @@ the language of their reader.
 
 import ast
 import inspect
+import pkgutil
 import re
 import signal
 import typing
@@ -236,10 +237,7 @@ COMMAND = dict(commands(typer.main.get_command(app)))
 
 
 def function_of(row):
-    thing = genzoo
-    for part in row.function.split("."):
-        thing = getattr(thing, part)
-    return thing
+    return pkgutil.resolve_name(f"genzoo.{row.function}")
 
 
 def arguments(function):
