@@ -16,9 +16,12 @@ from PIL import Image
 import genzoo
 from genzoo import families
 from genzoo.cli import run
-from genzoo.demo import tabs
 from genzoo.demo.models import LoadedModels
-from genzoo.demo.settings import SettingControls
+from genzoo.demo.tabs.inpaint import InpaintTab
+from genzoo.demo.tabs.interpolate import InterpolateTab
+from genzoo.demo.tabs.sample import SampleTab
+from genzoo.demo.tabs.steer import SteerTab
+from genzoo.demo.widgets import Widgets
 from genzoo.editing.directions import direction_from_data
 from genzoo.errors import BadInput, InvalidModel
 from genzoo.models import panels, sounds
@@ -457,14 +460,12 @@ def test_a_model_of_signals_is_pushed_with_a_sound(trained, tmp_path):
 
 
 def drawn(name, n):
-    """What the demo's tab Draw does: (its picture, the values of its player, its command)."""
+    """What the demo's tab Sample does: (its picture, the values of its player, its command)."""
     gr = MagicMock()
-    models = LoadedModels([name], None, None, "cpu")
-    tabs.sample(gr, models)
-    call = gr.Button.return_value.click.call_args_list[0].args[0]
+    tab = SampleTab(Widgets(gr, MagicMock(), LoadedModels([name], device="cpu")))
+    tab.build()
     gr.Audio.reset_mock()
-    defaults = SettingControls(gr, models, name).defaults
-    picture, _, line = call(name, None, 5, n, *defaults)
+    picture, _, line = tab.draw(name, None, 5, n, *tab.settings.defaults)
     return picture, gr.Audio.call_args, line
 
 
@@ -488,7 +489,9 @@ def test_the_demo_offers_each_kind_what_it_can_do(home):
     models = LoadedModels(known, None, None, "cpu")
     assert models.with_ability(genzoo.Latent) == known[:1]
     assert models.with_ability(genzoo.Sampler, kinds=["points"]) == known[1:]
-    gr = MagicMock()
-    assert "inpaint" in tabs.inpaint(gr, models)
-    assert tabs.steer(gr, models) is None
-    assert tabs.interpolate(gr, models) is None
+    ui = Widgets(MagicMock(), MagicMock(), models)
+    assert "inpaint" in InpaintTab(ui).missing()
+    for kind in (SteerTab, InterpolateTab):
+        tab = kind(ui)
+        assert tab.missing() == ""
+        tab.build()

@@ -4,15 +4,18 @@ The page only calls public functions of genzoo. The queue, the number of images 
 uploads are bounded.
 """
 
+import atexit
 import contextlib
 import html
 import os
 import socket
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genzoo.demo.models import LoadedModels
+from genzoo.demo.widgets import CSS
 from genzoo.errors import BadInput, OperationFailed, argument, install_command
 from genzoo.models.sampler import Sampler
 from genzoo.text import printable
@@ -29,7 +32,7 @@ LAUNCH: dict[str, Any] = {
     "quiet": True,
     "prevent_thread_lock": True,
     "max_file_size": LARGEST_UPLOAD,
-    "css": ".prose td:first-child { white-space: nowrap }",
+    "css": CSS,
     "footer_links": [],
     "ssr_mode": False,
     "enable_monitoring": False,
@@ -57,7 +60,8 @@ def demo(
         why = f"without {argument('data')} no data set is opened"
         raise BadInput(f"{argument('root')} would have no effect: {why}")
     gr = _gradio()
-    models = LoadedModels(names or [*installed.manifests()], data, root, device)
+    installed_names = [] if names else [*installed.manifests()]
+    models = LoadedModels(names or installed_names, data, root, device, chosen=bool(names))
     for name in names:
         models.model(name)  # fails before anything is served
     if data is not None:
@@ -67,12 +71,22 @@ def demo(
         for name in of_images:
             models.real_images(tuple(models.model(name).shape))
     _check_address(host, port)
-    page = _build_page(gr, models)
+    page, firsts = _build_page(gr, models)
     page.queue(max_size=LONGEST_QUEUE, default_concurrency_limit=1)
     theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
     where = {"server_name": host, "server_port": port, "inbrowser": browse, "theme": theme}
     _launch(page, {**where, "app_kwargs": {"middleware": _guards(host)}, **LAUNCH})
+    _fill_in_background(firsts)
     return page
+
+
+def _fill_in_background(firsts: Sequence[Callable[[], Any]]) -> None:
+    """Fill the tabs in a thread, which ends before the process does."""
+    stopped = threading.Event()
+    thread = threading.Thread(target=_fill, args=(firsts, stopped), daemon=True)
+    atexit.register(thread.join)
+    atexit.register(stopped.set)  # the last one registered comes first
+    thread.start()
 
 
 def _launch(page: "gr.Blocks", options: dict[str, Any]) -> None:
@@ -150,27 +164,35 @@ def _gradio() -> Any:
     return gradio
 
 
-def _build_page(gr: Any, models: LoadedModels) -> "gr.Blocks":
-    from genzoo.demo import tabs
+def _build_page(gr: Any, models: LoadedModels) -> tuple["gr.Blocks", list[Callable[[], Any]]]:
+    """The page, and what fills its tabs."""
+    from genzoo.demo.tabs.order import TABS
+    from genzoo.demo.widgets import Widgets
 
-    layouts = {
-        "Draw": tabs.sample,
-        "Between two": tabs.interpolate,
-        "Directions": tabs.steer,
-        "Complete": tabs.inpaint,
-        "Translate": tabs.translate,
-        "Side by side": tabs.compare,
-        "Which is real?": tabs.quiz,
-        "Cards": tabs.cards,
-    }
-    with gr.Blocks(title="genzoo", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+    with gr.Blocks(
+        title="genzoo", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)
+    ) as page:
+        ui = Widgets(gr, page, models)
         gr.Markdown("# genzoo\nEvery sample here is synthetic, except some images in the quiz.")
-        for name, lay_out in layouts.items():
-            with gr.Tab(name):
-                if (reason := lay_out(gr, models)) is not None:
-                    gr.Markdown(reason)
+        with gr.Tabs(overflow_behavior="wrap"):
+            for kind in TABS:
+                with gr.Tab(kind.name):
+                    tab = kind(ui)
+                    reason = tab.missing()
+                    gr.Markdown(reason or tab.sentence)
+                    if not reason:
+                        tab.build()
     _guard_inputs(gr, page)
-    return page
+    return page, ui.firsts
+
+
+def _fill(firsts: Sequence[Callable[[], Any]], stopped: threading.Event) -> None:
+    """Compute what the tabs open with, before somebody opens them."""
+    for first in firsts:
+        if stopped.is_set():
+            return
+        with contextlib.suppress(Exception):  # the tab tries again, and shows the error
+            first()
 
 
 def _guard_inputs(gr: Any, page: Any) -> None:

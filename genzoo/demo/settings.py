@@ -35,7 +35,7 @@ class SettingControls:
         """The settings of the model ``name`` that differ from its defaults, from all components'
         values. Raises BadInput.
         """
-        record = self._models.model(name).sampling
+        record = self._models.sampling(name)
         own: dict[str, Any] = {}
         for (model, field), value in zip(self._keys, values, strict=True):
             if model == name and value not in (None, ""):  # an empty field has its default
@@ -46,7 +46,7 @@ class SettingControls:
 
 
 def _record(models: LoadedModels, name: str) -> type[Sampling]:
-    return models.model(name).sampling
+    return models.sampling(name)
 
 
 def _rule(record: type[Sampling], field: str) -> dict[str, Any]:

@@ -1,0 +1,97 @@
+"""The tab Inpaint: paint over a part of an image, and a model fills it in."""
+
+import shlex
+from typing import Any, final
+
+from PIL import Image
+
+from genzoo.demo.tabs.tab import Tab
+from genzoo.demo.uploads import unpack_painting
+from genzoo.demo.widgets import HALF, integer
+from genzoo.editing import inpainting
+from genzoo.models.abilities import Completer
+from genzoo.models.sampler import Latent
+from genzoo.models.samples import Images
+
+HIGH = 470  # pixels of the editor, with its tools
+PAINT = "#ff3b30"
+BRUSH = 36
+STEPS = 60  # of a search for a code: a visitor waits
+
+
+@final
+class InpaintTab(Tab):
+    name = "Inpaint"
+    sentence = "Paint over a part of a sample, or of an image of your own: the model fills it in."
+    abilities, kinds = (Latent, Completer), ("images",)
+    lacking = "None of these models can inpaint."
+
+    def build(self) -> None:
+        gr, ui, first = self.gr, self.ui, self.first()
+        with ui.row():
+            with ui.controls():
+                name = ui.model(self.names, first)
+                seed = ui.seed(self.example(first).seed, "Seed of the sample")
+                take = gr.Button("Take the sample")
+                go = ui.button("Complete")
+            with ui.pictures():
+                with ui.row():
+                    editor, output = self.editor(), ui.picture("Completed")
+                line = ui.command()
+        inputs, outputs = [name, editor], [output, line]
+        ui.fill(self.painted, [name], [editor])
+        ui.fill(self.complete_example, [name], outputs)
+        ui.press(take, self.take, [name, seed], [editor])
+        ui.press(go, self.complete, inputs, outputs)
+        ui.choose(name, self.choose, [seed, editor], self.complete_example, [name], outputs)
+
+    def editor(self) -> Any:
+        gr = self.gr
+        return gr.ImageEditor(
+            label="Paint here",
+            type="pil",
+            image_mode="RGBA",
+            brush=gr.Brush(default_size=BRUSH, colors=[PAINT], color_mode="fixed"),
+            eraser=gr.Eraser(default_size=BRUSH),
+            transforms=[],
+            sources=["upload"],
+            canvas_size=(HALF, HALF),
+            height=HIGH,
+            layers=False,
+            format="png",
+            elem_id="paint-here",
+        )
+
+    def choose(self, name: str) -> tuple[int, dict[str, Any]]:
+        return self.example(name).seed, self.painted(name)
+
+    def take(self, name: str, seed: int) -> Image.Image:
+        """A sample, enlarged."""
+        samples = self.models.model(name).sample(1, seed=integer(seed, "a seed"))
+        assert isinstance(samples, Images)
+        scale = self.ui.scale(samples.tensor.shape, wide=HALF)
+        return samples.grid(1, scale, 0).convert("RGB")
+
+    def painted(self, name: str) -> dict[str, Any]:
+        """A sample with its example's part painted over, as the editor gives it."""
+        example = self.example(name)
+        image = self.take(name, example.seed).convert("RGBA")
+        x, y, wide, high = (
+            share * side // 100 for share, side in zip(example.box, image.size * 2, strict=True)
+        )
+        layer = Image.new("RGBA", image.size)
+        layer.paste(PAINT, (x, y, x + wide, y + high))
+        whole = Image.alpha_composite(image, layer)
+        return {"background": image, "layers": [layer], "composite": whole}
+
+    def complete_example(self, name: str) -> tuple[str, str]:
+        return self.complete(name, self.painted(name))
+
+    def complete(self, name: str, painted: dict[str, Any] | None) -> tuple[str, str]:
+        """The picture of the completed image, and the command."""
+        model = self.models.model(name)
+        x, known = unpack_painting(painted, model.shape)
+        quick: Any = {} if isinstance(model, Completer) else {"steps": STEPS}
+        completion = inpainting.inpaint(name, x, known, device=model.device, **quick)
+        line = f"genzoo inpaint {shlex.quote(name)} picture.png --mask mask.png"
+        return self.ui.save(completion.samples, wide=HALF), line

@@ -1,0 +1,60 @@
+"""The tab Traverse: one sample, two numbers of its code changed."""
+
+import shlex
+from typing import Any, final
+
+from genzoo.demo.tabs.tab import Tab
+from genzoo.demo.widgets import integer, own_class
+from genzoo.editing import walks
+from genzoo.models.sampler import Latent
+
+GRID = (9, 9)
+
+
+@final
+class TraverseTab(Tab):
+    name = "Traverse"
+    sentence = "One sample; from left to right one number of its code changes, downwards another."
+    abilities, kinds = (Latent,), ("images",)
+    lacking = "None of these models has a latent code and draws images."
+
+    def build(self) -> None:
+        ui, first = self.ui, self.first()
+        with ui.row():
+            with ui.controls():
+                name = ui.model(self.names, first)
+                label = ui.classes(first, self.example(first).label, one=True)
+                seed = ui.seed(self.example(first).seed)
+                dims = [self.dim(first, 0), self.dim(first, 1)]
+                again = self.gr.Button("Another seed")
+            with ui.pictures():
+                outputs = [ui.picture("Traversal"), ui.command()]
+        inputs = [name, label, seed, *dims]
+        ui.fill(self.traverse, inputs, outputs)
+        ui.live(inputs[1:], self.traverse, inputs, outputs)
+        ui.fresh(again, seed, self.traverse, inputs, outputs)
+        ui.choose(name, self.choose, inputs[1:], self.traverse, inputs, outputs)
+
+    def dim(self, name: str, which: int) -> Any:
+        """A slider for a number of the model's code."""
+        last = walks.as_latent(self.models.model(name)).latent_dim - 1
+        value = min(last, (self.example(name).dims or (0, 1))[which])
+        label = ("Downwards: number of the code", "To the right: number of the code")[which]
+        return self.gr.Slider(0, last, value, step=1, label=label)
+
+    def choose(self, name: str) -> list[Any]:
+        example = self.example(name)
+        menu = self.ui.classes(name, example.label, one=True)
+        return [menu, example.seed, self.dim(name, 0), self.dim(name, 1)]
+
+    def traverse(
+        self, name: str, choice: str | None, seed: int, down: int, right: int
+    ) -> tuple[str, str]:
+        """The picture and the command."""
+        model = walks.as_latent(self.models.model(name))
+        dims = integer(down, "a number of the code"), integer(right, "a number of the code")
+        label, start = own_class(model, choice), integer(seed, "a seed")
+        samples = walks.traverse(model, dims, grid=GRID, sample=(start,), label=label)
+        line = f"genzoo traverse {shlex.quote(name)} --dims {dims[0]},{dims[1]} --sample {start}"
+        line += f" --label {shlex.quote(label)}" if label else ""
+        return self.ui.save(samples, columns=GRID[1]), line
