@@ -21,7 +21,7 @@ def curves(panels: Mapping[str, Lines], steps: int) -> str:
 
 def _panel(title: str, lines: Lines, steps: int) -> str:
     values = [v for line in lines.values() for v in line if math.isfinite(v)]
-    low, high = -_round(-min(0.0, *values, 0.0)), max(1.0, _round(max(0.0, *values, 0.0)))
+    low, high = 0.0 - _round(-min(0.0, *values, 0.0)), max(1.0, _round(max(0.0, *values, 0.0)))
     parts = [_text(LEFT, 14, title, "font-weight:600")]
     for tick in (low, (low + high) / 2, high):
         y = _y(tick, low, high)

@@ -13,7 +13,7 @@ from genzoo.models.abilities import Completer
 from genzoo.models.sampler import Latent
 from genzoo.models.samples import Images
 
-HIGH = 470  # pixels of the editor, with its tools
+HIGH = 430  # pixels of the editor, with its tools
 PAINT = "#ff3b30"
 BRUSH = 36
 STEPS = 60  # of a search for a code: a visitor waits
