@@ -207,7 +207,7 @@ def test_a_family_without_a_model(home):
 
 def test_load_checks_the_ability(home, folder):
     assert isinstance(genzoo.load(folder, genzoo.Latent, device="cpu"), genzoo.Latent)
-    with pytest.raises(BadInput, match=r"mine \(a VAE\) is no Translator: models that can: "):
+    with pytest.raises(BadInput, match=r"mine \(vae\) is no Translator: models that can: "):
         genzoo.load(folder, genzoo.Translator, device="cpu")
     with pytest.raises(BadInput, match=r"a class like genzoo.Latent, got a str"):
         genzoo.load(folder, "cpu")

@@ -200,7 +200,7 @@ def test_a_broken_plugin_is_told_by_name(crowd, name):
     assert re.search(rf"^plugin pkg-{name} \(bad_{name.replace('-', '_')}\) is broken: ", told)
     assert re.search(reason, told)
     if not reason.startswith(("must return", "plugin API")):
-        assert told.endswith(". See genzoo plugin list --verbose")
+        assert told.endswith(". See genzoo.list_plugins()")
     if BAD[name][1].endswith("$"):
         assert re.search(BAD[name][1], told)
     assert families.get("alpha").paper == "a fine one"
@@ -376,7 +376,7 @@ def test_an_unknown_name_is_told_the_near_ones(good):
         families.get("alhpa")
     with pytest.raises(UnknownName, match=r"available: .*alpha, .*, vae") as caught:
         families.get("zzzz")
-    assert "genzoo families" in str(caught.value)
+    assert "genzoo.list_families()" in str(caught.value)
     assert "pip" not in str(caught.value)
 
 

@@ -78,6 +78,7 @@ LINES = {
     "cite": "cite vae",
     "compare": "compare 猫",
     "demo": "demo 猫 --port é",
+    "env": "env 猫",
     "direction": "direction 猫 --to é",
     "steer": "steer 猫 猫.safetensors",
     "evaluate": "evaluate 猫",
