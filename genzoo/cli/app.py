@@ -1,7 +1,7 @@
 """What commands share: options, tables, progress lines."""
 
 import json
-import secrets
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def parse_size(text: str) -> int | str:
 def parse_seed(text: str | int) -> int:
     """A seed as a number; ``random`` gives another each time. Raises typer.BadParameter."""
     if text == "random":
-        return secrets.randbelow(2**32)  # short, so that people can type it again
+        return int.from_bytes(os.urandom(4), "big")  # short, so that people can type it again
     number = str(text)
     if number.isascii() and number.isdigit() and len(number) < 20 and int(number) < 2**63:
         return int(number)
