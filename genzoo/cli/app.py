@@ -261,6 +261,14 @@ BatchSize = Annotated[
 ]
 
 
+def refuse_broken(*kinds: str) -> None:
+    """Refuse to list where a plugin is broken and GENZOO_STRICT_PLUGINS is set."""
+    if os.environ.get("GENZOO_STRICT_PLUGINS", "0") not in ("", "0"):
+        from genzoo.testing import status  # it imports what every kind of plugin needs
+
+        status.refuse_broken(*kinds)
+
+
 def refuse_unread(why: str, **given: Any) -> None:
     """Refuse those of the options that were ``given``, as nothing reads them. Raises BadInput."""
     from genzoo.errors import BadInput

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from genzoo.cli.app import Json, app, as_json
+from genzoo.cli.app import Json, app, as_json, refuse_broken
 from genzoo.families.family import BRANCHES
 from genzoo.families.registry import Plugin
 
@@ -17,9 +17,8 @@ from genzoo.families.registry import Plugin
 def list_families(json: Json = False) -> None:
     """Show the families of models as a taxonomy."""
     from genzoo.families import registry
-    from genzoo.testing import status
 
-    status.refuse_broken("family")
+    refuse_broken("family")
     families = registry.list_families()
     if json:
         as_json([*map(family_record, families)])

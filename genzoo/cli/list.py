@@ -13,6 +13,7 @@ from genzoo.cli.app import (
     as_json,
     as_table,
     parse_settings,
+    refuse_broken,
     refuse_unread,
 )
 from genzoo.cli.families import family_record
@@ -47,13 +48,12 @@ def list_all(
     @low8); families that learn from pairs take it beside its originals. Two domains are A,B
     (./summer,./winter).
     """
-    from genzoo.testing import status
     from genzoo.zoo import names
 
     if json:
         refuse_unread("--json prints all columns", quiet=quiet)
     if kind != "plugins":
-        status.refuse_broken(*READ[kind])
+        refuse_broken(*READ[kind])
     if kind == "models" and quiet:  # cards are not read
         print("\n".join(map(printable, names.model_names())))
         return

@@ -1,6 +1,6 @@
 """Starting ``genzoo --help``, ``list``, ``families`` against a typer hello-world: CPU time.
 
-Both print their help to a terminal of 80 columns, in panels and colours.
+Both print to a terminal of 80 columns; their help has panels and colours.
 """
 
 import os
