@@ -108,6 +108,7 @@ def test_no_color_leaves_no_colour(monkeypatch):
 
 # Of the examples, those that take next to no time and no data; README and docs run others.
 CHEAP = {"list", "info", "families", "cache", "reference", "cite", "plugin new"}
+CHEAP |= {"sample", "interpolate", "traverse"}
 EXAMPLES = [(name, line) for name, c in EVERY.items() for line in (c.epilog or "").splitlines()]
 
 

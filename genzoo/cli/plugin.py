@@ -37,7 +37,7 @@ def list_plugins(
         raise typer.Exit(1)
 
 
-@commands.command(examples=["genzoo plugin check vae", "genzoo plugin check fd --json"])
+@commands.command(examples=["genzoo plugin check vae", "genzoo plugin check dcgan --json"])
 def check(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name of genzoo plugin list.")],
     json: Json = False,
