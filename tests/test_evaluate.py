@@ -749,13 +749,25 @@ def test_nothing_is_measured_twice(monkeypatch):
         ({"groups": 3}, "groups="),
         ({"limit": 50}, "limit="),
         ({"features": "mnist"}, "features="),
-        ({"sampling": {"truncation": 0.5}}, "sampling="),
+        ({"groups": 3, "limit": 50}, "groups= and limit="),
     ],
 )
-def test_an_argument_that_no_metric_reads_is_named(given, option, caplog):
-    """A likelihood draws no samples, and compares with no reference."""
-    evaluate.evaluate("vae-mnist", data="digits", metrics="elbo", n=4, **given)
-    assert f"{option} has no effect on elbo-digits: leave it out" in caplog.text
+def test_an_argument_that_no_metric_reads_is_refused(given, option, monkeypatch):
+    """Before the measurement: a likelihood draws no samples, and compares with no reference."""
+    monkeypatch.setattr(metric_interface.ModelMetric, "score", None)
+    with pytest.raises(BadInput, match=f"^{option} would have no effect on elbo-digits: leave it"):
+        evaluate.evaluate("vae-mnist", data="digits", metrics="elbo", n=4, **given)
+    says = "features= would have no effect on elbo-digits: leave it out"
+    with pytest.raises(BadInput, match=says):
+        genzoo.compare(
+            "vae-mnist", "vae-mnist-binarized", data="digits", metrics="elbo", features="mnist"
+        )
+
+
+def test_settings_that_no_metric_reads_are_named(caplog):
+    sampling = {"truncation": 0.5}
+    evaluate.evaluate("vae-mnist", data="digits", metrics="elbo", n=4, sampling=sampling)
+    assert "sampling= has no effect on elbo-digits: leave it out" in caplog.text
 
 
 def test_an_argument_that_a_metric_reads_is_not_named(caplog):

@@ -22,6 +22,7 @@ from genzoo.evaluation.evaluate import (
     choose_metrics,
     measure,
     real_for,
+    refuse_unread,
     unread_arguments,
     warn_of_unread,
 )
@@ -81,11 +82,14 @@ def compare(
     real = real_for(subjects[0], reference, features, root=root, groups=groups, progress=progress)
     used_metrics = choose_metrics(real, subjects[0], metrics)
     scores: dict[str, list[Score | None]] = {metric.name: [] for metric in used_metrics}
-    for subject, chosen in zip(subjects, _applicable(used_metrics, subjects), strict=True):
+    applicable = _applicable(used_metrics, subjects)
+    given = {"features": features, "groups": groups, "n": n if n != SAMPLES else None}
+    refuse_unread(used_metrics, given)
+    for subject, chosen in zip(subjects, applicable, strict=True):
         own = {s.metric: s for s in measure(subject, chosen, seed, samples=n, progress=progress)}
         for name, column in scores.items():
             column.append(own.get(name))
-    _warn(used_metrics, scores, features=features, groups=groups, n=n if n != SAMPLES else None)
+    _warn(used_metrics, scores, given)
     return Comparison(
         reference.name,
         reason,
@@ -100,7 +104,9 @@ def compare(
 
 
 def _warn(
-    metrics: Sequence[Metric], scores: Mapping[str, Sequence[Score | None]], **given: Any
+    metrics: Sequence[Metric],
+    scores: Mapping[str, Sequence[Score | None]],
+    given: Mapping[str, Any],
 ) -> None:
     """Warn of the ``given`` arguments that none of the ``scores`` depends on."""
     first = [next(score for score in column if score) for column in scores.values()]

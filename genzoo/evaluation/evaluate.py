@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, final
 
 import numpy as np
@@ -135,8 +136,9 @@ def evaluate(
     real = real_for(source, reference, features, root=root, progress=progress, **form, **options)
     chosen = choose_metrics(real, source, metrics)
     request = {**_of(reference, real), "n": n, "seed": seed, "features": features}
-    scores = measure(source, chosen, seed, samples=n, images=n, progress=progress)
-    _warn(chosen, scores, source, {"features": features, **options}, given_form)
+    given = {"features": features, **options}
+    scores = measure(source, chosen, seed, samples=n, images=n, progress=progress, given=given)
+    _warn(chosen, scores, source, given, given_form)
     return Evaluation(
         source.name,
         reference.name,
@@ -174,6 +176,26 @@ def unread_arguments(metrics: Sequence[Metric], given: Mapping[str, Any]) -> lis
         **dict.fromkeys(("size", "channels", "fit", "levels"), has_opened),
     }
     return [name for name, value in given.items() if value and not read[name]]
+
+
+def refuse_unread(metrics: Sequence[Metric], given: Mapping[str, Any]) -> None:
+    """Refuse the ``given`` arguments that no metric's protocol depends on. Raises BadInput.
+
+    A plugin's protocol may leave something out: with one, a warning after the measurement replaces
+    this.
+    """
+    if not any(given.values()) or not all(_is_own(metric) for metric in metrics):
+        return
+    for metric in metrics:
+        metric.check_conditions()
+    if names := unread_arguments(metrics, given):
+        every = " and ".join(map(argument, names))
+        what = ", ".join(metric.name for metric in metrics)
+        raise BadInput(f"{every} would have no effect on {what}: leave it out")
+
+
+def _is_own(metric: Metric) -> bool:
+    return type(metric).__module__.partition(".")[0] == "genzoo"
 
 
 def warn_of_unread(names: Sequence[str], scores: Sequence[Score]) -> None:
@@ -311,16 +333,19 @@ def measure(
     samples: int | None,
     images: int | None = None,
     progress: Progress | None = None,
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[Score]:
     """The score of each metric; one pass over the samples serves all sample metrics.
 
     ``samples``: how many sample metrics use; ``images``: how many model metrics use; by default
-    10,000 or all images of a folder, and each metric's own default. Raises BadInput.
+    10,000 or all images of a folder, and each metric's own default. ``given``: arguments that are
+    refused if no metric depends on them. Raises BadInput.
     """
     of_samples = [metric for metric in metrics if isinstance(metric, SampleMetric)]
     if samples is None:
         samples = len(subject.dataset) if isinstance(subject, DatasetSubject) else SAMPLES
     _check_metrics(subject, metrics, samples)
+    refuse_unread(metrics, given)
     features = _extract(subject, of_samples, samples, seed, progress) if of_samples else {}
     scores = []
     for metric in metrics:

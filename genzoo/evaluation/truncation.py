@@ -116,9 +116,10 @@ def truncate(
     reference = reference_data(whole, data, root)
     chosen = choose_metrics(real_for(whole, reference, features, root=root), whole, metrics)
     seed = checked_seed(seed)
-    rows = [measure(s, chosen, seed, samples=n, images=n, progress=progress) for s in subjects]
+    size = {"samples": n, "images": n, "given": (given := {"features": features})}
+    rows = [measure(s, chosen, seed, progress=progress, **size) for s in subjects]
     scores = {column[0].metric: tuple(column) for column in zip(*rows, strict=True)}
-    warn_of_unread(unread_arguments(chosen, {"features": features}), rows[0])
+    warn_of_unread(unread_arguments(chosen, given), rows[0])
     machine = devices.machine(whole.model.device)
     return Curve(whole.name, reference.name, tuple(values), scores, machine)
 
