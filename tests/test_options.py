@@ -20,7 +20,7 @@ from genzoo.cli.app import app
 from genzoo.data.entries import Stored
 from genzoo.editing import directions
 from genzoo.errors import BadInput, OperationFailed
-from genzoo.evaluation import evaluate
+from genzoo.evaluation import unread
 from genzoo.evaluation.representations import Features
 from genzoo.families.registry import Plugin
 from genzoo.models import checks
@@ -694,9 +694,9 @@ def test_arguments_that_no_score_depends_on_are_found():
     """Neither a likelihood nor statistics that ship open what the form of images is for."""
     plain = SimpleNamespace(real=SimpleNamespace(opened={}))
     given = {"features": "mnist", "groups": 2, "limit": 9, "n": 9, "size": 8, "levels": None}
-    assert evaluate.unread_arguments([plain], given) == ["features", "groups", "limit", "n", "size"]
+    assert unread.unread_arguments([plain], given) == ["features", "groups", "limit", "n", "size"]
     used = SimpleNamespace(real=SimpleNamespace(opened={"train": 1}, features=1), groups=2)
-    assert evaluate.unread_arguments([used], given) == ["limit", "n"]
+    assert unread.unread_arguments([used], given) == ["limit", "n"]
 
 
 def test_a_device_where_a_model_in_memory_is_not_is_refused():

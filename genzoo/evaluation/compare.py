@@ -22,11 +22,9 @@ from genzoo.evaluation.evaluate import (
     choose_metrics,
     measure,
     real_for,
-    refuse_unread,
-    unread_arguments,
-    warn_of_unread,
 )
 from genzoo.evaluation.training_data import ReferenceData, reference_data, training_form
+from genzoo.evaluation.unread import refuse_unread, unread_arguments, warn_of_unread
 from genzoo.features import classifiers
 from genzoo.files import is_folder
 from genzoo.metrics.metric import Metric, ModelMetric
@@ -81,15 +79,8 @@ def compare(
     reference = _reference(subjects, data, root)
     real = real_for(subjects[0], reference, features, root=root, groups=groups, progress=progress)
     used_metrics = choose_metrics(real, subjects[0], metrics)
-    scores: dict[str, list[Score | None]] = {metric.name: [] for metric in used_metrics}
-    applicable = _applicable(used_metrics, subjects)
     given = {"features": features, "groups": groups, "n": n if n != SAMPLES else None}
-    refuse_unread(used_metrics, given)
-    for subject, chosen in zip(subjects, applicable, strict=True):
-        own = {s.metric: s for s in measure(subject, chosen, seed, samples=n, progress=progress)}
-        for name, column in scores.items():
-            column.append(own.get(name))
-    _warn(used_metrics, scores, given)
+    scores = _scores(subjects, used_metrics, n, seed, given, progress)
     return Comparison(
         reference.name,
         reason,
@@ -103,14 +94,25 @@ def compare(
     )
 
 
-def _warn(
+def _scores(
+    subjects: list[ModelSubject],
     metrics: Sequence[Metric],
-    scores: Mapping[str, Sequence[Score | None]],
+    n: int,
+    seed: int,
     given: Mapping[str, Any],
-) -> None:
-    """Warn of the ``given`` arguments that none of the ``scores`` depends on."""
+    progress: Progress | None,
+) -> dict[str, list[Score | None]]:
+    """Each metric's scores, one for each model. ``given``: arguments that must have an effect."""
+    scores: dict[str, list[Score | None]] = {metric.name: [] for metric in metrics}
+    applicable = _applicable(metrics, subjects)
+    refuse_unread(metrics, given)
+    for subject, chosen in zip(subjects, applicable, strict=True):
+        own = {s.metric: s for s in measure(subject, chosen, seed, samples=n, progress=progress)}
+        for name, column in scores.items():
+            column.append(own.get(name))
     first = [next(score for score in column if score) for column in scores.values()]
     warn_of_unread(unread_arguments(metrics, given), first)
+    return scores
 
 
 def _applicable(metrics: Sequence[Metric], subjects: list[ModelSubject]) -> list[list[Metric]]:

@@ -16,6 +16,7 @@ from genzoo.data.register import IMAGES
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, argument
 from genzoo.evaluation.training_data import ReferenceData, reference_data, warn_of_form
+from genzoo.evaluation.unread import refuse_unread, unread_arguments, warn_of_unread
 from genzoo.files import write_json
 from genzoo.metrics import registry
 from genzoo.metrics.diagnostic_metrics import TranslationAccuracy, TranslationPSNR
@@ -125,18 +126,17 @@ def evaluate(
     by default as for the training. Raises BadInput, UnknownName,
     InvalidModel, OperationFailed, NetworkError.
     """
-    form = given_form = {"size": size, "channels": channels, "fit": fit, "levels": levels}
-    options = {"groups": groups, "limit": limit}
-    check_arguments(metrics=metrics, features=features, n=n, **options)
+    form: dict[str, Any] = {"size": size, "channels": channels, "fit": fit, "levels": levels}
+    given: dict[str, Any] = {"features": features, "groups": groups, "limit": limit}
+    check_arguments(metrics=metrics, n=n, **given)
     seed = fresh_seed() if seed is None else checked_seed(seed)
     devices.device(device)  # raises; a model in memory, and images, have their own
     source = find_subject(subject, device, form, sampling)
     reference = reference_data(source, data, root)
-    form = {key: value or reference.form.get(key) for key, value in form.items()}
-    real = real_for(source, reference, features, root=root, progress=progress, **form, **options)
+    given_form, form = form, {key: form[key] or reference.form.get(key) for key in form}
+    real = real_for(source, reference, root=root, progress=progress, **form, **given)
     chosen = choose_metrics(real, source, metrics)
     request = {**_of(reference, real), "n": n, "seed": seed, "features": features}
-    given = {"features": features, **options}
     scores = measure(source, chosen, seed, samples=n, images=n, progress=progress, given=given)
     _warn(chosen, scores, source, given, given_form)
     return Evaluation(
@@ -144,7 +144,7 @@ def evaluate(
         reference.name,
         tuple(scores),
         {metric.name: metric.about for metric in chosen},
-        {k: v for k, v in {**request, **form, **options}.items() if v is not None},
+        {k: v for k, v in {**request, **form, **given}.items() if v is not None},
         *_made(source),
     )
 
@@ -162,47 +162,6 @@ def _warn(
     if isinstance(subject, ModelSubject) and subject.sampling:
         unread += ["sampling"] * (not any(score.sampling for score in scores))
     warn_of_unread(unread, scores)
-
-
-def unread_arguments(metrics: Sequence[Metric], given: Mapping[str, Any]) -> list[str]:
-    """The names of those of the ``given`` arguments that none of the ``scores`` depends on."""
-    used = {name for metric in metrics for name in vars(metric.real)}  # each is made at first use
-    has_opened = any(metric.real.opened for metric in metrics)
-    read = {
-        "features": "features" in used,
-        "limit": bool({"reference", "protocol_images"} & used),
-        "groups": any(hasattr(metric, "groups") for metric in metrics),
-        "n": any(isinstance(metric, SampleMetric) for metric in metrics),
-        **dict.fromkeys(("size", "channels", "fit", "levels"), has_opened),
-    }
-    return [name for name, value in given.items() if value and not read[name]]
-
-
-def refuse_unread(metrics: Sequence[Metric], given: Mapping[str, Any]) -> None:
-    """Refuse the ``given`` arguments that no metric's protocol depends on. Raises BadInput.
-
-    A plugin's protocol may leave something out: with one, a warning after the measurement replaces
-    this.
-    """
-    if not any(given.values()) or not all(_is_own(metric) for metric in metrics):
-        return
-    for metric in metrics:
-        metric.check_conditions()
-    if names := unread_arguments(metrics, given):
-        every = " and ".join(map(argument, names))
-        what = ", ".join(metric.name for metric in metrics)
-        raise BadInput(f"{every} would have no effect on {what}: leave it out")
-
-
-def _is_own(metric: Metric) -> bool:
-    return type(metric).__module__.partition(".")[0] == "genzoo"
-
-
-def warn_of_unread(names: Sequence[str], scores: Sequence[Score]) -> None:
-    """Warn of options that have no effect on the ``scores``."""
-    what = ", ".join(score.metric for score in scores)
-    for name in names:
-        log.warning("%s has no effect on %s: leave it out", argument(name), what)
 
 
 # --------------------------------------------------------------------- from arguments to the parts

@@ -23,10 +23,9 @@ from genzoo.evaluation.evaluate import (
     find_model,
     measure,
     real_for,
-    unread_arguments,
-    warn_of_unread,
 )
 from genzoo.evaluation.training_data import reference_data
+from genzoo.evaluation.unread import unread_arguments, warn_of_unread
 from genzoo.files import expanded, write_whole
 from genzoo.metrics.score import Score
 from genzoo.metrics.subjects import ModelSubject
@@ -116,8 +115,11 @@ def truncate(
     reference = reference_data(whole, data, root)
     chosen = choose_metrics(real_for(whole, reference, features, root=root), whole, metrics)
     seed = checked_seed(seed)
-    size = {"samples": n, "images": n, "given": (given := {"features": features})}
-    rows = [measure(s, chosen, seed, progress=progress, **size) for s in subjects]
+    given = {"features": features}
+    rows = [
+        measure(s, chosen, seed, samples=n, images=n, progress=progress, given=given)
+        for s in subjects
+    ]
     scores = {column[0].metric: tuple(column) for column in zip(*rows, strict=True)}
     warn_of_unread(unread_arguments(chosen, given), rows[0])
     machine = devices.machine(whole.model.device)
