@@ -610,6 +610,20 @@ def test_the_functions_behind_the_buttons():
     assert (score, line) == ((2, 3), "Right: that was cgan-mnist. 2 of 3.")
 
 
+def test_a_click_shows_where_its_place_looks():
+    attend = tab_of("Attend", LoadedModels(["sagan-cifar10"]))
+    place = attend.place("sagan-cifar10", [399, 25])  # (x, y) of a picture enlarged twelve times
+    assert place == (2, 31)
+    sample, lit, line = attend.attend("sagan-cifar10", "horse", 4, place)
+    assert genzoo.inspect(sample).record.seeds == ((4, 0),)
+    pixels = [np.array(Image.open(path)).astype(int) for path in (sample, lit)]
+    assert (pixels[0][30, 380] == (255, 0, 0)).all()
+    assert (pixels[1] <= pixels[0] + 1)[:, :370].all()  # the sample in its own light
+    assert line == "genzoo attend sagan-cifar10 --sample 4 --at 2,31 --label horse"
+    with pytest.raises(BadInput, match="a click is on a place"):
+        attend.place("sagan-cifar10", "here")
+
+
 def test_a_result_is_computed_once_and_its_file_is_kept():
     models, calls = LoadedModels(["gan-mnist"]), []
     ui = Widgets(MagicMock(), MagicMock(), models)

@@ -3,10 +3,13 @@
 import shlex
 from typing import Any, final
 
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
 from genzoo.demo.tabs.tab import Tab
 from genzoo.demo.widgets import HALF, integer, own_class
 from genzoo.errors import BadInput
-from genzoo.models import film
 from genzoo.models.abilities import Attentive
 from genzoo.models.samples import Images
 
@@ -70,8 +73,21 @@ class AttendTab(Tab):
         row, column = place or (height // 2, width // 2)
         samples, maps = model.attention(1, labels=label, seed=start)
         assert isinstance(samples, Images)
-        cells = film.overlay(samples, maps, [(row, column)])
+        cells = _lit(samples, maps[0], (row, column))
         line = f"genzoo attend {shlex.quote(name)} --sample {start} --at {row},{column}"
         line += f" --label {shlex.quote(label)}" if label else ""
         pictures = [self.ui.save(cells[i], wide=HALF) for i in (0, 1)]
         return pictures[0], pictures[1], line
+
+
+def _lit(samples: Images, maps: Tensor, place: Place) -> Images:
+    """The sample with ``place`` marked, and as bright as the attention ``(h, w, h, w)`` of it."""
+    picture = samples.tensor[0].cpu().expand(3, -1, -1)
+    (row, column), (height, width), (h, w) = place, picture.shape[1:], maps.shape[:2]
+    attention = maps[row * h // height, column * w // width].cpu()
+    light = F.interpolate((attention / attention.max())[None, None], (height, width))[0]
+    marked = picture.clone()
+    marked[:, row, column] = torch.tensor([1.0, 0.0, 0.0])
+    cells = torch.stack([marked, picture * (0.15 + 0.85 * light)])
+    call = {"method": "attention", "places": [[row, column]]}
+    return Images(cells, None, samples.seeds * 2, samples.origin, call=call)
