@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 EVERY = 30.0  # seconds between two lines in a log or a notebook
 REFRESH = 0.2  # seconds between two states of the bar
 WIDTH = 24  # characters of the bar
+BAR = ("\N{BOX DRAWINGS HEAVY HORIZONTAL}", "\N{BOX DRAWINGS LIGHT HORIZONTAL}")
 
 
 @final
@@ -70,8 +71,9 @@ def _line(text: str, share: float | None) -> str:
     if share is None or columns < 2 * WIDTH:
         return text[:columns]
     full = round(min(1.0, share) * WIDTH)
-    done, rest = "\N{BOX DRAWINGS HEAVY HORIZONTAL}" * full, "\N{BOX DRAWINGS LIGHT HORIZONTAL}"
-    rest *= WIDTH - full
+    is_unicode = (sys.stderr.encoding or "").lower().startswith("utf")
+    heavy, light = BAR if is_unicode else ("#", "-")
+    done, rest = heavy * full, light * (WIDTH - full)
     if not os.environ.get("NO_COLOR"):
         done, rest = f"\x1b[36m{done}\x1b[0m", f"\x1b[2m{rest}\x1b[0m"
     return f"{done}{rest}  {text[: columns - WIDTH - 2]}"
