@@ -595,7 +595,7 @@ def test_bad_input_is_told_in_a_line(tmp_path, wide):
         ("samples are 3x32x32, but mnist is 1x28x28: size=28 and channels=1", f"images:{colour}"): {
             "data": "mnist", "metrics": "kd",
         },
-        ("at least 40 samples, got 39: -n 40$", "dcgan-mnist"): {"metrics": "sharpness", "n": 39},
+        ("at least 40 samples, got 39: n=40$", "dcgan-mnist"): {"metrics": "sharpness", "n": 39},
         ("no model is called 'nobody'", "nobody"): {},
         ("no data set is called 'nowhere'", "dcgan-mnist"): {"data": "nowhere", "features": "mnist",
                                                              "metrics": "fd"},

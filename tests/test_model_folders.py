@@ -760,7 +760,7 @@ def test_nested_config(depth, folder):
         ("latent_dim", None, "whole number, got null"),
         ("latent_dim", 10**4000, "got 1"),
         ("shape", [1, 16, True], "whole number, got true"),
-        ("shape", [1] * 9, "at most 4 items"),
+        ("shape", [1] * 9, "at most 4"),
         ("network", "mpl", "'mlp' or 'conv'"),
     ],
 )

@@ -279,7 +279,7 @@ def test_a_folder_of_the_hubs_client_says_what_to_type(part, folder, tmp_path, c
         code, out, err = call(capsys, *words)
         assert (code, out, err.count("\n")) == (4, "", 1)
         assert f"genzoo pull owner/my-vae{f'@{COMMIT}' if part else ''}" in err
-        assert "genzoo.load('owner/my-vae" in err
+        assert "genzoo.load" not in err, "a word of Python"
 
 
 def test_a_plain_copy_of_it_is_loaded_and_an_odd_name_is_not_typed(folder, tmp_path, capsys):
@@ -320,7 +320,7 @@ def test_text_of_others_is_no_markup_in_an_error(words, capsys, tmp_path, monkey
 
 def test_text_of_others_is_no_markup_in_a_listing(install, capsys, monkeypatch):
     install("family", "marked", "raise ValueError('[red]broken[/] [/nothing]')", summary=MARKUP)
-    assert call(capsys, "families", "--flat")[1].count(MARKUP) == 1
+    assert call(capsys, "list", "families")[1].count(MARKUP) == 1
     assert "[red]broken[/] [/nothing]" in call(capsys, "plugin", "list")[1]
     assert call(capsys, "--help")[0] == 0
     complete = {"_GENZOO_COMPLETE": "complete_bash", "COMP_WORDS": "genzoo info mar"}
