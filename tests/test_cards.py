@@ -125,7 +125,7 @@ def test_a_family_that_is_off_or_gone_says_so(home, monkeypatch):
     with pytest.raises(OperationFailed, match="'vae' is disabled"):
         names.find("vae")
     monkeypatch.setattr(registry, "required_packages", lambda: {"genzoo-ghost"})
-    with pytest.raises(UnknownName, match="pip install genzoo-ghost"):
+    with pytest.raises(UnknownName, match=r"pip install \./plugins/ghost"):
         names.find("ghost")
     registry._load.cache_clear()
 

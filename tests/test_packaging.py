@@ -179,7 +179,7 @@ print(json.dumps({"messages": messages, "names": families.names(), "states": sta
     assert len(found["names"]) > 5
     assert set(found["states"]) == {"ok"}
     family, *others = found["messages"]
-    assert "pip install genzoo-dcgan" in family
+    assert "in a checkout pip install ./plugins/dcgan" in family
     assert len(others) == 4
     how = "genzoo-models-celeba is not installed: in a checkout pip install ./model_cards/celeba"
     assert [how in message and "\n" not in message for message in others] == [True] * 4

@@ -405,6 +405,9 @@ def test_the_distribution_brings_its_families(path):
     name = _project(path)["name"]
     assert any(re.split("[<>=~! ]", w)[0] == name for w in wanted), f"genzoo does not need {name}"
     assert f"-e plugins/{path.parent.name}" in (ROOT / "plugins/editable.txt").read_text()
+    assert name == f"genzoo-{path.parent.name}", (
+        "the message about a missing family names this folder"
+    )
 
 
 @pytest.mark.parametrize(("name", "place"), installed.OWN.items())

@@ -367,7 +367,8 @@ def _unmet_requirement(entry: "EntryPoint") -> str:
 def _missing(kind: str, name: str) -> UnknownName:
     hint = see_all(LIST_COMMANDS[kind])
     if kind == "family" and _is_required(name):
-        return UnknownName(f"the family {name!r} is not installed: pip install genzoo-{name}")
+        how = f"in a checkout pip install ./plugins/{name}"  # an index may have a stranger's
+        return UnknownName(f"the family {name!r} is not installed: {how}")
     return unknown(KIND_NAMES[kind], name, names(kind), hint)
 
 
