@@ -610,6 +610,18 @@ def test_the_functions_behind_the_buttons():
     assert (score, line) == ((2, 3), "Right: that was cgan-mnist. 2 of 3.")
 
 
+def test_the_page_gets_files_that_no_other_visit_writes_anew():
+    """Of a picture in memory gradio writes its file at each visit, while it may be sent."""
+    models = LoadedModels(["dcgan-mnist", "cyclegan-hair"])
+    inpaint, translate = tab_of("Inpaint", models), tab_of("Translate", models)
+    parts = inpaint.painted("dcgan-mnist")
+    paths = [parts["background"], parts["composite"], *parts["layers"]]
+    paths += [inpaint.take("dcgan-mnist", 3), translate.example_file("cyclegan-hair", 2)]
+    assert all(Path(path).is_file() for path in paths)
+    with Image.open(parts["layers"][0]) as paint:
+        assert paint.getchannel("A").getbbox() == (0, 196, 392, 392)
+
+
 def test_a_click_shows_where_its_place_looks():
     attend = tab_of("Attend", LoadedModels(["sagan-cifar10"]))
     place = attend.place("sagan-cifar10", [399, 25])  # (x, y) of a picture enlarged twelve times

@@ -1,5 +1,6 @@
-"""Images that a visitor drops or paints on, in the form that a model takes."""
+"""Images that a visitor drops or paints on, in the form that a model takes, and as files."""
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,3 +42,14 @@ def fitted(picture: Image.Image, shape: Sequence[int]) -> torch.Tensor:
     )
     pixels = np.array(flat, np.float32).reshape(height, width, channels) / 255
     return torch.from_numpy(pixels).permute(2, 0, 1)[None]
+
+
+def png_bytes(picture: Image.Image) -> bytes:
+    """A picture that is no sample, as a PNG without a record.
+
+    The page gets files, not pictures: gradio would write a picture anew at each visit, into the
+    file that it sends to another visitor.
+    """
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()

@@ -6,7 +6,7 @@ from typing import Any, final
 from PIL import Image
 
 from genzoo.demo.tabs.tab import Tab
-from genzoo.demo.uploads import unpack_painting
+from genzoo.demo.uploads import png_bytes, unpack_painting
 from genzoo.demo.widgets import HALF, integer
 from genzoo.editing import inpainting
 from genzoo.models.abilities import Completer
@@ -65,27 +65,33 @@ class InpaintTab(Tab):
     def choose(self, name: str) -> tuple[int, dict[str, Any]]:
         return self.example(name).seed, self.painted(name)
 
-    def take(self, name: str, seed: int) -> Image.Image:
-        """A sample, enlarged."""
+    def take(self, name: str, seed: int) -> str:
+        """The path of a sample, enlarged."""
         samples = self.models.model(name).sample(1, seed=integer(seed, "a seed"))
-        assert isinstance(samples, Images)
-        scale = self.ui.scale(samples.tensor.shape, wide=HALF)
-        return samples.grid(1, scale, 0).convert("RGB")
+        return self.ui.save(samples, wide=HALF)
 
     def painted(self, name: str) -> dict[str, Any]:
-        """A sample with its example's part painted over, as the editor gives it."""
+        """The paths of a sample, of the paint over its example's part, and of both."""
+        parts = self.painting(name)
+        files = {key: self.models.save(png_bytes(part)) for key, part in parts.items()}
+        return {**files, "layers": [files["layers"]]}
+
+    def painting(self, name: str) -> dict[str, Image.Image]:
+        """What `painted` writes."""
         example = self.example(name)
-        image = self.take(name, example.seed).convert("RGBA")
-        x, y, wide, high = (
-            share * side // 100 for share, side in zip(example.box, image.size * 2, strict=True)
-        )
-        layer = Image.new("RGBA", image.size)
-        layer.paste(PAINT, (x, y, x + wide, y + high))
-        whole = Image.alpha_composite(image, layer)
-        return {"background": image, "layers": [layer], "composite": whole}
+        one = self.models.model(name).sample(1, seed=example.seed)
+        assert isinstance(one, Images)
+        image = one.grid(1, self.ui.scale(one.tensor.shape, wide=HALF), 0).convert("RGBA")
+        sides = image.size * 2
+        x, y, wide, high = (n * side // 100 for n, side in zip(example.box, sides, strict=True))
+        paint = Image.new("RGBA", image.size)
+        paint.paste(PAINT, (x, y, x + wide, y + high))
+        whole = Image.alpha_composite(image, paint)
+        return {"background": image, "layers": paint, "composite": whole}
 
     def complete_example(self, name: str) -> tuple[str, str]:
-        return self.complete(name, self.painted(name))
+        parts: dict[str, Any] = self.painting(name)
+        return self.complete(name, {**parts, "layers": [parts["layers"]]})
 
     def complete(self, name: str, painted: dict[str, Any] | None) -> tuple[str, str]:
         """The picture of the completed image, and the command."""

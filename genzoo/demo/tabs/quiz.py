@@ -2,13 +2,13 @@
 
 import functools
 import html
-import io
 import random
 from typing import final
 
 from PIL import Image
 
 from genzoo.demo.tabs.tab import Tab
+from genzoo.demo.uploads import png_bytes
 from genzoo.models.checks import fresh_seed
 from genzoo.models.sampler import Sampler
 from genzoo.text import printable
@@ -85,10 +85,4 @@ class QuizTab(Tab):
         x = images.batch([random.randrange(len(images))])[0]
         scale = self.ui.scale(shape)
         pixels = x.permute(1, 2, 0).mul(255).byte().numpy().repeat(scale, 0).repeat(scale, 1)
-        return self.models.save(_png_bytes(Image.fromarray(pixels.squeeze())))
-
-
-def _png_bytes(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
+        return self.models.save(png_bytes(Image.fromarray(pixels.squeeze())))

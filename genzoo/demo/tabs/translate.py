@@ -6,7 +6,7 @@ from typing import Any, final
 from PIL import Image
 
 from genzoo.demo.tabs.tab import Tab
-from genzoo.demo.uploads import fitted
+from genzoo.demo.uploads import fitted, png_bytes
 from genzoo.demo.widgets import HALF, integer
 from genzoo.errors import BadInput
 from genzoo.models.abilities import Translator
@@ -40,9 +40,9 @@ class TranslateTab(Tab):
                     output = ui.picture("Translated")
                 line = ui.command()
         inputs, outputs = [name, to, photo], [output, line]
-        ui.fill(self.example_image, [name, which], [photo])
+        ui.fill(self.example_file, [name, which], [photo])
         ui.fill(self.translate_example, [name, to, which], outputs)
-        which.input(ui.safe(self.example_image), [name, which], photo).success(
+        which.input(ui.safe(self.example_file), [name, which], photo).success(
             ui.safe(self.translate), inputs, outputs
         )
         ui.choose(name, self.choose, [to, which, photo], self.translate, inputs, outputs)
@@ -68,8 +68,12 @@ class TranslateTab(Tab):
     def choose(self, name: str) -> list[Any]:
         which = self.examples(name)
         slider = self.gr.Slider(1, **which, step=1)
-        picture = self.example_image(name, which["value"])
+        picture = self.example_file(name, which["value"])
         return [self.gr.Radio(**self.targets(name)), slider, picture]
+
+    def example_file(self, name: str, which: int) -> str:
+        """The path of `example_image`."""
+        return self.models.save(png_bytes(self.example_image(name, which)))
 
     def example_image(self, name: str, which: int) -> Image.Image:
         """One of the images that are stored with the model, enlarged."""
