@@ -382,13 +382,14 @@ def test_an_unknown_name_is_told_the_near_ones(good):
 
 def test_pip_is_named_for_our_own_packages_alone(good):
     ours = ["torch>=2", "genzoo-vae<1", "genzoo-ghost>=0.1,<0.2", "genzoo-spirit"]
+    ours += ["genzoo-models", "genzoo-models-celeba"]  # without a family
     distribution(good, "genzoo", {}, Requires_Dist=ours)
     for name in ("ghost", "spirit"):
         with pytest.raises(
             UnknownName, match=f"not installed: in a checkout pip install ./plugins/{name}$"
         ):
             families.get(name)
-    for name in ("gost", "phantom", "genzoo-ghost", "ghos", "torch"):
+    for name in ("gost", "phantom", "genzoo-ghost", "ghos", "torch", "models", "models-celeba"):
         with pytest.raises(UnknownName) as caught:
             families.get(name)
         assert "pip" not in str(caught.value)
