@@ -79,6 +79,7 @@ __getattr__, __dir__, __all__ = lazy(
         "models.sampler": ("Latent", "Sampler"),
         "models.samples": ("Images", "Origin", "Points", "Samples", "Signals"),
         "runs.info": ("info",),
+        "runs.plot": ("plot",),
         "runs.train": ("forecast", "train"),
         "testing.environment": ("env",),
         "testing.status": ("list_plugins",),

@@ -189,7 +189,7 @@ ROWS = {
     ),
     "neighbours": Row("neighbours"),
     "outliers": Row("outliers"),
-    "plot": Row("runs.plots.plot", {"run": "folder"}, no_option={"path": "--out"}),
+    "plot": Row("plot"),
     "plugin check": Row("testing.outcomes"),
     "plugin list": Row("list_plugins", no_argument={"verbose": "plugin.detail"}),
     "plugin new": Row("testing.new_plugin"),
@@ -338,6 +338,10 @@ def test_training_is_the_same_in_both(tmp_path, monkeypatch, capsys):
     weights = [Path(folder, "model.safetensors").read_bytes() for folder in ("one", "vae-digits")]
     assert weights[0] == weights[1]
     assert model.origin.weights_sha256 in Path("one/config.json").read_text()
+    (Path("one/run/log.jsonl")).write_text('{"step": 2, "loss": 1.5}\n')
+    drawn = genzoo.plot("one")
+    assert str(drawn).startswith("<RunPlot one: vae on digits, 2 of 2 steps; loss>")
+    assert drawn.save("film.gif").exists()
     with pytest.raises(BadInput, match="resume=True continues it, force=True replaces it"):
         genzoo.train("vae", **given)
 

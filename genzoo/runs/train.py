@@ -19,7 +19,7 @@ from genzoo.training import parallel
 from genzoo.zoo import names
 
 if TYPE_CHECKING:
-    from genzoo.models.model import Model
+    from genzoo.models.sampler import Sampler
     from genzoo.zoo.manifest import Recipe
 
 Report = Callable[[RunStatus], None]
@@ -51,8 +51,8 @@ def train(
     root: str | Path | None = None,
     force: bool = False,
     progress: Report | bool = True,
-) -> "Model":
-    """Train a model of ``family`` on ``data`` into the folder ``out``, and load it.
+) -> "Sampler":
+    """Train a model of ``family`` on ``data`` into the folder ``out``, and load it, as `load` does.
 
     ``data``: a data set's name (by default digits), a folder, two domains ``A,B``; or an array, a
     tensor, (x, labels) or a torch Dataset, as in `genzoo.data.in_memory`. ``out``: by default

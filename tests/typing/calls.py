@@ -29,6 +29,11 @@ with genzoo.one_thread():
     model.sample(1)
 
 assert_type(genzoo.editing.interpolate(model, [0, 1], steps=3), genzoo.Samples)
+assert_type(genzoo.interpolate("vae-mnist", sample="0:3,7"), genzoo.Samples)
+assert_type(genzoo.direction(model, of="7"), genzoo.Direction)
+assert_type(genzoo.steer("vae-mnist", "seven.safetensors", sample=[3]), genzoo.Samples)
+assert_type(genzoo.train("vae", steps=1), genzoo.Sampler)
+assert_type(genzoo.list_models()[0].name, str)
 assert_type(genzoo.inpaint(model, samples, "box:0,0,9,9"), genzoo.Completion)
 assert_type(genzoo.project(model, samples), genzoo.Projection)
 
