@@ -371,7 +371,7 @@ def test_real_images_of_one_colour_have_no_sharpness(trained, level):
 
 def test_without_its_data_the_message_says_what_to_type(trained, capsys):
     model, _, out = trained
-    with pytest.raises(BadInput, match=r"'array'.*--data FOLDER \(in Python data=\)"):
+    with pytest.raises(BadInput, match=r"'array'.*data=FOLDER"):
         genzoo.evaluate(model, **FEW)
     assert command(["evaluate", str(out)]) == 2
     assert "--data FOLDER" in capsys.readouterr().err
@@ -409,10 +409,10 @@ def test_a_run_goes_on_with_the_same_data_only(trained, tmp_path, capsys):
     [
         ({"family": "gan"}, "has family 'vae', got 'gan'"),
         ({"seed": 1}, "has seed 0, got 1"),
-        ({"minutes": 1}, "has 4 steps, got --minutes 1"),
+        ({"minutes": 1}, "has 4 steps, got minutes=1"),
         ({"settings": {"beta": 2}}, "has beta 1.0, got 2"),
         ({"device": "nosuch"}, "'nosuch'"),
-        ({"force": True}, "resume continues a run and force replaces it"),
+        ({"force": True}, "resume= continues a run and force= replaces it"),
     ],
 )
 def test_what_is_given_to_resume_is_obeyed_or_refused(trained, given, says):

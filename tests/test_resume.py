@@ -152,7 +152,8 @@ def test_without_out_resume_takes_the_folder_that_the_start_takes(here, monkeypa
 
 
 def test_minutes_that_became_steps_agree(here, monkeypatch, capsys):
-    monkeypatch.setattr(launch, "estimate", lambda *args: SimpleNamespace(rate=4 / 60))
+    told = launch.Estimate({}, 0, 4 / 60, 1, 15.0)
+    monkeypatch.setattr(launch, "estimate", lambda *args: told)
     run = start("faces", "timed", steps=None, minutes=1.0)
     assert (run.plan.steps, run.plan.minutes) == (4, 1)
     run.checkpoint(0)
