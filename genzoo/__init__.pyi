@@ -67,6 +67,7 @@ from genzoo.models.samples import Points as Points
 from genzoo.models.samples import Samples as Samples
 from genzoo.models.samples import Signals as Signals
 from genzoo.runs.info import info as info
+from genzoo.runs.plot import plot as plot
 from genzoo.runs.train import forecast as forecast
 from genzoo.runs.train import train as train
 from genzoo.testing.environment import env as env

@@ -33,7 +33,7 @@ CORE = ROOT / "genzoo"
 COMMANDS = sorted({path.stem for path in (CORE / "cli").glob("[a-z]*.py")} - {"app", "entry"})
 ONE_LANGUAGE = re.compile(
     rf"(^|[\s('])--[a-z][a-z-]+|\bgenzoo ({'|'.join(COMMANDS)})\b|\bin Python\b"
-    r"|\b(data|root|sampling|settings|labels?|out|resume|force)=(?![={])"
+    r"|(?<![-\w])(data|root|sampling|settings|labels?|out|resume|force)=(?![={])"
 )
 # Files for one kind of reader: the command line's own, and templates of packages and pages.
 OWN = ("cli/", "demo/tabs", "testing/", "errors.py")
@@ -60,7 +60,7 @@ def test_the_reader_of_messages_reads_right():
     assert [*messages(ast.parse(source))] == [(3, "--data"), (4, "a")]
     for one in ("type --data FOLDER", "--set expects", "see genzoo list", "give root= or"):
         assert ONE_LANGUAGE.search(one), one
-    for one in ("--", "genzoo reads", "a.data==", "well--known", "levels=LOW:HIGH"):
+    for one in ("--", "genzoo reads", 'aria-label="', "a.data==", "well--known", "levels=LOW:HIGH"):
         assert not ONE_LANGUAGE.search(one), one
 
 
