@@ -693,6 +693,17 @@ def test_a_training_learns_and_can_be_stopped():
     assert "stopped" in training.status()
 
 
+def test_a_training_takes_labels_and_shows_the_average():
+    tiny = {"network": "conv", "width": 4, "batch_size": 8, "ema_decay": 0.9}
+    training = LiveTraining("cgan", "digits", tiny, 2, "cpu")
+    training.start()
+    while training.wait():
+        pass
+    assert (training.error, training.step) == ("", 2)
+    assert training.samples().labels.tolist() == [i % 10 for i in range(16)]
+    assert type(training.trainer).__name__ == "EMA"
+
+
 def test_a_training_at_which_nobody_looks_ends(monkeypatch):
     monkeypatch.setattr("genzoo.demo.training.ALONE", 0.05)
     training = LiveTraining("gan", "digits", TINY, 10**6, "cpu")

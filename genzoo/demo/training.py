@@ -6,7 +6,8 @@ page that is closed cannot say so.
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, final
 
 import torch
@@ -19,7 +20,7 @@ from genzoo.models.ranges import rescale
 from genzoo.models.sampler import Sampler
 from genzoo.models.samples import Images
 from genzoo.runs.plan import Setup, plan
-from genzoo.training import RunSettings, Trainer, TrainingMonitor, batches, fit
+from genzoo.training import EMA, Batch, RunSettings, Trainer, TrainingMonitor, batches, fit
 
 SHOWN = 16  # samples, of the same codes at each step
 ALONE = 5.0  # seconds without a look, after which it ends
@@ -42,7 +43,7 @@ class LiveTraining:
         self.trainer, place = _trainer(family, setup, self.seed, device), devices.device(device)
         self.monitor = TrainingMonitor(self.trainer, setup.options)
         self.batch_size = setup.options.batch_size * self.trainer.batches_per_step
-        self.x = _in_range(setup, self.trainer.model, place)
+        self.x, self.labels = _data(setup, self.trainer.model, place)
         self.logs: dict[str, list[float]] = {}
         self.warnings: list[str] = []
         self.error, self._samples = "", self._draw()
@@ -100,8 +101,7 @@ class LiveTraining:
 
     def _train(self) -> None:
         began = shown = time.monotonic()
-        source = batches(self.x, self.batch_size, self.steps, self.seed)
-        for batch, logs in fit(self.trainer, source, self.steps):
+        for batch, logs in fit(self.trainer, self._batches(), self.steps):
             for name, value in logs.items():
                 self.logs.setdefault(name, []).append(value.item())
             self.step, now = batch.step + 1, time.monotonic()
@@ -113,6 +113,13 @@ class LiveTraining:
                 self._news.set()
             if is_over:
                 return
+
+    def _batches(self) -> Iterator[Batch]:
+        """The batch of each step, with its labels where the model takes some."""
+        places = torch.arange(len(self.x))
+        for batch in batches(places, self.batch_size, self.steps, self.seed):
+            labels = None if self.labels is None else self.labels[batch.x]
+            yield replace(batch, x=self.x[batch.x], labels=labels)
 
     def _draw(self) -> Images:
         model = self.trainer.model
@@ -131,11 +138,14 @@ def _trainer(family: str, setup: Setup, seed: int, device: str) -> Trainer:
         if not isinstance(model, Sampler) or not model.is_images:
             raise BadInput(f"{family} draws no images, and the page shows only these")
         trainer = parts.make_trainer(model, setup.options)
+        if setup.options.ema_decay:
+            trainer = EMA(trainer, setup.options.ema_decay)
     trainer.prepare(RunSettings(str(devices.device(device))))
     return trainer
 
 
-def _in_range(setup: Setup, model: Any, place: torch.device) -> Tensor:
-    """All training data, in the model's range."""
-    x = setup.dataset.batch(list(range(len(setup.dataset))), place)
-    return rescale(x, model.public_range, model.value_range)
+def _data(setup: Setup, model: Any, place: torch.device) -> tuple[Tensor, Tensor | None]:
+    """All training data, in the model's range, and their labels if the model takes some."""
+    rows = list(range(len(setup.dataset)))
+    x = rescale(setup.dataset.batch(rows, place), model.public_range, model.value_range)
+    return x, setup.dataset.labels_of(rows, place) if model.num_classes else None
