@@ -16,8 +16,11 @@ from genzoo import zoo as zoo
 from genzoo.data.catalogue import list_data as list_data
 from genzoo.data.contents import cache as cache
 from genzoo.devices import one_thread as one_thread
+from genzoo.editing.activity import measure_activity as measure_activity
 from genzoo.editing.arithmetic import Combination as Combination
 from genzoo.editing.arithmetic import arithmetic as arithmetic
+from genzoo.editing.attention import AttentionMaps as AttentionMaps
+from genzoo.editing.attention import attention as attention
 from genzoo.editing.directions import Direction as Direction
 from genzoo.editing.directions import direction as direction
 from genzoo.editing.directions import steer as steer
@@ -25,6 +28,8 @@ from genzoo.editing.inpainting import Completion as Completion
 from genzoo.editing.inpainting import inpaint as inpaint
 from genzoo.editing.projection import Projection as Projection
 from genzoo.editing.projection import project as project
+from genzoo.editing.sweep import Sweep as Sweep
+from genzoo.editing.sweep import sweep as sweep
 from genzoo.editing.translation import translate as translate
 from genzoo.editing.walks import interpolate as interpolate
 from genzoo.editing.walks import traverse as traverse
@@ -36,6 +41,8 @@ from genzoo.errors import OperationFailed as OperationFailed
 from genzoo.errors import UnknownName as UnknownName
 from genzoo.evaluation.compare import compare as compare
 from genzoo.evaluation.evaluate import evaluate as evaluate
+from genzoo.evaluation.inside import Inside as Inside
+from genzoo.evaluation.inside import look_inside as look_inside
 from genzoo.evaluation.neighbours import Neighbours as Neighbours
 from genzoo.evaluation.neighbours import neighbours as neighbours
 from genzoo.evaluation.outliers import Outliers as Outliers
@@ -57,7 +64,7 @@ from genzoo.models.abilities import Encoder as Encoder
 from genzoo.models.abilities import Translator as Translator
 from genzoo.models.model import Discriminator as Discriminator
 from genzoo.models.model import Model as Model
-from genzoo.models.pictures import SYNTHETIC as SYNTHETIC
+from genzoo.models.picture_files import SYNTHETIC as SYNTHETIC
 from genzoo.models.randomness import Noise as Noise
 from genzoo.models.sampler import Latent as Latent
 from genzoo.models.sampler import Sampler as Sampler

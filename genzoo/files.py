@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import io
 import json
 import os
 import platform
@@ -15,10 +16,13 @@ import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from genzoo.errors import BadInput, OperationFailed, Stopped, argument
 from genzoo.text import printable
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def home() -> Path:
@@ -138,6 +142,15 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write ``content`` as the file ``path``: all of it, on the disk, or nothing."""
     with whole(path) as aside:
         aside.write_bytes(content)
+
+
+def npy(array: np.ndarray) -> bytes:
+    """The content of a ``.npy`` file."""
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from genzoo import families
 from genzoo.data import label_files, mnist
 from genzoo.editing import directions
 from genzoo.errors import GenzooError
-from genzoo.models.pictures import SYNTHETIC, png
+from genzoo.models.picture_files import SYNTHETIC, encode
 from genzoo.models.sounds import wav
 from genzoo.options import Options
 from genzoo.runs import checkpoints, plots
@@ -622,7 +622,7 @@ def _gif(record):
 
 
 PACKED = {
-    ".png": lambda text: png(Image.new("L", (2, 2)), json.loads(text)),
+    ".png": lambda text: encode(Image.new("L", (2, 2)), ".png", json.loads(text)),
     ".gif": _gif,
     ".wav": lambda text: wav(np.zeros((1, 40), np.float32), 8000, json.loads(text)),
 }

@@ -44,7 +44,7 @@ def test_a_training_image_is_its_own_nearest(latent, tmp_path):
     folder = tmp_path / "train"
     folder.mkdir()
     for i, one in enumerate(latent.sample(30, seed=1)):
-        one.save(folder / f"{i:02}.png")
+        one.save(folder / f"{i:02}.png", 1)
     latent.provenance = {"data": f"./{folder}"}
     found = genzoo.neighbours(latent, data=str(folder), n=4, k=2, seed=1)
     # One file in ten is kept for the test; the samples are in float, the files in 256 levels.
@@ -85,7 +85,7 @@ def test_the_picture_says_what_it_holds(tmp_path, monkeypatch, capsys):
         (("--data", "digits", "--size", 32), "are 1x28x28, but digits is 1x32x32"),
         (("--data", "digits", "-k", 101), "k must be"),
         (("--data", "no-such"), "no data set"),
-        (("-o", "x.jpg"), "ending in .png"),
+        (("-o", "x.bmp"), "ending in .png"),
     ],
 )
 def test_bad_neighbours_are_one_line(tmp_path, monkeypatch, capsys, words, text):

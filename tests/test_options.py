@@ -37,7 +37,8 @@ BEHIND = {
     "demo": ["genzoo.demo.demo"],
     "direction": [f"{DIRECTION}_{s}" for s in ("data", "samples", "seeds")],
     "evaluate": ["genzoo.evaluation.evaluate.evaluate"],
-    "features": [f"{REPRESENTATIONS}.extract_features"],
+    "data show": ["genzoo.data.viewing.show"],
+    "features": [f"{REPRESENTATIONS}.extract_features", "genzoo.evaluation.inside.look_inside"],
     "neighbours": ["genzoo.evaluation.neighbours.neighbours"],
     "outliers": ["genzoo.evaluation.outliers.outliers"],
     "plot": ["genzoo.runs.plots.plot"],
@@ -95,6 +96,9 @@ ACTS = {
             "sample": "--sample 0:1",
             "label": "--label 1",
             "settings": "--set truncation=0.1",
+            "scale": "--scale 2",
+            "metadata": "--no-metadata",
+            "json": "--json",
             "device": NOWHERE,
         },
     ),
@@ -193,9 +197,33 @@ ACTS = {
         },
     ),
     "families": ("families", {"json": "--json"}),
+    "data show": (
+        "data show digits",
+        {
+            "n": "-n 3",
+            "seed": "--seed 1",
+            "start": "--start 1",
+            "mean": "--mean",
+            "split": "--split test",
+            "out": "-o b.png",
+            "scale": "--scale 2",
+            "size": "--size 8",
+            "channels": "--channels 1",
+            "fit": "--fit pad",
+            "levels": "--levels 0:9",
+            "root": "--data-root there",
+            "json": "--json",
+        },
+    ),
     "features": (
         "features ./tiny p.png",
-        {"out": "-o b.npy", "device": NOWHERE, "json": "--json"},
+        {
+            "out": "-o b.npy",
+            "picture": "--picture i.png",
+            "scale": ("features ./tiny p.png --picture i.png", "--scale 2"),
+            "device": NOWHERE,
+            "json": "--json",
+        },
     ),
     "inpaint": (
         FILL,
@@ -251,6 +279,7 @@ ACTS = {
     "info": (
         "info vae",
         {
+            "active": ("info ./tiny", "--active"),
             "layers": "--layers",
             "settings": ("info vae --layers", "--set width=9"),
             "json": "--json",
@@ -269,6 +298,7 @@ ACTS = {
             "fit": "--fit pad",
             "levels": "--levels 0:9",
             "root": "--data-root there",
+            "scale": "--scale 2",
             "device": NOWHERE,
             "json": "--json",
         },
@@ -289,7 +319,7 @@ ACTS = {
             "json": "--json",
         },
     ),
-    "plot": ("plot tiny", {"out": "-o b.svg", "json": "--json"}),
+    "plot": ("plot tiny", {"out": "-o b.svg", "scale": "--scale 2", "json": "--json"}),
     "pull": (
         "pull a/b",
         {
@@ -364,6 +394,7 @@ ACTS = {
             "to": "--to dark",
             "settings": "--set strength=2",  # refused: this model has no settings
             "seed": "--seed 1",
+            "scale": "--scale 2",
             "device": NOWHERE,
             "json": "--json",
         },
@@ -397,6 +428,7 @@ ACTS = {
             "features": "--features mnist",
             "out": "-o b.json",
             "root": "--data-root there",
+            "scale": "--scale 2",
             "device": NOWHERE,
             "json": "--json",
         },
@@ -420,7 +452,16 @@ ACTS = {
 FAILING = {"plugin list": 1, "demo": 1, "inspect drawn.png --reproduce": 2, "verify": 2}
 # Whether a file that is there may be replaced: with it the same line works a second time.
 FORCE = {"arithmetic", "attend", "compare", "direction", "steer", "features", "inpaint", "inspect"}
-FORCE |= {"interpolate", "neighbours", "plot", "sample", "translate", "traverse", "truncate"}
+FORCE |= {
+    "data show",
+    "interpolate",
+    "neighbours",
+    "plot",
+    "sample",
+    "translate",
+    "traverse",
+    "truncate",
+}
 
 # Options that nothing would read: each is refused by name, with exit code 2.
 REFUSED = [
@@ -437,6 +478,17 @@ REFUSED = [
     ("traverse ./tiny --grid 2x2 -o x", "--scale 2"),
     ("traverse ./tiny --grid 2x2 -o x.npy", "--no-metadata"),
     ("traverse ./tiny --grid 2x2 -o x.png", "--label 1"),
+    ("traverse ./tiny --dims all -o x.png", "--grid 2x2"),
+    ("attend ./looks -o x.npy", "--scale 2"),
+    ("attend ./looks -o x.npy", "--no-metadata"),
+    ("features ./tiny p.png", "--scale 2"),
+    ("features ./tiny p.png --picture x.png", "--out x.npy"),
+    ("data show digits --mean", "--n 2"),
+    ("data show digits --mean", "--seed 1"),
+    ("data show digits --start 2", "--seed 1"),
+    ("data show digits -o x.npy", "--scale 2"),
+    ("info vae --layers", "--active"),
+    ("info vae --active", "--set width=9"),
     ("steer ./tiny d.safetensors --sample 1 --alphas 0,1 -o x.png", "--steps 3"),
     ("steer ./tiny d.safetensors --sample 1 --alphas 0:1 -o x", "--scale 2"),
     ("steer ./tiny d.safetensors --sample 1 --alphas 0:1 -o x.npy", "--no-metadata"),

@@ -148,11 +148,7 @@ EMPTY = "nothing given is None for typer, and () in Python"
 TEXT = "a text for the shell, numbers in Python"
 ROWS = {
     "arithmetic": Row("arithmetic"),
-    "attend": Row(
-        "Attentive.attention",
-        no_argument=dict.fromkeys(("name", "at", "sample", "label", "device"), "of the method"),
-        no_option=dict.fromkeys(("n", "labels", "seed", "start"), "of the method"),
-    ),
+    "attend": Row("attention", defaults={"sample": "0 is a list of one for typer"}),
     "cache": Row("cache", defaults={"names": EMPTY}),
     "cite": Row("cite"),
     "compare": Row("compare"),
@@ -161,9 +157,16 @@ ROWS = {
     "env": Row("env"),
     "evaluate": Row("evaluate", no_argument={"write": "Evaluation.write()"}),
     "families": Row("list_families"),
-    "features": Row("extract_features", {"photos": "images"}),
+    "data show": Row("data.show"),
+    "features": Row(
+        "extract_features", {"photos": "images"}, no_argument={"picture": "genzoo.look_inside"}
+    ),
     "info": Row(
-        "info", no_argument=dict.fromkeys(("layers", "settings"), "model.summary(), of a model")
+        "info",
+        no_argument={
+            "active": "genzoo.measure_activity(name)",
+            **dict.fromkeys(("layers", "settings"), "model.summary(), of a model"),
+        },
     ),
     "inpaint": Row(
         "inpaint",
@@ -214,9 +217,7 @@ ROWS = {
         no_argument={"dry_run": "genzoo.forecast(...)"},
     ),
     "translate": Row("translate"),
-    "traverse": Row(
-        "traverse", defaults={"dims": TEXT, "grid": TEXT, "sample": "0 is a list of one for typer"}
-    ),
+    "traverse": Row("traverse", defaults={"grid": TEXT, "sample": "0 is a list of one for typer"}),
     "truncate": Row("truncate"),
     "upgrade": Row("upgrade", {"folders": "folder"}),
     "verify": Row("verify", {"names": "name"}, no_argument={"every": ONE}),

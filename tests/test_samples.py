@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 
 from genzoo.errors import BadInput, OperationFailed
-from genzoo.models import film, viewer
+from genzoo.models import viewer
+from genzoo.models.picture_files import opened
 from genzoo.models.samples import Images, Origin, Points, Signals
 
 ORIGIN = Origin("toy-digits", "toy", "ab" * 32, "c0ffee")
@@ -229,9 +230,41 @@ def test_grid_is_as_square_as_it_can_be(n, columns, size):
     assert whole.grid(columns, scale=1, gap=0).size == (2 * size[0], 2 * size[1])
 
 
-@pytest.mark.parametrize(("size", "scale"), [(4, 16), (28, 2), (64, 1), (256, 1)])
-def test_small_pictures_are_enlarged_to_about_64(size, scale):
-    assert images(1, size=size).grid(gap=0).size == (scale * size, scale * size)
+@pytest.mark.parametrize(
+    ("n", "size", "scale"), [(1, 4, 200), (1, 64, 12), (16, 28, 7), (16, 64, 3), (1, 1000, 1)]
+)
+def test_a_grid_is_about_800_pixels_wide(n, size, scale):
+    """By a whole factor, and never smaller than it is; without one, in Python too."""
+    wide = round(n**0.5) * size * scale
+    assert images(n, size=size).grid(gap=0).size == (wide, wide)
+
+
+def test_a_tall_grid_is_enlarged_less():
+    assert images(12, size=28).grid(1, gap=0).size == (4 * 28, 12 * 4 * 28)
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".webp", ".pdf"])
+def test_other_files_hold_the_same_picture(ending, tmp_path):
+    whole = images(5, 3)
+    with opened(whole.save(tmp_path / f"x{ending}")) as picture:
+        apart = np.abs(np.asarray(picture).astype(int) - np.asarray(whole.grid()))
+    assert apart.max() <= (12 if ending == ".jpg" else 0)
+
+
+def test_numbers_are_saved_without_a_scale(tmp_path):
+    whole = images(3)
+    assert (np.load(whole.save(tmp_path / "x.npy")) == whole.tensor.numpy()).all()
+    with pytest.raises(BadInput, match="holds numbers"):
+        whole.save(tmp_path / "x.npy", 2)
+
+
+def test_what_a_format_cannot_hold_is_refused(tmp_path):
+    with pytest.raises(BadInput, match=r"16,383 pixels.*png"):
+        Images(torch.zeros(1, 1, 1, 8)).save(tmp_path / "x.webp", 2100)
+    many = Images(torch.zeros(1, 1, 2, 2), None, [(0, i) for i in range(9000)])
+    with pytest.raises(BadInput, match="65,533 bytes of metadata"):
+        many.save(tmp_path / "x.jpg")
+    assert many.save(tmp_path / "x.jpg", metadata=False).is_file()
 
 
 def test_an_empty_grid():
@@ -264,7 +297,7 @@ def test_a_png_holds_the_grid(tmp_path):
 
 def test_a_single_picture_has_no_border(tmp_path):
     whole = images(1)
-    saved = Image.open(whole.save(tmp_path / "one.png"))
+    saved = Image.open(whole.save(tmp_path / "one.png", 1))
     assert (np.asarray(saved) == np.asarray(whole.pil()[0])).all()
 
 
@@ -295,10 +328,12 @@ def picture(content):
     return Image.open(io.BytesIO(content))
 
 
-def test_a_single_image_is_shown_larger_than_it_is_saved(tmp_path):
+def test_a_single_image_is_saved_larger_than_it_is_shown(tmp_path):
+    """For a projector; a notebook shows it beside text. A folder of data has it as it is."""
     one = images(1)
     assert picture(one._repr_png_()).size == (192, 192)
-    assert picture(one.save(tmp_path / "one.png").read_bytes()).size == (4, 4)
+    assert picture(one.save(tmp_path / "one.png").read_bytes()).size == (800, 800)
+    assert picture(one.save(tmp_path / "one.png", 1).read_bytes()).size == (4, 4)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +343,7 @@ def test_a_single_image_is_shown_larger_than_it_is_saved(tmp_path):
         Points(torch.zeros(0, 2)),
         Points(torch.zeros(2, 2, 2)),
         Points(torch.zeros(200_001, 1)),
-        Images(torch.zeros(1, 1, 2, 2).expand(20_000, 1, 2, 2)),
+        Images(torch.zeros(1, 1, 1, 1).expand(20_000, 1, 64, 64)),
     ],
     ids=repr,
 )
@@ -404,10 +439,10 @@ def test_points_are_saved_as_npy(tmp_path):
 @pytest.mark.parametrize(
     ("samples", "name", "ending"),
     [
-        (images(), "x.jpg", ".png"),
+        (images(), "x.bmp", ".png or .jpg or .webp or .pdf or .npy"),
         (images(), "x", ".png"),
-        (Points(torch.zeros(1, 2)), "x.wav", ".png or .npy"),
-        (Signals(torch.zeros(1, 1, 8)), "x.gif", ".wav or .png or .npy"),
+        (Points(torch.zeros(1, 2)), "x.wav", ".png or .jpg or .webp or .pdf or .npy"),
+        (Signals(torch.zeros(1, 1, 8)), "x.gif", ".wav or .png or .jpg"),
     ],
 )
 def test_a_wrong_ending_is_refused(samples, name, ending, tmp_path):
@@ -459,12 +494,3 @@ def test_a_home_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     images().save("~/x.png")
     assert (tmp_path / "x.png").is_file()
-
-
-def test_the_overlay_shows_the_map_where_it_was_asked_for():
-    grey = Images(torch.full((1, 1, 8, 8), 0.5), seeds=[(0, 0)])
-    maps = torch.zeros(1, 4, 4, 4, 4)
-    maps[0, 1, 3, 2, 0] = 1  # the place in row 1, column 3 looks at row 2, column 0
-    marked, shown = film.overlay(grey, maps, [(3, 7)]).tensor
-    assert marked[:, 3, 7].tolist() == [1, 0, 0]
-    assert (shown[0] > 0.4).nonzero().tolist() == [[4, 0], [4, 1], [5, 0], [5, 1]]

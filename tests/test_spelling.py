@@ -75,6 +75,7 @@ def test_no_option_has_a_former_spelling():
 
 FORMER = [
     *((name, now) for name, now in COMMANDS.items()),
+    ("data --json", "genzoo list data"),
     *((f"sample vae {old} x", now) for old, now in OPTIONS.items()),
     *((f"{command} x {option} 1", now) for (command, option), now in OPTIONS_OF.items()),
     ("sample vae --labels=3", "--label"),

@@ -485,6 +485,8 @@ OWN_FILES = {
     "features.inception": "weights whose hash is known",
     "files": "what was just written",
     "metrics.stored_reference": "the cache",
+    "models.pdf": "the user's picture, after the reader's checks",
+    "models.picture_files": "the user's picture, after the reader's checks",
     "models.writing": "what it writes",
     "runs.checkpoints": "runs of this machine, with a hash",
     "runs.plots": "its own page; grids through the reader",

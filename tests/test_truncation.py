@@ -62,7 +62,8 @@ def test_untruncated_it_is_what_evaluate_finds(curve):
 
 def test_the_curve_is_a_table_a_picture_and_a_record(curve, here):
     lines = str(curve).splitlines()
-    assert [line.split()[0] for line in lines] == ["truncation", "0.3", "none"]
+    assert [line.split()[0] for line in lines[:3]] == ["truncation", "0.3", "none"]
+    assert lines[3:] == [curve.verdict]
     curve.save("c.png")
     curve.save("c.json")
     with Image.open("c.png") as sheet:
@@ -73,7 +74,7 @@ def test_the_curve_is_a_table_a_picture_and_a_record(curve, here):
     told = json.loads(Path("c.json").read_text())
     assert told["truncation"] == [0.3, None]
     assert told["scores"]["recall-mnist"][0]["sampling"] == {"truncation": 0.3}
-    with pytest.raises(BadInput, match=r"\.png or \.json"):
+    with pytest.raises(BadInput, match=r"\.pdf or \.json"):
         curve.save("c.txt")
 
 

@@ -352,7 +352,8 @@ def test_interpolate_writes_a_film_a_strip_or_a_folder(here, capsys):
     model = genzoo.load(SMALL, device="cpu")
     with Image.open("w.gif") as movie, Image.open("w.png") as strip:
         assert movie.n_frames == 5
-        assert strip.size == (5 * 58 + 2, 60)
+        assert strip.size == (5 * 170 + 2, 172)
+        assert movie.size == (812, 812)
     assert (np.load("w.npy")[-1] == one(model, 17)[0].numpy()).all()
     names = sorted(p.name for p in Path("w").iterdir())
     assert names == [*(f"{i:08}.png" for i in range(5)), "record.json"]
@@ -411,10 +412,10 @@ def test_a_numbered_sheet_is_what_sample_draws_and_is_drawn_again(here, capsys):
     assert call(capsys, f"{line} -o p.png")[0] == 0
     with Image.open("n.png") as numbered, Image.open("p.png") as plain:
         sheets = [np.asarray(picture) for picture in (numbered, plain)]
-    one_, other = (sheet[: 2 + 56] for sheet in sheets)
+    one_, other = (sheet[: 2 + 280] for sheet in sheets)
     assert (one_ == other).all()
-    assert (sheets[0][58:72] > 128).sum() > 50, "no numbers"
-    assert sheets[0].shape[0] == sheets[1].shape[0] + 2 * 14
+    assert (sheets[0][282:308] > 128).sum() > 50, "no numbers"
+    assert sheets[0].shape[0] == sheets[1].shape[0] + 2 * 26
     assert genzoo.reproduce("n.png", device="cpu").state == "equal"
     walk = walks.interpolate(genzoo.load(SMALL, device="cpu"), "4:11,12", steps=1)
     cells = genzoo.load(SMALL, device="cpu").sample(5, seed=4, start=10)

@@ -24,8 +24,8 @@ from genzoo.cli.app import (
     parse_settings,
     print_file,
 )
+from genzoo.cli.output import FILES, picture_path
 from genzoo.errors import BadInput
-from genzoo.files import check_ending
 
 
 @app.command(
@@ -40,7 +40,7 @@ def arithmetic(
         list[str],
         typer.Argument(metavar="SUM", help="Means of samples or photos: 0:3,5,9 - 0:1,2 + me.png."),
     ],
-    out: Annotated[Path | None, out_option("A .png.", "MODEL-sum.png")] = None,
+    out: Annotated[Path | None, out_option(FILES, "MODEL-sum.png")] = None,
     label: Label = None,
     settings: Settings = None,
     search_steps: SearchSteps = None,
@@ -54,15 +54,15 @@ def arithmetic(
     json: Json = False,
 ) -> None:
     """Add and subtract the codes of samples."""
+    path = picture_path(out, default_path(name, "-sum.png"), force, scale, metadata=metadata)
     from genzoo.editing import arithmetic as sums
     from genzoo.editing.walks import as_latent
     from genzoo.models import writing
 
     model = as_latent(name, device)
-    path = out or default_path(name, "-sum.png")
     if not model.is_images:
         raise BadInput(f"cannot write {path}: a sum is drawn of images, not of {model.kind}")
-    writing.check_target(check_ending(path, [".png"]), 9, model, scale, force)
+    writing.check_target(path, 9, model, scale, force, metadata=metadata)
     combination = sums.arithmetic(
         model,
         " ".join(terms),

@@ -1,4 +1,4 @@
-"""genzoo attend: attention maps of a model that has attention."""
+"""genzoo attend: where points of a sample look, in a model that has attention."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,59 +8,67 @@ import typer
 from genzoo.cli.app import (
     Device,
     Force,
+    Json,
     Label,
+    Metadata,
     ModelName,
     Sample,
+    Scale,
     Settings,
     app,
     default_path,
     out_option,
     parse_settings,
+    print_file,
 )
+from genzoo.cli.output import FILES, picture_path
 from genzoo.errors import BadInput
 from genzoo.text import printable
 
 
 @app.command(
     examples=[
-        "genzoo attend sagan-cifar10 --at 16,16",
+        "genzoo attend sagan-cifar10",
         "genzoo attend sagan-cifar10 --sample 3 --at 16,16 --at 8,24 -o look.png",
     ]
 )
 def attend(
     name: ModelName,
-    at: Annotated[list[str], typer.Option(metavar="ROW,COLUMN", help="A pixel; can be repeated.")],
-    out: Annotated[Path | None, out_option("A .png.", "MODEL-attention.png")] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROW,COLUMN",
+            help="A pixel; can be repeated.",
+            show_default="five whose maps differ most",
+        ),
+    ] = None,
+    out: Annotated[Path | None, out_option(FILES, "MODEL-attention.png")] = None,
     sample: Sample = None,
     label: Label = None,
     settings: Settings = None,
+    scale: Scale = None,
+    metadata: Metadata = True,
     device: Device = "auto",
     force: Force = False,
+    json: Json = False,
 ) -> None:
-    """Show what chosen pixels attend to."""
-    from genzoo import load
-    from genzoo.editing.selection import parse_addresses
-    from genzoo.models import film, writing
-    from genzoo.models.abilities import Attentive
-    from genzoo.models.samples import Images
-    from genzoo.zoo.names import lacking
+    """Show what pixels of a sample attend to."""
+    pixels = [_parse_pixel(text) for text in at] if at else None
+    path = picture_path(out, default_path(name, "-attention.png"), force, scale, metadata=metadata)
+    from genzoo.editing import attention as looking
 
-    pixels = [_parse_pixel(text) for text in at]
-    model = load(name, device=device)
-    if not isinstance(model, Attentive):
-        raise lacking(model, Attentive, "has no attention")
-    path = out or default_path(name, "-attention.png")
-    writing.check_target(path, 2 * len(pixels), model, None, force)
-    addresses = parse_addresses(sample or ["0"])
-    if len(addresses) != 1:
-        raise BadInput(f"--sample: expected one sample, got {len(addresses)}")
-    ((seed, start),) = addresses
-    samples, maps = model.attention(
-        1, labels=label, seed=seed, start=start, **parse_settings(settings)
+    result = looking.attention(
+        name,
+        pixels,
+        sample=sample or 0,
+        label=label,
+        sampling=parse_settings(settings),
+        device=device,
     )
-    assert isinstance(samples, Images)
-    film.overlay(samples, maps, pixels).save(path, scale=4)
-    print(printable(str(path)))
+    result.save(path, scale, metadata=metadata)
+    print_file(path, {**result.samples.record(), "weight": result.weight}, json)
+    if result.note and not json:
+        print(printable(result.note))
 
 
 def _parse_pixel(text: str) -> tuple[int, int]:

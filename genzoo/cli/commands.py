@@ -21,8 +21,9 @@ _PANELS = {
         ("info", "list", "Show how a model was trained, or a family's options."),
         ("families", "families", "Show the families of models as a taxonomy."),
         ("demo", "demo", "Serve a page in the browser to play with models."),
+        ("data", "data", "Look at data sets."),
         ("inspect", "inspect", "Show which model and seeds made a picture or a sound."),
-        ("attend", "attend", "Show what chosen pixels attend to."),
+        ("attend", "attend", "Show what pixels of a sample attend to."),
     ],
     "Edit": [
         ("interpolate", "interpolate", "Walk from sample to sample, as a film or a strip."),
@@ -45,7 +46,7 @@ _PANELS = {
         ("reference", "reference", "Show published numbers beside those of the cards."),
         ("neighbours", "neighbours", "Show the training images nearest to samples."),
         ("outliers", "outliers", "Separate two kinds of images by their likelihood."),
-        ("truncate", "truncate", "Plot how truncation trades diversity for fidelity."),
+        ("truncate", "truncate", "Plot whether truncation trades diversity for fidelity."),
         ("features", "features", "Write the features of a discriminator or an encoder."),
     ],
     "Share": [

@@ -29,6 +29,8 @@ from genzoo.cli.app import (
     parse_settings,
     print_file,
 )
+from genzoo.cli.output import samples_path
+from genzoo.errors import refuse_unread
 from genzoo.files import check_new
 from genzoo.text import printable
 
@@ -130,7 +132,9 @@ def steer(
     search_seed: SearchSeed = None,
     out: Annotated[
         Path | None,
-        out_option("A .png (one row per sample), .gif or .npy.", "MODEL-steered.png"),
+        out_option(
+            "A .png, .jpg, .webp, .pdf (a row per sample), .gif or .npy.", "MODEL-steered.png"
+        ),
     ] = None,
     scale: Scale = None,
     metadata: Metadata = True,
@@ -139,12 +143,15 @@ def steer(
     json: Json = False,
 ) -> None:
     """Move samples along a direction."""
+    if ":" not in alphas:
+        refuse_unread(f"--alphas {alphas} is the whole list", steps=steps)
+    path = samples_path(out, name, "-steered", force)
     from genzoo import load
     from genzoo.editing import directions, selection, walks
     from genzoo.models import writing
 
     model = walks.as_latent(load(name, device=device))
-    path = out or default_path(name, f"-steered{writing.default_ending(model)}")
+    path = path or default_path(name, f"-steered{writing.default_ending(model)}")
     usual = 30 if path.suffix == ".gif" and ":" in alphas else None
     values = directions.parse_alphas(alphas, steps or usual)
     chosen = selection.select(model, sample)

@@ -44,6 +44,8 @@ RESULTS = {
     "steer": "-steered{}",
     "traverse": "-traversal{}",
 }
+# Further files that a command writes, by the option.
+MORE_RESULTS = {"features": ("picture",), "inpaint": ("strip", "gif"), "sample": ("watch",)}
 COUNTED = ("epochs", "epoch", "nepochs", "n_epochs", "numepochs", "num_epochs", "max_epochs")
 WRITTEN = ("", ".png", ".jpg", ".webp", ".pdf", ".gif", ".npy", ".wav", ".safetensors")
 OPENED = {"channels", "size", "fit", "levels", "length", "rate"}  # fields that open data of a kind
@@ -64,17 +66,19 @@ def check(command: str, given: Mapping[str, Any]) -> None:
     for name in map(str, _listed(given.get(MODELS.get(command, "")))):
         manifests[name] = _model(command, name, given)
     for key in FILES:
+        if key in MORE_RESULTS.get(command, ()):
+            continue
         for path in _listed(given.get(key)):
             _check_exists(key, path)
     for sample in filter(re.compile(r".*\.[A-Za-z]\w*").fullmatch, _listed(given.get("sample"))):
         _check_exists("sample", expanded(sample))
+    _check_result(command, given, manifests)  # first: to know abilities may take loading a family
     for name, manifest in manifests.items():
         if manifest is not None:
             _check_ability(command, name, manifest)
             _check_settings(command, name, manifest, given)
     if command == "compare" and len(manifests) == 1:
         _check_several(*manifests)
-    _check_result(command, given, manifests)
 
 
 def _listed(value: Any) -> list[Any]:
@@ -91,6 +95,13 @@ def manifest_of(name: str) -> "Manifest | None":
     if not is_folder(name) and ("/" in name or "@" in name or name.startswith("images:")):
         return None  # load finds it, and its message is the better one
     return names.resolve(name)[1]
+
+
+def data_sets() -> list[str]:
+    """The names of data sets."""
+    from genzoo.data import catalogue
+
+    return catalogue.names()
 
 
 def of_other_kind(name: str, but: Sequence[str] = (), data: str = "") -> str:
@@ -136,6 +147,8 @@ def _model(command: str, name: str, given: Mapping[str, Any]) -> "Manifest | Non
         return None  # it reads no more itself
     if is_folder(name) or is_family or name in installed.names():
         return manifest_of(name)
+    if command == "features" and name in data_sets():
+        return None  # it takes a classifier, too, which has the name of its data
     others = [str(path) for key in FILES for path in _listed(given.get(key))]
     if model := next((path for path in others if path in installed.names()), ""):
         line = f"genzoo {command} {model} {name}"
@@ -237,11 +250,18 @@ def _check_result(
     command: str, given: Mapping[str, Any], manifests: Mapping[str, "Manifest | None"]
 ) -> None:
     """Refuse to replace a result without --force."""
-    if given.get("force", True) or command not in RESULTS:
+    if given.get("force", True):
         return
-    path = given.get("out") or _default_result(command, manifests)
-    if path is not None and path.suffix.lower() in WRITTEN and path.exists():
-        raise BadInput(f"{path} exists: choose another --out, or replace it with --force")
+    files = {key: given.get(key) for key in MORE_RESULTS.get(command, ())}
+    if command in RESULTS:
+        files["out"] = given.get("out") or _default_result(command, manifests)
+    elif command == "inpaint":
+        files["out"] = given.get("out") or Path(f"{given['photos'][0].stem}-filled.png")
+    elif command == "translate":
+        files["out"] = given.get("out")
+    for key, path in files.items():
+        if path is not None and path.suffix.lower() in WRITTEN and path.exists():
+            raise BadInput(f"{path} exists: choose another --{key}, or replace it with --force")
 
 
 def _default_result(command: str, manifests: Mapping[str, "Manifest | None"]) -> Path | None:

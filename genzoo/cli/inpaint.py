@@ -24,6 +24,8 @@ from genzoo.cli.app import (
     parse_labels,
     parse_settings,
 )
+from genzoo.files import check_new
+from genzoo.models.kinds import PICTURES, check_path
 from genzoo.text import printable
 
 if TYPE_CHECKING:
@@ -45,11 +47,15 @@ def inpaint(
             metavar="MASK", help="centre, box:x,y,w,h, random:SHARE, or a file (white = unknown)."
         ),
     ] = "centre",
-    out: Annotated[Path | None, out_option("A .png, or a folder.", "PHOTO-filled.png")] = None,
+    out: Annotated[
+        Path | None, out_option("A .png, .jpg, .webp, .pdf, .npy, or a folder.", "PHOTO-filled.png")
+    ] = None,
     strip: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="A .png of the steps, one row per photo.", rich_help_panel=OUTPUT
+            metavar="FILE",
+            help="A .png, .jpg, .webp or .pdf of the steps, a row per photo.",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     gif: Annotated[
@@ -94,6 +100,11 @@ def inpaint(
     json: Json = False,
 ) -> None:
     """Fill in missing pixels of photos."""
+    path = out or Path(f"{photos[0].stem}-filled.png")
+    check_path(path, force)
+    for file, endings, option in ((strip, PICTURES, "strip"), (gif, (".gif",), "gif")):
+        if file is not None:
+            check_new(file, endings, force, option)
     import torch
 
     from genzoo import data, load
@@ -102,7 +113,6 @@ def inpaint(
     from genzoo.models.model import image_shape
 
     model = load(name, device=device)
-    path = out or Path(f"{photos[0].stem}-filled.png")
     shape = image_shape(model, "call genzoo.inpaint with an array")
     pixels, _ = data.photos(photos, shape)
     writing.check_target(path, len(pixels), model, _sheet_scale(path, scale, strip, gif), force)
@@ -130,7 +140,7 @@ def inpaint(
 
 def _sheet_scale(path: Path, scale: int | None, strip: Path | None, gif: Path | None) -> int | None:
     """The part of --scale in the file -o: a strip and a film read it, too."""
-    return None if (strip or gif) and path.suffix != ".png" else scale
+    return None if (strip or gif) and path.suffix not in PICTURES else scale
 
 
 def _print_result(completion: "Completion", path: Path, record: dict[str, Any], json: bool) -> None:

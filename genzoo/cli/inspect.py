@@ -17,6 +17,7 @@ from genzoo.cli.app import (
 )
 from genzoo.errors import BadInput
 from genzoo.files import check_new
+from genzoo.models.kinds import PICTURES
 
 if TYPE_CHECKING:
     from genzoo.zoo.provenance import Provenance, Reproduction
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     ],
 )
 def inspect_picture(
-    picture: Annotated[Path, typer.Argument(metavar="FILE", help="A .png, .gif or .wav.")],
+    picture: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .png, .jpg, .webp, .pdf, .gif or .wav.")
+    ],
     again: Annotated[
         bool, typer.Option("--reproduce", help="Generate it again and compare all values.")
     ] = False,
@@ -42,7 +45,9 @@ def inspect_picture(
             autocompletion=complete_model,
         ),
     ] = None,
-    out: Annotated[Path | None, out_option("A .png or .wav to write it to.")] = None,
+    out: Annotated[
+        Path | None, out_option("A .png, .jpg, .webp, .pdf, .wav or .npy to write it to.")
+    ] = None,
     device: Annotated[str | None, DEVICE] = None,
     force: Force = False,
     json: Json = False,
@@ -57,7 +62,7 @@ def inspect_picture(
     if out is None:
         refuse_unread("nothing is written without -o", force=force)
     if out:
-        check_new(out, [".png", ".wav"], force)
+        check_new(out, [*PICTURES, ".wav", ".npy"], force)
     provenance = inspect(picture)
     result = reproduce(picture, model, device=device or "auto") if again else None
     if result and out:

@@ -25,6 +25,8 @@ from genzoo.cli.app import (
     parse_settings,
     print_file,
 )
+from genzoo.cli.output import samples_path
+from genzoo.models.kinds import PICTURES
 
 
 @app.command(
@@ -37,12 +39,15 @@ def interpolate(
     name: ModelName,
     sample: Annotated[list[str], SAMPLE],
     out: Annotated[
-        Path | None, out_option("A .gif, .png (a strip), .npy, or a folder.", "MODEL-walk.gif")
+        Path | None,
+        out_option(
+            "A .gif, a strip (.png, .jpg, .webp, .pdf), .npy, or a folder.", "MODEL-walk.gif"
+        ),
     ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Steps between two samples.", show_default="30, for a .png 8"
+            metavar="N", help="Steps between two samples.", show_default="30, in a strip 8"
         ),
     ] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Return to the first sample.")] = False,
@@ -64,13 +69,14 @@ def interpolate(
     json: Json = False,
 ) -> None:
     """Walk from sample to sample, as a film or a strip."""
+    path = samples_path(out, name, "-walk", force, film=True)
     from genzoo import load
     from genzoo.editing import selection, walks
     from genzoo.models import writing
 
     model = walks.as_latent(load(name, device=device))
-    path = out or default_path(name, f"-walk{writing.default_ending(model, film=True)}")
-    steps = steps if steps is not None else 8 if path.suffix == ".png" else 30
+    path = path or default_path(name, f"-walk{writing.default_ending(model, film=True)}")
+    steps = steps if steps is not None else 8 if path.suffix in PICTURES else 30
     through = selection.select(model, sample)
     still = 2 * len(through.photos)
     n = still + walks.walk_length(through, steps, loop)

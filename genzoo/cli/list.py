@@ -123,12 +123,25 @@ def info(
             rich_help_panel=OUTPUT,
         ),
     ] = False,
+    active: Annotated[
+        bool,
+        typer.Option(
+            "--active",
+            help="Measure which ten numbers of the code change pictures most.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     settings: Settings = None,
     json: Json = False,
 ) -> None:
     """Show how a model was trained, or a family's options."""
     if layers:
+        refuse_unread("--layers shows the layers alone", active=active)
         _layers(name, settings, json)
+        return
+    if active:
+        refuse_unread("only --layers builds networks", set=settings)
+        _active(name, json)
         return
     refuse_unread("only --layers builds networks", set=settings)
     from genzoo.runs import info as about
@@ -156,3 +169,18 @@ def _layers(name: str, settings: list[str] | None, json: bool) -> None:
         as_json([table.record() for table in tables])
     else:
         print("\n\n".join(map(str, tables)))
+
+
+def _active(name: str, json: bool) -> None:
+    """The ten most active numbers of the code, and the change that each makes."""
+    from genzoo.editing.activity import measure_activity
+
+    found = measure_activity(name)
+    rows = [*zip(found.dims, found.changes, strict=True)][:10]
+    if json:
+        as_json([{"dim": dim, "change": change} for dim, change in rows])
+        return
+    as_table(
+        [(dim, f"{change:.3f}") for dim, change in rows], ("number of the code", "mean change")
+    )
+    print("\nthe mean change of a pixel (black to white is 1) from -2 to 2 standard deviations")

@@ -14,6 +14,7 @@ from genzoo.cli.app import (
     Levels,
     ModelName,
     Root,
+    Scale,
     Seed,
     Size,
     Ticker,
@@ -24,7 +25,7 @@ from genzoo.cli.app import (
     default_path,
     out_option,
 )
-from genzoo.files import check_new
+from genzoo.cli.output import FILES, picture_path
 from genzoo.text import printable
 
 
@@ -42,7 +43,8 @@ def neighbours(
         int,
         typer.Option("-k", "--k", min=1, metavar="N", help="Number of training images per sample."),
     ] = 4,
-    out: Annotated[Path | None, out_option("A .png.", "MODEL-neighbours.png")] = None,
+    out: Annotated[Path | None, out_option(FILES, "MODEL-neighbours.png")] = None,
+    scale: Scale = None,
     seed: Seed = 0,
     size: Size = None,
     channels: Channels = None,
@@ -54,10 +56,9 @@ def neighbours(
     json: Json = False,
 ) -> None:
     """Show the training images nearest to samples."""
+    path = picture_path(out, default_path(name, "-neighbours.png"), force, scale)
     from genzoo.evaluation import neighbours as searching
 
-    path = out or default_path(name, "-neighbours.png")
-    check_new(path, [".png"], force)
     ticker = Ticker()
     result = searching.neighbours(
         name,
@@ -74,7 +75,7 @@ def neighbours(
         progress=ticker.count,
     )
     ticker.done()
-    result.save(path)
+    result.save(path, scale=scale)
     if json:
         as_json({"path": str(path), **result.record()})
         return

@@ -26,7 +26,9 @@ from genzoo.cli.app import (
     parse_settings,
     print_file,
 )
+from genzoo.cli.output import samples_path
 from genzoo.errors import BadInput, article
+from genzoo.files import check_new
 
 if TYPE_CHECKING:
     from genzoo.models.sampler import Sampler
@@ -46,7 +48,8 @@ def sample(
     out: Annotated[
         Path | None,
         out_option(
-            "A .png, .wav (of signals), .npy, or a folder (one file per sample).", "MODEL.png"
+            "A .png, .jpg, .webp, .pdf, .wav (of signals), .npy, or a folder (a file each).",
+            "MODEL.png",
         ),
     ] = None,
     seed: Seed = 0,
@@ -77,11 +80,14 @@ def sample(
     json: Json = False,
 ) -> None:
     """Draw samples from a model and write them to a file."""
+    path = samples_path(out, name, "", force)
+    if watch is not None:
+        check_new(watch, [".gif"], force, "watch")
     from genzoo.models import film, writing
-    from genzoo.models.kinds import SHOWN
+    from genzoo.models.kinds import PICTURES, SHOWN
 
     model = _sampler(name, device)
-    path = out or default_path(name, writing.default_ending(model))
+    path = path or default_path(name, writing.default_ending(model))
     n = SHOWN[model.kind] if n is None else n
     ticker = Ticker()
     parts = model.stream(
@@ -93,15 +99,16 @@ def sample(
         progress=ticker.count,
         **parse_settings(settings),
     )
-    if numbers and not (model.is_images and path.suffix == ".png"):
+    if numbers and not (model.is_images and path.suffix in PICTURES):
         raise BadInput(f"--numbers needs a grid of images: expected -o NAME.png, got {path}")
-    writing.check_target(path, n, model, scale, force, metadata=metadata)
+    own_scale = None if watch and path.suffix in ("", ".npy") else scale
+    writing.check_target(path, n, model, own_scale, force, metadata=metadata)
     if watch is not None:
         images = film.watchable(model, parts, n, watch, force)
         parts = iter([images])
-    record = writing.write(parts, n, path, scale, metadata, numbers=numbers)
+    record = writing.write(parts, n, path, own_scale, metadata, numbers=numbers)
     if watch is not None:
-        film.watch(images, watch, metadata=metadata)
+        film.watch(images, watch, metadata=metadata, scale=scale)
     ticker.done()
     print_file(path, {"n": n, **record}, json)
 

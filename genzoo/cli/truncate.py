@@ -12,6 +12,7 @@ from genzoo.cli.app import (
     Json,
     ModelName,
     Root,
+    Scale,
     Seed,
     Ticker,
     app,
@@ -22,7 +23,7 @@ from genzoo.cli.app import (
     metrics_option,
     out_option,
 )
-from genzoo.files import check_new
+from genzoo.cli.output import picture_path
 from genzoo.text import printable
 
 
@@ -47,17 +48,19 @@ def truncate(
     n: Annotated[int, count_option("Number of samples at each truncation.")] = 2000,
     seed: Seed = 0,
     features: Features = None,
-    out: Annotated[Path | None, out_option("A .png or .json.", "MODEL-truncation.png")] = None,
+    out: Annotated[
+        Path | None, out_option("A .png, .jpg, .webp, .pdf or .json.", "MODEL-truncation.png")
+    ] = None,
+    scale: Scale = None,
     root: Root = None,
     device: Device = "auto",
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Plot how truncation trades diversity for fidelity."""
+    """Plot whether truncation trades diversity for fidelity."""
+    path = picture_path(out, default_path(name, "-truncation.png"), force, scale, ".json")
     from genzoo.evaluation import truncation
 
-    path = out or default_path(name, "-truncation.png")
-    check_new(path, [".png", ".json"], force)
     ticker = Ticker()
     curve = truncation.truncate(
         name,
@@ -72,7 +75,7 @@ def truncate(
         progress=ticker.count,
     )
     ticker.done()
-    curve.save(path)
+    curve.save(path, scale=scale)
     if json:
         as_json({"path": str(path), **curve.record()})
         return

@@ -31,9 +31,11 @@ __getattr__, __dir__, __all__ = lazy(
             "FileTree",
             "paired",
         ),
+        "sheet": ("DataSheet",),
         "synthetic": ("RING",),
         "photo_files": ("photos", "picture"),
         "transforms": ("TRANSFORMS",),
+        "viewing": ("show",),
     },
     old_names={"listing": "genzoo.list_data"},
 )

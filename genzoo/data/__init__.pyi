@@ -20,5 +20,7 @@ from genzoo.data.dataset import Summary as Summary
 from genzoo.data.dataset import paired as paired
 from genzoo.data.photo_files import photos as photos
 from genzoo.data.photo_files import picture as picture
+from genzoo.data.sheet import DataSheet as DataSheet
 from genzoo.data.synthetic import RING as RING
 from genzoo.data.transforms import TRANSFORMS as TRANSFORMS
+from genzoo.data.viewing import show as show

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import ArrayLike
 
+    from genzoo.data.sheet import DataSheet
+
     Block = tuple[np.ndarray, np.ndarray | None]
     Blocks = Generator[Block, None, None]
     Device = str | torch.device
@@ -342,6 +344,25 @@ class DataSet:
             rows[flip] = rows[flip][..., ::-1]
         # Bytes are copied to the device and become floats there.
         return torch.from_numpy(rows).to(device).to(torch.float32).div_(255)
+
+    def sheet(self, n: int | None = None, *, seed: int = 0, start: int | None = None) -> DataSheet:
+        """Some samples, and of images their mean, to look at: it displays in a notebook and has
+        ``save``. ``n`` random ones by ``seed``, or those from ``start`` on. Raises BadInput.
+        """
+        from genzoo.data import sheet
+
+        check_whole(self)
+        return sheet.sheet(self, n, seed=seed, start=start)
+
+    def mean_image(self, label: int | str | None = None) -> np.ndarray:
+        """The mean of all images, or of those of the class ``label``: float32 (C, H, W) in [0, 1].
+
+        Raises BadInput, UnknownName.
+        """
+        from genzoo.data import sheet
+
+        check_whole(self)
+        return sheet.mean_image(self, label)
 
     def labels_of(self, indices: ArrayLike, device: Device = "cpu") -> torch.Tensor | None:
         """The labels at `indices`: int64 (n,); None if the set has none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,10 +120,27 @@ def _scaling(span: Span) -> str:
     return "values {:g} to {:g} became 0 to 255".format(*span)
 
 
+def _as_drawn(image: Picture, size: tuple[int, int]) -> Picture:
+    """The image in this size if it is an enlargement of it, each pixel a square, as genzoo writes
+    samples; else as it is.
+    """
+    import numpy as np
+    from PIL import Image
+
+    factor = image.size[0] // size[0]
+    if image.image is None or factor < 2 or image.size != (size[0] * factor, size[1] * factor):
+        return image
+    small = image.image.resize(size, Image.Resampling.NEAREST)
+    again = small.resize(image.size, Image.Resampling.NEAREST)
+    same = np.array_equal(np.asarray(again), np.asarray(image.image))
+    return replace(image, image=small) if same else image
+
+
 def _in_shape(
     path: str | Path, image: Picture, shape: Sequence[int], span: Span | None
 ) -> tuple[np.ndarray, str]:
     channels, height, width = shape
+    image = _as_drawn(image, (width, height))
     try:
         pixels = to_pixels(image, Frame(channels, Form((width, height)), None, None, span, span))
     except Unreadable as error:

@@ -23,9 +23,11 @@ from genzoo.editing.selection import (
 from genzoo.editing.walks import as_latent
 from genzoo.errors import BadInput
 from genzoo.files import check_ending, expanded, write_whole
+from genzoo.models import picture_files
 from genzoo.models.checks import checked_seed
+from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Model
-from genzoo.models.pictures import check_sheet, png
+from genzoo.models.pictures import check_sheet, enlargement
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent
 from genzoo.models.samples import Images, Samples
@@ -58,13 +60,19 @@ class Combination:
         return f"<Combination {' '.join(signs)} samples, {self.around!r} around the sum>"
 
     def _repr_png_(self) -> bytes:
-        return png(self.picture(), self.around.record())
+        record = self.around.record()
+        return picture_files.encode(self.picture(), record=record, xmp=self.around.xmp)
 
     def save(self, path: str | Path, scale: int | None = None, *, metadata: bool = True) -> Path:
-        """Write the picture as a PNG, marked as synthetic; ``metadata`` adds what was summed."""
-        path = check_ending(expanded(path), [".png"])
+        """Write the picture as ``.png``, ``.jpg``, ``.webp`` or ``.pdf``, marked as synthetic;
+        ``metadata`` adds what was summed. A ``.npy`` has the nine samples of ``around``.
+        """
+        path = check_ending(expanded(path), [*PICTURES, ".npy"])
+        if (ending := path.suffix.lower()) == ".npy":
+            return self.around.save(path)
         record = self.around.record() if metadata else None
-        write_whole(path, png(self.picture(scale), record, self.around.xmp))
+        content = picture_files.encode(self.picture(scale), ending, record, xmp=self.around.xmp)
+        write_whole(path, content)
         return path
 
 
@@ -172,10 +180,10 @@ def _draw_figure(sums: Combination, scale: int | None) -> Image.Image:
     if not isinstance(sums.around, Images):
         raise BadInput("these samples are not images: their sum has no picture")
     height, width = sums.around.tensor.shape[-2:]
-    scale = scale or max(1, round(96 / max(height, width)))
+    rows, across = max(len(column) for _, column in sums.terms), len(sums.terms) + 3
+    scale = scale or enlargement(across * width, max(rows, 3) * height)
     high, wide = height * scale + GAP, width * scale + GAP
-    rows = max(len(column) for _, column in sums.terms) - 1
-    foot = GAP + max(rows * high + SIGN, 2 * high)  # the top of the means
+    foot = GAP + max((rows - 1) * high + SIGN, 2 * high)  # the top of the means
     right = GAP + len(sums.terms) * (wide + SIGN)
     _, _, size = check_sheet(1, (3, foot + high, right + 3 * wide), 1, gap=0)
     sheet = Image.new("RGB", size[::-1], "white")

@@ -8,6 +8,7 @@ from torch import Tensor
 from genzoo.editing.inpainting import Completion
 from genzoo.files import check_new
 from genzoo.models.film import film
+from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Model
 from genzoo.models.pictures import check_sheet
 from genzoo.models.samples import Images
@@ -20,7 +21,7 @@ def check_targets(
 ) -> None:
     """Check, before any computation, that ``strip`` and ``gif`` can be written. Raises BadInput."""
     if strip is not None:
-        check_new(strip, [".png"], force, "strip")
+        check_new(strip, PICTURES, force, "strip")
         check_sheet(n * (CELLS + 2), model.shape, columns=CELLS + 2)
     if gif is not None:
         check_new(gif, [".gif"], force, "gif")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from genzoo.devices import memory, usual_torch
+from genzoo.editing.activity import measure_activity
 from genzoo.editing.photos import PhotoSearch
 from genzoo.editing.selection import Resolved, SampleAddress, SampleLike, resolve, select
 from genzoo.errors import BadInput
@@ -150,7 +151,7 @@ def walk_length(through: Sized, steps: int, loop: bool) -> int:
 @usual_torch()
 def traverse(
     model: str | Path | Model,
-    dims: tuple[int, int] = (0, 1),
+    dims: tuple[int, int] | None = None,
     *,
     grid: tuple[int, int] = (9, 9),
     sample: SampleLike = 0,
@@ -163,25 +164,27 @@ def traverse(
 ) -> Samples:
     """One sample with two numbers of its code changed, on a grid: ``rows * columns`` samples.
 
-    The first of ``dims`` changes from row to row, the second from column to column. The values are
-    the quantiles of the code's law, in equal steps of probability (Kingma & Welling 2014, appendix
-    A, figure 4): for a code of two numbers the grid shows the whole manifold. A number of a class
-    stands for all of them: the grid goes through the classes. ``sampling``: settings as of
-    ``sample``. Above the grid of a photo, in rows of its own that end in black, stand the photo
-    and its reconstruction; ``search``: how its code is found (`PhotoSearch`). Raises BadInput,
-    and as ``load``.
+    The first of ``dims`` changes from row to row, the second from column to column; by default the
+    two that change samples most (`measure_activity`). The values are the quantiles of the code's
+    law, in equal steps of probability (Kingma & Welling 2014, appendix A, figure 4): for a code of
+    two numbers the grid shows the whole manifold. A number of a class stands for all of them: the
+    grid goes through the classes. ``sampling``: settings as of ``sample``. Above the grid of a
+    photo, in rows of its own that end in black, stand the photo and its reconstruction;
+    ``search``: how its code is found (`PhotoSearch`). Raises BadInput, and as ``load``.
     """
     model = as_latent(model, device)
     chosen = select(model, sample)
     if len(chosen) != 1:
         raise BadInput(f"a traversal changes one sample, got {len(chosen)}")
+    if dims is None:
+        dims = most_active(model, label, sampling)
     check_grid(model, dims, grid)
     rows, columns = grid
     start = resolve(model, chosen, label, sampling, search)
     code = start.codes.repeat(rows * columns, 1)
-    down = _shares(rows).repeat_interleave(columns).to(code.device)
+    down = even_shares(rows).repeat_interleave(columns).to(code.device)
     code = model.code_law.vary(code, dims[0], down)
-    code = model.code_law.vary(code, dims[1], _shares(columns).repeat(rows).to(code.device))
+    code = model.code_law.vary(code, dims[1], even_shares(columns).repeat(rows).to(code.device))
     call = {"method": "traverse", **start.recorded("of"), "dims": [*dims], "grid": [*grid]}
     samples = model.decode_codes(
         code,
@@ -194,21 +197,48 @@ def traverse(
     )
     if not start.photos:
         return samples
+    return _below_photo(model, samples, start, columns, sampling)
+
+
+def _below_photo(
+    model: Latent,
+    samples: Samples,
+    start: Resolved,
+    columns: int,
+    sampling: Mapping[str, Any] | None,
+) -> Samples:
+    """The grid below rows of its width that begin with the photo and its reconstruction."""
     (pair,), rest = start.pairs(model, sampling), -2 % columns
     black = (model.public_range or (0.0, 0.0))[0]
     top = torch.cat([pair, torch.full_like(pair[:1], black).expand(rest, *pair.shape[1:])])
     return with_photos(model, samples, top[None], start.addresses)
 
 
-def _shares(n: int) -> Tensor:
+def most_active(
+    model: Latent, label: int | str | None = None, sampling: Mapping[str, Any] | None = None
+) -> tuple[int, int]:
+    """The two numbers of the code that change samples most. Raises BadInput if it has one."""
+    check_two(model)
+    found = measure_activity(model, label=label, sampling=sampling).dims
+    if len(found) < 2:
+        raise BadInput("a traversal needs two numbers, and this model's code is one class")
+    return found[0], found[1]
+
+
+def even_shares(n: int) -> Tensor:
     """1/2n, 3/2n, ...: float64 ``(n,)``."""
     return (torch.arange(n, dtype=torch.float64) + 0.5) / n
 
 
-def check_grid(model: Latent, dims: tuple[int, int], grid: tuple[int, int]) -> None:
-    """Check that ``dims`` are two of the code's numbers and that the grid fits. Raises BadInput."""
+def check_two(model: Latent) -> None:
+    """Check that the code has at least two numbers. Raises BadInput."""
     if model.latent_dim < 2:
         raise BadInput("a traversal needs a code of at least two numbers: this model's has 1")
+
+
+def check_grid(model: Latent, dims: tuple[int, int], grid: tuple[int, int]) -> None:
+    """Check that ``dims`` are two of the code's numbers and that the grid fits. Raises BadInput."""
+    check_two(model)
     for dim in dims:
         if not 0 <= dim < model.latent_dim:
             raise BadInput(f"dims must be from 0 to {model.latent_dim - 1}, got {dim}")

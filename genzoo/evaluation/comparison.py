@@ -20,14 +20,14 @@ from genzoo.evaluation.drawing import (
     MARGIN,
     PALE,
     SMALL,
+    encoded,
     font,
     new_sheet,
-    png,
 )
 from genzoo.evaluation.evaluate import protocol_line
 from genzoo.files import check_free, expanded, write_whole
 from genzoo.metrics.score import Score, Verdict, differences
-from genzoo.models.pictures import opened
+from genzoo.models.picture_files import opened
 from genzoo.models.samples import Images, Points, Signals
 from genzoo.text import columns, pairs
 from genzoo.version import VERSION
@@ -373,7 +373,7 @@ def picture(comparison: Comparison) -> bytes:
             draw.text((left, below + LINE * i), str(cell), colour, small)
     foot = f"{intro(comparison)} All {comparison.entries[0].kind} are synthetic."
     draw.text((MARGIN, below + LINE * len(lines) + LINE // 2), foot, PALE, font(SMALL - 6))
-    return png(sheet, synthetic=True)
+    return encoded(sheet, synthetic=True)
 
 
 def _grid(entry: ModelEntry, side: int) -> Image.Image:

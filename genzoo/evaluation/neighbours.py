@@ -1,6 +1,5 @@
 """Samples beside the most similar training images, for local viewing."""
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from genzoo.data.dataset import DataSet
@@ -16,18 +15,20 @@ from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, command
 from genzoo.evaluation.evaluate import check_one_set, find_model, real_for
 from genzoo.evaluation.training_data import reference_data
-from genzoo.files import expanded, write_whole
+from genzoo.files import check_ending, expanded, npy, write_whole
 from genzoo.metrics.real_data import RealData, check_finite
 from genzoo.metrics.statistics.nearest import closest
 from genzoo.models.checks import checked_seed
+from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Model, image_shape
-from genzoo.models.pictures import COMPOSITE, check_sheet
+from genzoo.models.picture_files import COMPOSITE, encode
+from genzoo.models.pictures import check_sheet, enlargement
 from genzoo.models.sampler import Progress
 from genzoo.models.samples import Images
 from genzoo.text import printable
 
 CHUNK = 1 << 24  # numbers of training images at a time: 64 MB
-CAPTION, GAP = 14, 6
+CAPTION, FONT, GAP = 20, 15, 6
 
 
 @final
@@ -75,24 +76,36 @@ class Neighbours:
         data = {"data": self.dataset.name, "data_sha256": self.dataset.sha256}
         return {"model": self.name, **data, "note": self.note, "near": near}
 
-    def picture(self) -> Image.Image:
-        """A row for each sample: itself, then its nearest images, with distances below."""
-        scale, _, _ = check_sheet(1, self.dataset.shape)
+    def picture(self, scale: int | None = None) -> Image.Image:
+        """A row for each sample: itself, then its nearest images, with distances below.
+
+        ``scale``: by how much each pixel is enlarged; without it the picture becomes about 800
+        pixels wide. Raises BadInput.
+        """
+        _, side, wide = self.dataset.shape
+        cells = 1 + sum(near.rows.shape[1] for near in self.near)
+        scale = scale or enlargement(cells * wide, wide)
         rows = [self._cells(i, scale) for i in range(len(self.samples))]
         across = sum(cell.width + gap for cell, _, gap in rows[0]) + GAP
-        high = rows[0][0][0].height + CAPTION + GAP
-        check_sheet(1, (1, len(rows) * high, across), 1)
-        sheet = Image.new(rows[0][0][0].mode, (max(across, 420), 2 * CAPTION + len(rows) * high))
-        draw = ImageDraw.Draw(sheet)
-        heads = "; ".join(n.space for n in self.near)
-        draw.text((GAP, 1), f"{self.name}; nearest of {self.dataset.name} in {heads}", fill="white")
+        high, head = side * scale + CAPTION + GAP, 2 * CAPTION + GAP
+        size = max(across, 420), head + len(rows) * high + CAPTION
+        check_sheet(1, (1, size[1], size[0]), 1, gap=0)
+        sheet = Image.new(rows[0][0][0].mode, size)
+        draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT)
+        title = f"{self.name}: samples, and the images of {self.dataset.name} nearest to them"
+        draw.text((GAP, 3), title, "white", font)
+        left = GAP + rows[0][0][0].width + rows[0][0][2]
+        for near in self.near:
+            draw.text((left, CAPTION + 3), f"in {near.space}", "white", font)
+            left += near.rows.shape[1] * (wide * scale + GAP) + 2 * GAP
         for i, row in enumerate(rows):
-            left, top = GAP, CAPTION + i * high + 2
+            left, top = GAP, head + i * high
             for cell, text, gap in row:
                 sheet.paste(cell, (left, top))
-                draw.text((left, top + cell.height), text, fill="white")
+                draw.text((left, top + cell.height + 1), text, "white", font)
                 left += cell.width + gap
-        draw.text((GAP, sheet.height - CAPTION), self.note.partition(";")[0], fill="white")
+        note = self.note.partition(";")[0]
+        draw.text((GAP, sheet.height - CAPTION), note, "white", font)
         return sheet
 
     def _cells(self, i: int, scale: int) -> list[tuple[Image.Image, str, int]]:
@@ -107,16 +120,16 @@ class Neighbours:
             cells[-1] = (*cells[-1][:2], 3 * GAP)
         return cells
 
-    def save(self, path: str | Path) -> Path:
-        """Write the picture as a PNG with the note in its metadata. Raises BadInput."""
-        path = expanded(path)
-        if path.suffix.lower() != ".png":
-            raise BadInput(f"cannot write {path.name}: expected a name ending in .png")
-        about, buffer = PngImagePlugin.PngInfo(), io.BytesIO()
-        about.add_text("Comment", self.note)
-        about.add_itxt("XML:com.adobe.xmp", COMPOSITE)
-        self.picture().save(buffer, "PNG", pnginfo=about, optimize=True)
-        write_whole(path, buffer.getvalue())
+    def save(self, path: str | Path, scale: int | None = None) -> Path:
+        """Write the picture as ``.png``, ``.jpg``, ``.webp`` or ``.pdf``, with the note in its
+        metadata, or the rows of the training images as ``.npy``, ``(spaces, n, k)``. BadInput.
+        """
+        path = check_ending(expanded(path), [*PICTURES, ".npy"])
+        if (ending := path.suffix.lower()) == ".npy":
+            write_whole(path, npy(np.stack([near.rows for near in self.near])))
+        else:
+            picture = self.picture(scale)
+            write_whole(path, encode(picture, ending, xmp=COMPOSITE, comment=self.note))
         return path
 
 

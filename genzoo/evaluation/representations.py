@@ -1,6 +1,5 @@
 """The features of a model's discriminator, or the codes of its encoder, for images."""
 
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +13,14 @@ from genzoo.data.photo_files import photos
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput
 from genzoo.evaluation.evaluate import find_model
-from genzoo.files import check_new, expanded, write_whole
+from genzoo.features import classifiers
+from genzoo.files import check_new, expanded, npy, write_whole
 from genzoo.metrics.probe_metrics import feature_maps
 from genzoo.metrics.statistics.linear_probe import FeatureMaps, pooled
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Encoder
 from genzoo.models.checks import check_count
-from genzoo.models.model import Model, finite_input, image_shape
+from genzoo.models.model import Discriminator, Model, finite_input, image_shape
 from genzoo.models.samples import Samples
 from genzoo.zoo import installed, manifest
 from genzoo.zoo import names as model_names
@@ -54,24 +54,51 @@ def extract_features(
 
     The maps of its discriminator, each max-pooled to 4x4, concatenated (Radford et al. 2016,
     section 5.1); without a discriminator the codes of an `Encoder`. A model in memory has no
-    discriminator: give its name or folder. Raises BadInput, and as ``load``.
+    discriminator: give its name or folder. The name of a classifier that genzoo ships, like
+    ``mnist``, gives its features. Raises BadInput, and as ``load``.
     """
-    subject = _subject(model, device)
     files: list[Path] = []
     given: Any = [images] if isinstance(images, str | Path) else images
     if isinstance(given, list | tuple) and given and isinstance(given[0], str | Path):
-        given, files = photos(given, image_shape(subject.model, HINT))
-    x = finite_input(subject.model, given)
+        given, files = photos(given, input_shape(model, device))
     check_count("batch_size", batch_size, 1)
-    maps = _feature_maps(subject)
-    with torch.no_grad():
-        parts = [pooled(maps(part)).float().cpu() for part in x.split(batch_size)]
-    features = torch.cat(parts).numpy().view(Features)
+    if is_classifier(model):
+        rows = classifiers.DatasetClassifier(str(model))(public_images(given))
+    else:
+        subject = subject_of(model, device)
+        x, maps = finite_input(subject.model, given), _feature_maps(subject)
+        with torch.no_grad():
+            parts = [pooled(maps(part)).float().cpu() for part in x.split(batch_size)]
+        rows = torch.cat(parts).numpy()
+    features = rows.view(Features)
     features.files = tuple(files)
     return features
 
 
-def _subject(model: str | Path | Model, device: "str | torch.device") -> ModelSubject:
+def input_shape(
+    model: str | Path | Model, device: "str | torch.device" = "auto"
+) -> tuple[int, ...]:
+    """The shape of image that its features take. Raises BadInput if it takes no images, and as
+    ``load``.
+    """
+    if is_classifier(model):
+        return classifiers.shape_of(str(model))
+    return image_shape(subject_of(model, device).model, HINT)
+
+
+def public_images(images: Any) -> Tensor:
+    """Images as float32 in [0, 1]; bytes are 255ths."""
+    x = torch.as_tensor(images.tensor if isinstance(images, Samples) else images)
+    return x.float() / 255 if x.dtype == torch.uint8 else x.float()
+
+
+def is_classifier(model: Any) -> bool:
+    """Whether ``model`` is the name of a classifier that genzoo ships."""
+    return isinstance(model, str) and model in classifiers.names()
+
+
+def subject_of(model: str | Path | Model, device: "str | torch.device") -> ModelSubject:
+    """The model, with the folder of its discriminator. Raises as ``load``."""
     subject = find_model(model, device)
     if isinstance(model, Model) or subject.folder is None:
         return subject
@@ -79,7 +106,11 @@ def _subject(model: str | Path | Model, device: "str | torch.device") -> ModelSu
     return ModelSubject(str(model), subject.model, folder)
 
 
-def _feature_maps(subject: ModelSubject) -> FeatureMaps:
+def network_of(subject: ModelSubject) -> Discriminator | Encoder:
+    """The network whose features are a model's: its discriminator, else itself, an `Encoder`.
+
+    Raises BadInput, which lists the models that have one.
+    """
     if not isinstance(subject.model, Encoder):
         try:
             subject.discriminator()
@@ -88,6 +119,15 @@ def _feature_maps(subject: ModelSubject) -> FeatureMaps:
             with_one = {m.name for m in every if (m.folder / file).exists()}
             others = ", ".join(sorted({*with_one, *model_names.able(Encoder)}))
             raise BadInput(f"{error}, and it has no encoder; models with one: {others}") from None
+    try:
+        return subject.discriminator()
+    except BadInput:
+        assert isinstance(subject.model, Encoder)
+        return subject.model
+
+
+def _feature_maps(subject: ModelSubject) -> FeatureMaps:
+    network_of(subject)  # raises
     return feature_maps(subject)
 
 
@@ -105,6 +145,4 @@ def write(path: Path, features: np.ndarray, files: Sequence[Path], *, force: boo
         names = json.dumps([str(file) for file in files])
         write_whole(path, save({"features": np.ascontiguousarray(features)}, {"files": names}))
         return
-    buffer = io.BytesIO()
-    np.save(buffer, features, allow_pickle=False)
-    write_whole(path, buffer.getvalue())
+    write_whole(path, npy(features))

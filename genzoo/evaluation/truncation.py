@@ -1,6 +1,8 @@
-"""truncate: truncated codes trade diversity for fidelity.
+"""truncate: whether truncated codes trade diversity for fidelity, and at which limits.
 
-Values of a code beyond a limit are drawn again (Brock et al. 2019, section 3.1).
+Values of a code beyond a limit are drawn again (Brock et al. 2019, section 3.1). Not every model
+gains: their section 3.1 says that many larger ones give artefacts, and a small one may have learnt
+the middle of its codes no better than the rest.
 """
 
 import contextlib
@@ -17,7 +19,17 @@ from genzoo import devices
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, argument
 from genzoo.evaluation.comparison import GOALS
-from genzoo.evaluation.drawing import INK, LINES, MARGIN, PALE, SMALL, font, new_sheet, png
+from genzoo.evaluation.drawing import (
+    INK,
+    LINES,
+    MARGIN,
+    PALE,
+    SMALL,
+    encoded,
+    enlarged,
+    font,
+    new_sheet,
+)
 from genzoo.evaluation.evaluate import (
     choose_metrics,
     find_model,
@@ -26,10 +38,11 @@ from genzoo.evaluation.evaluate import (
 )
 from genzoo.evaluation.training_data import reference_data
 from genzoo.evaluation.unread import unread_arguments, warn_of_unread
-from genzoo.files import expanded, write_whole
+from genzoo.files import check_ending, expanded, write_whole
 from genzoo.metrics.score import Score
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.checks import checked_seed
+from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Model
 from genzoo.models.sampler import Progress
 from genzoo.text import columns
@@ -37,6 +50,8 @@ from genzoo.version import VERSION
 
 VALUES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, None)
 METRICS = "precision,recall,fd"
+ENDINGS = (*PICTURES, ".json")
+LEFT_OVER = 0.25  # of recall
 SAMPLES = 2000
 WIDE, HIGH, LEFT = 700, 420, 90  # pixels: a panel, and the numbers of its axis
 
@@ -61,28 +76,86 @@ class Curve:
             "machine": self.machine,
             "truncation": self.values,
             "scores": {name: [s.record() for s in column] for name, column in self.scores.items()},
+            "verdict": self.verdict,
         }
 
     def __str__(self) -> str:
         rows = [["truncation", *self.scores]]
         for i, value in enumerate(self.values):
             rows.append([_label(value), *(_cell(column[i]) for column in self.scores.values())])
-        return "\n".join(columns(rows))
+        return "\n".join([*columns(rows), *([self.verdict] * bool(self.verdict))])
+
+    @property
+    def verdict(self) -> str:
+        """Whether truncation trades diversity for fidelity here, as a sentence.
+
+        It does where precision is higher and recall lower than at the weakest truncation, both by
+        more than their 95 % intervals, and at least a quarter of recall is left: a model that draws
+        one good image over and over has lost all of it. "" without precision, recall, or intervals.
+        """
+        return _verdict(self)
 
     def __repr__(self) -> str:
         return f"{self.name} on {self.data}\n{self}"
 
     def _repr_png_(self) -> bytes:
-        return png(picture(self))
+        return encoded(picture(self))
 
-    def save(self, path: str | Path) -> Path:
-        """Write the figure as a ``.png``, or all numbers as a ``.json``. Raises BadInput."""
-        path = expanded(path)
-        if path.suffix not in (".png", ".json"):
-            raise BadInput(f"cannot write {path.name}: expected a name ending in .png or .json")
-        text = json.dumps(self.record(), indent=2) + "\n"
-        write_whole(path, text.encode() if path.suffix == ".json" else self._repr_png_())
+    def save(self, path: str | Path, scale: int | None = None) -> Path:
+        """Write the figure as ``.png``, ``.jpg``, ``.webp`` or ``.pdf``, or all numbers as
+        ``.json``. ``scale``: by how much each pixel is enlarged. Raises BadInput.
+        """
+        path = check_ending(expanded(path), ENDINGS)
+        if (ending := path.suffix.lower()) == ".json":
+            if scale is not None:
+                raise BadInput(f"scale enlarges pictures, and {path} holds numbers: leave it out")
+            content = (json.dumps(self.record(), indent=2) + "\n").encode()
+        else:
+            content = encoded(enlarged(picture(self), scale), ending)
+        write_whole(path, content)
         return path
+
+
+def _verdict(curve: Curve) -> str:
+    precision, recall = (_column(curve, name) for name in ("precision", "recall"))
+    if not precision or not recall or len(curve.values) < 2:
+        return ""
+    strength = [math.inf if value is None else value for value in curve.values]
+    weak = strength.index(max(strength))
+    others = [i for i in range(len(strength)) if i != weak]
+    lower = [i for i in others if _above(recall[weak], recall[i])]
+    rising = [i for i in others if _above(precision[i], precision[weak])]
+    left = [i for i in lower if recall[i].value >= LEFT_OVER * recall[weak].value]
+    if both := [i for i in rising if i in left]:
+        best = max(both, key=lambda i: precision[i].value)
+        up, down = (_change(column, weak, best) for column in (precision, recall))
+        ends = f"from {_label(curve.values[weak])} to {_label(curve.values[best])}"
+        trade = f"precision goes {up}, recall {down}"
+        return f"truncation trades diversity for fidelity here: {ends} {trade}"
+    least = min(others, key=lambda i: strength[i])
+    loss = f"at {_label(curve.values[least])} recall goes {_change(recall, weak, least)}"
+    if any(recall[i].value >= LEFT_OVER * recall[weak].value for i in rising):
+        return "truncation raises precision here, and recall does not fall measurably"
+    where = "only where hardly any recall is left" if rising else "at none of these values"
+    return f"truncation does not help this model: precision rises {where}; {loss}"
+
+
+def _column(curve: Curve, metric: str) -> tuple[Score, ...] | None:
+    """The scores of a metric, if all have intervals."""
+    for name, column in curve.scores.items():
+        if name.partition("-")[0] == metric and all(score.interval for score in column):
+            return column
+    return None
+
+
+def _above(one: Score, other: Score) -> bool:
+    assert one.interval
+    assert other.interval
+    return one.interval[0] > other.interval[1]
+
+
+def _change(column: tuple[Score, ...], before: int, after: int) -> str:
+    return f"{column[before].value:.2f} -> {column[after].value:.2f}"
 
 
 @usual_torch()
@@ -172,7 +245,7 @@ def picture(curve: Curve) -> Image.Image:
     """A panel for the metrics that are shares, and one for each of the others."""
     shares = [name for name, column in curve.scores.items() if _is_share(column)]
     panels = [shares] * bool(shares) + [[n] for n in curve.scores if n not in shares]
-    height = HIGH + 6 * MARGIN
+    height = HIGH + 7 * MARGIN
     sheet, draw = new_sheet(MARGIN + len(panels) * (LEFT + WIDE + MARGIN), height)
     first = next(iter(curve.scores.values()))[0]
     title = f"{curve.name} on {curve.data}, by truncation"
@@ -181,7 +254,8 @@ def picture(curve: Curve) -> Image.Image:
         _panel(draw, MARGIN + i * (LEFT + WIDE + MARGIN) + LEFT, 3 * MARGIN, curve, names)
     samples = first.protocol.get("samples", "")
     foot = f"{samples:,} samples each, seed {first.protocol.get('seed')}; bars: 95 %."
-    draw.text((MARGIN, height - MARGIN), foot, PALE, font(SMALL - 8))
+    draw.text((MARGIN, height - 2 * MARGIN - 8), curve.verdict, INK, font(SMALL - 2))
+    draw.text((MARGIN, height - MARGIN), foot, PALE, font(SMALL - 6))
     return sheet
 
 

@@ -42,6 +42,12 @@ class Attentive(Sampler):
         ``(n, *shape)`` and ``(n, h, w, h, w)``; the last two axes sum to 1.
         """
 
+    def attention_weight(self) -> float | None:
+        """The weight with which the layer adds what it gathers, such as SAGAN's gamma; None if
+        there is no such number.
+        """
+        return None
+
     @final
     def attention(
         self,

@@ -1,4 +1,4 @@
-"""GIFs of samples: the steps of a walk, images that appear pixel by pixel; attention overlays."""
+"""GIFs of samples: the steps of a walk, images that appear pixel by pixel."""
 
 import json
 import math
@@ -6,19 +6,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from PIL import Image
-from torch import Tensor
 
 from genzoo.devices import memory
 from genzoo.errors import BadInput, argument, article
 from genzoo.files import check_new, whole
 from genzoo.models.model import Model
-from genzoo.models.pictures import SYNTHETIC, check_sheet
+from genzoo.models.picture_files import SYNTHETIC
+from genzoo.models.pictures import check_sheet
 from genzoo.models.samples import Images, Samples
-
-FRAME = 192  # pixels a side, in a film of one image at a time
 
 
 def film(
@@ -41,9 +38,13 @@ def film(
         )
 
 
-def check_film(n: int, shape: Sequence[int], scale: int | None) -> None:
-    """Check that the frames fit into memory: their bytes, and a copy with a palette each."""
-    scale = scale or max(1, round(FRAME / max(shape[-2:])))
+def check_film(n: int, shape: Sequence[int], scale: int | None, columns: int | None = None) -> None:
+    """Check that the frames fit into memory: their bytes, and a copy with a palette each.
+
+    Raises BadInput.
+    """
+    rows = n // (columns or n)
+    scale, _, _ = check_sheet(rows, shape, scale, gap=2 if rows > 1 else 0)
     needed, limit = 2 * n * math.prod(shape) * scale**2, memory()
     if limit and needed > limit:
         size = f"a film of {n:,} images needs {needed / 1e9:,.1f} GB"
@@ -64,7 +65,6 @@ def make_frames(
     """
     rows = len(samples) // columns
     if rows == 1 and not still:
-        scale = scale or max(1, round(FRAME / max(samples.tensor.shape[-2:])))
         return [one.grid(1, scale, 0) for one in samples]
     cells = rearrange(samples.tensor, "(row column) c h w -> row column c h w", row=rows)
     frames = []
@@ -88,7 +88,13 @@ def watchable(model: Model, parts: Iterator[Samples], n: int, path: Path, force:
     return samples
 
 
-def watch(samples: Images, path: Path, frames: int = 100, metadata: bool = True) -> None:
+def watch(
+    samples: Images,
+    path: Path,
+    frames: int = 100,
+    metadata: bool = True,
+    scale: int | None = None,
+) -> None:
     """Write a GIF of images that appear pixel by pixel, row by row, as the model drew them."""
     height, width = samples.tensor.shape[-2:]
     order = rearrange(torch.arange(height * width), "(h w) -> h w", h=height)
@@ -96,27 +102,6 @@ def watch(samples: Images, path: Path, frames: int = 100, metadata: bool = True)
     for frame in range(frames + 1):
         known = (order < round(frame / frames * height * width)).to(samples.tensor)
         cells = samples.tensor * known + 0.5 * (1 - known)
-        grids.append(Images(cells).grid())
+        grids.append(Images(cells).grid(scale=scale))
     grids += [grids[-1]] * (frames // 4)  # show the complete images longer
     film(grids, samples, path, metadata=metadata)
-
-
-def overlay(samples: Images, maps: Tensor, places: Sequence[tuple[int, int]]) -> Images:
-    """The first sample with each position marked, and beside it its attention as brightness.
-
-    ``maps``: ``(n, h, w, h, w)`` as ``attention`` gives them; ``places``: (row, column) in pixels.
-    """
-    picture = samples.tensor[0].cpu().expand(3, -1, -1)
-    height, width = picture.shape[1:]
-    cells = []
-    for row, column in places:
-        if not (0 <= row < height and 0 <= column < width):
-            raise BadInput(f"pixel {row},{column} is outside of an image of {height}x{width}")
-        h, w = maps.shape[1:3]
-        attention = maps[0, row * h // height, column * w // width].cpu()
-        light = F.interpolate((attention / attention.max())[None, None], (height, width))[0]
-        marked = picture.clone()
-        marked[:, row, column] = torch.tensor([1.0, 0.0, 0.0])
-        cells += [marked, picture * (0.15 + 0.85 * light)]
-    call = {"method": "attention", "places": [*map(list, places)]}
-    return Images(torch.stack(cells), None, samples.seeds[:1], samples.origin, call=call)

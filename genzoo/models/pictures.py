@@ -1,70 +1,27 @@
-"""PNG files of generated images: their metadata, the size of grids, seeds written below images."""
+"""Pictures of generated images: by how much they are enlarged, and texts written beside images."""
 
-import io
-import json
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, BinaryIO
+from collections.abc import Sequence
 
 import numpy as np
-from PIL import (
-    GifImagePlugin,
-    Image,
-    ImageDraw,
-    ImageFont,
-    PngImagePlugin,
-    UnidentifiedImageError,
-)
+from PIL import Image, ImageDraw, ImageFont
 
 from genzoo.errors import BadInput
-from genzoo.version import VERSION
 
 LARGEST_SHEET = 64_000_000  # pixels; Pillow warns of decompression bombs from 89 million on
-BAND = 14  # height in pixels of the band below an image for its seed
-# The comment in every image file, and the key of the PNG text that holds the record.
-SYNTHETIC, KEYWORD = "Synthetic: drawn by a generative model.", "genzoo"
-# IPTC's terms, as XMP, for media made by a trained model, all or a part: photo software and
-# archives read them.
-XMP = (
-    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
-    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    '<rdf:Description xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
-    "Iptc4xmpExt:DigitalSourceType="
-    '"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"/>'
-    "</rdf:RDF></x:xmpmeta>"
-)
-COMPOSITE = XMP.replace("trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia")
+# Pixels of a picture, about: a projector shows 1280 x 720, and larger ones by scrolling.
+WIDTH, TALLEST = 800, 1200
+BAND, WIDE_BAND = 14, 26  # height in pixels of the band below an image for its seed
 
 
-def png(picture: Image.Image, record: Mapping[str, Any] | None, xmp: str = XMP) -> bytes:
-    """The bytes of a PNG file of ``picture``, marked as synthetic, with ``record`` as its text."""
-    texts = PngImagePlugin.PngInfo()
-    texts.add_text("Comment", SYNTHETIC)
-    texts.add_itxt("XML:com.adobe.xmp", xmp)
-    if record is not None:
-        texts.add_text("Software", f"genzoo {VERSION}")
-        texts.add_text(KEYWORD, json.dumps(record))
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", pnginfo=texts, optimize=True)
-    return buffer.getvalue()
+def enlargement(width: int, height: int) -> int:
+    """The whole factor that makes a picture of these sides about 800 pixels wide; at least 1."""
+    return max(1, round(min(WIDTH / width, TALLEST / height)))
 
 
-def opened(file: str | Path | BinaryIO) -> Image.Image:
-    """A PNG or GIF that genzoo wrote; only its header is read. The program's limit of pixels
-    (Image.MAX_IMAGE_PIXELS), which Image.open obeys, is for files of others: the caller of this
-    function checks `LARGEST_SHEET`. (Pillow checks later frames of a GIF all the same.) Raises what
-    Pillow raises.
-    """
-    try:
-        return PngImagePlugin.PngImageFile(file)
-    except SyntaxError:  # so these classes say that a file is not of their format
-        if not isinstance(file, str | Path):
-            file.seek(0)
-    try:
-        return GifImagePlugin.GifImageFile(file)
-    except SyntaxError:
-        raise UnidentifiedImageError("it is no PNG or GIF, or its start is damaged") from None
+def band_height(width: int) -> int:
+    """The height of the band below an image of this ``width`` in pixels, for its seed."""
+    return WIDE_BAND if width > 96 else BAND
 
 
 def check_sheet(
@@ -77,13 +34,14 @@ def check_sheet(
 ) -> tuple[int, int, tuple[int, int]]:
     """The scale, the columns, and the (height, width) of a grid of ``n`` images ``(C, H, W)``.
 
-    ``band``: pixels below each image, for its seed. Raises BadInput if the grid would be larger
-    than image software opens without a warning.
+    Without a ``scale`` the grid becomes about 800 pixels wide. ``band``: pixels below each image,
+    for its seed. Raises BadInput if the grid would be larger than image software opens without a
+    warning.
     """
     _, height, width = shape
-    scale = scale or max(1, round(64 / max(height, width)))
     columns = min(n, columns or math.ceil(math.sqrt(n)))
     rows = math.ceil(n / columns)
+    scale = scale or enlargement(columns * width, rows * height)
     size = rows * (height * scale + gap + band) + gap, columns * (width * scale + gap) + gap
     if math.prod(size) > LARGEST_SHEET:
         got = f"a grid of {n:,} has {math.prod(size) / 1e6:,.0f} million pixels"
@@ -100,7 +58,7 @@ def write_seed(
     picture: Image.Image, pair: tuple[int, int], below: tuple[float, float], width: int
 ) -> None:
     """Write seed:index above the point ``below``; the index alone if both are too wide."""
-    font = ImageFont.load_default(BAND - 4)
+    font = ImageFont.load_default(band_height(width) - 4)
     texts = [f"{pair[0]}:{pair[1]}", str(pair[1])]
     text = next((t for t in texts if font.getlength(t) <= width), texts[-1])
     white = 255 if picture.mode == "L" else (255, 255, 255)

@@ -1,13 +1,12 @@
 """Samples: the images, signals or points that a model generated, with their seeds."""
 
 import copy
-import io
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, final
+from types import MappingProxyType
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 import torch
@@ -18,16 +17,17 @@ from torch import Tensor
 from genzoo.errors import BadInput
 from genzoo.files import (
     check_ending,
-    check_name,
     expanded,
-    whole_folder,
-    write_text,
+    npy,
     write_whole,
 )
 from genzoo.models import panels, sounds, viewer
+from genzoo.models.kinds import PICTURES
 from genzoo.models.panels import MOST_POINTS
-from genzoo.models.pictures import BAND, COMPOSITE, XMP, check_sheet, pil_image, png, write_seed
+from genzoo.models.picture_files import COMPOSITE, XMP, encode
+from genzoo.models.pictures import band_height, check_sheet, pil_image, write_seed
 from genzoo.models.rows import rows_of
+from genzoo.models.sample_folders import check_folder, write_folder
 from genzoo.version import VERSION
 
 ALONE = 192  # pixels a side, about, of a single image in a notebook
@@ -184,6 +184,27 @@ class Samples(ABC):
             "labels": None if self.labels is None else self.labels.tolist(),
         }
 
+    ending: ClassVar[str] = ".npy"
+    """of the file of one sample, in a folder"""
+
+    def save_one(self, path: Path, metadata: bool) -> None:
+        """Write one sample as a file of a folder: as data for others."""
+        self.save(path, metadata=metadata)
+
+    @final
+    def _file(
+        self,
+        picture: Image.Image,
+        ending: str,
+        metadata: bool = True,
+        more: Mapping[str, Any] = MappingProxyType({}),
+    ) -> bytes:
+        """A file of ``picture``, which shows these; ``more``: arguments of ``call``."""
+        record = self.record()
+        if more and self.call is not None:
+            record["call"] = {**self.call, **more}
+        return encode(picture, ending, record if metadata else None, xmp=self.xmp)
+
     @final
     @property
     def xmp(self) -> str:
@@ -193,9 +214,7 @@ class Samples(ABC):
         return COMPOSITE if is_composite else XMP
 
     def _npy(self) -> bytes:
-        buffer = io.BytesIO()
-        np.save(buffer, np.asarray(self), allow_pickle=False)
-        return buffer.getvalue()
+        return npy(np.asarray(self))
 
 
 @final
@@ -203,22 +222,26 @@ class Points(Samples):
     """Points, or any other arrays: ``tensor`` is ``(n, *shape)``, unbounded."""
 
     def save(self, path: str | Path, *, metadata: bool = True) -> Path:
-        """Write a scatter as ``.png``, of points ``(n, d)``, or the numbers as ``.npy``, float32.
+        """Write a scatter of points ``(n, d)`` as ``.png``, ``.jpg``, ``.webp`` or ``.pdf``, or the
+        numbers as ``.npy``, float32.
 
-        Without ``metadata`` the PNG only says that it is synthetic. Raises BadInput,
+        Without ``metadata`` a picture only says that it is synthetic. Raises BadInput,
         OperationFailed.
         """
-        path = check_ending(expanded(path), (".png", ".npy"))
-        is_picture = path.suffix.lower() == ".png"
-        write_whole(path, self.png(metadata=metadata) if is_picture else self._npy())
+        path = check_ending(expanded(path), (*PICTURES, ".npy"))
+        ending = path.suffix.lower()
+        write_whole(path, self._npy() if ending == ".npy" else self._scatter(ending, metadata))
         return path
 
     def png(self, *, metadata: bool = True) -> bytes:
         """The scatter as the bytes of a PNG file: the first two coordinates, coloured by class."""
+        return self._scatter(".png", metadata)
+
+    def _scatter(self, ending: str, metadata: bool) -> bytes:
         panels.check_points(len(self), self.tensor.shape[1:])
         labels = None if self.labels is None else self.labels.cpu().numpy()
         picture = panels.scatter(np.asarray(self), labels, self.class_names)
-        return png(picture, self.record() if metadata else None, self.xmp)
+        return self._file(picture, ending, metadata)
 
     def _repr_png_(self) -> bytes | None:
         """The scatter; None, so that a notebook shows the text, where there is none."""
@@ -228,6 +251,8 @@ class Points(Samples):
 @final
 class Signals(Samples):
     """Signals: ``tensor`` is ``(n, channels, length)`` in [-1, 1], at ``rate`` samples a second."""
+
+    ending = ".wav"
 
     def __init__(
         self,
@@ -244,25 +269,26 @@ class Signals(Samples):
         self.rate = rate
 
     def save(self, path: str | Path, *, metadata: bool = True) -> Path:
-        """Write all one after the other as ``.wav``, as spectrograms in a ``.png``, or as ``.npy``.
+        """Write all one after the other as ``.wav``, as spectrograms in a ``.png``, ``.jpg``,
+        ``.webp`` or ``.pdf``, or as ``.npy``.
 
-        A name without an ending is a folder, of a WAV file each. WAV and PNG contain the record of
-        the samples; without ``metadata`` they only say that they are synthetic. Raises BadInput,
-        OperationFailed.
+        A name without an ending is a folder, of a WAV file each. Sounds and pictures contain the
+        record of the samples; without ``metadata`` they only say that they are synthetic. Raises
+        BadInput, OperationFailed.
         """
         path = expanded(path)
         if path.suffix == "":
             check_folder(path)
             write_folder(iter([self]), path, metadata)
             return path
-        check_ending(path, (".wav", ".png", ".npy"))
+        check_ending(path, (".wav", *PICTURES, ".npy"))
         match path.suffix.lower():
             case ".wav":
                 content = self.wav(metadata=metadata)
-            case ".png":
-                content = self.png(metadata=metadata)
-            case _:
+            case ".npy":
                 content = self._npy()
+            case ending:
+                content = self._spectrograms(ending, metadata)
         write_whole(path, content)
         return path
 
@@ -275,9 +301,12 @@ class Signals(Samples):
 
     def png(self, *, metadata: bool = True) -> bytes:
         """A spectrogram of each signal, as the bytes of a PNG file."""
+        return self._spectrograms(".png", metadata)
+
+    def _spectrograms(self, ending: str, metadata: bool) -> bytes:
         self._check_any()
         picture = panels.spectrograms(self.tensor, self.rate, self._titles())
-        return png(picture, self.record() if metadata else None, self.xmp)
+        return self._file(picture, ending, metadata)
 
     def _check_any(self) -> None:
         if not len(self):
@@ -305,6 +334,12 @@ class Signals(Samples):
 class Images(Samples):
     """Images: ``tensor`` is ``(n, C, H, W)`` in [0, 1], C is 1 or 3."""
 
+    ending = ".png"
+
+    def save_one(self, path: Path, metadata: bool) -> None:
+        """Write one image in its own size."""
+        self.save(path, 1, metadata=metadata)
+
     def pil(self) -> list[Image.Image]:
         """Each image as a Pillow image, in its own size."""
         return [pil_image(cell) for cell in self._bytes()]
@@ -316,23 +351,25 @@ class Images(Samples):
         gap: int = 2,
         numbers: bool = False,
     ) -> Image.Image:
-        """All images in rows, enlarged ``scale`` times (default: to about 64 pixels a side).
+        """All images in rows, enlarged ``scale`` times, or so that it is about 800 pixels wide.
 
         With ``numbers`` each has its seed:index below it, as other functions take it. Raises
         BadInput.
         """
         if not len(self):
             raise BadInput("a grid needs at least one image, got none")
-        shape, band = self.tensor.shape[1:], BAND if numbers else 0
-        scale, columns, size = check_sheet(len(self), shape, scale, columns, gap, band)
+        shape = self.tensor.shape[1:]
+        scale, columns, _ = check_sheet(len(self), shape, scale, columns, gap)
+        band = band_height(scale * shape[-1]) if numbers else 0
+        _, _, size = check_sheet(len(self), shape, scale, columns, gap, band)
         cells = self._bytes()
         _, height, width, channels = cells.shape
         high, wide = height * scale + gap + band, width * scale + gap
         sheet = np.zeros((*size, channels), np.uint8)
-        enlarged = repeat(cells, "n h w c -> n (h down) (w right) c", down=scale, right=scale)
-        for i, cell in enumerate(enlarged):
+        for i, cell in enumerate(cells):
             top, left = gap + i // columns * high, gap + i % columns * wide
-            sheet[top : top + height * scale, left : left + width * scale] = cell
+            enlarged = repeat(cell, "h w c -> (h down) (w right) c", down=scale, right=scale)
+            sheet[top : top + height * scale, left : left + width * scale] = enlarged
         picture = pil_image(sheet)
         for i, pair in enumerate(self.seeds if numbers else ()):
             middle = gap + i % columns * wide + width * scale / 2
@@ -349,12 +386,20 @@ class Images(Samples):
         columns: int | None = None,
         numbers: bool = False,
     ) -> Path:
-        """Write the grid as a PNG whose metadata name the model and the seeds.
+        """Write the grid as ``.png``, ``.jpg``, ``.webp`` or ``.pdf``, whose metadata name the
+        model and the seeds, or the numbers as ``.npy``, float32. Only ``.jpg`` loses detail.
 
-        Without ``metadata`` it only says that it is synthetic. Raises BadInput, OperationFailed.
+        ``scale``: by how much each pixel is enlarged; without it the picture becomes about 800
+        pixels wide. Without ``metadata`` it only says that it is synthetic. Raises BadInput,
+        OperationFailed.
         """
-        path = check_ending(expanded(path), (".png",))
-        write_whole(path, self.png(scale, metadata=metadata, columns=columns, numbers=numbers))
+        path = check_ending(expanded(path), (*PICTURES, ".npy"))
+        if (ending := path.suffix.lower()) == ".npy":
+            if scale is not None:
+                raise BadInput(f"scale enlarges pictures, and {path} holds numbers: leave it out")
+            write_whole(path, self._npy())
+        else:
+            write_whole(path, self._sheet(ending, scale, metadata, columns, numbers))
         return path
 
     def png(
@@ -366,12 +411,14 @@ class Images(Samples):
         numbers: bool = False,
     ) -> bytes:
         """The grid as the bytes of a PNG file."""
+        return self._sheet(".png", scale, metadata, columns, numbers)
+
+    def _sheet(
+        self, ending: str, scale: int | None, metadata: bool, columns: int | None, numbers: bool
+    ) -> bytes:
         alone = len(self) == 1 and not numbers
-        picture = self.grid(columns, (scale or 1) if alone else scale, 0 if alone else 2, numbers)
-        record = self.record()
-        if numbers and self.call is not None:
-            record["call"] = {**self.call, "numbers": True}
-        return png(picture, record if metadata else None, self.xmp)
+        picture = self.grid(columns, scale, 0 if alone else 2, numbers)
+        return self._file(picture, ending, metadata, {"numbers": True} if numbers else {})
 
     def display_png(self) -> bytes:
         """The grid; a single image enlarged."""
@@ -396,37 +443,3 @@ def _sizes(samples: Samples) -> str:
     """The shape of one sample, for a message; of signals also the rate."""
     rate = f" at {samples.rate} Hz" if isinstance(samples, Signals) else ""
     return "x".join(map(str, samples.tensor.shape[1:])) + rate
-
-
-def check_folder(path: Path) -> None:
-    """Check that ``path`` can become a folder of samples, whose old ones are replaced.
-
-    Raises BadInput if it is a file, or holds other files.
-    """
-    check_name(path)
-    if path.exists() and not path.is_dir():
-        raise BadInput(f"{path} is a file: choose another folder")
-    if path.is_dir() and any(path.iterdir()) and not (path / "record.json").is_file():
-        raise BadInput(f"{path} has other files than samples: choose another folder")
-
-
-def write_folder(parts: Iterator[Samples], path: Path, metadata: bool) -> dict[str, Any]:
-    """A file each, in constant memory; the folder gets its name when all are written.
-
-    Returns the record of the samples.
-    """
-    record: dict[str, Any] = {}
-    labels: list[int] = []
-    with whole_folder(path) as aside:
-        for n, one in enumerate((one for part in parts for one in part), 1):
-            # The samples of a walk have no index of their own: number them.
-            indexed = one.seeds and (one.call is None or one.call.get("method") == "sample")
-            ending = {Images: ".png", Signals: ".wav"}.get(type(one), ".npy")
-            name = f"{one.seeds[0][1] if indexed else n - 1:08}{ending}"
-            one.save(aside / name, metadata=metadata)
-            record = {**(record or one.record()), "n": n}
-            labels += [] if one.labels is None else one.labels.tolist()
-        record["labels"] = labels or None
-        content = record if metadata else {"n": n}
-        write_text(aside / "record.json", json.dumps(content, indent=2))
-    return record

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from genzoo.errors import BadInput
-from genzoo.models.pictures import SYNTHETIC, XMP
+from genzoo.models.picture_files import SYNTHETIC, XMP
 from genzoo.version import VERSION
 
 LARGEST = 1 << 28  # bytes of a file; players load it whole

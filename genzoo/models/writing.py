@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from genzoo.errors import BadInput, argument
-from genzoo.files import check_name, whole
+from genzoo.files import whole
 from genzoo.models import panels, sounds
 from genzoo.models.film import check_film, film, make_frames
-from genzoo.models.kinds import ENDINGS, has_picture
+from genzoo.models.kinds import ENDINGS, check_path, has_picture
 from genzoo.models.model import Model
+from genzoo.models.picture_files import check_sides
 from genzoo.models.pictures import check_sheet
-from genzoo.models.samples import Images, Samples, check_folder, write_folder
+from genzoo.models.sample_folders import check_folder, write_folder
+from genzoo.models.samples import Images, Samples
 
 
 def default_ending(model: Model, *, film: bool = False) -> str:
@@ -57,15 +59,7 @@ def check_target(
         plain = argument("metadata", False)
         raise BadInput(f"{plain}: {path} holds numbers without metadata: leave it out")
     _check_size(path.suffix, n, model, scale, columns)
-    check_name(path)
-    if not path.parent.is_dir():
-        raise BadInput(f"cannot write {path}: no folder {path.parent}")
-    if path.exists() and path.is_dir() != (path.suffix == ""):
-        what = "folder" if path.is_dir() else "file"
-        raise BadInput(f"{path} is a {what}: choose another {argument('out')}")
-    if path.exists() and not force:
-        other, force_it = argument("out"), argument("force", True)
-        raise BadInput(f"{path} exists: choose another {other}, or add {force_it}")
+    check_path(path, force)
     if path.suffix == "":
         check_folder(path)
 
@@ -73,15 +67,15 @@ def check_target(
 def _check_size(ending: str, n: int, model: Model, scale: int | None, columns: int | None) -> None:
     """Check that one file of this ending can hold ``n`` samples. Raises BadInput."""
     match model.kind, ending:
-        case "images", ".png":
-            check_sheet(n, model.shape, scale, columns)
+        case "images", ".png" | ".jpg" | ".webp" | ".pdf":
+            check_sides(ending, check_sheet(n, model.shape, scale, columns)[2])
         case "images", ".gif":
-            check_film(n, model.shape, scale)
-        case "signals", ".png":
+            check_film(n, model.shape, scale, columns)
+        case "signals", ".png" | ".jpg" | ".webp" | ".pdf":
             panels.spectrogram_sheet(n)
         case "signals", ".wav":
             sounds.check_length(n, model.shape, model.rate)
-        case "points", ".png":
+        case "points", ".png" | ".jpg" | ".webp" | ".pdf":
             panels.check_points(n, model.shape)
 
 

@@ -16,11 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
+import torch
 from PIL import Image
 
 from genzoo.errors import BadInput, OperationFailed, argument, article, install_command
-from genzoo.files import check_new, expanded, write_whole
-from genzoo.models.pictures import LARGEST_SHEET, SYNTHETIC, opened
+from genzoo.files import check_new, expanded, npy, write_whole
+from genzoo.models.kinds import PICTURES
+from genzoo.models.picture_files import SYNTHETIC, opened
+from genzoo.models.pictures import LARGEST_SHEET
+from genzoo.models.samples import Images
 from genzoo.runs.plan import plan_values
 from genzoo.schemas import read_line
 from genzoo.text import printable
@@ -44,7 +48,14 @@ PANELS = {
     "gradient norms": r"/gradient$",
 }
 LINE = 0.8
-ENDINGS = (".html", ".svg", ".png", ".gif")
+ENDINGS = (".html", ".svg", *PICTURES, ".gif", ".npy")
+VECTORS = (".html", ".svg", ".pdf", ".npy")
+# Of a figure, by its format; no date, so that the same run gives the same bytes.
+METADATA: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None},
+    "png": {"Software": f"genzoo {VERSION}"},
+    "pdf": {"CreationDate": None, "Producer": f"genzoo {VERSION}"},
+}
 MANY = 100  # values: a longer curve is drawn with its moving mean
 Curve = tuple[np.ndarray, np.ndarray]
 
@@ -59,7 +70,8 @@ class RunLog:
 
     ``plan``: the content of plan.json. ``curves``: of every logged name, the steps and the values,
     ``(k,)`` each. ``warnings``: the training monitor's, each with its step. ``steps``, ``frames``:
-    of the sample grids, uint8 ``(k, H, W)`` or ``(k, H, W, 3)``; None if samples have no picture.
+    of the sample grids, uint8 ``(k, H, W)`` or ``(k, H, W, 3)``, grids of images as if they had not
+    been enlarged; None if samples have no picture.
     ``phases``: the first logged step of each, if there are several.
     """
 
@@ -74,13 +86,9 @@ class RunLog:
     @property
     def cells(self) -> np.ndarray | None:
         """The sixteen images of each grid, ``(k, 16, h, w, c)`` in [0, 1]; None of other kinds."""
-        if self.frames is None or self.plan.get("kind", "images") != "images":
+        if self.frames is None or not _shows_images(self.plan):
             return None
-        frames = self.frames.reshape(*self.frames.shape[:3], -1)[:, GAP:, GAP:]
-        k, high, wide, channels = frames.shape
-        rows = frames.reshape(k, COLUMNS, high // COLUMNS, COLUMNS, wide // COLUMNS, channels)
-        cells = rows.swapaxes(2, 3).reshape(k, COLUMNS**2, *rows.shape[2:3], *rows.shape[4:])
-        return cells[:, :, :-GAP, :-GAP].astype(np.float32) / 255
+        return np.stack([_cells(frame) for frame in self.frames]).astype(np.float32) / 255
 
     @property
     def spread(self) -> Curve | None:
@@ -135,7 +143,12 @@ def read_run(folder: str | Path) -> RunLog:
     for record in records:
         if "phase" in record:
             phases.setdefault(str(record["phase"]), record["step"])
-    return RunLog(expanded(folder), plan, curves, warnings, *_grids(place / "grids"), phases)
+    grids = _grids(place / "grids", _shows_images(plan))
+    return RunLog(expanded(folder), plan, curves, warnings, *grids, phases)
+
+
+def _shows_images(plan: dict[str, Any]) -> bool:
+    return plan.get("kind", "images") == "images"
 
 
 def _plan(path: Path) -> dict[str, Any]:
@@ -168,50 +181,124 @@ def _is_record(record: dict[str, Any]) -> bool:
     )
 
 
-def _grids(folder: Path) -> tuple[tuple[int, ...], np.ndarray | None]:
-    steps, frames = [], []
+def _grids(folder: Path, of_images: bool) -> tuple[tuple[int, ...], np.ndarray | None]:
+    """The steps and the frames of the grids that are alike."""
+    steps: list[int] = []
+    frames: list[np.ndarray] = []
     for path in sorted(p for p in folder.glob("[0-9]*.png") if p.stem.isdecimal()):
         try:
             with open_named(path) as file, opened(file) as image:
                 if image.width * image.height > LARGEST_SHEET:
                     continue
+                if of_images and min(image.size) < COLUMNS * (GAP + 1) + GAP:
+                    continue
                 frames.append(np.array(image.convert("L" if image.mode == "L" else "RGB")))
         except Exception:  # Pillow raises errors of many classes
             continue  # being written, cut off by a crash, or damaged
         steps.append(int(path.stem))
+    if of_images:
+        factors: dict[tuple[int, ...], int] = {}
+        for frame in frames:  # one of few colours looks as if it were enlarged further
+            factors[frame.shape] = math.gcd(factors.get(frame.shape, 0), _factor(_cells(frame)))
+        frames = [_reduced(frame, factors[frame.shape]) for frame in frames]
     alike = [i for i, frame in enumerate(frames) if frame.shape == frames[-1].shape]
     stack = np.stack([frames[i] for i in alike]) if alike else None
     return tuple(steps[i] for i in alike), stack
 
 
-def plot(folder: str | Path, path: str | Path) -> Path:
-    """Draw the run in ``folder`` into the file ``path``: a figure (.svg, .png), a page without
-    further files (.html), or a film of the grids (.gif).
+def _cells(frame: np.ndarray) -> np.ndarray:
+    """The sixteen images ``(16, h, w, c)`` of a grid ``(H, W)`` or ``(H, W, 3)``."""
+    inner = frame.reshape(*frame.shape[:2], -1)[GAP:, GAP:]
+    high, wide = (side // COLUMNS for side in inner.shape[:2])
+    rows = inner[: COLUMNS * high, : COLUMNS * wide].reshape(COLUMNS, high, COLUMNS, wide, -1)
+    return rows.swapaxes(1, 2).reshape(COLUMNS**2, high, wide, -1)[:, :-GAP, :-GAP]
 
-    Raises BadInput if there is no run, or nothing in it yet; OperationFailed without matplotlib.
+
+def _factor(cells: np.ndarray) -> int:
+    """By how much the images ``(n, h, w, c)`` were enlarged, at most."""
+    _, high, wide, _ = cells.shape
+    for factor in range(min(high, wide), 1, -1):
+        if high % factor or wide % factor:
+            continue
+        pixels = cells[:, ::factor, ::factor]
+        if (pixels.repeat(factor, 1).repeat(factor, 2) == cells).all():
+            return factor
+    return 1
+
+
+def _reduced(frame: np.ndarray, factor: int) -> np.ndarray:
+    """A grid whose images were enlarged by ``factor``, as it was before."""
+    cells = _cells(frame)[:, ::factor, ::factor]
+    return np.asarray(_grid(cells.astype(np.float32) / 255, 1))
+
+
+def _grid(cells: np.ndarray, scale: int | None) -> Image.Image:
+    """Sixteen images ``(16, h, w, c)`` in [0, 1] as a run's grid shows them."""
+    x = torch.from_numpy(np.ascontiguousarray(cells)).permute(0, 3, 1, 2)
+    return Images(x).grid(COLUMNS, scale, GAP)
+
+
+def check_scale(path: Path, scale: int | None) -> None:
+    """Check that ``scale`` changes a plot that is written to ``path``. Raises BadInput."""
+    if scale is not None and path.suffix.lower() in VECTORS:
+        raise BadInput(f"scale enlarges pixels, and a {path.suffix} has none: leave it out")
+
+
+def plot(folder: str | Path, path: str | Path, *, scale: int | None = None) -> Path:
+    """Draw the run in ``folder`` into the file ``path``: a figure (.svg, .png, .jpg, .webp, .pdf),
+    a page without further files (.html), a film of the grids (.gif), or the samples of the grids as
+    an array (.npy): float32 ``(grids, 16, h, w, c)``.
+
+    ``scale``: of a film, by how much each pixel of a sample is enlarged; of a figure, by how much
+    it is larger than 1,200 pixels. Raises BadInput if there is no run, or nothing in it yet;
+    OperationFailed without matplotlib.
     """
     run, path = read_run(folder), expanded(path)
     check_new(path, ENDINGS, force=True)
-    kind = path.suffix.lower().removeprefix(".")
-    write = {"html": page, "gif": film}.get(kind, lambda run: figure(run, kind))
-    write_whole(path, write(run))
+    check_scale(path, scale)
+    match path.suffix.lower():
+        case ".html":
+            content = page(run)
+        case ".gif":
+            content = film(run, scale)
+        case ".npy":
+            content = _samples(run)
+        case ending:
+            content = figure(run, ending.removeprefix("."), scale or 1)
+    write_whole(path, content)
     return path
 
 
-def film(run: RunLog) -> bytes:
+def _samples(run: RunLog) -> bytes:
+    if (cells := run.cells) is None:
+        raise _no_grids(run)
+    return npy(cells)
+
+
+def _no_grids(run: RunLog) -> BadInput:
+    why = "its samples have no picture, or there is no grid yet"
+    return BadInput(f"{run.folder} has no grids: {why}")
+
+
+def film(run: RunLog, scale: int | None = None) -> bytes:
     """The grids, one after the other, as a GIF; the last one stays for two seconds."""
     if run.frames is None:
-        why = "its samples have no picture, or there is no grid yet"
-        raise BadInput(f"{run.folder} has no grids: {why}")
-    frames = [Image.fromarray(frame) for frame in run.frames]
+        raise _no_grids(run)
+    if (cells := run.cells) is None:
+        frames = [Image.fromarray(frame) for frame in run.frames]
+    else:
+        frames = [_grid(one, scale) for one in cells]
     buffer, waits = io.BytesIO(), [FRAME] * (len(frames) - 1) + [2000]
     options = {"save_all": True, "loop": 0, "duration": waits, "comment": SYNTHETIC.encode()}
     frames[0].save(buffer, "GIF", append_images=frames[1:], **options)
     return buffer.getvalue()
 
 
-def figure(run: RunLog, kind: str) -> bytes:
-    """All panels as the bytes of an SVG or a PNG. Raises OperationFailed without matplotlib."""
+def figure(run: RunLog, kind: str, scale: int = 1) -> bytes:
+    """All panels as the bytes of a ``kind`` of file: svg, png, jpg, webp or pdf.
+
+    Raises OperationFailed without matplotlib.
+    """
     try:
         import matplotlib
         from matplotlib.figure import Figure
@@ -219,7 +306,7 @@ def figure(run: RunLog, kind: str) -> bytes:
         raise OperationFailed(f"a figure needs matplotlib: {install_command('plot')}") from None
     panels = _panels(run)
     rows = math.ceil(len(panels) / 2)
-    # One salt and no date: the same run gives the same bytes.
+    # One salt: the same run gives the same bytes.
     with matplotlib.rc_context({"svg.hashsalt": "genzoo", "font.size": 9}):
         sheet = Figure(figsize=(10, 2.6 * rows), layout="constrained")
         places = sheet.subplots(rows, 2, squeeze=False).flat
@@ -231,8 +318,7 @@ def figure(run: RunLog, kind: str) -> bytes:
             axes.set_axis_off()
         sheet.suptitle(printable(_title(run)))
         buffer = io.BytesIO()
-        metadata = {"Date": None} if kind == "svg" else {"Software": f"genzoo {VERSION}"}
-        sheet.savefig(buffer, format=kind, dpi=120, metadata=metadata)
+        sheet.savefig(buffer, format=kind, dpi=120 * scale, metadata=METADATA.get(kind))
     return buffer.getvalue()
 
 

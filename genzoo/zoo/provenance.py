@@ -38,6 +38,7 @@ _IPTC = (  # made by a trained model, or in part
 Index = Annotated[int, Field(ge=0, lt=2**63)]
 Most = Field(max_length=1_000_000, fail_fast=True)
 State = Literal["equal", "rounded", "differs"]
+LOSS = 8  # levels: how far a JPEG may be from another program's of the same picture
 
 
 class ModelIdentity(Schema, use_attribute_docstrings=False):
@@ -111,7 +112,9 @@ class Reproduction:
 
     ``apart``: the largest difference, in levels, of which there are 255 in pictures, 32,767 in
     sounds. ``share``: of values that differ. ``state`` is ``rounded`` if ``apart`` is 1: other
-    batch sizes and devices round differently. ``scale``: of a grid of images.
+    batch sizes and devices round differently. ``scale``: of a grid of images. ``lossy``: the file
+    is a JPEG, which does not hold the pixels that were drawn; it is compared with a JPEG of what is
+    drawn again, and ``rounded`` up to 8 levels apart, as programs compress differently.
     """
 
     state: State
@@ -121,26 +124,32 @@ class Reproduction:
     samples: "Samples"
     scale: int | None
     levels: int = 255
+    lossy: bool = False
 
     def __repr__(self) -> str:
+        if self.state == "equal" and self.lossy:
+            what = "its .jpg is equal (a .jpg loses detail: pixels are not compared)"
+            return printable(f"reproduced by {self.model}: {what}")
         if self.state == "equal":
             what = "pixels" if self.levels == 255 else "values"
             return printable(f"reproduced by {self.model}: all {what} are equal")
         share = f"{self.share:.2%} of the values differ by up to {self.apart} of {self.levels:,}"
         how = "equal except for rounding" if self.state == "rounded" else "different"
+        how += " as a .jpg, which loses detail" * self.lossy
         return printable(f"reproduced by {self.model}: {how}: {share}")
 
     def save(self, path: str | Path) -> Path:
         """Write the samples as the file that was reproduced. Raises BadInput, OperationFailed."""
         from genzoo.models.samples import Images
 
-        if isinstance(self.samples, Images):
+        if isinstance(self.samples, Images) and expanded(path).suffix.lower() != ".npy":
             return self.samples.save(path, self.scale)
         return self.samples.save(path)
 
 
 def inspect(path: str | Path) -> Provenance:
-    """The provenance in the metadata of the PNG, GIF or WAV at ``path``; no pixel is decoded.
+    """The provenance in the metadata of the picture, film or sound at ``path``: PNG, JPEG, WebP,
+    PDF, GIF or WAV; no pixel is decoded.
 
     Raises BadInput if it is no such file or its record is damaged, OperationFailed if it has none.
     """
@@ -187,19 +196,21 @@ def reproduce(
     if not isinstance(loaded, Sampler) or (_is_wav(path) and loaded.kind != "signals"):
         what = f"generates {loaded.kind}" if isinstance(loaded, Sampler) else "does not sample"
         raise BadInput(f"{name} {what}, so it cannot have made {path}")
-    scale, gap = None, 0
+    scale, gap, lossy = None, 0, False
     numbers = bool(record.call and record.call.numbers)
     if loaded.is_images:
         with _opened(path) as picture:
+            lossy = picture.format == "JPEG"
             scale, gap = _layout(len(record.seeds), loaded.shape, picture, path, numbers)
     samples = _again(loaded, record)
     if isinstance(samples, Signals) and _is_wav(path):
         levels, (apart, share) = 32_767, _sound_distance(path, samples.wav())
     else:
         again = _drawn_again(samples, scale, gap, numbers)
-        levels, (apart, share) = 255, _distance(path, again)
-    state: State = "differs" if apart > 1 else "rounded" if apart else "equal"
-    return Reproduction(state, apart, share, name, samples, scale, levels)
+        levels, (apart, share) = 255, _distance(path, _compressed(again) if lossy else again)
+    most = LOSS if lossy else 1
+    state: State = "differs" if apart > most else "rounded" if apart else "equal"
+    return Reproduction(state, apart, share, name, samples, scale, levels, lossy)
 
 
 def _call_text(call: Call | None) -> str:
@@ -284,7 +295,8 @@ def _difference(origin: ModelIdentity, own: Manifest, what: str) -> str:
 
 def _opened(path: Path) -> "Image.Image":
     """The image, of which only the header has been read."""
-    from genzoo.models.pictures import LARGEST_SHEET, opened
+    from genzoo.models.picture_files import opened
+    from genzoo.models.pictures import LARGEST_SHEET
 
     try:
         with warnings.catch_warnings():
@@ -303,15 +315,15 @@ def _layout(
 ) -> tuple[int, int]:
     """The scale and the gap of a grid of ``n`` images ``(C, H, W)`` as large as ``picture``.
 
-    A PNG of a single image has no border. Raises BadInput if no grid fits.
+    A single image has no border, but in a film. Raises BadInput if no grid fits.
     """
-    from genzoo.models.pictures import BAND, check_sheet
+    from genzoo.models.pictures import band_height, check_sheet
 
-    gap = 0 if n == 1 and picture.format == "PNG" and not numbers else 2
-    around = {"gap": gap, "band": BAND if numbers else 0}
-    _, columns, _ = check_sheet(n, shape, 1, **around)
+    gap = 0 if n == 1 and picture.format != "GIF" and not numbers else 2
+    _, columns, _ = check_sheet(n, shape, 1, gap=gap)
     scale = max(1, ((picture.width - gap) // columns - gap) // shape[-1])
-    if check_sheet(n, shape, scale, **around)[2] == picture.size[::-1]:
+    band = band_height(scale * shape[-1]) if numbers else 0
+    if check_sheet(n, shape, scale, gap=gap, band=band)[2] == picture.size[::-1]:
         return scale, gap
     size, each = ("x".join(map(str, s)) for s in (picture.size, shape))
     raise BadInput(f"{path} is {size}; no grid of {n} images of {each} has that size")
@@ -336,13 +348,20 @@ def _again(model: "Sampler", record: Record) -> "Samples":
 
 def _drawn_again(samples: "Samples", scale: int | None, gap: int, numbers: bool) -> "Image.Image":
     """The picture that ``sample`` writes of ``samples``."""
-    from genzoo.models.pictures import opened
+    from genzoo.models.picture_files import opened
     from genzoo.models.samples import Images, Points, Signals
 
     if isinstance(samples, Images):
         return samples.grid(scale=scale, gap=gap, numbers=numbers)
     assert isinstance(samples, Points | Signals)
     return opened(io.BytesIO(samples.png()))
+
+
+def _compressed(picture: "Image.Image") -> "Image.Image":
+    """The picture as a JPEG has it."""
+    from genzoo.models.picture_files import encode, opened
+
+    return opened(io.BytesIO(encode(picture, ".jpg")))
 
 
 def _distance(path: Path, again: "Image.Image") -> tuple[int, float]:
@@ -372,7 +391,8 @@ def _apart(one: "np.ndarray", other: "np.ndarray") -> tuple[int, float]:
 
 def _is_wav(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(4) == b"RIFF"
+        start = file.read(12)  # a WebP begins with the same four bytes
+        return start[:4] == b"RIFF" and start[8:] == b"WAVE"
 
 
 def _sound_distance(path: Path, again: bytes) -> tuple[int, float]:

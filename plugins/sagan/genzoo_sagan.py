@@ -19,7 +19,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 import genzoo
 from genzoo.models.networks import pyramid
-from genzoo.options import AdversarialOptions, DiscriminatorRate, GanLossName, LatentSampling
+from genzoo.options import AdversarialOptions, DiscriminatorRate, GanLossName
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape
 
 
@@ -156,15 +156,16 @@ class Generator(genzoo.Latent, genzoo.Attentive):
         return self._run(code, labels)[0]
 
     # -> (n, *shape), (n, H, W, H, W)
-    def attend(
-        self, noise: genzoo.Noise, labels: Tensor | None, sampling: LatentSampling
-    ) -> tuple[Tensor, Tensor]:
+    def attend(self, noise: genzoo.Noise, labels: Tensor | None, sampling: Any) -> Any:
         if not (side := self.attends):
             raise genzoo.BadInput("this model was built without attention")
         x, maps = self._run(self.draw_code(noise, sampling), labels)
         ((i, attention),) = self.attentions.items()
         weights = attention.weights(maps[int(i)])
         return x, rearrange(weights, "n (i j) (h w) -> n i j h w", i=side, h=side)
+
+    def attention_weight(self) -> float | None:
+        return next((layer.gamma.item() for layer in self.attentions.values()), None)
 
     def _run(self, code: Tensor, labels: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         """The images, and the output of each block before attention."""
