@@ -132,7 +132,7 @@ def test_images_of_another_shape_are_refused(real):
 
 
 def test_there_are_no_features_of_an_unknown_data_set():
-    with pytest.raises(BadInput, match=r"digits .*mnist.*--features"):
+    with pytest.raises(BadInput, match=r"digits .*mnist.*features="):
         _ = RealData("digits").features
     with pytest.raises(UnknownName, match="module:object"):
         real_data.load_features("imagenet")
