@@ -27,14 +27,25 @@ for project in sys.argv[2:]:
 """
 
 
-@pytest.fixture(scope="session")
-def wheels(tmp_path_factory):
-    """The wheels of genzoo, its plugins and its models, built with what is installed here."""
-    root, folder = Path(__file__).parents[1], tmp_path_factory.mktemp("wheels")
-    projects = [root, *sorted(p.parent for p in root.glob("*/*/pyproject.toml"))]
+def built(projects, folder):
+    """The wheels of these projects, built with what is installed here."""
     command = [sys.executable, "-c", BUILD, folder, *projects]
     subprocess.run([*map(str, command)], check=True, capture_output=True)
     return sorted(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def build():
+    """Builds wheels: ``build(projects, folder)``."""
+    return built
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory):
+    """The wheels of genzoo, its plugins and its models, built with what is installed here."""
+    root = Path(__file__).parents[1]
+    projects = [root, *sorted(p.parent for p in root.glob("*/*/pyproject.toml"))]
+    return built(projects, tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.fixture
