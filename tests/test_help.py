@@ -4,6 +4,7 @@ import io
 import re
 import shlex
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -15,6 +16,7 @@ from genzoo.cli.help import ORDER, paragraphs
 
 ANSI = re.compile("\x1b\\[[0-9;]*m")
 ROOT = typer.main.get_command(app)
+ROOT_FOLDER = Path(__file__).parent.parent
 
 
 def commands(group, name=""):
@@ -143,3 +145,24 @@ def test_a_table_fits_the_terminal_and_is_whole_elsewhere(monkeypatch, capsys):
     assert "\N{HORIZONTAL ELLIPSIS}" not in text
     assert " ".join(" ".join(lines).split()) != ""
     assert {word for line in lines for word in line.split()} == {*whole.split()}
+
+
+PAGES = [ROOT_FOLDER / "README.md", *sorted((ROOT_FOLDER / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT_FOLDER)))
+def test_commands_in_prose_exist_with_their_options(page):
+    """Those in blocks are run by the tests of the docs; those in a sentence are read here."""
+    for line in re.findall(r"`genzoo ([a-z][^`]*)`", page.read_text()):
+        words = [word for word in shlex.split(line.partition(" > ")[0]) if word != "..."]
+        command = ROOT
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
+        if getattr(command, "commands", None):
+            assert not words, f"{line}: no such command"
+            continue
+        try:
+            command.make_context(line, words)
+        except Exception as error:
+            if type(error).__name__ != "MissingParameter":  # a sentence may leave arguments out
+                raise AssertionError(line) from error
