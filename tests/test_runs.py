@@ -553,7 +553,7 @@ def test_a_folder_is_used_once(here, made):
         (here / name[:6]).mkdir()
         (here / name[:6] / name).write_text("mine")
     for name, what in {"model": "config", "README": "README", "metric": "metrics"}.items():
-        with pytest.raises(BadInput, match=rf"{name} .*{what}\.\w+: .*--force"):
+        with pytest.raises(BadInput, match=rf"{name} .*{what}\.\w+: .*force=True"):
             begun("drop", made, name)
     assert Path("README/README.md").read_text() == "mine"
     with pytest.raises(BadInput, match="no run in"):
