@@ -87,6 +87,8 @@ WRONG = {
     "family": "genzoo list families",
     "datasets": "genzoo list data",
     "data --list": "genzoo list data",
+    "data celeba": "genzoo list data",
+    "data show minst": "did you mean mnist?",
     "metrics": "genzoo list metrics",
     "plugins --list": "genzoo list plugins",
     # plugin
@@ -148,7 +150,7 @@ WRONG = {
     "outliers vae-mnist fashion-mnist": "did you mean --against fashion-mnist?",
     "plot vae-mnist": "an installed model, whose run is not stored",
     "plot my-vae": "a folder that a training run wrote",
-    "plot old -o x.jpg": ".html or .svg or .png or .gif",
+    "plot old -o x.jpg": "no run in old",
     # translate
     "translate dcgan-celeba photo.png": "models that can: cyclegan-hair",
     "translate cyclegan-hair gone.jpg": "cannot read gone.jpg",
