@@ -507,7 +507,7 @@ def test_the_command_fills_in(here, capsys):
     assert out.startswith("out.png: 50% filled in by projection")
     before, after, strip = (data.picture(f, 1) for f in ("digit.png", "out.png", "strip.png"))
     assert (before[:, :14] == after[:, :14]).all()
-    assert strip.shape == (1, 60, 6 * 58 + 2)  # hidden, the start, three steps, the photo
+    assert strip.shape == (1, 144, 6 * 142 + 2)  # hidden, the start, three steps, the photo
     with Image.open("steps.gif") as film:
         assert film.n_frames > 3
     assert genzoo.inspect("out.png").synthetic
@@ -549,7 +549,7 @@ def test_what_is_done_to_a_photo_is_said(here, caplog, capsys, size, mode, note)
         (("dcgan-mnist", "empty"), "empty"),
         (("dcgan-mnist", "moving.gif"), "moving.gif"),
         (("dcgan-mnist", "digit.png", "--mask", "center"), "'center'"),
-        (("dcgan-mnist", "digit.png", "--strip", "strip.jpg"), "strip.jpg"),
+        (("dcgan-mnist", "digit.png", "--strip", "strip.bmp"), "strip.bmp"),
         (("dcgan-mnist", "digit.png", "--gif", "no/steps.gif"), "no"),
         (("dcgan-mnist", "digit.png", "-o", "digit.png"), "digit.png exists"),
         (("cyclegan-hair", "digit.png"), "dcgan-mnist"),

@@ -186,8 +186,8 @@ def riff(*chunks):
         (riff(*[(b"junk", b"")] * 100_001), "more than 100000 chunks"),
         (b"RIFF\0\0\0\0WAVEgnzo\xff\xff\xff\xff", "a chunk of 4294967295 bytes"),
         (b"RIFF\0\0\0\0WAVEdata\xff\xff\xff\xff", "has no genzoo metadata"),
-        (b"RIFF\0\0\0\0AVI ", "no PNG, GIF or WAV"),
-        (b"RIFF", "no PNG, GIF or WAV"),
+        (b"RIFF\0\0\0\0AVI ", "no PNG, JPEG, WebP, PDF, GIF or WAV"),
+        (b"RIFF", "no PNG, JPEG, WebP, PDF, GIF or WAV"),
     ],
 )
 def test_a_damaged_sound_is_one_clear_line(content, said, tmp_path):
@@ -347,17 +347,26 @@ def test_commands_write_the_file_of_the_kind(home, capsys, line, file, n):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("sample {}/wave -o x.gif", "cannot write x.gif: signals go to .wav, .png, .npy"),
+        ("sample {}/wave -o x.gif", "cannot write x.gif: signals go to .wav, .png, .jpg"),
         ("interpolate {}/wave --sample 1,2 -o x.gif", "cannot write x.gif: signals go to"),
-        ("sample {}/plane -o x.wav", "cannot write x.wav: points go to .png, .npy, or a"),
+        ("sample {}/plane -o x.wav", "cannot write x.wav: points go to .png, .jpg"),
         ("sample {}/wave --scale 3", "--scale enlarges images; this model generates signals"),
         ("sample {}/wave -n 1000000", "at most 268 are allowed"),
         ("arithmetic {}/wave 1 - 2", "a sum is drawn of images, not of signals"),
         ("neighbours {}/wave --data tones", "wave is a model of signals, not of images: genzoo ev"),
         ("neighbours {}/plane --data ring8", "plane is a model of points, not of images"),
-        ("features {}/wave s.wav", "of signals, not of images: call genzoo.extract_features"),
-        ("features {}/plane s.png", "plane is a model of points, not of images: call"),
-        ("inpaint {}/wave s.wav", "wave is a model of signals, not of images: call genzoo.inpaint"),
+        (
+            "features {0}/wave {0}/wave/config.json",
+            "of signals, not of images: call genzoo.extract_features",
+        ),
+        (
+            "features {0}/plane {0}/wave/config.json",
+            "plane is a model of points, not of images: call",
+        ),
+        (
+            "inpaint {0}/wave {0}/wave/config.json",
+            "wave is a model of signals, not of images: call genzoo.inpaint",
+        ),
     ],
 )
 def test_what_a_kind_cannot_do_is_one_clear_line(home, capsys, line, said):
