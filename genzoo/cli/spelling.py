@@ -23,7 +23,7 @@ def check_spelling(arguments: Sequence[str]) -> None:
     """Refuse a former spelling in the words of a command line. Raises BadInput."""
     command, *words = [*arguments] or [""]
     # The group of today; alone, or with an option, it was the listing.
-    is_group = command == "data" and words and (words[0] == "--help" or words[0][:1] != "-")
+    is_group = command == "data" and words and words[0] in ("show", "--help")
     if command in COMMANDS and not is_group:
         raise BadInput(f"genzoo {command} is now {COMMANDS[command]}")
     for word in words:
