@@ -1,13 +1,17 @@
-"""Text for a terminal: tables, text from others without control characters, and text for a stream
-whose encoding lacks some characters.
+"""Text for a terminal: tables, text from others without control characters, text for a stream
+whose encoding lacks some characters, and lines of a log.
 """
 
 import codecs
+import os
+import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Generic, TypeVar, final
 
 T = TypeVar("T")
+EVERY = 30.0  # seconds between two lines of progress in a log
 
 # What stands for a character that the stream's encoding lacks. As wide as the character.
 _INSTEAD = {
@@ -116,6 +120,25 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+@final
+class LogLines:
+    """Lines on stderr that say how far something is, one every 30 seconds, for a log.
+
+    Of several processes the first one speaks.
+    """
+
+    def __init__(self) -> None:
+        self.last, self.is_quiet = time.monotonic(), os.environ.get("RANK", "0") != "0"
+
+    def __call__(self, text: Callable[[], str]) -> None:
+        """Print ``text`` if it is time for it."""
+        now = time.monotonic()
+        if self.is_quiet or now - self.last < EVERY:
+            return
+        self.last = now
+        print(f"genzoo: {printable(text())}", file=sys.stderr, flush=True)
 
 
 def encode_all(stream: Any) -> None:

@@ -27,6 +27,8 @@ from genzoo.cli.progress import Ticker
 from genzoo.families import registry
 from genzoo.models import writing
 from genzoo.models.samples import Samples
+from genzoo.runs.progress import ProgressLine
+from genzoo.runs.run import RunStatus
 
 COMMAND = [sys.executable, "-c", "import genzoo.cli; genzoo.cli.main()"]
 # A conditional family of points, and one that cannot be loaded.
@@ -719,6 +721,24 @@ def test_without_a_terminal_progress_is_a_line_every_30_seconds(seconds, capsys,
     seconds.append(seconds[-1] + 99)
     second.count("samples", 1, 2)
     assert capsys.readouterr().err == ""
+
+
+def test_a_training_of_a_script_writes_a_line_every_30_seconds(seconds, capsys, monkeypatch):
+    def watch():
+        line = ProgressLine()
+        for step in range(1, 6):
+            seconds.append(seconds[-1] + 16)
+            line(RunStatus(step, 5, 0.25, {"loss": torch.tensor(0.5)}))
+        line.close()
+        return capsys.readouterr()
+
+    lines = [
+        f"genzoo: step {i} of 5  0.2/s  0:{left} left  loss 0.5\n"
+        for i, left in ((2, "12"), (4, "04"))
+    ]
+    assert watch() == ("", "".join(lines))
+    monkeypatch.setenv("RANK", "1")
+    assert watch() == ("", "")
 
 
 def test_on_a_terminal_progress_is_a_bar_on_one_line(seconds, capsys, monkeypatch):

@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, final
 
-from genzoo.text import clock, printable
+from genzoo.text import LogLines, clock, printable
 
 if TYPE_CHECKING:
     from genzoo.runs.run import RunStatus
 
-EVERY = 30.0  # seconds between two lines in a log or a notebook
 REFRESH = 0.2  # seconds between two states of the bar
 WIDTH = 24  # characters of the bar
 BAR = ("\N{BOX DRAWINGS HEAVY HORIZONTAL}", "\N{BOX DRAWINGS LIGHT HORIZONTAL}")
@@ -24,22 +23,21 @@ class Ticker:
 
     def __init__(self) -> None:
         self.on_terminal = sys.stderr.isatty()
-        self.is_quiet = os.environ.get("RANK", "0") != "0"
-        self.last = float("-inf") if self.on_terminal else time.monotonic()
+        self.lines = LogLines()
+        self.last = float("-inf")
         self.drawn = False
         self.first: tuple[str, int, float] = ("", 0, 0.0)
 
     def __call__(self, text: Callable[[], str], share: float | None = None) -> None:
         """Show ``text``, and a bar of the ``share`` that is done, if it is time for it."""
-        now = time.monotonic()
-        if self.is_quiet or now - self.last < (REFRESH if self.on_terminal else EVERY):
+        if not self.on_terminal:
+            self.lines(text)
             return
-        self.last = now
-        if self.on_terminal:
-            self.drawn = True
-            print(f"\r\x1b[K{_line(printable(text()), share)}", end="", file=sys.stderr, flush=True)
-        else:
-            print(f"genzoo: {printable(text())}", file=sys.stderr, flush=True)
+        now = time.monotonic()
+        if self.lines.is_quiet or now - self.last < REFRESH:
+            return
+        self.last, self.drawn = now, True
+        print(f"\r\x1b[K{_line(printable(text()), share)}", end="", file=sys.stderr, flush=True)
 
     def count(self, what: str, done: int, total: int) -> None:
         """Show how many of ``total`` are done, and the time left; for ``progress=``."""

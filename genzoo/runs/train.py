@@ -67,7 +67,8 @@ def train(
     ``precision``: fp32, bf16. ``micro_batches``: parts of each batch, one after the other.
     ``board``: write TensorBoard logs. ``dtype``, ``license``, ``version``: of the stored model.
     ``progress``: called with a `RunStatus` after each step; by default a line shows it on a
-    terminal or in a notebook. Raises BadInput, UnknownName, OperationFailed, Interrupted.
+    terminal or in a notebook, elsewhere one on stderr every 30 seconds. Raises BadInput,
+    UnknownName, OperationFailed, Interrupted.
     """
     arguments = {key: value for key, value in locals().items() if key != "progress"}
     run = carry_out(read_request(arguments), progress)
