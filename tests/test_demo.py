@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,11 +19,13 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import torch
+import typer
 from PIL import Image
 from pydantic import Field
 
 import genzoo
 from genzoo import cli, data
+from genzoo.cli.app import app
 from genzoo.demo import examples
 from genzoo.demo import page as demo_page
 from genzoo.demo.curves import curves
@@ -360,7 +363,7 @@ def test_both_ends_of_a_walk_are_samples():
     )
     walk = tab_of("Interpolate", models).walk
     for share, seed in ((0, 3), (1, 17)):
-        walk("noisy", 3, 17, share)
+        walk("noisy", "all in turn", 3, 17, share)
         wanted = [model.sample(1, seed=s).tensor for s in (3, seed, 17)]
         assert torch.allclose(saved[-1], torch.cat(wanted), atol=1e-6)
 
@@ -477,12 +480,12 @@ ODD = {
     "a list of models": ("draw", 0, ["gan-mnist"]),
     "a model that is on no page": ("draw", 0, "../../etc"),
     "no model": ("draw", 0, None),
-    "no share": ("walk", 3, None),
-    "200,001 picks": ("move", 1, PICKS),
-    "picks of an object": ("move", 1, {"a": 1}),
-    "a negative pick": ("move", 2, "-1"),
-    "an infinite sample": ("move", 3, INFINITE),
-    "no steps": ("move", 4, None),
+    "no share": ("walk", 4, None),
+    "200,001 picks": ("move", 2, PICKS),
+    "picks of an object": ("move", 2, {"a": 1}),
+    "a negative pick": ("move", 3, "-1"),
+    "an infinite sample": ("move", 4, INFINITE),
+    "no steps": ("move", 5, None),
     "a card of another folder": ("show", 0, "/etc"),
 }
 
@@ -492,8 +495,8 @@ def test_what_no_browser_sends_is_an_error_of_the_page(name, server):
     function, place, value = ODD[name]
     data = {
         "draw": ["gan-mnist", "all in turn", 0, 1, "", "", 0],
-        "walk": ["gan-mnist", 3, 17, 0],
-        "move": ["gan-mnist", "0, 1", "2", 0, 0],
+        "walk": ["gan-mnist", "all in turn", 3, 17, 0],
+        "move": ["gan-mnist", "all in turn", "0, 1", "2", 0, 0],
         "show": ["gan-mnist"],
     }[function]
     data[place] = value
@@ -610,6 +613,83 @@ def test_the_functions_behind_the_buttons():
     assert (score, line) == ((2, 3), "Right: that was cgan-mnist. 2 of 3.")
 
 
+def test_a_traversal_opens_with_the_numbers_that_show_most(monkeypatch):
+    models = LoadedModels(["vae-mnist", "gan-mnist"])
+    traverse = tab_of("Traverse", models)
+    measured = genzoo.editing.walks.most_active(models.model("gan-mnist"))
+    assert traverse.dims("gan-mnist") == measured != (0, 1)
+    assert traverse.dims("vae-mnist") == (3, 7)  # chosen by eye
+    short = Noisy(None)
+    short.latent_dim = 1
+    monkeypatch.setattr(models, "model", lambda name: short)
+    again = tab_of("Traverse", models)
+    assert again.dims("gan-mnist") == (0, 0)
+    with pytest.raises(BadInput, match="at least two numbers"):
+        again.traverse("gan-mnist", None, 0, 0, 0)
+
+
+def test_walks_and_directions_are_of_the_chosen_class():
+    models = LoadedModels(["cgan-mnist"])
+    path, _, line = tab_of("Interpolate", models).walk("cgan-mnist", "3", 1, 2, 0.5)
+    assert genzoo.inspect(path).record.labels == (3,) * 3
+    assert line == "genzoo interpolate cgan-mnist --sample 1,2 --label 3"
+    steer = tab_of("Steer", models)
+    sheet, path, lines = steer.show_and_move("cgan-mnist", "7", "0, 1", "2", 4, -1.5)
+    assert genzoo.inspect(sheet).record.labels == (7,) * 36
+    assert genzoo.inspect(path).record.labels == (7,) * 2
+    first, second = lines.splitlines()
+    assert first.endswith("--toward 0:0,1 --away 0:2 --label 7 -o direction.safetensors")
+    assert second.endswith("direction.safetensors --sample 0:4 --alphas 0,-1.5 --label 7")
+
+
+def command_lines(monkeypatch):
+    """The lines of each tab that has some, for a model of each kind."""
+    monkeypatch.setattr("genzoo.demo.tabs.inpaint.STEPS", 1)
+    models = LoadedModels(["cgan-mnist", "sagan-cifar10", "cyclegan-hair"])
+    tabs = {kind.name: tab_of(kind.name, models) for kind in order.TABS}
+    draw, train = tabs["Sample"], tabs["Train"]
+    draw.settings = SettingControls(MagicMock(), models, "cgan-mnist")
+    values = draw.settings.defaults
+    values[0] = "0.5"
+    yield "Sample", draw.draw("cgan-mnist", "3", 1, 4, *values)[-1]
+    yield "Interpolate", tabs["Interpolate"].walk("cgan-mnist", "3", 1, 2, 0.5)[-1]
+    yield "Traverse", tabs["Traverse"].traverse("cgan-mnist", "3", 1, 0, 1)[-1]
+    yield "Steer", tabs["Steer"].move("cgan-mnist", "3", "0", "1", 2, -1)[-1]
+    yield "Truncate", tabs["Truncate"].truncate("cgan-mnist", "3", 1, 0.5)[-1]
+    yield "Attend", tabs["Attend"].attend("sagan-cifar10", "horse", 1, (2, 3))[-1]
+    yield "Inpaint", tabs["Inpaint"].complete_example("cgan-mnist")[1]
+    yield "Translate", tabs["Translate"].translate_example("cyclegan-hair", "Blond_Hair", 1)[1]
+    yield "Compare", tabs["Compare"].draw("cgan-mnist", "cgan-mnist", 1)[-1]
+    yield "Train", train.command(train.names[0], "hinge", 1e-3, 100)
+    yield "Cards", tabs["Cards"].show("cgan-mnist")[-1]
+
+
+def test_the_lines_for_a_terminal_are_commands_with_their_options(monkeypatch):
+    found = dict(command_lines(monkeypatch))
+    assert {kind.name for kind in order.TABS} - {*found} == {"Quiz"}
+    for line in "\n".join(found.values()).splitlines():
+        program, name, *words = shlex.split(line, comments=True)
+        command = typer.main.get_command(app).commands[name]
+        with command.make_context(f"{program} {name}", words):
+            pass  # raises if an option does not exist, or an argument is missing
+
+
+def test_the_files_and_the_line_give_what_the_page_shows(tmp_path, monkeypatch):
+    monkeypatch.setattr("genzoo.demo.tabs.inpaint.STEPS", 2)
+    models = LoadedModels(["vae-mnist", "cyclegan-hair"])
+    inpainted = tab_of("Inpaint", models).complete_example("vae-mnist")
+    translated = tab_of("Translate", models).translate_example("cyclegan-hair", "Blond_Hair", 2)
+    for i, (shown, line, files) in enumerate((inpainted, translated)):
+        (folder := tmp_path / str(i)).mkdir()
+        for file in files:
+            shutil.copy(file, folder)
+        monkeypatch.chdir(folder)
+        scale = str(Widgets.scale(models.model(line.split()[2]).shape, wide=400))
+        assert cli.run([*shlex.split(line)[1:], "--out", "out.png", "--scale", scale]) == 0
+        pixels = [np.array(Image.open(path)) for path in (shown, "out.png")]
+        assert np.array_equal(*pixels)
+
+
 def test_the_page_gets_files_that_no_other_visit_writes_anew():
     """Of a picture in memory gradio writes its file at each visit, while it may be sent."""
     models = LoadedModels(["dcgan-mnist", "cyclegan-hair"])
@@ -626,12 +706,19 @@ def test_a_click_shows_where_its_place_looks():
     attend = tab_of("Attend", LoadedModels(["sagan-cifar10"]))
     place = attend.place("sagan-cifar10", [399, 25])  # (x, y) of a picture enlarged twelve times
     assert place == (2, 31)
-    sample, lit, line = attend.attend("sagan-cifar10", "horse", 4, place)
-    assert genzoo.inspect(sample).record.seeds == ((4, 0),)
-    pixels = [np.array(Image.open(path)).astype(int) for path in (sample, lit)]
-    assert (pixels[0][30, 380] == (255, 0, 0)).all()
-    assert (pixels[1] <= pixels[0] + 1)[:, :370].all()  # the sample in its own light
+    sample, maps, note, line = attend.attend("sagan-cifar10", "horse", 4, place)
+    for path in (sample, maps):
+        assert genzoo.inspect(path).record.seeds == ((4, 0),)
+    assert genzoo.inspect(maps).record.call.method == "attention"
+    looks = genzoo.attention("sagan-cifar10", [place], sample=4, label="horse")
+    assert note == f"{looks.note.capitalize()}."
+    assert "next to nothing" in note
+    # As the command draws it, but for the line below, which is text of the page.
+    shown, wanted = (np.array(one) for one in (Image.open(maps), looks.picture()))
+    assert np.array_equal(shown[:384, :], wanted[:384, :])
     assert line == "genzoo attend sagan-cifar10 --sample 4 --at 2,31 --label horse"
+    line = attend.attend("sagan-cifar10", "horse", 4, None)[-1]
+    assert line == "genzoo attend sagan-cifar10 --sample 4 --label horse"
     with pytest.raises(BadInput, match="a click is on a place"):
         attend.place("sagan-cifar10", "here")
 

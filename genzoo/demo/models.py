@@ -131,12 +131,18 @@ class LoadedModels:
         """Write signals as a WAV file for the browser; its path, or None for other kinds."""
         return self._write(samples.wav(), ".wav") if isinstance(samples, Signals) else None
 
+    def save_as(self, name: str, content: bytes) -> str:
+        """Write a file that a visitor downloads under this ``name``; its path."""
+        return self._write(content, f"/{name}")
+
     def _write(self, content: bytes, ending: str) -> str:
+        """Write a file with a number and ``ending``, or in a folder of that number; its path."""
         with self._lock:
             if KEPT.get():
-                name = f"kept-{next(self._kept)}"
+                number = f"kept-{next(self._kept)}"
             else:
-                name = str(next(self._count) % LARGEST_CACHE)
-            path = Path(self.folder.name) / f"{name}{ending}"
+                number = str(next(self._count) % LARGEST_CACHE)
+            path = Path(self.folder.name) / f"{number}{ending}"
+            path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
         return str(path)

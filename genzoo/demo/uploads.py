@@ -44,6 +44,12 @@ def fitted(picture: Image.Image, shape: Sequence[int]) -> torch.Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1)[None]
 
 
+def values_png(values: torch.Tensor) -> bytes:
+    """An image ``(C, H, W)`` in [0, 1] as a PNG without a record."""
+    pixels = (values * 255).round().byte().permute(1, 2, 0).numpy()
+    return png_bytes(Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
+
+
 def png_bytes(picture: Image.Image) -> bytes:
     """A picture that is no sample, as a PNG without a record.
 

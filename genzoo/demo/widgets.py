@@ -108,6 +108,10 @@ class Widgets:
             label="The same from a terminal", language="shell", lines=1, wrap_lines=True
         )
 
+    def files(self) -> Any:
+        """The files that the line of `command` names, to download."""
+        return self.gr.File(label="Its files", file_count="multiple", interactive=False)
+
     @staticmethod
     def scale(shape: Sequence[int], columns: int = 1, wide: int = WIDE) -> int:
         """How many times a pixel is enlarged, for a picture of about ``wide`` pixels."""

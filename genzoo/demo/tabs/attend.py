@@ -1,17 +1,15 @@
-"""The tab Attend: where a place of a sample looks."""
+"""The tab Attend: where places of a sample look."""
 
 import shlex
+from dataclasses import replace
 from typing import Any, final
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from genzoo.demo.tabs.tab import Tab
 from genzoo.demo.widgets import HALF, integer, own_class
+from genzoo.editing import attention
 from genzoo.errors import BadInput
 from genzoo.models.abilities import Attentive
-from genzoo.models.samples import Images
+from genzoo.models.picture_files import encode
 
 Place = tuple[int, int]  # (row, column) of a pixel
 
@@ -19,7 +17,10 @@ Place = tuple[int, int]  # (row, column) of a pixel
 @final
 class AttendTab(Tab):
     name = "Attend"
-    sentence = "Click on the sample: the other picture is bright where that place looks."
+    sentence = (
+        "Each picture shows in colour where one point of the sample looks. Click on the sample to "
+        "choose a point."
+    )
     abilities, kinds = (Attentive,), ("images",)
     lacking = "None of these models has attention."
 
@@ -29,15 +30,15 @@ class AttendTab(Tab):
         with ui.row():
             with ui.controls():
                 name = ui.model(self.names, first)
-                label = ui.classes(first, example.label, one=True)
-                seed = ui.seed(example.seed)
+                with gr.Row():  # beside each other, so that the sample is on the first screen
+                    label = ui.classes(first, example.label, one=True)
+                    seed = ui.seed(example.seed)
                 again = gr.Button("Another seed")
+                sample = ui.picture("Sample: click on it")
             with ui.pictures():
-                with ui.row():
-                    sample, maps = ui.picture("Sample: click on it"), ui.picture("Attention")
-                line = ui.command()
+                maps, note, line = ui.picture("Attention"), gr.Markdown(), ui.command()
         place = gr.State(None)
-        inputs, outputs = [name, label, seed, place], [sample, maps, line]
+        inputs, outputs = [name, label, seed, place], [sample, maps, note, line]
         ui.fill(self.attend, inputs, outputs)
         ui.live([label, seed], self.attend, inputs, outputs)
         ui.fresh(again, seed, self.attend, inputs, outputs)
@@ -65,29 +66,21 @@ class AttendTab(Tab):
 
     def attend(
         self, name: str, choice: str | None, seed: int, place: Place | None
-    ) -> tuple[str, str, str]:
-        """The sample, where ``place`` looks (by default the middle), and the command."""
+    ) -> tuple[str, str, str, str]:
+        """The sample, where ``place`` looks (by default five points), the layer's weight in words,
+        and the command.
+        """
         model, start = self.models.model(name), integer(seed, "a seed")
-        assert isinstance(model, Attentive)
-        label, (_, height, width) = own_class(model, choice), model.shape
-        row, column = place or (height // 2, width // 2)
-        samples, maps = model.attention(1, labels=label, seed=start)
-        assert isinstance(samples, Images)
-        cells = _lit(samples, maps[0], (row, column))
-        line = f"genzoo attend {shlex.quote(name)} --sample {start} --at {row},{column}"
+        label, at = own_class(model, choice), None if place is None else [place]
+        maps = attention.attention(model, at, sample=start, label=label)
+        # The weight is text of the page: on a telephone that of a picture is too small.
+        picture = encode(replace(maps, weight=None).picture(), record=maps.samples.record())
+        line = f"genzoo attend {shlex.quote(name)} --sample {start}"
+        line += f" --at {place[0]},{place[1]}" if place else ""
         line += f" --label {shlex.quote(label)}" if label else ""
-        pictures = [self.ui.save(cells[i], wide=HALF) for i in (0, 1)]
-        return pictures[0], pictures[1], line
+        sample = self.ui.save(maps.samples, wide=HALF)
+        return sample, self.models.save(picture), _sentence(maps.note), line
 
 
-def _lit(samples: Images, maps: Tensor, place: Place) -> Images:
-    """The sample with ``place`` marked, and as bright as the attention ``(h, w, h, w)`` of it."""
-    picture = samples.tensor[0].cpu().expand(3, -1, -1)
-    (row, column), (height, width), (h, w) = place, picture.shape[1:], maps.shape[:2]
-    attention = maps[row * h // height, column * w // width].cpu()
-    light = F.interpolate((attention / attention.max())[None, None], (height, width))[0]
-    marked = picture.clone()
-    marked[:, row, column] = torch.tensor([1.0, 0.0, 0.0])
-    cells = torch.stack([marked, picture * (0.15 + 0.85 * light)])
-    call = {"method": "attention", "places": [[row, column]]}
-    return Images(cells, None, samples.seeds * 2, samples.origin, call=call)
+def _sentence(note: str) -> str:
+    return f"{note[0].upper()}{note[1:]}." if note else ""

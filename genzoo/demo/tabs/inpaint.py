@@ -6,7 +6,7 @@ from typing import Any, final
 from PIL import Image
 
 from genzoo.demo.tabs.tab import Tab
-from genzoo.demo.uploads import png_bytes, unpack_painting
+from genzoo.demo.uploads import png_bytes, unpack_painting, values_png
 from genzoo.demo.widgets import HALF, integer
 from genzoo.editing import inpainting
 from genzoo.models.abilities import Completer
@@ -37,8 +37,8 @@ class InpaintTab(Tab):
             with ui.pictures():
                 with ui.row():
                     editor, output = self.editor(), ui.picture("Completed")
-                line = ui.command()
-        inputs, outputs = [name, editor], [output, line]
+                line, files = ui.command(), ui.files()
+        inputs, outputs = [name, editor], [output, line, files]
         ui.fill(self.painted, [name], [editor])
         ui.fill(self.complete_example, [name], outputs)
         ui.press(take, self.take, [name, seed], [editor])
@@ -89,15 +89,18 @@ class InpaintTab(Tab):
         whole = Image.alpha_composite(image, paint)
         return {"background": image, "layers": paint, "composite": whole}
 
-    def complete_example(self, name: str) -> tuple[str, str]:
+    def complete_example(self, name: str) -> tuple[str, str, list[str]]:
         parts: dict[str, Any] = self.painting(name)
         return self.complete(name, {**parts, "layers": [parts["layers"]]})
 
-    def complete(self, name: str, painted: dict[str, Any] | None) -> tuple[str, str]:
-        """The picture of the completed image, and the command."""
+    def complete(self, name: str, painted: dict[str, Any] | None) -> tuple[str, str, list[str]]:
+        """The picture of the completed image, the command, and the files that it reads."""
         model = self.models.model(name)
         x, known = unpack_painting(painted, model.shape)
         quick: Any = {} if isinstance(model, Completer) else {"steps": STEPS}
         completion = inpainting.inpaint(name, x, known, device=model.device, **quick)
-        line = f"genzoo inpaint {shlex.quote(name)} picture.png --mask mask.png"
-        return self.ui.save(completion.samples, wide=HALF), line
+        line = f"genzoo inpaint {shlex.quote(name)} photo.png --mask mask.png"
+        line += "".join(f" --{key} {value}" for key, value in quick.items())
+        parts = {"photo.png": x[0], "mask.png": (~known).float()[None]}
+        files = [self.models.save_as(file, values_png(part)) for file, part in parts.items()]
+        return self.ui.save(completion.samples, wide=HALF), line, files

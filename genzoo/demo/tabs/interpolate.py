@@ -6,7 +6,7 @@ from typing import Any, final
 import torch
 
 from genzoo.demo.tabs.tab import Tab
-from genzoo.demo.widgets import integer, number
+from genzoo.demo.widgets import integer, number, own_class
 from genzoo.editing import selection, walks
 from genzoo.models.sampler import Latent
 
@@ -24,27 +24,30 @@ class InterpolateTab(Tab):
         with ui.row():
             with ui.controls():
                 name = ui.model(self.names, first)
+                label = ui.classes(first, example.label, one=True)
                 ends = [ui.seed(example.seed, "From seed"), ui.seed(example.other, "To seed")]
                 share = self.gr.Slider(0, 1, 0.5, step=0.02, label="How far")
                 again = self.gr.Button("Another goal")
             with ui.pictures():
                 outputs = [ui.picture("Start, between, goal"), ui.sound(), ui.command()]
-        inputs = [name, *ends, share]
+        inputs = [name, label, *ends, share]
         ui.fill(self.walk, inputs, outputs)
-        ui.live([*ends, share], self.walk, inputs, outputs)
+        ui.live(inputs[1:], self.walk, inputs, outputs)
         ui.fresh(again, ends[1], self.walk, inputs, outputs)
-        ui.choose(name, self.choose, ends, self.walk, inputs, outputs)
+        ui.choose(name, self.choose, [label, *ends], self.walk, inputs, outputs)
 
-    def choose(self, name: str) -> list[int]:
+    def choose(self, name: str) -> list[Any]:
         example = self.example(name)
-        return [example.seed, example.other]
+        return [self.ui.classes(name, example.label, one=True), example.seed, example.other]
 
-    def walk(self, name: str, first: int, second: int, share: float) -> tuple[str, Any, str]:
+    def walk(
+        self, name: str, choice: str | None, first: int, second: int, share: float
+    ) -> tuple[str, Any, str]:
         """The picture of both ends and of the sample between, its player, and the command."""
         model = walks.as_latent(self.models.model(name))
         seeds = [integer(first, "a seed"), integer(second, "a seed")]
-        share = number(share, 0, 1, "how far")
-        ends = selection.resolve(model, seeds, None)
+        share, label = number(share, 0, 1, "how far"), own_class(model, choice)
+        ends = selection.resolve(model, seeds, label)
         start, goal = ends.codes
         code = model.code_law.between(start, goal, torch.tensor([share]))
         # Random numbers beside the code are those of the sample last passed, as in a walk.
@@ -53,4 +56,5 @@ class InterpolateTab(Tab):
         samples = model.decode_codes(codes, labels=ends.label, seeds=own)
         sound = self.ui.sound(self.models.save_sound(samples[1]))
         line = f"genzoo interpolate {shlex.quote(name)} --sample {seeds[0]},{seeds[1]}"
+        line += f" --label {shlex.quote(label)}" if label else ""
         return self.ui.save(samples, columns=3), sound, line

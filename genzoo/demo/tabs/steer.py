@@ -1,16 +1,17 @@
 """The tab Steer: a direction in code space, from samples with an attribute and without it."""
 
 import shlex
-from typing import final
+from typing import Any, final
 
 from genzoo.demo.tabs.tab import Tab
-from genzoo.demo.widgets import HALF, LONGEST, integer, number
+from genzoo.demo.widgets import HALF, LONGEST, integer, number, own_class
 from genzoo.editing import directions
 from genzoo.errors import BadInput
-from genzoo.models.sampler import Latent, Sampler
+from genzoo.models.sampler import Latent
 
 CHOICE = 36  # samples to choose from
 ALPHAS = (-2, 2)
+FILE = "direction.safetensors"
 
 
 @final
@@ -29,6 +30,7 @@ class SteerTab(Tab):
         with ui.row():
             with ui.controls():
                 name = ui.model(self.names, first)
+                label = ui.classes(first, example.label, one=True)
                 toward = gr.Textbox(_text(example.toward), label="With", max_length=LONGEST)
                 away = gr.Textbox(_text(example.away), label="Without", max_length=LONGEST)
                 which = ui.seed(example.which, "Sample to move")
@@ -36,40 +38,47 @@ class SteerTab(Tab):
             with ui.pictures():
                 moved, line = ui.picture("Before and after"), ui.command()
                 sheet = ui.picture("Samples to choose from")
-        inputs, outputs = [name, toward, away, which, alpha], [moved, line]
-        ui.fill(self.show, [name], [sheet])
+        inputs, outputs = [name, label, toward, away, which, alpha], [moved, line]
+        ui.fill(self.show, [name, label], [sheet])
         ui.fill(self.move, inputs, outputs)
         ui.live([which, alpha], self.move, inputs, outputs)
+        ui.live([label], self.show_and_move, inputs, [sheet, *outputs])
         for text in (toward, away):
             text.submit(ui.safe(self.move), inputs, outputs)
             text.blur(ui.safe(self.move), inputs, outputs)
-        controls = [sheet, toward, away, which]
-        ui.choose(name, self.choose, controls, self.move, inputs, outputs)
+        controls = [label, toward, away, which]
+        ui.choose(name, self.choose, controls, self.show_and_move, inputs, [sheet, *outputs])
 
-    def choose(self, name: str) -> tuple[str, str, str, int]:
+    def choose(self, name: str) -> tuple[Any, str, str, int]:
         example = self.example(name)
-        return self.show(name), _text(example.toward), _text(example.away), example.which
+        menu = self.ui.classes(name, example.label, one=True)
+        return menu, _text(example.toward), _text(example.away), example.which
 
-    def show(self, name: str) -> str:
+    def show(self, name: str, choice: str | None) -> str:
         """The samples to choose from, with their numbers."""
         model = self.models.model(name)
-        samples = model.sample(CHOICE, seed=0, labels=_one_class(model))
+        samples = model.sample(CHOICE, seed=0, labels=own_class(model, choice))
         return self.ui.save(samples, columns=9, numbers=True, wide=HALF)
 
-    def move(self, name: str, toward: str, away: str, which: int, alpha: float) -> tuple[str, str]:
-        """The picture of a sample before and after, and the command that computes the direction."""
-        model, label = self.models.model(name), _one_class(self.models.model(name))
+    def show_and_move(self, name: str, choice: str | None, *values: Any) -> tuple[str, str, str]:
+        """`show` and `move`: a direction belongs to one class, as the samples do."""
+        return self.show(name, choice), *self.move(name, choice, *values)
+
+    def move(
+        self, name: str, choice: str | None, toward: str, away: str, which: int, alpha: float
+    ) -> tuple[str, str]:
+        """The picture of a sample before and after, and the commands: the direction, the steps."""
+        model = self.models.model(name)
+        label = own_class(model, choice)
         plus, minus = _parse_numbers(toward or ""), _parse_numbers(away or "")
         direction = directions.direction_from_seeds(model, plus, minus, label=label)
         address, alpha = (0, integer(which, "a sample")), number(alpha, *ALPHAS, "the steps")
         moved = directions.steer(model, direction, [address], alphas=[0, alpha], label=label)
-        line = f"genzoo direction {shlex.quote(name)} --toward 0:{_joined(plus)}"
-        return self.ui.save(moved, columns=2), f"{line} --away 0:{_joined(minus)}"
-
-
-def _one_class(model: Sampler) -> int | None:
-    """A direction belongs to one class."""
-    return 0 if model.num_classes else None
+        of = f" --label {shlex.quote(label)}" if label else ""
+        line = f"genzoo direction {shlex.quote(name)} --toward 0:{_joined(plus)} --away 0:"
+        line += f"{_joined(minus)}{of} -o {FILE}\ngenzoo steer {shlex.quote(name)} {FILE}"
+        line += f" --sample 0:{address[1]} --alphas 0,{alpha:g}{of}"
+        return self.ui.save(moved, columns=2), line
 
 
 def _text(numbers: tuple[int, ...]) -> str:

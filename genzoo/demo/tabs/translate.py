@@ -6,7 +6,7 @@ from typing import Any, final
 from PIL import Image
 
 from genzoo.demo.tabs.tab import Tab
-from genzoo.demo.uploads import fitted, png_bytes
+from genzoo.demo.uploads import fitted, png_bytes, values_png
 from genzoo.demo.widgets import HALF, integer
 from genzoo.errors import BadInput
 from genzoo.models.abilities import Translator
@@ -38,8 +38,8 @@ class TranslateTab(Tab):
                         elem_classes=["picture", "high"],
                     )
                     output = ui.picture("Translated")
-                line = ui.command()
-        inputs, outputs = [name, to, photo], [output, line]
+                line, files = ui.command(), ui.files()
+        inputs, outputs = [name, to, photo], [output, line, files]
         ui.fill(self.example_file, [name, which], [photo])
         ui.fill(self.translate_example, [name, to, which], outputs)
         which.input(ui.safe(self.example_file), [name, which], photo).success(
@@ -81,14 +81,18 @@ class TranslateTab(Tab):
         one = Images(examples[(integer(which, "an example") - 1) % len(examples)][None] / 255)
         return one.grid(1, self.ui.scale(one.tensor.shape, wide=HALF), 0).convert("RGB")
 
-    def translate_example(self, name: str, to: str, which: int) -> tuple[str, str]:
+    def translate_example(self, name: str, to: str, which: int) -> tuple[str, str, list[str]]:
         return self.translate(name, to, self.example_image(name, which))
 
-    def translate(self, name: str, to: str, photo: Image.Image | None) -> tuple[str, str]:
-        """The picture of the translation, and the command."""
+    def translate(
+        self, name: str, to: str, photo: Image.Image | None
+    ) -> tuple[str, str, list[str]]:
+        """The picture of the translation, the command, and the file that it reads."""
         model = self.model(name)
         if photo is None:
             raise BadInput("no photo yet: drop one, or take an example")
-        translated = model.translate(fitted(photo, model.shape), to)
-        line = f"genzoo translate {shlex.quote(name)} photo.jpg --to {shlex.quote(to)}"
-        return self.ui.save(translated, wide=HALF), line
+        x = fitted(photo, model.shape)
+        translated = model.translate(x, to)
+        line = f"genzoo translate {shlex.quote(name)} photo.png --to {shlex.quote(to)}"
+        files = [self.models.save_as("photo.png", values_png(x[0]))]
+        return self.ui.save(translated, wide=HALF), line, files

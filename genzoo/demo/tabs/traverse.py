@@ -1,11 +1,13 @@
 """The tab Traverse: one sample, two numbers of its code changed."""
 
 import shlex
+from functools import cache
 from typing import Any, final
 
 from genzoo.demo.tabs.tab import Tab
-from genzoo.demo.widgets import integer, own_class
+from genzoo.demo.widgets import Widgets, integer, own_class
 from genzoo.editing import walks
+from genzoo.errors import BadInput
 from genzoo.models.sampler import Latent
 
 GRID = (9, 9)
@@ -17,6 +19,10 @@ class TraverseTab(Tab):
     sentence = "One sample; from left to right one number of its code changes, downwards another."
     abilities, kinds = (Latent,), ("images",)
     lacking = "None of these models has a latent code and draws images."
+
+    def __init__(self, ui: Widgets):
+        super().__init__(ui)
+        self.dims = cache(self._dims)
 
     def build(self) -> None:
         ui, first = self.ui, self.first()
@@ -38,9 +44,16 @@ class TraverseTab(Tab):
     def dim(self, name: str, which: int) -> Any:
         """A slider for a number of the model's code."""
         last = walks.as_latent(self.models.model(name)).latent_dim - 1
-        value = min(last, (self.example(name).dims or (0, 1))[which])
         label = ("Downwards: number of the code", "To the right: number of the code")[which]
-        return self.gr.Slider(0, last, value, step=1, label=label)
+        return self.gr.Slider(0, last, self.dims(name)[which], step=1, label=label)
+
+    def _dims(self, name: str) -> tuple[int, int]:
+        """The numbers that the tab opens with: those that change samples most."""
+        try:
+            model = walks.as_latent(self.models.model(name))
+            return self.example(name).dims or walks.most_active(model)
+        except BadInput:  # a code of one number; the traversal says so on the page
+            return 0, 0
 
     def choose(self, name: str) -> list[Any]:
         example = self.example(name)
