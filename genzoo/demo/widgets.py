@@ -35,6 +35,7 @@ CSS = """
 .picture .image-frame, .picture .image-container { width: 100%; height: auto }
 .picture .image-container { padding-top: 34px }
 .picture.high img { max-height: 82vh }
+.files .label-clear-button { display: none }
 """
 
 
@@ -110,7 +111,8 @@ class Widgets:
 
     def files(self) -> Any:
         """The files that the line of `command` names, to download."""
-        return self.gr.File(label="Its files", file_count="multiple", interactive=False)
+        options: dict[str, Any] = {"interactive": False, "elem_classes": ["files"]}
+        return self.gr.File(label="Its files", file_count="multiple", **options)
 
     @staticmethod
     def scale(shape: Sequence[int], columns: int = 1, wide: int = WIDE) -> int:
