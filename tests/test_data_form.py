@@ -195,7 +195,7 @@ def test_a_strangers_form_decides_how_data_are_opened_and_no_more(form, elsewher
     values = json.loads(path.read_text())
     values["recipe"]["form"] = form
     path.write_text(json.dumps(values))
-    with pytest.raises(InvalidModel, match=r"config\.json: recipe\.form"):
+    with pytest.raises(InvalidModel, match=r"config\.json: .*recipe\.form"):
         manifests.read_manifest(Path("both"))
 
 

@@ -125,7 +125,7 @@ def test_images_of_a_folder_stand_in_the_place_of_a_model(tmp_path):
     """Digits of a model, written down and read again, are the digits of the model."""
     model = genzoo.load("dcgan-mnist", device="cpu")
     for i, one in enumerate(model.sample(200, seed=0)):
-        one.save(tmp_path / f"{i:05}.png")
+        one.save(tmp_path / f"{i:05}.png", scale=1)
     told = {"data": "mnist", "metrics": "fd", "groups": 1, "device": "cpu"}
     (folder,) = genzoo.evaluate(f"images:{tmp_path}", **told).scores
     (direct,) = genzoo.evaluate(model, n=200, **told).scores

@@ -135,7 +135,7 @@ def test_any_rate_and_length_have_features(audio, rate, length):
 
 def test_without_torchaudio_it_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchaudio.transforms", None)
-    with pytest.raises(OperationFailed, match=r'pip install "genzoo\[audio\]"') as caught:
+    with pytest.raises(OperationFailed, match='pip install "torchaudio>=') as caught:
         genzoo.evaluate(Strings(None), data="plucked", n=2000)
     assert "\n" not in str(caught.value)
 
@@ -211,7 +211,7 @@ def test_too_few_real_samples_are_named_by_their_kind():
         (Strings, {"data": "digits"}, "of signals, but digits holds images: give .* of signals"),
         (Cloud, {"data": "tones"}, "of points, but tones holds signals: give .* of points"),
         (Cloud, {"data": "gaussian1d"}, "its samples are 2, but gaussian1d is 1"),
-        (Strings, {"data": "tones", "metrics": "fid"}, "fid measures images, .* leave --metrics"),
+        (Strings, {"data": "tones", "metrics": "fid"}, "fid measures images, .* leave metrics= and features= out"),
         (Strings, {"data": "tones", "features": "mnist"}, "fd-mnist measures images"),
         (Strings, {"data": "tones", "metrics": "sharpness"}, "sharpness-tones measures images"),
         (Strings, {"data": "tones", "metrics": "energy-coordinates"}, "measures points"),
@@ -301,8 +301,8 @@ def test_models_of_points_are_compared(models, tmp_path):
         ("ab", {"data": "digits"}, r"no classifier for 'digits': .* a folder of \.wav files"),
         ("ab", {"data": "mnist"}, "a is of signals, but mnist holds images"),
         ("ef", {}, "no data set that is known fits all"),
-        ("gh", {}, "no data set that is known fits all: give one with --data, and --features"),
-        ("hi", {}, "choose the reference data with --data fashion-mnist or mnist$"),
+        ("gh", {}, "no data set that is known fits all: give one with data=, and features with features="),
+        ("hi", {}, "choose the reference data with data=: fashion-mnist or mnist$"),
         ("hi", {"data": "digits"}, "no classifier for 'digits': choose .* fashion-mnist or mnist$"),
     ],
 )
