@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import shutil
 import struct
 import subprocess
@@ -282,6 +283,7 @@ def harmless(text):
 def test_a_hostile_folder(name, folder, capsys, tmp_path):
     spoil, *codes = FOLDERS[name]
     spoil(folder)
+    (tmp_path / "home" / "families").mkdir(parents=True)  # notes of good families may come into it
     before = tree(tmp_path)
     asked = (["sample", folder, "-n", "1", "-o", "x.npy"], ["info", folder])
     for words, expected in zip(asked, codes, strict=True):
@@ -297,7 +299,10 @@ def test_a_hostile_folder(name, folder, capsys, tmp_path):
     if codes[0] == 0:  # the weights are good, and samples were asked for
         Path("x.npy").unlink()
         os.utime(Path.cwd(), ns=(0, before[Path.cwd()]))
-    assert tree(tmp_path) == before
+    after, notes = tree(tmp_path), tmp_path / "home" / "families"
+    assert {p: t for p, t in after.items() if not p.is_relative_to(notes)} == {
+        p: t for p, t in before.items() if not p.is_relative_to(notes)
+    }
     assert not Path("exploded").exists()
 
 
@@ -341,7 +346,7 @@ def test_no_module_comes_from_a_cards_numbers(folder, monkeypatch, capsys):
         assert (code, check["state"]) == (1, "skipped")
         assert err.count("\n") == 1
         assert "no number could be verified" in err
-        assert f"genzoo evaluate --features {features}" in check["reason"]
+        assert re.search(f"genzoo evaluate .*--features {features}", check["reason"])
     assert "evil" not in sys.modules
     assert not Path("exploded").exists()
 
