@@ -93,9 +93,25 @@ class Records(list[T], Generic[T]):
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        lines = [_row("th", self.heads), *(_row("td", row) for row in self.rows)]
-        note = f"<p>{escape(self.note)}</p>" if self.note else ""
-        return f"<table>{''.join(lines)}</table>{note}"
+        return html_table(self.rows, self.heads, notes=[self.note] * bool(self.note))
+
+
+def html_table(
+    rows: Iterable[Iterable[Any]],
+    heads: Iterable[str] = (),
+    *,
+    title: Iterable[str] = (),
+    notes: Iterable[str] = (),
+) -> str:
+    """A table in HTML for a notebook; lines of text above and below it."""
+    texts = [[printable(str(cell)) for cell in row] for row in rows]
+    names = [*heads]
+    lines = [*([_row("th", names)] if names else []), *(_row("td", row) for row in texts)]
+    above, below = (
+        "".join(f"<p>{escape(printable(line))}</p>" for line in part if line)
+        for part in (title, notes)
+    )
+    return f"{above}<table>{''.join(lines)}</table>{below}"
 
 
 def _row(tag: str, cells: Iterable[str]) -> str:

@@ -306,6 +306,12 @@ class DataSet:
     rate: int = 0
     summary: Summary = field(default_factory=Summary, repr=False)
 
+    def __repr__(self) -> str:
+        form = _form_text(self.kind, self.shape)
+        classes = f", {len(self.classes)} classes" if self.classes else ""
+        what = f"{len(self):,} {self.kind} ({form})" if form else f"{len(self):,} {self.kind}"
+        return printable(f"<DataSet {self.name} {self.split}: {what}{classes}>")
+
     def __len__(self) -> int:
         return len(self.array)
 

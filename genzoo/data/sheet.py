@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from genzoo.models import panels
 from genzoo.models.captions import captioned
 from genzoo.models.checks import check_count, checked_seed
 from genzoo.models.kinds import PICTURES, SHOWN
-from genzoo.models.picture_files import REAL, encode
+from genzoo.models.picture_files import REAL, Pictured, encode
 from genzoo.models.pictures import enlargement
 from genzoo.models.samples import Images
 
@@ -59,7 +58,7 @@ class Opened(Protocol):
 
 @final
 @dataclass(frozen=True, eq=False)
-class DataSheet:
+class DataSheet(Pictured):
     """Samples of ``dataset``: the ``rows`` ``(n,)``, and pictures that are computed from all.
 
     ``means``: float32 ``(k, *shape)`` with a name each in ``names``; of images alone.
@@ -69,6 +68,11 @@ class DataSheet:
     rows: np.ndarray
     names: tuple[str, ...] = ()
     means: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        means = f" and {', '.join(self.names[:2])}" if self.names else ""
+        more = ", ..." if len(self.names) > 2 else ""
+        return f"<DataSheet: {len(self.rows):,} samples{means}{more} of {self.dataset!r}>"
 
     @property
     def note(self) -> str:
@@ -136,11 +140,6 @@ class DataSheet:
         else:
             write_whole(path, encode(self.picture(scale), ending, xmp=REAL, comment=self.note))
         return path
-
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.picture().save(buffer, "PNG")
-        return buffer.getvalue()
 
 
 def sheet(

@@ -19,6 +19,7 @@ from genzoo.models.samples import Samples
 from genzoo.zoo import names as model_names
 
 SAMPLES, BATCH = 4, 256  # samples of seed 0 whose numbers move; codes at a time
+SHOWN = 8  # numbers of a repr
 DEVIATIONS = 2.0  # a number moves from minus to plus so many standard deviations
 
 
@@ -33,6 +34,12 @@ class Activity:
 
     dims: tuple[int, ...]
     changes: tuple[float, ...]
+
+    def __repr__(self) -> str:
+        pairs = zip(self.dims[:SHOWN], self.changes, strict=False)
+        first = ", ".join(f"{dim} ({change:.3f})" for dim, change in pairs)
+        more = ", ..." if len(self.dims) > SHOWN else ""
+        return f"<Activity of {len(self.dims)} numbers, the most active first: {first}{more}>"
 
 
 @usual_torch()

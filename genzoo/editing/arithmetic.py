@@ -39,7 +39,7 @@ EXAMPLE = "0:3,5,9 - 0:1,2,4 + 0:7,8,11"
 
 @final
 @dataclass(frozen=True, eq=False)
-class Combination:
+class Combination(picture_files.Pictured):
     """A sum of mean codes and what the model draws from it, as in DCGAN's figure 7.
 
     ``terms``: of each term its sign and its samples, the sample of the mean code last. A photo
@@ -58,10 +58,6 @@ class Combination:
     def __repr__(self) -> str:
         signs = [f"{'+' if sign > 0 else '-'} {len(term) - 1}" for sign, term in self.terms]
         return f"<Combination {' '.join(signs)} samples, {self.around!r} around the sum>"
-
-    def _repr_png_(self) -> bytes:
-        record = self.around.record()
-        return picture_files.encode(self.picture(), record=record, xmp=self.around.xmp)
 
     def save(self, path: str | Path, scale: int | None = None, *, metadata: bool = True) -> Path:
         """Write the picture as ``.png``, ``.jpg``, ``.webp`` or ``.pdf``, marked as synthetic;

@@ -20,7 +20,7 @@ from genzoo.models.captions import captioned
 from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Model, image_shape
 from genzoo.models.panels import CLASSES
-from genzoo.models.picture_files import encode
+from genzoo.models.picture_files import Pictured, encode
 from genzoo.models.pictures import enlargement
 from genzoo.models.samples import Images
 from genzoo.zoo import names as model_names
@@ -32,7 +32,7 @@ DIM, STRONG = 0.45, 0.9  # how bright the picture is below a map, and the map's 
 
 @final
 @dataclass(frozen=True, eq=False)
-class AttentionMaps:
+class AttentionMaps(Pictured):
     """Where ``places``, (row, column) in pixels, of one sample look.
 
     ``maps``: float32 ``(k, h, w)``, each sums to 1. ``weight``: with which the layer adds what it
@@ -43,6 +43,11 @@ class AttentionMaps:
     places: tuple[tuple[int, int], ...]
     maps: Tensor
     weight: float | None
+
+    def __repr__(self) -> str:
+        places = ", ".join(f"{row},{column}" for row, column in self.places)
+        line = f"<AttentionMaps of {self.samples!r} from {places}>"
+        return f"{line}\n{self.note}" if self.note else line
 
     @property
     def note(self) -> str:
@@ -96,9 +101,6 @@ class AttentionMaps:
             record = self.samples.record() if metadata else None
             write_whole(path, encode(self.picture(scale), ending, record))
         return path
-
-    def _repr_png_(self) -> bytes:
-        return encode(self.picture(), record=self.samples.record())
 
 
 def _mark(picture: Image.Image, place: tuple[int, int], scale: int, colour: str) -> None:

@@ -29,6 +29,7 @@ from genzoo.errors import BadInput, argument
 from genzoo.models.abilities import Completer
 from genzoo.models.checks import batch_slices, checked_seed
 from genzoo.models.model import Model, finite_input, image_shape, infer
+from genzoo.models.picture_files import Pictured
 from genzoo.models.randomness import Noise
 from genzoo.models.ranges import rescale
 from genzoo.models.sampler import Labels, Latent, Progress, Sampler
@@ -39,7 +40,7 @@ from genzoo.zoo import names
 
 @final
 @dataclass(frozen=True, eq=False)
-class Completion:
+class Completion(Pictured):
     """Completed images: ``samples`` ``(n, *shape)`` in [0, 1].
 
     Values where ``known`` (bool) is true are the input's, bit for bit. ``exact``: sampled by a

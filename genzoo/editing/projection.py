@@ -27,7 +27,7 @@ from genzoo.models.laws import Normal
 from genzoo.models.model import Discriminator, Model, finite_input, infer
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Labels, Latent, Progress
-from genzoo.models.samples import Samples
+from genzoo.models.samples import Images, Samples
 from genzoo.training.losses import LOSSES
 from genzoo.zoo import folder as folders
 from genzoo.zoo import manifest as manifests
@@ -85,6 +85,13 @@ class Projection:
     history: Tensor
     path: Tensor
     discriminator_loss: str
+
+    def __repr__(self) -> str:
+        steps = len(self.history) - 1
+        return f"<Projection of {len(self.codes)} images in {steps} steps: {self.samples!r}>"
+
+    def _repr_png_(self) -> bytes | None:
+        return self.samples._repr_png_() if isinstance(self.samples, Images) else None
 
 
 @usual_torch()

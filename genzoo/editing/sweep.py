@@ -19,7 +19,7 @@ from genzoo.models.captions import with_rows
 from genzoo.models.checks import check_count
 from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Model
-from genzoo.models.picture_files import encode
+from genzoo.models.picture_files import Pictured, encode
 from genzoo.models.pictures import enlargement
 from genzoo.models.sampler import Progress
 from genzoo.models.samples import Images, Samples
@@ -27,12 +27,15 @@ from genzoo.models.samples import Images, Samples
 
 @final
 @dataclass(frozen=True, eq=False)
-class Sweep:
+class Sweep(Pictured):
     """``samples``: a row of ``columns`` for each number of ``activity``, in its order."""
 
     samples: Samples
     activity: Activity
     columns: int
+
+    def __repr__(self) -> str:
+        return f"<Sweep of {len(self.activity.dims)} numbers in {self.columns} columns>"
 
     def picture(self, scale: int | None = None) -> Image.Image:
         """The rows, each with its number and the change that it makes. Raises BadInput."""

@@ -30,11 +30,12 @@ from genzoo.models.checks import check_count, check_place, checked_seed, fresh_s
 from genzoo.models.model import Model
 from genzoo.models.sampler import Progress
 from genzoo.schemas import Kind
-from genzoo.text import columns, pairs
+from genzoo.text import columns, html_table, pairs
 from genzoo.version import VERSION
 from genzoo.zoo import card, installed, names
 
 SAMPLES = 10_000
+_HEADS = ("", "value", "95 %", "real", "")
 log = logging.getLogger("genzoo")
 
 
@@ -72,11 +73,15 @@ class Evaluation:
         return {"genzoo": VERSION, "name": self.name, "data": self.data, "scores": self.records()}
 
     def __str__(self) -> str:
-        heads = ("", "value", "95 %", "real", "")
-        rows = [_row(score, self.descriptions[score.metric]) for score in self.scores]
-        return "\n".join(columns([heads, *rows]))
+        return "\n".join(columns([_HEADS, *self._rows()]))
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html_table(self._rows(), _HEADS)
+
+    def _rows(self) -> list[list[str]]:
+        return [_row(score, self.descriptions[score.metric]) for score in self.scores]
 
     def save(self, path: str | Path) -> Path:
         """Write all of it as a ``.json``. Raises BadInput, OperationFailed."""

@@ -20,17 +20,18 @@ from genzoo.files import check_ending, expanded, write_whole
 from genzoo.models.captions import with_rows
 from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Discriminator, Model, finite_input
-from genzoo.models.picture_files import REAL, encode
+from genzoo.models.picture_files import REAL, Pictured, encode
 from genzoo.models.pictures import WIDTH
 from genzoo.models.samples import Images
 
+SHOWN = 12  # layers of a repr
 ACROSS, GAP = 10, 2  # maps of a layer that are shown; pixels between them
 ROOM = (WIDTH - 160) / ACROSS  # pixels of a map, about: 160 are for names
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Inside:
+class Inside(Pictured):
     """The inside of the network ``name`` for one ``image`` ``(C, H, W)`` in [0, 1].
 
     ``filters``: the weights of the first layer, ``(k, C, h, w)``; None if they are no pictures.
@@ -43,6 +44,11 @@ class Inside:
     layers: tuple[Tensor, ...]
     file: str = ""
     """of the image, if it was one"""
+
+    def __repr__(self) -> str:
+        layers = ", ".join("x".join(map(str, layer.shape)) for layer in self.layers[:SHOWN])
+        more = ", ..." if len(self.layers) > SHOWN else ""
+        return f"<Inside of {self.name}, {len(self.layers)} layers: {layers}{more}>"
 
     def record(self) -> dict[str, Any]:
         """For JSON: the shapes."""
@@ -84,9 +90,6 @@ class Inside:
         picture = self.picture(scale)
         write_whole(path, encode(picture, path.suffix.lower(), xmp=REAL, comment=comment))
         return path
-
-    def _repr_png_(self) -> bytes:
-        return encode(self.picture(), xmp=REAL, comment=f"Weights of {self.name}")
 
 
 @usual_torch()

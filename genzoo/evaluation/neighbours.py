@@ -21,13 +21,14 @@ from genzoo.metrics.statistics.nearest import closest
 from genzoo.models.checks import checked_seed
 from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Model, image_shape
-from genzoo.models.picture_files import COMPOSITE, encode
+from genzoo.models.picture_files import COMPOSITE, Pictured, encode
 from genzoo.models.pictures import check_sheet, enlargement
 from genzoo.models.sampler import Progress
 from genzoo.models.samples import Images
 from genzoo.text import printable
 
 CHUNK = 1 << 24  # numbers of training images at a time: 64 MB
+SHOWN = 16  # distances of a repr
 CAPTION, FONT, GAP = 20, 15, 6
 
 
@@ -42,10 +43,14 @@ class Near:
     rows: np.ndarray
     distances: np.ndarray
 
+    def __repr__(self) -> str:
+        n, k = self.rows.shape
+        return f"<Near: the {k} nearest of {n} samples in {self.space}>"
+
 
 @final
 @dataclass(frozen=True, eq=False)
-class Neighbours:
+class Neighbours(Pictured):
     """Samples and the training images nearest to them, in pixels and in features."""
 
     name: str
@@ -63,8 +68,9 @@ class Neighbours:
     def __repr__(self) -> str:
         lines = [f"{self.samples!r} beside the nearest of {self.dataset.name}", self.note]
         for near in self.near:
-            distances = ", ".join(f"{d:.2f}" for d in near.distances[:, 0])
-            lines.append(f"nearest in {near.space}: {distances}")
+            distances = ", ".join(f"{d:.2f}" for d in near.distances[:SHOWN, 0])
+            more = ", ..." if len(near.distances) > SHOWN else ""
+            lines.append(f"nearest in {near.space}: {distances}{more}")
         return "\n".join(map(printable, lines))
 
     def record(self) -> dict[str, Any]:

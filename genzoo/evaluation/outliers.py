@@ -27,7 +27,7 @@ from genzoo.models.abilities import Density
 from genzoo.models.checks import checked_seed
 from genzoo.models.model import Model
 from genzoo.models.sampler import Progress, Sampler
-from genzoo.text import columns, printable
+from genzoo.text import columns, html_table, printable
 from genzoo.zoo import names as model_names
 
 BATCH = 250
@@ -53,18 +53,25 @@ class Outliers:
     protocol: dict[str, Any]
 
     def __repr__(self) -> str:
+        return "\n".join([*columns(self._rows()), *self._notes()])
+
+    def _repr_html_(self) -> str:
+        return html_table(self._rows(), notes=self._notes())
+
+    def _rows(self) -> list[tuple[str, str, str]]:
         low, high = self.interval
         interval = f"[{low:.4f}, {high:.4f}]" if low < high else "no interval: perfect separation"
-        rows = [
+        return [
             ("AUROC", f"{self.auroc:.4f}", interval),
             ("mean log p", f"{self.inside.mean():.1f} nats", self.data),
             ("", f"{self.outside.mean():.1f} nats", self.against),
         ]
-        lines = columns(rows)
-        if high < 0.5:
-            other = f"assigns {self.against} a higher likelihood: not detected as outliers"
-            lines.append(printable(f"{self.name} {other}"))
-        return "\n".join(lines)
+
+    def _notes(self) -> list[str]:
+        if self.interval[1] >= 0.5:
+            return []
+        other = f"assigns {self.against} a higher likelihood: not detected as outliers"
+        return [printable(f"{self.name} {other}")]
 
     def save(self, path: str | Path) -> Path:
         """Write the record as a ``.json``. Raises BadInput, OperationFailed."""

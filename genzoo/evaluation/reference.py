@@ -7,7 +7,7 @@ from typing import Any, final, overload
 from genzoo.errors import BadInput, argument, command
 from genzoo.evaluation import published
 from genzoo.evaluation.published import Published, Table
-from genzoo.text import Records, columns, printable
+from genzoo.text import Records, columns, html_table, printable
 
 BETTER = {True: "higher is better", False: "lower is better", None: "no direction is better"}
 
@@ -37,6 +37,10 @@ class Tables(tuple[Table, ...]):
         return "\n\n".join("\n".join(_lines(table)) for table in self)
 
     __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        tables = ((*cells(one), above(one), below(one)) for one in self)
+        return "".join(html_table(r, h, title=first, notes=last) for r, h, first, last in tables)
 
 
 @overload

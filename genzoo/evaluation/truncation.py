@@ -41,9 +41,11 @@ from genzoo.evaluation.unread import unread_arguments, warn_of_unread
 from genzoo.files import check_ending, expanded, write_whole
 from genzoo.metrics.score import Score
 from genzoo.metrics.subjects import ModelSubject
+from genzoo.models.captions import wrapped
 from genzoo.models.checks import checked_seed
 from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Model
+from genzoo.models.picture_files import Pictured
 from genzoo.models.sampler import Progress
 from genzoo.text import columns
 from genzoo.version import VERSION
@@ -53,12 +55,13 @@ METRICS = "precision,recall,fd"
 ENDINGS = (*PICTURES, ".json")
 LEFT_OVER = 0.25  # of recall
 SAMPLES = 2000
-WIDE, HIGH, LEFT = 700, 420, 90  # pixels: a panel, and the numbers of its axis
+# Pixels: a panel, the numbers of its axis, and a line of the verdict.
+WIDE, HIGH, LEFT, LINE = 700, 420, 90, 32
 
 
 @final
 @dataclass(frozen=True)
-class Curve:
+class Curve(Pictured):
     """Scores by truncation: ``scores[metric][i]`` is for ``values[i]``; None: no truncation."""
 
     name: str
@@ -97,9 +100,6 @@ class Curve:
 
     def __repr__(self) -> str:
         return f"{self.name} on {self.data}\n{self}"
-
-    def _repr_png_(self) -> bytes:
-        return encoded(picture(self))
 
     def save(self, path: str | Path, scale: int | None = None) -> Path:
         """Write the figure as ``.png``, ``.jpg``, ``.webp`` or ``.pdf``, or all numbers as
@@ -245,8 +245,11 @@ def picture(curve: Curve) -> Image.Image:
     """A panel for the metrics that are shares, and one for each of the others."""
     shares = [name for name, column in curve.scores.items() if _is_share(column)]
     panels = [shares] * bool(shares) + [[n] for n in curve.scores if n not in shares]
-    height = HIGH + 7 * MARGIN
-    sheet, draw = new_sheet(MARGIN + len(panels) * (LEFT + WIDE + MARGIN), height)
+    width = MARGIN + len(panels) * (LEFT + WIDE + MARGIN)
+    verdict = wrapped(curve.verdict, width - 2 * MARGIN, SMALL - 2)
+    below = HIGH + 5 * MARGIN - 8  # where the verdict begins
+    height = below + max(1, len(verdict)) * LINE + 2 * MARGIN + 8 - LINE
+    sheet, draw = new_sheet(width, height)
     first = next(iter(curve.scores.values()))[0]
     title = f"{curve.name} on {curve.data}, by truncation"
     draw.text((MARGIN, MARGIN // 2), title, INK, font(SMALL + 6))
@@ -254,7 +257,8 @@ def picture(curve: Curve) -> Image.Image:
         _panel(draw, MARGIN + i * (LEFT + WIDE + MARGIN) + LEFT, 3 * MARGIN, curve, names)
     samples = first.protocol.get("samples", "")
     foot = f"{samples:,} samples each, seed {first.protocol.get('seed')}; bars: 95 %."
-    draw.text((MARGIN, height - 2 * MARGIN - 8), curve.verdict, INK, font(SMALL - 2))
+    for i, line in enumerate(verdict):
+        draw.text((MARGIN, below + i * LINE), line, INK, font(SMALL - 2))
     draw.text((MARGIN, height - MARGIN), foot, PALE, font(SMALL - 6))
     return sheet
 

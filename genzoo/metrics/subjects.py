@@ -111,7 +111,8 @@ class ModelSubject(Subject):
         return self.sampler.stream(n, labels=labels, **how)
 
     def protocol(self, seed: int) -> dict[str, Any]:
-        return {"seed": seed, **_precision(self.kind)}
+        # Only what is unusual of the execution, so that other scores compare with older ones.
+        return {"seed": seed, **_precision(self.kind), **self.model.execution.record()}
 
     @property
     def sampler(self) -> Sampler:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -70,6 +72,22 @@ def encode(
     options: dict[str, Any] = {"quality": QUALITY, "subsampling": 0, "optimize": True}
     picture.save(buffer, "JPEG", comment=comment.encode(), extra=_segment(packet), **options)
     return buffer.getvalue()
+
+
+class Pictured(ABC):
+    """A result that a notebook shows as the picture that its ``save`` writes."""
+
+    @abstractmethod
+    def save(self, path: str | Path) -> Path:
+        """Write the picture. Raises BadInput if there is none."""
+
+    def _repr_png_(self) -> bytes | None:
+        """The picture; None, so that a notebook shows the text, where there is none."""
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                return self.save(Path(folder) / "shown.png").read_bytes()
+            except BadInput:  # its samples are no images, or too many for one picture
+                return None
 
 
 def check_sides(ending: str, size: tuple[int, int]) -> None:

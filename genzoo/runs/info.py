@@ -11,7 +11,7 @@ from genzoo.families.family import DATA
 from genzoo.runs.plan import data_summary
 from genzoo.schemas import Schema
 from genzoo.schemas import fields as fields_of
-from genzoo.text import columns, printable
+from genzoo.text import columns, html_table, printable
 from genzoo.zoo import card, names, readme
 from genzoo.zoo.manifest import WEIGHTS, Manifest, Measured
 from genzoo.zoo.weights import read_header
@@ -59,11 +59,15 @@ class ModelInfo:
         listed: the family's file has them, which imports torch.
         """
         recipe, call = self.manifest.recipe, command("info", self.manifest.family)
-        trained = ["It was trained by", printable(recipe.command), ""] if recipe else []
+        known = recipe.command if recipe else ""  # "" if it was trained in Python
+        trained = ["It was trained by", printable(known), ""] if known else []
         return [*trained, f"{call} lists the settings of sampling and training"]
 
     def __repr__(self) -> str:
         return "\n".join([self.head, *columns(self.rows), "", *self.foot])
+
+    def _repr_html_(self) -> str:
+        return html_table(self.rows, title=[self.head], notes=self.foot)
 
 
 @final
@@ -102,6 +106,11 @@ class FamilyInfo:
         for head, rows in self.tables.items():
             lines += ["", head, *columns(rows)]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        facts = html_table(self.facts.items(), title=[f"{self.name}  {self.summary}"])
+        tables = (html_table(rows, title=[head]) for head, rows in self.tables.items())
+        return "".join([facts, *tables])
 
 
 def info(name: str | Path) -> ModelInfo | FamilyInfo:

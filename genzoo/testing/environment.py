@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, final
 
 from genzoo.errors import install_command
-from genzoo.text import columns, file_size, printable
+from genzoo.text import columns, file_size, html_table, printable
 from genzoo.version import VERSION
 
 # Variables whose value is shown; of others only that they are set.
@@ -42,6 +42,9 @@ class Environment:
 
     def __repr__(self) -> str:
         return "\n".join(columns(self.rows))
+
+    def _repr_html_(self) -> str:
+        return html_table(self.rows)
 
 
 def env() -> Environment:
