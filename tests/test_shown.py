@@ -13,6 +13,7 @@ import genzoo
 from genzoo import data, text
 from genzoo.data.dataset import Rows, Source
 from genzoo.data.sheet import sheet
+from genzoo.editing.activity import Activity
 from genzoo.editing.projection import Projection
 from genzoo.evaluation import truncation
 from genzoo.evaluation.evaluate import Evaluation
@@ -69,8 +70,7 @@ def dataset():
 
 def results():
     mine, zeros, samples = dataset(), torch.zeros, images()
-    many = tuple(range(N))
-    activity = genzoo.measure_activity(Flat())
+    activity = Activity(tuple(range(N)), (1 / 3,) * N)
     projection = Projection(
         zeros(N, 4), None, samples, zeros(N, 3), zeros(6, N), zeros(6, N, 4), ""
     )
@@ -80,11 +80,10 @@ def results():
         mine,
         sheet(mine),
         activity,
-        type(activity)(many, tuple(0.1 for _ in many)),
         projection,
         near,
         curve(),
-        genzoo.Sweep(images(4 * 3), activity, 3),
+        genzoo.Sweep(images(N * 3), activity, 3),
         genzoo.AttentionMaps(images(1), ((0, 0), (1, 1)), zeros(2, 2, 2), 0.5),
         genzoo.Inside("net", zeros(1, 8, 8), None, layers),
         genzoo.Neighbours("m", samples, mine, (near, near)),
@@ -112,7 +111,7 @@ OTHERS = ["Activity", "DataSet", "Near", "Projection"]
 
 @functools.cache
 def result_of(kind):
-    return [result for result in results() if name(result) == kind][-1]
+    return next(result for result in results() if name(result) == kind)
 
 
 @pytest.mark.parametrize("kind", [*PICTURED, *OTHERS])
@@ -139,7 +138,7 @@ def test_every_result_with_a_picture_is_tried():
 
 
 def test_a_result_without_a_picture_is_shown_as_text():
-    points = genzoo.Points(torch.zeros(2, 4), None, [(0, 0), (0, 1)])
+    points = genzoo.Points(torch.zeros(2 * N, 4))
     assert genzoo.Sweep(points, result_of("Activity"), 2)._repr_png_() is None
 
 
