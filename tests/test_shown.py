@@ -28,7 +28,7 @@ from genzoo.schemas import Schema
 from genzoo.zoo.card import metrics_of
 from genzoo.zoo.readme import render
 
-N = 40
+N = 50
 
 
 class Flat(genzoo.Latent):
@@ -68,6 +68,7 @@ def dataset():
     return data.open(Source("mine", "images", "", "theirs", 256, names, lambda root, split: rows))
 
 
+@functools.cache
 def results():
     mine, zeros, samples = dataset(), torch.zeros, images()
     activity = Activity(tuple(range(N)), (1 / 3,) * N)
@@ -109,7 +110,6 @@ PICTURED = [
 OTHERS = ["Activity", "DataSet", "Near", "Projection"]
 
 
-@functools.cache
 def result_of(kind):
     return next(result for result in results() if name(result) == kind)
 
