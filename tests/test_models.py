@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from genzoo.editing.translation import translate
 from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent, Sampler
@@ -636,6 +637,16 @@ def test_translate_any_size(translator, size):
     assert isinstance(light, Images)
     assert torch.allclose(light.tensor, 1 - x, atol=0.03)
     assert alike(translator.translate(x, "dark").tensor, x)
+
+
+def test_a_sample_that_was_enlarged_is_translated_in_its_own_size(translator, tmp_path):
+    """As `inpaint` and `steer` read it; any other picture keeps its size."""
+    drawn = Images(torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
+    own, large = drawn.save(tmp_path / "1.png", 1), drawn.save(tmp_path / "5.png", 5)
+    expected = translate(translator, own).tensor
+    assert torch.equal(translate(translator, large).tensor, expected)
+    noise = Images(torch.rand(1, 3, 16, 16)).save(tmp_path / "photo.png", 1)
+    assert translate(translator, noise).tensor.shape[2:] == (16, 16)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (8, 8), (9, 16), (23, 4)])

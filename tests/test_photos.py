@@ -13,7 +13,7 @@ import genzoo
 from genzoo import families
 from genzoo.cli import run
 from genzoo.editing import arithmetic, directions, selection, walks
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, UnknownName
 from genzoo.models import film
 from genzoo.schemas import Count, Schema
 
@@ -311,6 +311,53 @@ def test_options_of_a_search_that_does_not_happen_are_refused(mirror):
         walks.traverse(mirror, sample=photo, search_seed=1)
     with pytest.raises(BadInput, match="restarts= would"):
         arithmetic.arithmetic(mirror, "3 - 4", restarts=2)
+
+
+PHOTO = torch.full((1, 4, 4), 0.25)
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "wrong", "near"),
+    [
+        ("inpaint", {"images": PHOTO[None], "mask": "centre"}, "stepz", "steps"),
+        ("inpaint", {"images": PHOTO[None], "mask": "centre"}, "label", "labels"),
+        ("project", {"images": PHOTO[None]}, "label", "labels"),
+        ("interpolate", {"sample": [PHOTO, "3"]}, "step", "steps"),
+        ("traverse", {"sample": PHOTO}, "restart", "restarts"),
+        ("sweep", {"sample": PHOTO}, "column", "columns"),
+        ("arithmetic", {"terms": [(1, PHOTO)]}, "search_step", "search_steps"),
+        ("steer", {"direction": "unread.npz", "sample": PHOTO}, "bogus", "alphas"),
+    ],
+)
+def test_an_unknown_argument_is_refused_by_name(mirror, function, given, wrong, near):
+    """Python would let it pass, as ``**search`` takes any name."""
+    said = rf"no argument is called '{wrong}': .*{near}.* help\(genzoo\.{function}\)"
+    with pytest.raises(UnknownName, match=said):
+        getattr(genzoo, function)(mirror, **given, **{wrong: 3})
+
+
+def test_pictures_have_the_rows_of_the_command(mirror):
+    """A row for each sample that is steered, one row for a walk, the grid's rows."""
+    direction, photo = directions.direction_from_seeds(mirror, "3", "4"), torch.full((1, 4, 4), 0.3)
+
+    def rows_and_columns(samples):
+        size = samples.grid(scale=1).size  # cells of 4 pixels, and 2 between
+        return (size[1] - 2) // 6, (size[0] - 2) // 6
+
+    plain = directions.steer(mirror, direction, "0:5,6,7", steps=7)
+    assert rows_and_columns(plain) == (3, 7)
+    assert rows_and_columns(directions.steer(mirror, direction, [photo, "5"], steps=4)) == (2, 6)
+    assert rows_and_columns(walks.interpolate(mirror, "3,4,5", steps=4)) == (1, 9)
+    assert rows_and_columns(walks.interpolate(mirror, [photo, "4"], steps=4)) == (1, 7)
+    assert rows_and_columns(walks.traverse(mirror, (0, 1), grid=(2, 5))) == (2, 5)
+    assert rows_and_columns(walks.traverse(mirror, (0, 1), grid=(2, 5), sample=photo)) == (3, 5)
+    assert rows_and_columns(plain[:4]) == (2, 2)  # some of them are no rows
+    assert plain.grid(columns=3, scale=1).width == 3 * 6 + 2
+
+
+def test_a_photo_counts_once_in_the_text_of_a_sum(mirror):
+    sums = arithmetic.arithmetic(mirror, [(1, torch.full((1, 4, 4), 0.3)), (-1, "0:5,6")])
+    assert repr(sums).startswith("<Combination + 1 - 2 samples")
 
 
 def test_a_model_of_points_takes_arrays_and_no_files(here):

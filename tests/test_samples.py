@@ -89,11 +89,18 @@ def test_adding_concatenates():
     assert len(one) == 2
 
 
-def test_samples_of_two_models_or_calls_name_neither():
+def test_samples_of_two_models_are_not_one():
     one, other = images(1), images(1)
     other.origin = Origin("other", "toy", "cd" * 32)
+    with pytest.raises(BadInput, match=r"samples of two models, .* and other \(cdcdcdcd\)"):
+        one + other
+    other.origin = None
     assert (one + other).record()["origin"] is None
-    one.call, other.origin, other.call = {"method": "sample"}, ORIGIN, {"method": "draw"}
+
+
+def test_samples_of_two_calls_name_neither():
+    one, other = images(1), images(1)
+    one.call, other.call = {"method": "sample"}, {"method": "draw"}
     assert (one + other).call is None
     other.call = {"method": "sample"}
     assert (one + other).call == {"method": "sample"}

@@ -273,11 +273,24 @@ def test_a_traversal_changes_two_numbers_by_the_normals_quantiles(latent, monkey
         ({"grid": (0, 3)}, "rows.* got 0"),
         ({"grid": (3, 0)}, "columns.* got 0"),
         ({"sample": "3,4"}, "got 2"),
+        ({"dims": (1, 2, 3)}, r"dims= .*two whole numbers like 3,7, got \(1, 2, 3\)"),
+        ({"dims": 3}, "dims= .*two whole numbers like 3,7, got 3"),
+        ({"dims": (1, 2.5)}, "dims= .*two whole numbers"),
+        ({"dims": "1,2,3"}, "dims= .*got '1,2,3'"),
+        ({"dims": "all"}, r"genzoo\.sweep"),
+        ({"grid": (3, 4, 5)}, "grid= .*like 3x5"),
+        ({"grid": "3,5"}, "grid= .*like 3x5, got '3,5'"),
     ],
 )
 def test_a_traversal_that_cannot_be_is_refused(latent, arguments, named):
     with pytest.raises(BadInput, match=named):
         walks.traverse(latent, **arguments)
+
+
+def test_a_traversal_takes_the_words_of_the_command(latent):
+    words = walks.traverse(latent, "3, 1", grid="2x3")
+    assert torch.equal(words.tensor, walks.traverse(latent, (3, 1), grid=(2, 3)).tensor)
+    assert (words.call["dims"], words.call["grid"]) == ([3, 1], [2, 3])
 
 
 # -------------------------------------------------------------------------------------- arithmetic

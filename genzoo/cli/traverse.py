@@ -26,7 +26,6 @@ from genzoo.cli.app import (
     refuse_unread,
 )
 from genzoo.cli.output import FILES, samples_path
-from genzoo.errors import BadInput
 
 if TYPE_CHECKING:
     from genzoo.models.sampler import Latent
@@ -66,10 +65,12 @@ def traverse(
     json: Json = False,
 ) -> None:
     """Change two numbers of a sample's code, on a grid."""
+    from genzoo.models.checks import checked_pair
+
     if dims == "all":
         refuse_unread("--dims all has a row for each number of the code", grid=grid)
-    pair = None if dims in (None, "all") else _parse_pair(dims or "", ",", "--dims", "3,7 or all")
-    rows, columns = _parse_pair(grid or "9x9", "x", "--grid", "9x9")
+    pair = None if dims in (None, "all") else checked_pair("dims", dims, ",", "3,7 or all")
+    rows, columns = checked_pair("grid", grid or "9x9", "x", "9x9")
     path = samples_path(out, name, "-traversal", force)
     from genzoo import load
     from genzoo.editing import selection, walks
@@ -117,10 +118,3 @@ def _sweep(
     result = sweep(model, **how)
     result.save(path, scale, metadata=metadata)
     print_file(path, {"n": len(result.samples), **result.samples.record()}, json)
-
-
-def _parse_pair(text: str, separator: str, option: str, example: str) -> tuple[int, int]:
-    one, _, two = (part.strip() for part in text.partition(separator))
-    if not (one.isdecimal() and two.isdecimal() and len(text) < 40):
-        raise BadInput(f"{option} must be two whole numbers like {example}, got {text[:40]!r}")
-    return int(one), int(two)

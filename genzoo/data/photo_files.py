@@ -25,11 +25,19 @@ if TYPE_CHECKING:
 log = logging.getLogger("genzoo")
 
 
-def picture(path: str | Path, channels: int, *, still: bool = False) -> np.ndarray:
-    """One image file, upright and in its own size: uint8 (channels, H, W). Raises BadInput; with
-    ``still``, for an animation, too.
+def picture(
+    path: str | Path,
+    channels: int,
+    *,
+    still: bool = False,
+    size: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """One image file, upright and in its own size: uint8 (channels, H, W). That of a sample of
+    ``size`` (width, height) that was enlarged is ``size``. Raises BadInput; with ``still``, for an
+    animation, too.
     """
     image = _read(expanded(path), still)
+    image = _as_drawn(image, size) if size else image
     if span := _span([image]):
         log.warning("%s: %s", path, _scaling(span))
     return to_pixels(image, Frame(channels))

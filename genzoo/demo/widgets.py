@@ -129,7 +129,7 @@ class Widgets:
         """The path of a picture of about ``wide`` pixels."""
         if not isinstance(samples, Images):  # points and signals have a size of their own
             return self.models.save(samples)
-        across = columns or math.ceil(math.sqrt(len(samples)))
+        across = columns or samples.columns or math.ceil(math.sqrt(len(samples)))
         scale = self.scale(samples.tensor.shape, across, wide)
         return self.models.save(samples, scale, numbers=numbers, columns=columns)
 

@@ -24,7 +24,7 @@ from genzoo.editing.walks import as_latent
 from genzoo.errors import BadInput
 from genzoo.files import check_ending, expanded, write_whole
 from genzoo.models import picture_files
-from genzoo.models.checks import checked_seed
+from genzoo.models.checks import check_keywords, checked_seed
 from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Model
 from genzoo.models.pictures import check_sheet, enlargement
@@ -56,7 +56,10 @@ class Combination(picture_files.Pictured):
         return _draw_figure(self, scale)
 
     def __repr__(self) -> str:
-        signs = [f"{'+' if sign > 0 else '-'} {len(term) - 1}" for sign, term in self.terms]
+        # Of a term the mean's sample is no sample, and a photo stands before its reconstruction.
+        counts = [len(term) - 1 - (term.call or {}).get("photos", 0) for _, term in self.terms]
+        pairs = zip(self.terms, counts, strict=True)
+        signs = [f"{'+' if sign > 0 else '-'} {count}" for (sign, _), count in pairs]
         return f"<Combination {' '.join(signs)} samples, {self.around!r} around the sum>"
 
     def save(self, path: str | Path, scale: int | None = None, *, metadata: bool = True) -> Path:
@@ -92,6 +95,7 @@ def arithmetic(
     ``seed``. ``search``: how the codes of photos are found (`PhotoSearch`). ``sampling``: settings
     as of ``sample``. Raises BadInput, and as ``load``.
     """
+    check_keywords(arithmetic, search)
     model = as_latent(model, device)
     law = model.code_law
     law.check_sums("this model has no arithmetic with codes")

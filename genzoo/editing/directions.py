@@ -28,7 +28,7 @@ from genzoo.errors import BadInput, argument, command, refuse_unread, unknown
 from genzoo.features import classifiers
 from genzoo.files import check_ending, expanded, write_whole
 from genzoo.models.abilities import Encoder
-from genzoo.models.checks import checked_seed
+from genzoo.models.checks import check_keywords, checked_seed
 from genzoo.models.model import Model, image_shape
 from genzoo.models.sampler import Latent, Progress
 from genzoo.models.samples import Samples
@@ -381,23 +381,22 @@ def steer(
     """Samples or photos moved along a direction, ``alphas`` steps from each: z + alpha z_turn.
 
     ``direction``: one, or its file. ``alphas``: numbers, or text: ``-2:2`` in ``steps`` (7) of
-    equal width. Sample by sample, as many of each as ``alphas``. If there is a photo, two more
-    stand before those of each sample: the photo and its reconstruction (of a sample, itself twice).
+    equal width. A row of the picture for each sample, as long as ``alphas``. If there is a photo,
+    each row begins with two more: the photo and its reconstruction (of a sample, itself twice).
     ``search``: how the codes of photos are found (`PhotoSearch`). ``sampling``: settings as of
     ``sample``. Raises BadInput, and as ``load``.
     """
+    check_keywords(steer, search)
     model = _as_additive(model, device)
     direction = direction if isinstance(direction, Direction) else read_direction(direction)
     check_fits(model, direction)
     values = parse_alphas(alphas, steps)
-    if not values or not all(math.isfinite(alpha) for alpha in values):
-        raise BadInput(f"alphas must be finite numbers, at least one, got {values}")
+    _check_finite(values)
     chosen = select(model, sample)
     check_memory(model, len(chosen) * len(values), "alphas", len(chosen))
     start = resolve(model, chosen, label, sampling, search)
-    codes = start.codes
-    moves = torch.tensor(values, device=model.device)[:, None] * direction.vector.to(codes)
-    moved = model.code_law.nearest((codes[:, None] + moves).flatten(0, 1))
+    moves = torch.tensor(values, device=model.device)[:, None] * direction.vector.to(start.codes)
+    moved = model.code_law.nearest((start.codes[:, None] + moves).flatten(0, 1))
     info = direction.info.model_dump(mode="json", exclude={"format", "genzoo", "origin"})
     call = {"method": "steer", "direction": info, "alphas": values}
     edited = model.decode_codes(
@@ -409,9 +408,10 @@ def steer(
         progress=progress,
         **(sampling or {}),
     )
-    if not start.photos:
-        return edited
-    return with_photos(model, edited, start.pairs(model, sampling), start.addresses)
+    if start.photos:
+        edited = with_photos(model, edited, start.pairs(model, sampling), start.addresses)
+    edited.columns = len(edited) // len(chosen)
+    return edited
 
 
 def check_fits(model: Latent, direction: Direction) -> None:
@@ -427,6 +427,11 @@ def check_fits(model: Latent, direction: Direction) -> None:
         raise BadInput(
             f"the direction is of {expected}, this model has {origin.weights_sha256[:12]}"
         )
+
+
+def _check_finite(alphas: Sequence[float]) -> None:
+    if not alphas or not all(math.isfinite(alpha) for alpha in alphas):
+        raise BadInput(f"alphas must be finite numbers, at least one, got {alphas}")
 
 
 def parse_alphas(alphas: str | Sequence[float], steps: int | None = None) -> list[float]:

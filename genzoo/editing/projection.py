@@ -21,7 +21,13 @@ from genzoo.devices import usual_torch
 from genzoo.editing import masks
 from genzoo.errors import BadInput, argument
 from genzoo.models.abilities import Encoder
-from genzoo.models.checks import batch_slices, check_count, check_place, checked_seed
+from genzoo.models.checks import (
+    batch_slices,
+    check_count,
+    check_keywords,
+    check_place,
+    checked_seed,
+)
 from genzoo.models.inference import inference_copy
 from genzoo.models.laws import Normal
 from genzoo.models.model import Discriminator, Model, finite_input, infer
@@ -121,6 +127,7 @@ def project(
     None: all is known. ``batch_size``: images times restarts at a time. Raises BadInput, and as
     ``load``.
     """
+    check_keywords(project, search)
     model, options = open_model(model, device, search)
     if not isinstance(model, Latent):
         raise names.lacking(model, Latent, "has no latent code")

@@ -16,7 +16,7 @@ from genzoo.editing.walks import as_latent, check_memory, even_shares
 from genzoo.errors import BadInput
 from genzoo.files import check_ending, expanded, write_whole
 from genzoo.models.captions import with_rows
-from genzoo.models.checks import check_count
+from genzoo.models.checks import check_count, check_keywords
 from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Model
 from genzoo.models.picture_files import Pictured, encode
@@ -82,6 +82,7 @@ def sweep(
     has one row. ``label`` and ``sampling`` as of ``sample``; ``search``: how the code of a photo is
     found. Raises BadInput.
     """
+    check_keywords(sweep, search)
     model = as_latent(model, device)
     chosen = select(model, sample)
     if len(chosen) != 1:

@@ -31,13 +31,17 @@ def translate(
 ) -> Samples:
     """A photo, of any size, in the domain ``to`` (the model's second one).
 
-    ``picture``: an image file; or images ``(n, C, H, W)`` in [0, 1]. ``seed`` (0): for models that
-    translate with random numbers; given for another, it raises. ``sampling``: settings as of
-    ``sample``. Raises BadInput, UnknownName, and as ``load``.
+    ``picture``: an image file, where a sample that was enlarged has its own size again; or images
+    ``(n, C, H, W)`` in [0, 1]. ``seed`` (0): for models that translate with random numbers; given
+    for another, it raises. ``sampling``: settings as of ``sample``. Raises BadInput, UnknownName,
+    and as ``load``.
     """
     model = as_translator(model, device)
     name = model.origin.model if model.origin else "this model"
-    x = read_picture(picture, model.shape[0])[None] if isinstance(picture, str | Path) else picture
+    x: Any = picture
+    if isinstance(picture, str | Path):
+        channels, height, width = model.shape
+        x = read_picture(picture, channels, size=(width, height))[None]
     draw = partial(model.translate, x, to, **(sampling or {}))
     samples = draw(seed=seed or 0)
     if seed is not None and torch.equal(samples.tensor, draw(seed=seed + 1).tensor):

@@ -17,7 +17,7 @@ from genzoo.editing.activity import measure_activity
 from genzoo.editing.photos import PhotoSearch
 from genzoo.editing.selection import Resolved, SampleAddress, SampleLike, resolve, select
 from genzoo.errors import BadInput
-from genzoo.models.checks import check_count
+from genzoo.models.checks import check_count, check_keywords, checked_pair
 from genzoo.models.laws import CodeLaw
 from genzoo.models.model import Model
 from genzoo.models.sampler import Latent, Progress
@@ -80,7 +80,8 @@ def interpolate(
     Gives ``(k - 1) * steps + 1`` samples, the k-th included; with ``loop`` the walk returns to its
     start and ends one step before it. At each address it draws exactly what ``sample`` draws. If
     there are photos, each of them and its reconstruction stand before the walk, which goes through
-    the reconstructions. ``search``: how the codes of photos are found (`PhotoSearch`).
+    the reconstructions. Its picture is one row. ``search``: how photos' codes are found
+    (`PhotoSearch`).
 
     ``slerp`` keeps the length of normal codes, which other laws do not need: uniform numbers go
     straight, classes change in the middle. Halfway on the straight line (``lerp``) between two
@@ -89,6 +90,7 @@ def interpolate(
     stay those of the last sample passed. ``label`` and ``sampling``, settings as of ``sample``,
     hold for the whole walk. Raises BadInput, and as ``load``.
     """
+    check_keywords(interpolate, search)
     model = as_latent(model, device)
     if how not in ("slerp", "lerp"):
         raise BadInput(f"how must be slerp or lerp, got {how!r}")
@@ -107,10 +109,11 @@ def interpolate(
         progress=progress,
         **(sampling or {}),
     )
-    if not start.photos:
-        return walk
-    pairs = start.pairs(model, sampling)[[*start.photos]].flatten(0, 1)
-    return with_photos(model, walk, pairs[None], seeds[:1])
+    if start.photos:
+        pairs = start.pairs(model, sampling)[[*start.photos]].flatten(0, 1)
+        walk = with_photos(model, walk, pairs[None], seeds[:1])
+    walk.columns = len(walk)
+    return walk
 
 
 def _between(
@@ -151,9 +154,9 @@ def walk_length(through: Sized, steps: int, loop: bool) -> int:
 @usual_torch()
 def traverse(
     model: str | Path | Model,
-    dims: tuple[int, int] | None = None,
+    dims: str | tuple[int, int] | None = None,
     *,
-    grid: tuple[int, int] = (9, 9),
+    grid: str | tuple[int, int] = (9, 9),
     sample: SampleLike = 0,
     label: int | str | None = None,
     sampling: Mapping[str, Any] | None = None,
@@ -165,27 +168,28 @@ def traverse(
     """One sample with two numbers of its code changed, on a grid: ``rows * columns`` samples.
 
     The first of ``dims`` changes from row to row, the second from column to column; by default the
-    two that change samples most (`measure_activity`). The values are the quantiles of the code's
+    two that change samples most (`measure_activity`). Text such as ``dims="3,7"`` and
+    ``grid="3x5"`` is read as on the command line. The values are the quantiles of the code's
     law, in equal steps of probability (Kingma & Welling 2014, appendix A, figure 4): for a code of
     two numbers the grid shows the whole manifold. A number of a class stands for all of them: the
     grid goes through the classes. ``sampling``: settings as of ``sample``. Above the grid of a
     photo, in rows of its own that end in black, stand the photo and its reconstruction;
     ``search``: how its code is found (`PhotoSearch`). Raises BadInput, and as ``load``.
     """
+    check_keywords(traverse, search)
     model = as_latent(model, device)
     chosen = select(model, sample)
     if len(chosen) != 1:
         raise BadInput(f"a traversal changes one sample, got {len(chosen)}")
-    if dims is None:
-        dims = most_active(model, label, sampling)
-    check_grid(model, dims, grid)
-    rows, columns = grid
+    rows, columns = checked_pair("grid", grid, "x", "3x5")
+    dims = most_active(model, label, sampling) if dims is None else _checked_dims(dims)
+    check_grid(model, dims, (rows, columns))
     start = resolve(model, chosen, label, sampling, search)
     code = start.codes.repeat(rows * columns, 1)
     down = even_shares(rows).repeat_interleave(columns).to(code.device)
     code = model.code_law.vary(code, dims[0], down)
     code = model.code_law.vary(code, dims[1], even_shares(columns).repeat(rows).to(code.device))
-    call = {"method": "traverse", **start.recorded("of"), "dims": [*dims], "grid": [*grid]}
+    call = {"method": "traverse", **start.recorded("of"), "dims": [*dims], "grid": [rows, columns]}
     samples = model.decode_codes(
         code,
         labels=start.label,
@@ -195,9 +199,16 @@ def traverse(
         progress=progress,
         **(sampling or {}),
     )
-    if not start.photos:
-        return samples
-    return _below_photo(model, samples, start, columns, sampling)
+    if start.photos:
+        samples = _below_photo(model, samples, start, columns, sampling)
+    samples.columns = columns
+    return samples
+
+
+def _checked_dims(dims: str | tuple[int, int]) -> tuple[int, int]:
+    if dims == "all":
+        raise BadInput("a traversal changes two dims: genzoo.sweep(...) has a row for each of all")
+    return checked_pair("dims", dims, ",", "3,7")
 
 
 def _below_photo(

@@ -2,14 +2,15 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from genzoo import devices
-from genzoo.errors import BadInput, argument, article, either
+from genzoo.errors import BadInput, argument, article, either, unknown
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +21,43 @@ def check_count(name: str, value: Any, least: int) -> None:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         said = either(argument(name), name) if name.isidentifier() else name
         raise BadInput(f"{said} must be a whole number of at least {least}, got {value!r}")
+
+
+def check_keywords(function: Callable[..., Any], given: Iterable[str]) -> None:
+    """Check that ``function`` knows the keywords ``given``, those of its ``**search``: Python lets
+    any pass. Raises UnknownName, which names the nearest.
+    """
+    known: list[str] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            known += get_args(parameter.annotation)[0].__annotations__
+        else:
+            known.append(name)
+    for name in given:
+        if name not in known:
+            hint = f"help(genzoo.{function.__name__}) explains all."
+            raise unknown("argument", name, known, hint)
+
+
+def checked_pair(name: str, value: Any, separator: str, example: str) -> tuple[int, int]:
+    """The two whole numbers of the argument ``name``, given as such or as text. Raises BadInput."""
+    parts = value.split(separator) if isinstance(value, str) else value
+    one: Any
+    two: Any
+    try:
+        one, two = (part.strip() if isinstance(part, str) else part for part in parts)
+    except (TypeError, ValueError):  # not two
+        one = two = None
+    if not (_is_whole(one) and _is_whole(two)):
+        expected = f"must be two whole numbers like {example}"
+        raise BadInput(f"{argument(name)} {expected}, got {value!r:.42}")
+    return int(one), int(two)
+
+
+def _is_whole(part: Any) -> bool:
+    if isinstance(part, str):
+        return part.isdecimal() and len(part) < 19  # longer ones count nothing
+    return isinstance(part, Integral) and not isinstance(part, bool)
 
 
 def check_span(n: Any, start: Any) -> None:

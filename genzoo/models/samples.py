@@ -67,6 +67,7 @@ class Samples(ABC):
     ):
         self.tensor, self.labels, self.seeds = tensor, labels, tuple(seeds)
         self.origin, self.class_names, self.call = origin, tuple(class_names), call
+        self.columns: int | None = None  # of its picture: the function that drew it says
 
     @abstractmethod
     def save(self, path: str | Path, *, metadata: bool = True) -> Path:
@@ -97,7 +98,7 @@ class Samples(ABC):
     def __add__(self, other: Any) -> Self:
         """These samples and then the ``other`` ones, of the same kind and shape.
 
-        If they come from two models or two kinds of call, the result names none. Raises BadInput.
+        If they come from two kinds of call, the result names none; from two models: BadInput.
         """
         if not isinstance(other, Samples):
             return NotImplemented
@@ -108,6 +109,9 @@ class Samples(ABC):
             raise BadInput("only one of the two has labels: set its labels to None, or label both")
         if self.labels is not None and self.class_names != other.class_names:
             raise BadInput("the two have labels of other classes: set the labels of both to None")
+        if self.origin and other.origin and self.origin != other.origin:
+            one, two = (f"{o.model} ({o.weights_sha256[:8]})" for o in (self.origin, other.origin))
+            raise BadInput(f"samples of two models, {one} and {two}: keep them apart")
         both = self.join([self, other._on(self.tensor.device)])
         same = (self.origin, self.call) == (other.origin, other.call)
         both.origin, both.call = (self.origin, self.call) if same else (None, None)
@@ -167,6 +171,7 @@ class Samples(ABC):
         """A copy that holds these samples."""
         other = copy.copy(self)
         other.tensor, other.labels, other.seeds = tensor, labels, tuple(seeds)
+        other.columns = None  # of other samples
         return other
 
     def _on(self, device: torch.device) -> Self:
@@ -353,12 +358,12 @@ class Images(Samples):
     ) -> Image.Image:
         """All images in rows, enlarged ``scale`` times, or so that it is about 800 pixels wide.
 
-        With ``numbers`` each has its seed:index below it, as other functions take it. Raises
-        BadInput.
+        ``columns``: by default as the call has them, a walk in one row. With ``numbers`` each has
+        its seed:index below it, as other functions take it. Raises BadInput.
         """
         if not len(self):
             raise BadInput("a grid needs at least one image, got none")
-        shape = self.tensor.shape[1:]
+        shape, columns = self.tensor.shape[1:], columns or self.columns
         scale, columns, _ = check_sheet(len(self), shape, scale, columns, gap)
         band = band_height(scale * shape[-1]) if numbers else 0
         _, _, size = check_sheet(len(self), shape, scale, columns, gap, band)
