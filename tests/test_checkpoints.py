@@ -13,7 +13,7 @@ from genzoo import cli
 from genzoo.errors import BadInput, GenzooError, OperationFailed
 from genzoo.files import locked
 from genzoo.runs import checkpoints as module
-from genzoo.runs import launch, plots
+from genzoo.runs import earlier, launch, plots
 from genzoo.runs.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from genzoo.runs.plan import read_plan, write_plan
 
@@ -314,7 +314,7 @@ def test_a_damaged_grid_spoils_no_plot(run):
 
 def test_nothing_is_read_without_the_lock(run, monkeypatch, capsys):
     monkeypatch.setattr(launch, "read_plan", lambda path: pytest.fail("it read the plan"))
-    monkeypatch.setattr(launch, "_check_free", lambda path: pytest.fail("it read the folder"))
+    monkeypatch.setattr(earlier, "check_free", lambda path: pytest.fail("it read the folder"))
     with locked(run / "run" / "lock"):
         for more in (["--resume"], ["vae", "--force", "--set", "width=4"], ["vae", "--steps", "1"]):
             assert cli.run(["train", *more, "--out", str(run)]) == 2

@@ -701,7 +701,7 @@ def test_inverted_digits_are_the_negatives_of_the_digits():
 
 def test_digits_without_scikit_learn_say_what_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(OperationFailed, match=r'pip install "genzoo\[digits\]"'):
+    with pytest.raises(OperationFailed, match='pip install "scikit-learn>='):
         data.open("digits")
 
 

@@ -77,6 +77,7 @@ LINES = {
     "attend": "attend 猫",
     "cite": "cite vae",
     "compare": "compare 猫",
+    "data show": "data show 猫",
     "demo": "demo 猫 --port é",
     "env": "env 猫",
     "direction": "direction 猫 --to é",

@@ -132,7 +132,7 @@ def test_a_run_on_resized_data_goes_on(photos, tmp_path):
 
 def test_minutes_are_for_one_process(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(parallel, "size", lambda: 2)
-    with pytest.raises(BadInput, match="--steps"):
+    with pytest.raises(BadInput, match="steps="):
         begin(tmp_path / "run", photos, steps=None, minutes=1.0)
 
 
@@ -241,7 +241,9 @@ def test_a_size_that_the_config_refuses_names_the_setting_that_rescales(monkeypa
 
     family = replace(families.get("gan"), config=Eights, tiny=Eights())
     monkeypatch.setattr(families, "get", lambda name: family)
-    with pytest.raises(BadInput, match=r"got 28; sizes that work: 24 or 32 \(--set size=24 "):
+    with pytest.raises(
+        BadInput, match=r"got 28; sizes that work: 24 or 32 \(settings=\{'size': 24\} "
+    ):
         plan("gan", "digits")
     assert plan("gan", "digits", {"size": 32}).config == Eights(size=32)
     with pytest.raises(BadInput, match=r"multiple of 8, got 20$"):

@@ -220,7 +220,7 @@ def test_trained_and_used_from_the_command_line(domains, capsys):
     Image.new("RGB", (21, 30), "navy").save("photo.jpg")
     assert run(["translate", "./m", "photo.jpg"]) == 0
     with Image.open("photo-light.png") as picture:
-        assert picture.size == (21, 30)
+        assert picture.size == (38 * 21, 38 * 30)  # enlarged by a whole factor
     assert run(["sample", "./m", "-n", "4", "-o", "four.png"]) == 0
     capsys.readouterr()
     for line, code, said in [
