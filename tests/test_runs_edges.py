@@ -241,9 +241,7 @@ def test_a_size_that_the_config_refuses_names_the_setting_that_rescales(monkeypa
 
     family = replace(families.get("gan"), config=Eights, tiny=Eights())
     monkeypatch.setattr(families, "get", lambda name: family)
-    with pytest.raises(
-        BadInput, match=r"got 28; sizes that work: 24 or 32 .*'size': 24"):
-    ):
+    with pytest.raises(BadInput, match=r"got 28; sizes that work: 24 or 32 .*'size': 24"):
         plan("gan", "digits")
     assert plan("gan", "digits", {"size": 32}).config == Eights(size=32)
     with pytest.raises(BadInput, match=r"multiple of 8, got 20$"):
