@@ -20,7 +20,7 @@ PLUGIN = ROOT / "tests" / "typing" / "genzoo_sample.py"
 def files(tmp_path_factory):
     """What is checked: the samples, and a new plugin of each kind."""
     folder = tmp_path_factory.mktemp("new")
-    new = [scaffold.create(f"new-{kind}", kind, folder / kind) for kind in scaffold.SUMMARIES]
+    new = [scaffold.new_plugin(f"new-{kind}", kind, folder / kind) for kind in scaffold.SUMMARIES]
     return [*SAMPLES, *(path for place in new for path in place.glob("*.py"))]
 
 

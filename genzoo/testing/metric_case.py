@@ -139,7 +139,7 @@ class Case:
             for i, sample in enumerate(model.sample(REAL, seed=1, start=start)):
                 place = Path(self.folder, self.kind, split, f"class {i % 4}")
                 place.mkdir(parents=True, exist_ok=True)
-                sample.save(place / f"{i}{ending}")
+                sample.save_one(place / f"{i}{ending}", metadata=True)  # in its own size
         return str(Path(self.folder, self.kind))
 
     @cached_property

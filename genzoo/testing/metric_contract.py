@@ -9,6 +9,7 @@ import torch
 
 from genzoo.errors import BadInput, OperationFailed, install_command
 from genzoo.evaluation.evaluate import evaluate
+from genzoo.evaluation.unread import unread_arguments
 from genzoo.metrics.metric import SampleMetric
 from genzoo.metrics.score import Goal
 from genzoo.models.randomness import Noise
@@ -153,11 +154,10 @@ def _features_differ_between_images(case: Case) -> str | None:
 def _works_in_evaluate(case: Case) -> str | None:
     if reason := case.unsupported_reason():
         return reason
-    options: dict[str, Any] = {
-        "data": case.subject.data,
-        "features": case.features,
-        "device": "cpu",
-    }
+    options: dict[str, Any] = {"data": case.subject.data, "device": "cpu"}
+    features = {"features": case.features}
+    if not unread_arguments([case.metric], features):  # it was measured: what it used is known
+        options |= features
     n = case.n if isinstance(case.metric, SampleMetric) else None
     (score,) = evaluate(case.subject.model, metrics=case.name, n=n, **options).scores
     require(score.metric == case.metric.name, f"evaluate returns the score {score.metric}")
