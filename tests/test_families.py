@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 import pytest
+import torch
 from pydantic import Field
 
 from genzoo import cli, families, files, schemas
@@ -232,6 +233,17 @@ def test_a_family_with_a_discriminator_has_a_trainer():
     assert type(trainer.discriminator) is gan.discriminator
     marked = replace(gan, trainer=lambda model, options: (model, options))
     assert marked.make_trainer("model", "options") == ("model", "options")
+
+
+def test_a_look_at_the_settings_of_sampling_draws_no_random_numbers():
+    """Where a function makes the model, the look makes a tiny one."""
+    cgan = families.get("cgan")
+    assert not isinstance(cgan.model, type)
+    before = torch.get_rng_state()
+    assert cgan.sampling is type(cgan.model(cgan.tiny)).sampling
+    torch.set_rng_state(before)
+    assert cgan.sampling
+    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_inspect_tries_all_and_good_ones_keep_working(crowd):

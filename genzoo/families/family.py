@@ -107,7 +107,12 @@ class Family:
         """The settings of its models' sampling; none for models that don't sample."""
         from genzoo.options import Sampling
 
-        maker: Any = self.model if isinstance(self.model, type) else type(self.model(self.tiny))
+        maker: Any = self.model
+        if not isinstance(maker, type):  # a function: its result has a class
+            import torch
+
+            with torch.random.fork_rng(devices=[]):  # whoever asks keeps their random numbers
+                maker = type(maker(self.tiny))
         return getattr(maker, "sampling", Sampling)
 
     def make_trainer(self, model: Any, options: Any) -> "Trainer":
