@@ -21,8 +21,9 @@ from PIL import Image
 
 import genzoo
 from genzoo import cli, families, files
-from genzoo.cli import entry
+from genzoo.cli import commands, entry, help
 from genzoo.errors import BadInput, Stopped
+from genzoo.families import registry
 from genzoo.files import locked, sweep, whole, whole_folder
 from genzoo.runs.run import Run
 from genzoo.zoo import card
@@ -280,9 +281,35 @@ def stopping(number):
 
 @pytest.mark.parametrize("number", STOPS)
 def test_every_command_stops_by_a_signal_in_one_line(number, monkeypatch, capsys):
-    monkeypatch.setattr(families, "plugins", stopping(number))
+    monkeypatch.setattr(registry, "list_families", stopping(number))
+    ends_in_one_line(["families"], number, capsys)
+
+
+@pytest.mark.parametrize("name", commands.COMMANDS)
+def test_a_command_whose_file_is_being_imported_stops_in_one_line(name, monkeypatch, capsys):
+    wanted = f"genzoo.cli.{commands.COMMANDS[name].module}"
+
+    class Finder:
+        @staticmethod
+        def find_spec(fullname, path=None, target=None):
+            if fullname == wanted:
+                stopping(signal.SIGTERM)()
+
+    monkeypatch.delitem(sys.modules, wanted, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
+    ends_in_one_line([name, "--help"], signal.SIGTERM, capsys)
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_the_help_of_genzoo_stops_by_a_signal_in_one_line(number, monkeypatch, capsys):
+    """Typer prints it before it invokes a command."""
+    monkeypatch.setattr(help, "group_page", lambda *_: stopping(number)())
+    ends_in_one_line(["--help"], number, capsys)
+
+
+def ends_in_one_line(arguments, number, capsys):
     with pytest.raises(SystemExit) as end:
-        entry.main(["families"])
+        entry.main(arguments)
     assert end.value.code == 128 + number
     err = capsys.readouterr().err
     assert err.count("\n") == 1

@@ -1,5 +1,6 @@
 """The typer application: loads a command's file when it is used; prints the help of genzoo."""
 
+import contextlib
 import functools
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,14 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 @final
 class Ended(Exception):
     """A signal to stop, or a closed pipe, under a name that typer does not handle silently."""
+
+
+@contextlib.contextmanager
+def _ended() -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, BrokenPipeError) as error:
+        raise Ended from error
 
 
 @final
@@ -50,11 +59,13 @@ class _Root(typer.core.TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         return [*self.commands]
 
+    def make_context(self, *args: Any, **settings: Any) -> Any:  # prints the help of genzoo, too
+        with _ended():
+            return super().make_context(*args, **settings)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _ended():
             return super().invoke(ctx)
-        except (KeyboardInterrupt, BrokenPipeError) as error:
-            raise Ended from error
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         from genzoo.cli import help
