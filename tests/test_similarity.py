@@ -1,5 +1,7 @@
 """Similarity inside a mask against other implementations; inpainting through the metrics' door."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -93,6 +95,7 @@ def test_models_are_filled_in_side_by_side(real, monkeypatch):
     """One fill serves both metrics; protocols of unlike models agree."""
     asked, asked_of, whole = [], [], inpainting_metrics.inpainting.inpaint
 
+    @functools.wraps(whole)  # which reads its own signature
     def inpaint(model, *rest, **how):
         asked.append(model)
         asked_of.append({key: how.get(key) for key in (*SEARCH, "blend")})
