@@ -269,17 +269,6 @@ def refuse_broken(*kinds: str) -> None:
         status.refuse_broken(*kinds)
 
 
-def refuse_unread(why: str, **given: Any) -> None:
-    """Refuse those of the options that were ``given``, as nothing reads them. Raises BadInput."""
-    from genzoo.errors import BadInput
-
-    names = [
-        f"--{k.replace('_', '-')}" for k, v in given.items() if v is not None and v is not False
-    ]
-    if names:
-        raise BadInput(f"{' and '.join(names)} would have no effect: {why}")
-
-
 def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
     """The settings of sampling from ``["steps=20"]``. Raises BadInput."""
     from genzoo.schemas import assignments

@@ -16,8 +16,8 @@ from genzoo.cli.app import (
     as_json,
     default_path,
     out_option,
-    refuse_unread,
 )
+from genzoo.errors import refuse_unread
 from genzoo.files import check_new
 from genzoo.models.kinds import PICTURES
 from genzoo.text import printable

@@ -13,9 +13,8 @@ from genzoo.cli.app import (
     as_json,
     complete_model,
     out_option,
-    refuse_unread,
 )
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, refuse_unread
 from genzoo.files import check_new
 from genzoo.models.kinds import PICTURES
 

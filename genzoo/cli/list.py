@@ -14,9 +14,9 @@ from genzoo.cli.app import (
     as_table,
     parse_settings,
     refuse_broken,
-    refuse_unread,
 )
 from genzoo.cli.families import family_record
+from genzoo.errors import refuse_unread
 from genzoo.text import Records, printable
 
 Kind = Literal["models", "families", "data", "metrics", "plugins"]

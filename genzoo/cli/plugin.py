@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import App, Json, app, as_json, as_table, out_option, refuse_unread
+from genzoo.cli.app import App, Json, app, as_json, as_table, out_option
+from genzoo.errors import refuse_unread
 from genzoo.text import printable
 
 commands = App(help="List, check or write plugins.")

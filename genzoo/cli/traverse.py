@@ -23,9 +23,9 @@ from genzoo.cli.app import (
     out_option,
     parse_settings,
     print_file,
-    refuse_unread,
 )
 from genzoo.cli.output import FILES, samples_path
+from genzoo.errors import refuse_unread
 
 if TYPE_CHECKING:
     from genzoo.models.sampler import Latent

@@ -15,9 +15,8 @@ from genzoo.cli.app import (
     as_table,
     complete_model,
     data_option,
-    refuse_unread,
 )
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, refuse_unread
 from genzoo.text import printable
 
 
