@@ -2,7 +2,9 @@
 
 Radford, Metz & Chintala 2016 (arXiv:1511.06434): the architecture of section 3 and figure 1, the
 training of section 4. ``network = "upsampling"`` is the variant of Keras courses: a dense layer,
-repeated pixels, 5x5 convolutions of stride 1.
+repeated pixels, 5x5 convolutions of stride 1. ``"resize"`` and ``"residual"`` keep the paper's
+discriminator. Their generators repeat pixels and then convolve, against the checkerboard that
+transposed convolutions leave (Odena, Dumoulin & Olah 2016, distill.pub/2016/deconv-checkerboard).
 """
 
 from itertools import count, pairwise
@@ -30,8 +32,9 @@ class Config(Schema):
     """feature maps next to the image; they double towards the code"""
     dense_units: Annotated[tuple[Count, ...], Field(max_length=8)] = ()
     """of layers between code and maps: none in the paper, [1024] in the authors' MNIST code"""
-    network: Literal["strided", "upsampling"] = "strided"
-    """the paper's networks, or those of Keras courses"""
+    network: Literal["strided", "upsampling", "resize", "residual"] = "strided"
+    """the paper's networks, those of Keras courses, or the paper's with another generator:
+    repeated pixels and 3x3 convolutions, plain or in residual blocks"""
     prior: Literal["normal", "uniform"] = "normal"
     """distribution of the code: N(0, 1), or uniform on (-1, 1) as in the paper"""
     dropout: Decay = 0.0
@@ -62,17 +65,17 @@ class Generator(genzoo.Latent):
         super().__init__(config)
         self.latent_dim = config.latent_dim
         self.shape = (config.channels, config.size, config.size)
-        if config.network == "strided":
-            self.value_range, self.layers = (-1.0, 1.0), strided_generator(config)
-        else:
+        if config.network == "upsampling":
             self.value_range, self.layers = (0.0, 1.0), upsampling_generator(config)
+        else:
+            self.value_range, self.layers = (-1.0, 1.0), strided_generator(config)
 
     # (n, latent_dim) -> (n, C, H, W)
     def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
         if self.config.prior == "uniform":  # the distribution function of N(0, 1) is uniform
             code = 2 * torch.special.ndtr(code) - 1
-        is_strided = self.config.network == "strided"
-        return self.layers(rearrange(code, "n d -> n d 1 1") if is_strided else code)
+        is_dense = self.config.network == "upsampling"
+        return self.layers(code if is_dense else rearrange(code, "n d -> n d 1 1"))
 
 
 class Discriminator(genzoo.Discriminator):
@@ -80,7 +83,8 @@ class Discriminator(genzoo.Discriminator):
 
     def __init__(self, config: Config):
         super().__init__()
-        build = strided_discriminator if config.network == "strided" else upsampling_discriminator
+        is_dense = config.network == "upsampling"
+        build = upsampling_discriminator if is_dense else strided_discriminator
         self.blocks, self.head = build(config)
 
     def features(self, x: Tensor) -> list[Tensor]:  # (n, C, H, W) -> maps, each half as large
@@ -98,10 +102,34 @@ def strided_generator(config: Config) -> nn.Sequential:  # (n, latent_dim, 1, 1)
         layers += [nn.ConvTranspose2d(a, b, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
     layers += [nn.ConvTranspose2d(units[-1], maps[0], smallest, bias=False)]
     for a, b in pairwise(maps):
-        layers += [nn.BatchNorm2d(a), nn.ReLU(), nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False)]
-    layers += [nn.BatchNorm2d(maps[-1]), nn.ReLU()]
-    layers += [nn.ConvTranspose2d(maps[-1], config.channels, 4, 2, 1), nn.Tanh()]
-    return nn.Sequential(*layers).apply(_initialise)
+        layers += [Residual(a, b)] if config.network == "residual" else _doubled(config, a, b)
+    layers += _doubled(config, maps[-1], config.channels, bias=True)
+    return nn.Sequential(*layers, nn.Tanh()).apply(_initialise)
+
+
+def _doubled(config: Config, a: int, b: int, bias: bool = False) -> list[nn.Module]:
+    """Norm, ReLU, and twice the side: by one transposed convolution, or by repeated pixels."""
+    norm = [nn.BatchNorm2d(a), nn.ReLU()]
+    if config.network == "strided":
+        return [*norm, nn.ConvTranspose2d(a, b, 4, 2, 1, bias=bias)]
+    return [*norm, nn.Upsample(scale_factor=2), nn.Conv2d(a, b, 3, 1, 1, bias=bias)]
+
+
+class Residual(nn.Module):
+    """Twice the side in a residual block (Miyato et al. 2018, figure 8, with one 1x1 shortcut)."""
+
+    def __init__(self, a: int, b: int):
+        super().__init__()
+        self.shortcut = nn.Conv2d(a, b, 1, bias=False)
+        self.layers = nn.Sequential(
+            *(nn.BatchNorm2d(a), nn.ReLU(), nn.Upsample(scale_factor=2)),
+            *(nn.Conv2d(a, b, 3, 1, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU()),
+            nn.Conv2d(b, b, 3, 1, 1, bias=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:  # (n, a, H, W) -> (n, b, 2 H, 2 W)
+        shortcut = nn.functional.interpolate(self.shortcut(x), scale_factor=2)
+        return shortcut + self.layers(x)
 
 
 def strided_discriminator(config: Config) -> tuple[nn.ModuleList, nn.Module]:

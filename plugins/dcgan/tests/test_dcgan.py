@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from genzoo_dcgan import Config, Discriminator, Generator, TrainOptions
+from genzoo_dcgan import Config, Discriminator, Generator, Residual, TrainOptions
 from pydantic import ValidationError
 from torch import nn
 
@@ -97,6 +97,37 @@ def test_dense_layers_stand_between_code_and_maps():
     assert kinds == [*layer, *layer, nn.ConvTranspose2d]
     weights = [m.weight for m in model.layers if isinstance(m, nn.ConvTranspose2d)]
     assert [w.numel() for w in weights[:3]] == [100 * 1024, 1024 * 96, 96 * 128 * 7 * 7]
+
+
+@pytest.mark.parametrize("network", ["resize", "residual"])
+def test_generators_without_transposed_convolutions_double_four_times(network):
+    """Only the first layer is one: from a code at a single place it makes maps, no checkerboard."""
+    config = Config(network=network, width=8, latent_dim=6)
+    model = Generator(config)
+    kinds = [type(m) for m in model.modules()]
+    assert kinds.count(nn.ConvTranspose2d) == 1
+    assert kinds.count(nn.Upsample) == 4
+    images = model.generate(Noise(0, range(2)), None, Generator.sampling())
+    assert images.shape == (2, 3, 64, 64)
+    discriminators = [Discriminator(config), Discriminator(Config(width=8))]
+    assert len({str(d) for d in discriminators}) == 1  # the paper's
+
+
+def test_resize_replaces_each_transposed_convolution_and_nothing_else():
+    kinds = {}
+    for network in ("strided", "resize"):
+        layers = [*Generator(Config(network=network)).layers][1:]
+        kinds[network] = [type(m) for m in layers if not isinstance(m, nn.Upsample)]
+    swapped = [nn.Conv2d if k is nn.ConvTranspose2d else k for k in kinds["strided"]]
+    assert kinds["resize"] == swapped
+
+
+def test_a_residual_block_adds_to_its_enlarged_input():
+    block = Residual(4, 2).eval()
+    nn.init.zeros_(block.layers[-1].weight)
+    x = torch.randn(1, 4, 3, 3)
+    expected = block.shortcut(x).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    torch.testing.assert_close(block(x), expected)
 
 
 LECTURE = {
