@@ -114,7 +114,9 @@ def test_the_wheels_of_models_hold_models_alone(archives, package):
             assert hashlib.sha256(content).hexdigest() == sha256, card
         others = {"config.json", "metrics.json", "README.md", "samples.png"}
         assert {file for folder, file in inside if folder == card} == {*named, *others}
-        assert ("celeba" in values["data"]) == (package == "genzoo_models_celeba")
+        of_faces = package == "genzoo_models_celeba"
+        assert ("celeba" in values["data"]) == of_faces
+        assert values["license"] == ("other" if of_faces else "apache-2.0"), card
 
 
 def test_what_was_made_from_celeba_is_in_one_wheel(archives):
