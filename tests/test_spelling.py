@@ -2,14 +2,15 @@
 
 import inspect
 import json
-from typing import get_args, get_type_hints
+from typing import get_args
 
 import pytest
 import typer
 from typer.models import OptionInfo
 
 from genzoo.cli import run
-from genzoo.cli.app import app, parse_seed
+from genzoo.cli.app import app
+from genzoo.cli.options import parse_seed
 from genzoo.cli.spelling import COMMANDS, OPTIONS, OPTIONS_OF
 from genzoo.editing.selection import parse_addresses
 
@@ -23,7 +24,7 @@ def commands(group, name=""):
         if hasattr(command, "commands"):
             yield from commands(command, f"{name} {key}".strip())
         else:
-            yield f"{name} {key}".strip(), inspect.unwrap(command.callback)
+            yield f"{name} {key}".strip(), command.callback
 
 
 def option_of(hint):
@@ -37,8 +38,8 @@ def option_of(hint):
 def options():
     """(command, spellings, type, info) of each option of each command."""
     for name, function in commands(typer.main.get_command(app)):
-        for key, hint in get_type_hints(function, include_extras=True).items():
-            if found := option_of(hint):
+        for key, parameter in inspect.signature(function).parameters.items():
+            if found := option_of(parameter.annotation):
                 kind, info = found
                 words = [w for w in (info.default, *info.param_decls) if str(w).startswith("-")]
                 yield name, (*words,) or (f"--{key.replace('_', '-')}",), kind, info

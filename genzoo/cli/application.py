@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import importlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, final
@@ -114,19 +115,26 @@ class App(typer.Typer):
     def command(
         self, name: str | None = None, *, examples: Sequence[str] = (), **settings: Any
     ) -> Callable[[_Function], _Function]:
-        """Add a command; its help ends with the ``examples``, which a test runs."""
+        """Add a command; its help ends with the ``examples``, which a test runs.
+
+        A parameter whose type is a dataclass stands for the options that are its fields.
+        """
         settings = {"cls": _Command, "epilog": "\n".join(examples), **settings}
 
         def add(function: _Function) -> _Function:
+            options, groups = _options(function)
+
             @functools.wraps(function)
             def command(**given: Any) -> Any:
                 from genzoo.cli import early  # only for a command that runs
 
                 values = {name: _at_home(value) for name, value in given.items()}
                 early.check(called, values)
-                return function(**values)
+                return function(**_grouped(values, groups))
 
             called = name or function.__name__.replace("_", "-")
+            command.__dict__["__signature__"] = inspect.Signature(options)  # which typer reads
+            command.__annotations__ = {option.name: option.annotation for option in options}
             typer.Typer.command(self._home(called), called, **settings)(command)
             return function
 
@@ -141,6 +149,37 @@ class App(typer.Typer):
         if self is not app:
             return self
         return self.parts.setdefault(name, typer.Typer(add_completion=False))
+
+
+def _options(
+    function: Callable[..., Any],
+) -> tuple[list[inspect.Parameter], dict[str, type]]:
+    """The parameters of a command with the fields of each group in its place, and the groups."""
+    options: list[inspect.Parameter] = []
+    groups = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        group = parameter.annotation
+        for field in getattr(group, "__dataclass_fields__", {}).values():
+            groups[name] = group
+            option = parameter.replace(name=field.name, default=field.default)
+            options.append(option.replace(annotation=field.type))
+        if name not in groups:
+            options.append(parameter)
+    return [option.replace(kind=option.KEYWORD_ONLY) for option in options], groups
+
+
+def _grouped(values: dict[str, Any], groups: Mapping[str, type]) -> dict[str, Any]:
+    """The arguments of a command's function from the ``values`` of its options."""
+    values, made = {**values}, {}
+    for name, group in groups.items():
+        made[name] = group(**{key: values.pop(key) for key in vars(group)["__dataclass_fields__"]})
+    return {**values, **made}
+
+
+def ungrouped(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a command's options from the arguments of its function."""
+    parts = [vars(v) if hasattr(v, "__dataclass_fields__") else {k: v} for k, v in values.items()]
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def _at_home(value: Any) -> Any:

@@ -3,28 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from genzoo.cli.app import (
-    Device,
-    Force,
-    Json,
-    Label,
-    Metadata,
-    ModelName,
-    Restarts,
-    Scale,
-    SearchSeed,
-    SearchSteps,
-    Seed,
-    Settings,
-    app,
-    default_path,
-    out_option,
-    parse_settings,
-    print_file,
-)
-from genzoo.cli.output import FILES, picture_path
+from genzoo.cli.app import app, default_path
+from genzoo.cli.groups import CodeSearch, Sampling
+from genzoo.cli.options import Device, ModelName, Seed, argument, out_option
+from genzoo.cli.output import FILES, SamplesFile
 from genzoo.errors import BadInput
 
 
@@ -37,42 +19,28 @@ from genzoo.errors import BadInput
 def arithmetic(
     name: ModelName,
     terms: Annotated[
-        list[str],
-        typer.Argument(metavar="SUM", help="Means of samples or photos: 0:3,5,9 - 0:1,2 + me.png."),
+        list[str], argument("Means of samples or photos: 0:3,5,9 - 0:1,2 + me.png.", "SUM")
     ],
-    out: Annotated[Path | None, out_option(FILES, "MODEL-sum.png")] = None,
-    label: Label = None,
-    settings: Settings = None,
-    search_steps: SearchSteps = None,
-    search_seed: SearchSeed = None,
-    restarts: Restarts = None,
+    *,
+    sampling: Sampling,
     seed: Seed = 0,
-    scale: Scale = None,
-    metadata: Metadata = True,
+    search: CodeSearch,
+    out: Annotated[Path | None, out_option(FILES, "MODEL-sum.png")] = None,
+    file: SamplesFile,
     device: Device = "auto",
-    force: Force = False,
-    json: Json = False,
 ) -> None:
     """Add and subtract the codes of samples."""
-    path = picture_path(out, default_path(name, "-sum.png"), force, scale, metadata=metadata)
+    path = file.picture_path(out, default_path(name, "-sum.png"))
     from genzoo.editing import arithmetic as sums
     from genzoo.editing.walks import as_latent
-    from genzoo.models import writing
 
     model = as_latent(name, device)
     if not model.is_images:
         raise BadInput(f"cannot write {path}: a sum is drawn of images, not of {model.kind}")
-    writing.check_target(path, 9, model, scale, force, metadata=metadata)
+    file.check(path, 9, model)
     combination = sums.arithmetic(
-        model,
-        " ".join(terms),
-        label=label,
-        seed=seed,
-        sampling=parse_settings(settings),
-        search_steps=search_steps,
-        search_seed=search_seed,
-        restarts=restarts,
+        model, " ".join(terms), seed=seed, **sampling.arguments(), **vars(search)
     )
-    combination.save(path, scale, metadata=metadata)
+    combination.save(path, file.scale, metadata=file.metadata)
     code = combination.code[0].tolist()
-    print_file(path, {"code": code, **combination.around.record()}, json)
+    file.print(path, {"code": code, **combination.around.record()})

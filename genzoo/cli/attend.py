@@ -3,25 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from genzoo.cli.app import (
-    Device,
-    Force,
-    Json,
-    Label,
-    Metadata,
-    ModelName,
-    Sample,
-    Scale,
-    Settings,
-    app,
-    default_path,
-    out_option,
-    parse_settings,
-    print_file,
-)
-from genzoo.cli.output import FILES, picture_path
+from genzoo.cli.app import app, default_path
+from genzoo.cli.groups import Sampling
+from genzoo.cli.options import Device, ModelName, Sample, option, out_option
+from genzoo.cli.output import FILES, SamplesFile
 from genzoo.errors import BadInput
 from genzoo.text import printable
 
@@ -34,40 +19,28 @@ from genzoo.text import printable
 )
 def attend(
     name: ModelName,
+    *,
     at: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="ROW,COLUMN",
-            help="A pixel; can be repeated.",
-            show_default="five whose maps differ most",
-        ),
+        option("A pixel; can be repeated.", "ROW,COLUMN", default="five whose maps differ most"),
     ] = None,
-    out: Annotated[Path | None, out_option(FILES, "MODEL-attention.png")] = None,
     sample: Sample = None,
-    label: Label = None,
-    settings: Settings = None,
-    scale: Scale = None,
-    metadata: Metadata = True,
+    sampling: Sampling,
+    out: Annotated[Path | None, out_option(FILES, "MODEL-attention.png")] = None,
+    file: SamplesFile,
     device: Device = "auto",
-    force: Force = False,
-    json: Json = False,
 ) -> None:
     """Show what pixels of a sample attend to."""
     pixels = [_parse_pixel(text) for text in at] if at else None
-    path = picture_path(out, default_path(name, "-attention.png"), force, scale, metadata=metadata)
+    path = file.picture_path(out, default_path(name, "-attention.png"))
     from genzoo.editing import attention as looking
 
     result = looking.attention(
-        name,
-        pixels,
-        sample=sample or 0,
-        label=label,
-        sampling=parse_settings(settings),
-        device=device,
+        name, pixels, sample=sample or 0, device=device, **sampling.arguments()
     )
-    result.save(path, scale, metadata=metadata)
-    print_file(path, {**result.samples.record(), "weight": result.weight}, json)
-    if result.note and not json:
+    result.save(path, file.scale, metadata=file.metadata)
+    file.print(path, {**result.samples.record(), "weight": result.weight})
+    if result.note and not file.json:
         print(printable(result.note))
 
 

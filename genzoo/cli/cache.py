@@ -2,9 +2,8 @@
 
 from typing import Annotated
 
-import typer
-
-from genzoo.cli.app import Json, app, as_json, as_table
+from genzoo.cli.app import app, as_json, as_table
+from genzoo.cli.options import Json, argument, flag, option
 
 
 @app.command(
@@ -15,21 +14,17 @@ from genzoo.cli.app import Json, app, as_json, as_table
     ],
 )
 def show_cache(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Only these: mnist, faces.")
-    ] = None,
+    names: Annotated[list[str] | None, argument("Only these: mnist, faces.", "NAME")] = None,
     clean: Annotated[
-        bool, typer.Option("--clean", help="Remove what is listed, but for what is in use.")
+        bool, flag("--clean", "Remove what is listed, but for what is in use.")
     ] = False,
     older_than: Annotated[
         float | None,
-        typer.Option(min=0, metavar="DAYS", help="Only what was not used for so many days."),
+        option("Only what was not used for so many days.", "DAYS", min=0),
     ] = None,
     limit: Annotated[
         str | None,
-        typer.Option(
-            metavar="SIZE", help="Remove what was unused longest, until the cache takes this: 10GB."
-        ),
+        option("Remove what was unused longest, until the cache takes this: 10GB.", "SIZE"),
     ] = None,
     json: Json = False,
 ) -> None:

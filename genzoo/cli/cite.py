@@ -1,6 +1,7 @@
 """cite: BibTeX for a model."""
 
-from genzoo.cli.app import Json, ModelOrFamily, app, as_json
+from genzoo.cli.app import app, as_json
+from genzoo.cli.options import Json, ModelOrFamily
 
 
 @app.command(

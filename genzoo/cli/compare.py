@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
-from genzoo.cli.app import (
+from genzoo.cli.app import Ticker, app, as_json, parse_settings
+from genzoo.cli.completing import complete_model
+from genzoo.cli.options import (
     Device,
     Features,
     Force,
@@ -14,15 +14,11 @@ from genzoo.cli.app import (
     Root,
     Seed,
     Settings,
-    Ticker,
-    app,
-    as_json,
-    complete_model,
+    argument,
     count_option,
     data_option,
     metrics_option,
     out_option,
-    parse_settings,
 )
 from genzoo.files import expanded
 from genzoo.text import printable
@@ -37,12 +33,9 @@ from genzoo.text import printable
 def compare(
     models: Annotated[
         list[str],
-        typer.Argument(
-            metavar="MODEL",
-            help="Two or more models, folders or families.",
-            autocompletion=complete_model,
-        ),
+        argument("Two or more models, folders or families.", "MODEL", complete=complete_model),
     ],
+    *,
     data: Annotated[str | None, data_option("the first that all models share")] = None,
     n: Annotated[int, count_option("Number of samples of each model.")] = 4000,
     seed: Seed = 0,

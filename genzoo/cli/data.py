@@ -3,26 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from genzoo.cli.app import (
-    SEED,
-    App,
-    Channels,
-    Fit,
-    Force,
-    Json,
-    Levels,
-    Root,
-    Scale,
-    Size,
-    app,
-    as_json,
-    count_option,
-    default_path,
-    out_option,
-)
-from genzoo.cli.output import FILES, picture_path
+from genzoo.cli.app import App, app, default_path
+from genzoo.cli.groups import DataForm
+from genzoo.cli.options import SEED, argument, count_option, flag, option, out_option
+from genzoo.cli.output import FILES, Picture
 from genzoo.text import printable
 
 data_app = App(help="Look at data sets.")
@@ -40,57 +24,34 @@ def _group() -> None:
 )
 def show_data(
     name: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATA", help="A data set of genzoo list data, or a folder like ./photos."
-        ),
+        str, argument("A data set of genzoo list data, or a folder like ./photos.", "DATA")
     ],
+    *,
     n: Annotated[
         int | None, count_option("Number of samples.", "15 images, 9 signals, 1000 points", 1)
     ] = None,
     seed: Annotated[int | None, SEED] = None,
     start: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Index of the first sample.", show_default="random ones"),
+        int | None, option("Index of the first sample.", "N", default="random ones")
     ] = None,
     mean: Annotated[
-        bool, typer.Option("--mean", help="Only the mean picture: of all, and of each class.")
+        bool, flag("--mean", "Only the mean picture: of all, and of each class.")
     ] = False,
-    split: Annotated[
-        str, typer.Option(metavar="SPLIT", help="Part of the data: train or test.")
-    ] = "train",
+    split: Annotated[str, option("Part of the data: train or test.", "SPLIT")] = "train",
+    form: DataForm,
     out: Annotated[Path | None, out_option(FILES, "DATA-data.png")] = None,
-    scale: Scale = None,
-    size: Size = None,
-    channels: Channels = None,
-    fit: Fit = None,
-    levels: Levels = None,
-    root: Root = None,
-    force: Force = False,
-    json: Json = False,
+    picture: Picture,
 ) -> None:
     """Draw a sheet of a data set, with its mean picture.
 
     The sheet shows somebody's data: keep it to yourself, unless their terms allow more.
     """
-    path = picture_path(out, default_path(name, "-data.png"), force, scale)
+    path = picture.path(out, default_path(name, "-data.png"))
     from genzoo.data.viewing import show
 
-    sheet = show(
-        name,
-        n,
-        split=split,
-        seed=seed,
-        start=start,
-        mean=mean,
-        size=size,
-        channels=channels,
-        fit=fit,
-        levels=levels,
-        root=root,
-    )
-    sheet.save(path, scale=scale)
-    if json:
-        as_json({"path": str(path), **sheet.record()})
+    sheet = show(name, n, split=split, seed=seed, start=start, mean=mean, **vars(form))
+    sheet.save(path, scale=picture.scale)
+    if picture.json:
+        picture.print(path, sheet.record())
     else:
         print(printable(f"{path}: {sheet.note}"))

@@ -3,9 +3,9 @@
 import threading
 from typing import Annotated
 
-import typer
-
-from genzoo.cli.app import Device, Root, app, complete_model, data_option
+from genzoo.cli.app import app
+from genzoo.cli.completing import complete_model
+from genzoo.cli.options import Device, Root, argument, data_option, flag, option
 
 
 @app.command(
@@ -17,28 +17,18 @@ from genzoo.cli.app import Device, Root, app, complete_model, data_option
 def demo(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="Models.",
-            show_default="all installed models",
-            autocompletion=complete_model,
-        ),
+        argument("Models.", "MODEL", default="all installed models", complete=complete_model),
     ] = None,
+    *,
     data: Annotated[str | None, data_option("no quiz with real images")] = None,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Network interface to listen on (0.0.0.0 = all).")
+        str, option("Network interface to listen on (0.0.0.0 = all).", "ADDRESS")
     ] = "127.0.0.1",
     port: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            max=65535,
-            metavar="PORT",
-            help="Port.",
-            show_default="the first free one from 7860",
-        ),
+        option("Port.", "PORT", default="the first free one from 7860", min=1, max=65535),
     ] = None,
-    browse: Annotated[bool, typer.Option("--browse", help="Open it in a browser.")] = False,
+    browse: Annotated[bool, flag("--browse", "Open it in a browser.")] = False,
     root: Root = None,
     device: Device = "auto",
 ) -> None:

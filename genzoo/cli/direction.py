@@ -3,33 +3,25 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from genzoo.cli.app import (
+from genzoo.cli.app import Ticker, app, default_path, print_file
+from genzoo.cli.groups import CodeSearch, Sampling
+from genzoo.cli.options import (
     SAMPLE,
     SEED,
     Device,
     Force,
     Json,
     Label,
-    Metadata,
     ModelName,
-    Restarts,
     Root,
-    Scale,
-    SearchSeed,
-    SearchSteps,
-    Settings,
-    Ticker,
-    app,
+    argument,
     count_option,
     data_option,
-    default_path,
+    flag,
+    option,
     out_option,
-    parse_settings,
-    print_file,
 )
-from genzoo.cli.output import samples_path
+from genzoo.cli.output import SamplesFile
 from genzoo.errors import refuse_unread
 from genzoo.files import check_new
 from genzoo.text import printable
@@ -43,22 +35,19 @@ from genzoo.text import printable
 )
 def direction(
     name: ModelName,
+    *,
     of: Annotated[
-        str | None,
-        typer.Option(metavar="ATTRIBUTE", help="A class or an attribute of the data: Smiling, 3."),
+        str | None, option("A class or an attribute of the data: Smiling, 3.", "ATTRIBUTE")
     ] = None,
     encode: Annotated[
-        bool, typer.Option("--encode", help="Use the codes of real images in place of samples.")
+        bool, flag("--encode", "Use the codes of real images in place of samples.")
     ] = False,
     toward: Annotated[
         str | None,
-        typer.Option(
-            metavar="SEED:INDEX", help="In place of --of: samples with the attribute, like 0:3,5,9."
-        ),
+        option("In place of --of: samples with the attribute, like 0:3,5,9.", "SEED:INDEX"),
     ] = None,
     away: Annotated[
-        str | None,
-        typer.Option(metavar="SEED:INDEX", help="With --toward: samples without the attribute."),
+        str | None, option("With --toward: samples without the attribute.", "SEED:INDEX")
     ] = None,
     data: Annotated[str | None, data_option("the model's training data")] = None,
     n: Annotated[
@@ -106,46 +95,32 @@ def direction(
     ]
 )
 def steer(
-    name: Annotated[
-        str, typer.Argument(metavar="MODEL", help="The model that the direction was computed for.")
-    ],
-    direction: Annotated[
-        Path, typer.Argument(metavar="DIRECTION", help="A file of genzoo direction.")
-    ],
+    name: Annotated[str, argument("The model that the direction was computed for.", "MODEL")],
+    direction: Annotated[Path, argument("A file of genzoo direction.", "DIRECTION")],
+    *,
     sample: Annotated[list[str], SAMPLE],
     alphas: Annotated[
-        str, typer.Option(metavar="NUMBERS", help="Multiples of the direction: -2,0,2, or -2:2.")
+        str, option("Multiples of the direction: -2,0,2, or -2:2.", "NUMBERS")
     ] = "-2:2",
     steps: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Number of alphas in -2:2.",
-            show_default="30 for a .gif, else 7",
-        ),
+        option("Number of alphas in -2:2.", "N", default="30 for a .gif, else 7", min=1),
     ] = None,
-    label: Label = None,
-    settings: Settings = None,
-    search_steps: SearchSteps = None,
-    restarts: Restarts = None,
-    search_seed: SearchSeed = None,
+    sampling: Sampling,
+    search: CodeSearch,
     out: Annotated[
         Path | None,
         out_option(
             "A .png, .jpg, .webp, .pdf (a row per sample), .gif or .npy.", "MODEL-steered.png"
         ),
     ] = None,
-    scale: Scale = None,
-    metadata: Metadata = True,
+    file: SamplesFile,
     device: Device = "auto",
-    force: Force = False,
-    json: Json = False,
 ) -> None:
     """Move samples along a direction."""
     if ":" not in alphas:
         refuse_unread(f"--alphas {alphas} is the whole list", steps=steps)
-    path = samples_path(out, name, "-steered", force)
+    path = file.path(out, name, "-steered")
     from genzoo import load
     from genzoo.editing import directions, selection, walks
     from genzoo.models import writing
@@ -157,20 +132,9 @@ def steer(
     chosen = selection.select(model, sample)
     still = 2 if chosen.photos else 0
     columns = still + len(values)
-    n = columns * len(chosen)
-    writing.check_target(
-        path, n, model, scale, force, film=True, columns=columns, metadata=metadata
-    )
+    file.check(path, columns * len(chosen), model, columns=columns, film=True)
     samples = directions.steer(
-        model,
-        direction,
-        chosen,
-        alphas=values,
-        label=label,
-        sampling=parse_settings(settings),
-        search_steps=search_steps,
-        restarts=restarts,
-        search_seed=search_seed,
+        model, direction, chosen, alphas=values, **sampling.arguments(), **vars(search)
     )
-    record = writing.write(iter([samples]), n, path, scale, metadata, columns=columns, still=still)
-    print_file(path, {"n": n, "alphas": values, **record}, json)
+    record = file.write(samples, path, columns=columns, still=still)
+    file.print(path, {"n": len(samples), "alphas": values, **record})

@@ -1,6 +1,7 @@
 """env: what a report of a bug needs to say about this machine."""
 
-from genzoo.cli.app import Json, app, as_json, as_table
+from genzoo.cli.app import app, as_json, as_table
+from genzoo.cli.options import Json
 
 
 @app.command("env", examples=["genzoo env", "genzoo env --json"])

@@ -2,30 +2,24 @@
 
 from typing import Annotated
 
-import typer
-
-from genzoo.cli.app import (
+from genzoo.cli.app import Ticker, app, as_json, parse_settings
+from genzoo.cli.completing import complete_model
+from genzoo.cli.groups import DataForm
+from genzoo.cli.options import (
     DATA,
     OUTPUT,
-    Channels,
     Device,
     Features,
-    Fit,
     Groups,
     Json,
-    Levels,
-    Root,
     Seed,
     Settings,
-    Size,
-    Ticker,
-    app,
-    as_json,
-    complete_model,
+    argument,
     count_option,
     data_option,
+    flag,
     metrics_option,
-    parse_settings,
+    option,
 )
 from genzoo.errors import BadInput
 from genzoo.text import printable
@@ -40,13 +34,11 @@ from genzoo.text import printable
 def evaluate(
     subject: Annotated[
         str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A model, a folder like ./mine, or images:FOLDER.",
-            autocompletion=complete_model,
+        argument(
+            "A model, a folder like ./mine, or images:FOLDER.", "MODEL", complete=complete_model
         ),
     ],
-    data: Annotated[str | None, data_option("the model's training data")] = None,
+    *,
     metrics: Annotated[str | None, metrics_option()] = None,
     n: Annotated[
         int | None,
@@ -58,26 +50,14 @@ def evaluate(
     settings: Settings = None,
     features: Features = None,
     groups: Groups = None,
+    data: Annotated[str | None, data_option("the model's training data")] = None,
     limit: Annotated[
         int | None,
-        typer.Option(
-            min=2,
-            metavar="N",
-            help="Number of real images to use.",
-            show_default="all",
-            rich_help_panel=DATA,
-        ),
+        option("Number of real images to use.", "N", default="all", panel=DATA, min=2),
     ] = None,
-    size: Size = None,
-    channels: Channels = None,
-    fit: Fit = None,
-    levels: Levels = None,
-    root: Root = None,
+    form: DataForm,
     write: Annotated[
-        bool,
-        typer.Option(
-            "--write", help="Store the scores in the model's card.", rich_help_panel=OUTPUT
-        ),
+        bool, flag("--write", "Store the scores in the model's card.", OUTPUT)
     ] = False,
     device: Device = "auto",
     json: Json = False,
@@ -99,13 +79,9 @@ def evaluate(
         features=features,
         groups=groups,
         limit=limit,
-        size=size,
-        channels=channels,
-        fit=fit,
-        levels=levels,
-        root=root,
         device=device,
         progress=ticker.count,
+        **vars(form),
     )
     ticker.done()
     if write:

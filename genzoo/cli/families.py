@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from genzoo.cli.app import Json, app, as_json, refuse_broken
+from genzoo.cli.app import app, as_json, refuse_broken
+from genzoo.cli.options import Json
 from genzoo.families.family import BRANCHES
 from genzoo.families.registry import Plugin
 

@@ -3,20 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from genzoo.cli.app import (
-    OUTPUT,
-    Device,
-    Force,
-    Json,
-    ModelName,
-    Scale,
-    app,
-    as_json,
-    default_path,
-    out_option,
-)
+from genzoo.cli.app import app, default_path
+from genzoo.cli.options import OUTPUT, Device, ModelName, argument, option, out_option
+from genzoo.cli.output import Picture
 from genzoo.errors import refuse_unread
 from genzoo.files import check_new
 from genzoo.models.kinds import PICTURES
@@ -32,22 +21,21 @@ from genzoo.text import printable
 )
 def write_features(
     name: ModelName,
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Image files or folders.")],
+    photos: Annotated[list[Path], argument("Image files or folders.", "PHOTO")],
+    *,
     out: Annotated[
         Path | None, out_option("A .safetensors or .npy.", "MODEL-features.safetensors")
     ] = None,
     picture: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Instead: a .png, .jpg, .webp or .pdf of what each layer sees of a photo.",
-            rich_help_panel=OUTPUT,
+        option(
+            "Instead: a .png, .jpg, .webp or .pdf of what each layer sees of a photo.",
+            "FILE",
+            panel=OUTPUT,
         ),
     ] = None,
-    scale: Scale = None,
+    file: Picture,
     device: Device = "auto",
-    force: Force = False,
-    json: Json = False,
 ) -> None:
     """Write the features of a discriminator or an encoder.
 
@@ -55,31 +43,26 @@ def write_features(
     """
     if picture is not None:
         refuse_unread("--picture writes no array", out=out)
-        check_new(picture, PICTURES, force, "picture")
-        _draw(name, photos, picture, scale, device, json)
+        check_new(picture, PICTURES, file.force, "picture")
+        _draw(name, photos, picture, file, device)
         return
-    refuse_unread("--scale enlarges a picture: add --picture FILE.png", scale=scale)
+    refuse_unread("--scale enlarges a picture: add --picture FILE.png", scale=file.scale)
     path = out or default_path(name, "-features.safetensors")
-    check_new(path, [".safetensors", ".npy"], force)
+    check_new(path, [".safetensors", ".npy"], file.force)
     from genzoo.evaluation import representations
 
     features = representations.extract_features(name, photos, device=device)
     features.save(path)
-    facts = {"path": str(path), "n": len(features), "width": features.shape[1]}
-    if json:
-        as_json({**facts, "files": [str(file) for file in features.files]})
+    if file.json:
+        files = [str(photo) for photo in features.files]
+        file.print(path, {"n": len(features), "width": features.shape[1], "files": files})
     else:
         print(printable(f"{path}: {len(features)} images, {features.shape[1]} features each"))
 
 
-def _draw(
-    name: str, photos: list[Path], picture: Path, scale: int | None, device: str, json: bool
-) -> None:
+def _draw(name: str, photos: list[Path], picture: Path, file: Picture, device: str) -> None:
     from genzoo.evaluation import inside
 
     result = inside.look_inside(name, photos, device=device)
-    result.save(picture, scale=scale)
-    if json:
-        as_json({"path": str(picture), **result.record()})
-    else:
-        print(printable(str(picture)))
+    result.save(picture, scale=file.scale)
+    file.print(picture, result.record())

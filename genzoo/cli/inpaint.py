@@ -1,35 +1,60 @@
 """genzoo inpaint: fill in the unknown part of photos."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, final
 
-import typer
-
-from genzoo.cli.app import (
+from genzoo.cli.app import Ticker, app
+from genzoo.cli.groups import Sampling
+from genzoo.cli.options import (
     OUTPUT,
     BatchSize,
     Device,
-    Force,
-    Json,
-    Label,
     ModelName,
     Restarts,
-    Scale,
     Seed,
-    Settings,
-    Ticker,
-    app,
-    as_json,
+    argument,
+    flag,
+    option,
     out_option,
-    parse_labels,
-    parse_settings,
 )
+from genzoo.cli.output import Picture
 from genzoo.files import check_new
 from genzoo.models.kinds import PICTURES, check_path
 from genzoo.text import printable
 
 if TYPE_CHECKING:
     from genzoo.editing.inpainting import Completion
+
+
+@final
+@dataclass(frozen=True)
+class Filling:
+    """How the code of what is known is searched, and the seam hidden."""
+
+    restarts: Restarts = None
+    steps: Annotated[int | None, option("Optimisation steps.", "N", default="100", min=0)] = None
+    weight: Annotated[
+        float | None,
+        option("Weight of the discriminator loss (0 = off).", "WEIGHT", default="0.003", min=0),
+    ] = None
+    window: Annotated[
+        int | None,
+        option(
+            "Known pixels count by the unknown share of a window of this side; 0: all alike.",
+            "N",
+            default="7 in colour, else 0",
+            min=0,
+        ),
+    ] = None
+    blend: Annotated[
+        bool | None,
+        flag("--blend/--no-blend", "Hide the seam.", default="in colour, after a search"),
+    ] = None
+
+    def given(self) -> dict[str, Any]:
+        """The options that were given."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @app.command(
@@ -40,71 +65,33 @@ if TYPE_CHECKING:
 )
 def inpaint(
     name: ModelName,
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Image files or folders.")],
+    photos: Annotated[list[Path], argument("Image files or folders.", "PHOTO")],
+    *,
     mask: Annotated[
         str,
-        typer.Option(
-            metavar="MASK", help="centre, box:x,y,w,h, random:SHARE, or a file (white = unknown)."
-        ),
+        option("centre, box:x,y,w,h, random:SHARE, or a file (white = unknown).", "MASK"),
     ] = "centre",
+    sampling: Sampling,
+    filling: Filling,
+    seed: Seed = 0,
     out: Annotated[
         Path | None, out_option("A .png, .jpg, .webp, .pdf, .npy, or a folder.", "PHOTO-filled.png")
     ] = None,
     strip: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="A .png, .jpg, .webp or .pdf of the steps, a row per photo.",
-            rich_help_panel=OUTPUT,
-        ),
+        option("A .png, .jpg, .webp or .pdf of the steps, a row per photo.", "FILE", panel=OUTPUT),
     ] = None,
-    gif: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A .gif of the steps.", rich_help_panel=OUTPUT),
-    ] = None,
-    label: Label = None,
-    restarts: Restarts = None,
-    steps: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Optimisation steps.", show_default="100")
-    ] = None,
-    weight: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            metavar="WEIGHT",
-            help="Weight of the discriminator loss (0 = off).",
-            show_default="0.003",
-        ),
-    ] = None,
-    window: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            metavar="N",
-            help="Known pixels count by the unknown share of a window of this side; 0: all alike.",
-            show_default="7 in colour, else 0",
-        ),
-    ] = None,
-    blend: Annotated[
-        bool | None,
-        typer.Option(
-            "--blend/--no-blend", help="Hide the seam.", show_default="in colour, after a search"
-        ),
-    ] = None,
-    seed: Seed = 0,
-    settings: Settings = None,
+    gif: Annotated[Path | None, option("A .gif of the steps.", "FILE", panel=OUTPUT)] = None,
+    picture: Picture,
     batch_size: BatchSize = 256,
-    scale: Scale = None,
     device: Device = "auto",
-    force: Force = False,
-    json: Json = False,
 ) -> None:
     """Fill in missing pixels of photos."""
     path = out or Path(f"{photos[0].stem}-filled.png")
-    check_path(path, force)
-    for file, endings, option in ((strip, PICTURES, "strip"), (gif, (".gif",), "gif")):
+    check_path(path, picture.force)
+    for file, endings, name_of in ((strip, PICTURES, "strip"), (gif, (".gif",), "gif")):
         if file is not None:
-            check_new(file, endings, force, option)
+            check_new(file, endings, picture.force, name_of)
     import torch
 
     from genzoo import data, load
@@ -115,27 +102,27 @@ def inpaint(
     model = load(name, device=device)
     shape = image_shape(model, "call genzoo.inpaint with an array")
     pixels, _ = data.photos(photos, shape)
-    writing.check_target(path, len(pixels), model, _sheet_scale(path, scale, strip, gif), force)
-    strips.check_targets(strip, gif, len(pixels), model, force)
-    search: Any = {"restarts": restarts, "steps": steps, "weight": weight, "window": window}
+    scale = picture.scale
+    own_scale = _sheet_scale(path, scale, strip, gif)
+    writing.check_target(path, len(pixels), model, own_scale, picture.force)
+    strips.check_targets(strip, gif, len(pixels), model, picture.force)
     ticker = Ticker()
     completion = inpainting.inpaint(
         name,
         pixels,
         mask,
-        labels=parse_labels(label, model.class_names),
+        labels=sampling.labels(model.class_names),
+        sampling=sampling.values,
         seed=seed,
-        blend=blend,
         batch_size=batch_size,
         device=device,
-        sampling=parse_settings(settings),
         progress=ticker.count,
-        **{key: value for key, value in search.items() if value is not None},
+        **filling.given(),
     )
     ticker.done()
     record = writing.write(iter([completion.samples]), len(pixels), path, scale)
     strips.write_stages(completion, torch.from_numpy(pixels) / 255, strip, gif, scale)
-    _print_result(completion, path, record, json)
+    _print_result(completion, path, record, picture)
 
 
 def _sheet_scale(path: Path, scale: int | None, strip: Path | None, gif: Path | None) -> int | None:
@@ -143,11 +130,13 @@ def _sheet_scale(path: Path, scale: int | None, strip: Path | None, gif: Path | 
     return None if (strip or gif) and path.suffix not in PICTURES else scale
 
 
-def _print_result(completion: "Completion", path: Path, record: dict[str, Any], json: bool) -> None:
+def _print_result(
+    completion: "Completion", path: Path, record: dict[str, Any], picture: Picture
+) -> None:
     unknown = round(1 - completion.known.float().mean().item(), 4)
-    if json:
+    if picture.json:
         losses = completion.projection and completion.projection.losses.amin(1).tolist()
         result = {"by": completion.method, "unknown": unknown, "losses": losses}
-        as_json({"path": str(path), **result, **record})
+        picture.print(path, {**result, **record})
     else:
         print(printable(f"{path}: {unknown:.0%} filled in by {completion.method}"))

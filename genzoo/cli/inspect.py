@@ -5,15 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genzoo.cli.app import (
-    DEVICE,
-    Force,
-    Json,
-    app,
-    as_json,
-    complete_model,
-    out_option,
-)
+from genzoo.cli.app import app, as_json
+from genzoo.cli.completing import complete_model
+from genzoo.cli.options import DEVICE, Force, Json, argument, flag, option, out_option
 from genzoo.errors import BadInput, refuse_unread
 from genzoo.files import check_new
 from genzoo.models.kinds import PICTURES
@@ -30,18 +24,17 @@ if TYPE_CHECKING:
     ],
 )
 def inspect_picture(
-    picture: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A .png, .jpg, .webp, .pdf, .gif or .wav.")
-    ],
+    picture: Annotated[Path, argument("A .png, .jpg, .webp, .pdf, .gif or .wav.", "FILE")],
+    *,
     again: Annotated[
-        bool, typer.Option("--reproduce", help="Generate it again and compare all values.")
+        bool, flag("--reproduce", "Generate it again and compare all values.")
     ] = False,
     model: Annotated[
         str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="The model, if it is not installed: ./mine, or owner/name@REVISION of the Hub.",
-            autocompletion=complete_model,
+        option(
+            "The model, if it is not installed: ./mine, or owner/name@REVISION of the Hub.",
+            "MODEL",
+            complete=complete_model,
         ),
     ] = None,
     out: Annotated[

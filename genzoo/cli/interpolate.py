@@ -3,29 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from genzoo.cli.app import (
-    SAMPLE,
-    Device,
-    Force,
-    Json,
-    Label,
-    Metadata,
-    ModelName,
-    Restarts,
-    Scale,
-    SearchSeed,
-    SearchSteps,
-    Settings,
-    Ticker,
-    app,
-    default_path,
-    out_option,
-    parse_settings,
-    print_file,
-)
-from genzoo.cli.output import samples_path
+from genzoo.cli.app import Ticker, app, default_path
+from genzoo.cli.groups import CodeSearch, Sampling
+from genzoo.cli.options import SAMPLE, Device, ModelName, flag, option, out_option
+from genzoo.cli.output import SamplesFile
 from genzoo.models.kinds import PICTURES
 
 
@@ -37,39 +18,28 @@ from genzoo.models.kinds import PICTURES
 )
 def interpolate(
     name: ModelName,
+    *,
     sample: Annotated[list[str], SAMPLE],
+    steps: Annotated[
+        int | None, option("Steps between two samples.", "N", default="30, in a strip 8")
+    ] = None,
+    loop: Annotated[bool, flag("--loop", "Return to the first sample.")] = False,
+    how: Annotated[
+        str, option("slerp keeps the length of codes, lerp is a straight line.", "slerp|lerp")
+    ] = "slerp",
+    sampling: Sampling,
+    search: CodeSearch,
     out: Annotated[
         Path | None,
         out_option(
             "A .gif, a strip (.png, .jpg, .webp, .pdf), .npy, or a folder.", "MODEL-walk.gif"
         ),
     ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Steps between two samples.", show_default="30, in a strip 8"
-        ),
-    ] = None,
-    loop: Annotated[bool, typer.Option("--loop", help="Return to the first sample.")] = False,
-    how: Annotated[
-        str,
-        typer.Option(
-            metavar="slerp|lerp", help="slerp keeps the length of codes, lerp is a straight line."
-        ),
-    ] = "slerp",
-    label: Label = None,
-    settings: Settings = None,
-    search_steps: SearchSteps = None,
-    restarts: Restarts = None,
-    search_seed: SearchSeed = None,
-    scale: Scale = None,
-    metadata: Metadata = True,
+    file: SamplesFile,
     device: Device = "auto",
-    force: Force = False,
-    json: Json = False,
 ) -> None:
     """Walk from sample to sample, as a film or a strip."""
-    path = samples_path(out, name, "-walk", force, film=True)
+    path = file.path(out, name, "-walk", film=True)
     from genzoo import load
     from genzoo.editing import selection, walks
     from genzoo.models import writing
@@ -80,7 +50,7 @@ def interpolate(
     through = selection.select(model, sample)
     still = 2 * len(through.photos)
     n = still + walks.walk_length(through, steps, loop)
-    writing.check_target(path, n, model, scale, force, film=True, columns=n, metadata=metadata)
+    file.check(path, n, model, columns=n, film=True)
     ticker = Ticker()
     walk = walks.interpolate(
         model,
@@ -88,13 +58,10 @@ def interpolate(
         steps=steps,
         loop=loop,
         how=how,  # type: ignore[arg-type]
-        label=label,
-        sampling=parse_settings(settings),
         progress=ticker.count,
-        search_steps=search_steps,
-        restarts=restarts,
-        search_seed=search_seed,
+        **sampling.arguments(),
+        **vars(search),
     )
-    record = writing.write(iter([walk]), n, path, scale, metadata, columns=n, still=still)
+    record = file.write(walk, path, columns=n, still=still)
     ticker.done()
-    print_file(path, {"n": n, **record}, json)
+    file.print(path, {"n": n, **record})

@@ -4,18 +4,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from genzoo.cli.app import (
-    OUTPUT,
-    Json,
-    ModelOrFamily,
-    Settings,
-    app,
-    as_json,
-    as_table,
-    parse_settings,
-    refuse_broken,
-)
+from genzoo.cli.app import app, as_json, as_table, parse_settings, refuse_broken
 from genzoo.cli.families import family_record
+from genzoo.cli.options import OUTPUT, Json, ModelOrFamily, Settings, argument, flag
 from genzoo.errors import refuse_unread
 from genzoo.text import Records, printable
 
@@ -31,13 +22,11 @@ Kind = Literal["models", "families", "data", "metrics", "plugins"]
 )
 def list_all(
     kind: Annotated[
-        Kind, typer.Argument(metavar="KIND", help="models, families, data, metrics or plugins.")
+        Kind, argument("models, families, data, metrics or plugins.", "KIND")
     ] = "models",
     quiet: Annotated[
         bool,
-        typer.Option(
-            "--quiet", "-q", help="Print names only, one per line.", rich_help_panel=OUTPUT
-        ),
+        flag("--quiet", "Print names only, one per line.", OUTPUT, short="-q"),
     ] = False,
     json: Json = False,
 ) -> None:
@@ -116,20 +105,11 @@ READ = {
 def info(
     name: ModelOrFamily,
     layers: Annotated[
-        bool,
-        typer.Option(
-            "--layers",
-            help="Show each layer: its output and its number of parameters.",
-            rich_help_panel=OUTPUT,
-        ),
+        bool, flag("--layers", "Show each layer: its output and its number of parameters.", OUTPUT)
     ] = False,
     active: Annotated[
         bool,
-        typer.Option(
-            "--active",
-            help="Measure which ten numbers of the code change pictures most.",
-            rich_help_panel=OUTPUT,
-        ),
+        flag("--active", "Measure which ten numbers of the code change pictures most.", OUTPUT),
     ] = False,
     settings: Settings = None,
     json: Json = False,

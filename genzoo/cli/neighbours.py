@@ -3,30 +3,18 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from genzoo.cli.app import (
-    Channels,
+from genzoo.cli.app import Ticker, app, default_path
+from genzoo.cli.groups import DataForm
+from genzoo.cli.options import (
     Device,
-    Fit,
-    Force,
-    Json,
-    Levels,
     ModelName,
-    Root,
-    Scale,
     Seed,
-    Size,
-    Ticker,
-    app,
-    as_json,
     count_option,
     data_option,
-    default_path,
+    option,
     out_option,
 )
-from genzoo.cli.output import FILES, picture_path
-from genzoo.text import printable
+from genzoo.cli.output import FILES, Picture
 
 
 @app.command(
@@ -37,26 +25,18 @@ from genzoo.text import printable
 )
 def neighbours(
     name: ModelName,
-    data: Annotated[str | None, data_option("the model's training data")] = None,
+    *,
     n: Annotated[int, count_option("Number of samples.", least=1)] = 8,
-    k: Annotated[
-        int,
-        typer.Option("-k", "--k", min=1, metavar="N", help="Number of training images per sample."),
-    ] = 4,
-    out: Annotated[Path | None, out_option(FILES, "MODEL-neighbours.png")] = None,
-    scale: Scale = None,
+    k: Annotated[int, option("Number of training images per sample.", "N", "-k", "--k", min=1)] = 4,
     seed: Seed = 0,
-    size: Size = None,
-    channels: Channels = None,
-    fit: Fit = None,
-    levels: Levels = None,
-    root: Root = None,
+    data: Annotated[str | None, data_option("the model's training data")] = None,
+    form: DataForm,
+    out: Annotated[Path | None, out_option(FILES, "MODEL-neighbours.png")] = None,
+    picture: Picture,
     device: Device = "auto",
-    force: Force = False,
-    json: Json = False,
 ) -> None:
     """Show the training images nearest to samples."""
-    path = picture_path(out, default_path(name, "-neighbours.png"), force, scale)
+    path = picture.path(out, default_path(name, "-neighbours.png"))
     from genzoo.evaluation import neighbours as searching
 
     ticker = Ticker()
@@ -66,18 +46,12 @@ def neighbours(
         n=n,
         k=k,
         seed=seed,
-        size=size,
-        channels=channels,
-        fit=fit,
-        levels=levels,
-        root=root,
         device=device,
         progress=ticker.count,
+        **vars(form),
     )
     ticker.done()
-    result.save(path, scale=scale)
-    if json:
-        as_json({"path": str(path), **result.record()})
-        return
-    print(printable(str(path)))
-    print(result)
+    result.save(path, scale=picture.scale)
+    picture.print(path, result.record())
+    if not picture.json:
+        print(result)

@@ -2,25 +2,18 @@
 
 from typing import Annotated
 
-import typer
-
-from genzoo.cli.app import (
-    Channels,
+from genzoo.cli.app import Ticker, app, as_json
+from genzoo.cli.completing import complete_data
+from genzoo.cli.groups import DataForm
+from genzoo.cli.options import (
     Device,
-    Fit,
     Json,
-    Levels,
     ModelName,
-    Root,
     Seed,
-    Size,
-    Ticker,
-    app,
-    as_json,
     count_option,
     data_option,
+    option,
 )
-from genzoo.cli.completing import complete_data
 from genzoo.text import printable
 
 
@@ -32,22 +25,14 @@ from genzoo.text import printable
 )
 def outliers(
     name: ModelName,
+    *,
     against: Annotated[
-        str,
-        typer.Option(
-            metavar="DATA",
-            help="The other images: a data set or a folder.",
-            autocompletion=complete_data,
-        ),
+        str, option("The other images: a data set or a folder.", "DATA", complete=complete_data)
     ],
-    data: Annotated[str | None, data_option("the model's training data")] = None,
     n: Annotated[int, count_option("Number of test images of each.", least=2)] = 1000,
     seed: Seed = 0,
-    size: Size = None,
-    channels: Channels = None,
-    fit: Fit = None,
-    levels: Levels = None,
-    root: Root = None,
+    data: Annotated[str | None, data_option("the model's training data")] = None,
+    form: DataForm,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -62,13 +47,9 @@ def outliers(
         against=against,
         n=n,
         seed=seed,
-        size=size,
-        channels=channels,
-        fit=fit,
-        levels=levels,
-        root=root,
         device=device,
         progress=ticker.count,
+        **vars(form),
     )
     ticker.done()
     if json:

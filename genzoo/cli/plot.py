@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from genzoo.cli.app import Force, Json, Scale, app, as_json, out_option
+from genzoo.cli.app import app, as_json
+from genzoo.cli.options import argument, out_option
+from genzoo.cli.output import Picture
 from genzoo.files import check_new
 from genzoo.models.kinds import check_path
 from genzoo.text import printable
@@ -18,7 +18,8 @@ from genzoo.text import printable
     ]
 )
 def plot(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    run: Annotated[Path, argument("The folder of a run.", "RUN")],
+    *,
     out: Annotated[
         Path | None,
         out_option(
@@ -26,18 +27,16 @@ def plot(
             "RUN.html",
         ),
     ] = None,
-    scale: Scale = None,
-    force: Force = False,
-    json: Json = False,
+    picture: Picture,
 ) -> None:
     """Draw a run's losses, gradients and samples."""
     path = out or Path(f"{run.resolve().name}.html")
-    check_path(path, force)
+    check_path(path, picture.force)
     from genzoo.runs import plots
 
-    check_new(path, plots.ENDINGS, force)
-    file = plots.plot(run, path, scale=scale)
-    if json:
+    check_new(path, plots.ENDINGS, picture.force)
+    file = plots.plot(run, path, scale=picture.scale)
+    if picture.json:
         as_json({"file": str(file), **plots.read_run(run).record()})
     else:
         print(printable(str(file)))

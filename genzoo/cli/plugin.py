@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.app import App, Json, app, as_json, as_table, out_option
+from genzoo.cli.app import App, app, as_json, as_table
+from genzoo.cli.options import Json, argument, flag, option, out_option
 from genzoo.errors import refuse_unread
 from genzoo.text import printable
 
@@ -15,7 +16,7 @@ app.add_typer(commands, name="plugin")
 
 @commands.command("list", examples=["genzoo plugin list", "genzoo plugin list --verbose"])
 def list_plugins(
-    verbose: Annotated[bool, typer.Option("--verbose", help="Print tracebacks, too.")] = False,
+    verbose: Annotated[bool, flag("--verbose", "Print tracebacks, too.")] = False,
     json: Json = False,
 ) -> None:
     """Load every plugin and print its state.
@@ -40,7 +41,7 @@ def list_plugins(
 
 @commands.command(examples=["genzoo plugin check vae", "genzoo plugin check dcgan --json"])
 def check(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of genzoo plugin list.")],
+    name: Annotated[str, argument("A name of genzoo plugin list.", "NAME")],
     json: Json = False,
 ) -> None:
     """Check the contract of a family, metric or data set."""
@@ -59,10 +60,8 @@ def check(
     examples=["genzoo plugin new my-gan", "genzoo plugin new my-score --kind metric -o score"]
 )
 def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The new plugin's name: my-gan.")],
-    kind: Annotated[
-        str, typer.Option(metavar="KIND", help="family, metric or dataset.")
-    ] = "family",
+    name: Annotated[str, argument("The new plugin's name: my-gan.", "NAME")],
+    kind: Annotated[str, option("family, metric or dataset.", "KIND")] = "family",
     out: Annotated[Path | None, out_option("The new folder.", "genzoo-NAME", "FOLDER")] = None,
 ) -> None:
     """Write a small package of a plugin that works."""

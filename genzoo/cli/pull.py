@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from genzoo.cli.app import Force, Json, app, as_json, out_option
+from genzoo.cli.app import app, as_json
+from genzoo.cli.options import Force, Json, argument, flag, out_option
 
 
 @app.command(
@@ -15,12 +14,10 @@ from genzoo.cli.app import Force, Json, app, as_json, out_option
     ]
 )
 def pull(
-    name: Annotated[
-        str, typer.Argument(metavar="MODEL", help="owner/name, or owner/name@revision.")
-    ],
+    name: Annotated[str, argument("owner/name, or owner/name@revision.", "MODEL")],
     out: Annotated[Path | None, out_option("The folder.", "the model's name", "FOLDER")] = None,
     discriminator: Annotated[
-        bool, typer.Option("--discriminator", help="Also fetch the discriminator.")
+        bool, flag("--discriminator", "Also fetch the discriminator.")
     ] = False,
     force: Force = False,
     json: Json = False,

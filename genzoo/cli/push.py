@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from genzoo.cli.app import Json, app, as_json, license_option
+from genzoo.cli.app import app, as_json
+from genzoo.cli.options import Json, argument, flag, license_option, option
 
 
 @app.command(
@@ -15,16 +14,10 @@ from genzoo.cli.app import Json, app, as_json, license_option
     ]
 )
 def push(
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="A model folder, as genzoo train writes it.")
-    ],
-    repo: Annotated[str, typer.Argument(metavar="REPOSITORY", help="owner/name.")],
-    private: Annotated[
-        bool, typer.Option("--private", help="Make the repository private.")
-    ] = False,
-    tag: Annotated[
-        str | None, typer.Option(metavar="TAG", help="A name for this version: v1.")
-    ] = None,
+    folder: Annotated[Path, argument("A model folder, as genzoo train writes it.", "FOLDER")],
+    repo: Annotated[str, argument("owner/name.", "REPOSITORY")],
+    private: Annotated[bool, flag("--private", "Make the repository private.")] = False,
+    tag: Annotated[str | None, option("A name for this version: v1.", "TAG")] = None,
     license: Annotated[str | None, license_option("the model's")] = None,
     json: Json = False,
 ) -> None:

@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from genzoo.cli.app import Json, app, as_json, as_table
+from genzoo.cli.app import app, as_json, as_table
 from genzoo.cli.completing import complete_data
+from genzoo.cli.options import Json, argument, option
 
 if TYPE_CHECKING:
     from genzoo.evaluation.published import Table
@@ -20,16 +19,10 @@ if TYPE_CHECKING:
 def reference(
     data: Annotated[
         str | None,
-        typer.Argument(
-            metavar="DATA",
-            help="A data set.",
-            show_default="all are listed",
-            autocompletion=complete_data,
-        ),
+        argument("A data set.", "DATA", default="all are listed", complete=complete_data),
     ] = None,
     metric: Annotated[
-        str | None,
-        typer.Option(metavar="METRIC", help="One metric: fid, parzen.", show_default="all"),
+        str | None, option("One metric: fid, parzen.", "METRIC", default="all")
     ] = None,
     json: Json = False,
 ) -> None:

@@ -1,32 +1,23 @@
 """genzoo sample: draws samples from a model and writes them to a file or a folder."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from genzoo.cli.app import (
+from genzoo.cli.app import Ticker, app, default_path
+from genzoo.cli.groups import Sampling
+from genzoo.cli.options import (
     OUTPUT,
     BatchSize,
     Device,
-    Force,
-    Json,
-    Label,
-    Metadata,
     ModelName,
-    Scale,
     Seed,
-    Settings,
-    Ticker,
-    app,
     count_option,
-    default_path,
+    flag,
+    option,
     out_option,
-    parse_labels,
-    parse_settings,
-    print_file,
 )
-from genzoo.cli.output import samples_path
+from genzoo.cli.output import SamplesFile
 from genzoo.errors import BadInput, article
 from genzoo.files import check_new
 
@@ -42,9 +33,13 @@ if TYPE_CHECKING:
 )
 def sample(
     name: ModelName,
+    *,
     n: Annotated[
         int | None, count_option("Number of samples.", "16 images, 9 signals, 1000 points")
     ] = None,
+    seed: Seed = 0,
+    start: Annotated[int, option("Index of the first sample.", "N")] = 0,
+    sampling: Sampling,
     out: Annotated[
         Path | None,
         out_option(
@@ -52,37 +47,21 @@ def sample(
             "MODEL.png",
         ),
     ] = None,
-    seed: Seed = 0,
-    start: Annotated[int, typer.Option(metavar="N", help="Index of the first sample.")] = 0,
-    label: Label = None,
-    settings: Settings = None,
-    scale: Scale = None,
     watch: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write a .gif of the images as they appear pixel by pixel.",
-            rich_help_panel=OUTPUT,
-        ),
+        option("Write a .gif of the images as they appear pixel by pixel.", "FILE", panel=OUTPUT),
     ] = None,
     numbers: Annotated[
-        bool,
-        typer.Option(
-            "--numbers",
-            help="Write SEED:INDEX below each image of the grid.",
-            rich_help_panel=OUTPUT,
-        ),
+        bool, flag("--numbers", "Write SEED:INDEX below each image of the grid.", OUTPUT)
     ] = False,
-    metadata: Metadata = True,
+    file: SamplesFile,
     batch_size: BatchSize = 64,
     device: Device = "auto",
-    force: Force = False,
-    json: Json = False,
 ) -> None:
     """Draw samples from a model and write them to a file."""
-    path = samples_path(out, name, "", force)
+    path = file.path(out, name)
     if watch is not None:
-        check_new(watch, [".gif"], force, "watch")
+        check_new(watch, [".gif"], file.force, "watch")
     from genzoo.models import film, writing
     from genzoo.models.kinds import PICTURES, SHOWN
 
@@ -92,25 +71,25 @@ def sample(
     ticker = Ticker()
     parts = model.stream(
         n,
-        labels=parse_labels(label, model.class_names),
+        labels=sampling.labels(model.class_names),
         seed=seed,
         start=start,
         batch_size=batch_size,
         progress=ticker.count,
-        **parse_settings(settings),
+        **sampling.values,
     )
     if numbers and not (model.is_images and path.suffix in PICTURES):
         raise BadInput(f"--numbers needs a grid of images: expected -o NAME.png, got {path}")
-    own_scale = None if watch and path.suffix in ("", ".npy") else scale
-    writing.check_target(path, n, model, own_scale, force, metadata=metadata)
+    own = replace(file, scale=None) if watch and path.suffix in ("", ".npy") else file
+    own.check(path, n, model)
     if watch is not None:
-        images = film.watchable(model, parts, n, watch, force)
+        images = film.watchable(model, parts, n, watch, file.force)
         parts = iter([images])
-    record = writing.write(parts, n, path, own_scale, metadata, numbers=numbers)
+    record = writing.write(parts, n, path, own.scale, file.metadata, numbers=numbers)
     if watch is not None:
-        film.watch(images, watch, metadata=metadata, scale=scale)
+        film.watch(images, watch, metadata=file.metadata, scale=file.scale)
     ticker.done()
-    print_file(path, {"n": n, **record}, json)
+    file.print(path, {"n": n, **record})
 
 
 def _sampler(name: str, device: str) -> "Sampler":

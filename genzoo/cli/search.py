@@ -3,9 +3,8 @@
 import sys
 from typing import Annotated
 
-import typer
-
-from genzoo.cli.app import Json, app, as_json, as_table
+from genzoo.cli.app import app, as_json, as_table
+from genzoo.cli.options import Json, argument, option
 
 
 @app.command(
@@ -15,12 +14,8 @@ from genzoo.cli.app import Json, app, as_json, as_table
     ]
 )
 def search(
-    family: Annotated[
-        str | None, typer.Argument(metavar="FAMILY", help="Only models of this family.")
-    ] = None,
-    limit: Annotated[
-        int, typer.Option(min=1, max=10_000, metavar="N", help="Number of models to list.")
-    ] = 100,
+    family: Annotated[str | None, argument("Only models of this family.", "FAMILY")] = None,
+    limit: Annotated[int, option("Number of models to list.", "N", min=1, max=10_000)] = 100,
     json: Json = False,
 ) -> None:
     """List the models on the Hugging Face Hub."""

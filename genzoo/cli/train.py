@@ -7,12 +7,13 @@ import logging
 import re
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, final
 
-import typer
-
-from genzoo.cli.app import (
+from genzoo.cli.app import Ticker, app, as_json, ungrouped
+from genzoo.cli.completing import complete_family, complete_model
+from genzoo.cli.options import (
     COMPUTING,
     DEVICE,
     OUTPUT,
@@ -21,13 +22,11 @@ from genzoo.cli.app import (
     Json,
     Root,
     Settings,
-    Ticker,
-    app,
-    as_json,
-    complete_family,
-    complete_model,
+    argument,
     data_option,
+    flag,
     license_option,
+    option,
     out_option,
 )
 from genzoo.text import printable
@@ -39,6 +38,115 @@ if TYPE_CHECKING:
 log = logging.getLogger("genzoo")
 
 
+@final
+@dataclass(frozen=True)
+class Length:
+    """How long a training lasts."""
+
+    steps: Annotated[int | None, option("Number of training steps.", "N", min=1, max=10**9)] = None
+    minutes: Annotated[
+        float | None,
+        option(
+            "Train for about so long (in place of --steps).",
+            "MINUTES",
+            default="5",
+            min=0.01,
+            max=1e6,
+        ),
+    ] = None
+
+
+@final
+@dataclass(frozen=True)
+class Start:
+    """What a training begins with."""
+
+    recipe: Annotated[
+        str | None,
+        option(
+            help="Train with the settings of this model: dcgan-mnist, ./mine.",
+            form="MODEL",
+            complete=complete_model,
+        ),
+    ] = None
+    start_from: Annotated[
+        str | None,
+        option(
+            "Begin with the weights of this model (and its config and discriminator).",
+            "MODEL",
+            "--from",
+            complete=complete_model,
+        ),
+    ] = None
+    resume: Annotated[bool, flag("--resume", "Resume the run in --out.")] = False
+
+
+@final
+@dataclass(frozen=True)
+class Computing:
+    """How a training computes."""
+
+    device: Annotated[str | None, DEVICE] = None
+    precision: Annotated[
+        str | None,
+        option("Precision of the computation.", "fp32|bf16", default="fp32", panel=COMPUTING),
+    ] = None
+    micro_batches: Annotated[
+        int | None,
+        option(
+            "Split each batch into N parts (gradient accumulation).",
+            "N",
+            default="1",
+            panel=COMPUTING,
+            min=1,
+        ),
+    ] = None
+    compile: Annotated[bool, flag("--compile", "Compile the networks.", COMPUTING)] = False
+    threads: Annotated[
+        int | None, option("Number of CPU threads.", "N", panel=COMPUTING, min=1)
+    ] = None
+
+
+@final
+@dataclass(frozen=True)
+class Writing:
+    """What a training writes."""
+
+    out: Annotated[
+        Path | None, out_option("Folder of the run and its model.", "FAMILY-DATA", "FOLDER")
+    ] = None
+    checkpoint_every: Annotated[
+        int | None, option("Steps between checkpoints.", "N", panel=OUTPUT, min=1)
+    ] = None
+    grid_every: Annotated[
+        int | None, option("Steps between sample grids.", "N", panel=OUTPUT, min=1)
+    ] = None
+    board: Annotated[bool, flag("--board", "Write TensorBoard logs to OUT/run/board.", OUTPUT)] = (
+        False
+    )
+    store_as: Annotated[
+        str | None,
+        option(
+            "Data type of the stored weights: float32, float16, bfloat16.",
+            "DTYPE",
+            default="float32",
+            panel=OUTPUT,
+        ),
+    ] = None
+    license: Annotated[str | None, license_option("unknown")] = None
+    version: Annotated[
+        int | None,
+        option(
+            "Version of the model.",
+            "N",
+            "--model-version",
+            default="1, or after the one in --out",
+            panel=OUTPUT,
+            min=1,
+        ),
+    ] = None
+
+
 @app.command(
     examples=[
         "genzoo train vae --data digits --minutes 1 -o my-vae",
@@ -48,124 +156,29 @@ log = logging.getLogger("genzoo")
 def train(
     family: Annotated[
         str | None,
-        typer.Argument(
-            metavar="FAMILY", help="A family of genzoo families.", autocompletion=complete_family
-        ),
+        argument("A family of genzoo families.", "FAMILY", complete=complete_family),
     ] = None,
-    data: Annotated[str | None, data_option("digits")] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, max=10**9, metavar="N", help="Number of training steps.")
-    ] = None,
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            min=0.01,
-            max=1e6,
-            metavar="MINUTES",
-            help="Train for about so long (in place of --steps).",
-            show_default="5",
-        ),
-    ] = None,
+    *,
+    length: Length,
     seed: Annotated[int | None, SEED] = None,
-    out: Annotated[
-        Path | None, out_option("Folder of the run and its model.", "FAMILY-DATA", "FOLDER")
-    ] = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Train with the settings of this model: dcgan-mnist, ./mine.",
-            autocompletion=complete_model,
-        ),
-    ] = None,
-    start_from: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="MODEL",
-            help="Begin with the weights of this model (and its config and discriminator).",
-            autocompletion=complete_model,
-        ),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
+    start: Start,
     settings: Settings = None,
-    device: Annotated[str | None, DEVICE] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            metavar="fp32|bf16",
-            help="Precision of the computation.",
-            show_default="fp32",
-            rich_help_panel=COMPUTING,
-        ),
-    ] = None,
-    micro_batches: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Split each batch into N parts (gradient accumulation).",
-            show_default="1",
-            rich_help_panel=COMPUTING,
-        ),
-    ] = None,
-    compile: Annotated[
-        bool, typer.Option("--compile", help="Compile the networks.", rich_help_panel=COMPUTING)
-    ] = False,
-    checkpoint_every: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Steps between checkpoints.", rich_help_panel=OUTPUT),
-    ] = None,
-    grid_every: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Steps between sample grids.", rich_help_panel=OUTPUT
-        ),
-    ] = None,
-    board: Annotated[
-        bool,
-        typer.Option(
-            "--board", help="Write TensorBoard logs to OUT/run/board.", rich_help_panel=OUTPUT
-        ),
-    ] = False,
-    store_as: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DTYPE",
-            help="Data type of the stored weights: float32, float16, bfloat16.",
-            rich_help_panel=OUTPUT,
-            show_default="float32",
-        ),
-    ] = None,
-    license: Annotated[str | None, license_option("unknown")] = None,
-    version: Annotated[
-        int | None,
-        typer.Option(
-            "--model-version",
-            min=1,
-            metavar="N",
-            help="Version of the model.",
-            rich_help_panel=OUTPUT,
-            show_default="1, or after the one in --out",
-        ),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Number of CPU threads.", rich_help_panel=COMPUTING),
-    ] = None,
+    dry_run: Annotated[bool, flag("--dry-run", "Estimate time and memory; do not train.")] = False,
+    data: Annotated[str | None, data_option("digits")] = None,
     root: Root = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Estimate time and memory; do not train.")
-    ] = False,
+    writing: Writing,
     force: Force = False,
     json: Json = False,
+    computing: Computing,
 ) -> None:
     """Train a model, or resume a run."""
-    given = {**locals(), "dtype": store_as}
+    given = ungrouped(locals())
     from genzoo.runs.request import read_request
     from genzoo.schemas import assignments
 
-    request = read_request({**given, "settings": assignments(settings or [])})
+    request = read_request(
+        {**given, "dtype": writing.store_as, "settings": assignments(settings or [])}
+    )
     from genzoo.runs import train as training
 
     if dry_run:

@@ -3,22 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from genzoo.cli.app import (
-    SEED,
-    Device,
-    Force,
-    Json,
-    ModelName,
-    Scale,
-    Settings,
-    app,
-    out_option,
-    parse_settings,
-    print_file,
-)
-from genzoo.cli.output import FILES, picture_path
+from genzoo.cli.app import app, parse_settings
+from genzoo.cli.options import SEED, Device, ModelName, Settings, argument, option, out_option
+from genzoo.cli.output import FILES, Picture
 from genzoo.files import file_name
 
 
@@ -30,35 +17,33 @@ from genzoo.files import file_name
 )
 def translate(
     name: ModelName,
-    picture: Annotated[Path, typer.Argument(metavar="PHOTO", help="An image file, of any size.")],
-    out: Annotated[Path | None, out_option(FILES, "PHOTO-DOMAIN.png")] = None,
+    picture: Annotated[Path, argument("An image file, of any size.", "PHOTO")],
+    *,
     to: Annotated[
-        str | None,
-        typer.Option(metavar="DOMAIN", help="Target domain.", show_default="the model's second"),
+        str | None, option("Target domain.", "DOMAIN", default="the model's second")
     ] = None,
     settings: Settings = None,
-    scale: Scale = None,
     seed: Annotated[int | None, SEED] = None,
+    out: Annotated[Path | None, out_option(FILES, "PHOTO-DOMAIN.png")] = None,
+    file: Picture,
     device: Device = "auto",
-    force: Force = False,
-    json: Json = False,
 ) -> None:
     """Translate a photo to another domain."""
     path = out or (_name(picture, to) if to else None)
     if path:
-        picture_path(path, path, force, scale)
+        file.path(path, path)
     from genzoo.editing import translation
     from genzoo.models.samples import Images
 
     model = translation.as_translator(name, device)
     domain = to or model.targets[-1]
-    path = picture_path(out, _name(picture, domain), force, scale)
+    path = file.path(out, _name(picture, domain))
     samples = translation.translate(
         model, picture, domain, seed=seed, sampling=parse_settings(settings)
     )
     assert isinstance(samples, Images)
-    samples.save(path, scale)
-    print_file(path, {"to": domain, **samples.record()}, json)
+    samples.save(path, file.scale)
+    file.print(path, {"to": domain, **samples.record()})
 
 
 def _name(picture: Path, domain: str) -> Path:

@@ -3,28 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from genzoo.cli.app import (
-    Device,
-    Force,
-    Json,
-    Label,
-    Metadata,
-    ModelName,
-    Restarts,
-    Sample,
-    Scale,
-    SearchSeed,
-    SearchSteps,
-    Settings,
-    app,
-    default_path,
-    out_option,
-    parse_settings,
-    print_file,
-)
-from genzoo.cli.output import FILES, samples_path
+from genzoo.cli.app import app, default_path
+from genzoo.cli.groups import CodeSearch, Sampling
+from genzoo.cli.options import Device, ModelName, Sample, option, out_option
+from genzoo.cli.output import FILES, SamplesFile
 from genzoo.errors import refuse_unread
 
 if TYPE_CHECKING:
@@ -39,30 +21,22 @@ if TYPE_CHECKING:
 )
 def traverse(
     name: ModelName,
+    *,
     dims: Annotated[
         str | None,
-        typer.Option(
-            metavar="DIM,DIM|all",
-            help="Two numbers of the code: down, across; or all: a row for each.",
-            show_default="the two that change pictures most",
+        option(
+            "Two numbers of the code: down, across; or all: a row for each.",
+            "DIM,DIM|all",
+            default="the two that change pictures most",
         ),
     ] = None,
-    grid: Annotated[
-        str | None,
-        typer.Option(metavar="ROWSxCOLUMNS", help="Size of the grid.", show_default="9x9"),
-    ] = None,
+    grid: Annotated[str | None, option("Size of the grid.", "ROWSxCOLUMNS", default="9x9")] = None,
     sample: Sample = None,
-    label: Label = None,
-    settings: Settings = None,
-    search_steps: SearchSteps = None,
-    restarts: Restarts = None,
-    search_seed: SearchSeed = None,
+    sampling: Sampling,
+    search: CodeSearch,
     out: Annotated[Path | None, out_option(FILES, "MODEL-traversal.png")] = None,
-    scale: Scale = None,
-    metadata: Metadata = True,
+    file: SamplesFile,
     device: Device = "auto",
-    force: Force = False,
-    json: Json = False,
 ) -> None:
     """Change two numbers of a sample's code, on a grid."""
     from genzoo.models.checks import checked_pair
@@ -71,7 +45,7 @@ def traverse(
         refuse_unread("--dims all has a row for each number of the code", grid=grid)
     pair = None if dims in (None, "all") else checked_pair("dims", dims, ",", "3,7 or all")
     rows, columns = checked_pair("grid", grid or "9x9", "x", "9x9")
-    path = samples_path(out, name, "-traversal", force)
+    path = file.path(out, name, "-traversal")
     from genzoo import load
     from genzoo.editing import selection, walks
     from genzoo.models import writing
@@ -79,42 +53,25 @@ def traverse(
     model = walks.as_latent(load(name, device=device))
     path = path or default_path(name, f"-traversal{writing.default_ending(model)}")
     chosen = selection.select(model, sample or 0)
-    how: dict[str, Any] = {
-        "sample": chosen,
-        "label": label,
-        "sampling": parse_settings(settings),
-        "search_steps": search_steps,
-        "restarts": restarts,
-        "search_seed": search_seed,
-    }
+    how = {"sample": chosen, **sampling.arguments(), **vars(search)}
     if dims == "all":
-        n = columns * model.latent_dim
-        writing.check_target(path, n, model, scale, force, columns=columns, metadata=metadata)
-        _sweep(model, path, scale, metadata, how, json)
+        file.check(path, columns * model.latent_dim, model, columns=columns)
+        _sweep(model, path, file, how)
         return
     is_measured = pair is None
-    pair = pair or walks.most_active(model, label, how["sampling"])
+    pair = pair or walks.most_active(model, sampling.label, sampling.values)
     walks.check_grid(model, pair, (rows, columns))
     top = -(-2 // columns) if chosen.photos else 0
-    n = (top + rows) * columns
-    writing.check_target(path, n, model, scale, force, columns=columns, metadata=metadata)
+    file.check(path, (top + rows) * columns, model, columns=columns)
     samples = walks.traverse(model, pair, grid=(rows, columns), **how)
-    record = writing.write(iter([samples]), n, path, scale, metadata, columns=columns)
-    print_file(path, {"n": n, **record}, json)
-    if is_measured and not json:
+    file.print(path, {"n": len(samples), **file.write(samples, path, columns=columns)})
+    if is_measured and not file.json:
         print(f"numbers {pair[0]} (down) and {pair[1]} (across) of the code change pictures most")
 
 
-def _sweep(
-    model: "Latent",
-    path: Path,
-    scale: int | None,
-    metadata: bool,
-    how: dict[str, Any],
-    json: bool,
-) -> None:
+def _sweep(model: "Latent", path: Path, file: SamplesFile, how: dict[str, Any]) -> None:
     from genzoo.editing.sweep import sweep
 
     result = sweep(model, **how)
-    result.save(path, scale, metadata=metadata)
-    print_file(path, {"n": len(result.samples), **result.samples.record()}, json)
+    result.save(path, file.scale, metadata=file.metadata)
+    file.print(path, {"n": len(result.samples), **result.samples.record()})

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from genzoo.cli.app import app
+from genzoo.cli.options import argument
 from genzoo.text import printable
 
 
@@ -16,7 +15,7 @@ from genzoo.text import printable
     ]
 )
 def upgrade(
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="Model folders.")],
+    folders: Annotated[list[Path], argument("Model folders.", "FOLDER")],
 ) -> None:
     """Bring model folders of genzoo 0.1 to today's format."""
     from genzoo.zoo import card

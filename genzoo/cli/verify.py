@@ -5,17 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from genzoo.cli.app import (
-    Device,
-    Json,
-    Root,
-    Ticker,
-    app,
-    as_json,
-    as_table,
-    complete_model,
-    data_option,
-)
+from genzoo.cli.app import Ticker, app, as_json, as_table
+from genzoo.cli.completing import complete_model
+from genzoo.cli.options import Device, Json, Root, argument, data_option, flag
 from genzoo.errors import BadInput, refuse_unread
 from genzoo.text import printable
 
@@ -28,10 +20,10 @@ from genzoo.text import printable
 )
 def verify(
     names: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="MODEL", help="Models or folders.", autocompletion=complete_model),
+        list[str] | None, argument("Models or folders.", "MODEL", complete=complete_model)
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All models of genzoo list.")] = False,
+    *,
+    every: Annotated[bool, flag("--all", "All models of genzoo list.")] = False,
     data: Annotated[str | None, data_option("the data that the card names")] = None,
     root: Root = None,
     device: Device = "cpu",
