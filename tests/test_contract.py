@@ -148,7 +148,17 @@ def test_contract_notices_a_wrong_data_set(check):
 
 # ----------------------------------------------------------------------------------------- metrics
 
-METRICS = ["fd", "kd", "precision", "energy", "sharpness", "nll", "elbo", "label_accuracy"]
+METRICS = [
+    "fd",
+    "kd",
+    "precision",
+    "coverage",
+    "energy",
+    "sharpness",
+    "nll",
+    "elbo",
+    "label_accuracy",
+]
 METRICS += ["translation_accuracy", "translation_psnr", "probe", "inpainting_psnr"]
 
 

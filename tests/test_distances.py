@@ -11,6 +11,7 @@ from genzoo.errors import BadInput
 from genzoo.metrics.statistics import nearest as metrics_statistics_nearest
 from genzoo.metrics.statistics.distances import (
     class_score,
+    density_coverage,
     factored,
     frechet,
     kernel,
@@ -264,6 +265,41 @@ def test_rounding_decides_nothing(thin):
         assert 0 < found[0] < 1
     wide = np.square(real[:, None] - fake).sum(2)
     np.testing.assert_allclose(nearest(real, fake) ** 2, wide.min(1), rtol=1e-12)
+
+
+def density_and_coverage_by_loops(real, fake, k):
+    """Equations 3 and 4 of Naeem et al. 2020, from the whole matrix."""
+    real, fake = real.astype(np.float64), fake.astype(np.float64)
+    within = np.square(real[:, None] - real).sum(2)
+    np.fill_diagonal(within, np.inf)
+    reach = np.sort(within, 1)[:, k - 1]
+    inside = np.square(real[:, None] - fake).sum(2) <= reach[:, None]
+    return inside.sum() / (k * len(fake)), inside.any(1).mean()
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_density_and_coverage_are_the_matrix_ties_and_copies_included(k, thin):
+    random = np.random.default_rng(k)
+    lattice = [
+        (random.integers(0, 4, (count, 3)) * 0.1 + 1000).astype(np.float32) for count in (60, 50)
+    ]
+    for real, fake in ((rectified(120, 8), rectified(90, 8, 1, 0.2)), lattice):
+        found = density_coverage(real, fake, k)
+        assert found == pytest.approx(density_and_coverage_by_loops(real, fake, k), abs=1e-12)
+        assert found[0] > 0
+        assert 0 < found[1] <= 1
+
+
+def test_an_outlier_changes_precision_and_hardly_density():
+    """The reason for density: the ball of one real outlier holds many fakes."""
+    real = cloud(300, 4)
+    fake = cloud(300, 4, 1, 40.0)
+    outlier = np.concatenate([real, np.full((1, 4), 60.0)])
+    assert precision_recall(outlier, fake)[0] == 1
+    assert density_coverage(outlier, fake) == (pytest.approx(0.2), pytest.approx(1 / 301))
+    assert density_coverage(real, fake) == (0, 0)
+    with pytest.raises(BadInput, match="at least 1, got 0"):
+        density_coverage(real, fake, 0)
 
 
 def test_precision_and_recall_are_what_torch_fidelity_says():

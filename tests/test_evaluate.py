@@ -425,7 +425,10 @@ def test_missed_classes_are_counted():
 # ------------------------------------------------------------------------------ metrics by name
 
 
-@pytest.mark.parametrize("kind", ["class_score", "mode_kl", "precision", "recall"])
+FLOORS = ["class_score", "mode_kl", "precision", "recall", "density", "coverage"]
+
+
+@pytest.mark.parametrize("kind", FLOORS)
 def test_a_floor_is_what_as_many_real_images_get(kind):
     """Real images in the place of samples, group by group: bias depends on a group's size."""
     (metric,) = registry.create([kind], RealData("mnist"))

@@ -40,6 +40,8 @@ BUILT_IN: dict[str, type[Metric]] = {
     for metric in (
         *IMAGE_METRICS,
         *CLASS_METRICS,
+        sample_metrics.Density,
+        sample_metrics.Coverage,
         sample_metrics.Energy,
         sample_metrics.Confident,
         sample_metrics.Sharpness,

@@ -23,6 +23,7 @@ from genzoo.schemas import Kind
 GROUPS, BLOCKS = 10, 40
 NARROW = 512  # features up to this width are cheap to estimate ten times
 NEIGHBOURS = 3
+COVERING = 5  # neighbours of density and coverage, as their authors take
 COMPARED = 5000  # real features at most, where all pairs are compared
 CONFIDENT = 0.8  # the small classifiers' targets are smoothed to 0.91
 # The usual names of these metrics in the features of the original FID.
@@ -177,10 +178,10 @@ class Precision(FeatureMetric):
     about = "share of samples within the neighbourhoods of real ones: fidelity"
 
     def estimate(self, features: np.ndarray) -> Estimates:
-        return _precision_recall(self, features, 0)
+        return _neighbourly(self, features, _precision, NEIGHBOURS)
 
     def floor(self, n: int) -> float | None:
-        return _precision_recall_floor(self, n, 0)
+        return _neighbourly_floor(self, n, _precision)
 
 
 @final
@@ -194,26 +195,78 @@ class Recall(FeatureMetric):
     about = "share of real samples within the neighbourhoods of generated ones: diversity"
 
     def estimate(self, features: np.ndarray) -> Estimates:
-        return _precision_recall(self, features, 1)
+        return _neighbourly(self, features, _recall, NEIGHBOURS)
 
     def floor(self, n: int) -> float | None:
-        return _precision_recall_floor(self, n, 1)
+        return _neighbourly_floor(self, n, _recall)
 
 
-def _precision_recall(metric: FeatureMetric, features: np.ndarray, which: int) -> Estimates:
-    """Precision (0) or recall (1) of each group."""
+@final
+class Density(FeatureMetric):
+    """How many neighbourhoods of training images hold a sample, over k (Naeem et al. 2020, equation
+    3): a few outliers among them count less than in the precision. Real samples get about 1.
+    """
+
+    id, goal, min_samples, span = "density", "higher", GROUPS * 50, (0.0, math.inf)
+    about = "neighbourhoods of real samples that hold a sample, real samples = about 1: fidelity"
+
+    def estimate(self, features: np.ndarray) -> Estimates:
+        return _neighbourly(self, features, _density, COVERING)
+
+    def floor(self, n: int) -> float | None:
+        return _neighbourly_floor(self, n, _density)
+
+
+@final
+class Coverage(FeatureMetric):
+    """The share of training images whose neighbourhood holds a sample (Naeem et al. 2020, equation
+    4): unlike in the recall, a sample far from all others adds nothing.
+    """
+
+    id, goal, min_samples, span = "coverage", "higher", GROUPS * 50, (0.0, 1.0)
+    about = "share of real samples whose neighbourhood holds a sample: diversity"
+
+    def estimate(self, features: np.ndarray) -> Estimates:
+        return _neighbourly(self, features, _coverage, COVERING)
+
+    def floor(self, n: int) -> float | None:
+        return _neighbourly_floor(self, n, _coverage)
+
+
+Share = Callable[[np.ndarray, np.ndarray], float]  # of features (n, d) of real and of other samples
+
+
+def _precision(real: np.ndarray, fake: np.ndarray) -> float:
+    return distances.precision_recall(real, fake, NEIGHBOURS)[0]
+
+
+def _recall(real: np.ndarray, fake: np.ndarray) -> float:
+    return distances.precision_recall(real, fake, NEIGHBOURS)[1]
+
+
+def _density(real: np.ndarray, fake: np.ndarray) -> float:
+    return distances.density_coverage(real, fake, COVERING)[0]
+
+
+def _coverage(real: np.ndarray, fake: np.ndarray) -> float:
+    return distances.density_coverage(real, fake, COVERING)[1]
+
+
+def _neighbourly(
+    metric: FeatureMetric, features: np.ndarray, share: Share, neighbours: int
+) -> Estimates:
+    """The ``share`` of each group, with as many training samples."""
     real = metric.real.reference.train
     count = min(len(features) // metric.groups, len(real))
-    pairs = [distances.precision_recall(real[:count], g) for g in metric.grouped(features)]
-    protocol = {"real features": count, "neighbours": NEIGHBOURS}
-    return Estimates(np.array([pair[which] for pair in pairs]), protocol)
+    parts = [share(real[:count], group) for group in metric.grouped(features)]
+    return Estimates(np.array(parts), {"real features": count, "neighbours": neighbours})
 
 
-def _precision_recall_floor(metric: FeatureMetric, n: int, which: int) -> float | None:
+def _neighbourly_floor(metric: FeatureMetric, n: int, share: Share) -> float | None:
     real, test = metric.real.reference.train, metric.real.reference.test
     size = n // metric.groups
     train = real[: min(size, len(real))]
-    shares = [distances.precision_recall(train, g)[which] for g in _groups_of(test, size)]
+    shares = [share(train, group) for group in _groups_of(test, size)]
     return float(np.mean(shares)) if shares else None
 
 

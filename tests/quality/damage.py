@@ -1,7 +1,7 @@
 """Ways to damage real images, each at five strengths: what a judge of samples must notice.
 
-Strength 3 is where a person calls the picture broken. It was fixed by eye, on training images, before
-any network was trained on damage. `HELD_BACK` is never used in training: see `exam.py`.
+Strength 3 is where a person calls the picture broken. It was fixed by eye, on training images,
+before any network was trained on damage. `HELD_BACK` is never used in training: see `exam.py`.
 """
 
 import math
@@ -60,7 +60,7 @@ def halves(x: Tensor, other: Tensor, level: float, _: torch.Generator) -> Tensor
 
 
 def swirl(x: Tensor, _: Tensor, level: float, source: torch.Generator) -> Tensor:
-    """The middle of the picture turned by ``level`` degrees to either side, less and less outwards."""
+    """The middle of the picture turned by ``level`` degrees to either side, less outwards."""
     down, right = (v - 0.5 - shift for v, shift in zip(places(x), (0.12, 0.0), strict=True))
     side = torch.randint(0, 2, (len(x), 1, 1), generator=source) * 2 - 1
     far = (down**2 + right**2).sqrt() / 0.36
@@ -146,8 +146,8 @@ def damages_of(data: str) -> list[str]:
 def damaged(x: Tensor, name: str, strength: int, seed: int = 0) -> Tensor:
     """Images ``(n, 3, S, S)`` in [0, 1], n at least 2, damaged at a ``strength`` from 1 to 5.
 
-    The same seed damages the same picture in the same place at every strength. Where another picture
-    is needed, it is the one before.
+    The same seed damages the same picture in the same place at every strength. Where another
+    picture is needed, it is the one before.
     """
     damage, levels = DAMAGES[name]
     source = torch.Generator().manual_seed(seed)

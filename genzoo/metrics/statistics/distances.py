@@ -1,4 +1,4 @@
-"""Distances of two sets of features: Frechet, kernel, energy, precision, recall; in float64.
+"""Distances of two sets of features: Frechet, kernel, energy; shares of neighbours; in float64.
 
 No n x n matrix is stored: pairs are computed in strips, so that two sets of 50,000 x 2,048 need
 less memory than the features themselves.
@@ -12,6 +12,7 @@ import numpy as np
 
 from genzoo.errors import BadInput
 from genzoo.metrics.statistics.nearest import (
+    balls_around,
     chunks,
     closest,
     cloud,
@@ -25,6 +26,7 @@ from genzoo.metrics.statistics.nearest import (
 __all__ = [
     "Moments",
     "class_score",
+    "density_coverage",
     "factored",
     "frechet",
     "kernel",
@@ -180,15 +182,35 @@ def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> tuple[fl
     ball around some real feature, whose radius is the distance to its k-th nearest neighbour, ties
     included. Recall: the same with the roles exchanged. Raises BadInput.
     """
-    if k < 1:
-        raise BadInput(f"k must be at least 1, got {k}")
-    real, fake = cloud(real, "real features", k + 1), cloud(fake, "fake features", k + 1)
-    same_width(real, fake)
+    real, fake = _both(real, fake, k)
     (real, real_copies), (fake, fake_copies) = distinct(real), distinct(fake)
     real_radii, fake_radii = radii(real, real_copies, k), radii(fake, fake_copies, k)
     precise, recalled = covered(fake, fake_radii, real, real_radii)
     precision = fake_copies @ precise / fake_copies.sum()
     return float(precision), float(real_copies @ recalled / real_copies.sum())
+
+
+def density_coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> tuple[float, float]:
+    """Density and coverage of ``(n, d)`` and ``(m, d)`` features, n and m above k.
+
+    Naeem et al. 2020, equations 3 and 4, with the balls of `precision_recall` around real features.
+    Density: how many balls hold a fake, over k, on average; it may exceed 1. Coverage: the share of
+    balls with a fake. Raises BadInput.
+    """
+    real, fake = _both(real, fake, k)
+    (real, real_copies), (fake, fake_copies) = distinct(real), distinct(fake)
+    counts, holds = balls_around(fake, real, radii(real, real_copies, k), real_copies)
+    density = fake_copies @ counts / (k * fake_copies.sum())
+    return float(density), float(real_copies @ holds / real_copies.sum())
+
+
+def _both(real: np.ndarray, fake: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both if they have k neighbours and one width. Raises BadInput."""
+    if k < 1:
+        raise BadInput(f"k must be at least 1, got {k}")
+    real, fake = cloud(real, "real features", k + 1), cloud(fake, "fake features", k + 1)
+    same_width(real, fake)
+    return real, fake
 
 
 def nearest(x: np.ndarray, y: np.ndarray) -> np.ndarray:

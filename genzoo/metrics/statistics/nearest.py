@@ -159,3 +159,21 @@ def covered(
         i, j = np.nonzero((rough <= reach + error) & ~inside & ~y_covered)
         y_covered[j[between(x[part], y, i, j) <= x_radii[part][i]]] = True
     return x_covered, y_covered
+
+
+def balls_around(
+    x: np.ndarray, y: np.ndarray, y_radii: np.ndarray, y_copies: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """``(n,)``: how many balls around rows of ``y`` hold each row of ``x``, a ball for each copy;
+    and ``(m,)``, bool: whether each ball holds a row.
+
+    ``y_radii``: the squared radii of the balls, which include their rim.
+    """
+    counts, holds = np.zeros(len(x), dtype=int), np.zeros(len(y), dtype=bool)
+    for part, rough, error in _squares(x, y):
+        inside = rough < y_radii - error
+        i, j = np.nonzero((rough <= y_radii + error) & ~inside)
+        inside[i, j] = between(x[part], y, i, j) <= y_radii[j]
+        counts[part] = inside @ y_copies
+        holds |= inside.any(0)
+    return counts, holds
