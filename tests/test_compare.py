@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from PIL import Image
 import genzoo
 from genzoo import cli, families
 from genzoo.errors import BadInput, UnknownName
-from genzoo.evaluation import compare, comparison
+from genzoo.evaluation import compare, comparison, seeds
 from genzoo.metrics import score as scoring
 from genzoo.metrics import subjects
 from genzoo.metrics.real_data import RealData
@@ -91,6 +92,57 @@ def test_it_prints_as_a_table_and_shows_as_one_line(found):
     row = next(line for line in text.splitlines() if line.startswith("sharpness-mnist ("))
     assert row.index("worse") < row.index("better")
     assert repr(found).startswith("<Comparison of vae-mnist and dcgan-mnist on mnist, 1280 ")
+
+
+def test_it_says_what_a_frechet_distance_does_not_see_and_that_models_are_ranked(found):
+    lines = str(found).splitlines()
+    (own,) = (line for line in lines if line.startswith("fd-mnist: "))
+    assert "sees no single sample" in own
+    assert sum("sees no single sample" in line for line in lines) == 1
+    assert "several training seeds" in lines[-1]
+    assert found.families == {}
+    assert found.record()["families"] == []
+
+
+def test_families_of_several_training_seeds_are_ranked_by_the_spread_over_seeds(found):
+    """Six models, made from two: what differs between seeds decides, not the samples of each."""
+    first, second = found.entries
+    training = [seeds.Training("a", 0), seeds.Training("a", 1), seeds.Training("a", 2)]
+    training += [seeds.Training("b", 0), seeds.Training("b", 1), seeds.Training("b", 2)]
+    entries = [
+        replace(e, training=t) for e, t in zip([first] * 3 + [second] * 3, training, strict=True)
+    ]
+    one = found.scores["fd-mnist"][0]
+    values = {"fd-mnist": (5.0, 5.1, 5.2, 7.0, 7.3, 7.1), "kd-mnist": (5.0, 9.0, 7.0, 7.5, 4.0, 11)}
+    scores = {k: tuple(replace(one, value=x) for x in own) for k, own in values.items()}
+    whole = replace(
+        found,
+        entries=tuple(entries),
+        scores=scores,
+        verdicts=dict.fromkeys(scores, ("can't tell",) * 6),
+    )
+    assert [spread.verdict for spread in whole.families["fd-mnist"]] == ["better", "worse"]
+    assert [spread.verdict for spread in whole.families["kd-mnist"]] == ["can't tell"] * 2
+    text = str(whole)
+    assert re.search(r"fd-mnist +5.1 \+- 0.1  better +7.13 \+- 0.15  worse", text)
+    assert "vae, 3 seeds" in text
+    assert seeds.MODELS not in text
+    record = whole.record()["families"]
+    assert [family["training_seeds"] for family in record] == [[0, 1, 2], [0, 1, 2]]
+    assert record[1]["scores"][0]["values"] == [7.0, 7.3, 7.1]
+    assert "dcgan, 3 seeds" in comparison.page(whole)
+
+
+def test_a_family_is_what_one_recipe_and_several_seeds_made(tmp_path):
+    told = {"steps": 1, "device": "cpu"}
+    for name, more in (("a", {}), ("b", {"seed": 1}), ("c", {"seed": 2, "values": {"width": 9}})):
+        launch.start("vae", "digits", tmp_path / name, **told, **more).go()
+    made = [manifests.read_manifest(tmp_path / name) for name in "abc"]
+    training = [seeds.training_of(m) for m in made]
+    groups = seeds.seed_groups(["vae"] * 3, training)
+    assert groups == [("vae", (0, 1))]
+    assert seeds.seed_groups(["vae"] * 2, [training[0], training[0]]) == []
+    assert seeds.training_of(made[0].model_copy(update={"recipe": None})) == ("", 0)
 
 
 def test_the_speed_of_each_is_told(found):

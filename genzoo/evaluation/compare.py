@@ -23,6 +23,7 @@ from genzoo.evaluation.evaluate import (
     measure,
     real_for,
 )
+from genzoo.evaluation.seeds import training_of
 from genzoo.evaluation.training_data import ReferenceData, reference_data, training_form
 from genzoo.evaluation.unread import refuse_unread, unread_arguments, warn_of_unread
 from genzoo.features import classifiers
@@ -61,6 +62,9 @@ def compare(
     progress: Progress | None = None,
 ) -> Comparison:
     """Rank models by scores of ``n`` samples each, with one seed; needs no data set by default.
+
+    Models that differ in their training seed alone stand for their family: families of several
+    seeds are ranked, too.
 
     ``models``: two or more cards, folders or families; a family means its model on ``data``, or on
     the first data set that all have in common. ``sampling``: settings of ``sample``, of one model,
@@ -337,4 +341,5 @@ def _entry(subject: ModelSubject, seed: int, seconds: tuple[float, ...]) -> Mode
         manifest.terms,
         cards.metrics_of(folder).scores or (),
         subject.sampling,
+        training_of(manifest),
     )

@@ -5,13 +5,15 @@ import io
 import json
 import os
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
 from PIL import Image
 
 from genzoo.errors import BadInput, OperationFailed
+from genzoo.evaluation import seeds
 from genzoo.evaluation.drawing import (
     BAD,
     GOOD,
@@ -25,6 +27,7 @@ from genzoo.evaluation.drawing import (
     new_sheet,
 )
 from genzoo.evaluation.evaluate import protocol_line
+from genzoo.evaluation.seeds import SeedGroup, Spread, Training
 from genzoo.files import check_free, expanded, write_whole
 from genzoo.metrics.score import Score, Verdict, differences
 from genzoo.models.picture_files import opened
@@ -68,6 +71,8 @@ class ModelEntry:
     """the scores on its card, measured earlier with protocols of their own"""
     sampling: dict[str, Any] = field(default_factory=dict)
     """the settings that it sampled with, where they differ from its defaults"""
+    training: Training = field(default_factory=Training)
+    """its training seed, and what else decided its training"""
 
     @property
     def milliseconds(self) -> float:
@@ -98,6 +103,24 @@ class Comparison:
     scores: dict[str, tuple[Score | None, ...]]
     verdicts: dict[str, tuple[Verdict | None, ...]]
 
+    @cached_property
+    def seed_groups(self) -> list[SeedGroup]:
+        """The families that have several models here, which differ in their training seed alone."""
+        return seeds.seed_groups(
+            [e.family for e in self.entries], [e.training for e in self.entries]
+        )
+
+    @cached_property
+    def families(self) -> dict[str, list[Spread]]:
+        """By metric, its values over the training seeds of each of ``seed_groups``."""
+        result = {}
+        for name, scores in self.scores.items():
+            own = [[scores[row] for row in group.rows] for group in self.seed_groups]
+            if own and all(score is not None for group in own for score in group):
+                values = [np.array([score.value for score in group if score]) for group in own]
+                result[name] = seeds.spreads(values, _first(scores).goal)
+        return result
+
     def record(self) -> dict[str, Any]:
         """Everything except the images, for JSON."""
         return {
@@ -108,7 +131,17 @@ class Comparison:
             "seed": self.seed,
             "machine": self.machine,
             "models": [self._model(i) for i in range(len(self.entries))],
+            "families": [self._family(i) for i in range(len(self.seed_groups))],
         }
+
+    def _family(self, i: int) -> dict[str, Any]:
+        group = self.seed_groups[i]
+        scores = [
+            {"name": name, "values": column[i].values.tolist(), "verdict": column[i].verdict}
+            for name, column in self.families.items()
+        ]
+        own = [self.entries[row].training.seed for row in group.rows]
+        return {"name": group.name, "training_seeds": own, "scores": scores}
 
     def _model(self, i: int) -> dict[str, Any]:
         entry = self.entries[i]
@@ -131,6 +164,8 @@ class Comparison:
     def __str__(self) -> str:
         heads = ["", *(e.name for e in self.entries), "real"]
         lines = [intro(self), "", *columns([heads, *rows(self)]), "", *sentences(self)]
+        if self.families:
+            lines += ["", seeds.FAMILIES, "", *columns(family_rows(self))]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -228,7 +263,19 @@ def sentences(comparison: Comparison) -> list[str]:
         unsure = [n for n, v in zip(names, verdicts, strict=True) if v == "can't tell"]
         text = f"can't tell {' and '.join(unsure)} apart at {comparison.n:,} samples"
         result.append(f"{metric}: {best} is better" if best else f"{metric}: {text}")
-    return result
+        result[-1] += seeds.FRECHET if seeds.is_frechet(metric) else ""
+    return [*result, *([] if comparison.families else [seeds.MODELS])]
+
+
+def family_rows(comparison: Comparison) -> list[list[Cell]]:
+    """A line of names, then for each metric its values over the training seeds of each family."""
+    groups = comparison.seed_groups
+    heads = [Cell(""), *(Cell(f"{g.name}, {len(g.rows)} seeds") for g in groups)]
+    table = [
+        [Cell(name), *(Cell(str(spread), spread.verdict) for spread in column)]
+        for name, column in comparison.families.items()
+    ]
+    return [heads, *table]
 
 
 def _not_ranked_reason(scores: tuple[Score | None, ...]) -> str:
@@ -299,6 +346,8 @@ def notes(comparison: Comparison) -> list[str]:
         *(f"{name}: {text}." for name, text in comparison.descriptions.items()),
         "Scores in these features do not compare with scores in others.",
         _HOW,
+        *(f"{name}{seeds.FRECHET}." for name in comparison.scores if seeds.is_frechet(name)),
+        seeds.FAMILIES if comparison.families else seeds.MODELS,
         f"Speed: the fastest of {rounds} rounds of {BATCH} samples: {comparison.machine}.",
         f"All {comparison.entries[0].kind} are synthetic.",
         *(f"Data: {t}." for t in terms),
@@ -316,6 +365,7 @@ def page(comparison: Comparison) -> str:
         notes=notes(comparison),
         protocols=protocols(comparison),
         card_scores=card_scores(comparison),
+        families=family_rows(comparison) if comparison.families else [],
         record=json.dumps(comparison.record(), indent=2),
         good=GOOD,
         bad=BAD,

@@ -80,6 +80,11 @@ def _short(value: float) -> float:
     return float(f"{value:.5g}")
 
 
+def quantile(freedom: int) -> float:
+    """The 97.5 % quantile of Student's t, from 29 degrees of freedom on the normal law's."""
+    return _T[freedom - 1] if freedom < FEW - 1 else 1.96
+
+
 def interval(parts: np.ndarray) -> tuple[float, float]:
     """The 95 % confidence interval of the mean of ``parts``, ``(k,)``.
 
@@ -90,7 +95,7 @@ def interval(parts: np.ndarray) -> tuple[float, float]:
     if k < 2:
         raise BadInput(f"an interval needs at least two parts, got {k}")
     if k < FEW or k >= MANY:
-        half = (_T[k - 2] if k < FEW else 1.96) * float(parts.std(ddof=1)) / k**0.5
+        half = quantile(k - 1) * float(parts.std(ddof=1)) / k**0.5
         return mean - half, mean + half
     rows = np.random.RandomState(0).randint(k, size=(RESAMPLES, k))
     low, high = np.percentile(parts[rows].mean(1), (2.5, 97.5))
