@@ -1,5 +1,7 @@
 """Losses, penalties and tricks against their formulas; the update, the trainers and the loop."""
 
+import contextlib
+import json
 import math
 from itertools import count
 from typing import get_args
@@ -9,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import genzoo
 from genzoo import families
 from genzoo.errors import OperationFailed
 from genzoo.models.model import Discriminator, Model
@@ -697,6 +700,36 @@ def test_bf16_runs():
         assert not same(kept(model), before)
     assert dtypes == [torch.float32, torch.bfloat16]
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.02)
+
+
+@pytest.mark.parametrize("is_outside", [True, False])
+def test_bf16_steps_inside_a_block_of_autocast_use_the_newest_weights(is_outside):
+    """The outermost block keeps cast weights until it ends: each step must begin with none."""
+    results = []
+    for block in (contextlib.nullcontext(), torch.autocast("cpu", torch.bfloat16, is_outside)):
+        torch.manual_seed(0)
+        trainer = game(optimizer="sgd", lr=0.1, penalty="gradient")
+        trainer.prepare(RunSettings(precision="bf16"))
+        with block:
+            losses = [trainer.step(batch_of(seed=2)) for _ in range(3)]
+        results.append((losses, kept(trainer.sampler), kept(trainer.discriminator)))
+    assert results[0][0] == results[1][0]
+    assert results[0][0][0] != results[0][0][1]
+    assert all(same(a, b) for a, b in zip(results[0][1:], results[1][1:], strict=True))
+
+
+def test_a_run_in_bf16_follows_the_one_in_fp32(tmp_path):
+    """Through the one function that trains: what it sets for torch may not hold cast weights."""
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        out = tmp_path / precision
+        settings = {"width": 16, "batch_size": 32, "lr": 0.003, "discriminator_steps": 1}
+        genzoo.train(
+            "wgan-gp", data="ring8", steps=40, precision=precision, settings=settings, out=out
+        )
+        lines = (out / "run" / "log.jsonl").read_text().splitlines()
+        losses[precision] = [json.loads(line)["discriminator/wasserstein"] for line in lines]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05)
 
 
 class Holes(Model):

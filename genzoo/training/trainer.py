@@ -263,8 +263,16 @@ class Trainer(ABC):
         """In the block: autocast, and torch's generator (dropout) seeded by seed, step, purpose."""
         device, is_bf16 = batch.x.device, self.settings.precision == "bf16"
         seed = batch.seed, batch.step, purpose, batch.indices[0] if batch.indices else 0
-        with _seeded(*seed, device=device), torch.autocast(device.type, torch.bfloat16, is_bf16):
-            yield
+        try:
+            with (
+                _seeded(*seed, device=device),
+                torch.autocast(device.type, torch.bfloat16, is_bf16),
+            ):
+                yield
+        finally:
+            # Autocast keeps the weights that it cast until the outermost block ends, and a caller's
+            # block may be outside: the next step would compute with the weights of the first.
+            torch.clear_autocast_cache()
 
     @contextmanager
     def _freeze_others(self, player: str) -> Iterator[None]:
