@@ -34,6 +34,8 @@ def device(name: "str | torch.device" = "auto") -> "torch.device":
     """The device ``name``; ``auto`` takes cuda, else mps, else cpu. Raises BadInput."""
     import torch
 
+    if not isinstance(name, str | torch.device):
+        raise BadInput(f"a device is a name like cpu or a torch.device, got {name!r:.60}")
     accelerators = [
         kind
         for kind, available in (

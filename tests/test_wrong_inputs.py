@@ -120,8 +120,8 @@ def test_samples_of_levels_that_the_model_does_not_know(pixels):
     ("how", "said", "kind"),
     [
         ({"to": "grey"}, "no domain is called 'grey': available: dark, light", UnknownName),
-        ({"to": 1}, "to must be one of dark, light, got 1", BadInput),
-        ({"to": ["light"]}, "to must be one of dark, light, got", BadInput),
+        ({"to": 1}, "to must be a text or None, got 1", BadInput),
+        ({"to": ["light"]}, "to must be a text or None, got", BadInput),
         ({"seed": -1}, "seed must be a whole number", BadInput),
         ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0", BadInput),
         ({"steps": 3}, "no setting of sampling called 'steps'", BadInput),
@@ -209,7 +209,7 @@ def test_a_familys_decode_keeps_its_signature_and_its_gradients(latent):
         ({"seeds": [(0, 0), (0, 0, 0)]}, r"pairs \(seed, index\)"),
         ({"seeds": 3}, r"pairs .*, got 3"),
         ({"labels": 0}, "unconditional"),
-        ({"batch_size": 1.5}, "batch_size must be a whole number of at least 1, got 1.5"),
+        ({"batch_size": 1.5}, "batch_size must be a whole number, got 1.5"),
         ({"truncation": -1}, "truncation"),
         ({"temperature": 1}, "no setting of sampling called 'temperature'"),
     ],
@@ -229,15 +229,11 @@ COUNTS = [0, -1, 1.5, "3", None, True, NAN, [2]]
 @pytest.mark.parametrize("bound", DRAWERS, indirect=True, ids=str)
 def test_wrong_numbers(bound):
     for wrong in COUNTS:
-        check(lambda wrong=wrong: bound(wrong), "n must be a whole number of at least 1, got ")
+        check(lambda wrong=wrong: bound(wrong), r"n must be a whole number.*, got ")
     for wrong in [-1, 0.5, "0", None, True]:
-        check(
-            lambda wrong=wrong: bound(1, start=wrong), "start must be a whole number of at least 0"
-        )
+        check(lambda wrong=wrong: bound(1, start=wrong), "start must be a whole number.*, got")
     for wrong in [-1, 2**63, 1.0, "1", True, [0]]:
-        check(
-            lambda wrong=wrong: bound(1, seed=wrong), r"seed must be a whole number from 0 .*, got"
-        )
+        check(lambda wrong=wrong: bound(1, seed=wrong), r"seed must be a whole number.*, got")
     check(lambda: bound(2, start=2**63 - 1), r"start \+ n must be below 2\*\*63")
     check(lambda: bound(1, nothing=1), "no setting of sampling called 'nothing'")
 
@@ -269,7 +265,7 @@ def test_labels_of_a_model_without_classes(bound):
     [
         ({"labels": [0]}, "unconditional: leave labels= out"),
         ({"samples": 0}, "samples must be a whole number of at least 1, got 0"),
-        ({"samples": NAN}, "samples must be a whole number of at least 1, got nan"),
+        ({"samples": NAN}, "samples must be a whole number, got nan"),
         ({"bound": "exact"}, "bound must be elbo or importance, got 'exact'"),
         ({"bound": ["elbo"]}, "bound must be elbo or importance"),
         ({"seed": -1}, "seed must be a whole number"),

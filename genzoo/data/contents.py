@@ -10,6 +10,7 @@ from genzoo.data.entries import Stored
 from genzoo.data.register import label
 from genzoo.errors import BadInput, argument, see_all, unknown
 from genzoo.files import home
+from genzoo.models.arguments import checked_arguments
 from genzoo.text import Records, file_size, printable
 
 TABLE: dict[str, Callable[[Stored], Any]] = {
@@ -54,6 +55,7 @@ class CacheContents:
         return [*map(printable, [*kept, f"{file_size(self.bytes)} {what} ({home()})"])]
 
 
+@checked_arguments
 def cache(
     names: str | Sequence[str] = (),
     *,
@@ -68,6 +70,8 @@ def cache(
     BadInput, UnknownName.
     """
     names = [names] if isinstance(names, str) else [*names]
+    if older_than is not None and older_than < 0:
+        raise BadInput(f"{argument('older_than')} is a number of days, got {older_than:g}")
     if limit is not None:
         if names or clean or older_than is not None:
             raise BadInput(f"{argument('limit')} is for the whole cache: give it alone")

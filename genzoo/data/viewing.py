@@ -10,8 +10,10 @@ from genzoo.data.dataset import Source, check_whole
 from genzoo.data.forms import Levels, Size
 from genzoo.data.sheet import DataSheet, mean_sheet, sheet
 from genzoo.errors import refuse_unread
+from genzoo.models.arguments import checked_arguments
 
 
+@checked_arguments
 def show(
     name: str | Path | Source,
     n: int | None = None,

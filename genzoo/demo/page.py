@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from genzoo.demo.models import LoadedModels
 from genzoo.demo.widgets import CSS
 from genzoo.errors import BadInput, OperationFailed, argument, install_command
+from genzoo.models.arguments import checked_arguments
 from genzoo.models.sampler import Sampler
 from genzoo.text import printable
 from genzoo.zoo import installed
@@ -39,6 +40,7 @@ LAUNCH: dict[str, Any] = {
 }
 
 
+@checked_arguments
 def demo(
     names: Sequence[str] = (),
     *,

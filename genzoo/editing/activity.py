@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from genzoo.devices import usual_torch
+from genzoo.models.arguments import checked_arguments
 from genzoo.models.model import Model
 from genzoo.models.sampler import Latent, Progress
 from genzoo.models.samples import Samples
@@ -42,6 +43,7 @@ class Activity:
         return f"<Activity of {len(self.dims)} numbers, the most active first: {first}{more}>"
 
 
+@checked_arguments
 @usual_torch()
 def measure_activity(
     model: str | Path | Model,

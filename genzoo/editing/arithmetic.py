@@ -24,7 +24,8 @@ from genzoo.editing.walks import as_latent
 from genzoo.errors import BadInput
 from genzoo.files import check_ending, expanded, write_whole
 from genzoo.models import picture_files
-from genzoo.models.checks import check_keywords, checked_seed
+from genzoo.models.arguments import checked_arguments
+from genzoo.models.checks import checked_seed
 from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Model
 from genzoo.models.pictures import check_sheet, enlargement
@@ -75,6 +76,7 @@ class Combination(picture_files.Pictured):
         return path
 
 
+@checked_arguments
 @usual_torch()
 def arithmetic(
     model: str | Path | Model,
@@ -95,13 +97,10 @@ def arithmetic(
     ``seed``. ``search``: how the codes of photos are found (`PhotoSearch`). ``sampling``: settings
     as of ``sample``. Raises BadInput, and as ``load``.
     """
-    check_keywords(arithmetic, search)
     model = as_latent(model, device)
     law = model.code_law
     law.check_sums("this model has no arithmetic with codes")
-    signed = parse_sum(terms) if isinstance(terms, str) else [*terms]
-    if not signed or any(sign not in (1, -1) for sign, _ in signed):
-        raise BadInput("a sum needs terms, each with the sign 1 or -1")
+    signed = parse_sum(terms) if isinstance(terms, str) else _checked_terms(terms)
     signs, seed = [sign for sign, _ in signed], checked_seed(seed)
     resolved = _resolve_terms(model, [given for _, given in signed], label, sampling, search)
     label = common_label([one.label for one in resolved])
@@ -121,6 +120,17 @@ def arithmetic(
     seeds = [resolved[0].addresses[0]] * len(codes)
     around = model.decode_codes(codes, labels=label, seeds=seeds, call=call, **(sampling or {}))
     return Combination(tuple(columns), total, around)
+
+
+def _checked_terms(terms: Any) -> list[tuple[int, SampleLike]]:
+    """``terms``, if each is a sign and samples. Raises BadInput."""
+    pairs = [*terms] if isinstance(terms, list | tuple) else []
+    if not pairs or not all(isinstance(p, list | tuple) and len(p) == 2 for p in pairs):
+        example = f"text like {EXAMPLE}, or a list of (sign, samples)"
+        raise BadInput(f"a sum needs terms: {example}, got {terms!r:.60}")
+    if wrong := [sign for sign, _ in pairs if not isinstance(sign, int) or sign not in (1, -1)]:
+        raise BadInput(f"each term of a sum has the sign 1 or -1, got {wrong[0]!r:.40}")
+    return pairs
 
 
 def _resolve_terms(

@@ -16,7 +16,9 @@ from genzoo.editing.selection import SampleAddress, parse_addresses
 from genzoo.errors import BadInput, argument
 from genzoo.files import check_ending, expanded, npy, write_whole
 from genzoo.models.abilities import Attentive
+from genzoo.models.arguments import checked_arguments
 from genzoo.models.captions import captioned
+from genzoo.models.checks import checked_pair
 from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Model, image_shape
 from genzoo.models.panels import CLASSES
@@ -111,6 +113,7 @@ def _mark(picture: Image.Image, place: tuple[int, int], scale: int, colour: str)
     draw.ellipse((x - radius, y - radius, x + radius, y + radius), colour, "black")
 
 
+@checked_arguments
 @usual_torch()
 def attention(
     model: str | Path | Model,
@@ -130,7 +133,7 @@ def attention(
         raise model_names.lacking(model, Attentive, "has no attention")
     height, width = image_shape(model, "call model.attention")[1:]
     if at is not None:
-        check_places(at, height, width)
+        at = check_places(at, height, width)
     addresses = parse_addresses([sample] if isinstance(sample, int) else sample)
     if len(addresses) != 1:
         raise BadInput(f"{argument('sample')}: expected one sample, like 0:3, got {len(addresses)}")
@@ -149,13 +152,19 @@ def attention(
     return AttentionMaps(Images(*parts, call), tuple(places), chosen, model.attention_weight())
 
 
-def check_places(at: Sequence[tuple[int, int]], height: int, width: int) -> None:
-    """Check that each (row, column) is a pixel of the image, and that they are few. BadInput."""
-    if not 1 <= len(at) <= MOST:
-        raise BadInput(f"expected 1 to {MOST} points, got {len(at)}")
-    for row, column in at:
+def check_places(at: Any, height: int, width: int) -> list[tuple[int, int]]:
+    """``at``, if each (row, column) is a pixel of the image, and they are few. BadInput."""
+    items = at.tolist() if isinstance(at, np.ndarray | Tensor) else at
+    if not isinstance(items, list | tuple) or any(isinstance(one, int) for one in items):
+        given = f"{argument('at')} must be a list of pixels (row, column)"
+        raise BadInput(f"{given}, like [(10, 20)], got {at!r:.42}")
+    places = [checked_pair("at", one, ",", "10,20") for one in items]
+    if not 1 <= len(places) <= MOST:
+        raise BadInput(f"expected 1 to {MOST} points, got {len(places)}")
+    for row, column in places:
         if not (0 <= row < height and 0 <= column < width):
             raise BadInput(f"pixel {row},{column} is outside of an image of {height}x{width}")
+    return places
 
 
 def telling_points(maps: Tensor, count: int = POINTS) -> list[tuple[int, int]]:

@@ -21,14 +21,16 @@ from torch import Tensor
 from genzoo import data as sets
 from genzoo.data import register
 from genzoo.devices import usual_torch
+from genzoo.editing.attributes import AttributeClassifier
 from genzoo.editing.photos import PhotoSearch
 from genzoo.editing.selection import SampleLike, resolve, select
 from genzoo.editing.walks import as_latent, check_memory, with_photos
-from genzoo.errors import BadInput, argument, command, refuse_unread, unknown
+from genzoo.errors import BadInput, argument, command, refuse_unread
 from genzoo.features import classifiers
 from genzoo.files import check_ending, expanded, write_whole
 from genzoo.models.abilities import Encoder
-from genzoo.models.checks import check_keywords, checked_seed
+from genzoo.models.arguments import checked_arguments
+from genzoo.models.checks import checked_seed
 from genzoo.models.model import Model, image_shape
 from genzoo.models.sampler import Latent, Progress
 from genzoo.models.samples import Samples
@@ -98,6 +100,7 @@ class Direction:
         return path
 
 
+@checked_arguments
 def read_direction(path: str | Path) -> Direction:
     """The direction in a file, which anybody may have written. Raises BadInput."""
     path = expanded(path)
@@ -120,36 +123,7 @@ def read_direction(path: str | Path) -> Direction:
     return Direction(vector, checked(DirectionInfo, info, where))
 
 
-# -------------------------------------------------------------------------------------- classifier
-@final
-class AttributeClassifier:
-    """Scores how strongly a sample shows one class or attribute of ``data``, by its classifier.
-
-    Raises UnknownName, and BadInput if genzoo ships no classifier of ``data``.
-    """
-
-    def __init__(self, data: str, attribute: str):
-        self.network = classifiers.DatasetClassifier(data)
-        source = sets.describe(data)
-        known = source.classes or source.attributes
-        if attribute not in known:
-            what = "class" if source.classes else "attribute"
-            raise unknown(f"{what} of {data}", attribute, known, "")
-        self.data, self.attribute, self.index = data, attribute, known.index(attribute)
-
-    def __call__(self, x: Tensor) -> np.ndarray:
-        """``(n,)`` scores of images ``(n, C, H, W)`` in [0, 1]: above 0 they have the attribute.
-
-        The attribute's logit; for a class, its logit minus the highest other one.
-        """
-        logits = self.network.all_logits(self.network(x.cpu()))
-        own = logits[:, self.index]
-        if not self.network.outputs:
-            return own
-        return own - np.delete(logits, self.index, axis=1).max(1)
-
-
-# -------------------------------------------------------------------------------------- directions
+@checked_arguments
 def direction(
     model: str | Path | Model,
     of: str | None = None,
@@ -201,6 +175,7 @@ def _as_additive(model: str | Path | Model, device: str | torch.device = "auto")
     return model
 
 
+@checked_arguments
 def direction_from_seeds(
     model: Model, toward: SampleLike, away: SampleLike, *, label: int | str | None = None
 ) -> Direction:
@@ -211,6 +186,7 @@ def direction_from_seeds(
     return Direction((to.mean(0) - back.mean(0)).cpu(), info)
 
 
+@checked_arguments
 @usual_torch()
 def direction_from_samples(
     model: Model,
@@ -249,6 +225,7 @@ def direction_from_samples(
     return _with_rates(model, Direction(vector, info), classifier, n, label)
 
 
+@checked_arguments
 @usual_torch()
 def direction_from_data(
     model: Model,
@@ -362,7 +339,7 @@ def _data_of(model: Model, data: str | None) -> str:
     return place if isinstance(place, str) else place.data
 
 
-# ---------------------------------------------------------------------------------------- steering
+@checked_arguments
 @usual_torch()
 def steer(
     model: str | Path | Model,
@@ -386,7 +363,6 @@ def steer(
     ``search``: how the codes of photos are found (`PhotoSearch`). ``sampling``: settings as of
     ``sample``. Raises BadInput, and as ``load``.
     """
-    check_keywords(steer, search)
     model = _as_additive(model, device)
     direction = direction if isinstance(direction, Direction) else read_direction(direction)
     check_fits(model, direction)

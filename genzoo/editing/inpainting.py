@@ -27,7 +27,8 @@ from genzoo.editing.projection import (
 )
 from genzoo.errors import BadInput, argument
 from genzoo.models.abilities import Completer
-from genzoo.models.checks import batch_slices, check_keywords, checked_seed
+from genzoo.models.arguments import checked_arguments
+from genzoo.models.checks import batch_slices, checked_seed
 from genzoo.models.model import Model, finite_input, image_shape, infer
 from genzoo.models.picture_files import Pictured
 from genzoo.models.randomness import Noise
@@ -104,6 +105,7 @@ class Completion(Pictured):
         return _join(self.samples.tensor, self.model.to_public(x), self.known, self.blended)
 
 
+@checked_arguments
 @usual_torch()
 def inpaint(
     model: str | Path | Model,
@@ -130,7 +132,6 @@ def inpaint(
     bit. ``mask``: ``centre``, ``box:x,y,w,h``, ``random:SHARE``, a file (white is unknown), or an
     array that broadcasts to ``(n, *shape)``, 1 = known. Raises BadInput, and as ``load``.
     """
-    check_keywords(inpaint, search)
     model, options = open_model(model, device, search)
     if not isinstance(model, Completer | Latent):
         raise names.lacking(model, (Completer, Latent), "does not inpaint")

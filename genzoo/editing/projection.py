@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from genzoo.devices import usual_torch
 from genzoo.editing import masks
-from genzoo.errors import BadInput, argument
+from genzoo.errors import BadInput, argument, article
 from genzoo.models.abilities import Encoder
+from genzoo.models.arguments import checked_arguments
 from genzoo.models.checks import (
     batch_slices,
     check_count,
-    check_keywords,
     check_place,
     checked_seed,
 )
@@ -100,6 +100,7 @@ class Projection:
         return self.samples._repr_png_() if isinstance(self.samples, Images) else None
 
 
+@checked_arguments
 @usual_torch()
 def project(
     model: Model | str | Path,
@@ -127,7 +128,6 @@ def project(
     None: all is known. ``batch_size``: images times restarts at a time. Raises BadInput, and as
     ``load``.
     """
-    check_keywords(project, search)
     model, options = open_model(model, device, search)
     if not isinstance(model, Latent):
         raise names.lacking(model, Latent, "has no latent code")
@@ -175,6 +175,10 @@ def open_model(
     weight = options["weight"]
     if not isinstance(weight, Real) or not 0 <= weight <= 1e6:
         raise BadInput(f"weight must be a number from 0 to 1,000,000, got {weight!r}")
+    adversary = options["adversary"]
+    if adversary is not None and not isinstance(adversary, Adversary):
+        what = "a genzoo.editing.Adversary: a discriminator and the name of its loss"
+        raise BadInput(f"adversary must be {what}, got {article(adversary)}")
     if isinstance(model, Model):
         check_place(model.device, device)
         options["window"] = _checked_window(model, given.get("window"))

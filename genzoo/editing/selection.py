@@ -24,7 +24,7 @@ from genzoo.editing.photos import (
 )
 from genzoo.errors import BadInput, argument
 from genzoo.files import expanded
-from genzoo.models.checks import checked_seed
+from genzoo.models.checks import checked_seed, shape_text
 from genzoo.models.sampler import Latent
 
 SampleAddress = tuple[int, int]
@@ -59,9 +59,9 @@ def select(model: Latent, sample: SampleLike) -> Selection:
     if isinstance(sample, Selection):
         return sample
     if isinstance(sample, Tensor) and sample.ndim < 3:
-        return Selection((), sample.to(model.device, torch.float32))
+        return Selection((), _checked_codes(model, sample))
     entries: list[SampleAddress | Photo] = []
-    for one in [sample] if isinstance(sample, int | str | PhotoLike) else sample:
+    for one in [sample] if isinstance(sample, int | str | PhotoLike) else _listed(sample):
         if isinstance(one, str) and not _is_list(one) and not _exists(one):
             expected = "a list of samples, like 3,17 or 0:3,17 (SEED:INDEX), or a picture file"
             raise BadInput(f"expected {expected}; got {one[:60]!r}")
@@ -74,6 +74,21 @@ def select(model: Latent, sample: SampleLike) -> Selection:
     if not entries:
         raise BadInput("no samples given: expected seeds like 3,17 or 0:3,17, or a picture")
     return Selection(tuple(entries))
+
+
+def _checked_codes(model: Latent, codes: Tensor) -> Tensor:
+    if codes.ndim != 2 or codes.shape[1] != model.latent_dim:
+        expected = f"expected codes of shape {shape_text([model.latent_dim], 'n')}"
+        raise BadInput(f"{expected}, got {shape_text(codes.shape)}")
+    return codes.to(model.device, torch.float32)
+
+
+def _listed(samples: Any) -> Sequence[Any]:
+    """``samples``, if they are a list. Raises BadInput."""
+    if isinstance(samples, Sequence) and not isinstance(samples, str | bytes | bytearray):
+        return samples
+    kinds = "a seed, SEED:INDEX, (seed, index), a picture, codes, or a list of them"
+    raise BadInput(f"samples are {kinds}, got {samples!r:.60}")
 
 
 def _is_list(text: str) -> bool:
@@ -95,7 +110,7 @@ def parse_addresses(samples: str | Sequence[int | str | SampleAddress]) -> list[
     of the text. Raises BadInput.
     """
     addresses: list[SampleAddress] = []
-    for one in [samples] if isinstance(samples, str) else samples:
+    for one in [samples] if isinstance(samples, str) else _listed(samples):
         if isinstance(one, str):
             addresses += _parse_text(one)
         else:

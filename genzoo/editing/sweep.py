@@ -15,8 +15,9 @@ from genzoo.editing.selection import SampleLike, resolve, select
 from genzoo.editing.walks import as_latent, check_memory, even_shares
 from genzoo.errors import BadInput
 from genzoo.files import check_ending, expanded, write_whole
+from genzoo.models.arguments import checked_arguments
 from genzoo.models.captions import with_rows
-from genzoo.models.checks import check_count, check_keywords
+from genzoo.models.checks import check_count
 from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Model
 from genzoo.models.picture_files import Pictured, encode
@@ -63,6 +64,7 @@ class Sweep(Pictured):
         return path
 
 
+@checked_arguments
 @usual_torch()
 def sweep(
     model: str | Path | Model,
@@ -82,7 +84,6 @@ def sweep(
     has one row. ``label`` and ``sampling`` as of ``sample``; ``search``: how the code of a photo is
     found. Raises BadInput.
     """
-    check_keywords(sweep, search)
     model = as_latent(model, device)
     chosen = select(model, sample)
     if len(chosen) != 1:

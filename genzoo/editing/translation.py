@@ -11,6 +11,7 @@ from genzoo.data.photo_files import picture as read_picture
 from genzoo.devices import usual_torch
 from genzoo.errors import refuse_unread
 from genzoo.models.abilities import Translator
+from genzoo.models.arguments import checked_arguments
 from genzoo.models.model import Model
 from genzoo.models.samples import Samples
 from genzoo.zoo import names
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+@checked_arguments
 @usual_torch()
 def translate(
     model: str | Path | Model,

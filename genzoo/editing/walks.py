@@ -17,7 +17,8 @@ from genzoo.editing.activity import measure_activity
 from genzoo.editing.photos import PhotoSearch
 from genzoo.editing.selection import Resolved, SampleAddress, SampleLike, resolve, select
 from genzoo.errors import BadInput
-from genzoo.models.checks import check_count, check_keywords, checked_pair
+from genzoo.models.arguments import checked_arguments
+from genzoo.models.checks import check_count, checked_pair
 from genzoo.models.laws import CodeLaw
 from genzoo.models.model import Model
 from genzoo.models.sampler import Latent, Progress
@@ -37,6 +38,7 @@ def as_latent(model: str | Path | Model, device: str | torch.device = "auto") ->
     return model
 
 
+@checked_arguments
 def samples_at(
     model: str | Path | Model,
     sample: SampleLike,
@@ -60,6 +62,7 @@ def samples_at(
     )
 
 
+@checked_arguments
 @usual_torch()
 def interpolate(
     model: str | Path | Model,
@@ -90,7 +93,6 @@ def interpolate(
     stay those of the last sample passed. ``label`` and ``sampling``, settings as of ``sample``,
     hold for the whole walk. Raises BadInput, and as ``load``.
     """
-    check_keywords(interpolate, search)
     model = as_latent(model, device)
     if how not in ("slerp", "lerp"):
         raise BadInput(f"how must be slerp or lerp, got {how!r}")
@@ -151,6 +153,7 @@ def walk_length(through: Sized, steps: int, loop: bool) -> int:
     return len(through) * steps if loop else (len(through) - 1) * steps + 1
 
 
+@checked_arguments
 @usual_torch()
 def traverse(
     model: str | Path | Model,
@@ -176,7 +179,6 @@ def traverse(
     photo, in rows of its own that end in black, stand the photo and its reconstruction;
     ``search``: how its code is found (`PhotoSearch`). Raises BadInput, and as ``load``.
     """
-    check_keywords(traverse, search)
     model = as_latent(model, device)
     chosen = select(model, sample)
     if len(chosen) != 1:

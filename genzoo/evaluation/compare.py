@@ -32,6 +32,7 @@ from genzoo.metrics.metric import Metric, ModelMetric
 from genzoo.metrics.real_data import FEATURES_OF
 from genzoo.metrics.score import Score, verdicts
 from genzoo.metrics.subjects import ModelSubject
+from genzoo.models.arguments import checked_arguments
 from genzoo.models.checks import checked_seed
 from genzoo.models.kinds import SHOWN
 from genzoo.models.sampler import Progress
@@ -47,6 +48,7 @@ ROUNDS, SAMPLES = 7, 4000
 UNKNOWN = "unknown data"  # that the card of a model names, and this machine does not have
 
 
+@checked_arguments
 @usual_torch()
 def compare(
     *models: str | Path,

@@ -26,6 +26,7 @@ from genzoo.metrics.sample_metrics import FeatureMetric, Kernel
 from genzoo.metrics.score import Score
 from genzoo.metrics.subjects import DatasetSubject, ModelSubject, Subject
 from genzoo.models.abilities import Translator
+from genzoo.models.arguments import checked_arguments
 from genzoo.models.checks import check_count, check_place, checked_seed, fresh_seed
 from genzoo.models.model import Model
 from genzoo.models.sampler import Progress
@@ -98,6 +99,7 @@ class Evaluation:
         return self.folder
 
 
+@checked_arguments
 @usual_torch()
 def evaluate(
     subject: "str | Path | Model",
@@ -133,7 +135,7 @@ def evaluate(
     """
     form: dict[str, Any] = {"size": size, "channels": channels, "fit": fit, "levels": levels}
     given: dict[str, Any] = {"features": features, "groups": groups, "limit": limit}
-    check_arguments(metrics=metrics, n=n, **given)
+    check_arguments(metrics=metrics, n=n, size=size, channels=channels, **given)
     seed = fresh_seed() if seed is None else checked_seed(seed)
     devices.device(device)  # raises; a model in memory, and images, have their own
     source = find_subject(subject, device, form, sampling)
@@ -179,9 +181,14 @@ def check_arguments(
     n: Any = None,
     groups: Any = None,
     limit: Any = None,
+    size: Any = None,
+    channels: Any = None,
 ) -> None:
     """Check the types of the arguments before anything is loaded. Raises BadInput."""
-    for name, value, minimum in (("n", n, 2), ("groups", groups, 1), ("limit", limit, 2)):
+    counts = {"n": (n, 2), "groups": (groups, 1), "limit": (limit, 2), "channels": (channels, 1)}
+    if not isinstance(size, str):
+        counts["size"] = (size, 1)
+    for name, (value, minimum) in counts.items():
         if value is not None:
             check_count(name, value, minimum)
     if features is not None and not isinstance(features, str):

@@ -17,6 +17,7 @@ from genzoo.devices import usual_torch
 from genzoo.evaluation import representations
 from genzoo.features import classifiers
 from genzoo.files import check_ending, expanded, write_whole
+from genzoo.models.arguments import checked_arguments
 from genzoo.models.captions import with_rows
 from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Discriminator, Model, finite_input
@@ -92,6 +93,7 @@ class Inside(Pictured):
         return path
 
 
+@checked_arguments
 @usual_torch()
 def look_inside(
     model: str | Path | Model,

@@ -18,6 +18,7 @@ from genzoo.evaluation.training_data import reference_data
 from genzoo.files import check_ending, expanded, npy, write_whole
 from genzoo.metrics.real_data import RealData, check_finite
 from genzoo.metrics.statistics.nearest import closest
+from genzoo.models.arguments import checked_arguments
 from genzoo.models.checks import checked_seed
 from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Model, image_shape
@@ -139,6 +140,7 @@ class Neighbours(Pictured):
         return path
 
 
+@checked_arguments
 @usual_torch()
 def neighbours(
     model: str | Path | Model,

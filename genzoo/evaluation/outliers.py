@@ -24,6 +24,7 @@ from genzoo.metrics.real_data import opened_images, random_rows
 from genzoo.metrics.statistics.ranks import auroc
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Density
+from genzoo.models.arguments import checked_arguments
 from genzoo.models.checks import checked_seed
 from genzoo.models.model import Model
 from genzoo.models.sampler import Progress, Sampler
@@ -91,6 +92,7 @@ class Outliers:
         }
 
 
+@checked_arguments
 @usual_torch()
 def outliers(
     model: str | Path | Model,

@@ -7,6 +7,7 @@ from typing import Any, final, overload
 from genzoo.errors import BadInput, argument, command
 from genzoo.evaluation import published
 from genzoo.evaluation.published import Published, Table
+from genzoo.models.arguments import checked_arguments
 from genzoo.text import Records, columns, html_table, printable
 
 BETTER = {True: "higher is better", False: "lower is better", None: "no direction is better"}
@@ -47,6 +48,7 @@ class Tables(tuple[Table, ...]):
 def reference(data: None = None, *, metric: str | None = None) -> Records[PublishedData]: ...
 @overload
 def reference(data: str, *, metric: str | None = None) -> Tables: ...
+@checked_arguments
 def reference(
     data: str | None = None, *, metric: str | None = None
 ) -> Records[PublishedData] | Tables:

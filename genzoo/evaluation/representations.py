@@ -19,6 +19,7 @@ from genzoo.metrics.probe_metrics import feature_maps
 from genzoo.metrics.statistics.linear_probe import FeatureMaps, pooled
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Encoder
+from genzoo.models.arguments import checked_arguments
 from genzoo.models.checks import check_count
 from genzoo.models.model import Discriminator, Model, finite_input, image_shape
 from genzoo.models.samples import Samples
@@ -41,6 +42,7 @@ class Features(np.ndarray):
         return path
 
 
+@checked_arguments
 @usual_torch()
 def extract_features(
     model: str | Path | Model,

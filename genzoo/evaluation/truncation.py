@@ -41,6 +41,7 @@ from genzoo.evaluation.unread import unread_arguments, warn_of_unread
 from genzoo.files import check_ending, expanded, write_whole
 from genzoo.metrics.score import Score
 from genzoo.metrics.subjects import ModelSubject
+from genzoo.models.arguments import checked_arguments
 from genzoo.models.captions import wrapped
 from genzoo.models.checks import checked_seed
 from genzoo.models.kinds import PICTURES
@@ -158,6 +159,7 @@ def _change(column: tuple[Score, ...], before: int, after: int) -> str:
     return f"{column[before].value:.2f} -> {column[after].value:.2f}"
 
 
+@checked_arguments
 @usual_torch()
 def truncate(
     model: "str | Path | Model",

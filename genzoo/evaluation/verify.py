@@ -25,6 +25,7 @@ from genzoo.errors import (
 from genzoo.evaluation.evaluate import evaluate
 from genzoo.files import expanded, home
 from genzoo.metrics.score import Score
+from genzoo.models.arguments import checked_arguments
 from genzoo.models.sampler import Progress, Sampler
 from genzoo.schemas import Count, Name, Schema, checked
 from genzoo.text import Records, pairs
@@ -70,6 +71,7 @@ class Check:
     reason: str = ""
 
 
+@checked_arguments
 @usual_torch()
 def verify(
     name: str | Path,

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genzoo.errors import BadInput, argument, unknown
+from genzoo.models.arguments import checked_arguments
 from genzoo.models.checks import (
     batch_slices,
     check_count,
@@ -49,6 +50,7 @@ class Attentive(Sampler):
         return None
 
     @final
+    @checked_arguments
     def attention(
         self,
         n: int = 1,
@@ -94,6 +96,7 @@ class Encoder(Model):
         """``(n, *shape)`` in the model's range to ``(n, latent_dim)``."""
 
     @final
+    @checked_arguments
     def encode(self, images: "Samples | Tensor | np.ndarray", *, batch_size: int = 64) -> Tensor:
         """The codes of ``(n, *shape)`` samples, public: ``(n, latent_dim)``. Raises BadInput."""
         x = self.checked_input(images)
@@ -120,6 +123,7 @@ class Density(Model):
         """``(n,)`` nats: log p(x), or log p(x, z) - log q(z | x) with z from ``noise``."""
 
     @final
+    @checked_arguments
     def log_prob(
         self,
         images: "Samples | Tensor | np.ndarray",
@@ -254,6 +258,7 @@ class Translator(Sampler):
         return -(-max(side, self.smallest) // self.multiple) * self.multiple - side
 
     @final
+    @checked_arguments
     def translate(
         self,
         images: "Samples | Tensor | np.ndarray",

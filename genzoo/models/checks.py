@@ -2,15 +2,14 @@
 
 import contextlib
 import functools
-import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from genzoo import devices
-from genzoo.errors import BadInput, argument, article, either, unknown
+from genzoo.errors import BadInput, argument, article, either
 
 if TYPE_CHECKING:
     import torch
@@ -23,25 +22,10 @@ def check_count(name: str, value: Any, least: int) -> None:
         raise BadInput(f"{said} must be a whole number of at least {least}, got {value!r}")
 
 
-def check_keywords(function: Callable[..., Any], given: Iterable[str]) -> None:
-    """Check that ``function`` knows the keywords ``given``, those of its ``**search``: Python lets
-    any pass. Raises UnknownName, which names the nearest.
-    """
-    known: list[str] = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            known += get_args(parameter.annotation)[0].__annotations__
-        else:
-            known.append(name)
-    for name in given:
-        if name not in known:
-            hint = f"help(genzoo.{function.__name__}) explains all."
-            raise unknown("argument", name, known, hint)
-
-
 def checked_pair(name: str, value: Any, separator: str, example: str) -> tuple[int, int]:
     """The two whole numbers of the argument ``name``, given as such or as text. Raises BadInput."""
-    parts = value.split(separator) if isinstance(value, str) else value
+    is_list = isinstance(value, Sequence | np.ndarray)
+    parts: Any = value.split(separator) if isinstance(value, str) else value if is_list else ()
     one: Any
     two: Any
     try:
@@ -174,7 +158,7 @@ def check_place(own: "torch.device", device: "str | torch.device") -> None:
 
     Raises BadInput.
     """
-    if device == "auto":
+    if isinstance(device, str) and device == "auto":
         return
     place = devices.device(device)
     if place.type != own.type or place.index not in (None, own.index):

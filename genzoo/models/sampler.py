@@ -15,6 +15,7 @@ from torch import Tensor
 
 from genzoo.devices import memory
 from genzoo.errors import BadInput, OperationFailed, argument, either, unknown
+from genzoo.models.arguments import checked_arguments, nearest
 from genzoo.models.checks import (
     batch_slices,
     check_count,
@@ -41,8 +42,8 @@ Labels = int | str | Sequence[int | str] | np.ndarray | Tensor | None
 # How every ``progress=`` in genzoo is called: (what is counted: "samples", number done, total).
 Progress = Callable[[str, int, int], None]
 # The arguments of methods that also take settings: no setting may have such a name.
-_ARGUMENTS = {"n", "labels", "seed", "start", "batch_size", "progress"}
-_ARGUMENTS |= {"codes", "seeds", "call", "images", "to"}
+_DRAWING = ["n", "labels", "seed", "start", "batch_size", "progress"]
+_ARGUMENTS = {*_DRAWING, "codes", "seeds", "call", "images", "to"}
 
 
 class Sampler(Model):
@@ -72,6 +73,7 @@ class Sampler(Model):
         """
 
     @final
+    @checked_arguments
     def sample(
         self,
         n: int,
@@ -105,6 +107,7 @@ class Sampler(Model):
         return _join(list(parts))
 
     @final
+    @checked_arguments
     def stream(
         self,
         n: int,
@@ -161,6 +164,8 @@ class Sampler(Model):
             known = f"its settings are {', '.join(fields)}" if fields else "it has no settings"
             if near := ours(strange[0], fields):
                 known = f"did you mean {near}?"
+            elif near := nearest(strange[0], _DRAWING):
+                known = f"did you mean {argument(near)}?"
             raise BadInput(f"{kind} has no setting of sampling called {strange[0]!r}: {known}")
         sampling = checked(self.sampling, dict(settings), f"{kind}'s sampling")
         if isinstance(self, Latent) and isinstance(sampling, LatentSampling):
@@ -290,6 +295,7 @@ class Latent(Sampler):
         return self.decode_with(self.draw_code(noise, sampling), labels, noise, sampling)
 
     @final
+    @checked_arguments
     def codes(self, n: int, *, seed: int = 0, start: int = 0, **settings: Any) -> Tensor:
         """The codes of samples ``start`` to ``start + n`` of ``seed``: ``(n, latent_dim)``."""
         check_span(n, start)
@@ -297,6 +303,7 @@ class Latent(Sampler):
         return self.draw_code(noise, self.checked_sampling(settings))
 
     @final
+    @checked_arguments
     def decode_codes(
         self,
         codes: Tensor,

@@ -8,6 +8,7 @@ from typing import Any, final
 from genzoo import families
 from genzoo.errors import command, either
 from genzoo.families.family import DATA
+from genzoo.models.arguments import checked_arguments
 from genzoo.runs.plan import data_summary
 from genzoo.schemas import Schema
 from genzoo.schemas import fields as fields_of
@@ -113,6 +114,7 @@ class FamilyInfo:
         return "".join([facts, *tables])
 
 
+@checked_arguments
 def info(name: str | Path) -> ModelInfo | FamilyInfo:
     """What a model is and how it was trained; of a family's name, its fields: without torch.
 

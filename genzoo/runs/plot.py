@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+from genzoo.models.arguments import checked_arguments
 from genzoo.runs import plots
 from genzoo.runs.plots import RunLog
 
@@ -39,6 +40,7 @@ class RunPlot:
         return plots.figure(self.log, "png")
 
 
+@checked_arguments
 def plot(run: str | Path) -> RunPlot:
     """The plot of the run in the folder ``run``, which may still be training.
 

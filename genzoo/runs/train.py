@@ -1,12 +1,12 @@
 """train: train a model from Python, on a data set, a folder, or what Python holds."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genzoo.errors import argument
+from genzoo.models.arguments import checked_arguments, checked_call
 from genzoo.runs import launch
 from genzoo.runs.launch import Estimate
 from genzoo.runs.plan import other_form
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Report = Callable[[RunStatus], None]
 
 
+@checked_arguments
 def train(
     family: str | None = None,
     data: Any = None,
@@ -75,11 +76,13 @@ def train(
     return names.load(run.folder, device=device or "auto")
 
 
+@checked_arguments
 def forecast(family: str | None = None, data: Any = None, **training: Any) -> Estimate:
     """The memory and time of the run that `train` would do with these arguments; nothing is
     written. Raises as `train`.
     """
-    bound = inspect.signature(train).bind(family, data, **training)
+    bound = checked_call(train, (family, data), training)
+    assert bound is not None  # two arguments, and names that `train` knows
     bound.apply_defaults()
     return estimate(read_request(bound.arguments))
 

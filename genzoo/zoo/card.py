@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from genzoo.errors import BadInput, GenzooError, InvalidModel
 from genzoo.files import expanded, locked, write_whole
+from genzoo.models.arguments import checked_arguments
 from genzoo.models.kinds import SHOWN, has_picture
 from genzoo.schemas import checked
 from genzoo.text import Records, file_size
@@ -216,6 +217,7 @@ def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     write_whole(folder / README, readme.encode())
 
 
+@checked_arguments
 def upgrade(folder: str | Path) -> bool:
     """Bring a model folder of an older format to today's; whether it was one. Raises as ``load``.
 

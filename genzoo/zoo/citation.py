@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from genzoo import families
+from genzoo.models.arguments import checked_arguments
 from genzoo.zoo import hub, names
 from genzoo.zoo.manifest import Manifest
 
@@ -15,6 +16,7 @@ _TEX = {
 }  # fmt: skip
 
 
+@checked_arguments
 def cite(name: str | Path) -> str:
     """BibTeX for the paper of a model's family and for the model itself. Raises as ``load``."""
     folder, manifest = names.resolve(name)

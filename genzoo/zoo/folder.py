@@ -10,11 +10,12 @@ from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, GenzooError, InvalidModel, OperationFailed, UnknownName, article
 from genzoo.families.registry import others_code, reason_of
 from genzoo.files import check_free, expanded, synced, whole_folder
+from genzoo.models.arguments import checked_arguments
+from genzoo.models.checks import check_count
 from genzoo.schemas import checked
 from genzoo.zoo.manifest import (
     CONFIG,
     DISCRIMINATOR,
-    DTYPES,
     FILES,
     LARGEST_BESIDE,
     METRICS,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("genzoo")
 
 
+@checked_arguments
 def save(
     model: "Model",
     folder: str | Path,
@@ -66,12 +68,7 @@ def save(
     written. ``force`` over a model of the same weights keeps its card, samples, discriminator and
     recipe; over other weights it removes them, and warns of what it removed.
     """
-    from genzoo.models.model import Model
-
-    if not isinstance(model, Model):
-        raise BadInput(f"expected a genzoo.Model to save, got {article(model)}")
-    if dtype not in DTYPES:
-        raise BadInput(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    _check_saved(model, discriminator, version)
     folder = expanded(folder)
     networks = {WEIGHTS: model, DISCRIMINATOR: discriminator}
     files = {
@@ -91,6 +88,19 @@ def save(
     manifest = _manifest(model, family or family_of(model), files, values)
     _write_over(folder, old, manifest, {**files, CONFIG: manifest_bytes(manifest)}, force)
     return folder
+
+
+def _check_saved(model: Any, discriminator: Any, version: int | None) -> None:
+    from torch.nn import Module
+
+    from genzoo.models.model import Model
+
+    if not isinstance(model, Model):
+        raise BadInput(f"expected a genzoo.Model to save, got {article(model)}")
+    if not isinstance(discriminator, Module | None):
+        raise BadInput(f"discriminator must be a network, got {article(discriminator)}")
+    if version is not None:
+        check_count("version", version, 1)
 
 
 def _facts(model: "Model", given: dict[str, str | None]) -> dict[str, Any]:

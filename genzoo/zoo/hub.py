@@ -27,6 +27,7 @@ from genzoo.errors import (
     article,
 )
 from genzoo.files import home, whole_folder, write_whole
+from genzoo.models.arguments import checked_arguments
 from genzoo.text import Records
 from genzoo.zoo import hub_client
 from genzoo.zoo.hub_client import NoAnswer, connected, endpoint, page_url, quiet_progress
@@ -399,6 +400,7 @@ def upload(folder: Path, repo: str, *, private: bool = False, tag: str | None = 
     return Pushed(repo, commit.oid, f"{page_url(repo)}/tree/{tag or commit.oid}", tag)
 
 
+@checked_arguments
 def search(family: str | None = None, limit: int = 100) -> Records[SearchHit]:
     """Models on the Hub that have genzoo's tag, and that of ``family``. Raises as ``upload``."""
     if family is not None and not _FAMILY.fullmatch(family):

@@ -24,6 +24,7 @@ from genzoo.errors import (
 )
 from genzoo.families.registry import note_model, others_code
 from genzoo.files import expanded, is_folder
+from genzoo.models.arguments import checked_arguments
 from genzoo.zoo import hub, installed
 from genzoo.zoo.folder import load_folder
 from genzoo.zoo.manifest import CONFIG, Manifest, read_manifest
@@ -67,6 +68,7 @@ def load(
     verify: bool = True,
     local_files_only: bool = False,
 ) -> "M": ...
+@checked_arguments
 def load(
     name: str | Path,
     ability: Any = None,
@@ -108,7 +110,7 @@ def _check_execution(dtype: Any, compile: Any, device: Any) -> None:
     """Check what ``load`` was given, before it loads. Raises BadInput."""
     if not isinstance(compile, bool):
         raise BadInput(f"compile must be True or False, got {compile!r:.60}")
-    if dtype == "float32" and not compile:
+    if isinstance(dtype, str) and dtype == "float32" and not compile:
         return
     from genzoo import devices
     from genzoo.models.precision import checked_dtype, dtype_name

@@ -14,6 +14,7 @@ from pydantic import Field
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, OperationFailed, UnknownName, argument
 from genzoo.files import expanded
+from genzoo.models.arguments import checked_arguments
 from genzoo.schemas import Count, Name, Schema, checked, read_json
 from genzoo.text import columns, printable
 from genzoo.zoo import installed, names
@@ -147,6 +148,7 @@ class Reproduction:
         return self.samples.save(path)
 
 
+@checked_arguments
 def inspect(path: str | Path) -> Provenance:
     """The provenance in the metadata of the picture, film or sound at ``path``: PNG, JPEG, WebP,
     PDF, GIF or WAV; no pixel is decoded.
@@ -174,6 +176,7 @@ def inspect(path: str | Path) -> Provenance:
     return Provenance(synthetic, record)
 
 
+@checked_arguments
 @usual_torch()
 def reproduce(
     path: str | Path, model: str | Path | None = None, *, device: "str | torch.device" = "auto"

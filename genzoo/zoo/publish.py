@@ -14,6 +14,7 @@ from pydantic import Field
 
 from genzoo.errors import BadInput, InvalidModel, OperationFailed, argument, command, either
 from genzoo.files import check_free, expanded, write_text
+from genzoo.models.arguments import checked_arguments
 from genzoo.schemas import Name, Schema, checked
 from genzoo.zoo import card, hub, readme
 from genzoo.zoo.folder import load_discriminator, load_folder, write_folder
@@ -54,6 +55,7 @@ class _Score(Schema, extra="ignore", use_attribute_docstrings=False):
     protocol: Annotated[dict[str, Any], Field(min_length=1)]
 
 
+@checked_arguments
 def push(
     folder: str | Path,
     repo: str,
@@ -89,6 +91,7 @@ def push(
         return hub.upload(aside, repo, private=private, tag=tag)
 
 
+@checked_arguments
 def pull(
     name: str,
     out: str | Path | None = None,
