@@ -115,6 +115,7 @@ RIGHT = {
     "decode_codes": {("call", "{'a': 1}")},
     "load": {("compile", True), ("verify", True), ("local_files_only", True)},
     "cache": {("older_than", 2.7)},
+    "log_prob": {("images", "tensor([0., 0.])")},  # a point
 }
 
 

@@ -15,6 +15,7 @@ from genzoo.cli import run
 from genzoo.editing import arithmetic, directions, selection, walks
 from genzoo.errors import BadInput, UnknownName
 from genzoo.models import film
+from genzoo.models.samples import Images
 from genzoo.schemas import Count, Schema
 
 COMPOSITE = b"compositeWithTrainedAlgorithmicMedia"
@@ -88,7 +89,7 @@ def test_a_photo_that_the_model_drew_has_its_code_again(mirror, here, form):
     sample = mirror.sample(1, seed=3)
     sample.save("photo.png")
     given = {
-        "samples": sample,
+        "samples": Images(sample.tensor),
         "tensor": sample.tensor[0],
         "array": sample.tensor.numpy(),
         "pillow": sample.pil()[0],
@@ -118,7 +119,7 @@ def test_a_record_has_the_hash_of_the_photo_and_not_its_path(mirror, here, caplo
 def test_without_an_encoder_a_search_finds_the_code():
     """A GAN that has learned nothing finds the code of its own sample; the seed decides the way."""
     model = tiny("dcgan")
-    sample, how = model.sample(1, seed=3), {"search_steps": 60, "restarts": 2}
+    sample, how = Images(model.sample(1, seed=3).tensor), {"search_steps": 60, "restarts": 2}
     found = [
         selection.resolve(model, sample, None, search={**how, "search_seed": s}) for s in (0, 0, 1)
     ]
@@ -142,7 +143,7 @@ def test_the_error_is_that_of_what_is_shown():
 def test_a_search_may_begin_where_the_encoder_points():
     """An untrained encoder points somewhere; the search comes closer."""
     model = tiny("vae")
-    sample = model.sample(1, seed=3)
+    sample = Images(model.sample(1, seed=3).tensor)
     encoded = selection.resolve(model, sample, None).record[0]
     searched = selection.resolve(model, sample, None, search={"search_steps": 30}).record[0]
     assert (encoded["by"], searched["by"], searched["restarts"]) == ("encoder", "search", 4)
@@ -151,7 +152,7 @@ def test_a_search_may_begin_where_the_encoder_points():
 
 def test_a_search_finds_the_class_too():
     model = Classes(Config())
-    photo = model.sample(1, seed=3, labels="day")
+    photo = Images(model.sample(1, seed=3, labels="day").tensor)
     quick = {"search_steps": 0, "restarts": 1}
     assert selection.resolve(model, photo, None, search=quick).label == "day"
     assert selection.resolve(model, photo, "night", search=quick).label == "night"
@@ -365,7 +366,8 @@ def test_a_model_of_points_takes_arrays_and_no_files(here):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = parts.model(parts.config(shape=(2,), latent_dim=3, width=8))
-    walk = walks.interpolate(model, [model.sample(1), 4], steps=2, search_steps=5, restarts=1)
+    point = model.sample(1).tensor.numpy()
+    walk = walks.interpolate(model, [point, 4], steps=2, search_steps=5, restarts=1)
     assert walk.tensor.shape == (5, 2)
     Image.new("L", (4, 4)).save("photo.png")
     with pytest.raises(BadInput, match="points"):

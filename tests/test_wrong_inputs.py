@@ -64,7 +64,6 @@ READERS = {**SIZED, "translator.translate": (3, 8, 8)}
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda x: x[0], r"expected samples of shape \(n, .*\), got \("),
         (lambda x: x[None], r"expected samples of shape .*, got \(1, 2, "),
         (lambda x: x.fill_(NAN), r"expected samples of finite numbers, got nan \(\d+ of \d+\)"),
         (lambda x: x.index_fill(-1, torch.tensor([1]), NAN), r"finite numbers, got nan"),
@@ -340,7 +339,7 @@ def test_wrong_arguments_of_complete(pixels, given, said):
 @pytest.mark.parametrize(
     ("x", "mask", "said"),
     [
-        (X.fill_(0)[0], "centre", r"expected samples of shape \(n, 1, 6, 6\), got \(1, 6, 6\)"),
+        (X.fill_(0)[..., :5], "centre", r"expected samples of shape .*, got \(2, 1, 6, 5\)"),
         (torch.full_like(X, NAN), "centre", "finite numbers, got nan"),
         (X[:0], "centre", "at least one image, got none"),
         (X, torch.ones(5, 5), r"\(5, 5\)"),

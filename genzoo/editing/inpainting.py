@@ -5,7 +5,7 @@ finds the code whose sample fits the known pixels, and its filling is blended wi
 2017, arXiv:1607.07539).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, Unpack, final
 import torch
 from torch import Tensor
 
-from genzoo.data.photo_files import photos
+from genzoo.data.images import read_images
 from genzoo.devices import usual_torch
 from genzoo.editing import blending, masks
 from genzoo.editing.projection import (
@@ -29,7 +29,7 @@ from genzoo.errors import BadInput, argument
 from genzoo.models.abilities import Completer
 from genzoo.models.arguments import checked_arguments
 from genzoo.models.checks import batch_slices, checked_seed
-from genzoo.models.model import Model, finite_input, image_shape, infer
+from genzoo.models.model import Model, finite_input, infer
 from genzoo.models.picture_files import Pictured
 from genzoo.models.randomness import Noise
 from genzoo.models.ranges import rescale
@@ -109,7 +109,7 @@ class Completion(Pictured):
 @usual_torch()
 def inpaint(
     model: str | Path | Model,
-    images: ImagesLike | str | Path | Sequence[str | Path],
+    images: ImagesLike,
     mask: Any = "centre",
     *,
     labels: Labels = None,
@@ -121,8 +121,8 @@ def inpaint(
     progress: Progress | None = None,
     **search: Unpack[SearchOptions],
 ) -> Completion:
-    """``images``, ``(n, *shape)`` in [0, 1], or image files and folders of them, with the unknown
-    values of ``mask`` filled in.
+    """``images`` with the unknown values of ``mask`` filled in: ``(n, *shape)`` in [0, 1], or
+    files, folders of them, Pillow images, samples, or a list of these.
 
     A `Completer` samples them (image i's from ``seed`` and i), with settings of ``sampling``, such
     as ``{"temperature": 0.5}``; a `Latent` gives the sample that is most like the known values: see
@@ -135,8 +135,8 @@ def inpaint(
     model, options = open_model(model, device, search)
     if not isinstance(model, Completer | Latent):
         raise names.lacking(model, (Completer, Latent), "does not inpaint")
-    images = read_images(model, images)
-    x = finite_input(model, images)
+    given = read_images(images, model.shape, kind=model.kind).values
+    x = finite_input(model, given)
     known = masks.known(mask, len(x), model.shape, seed).to(x.device)
     name = mask if isinstance(mask, str) else "given"
     call: dict[str, Any] = {"method": "inpaint", "mask": name}
@@ -154,7 +154,7 @@ def inpaint(
         call |= {key: options[key] for key in ("steps", "restarts", "window")}
         call |= {"discriminator_loss": projection.discriminator_loss, "blend": blend}
     # The input itself: converting to the model's range and back would round it.
-    whole = _join(_as_given(images, x.device), filled, known, blend)
+    whole = _join(given.to(x.device).float(), filled, known, blend)
     samples = model.public_samples(whole, None, [(seed, i) for i in range(len(x))], call)
     return Completion(samples, known, model, projection, blend)
 
@@ -187,14 +187,6 @@ def _join(photos: Tensor, fillings: Tensor, known: Tensor, blend: bool) -> Tenso
     return blending.blend(photos, fillings, known).clamp(0, 1)
 
 
-def read_images(model: Model, images: ImagesLike | str | Path | Sequence[str | Path]) -> ImagesLike:
-    """``images``; those of files and folders in the model's shape. Raises BadInput."""
-    given: Any = [images] if isinstance(images, str | Path) else images
-    if isinstance(given, list | tuple) and given and isinstance(given[0], str | Path):
-        return photos(given, image_shape(model, "give an array in place of files"))[0]
-    return given
-
-
 def _check_no_search(given: SearchOptions) -> None:
     """Refuse options of a search where none takes place; a weight of 0 is obeyed. BadInput."""
     if unread := [key for key, value in given.items() if value or key != "weight"]:
@@ -202,11 +194,6 @@ def _check_no_search(given: SearchOptions) -> None:
         raise BadInput(
             f"{names} would have no effect: this model samples exactly, without a search"
         )
-
-
-def _as_given(images: ImagesLike, device: torch.device) -> Tensor:
-    x = torch.as_tensor(images.tensor if isinstance(images, Samples) else images).to(device)
-    return x.float() / 255 if x.dtype == torch.uint8 else x.float()
 
 
 def _complete(

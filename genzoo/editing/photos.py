@@ -1,6 +1,5 @@
 """Photos to edit: pictures that no model drew, and the codes whose samples are most like them."""
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +11,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from genzoo.data import photo_files
-from genzoo.data.folders import content
+from genzoo.data.images import read_images
 from genzoo.editing.projection import SearchOptions, project
 from genzoo.models.abilities import Encoder
-from genzoo.models.model import finite_input, image_shape
+from genzoo.models.model import finite_input
 from genzoo.models.sampler import Latent
 from genzoo.models.samples import Samples
 
 log = logging.getLogger("genzoo")
 
-HINT = "give its samples as an array"
 STEPS = 300  # of a search: the 100 of inpainting leave a sixth more error
 PhotoLike = str | Path | Image.Image | np.ndarray | Tensor | Samples
 
@@ -71,28 +68,10 @@ class CodedSample(NamedTuple):
 
 
 def read_photos(model: Latent, given: PhotoLike) -> list[Photo]:
-    """The photos in ``given``: a file, a folder, a Pillow image, an array or samples.
-
-    Files and Pillow images are brought to the model's shape; what changed is logged. Arrays must
-    have this shape, ``(C, H, W)`` or ``(n, C, H, W)``. Raises BadInput.
-    """
-    if isinstance(given, str | Path):
-        pixels, paths = photo_files.photos([given], image_shape(model, HINT))
-        values = model.to_public(finite_input(model, pixels))
-        hashes = [{"file_sha256": hashlib.sha256(content(path)).hexdigest()} for path in paths]
-        return [*map(Photo, values, map(str, paths), hashes)]
-    if isinstance(given, Image.Image):
-        name = f"the {given.mode} image of {given.width}x{given.height}"
-        given, changes = photo_files.from_pillow(given, image_shape(model, HINT), name)
-        if changes:
-            log.warning("%s: %s", name, changes)
-    x: Any = given.tensor if isinstance(given, Samples) else given
-    values = model.to_public(finite_input(model, x[None] if x.ndim == len(model.shape) else x))
-    return [Photo(one, "the given photo", {"values_sha256": _hash(one)}) for one in values]
-
-
-def _hash(values: Tensor) -> str:
-    return hashlib.sha256(values.cpu().contiguous().numpy().tobytes()).hexdigest()
+    """The photos in ``given``, as `data.images.read_images` takes them. Raises BadInput."""
+    images = read_images(given, model.shape, kind=model.kind)
+    values = model.to_public(finite_input(model, images.values))
+    return [*map(Photo, values, images.names, images.identities)]
 
 
 def encode_photos(

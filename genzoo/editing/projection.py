@@ -6,7 +6,7 @@ code is one start; if it has a discriminator, its loss is added.
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -15,8 +15,10 @@ from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, final
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
+from genzoo.data.images import read_images
 from genzoo.devices import usual_torch
 from genzoo.editing import masks
 from genzoo.errors import BadInput, argument, article
@@ -44,7 +46,8 @@ RATE, CANDIDATES = 0.1, 64
 QUANTILE = 2.3263
 _MEMORY = ("out of memory", "can't allocate", "not enough memory")
 N = TypeVar("N", bound=nn.Module)
-ImagesLike = Samples | Tensor | np.ndarray
+ImageLike = Samples | Tensor | np.ndarray | Image.Image | str | Path
+ImagesLike = ImageLike | Sequence[ImageLike]
 
 
 class Adversary(NamedTuple):
@@ -114,7 +117,8 @@ def project(
     progress: Progress | None = None,
     **search: Unpack[SearchOptions],
 ) -> Projection:
-    """The codes whose samples are most like ``images``, ``(n, *shape)`` in [0, 1].
+    """The codes whose samples are most like ``images``: ``(n, *shape)`` in [0, 1], or files,
+    folders of them, Pillow images, samples, or a list of these.
 
     100 ``steps`` of Adam minimise |W (G(z) - x)|_1 + ``weight`` log(1 - D(G(z))), sums over values
     in the model's own range (Yeh et al. 2017, section 3). W is 1 where ``mask`` says known, or with
@@ -131,7 +135,8 @@ def project(
     model, options = open_model(model, device, search)
     if not isinstance(model, Latent):
         raise names.lacking(model, Latent, "has no latent code")
-    x = finite_input(model, images)
+    given = read_images(images, model.shape, kind=model.kind)
+    x = finite_input(model, given.values)
     if mask is None and search.get("window"):
         name = argument("window")
         raise BadInput(f"{name} would have no effect: without a mask all is known")

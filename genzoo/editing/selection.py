@@ -26,11 +26,13 @@ from genzoo.errors import BadInput, argument
 from genzoo.files import expanded
 from genzoo.models.checks import checked_seed, shape_text
 from genzoo.models.sampler import Latent
+from genzoo.models.samples import Samples
 
 SampleAddress = tuple[int, int]
 SampleLike = Union[
     int, str, PhotoLike, "Selection", Sequence[int | SampleAddress | str | PhotoLike]
 ]
+ROUNDING = 8 / 255  # by which a model's results differ at most from one dtype to another
 _ADDRESS = re.compile(r"\s*(?:(\d+)\s*:)?\s*(\d+)\s*")
 
 
@@ -39,7 +41,7 @@ _ADDRESS = re.compile(r"\s*(?:(\d+)\s*:)?\s*(\d+)\s*")
 class Selection:
     """What to edit: addresses and photos, in their order, or else ``codes`` ``(k, code)``."""
 
-    entries: tuple[SampleAddress | Photo, ...]
+    entries: tuple[SampleAddress | Photo | CodedSample, ...]
     codes: Tensor | None = None
 
     def __len__(self) -> int:
@@ -54,19 +56,22 @@ def select(model: Latent, sample: SampleLike) -> Selection:
     """What ``sample`` names: addresses, photos, a list of both, or codes ``(k, code)``.
 
     Text is a list of addresses, such as ``0:3,17``, or a file or a folder of pictures. Files are
-    read, but their codes are not yet computed. Raises BadInput.
+    read, but their codes are not yet computed. Samples that the model drew have the codes of their
+    seeds; other samples are photos. Raises BadInput.
     """
     if isinstance(sample, Selection):
         return sample
     if isinstance(sample, Tensor) and sample.ndim < 3:
         return Selection((), _checked_codes(model, sample))
-    entries: list[SampleAddress | Photo] = []
+    entries: list[SampleAddress | Photo | CodedSample] = []
     for one in [sample] if isinstance(sample, int | str | PhotoLike) else _listed(sample):
         if isinstance(one, str) and not _is_list(one) and not _exists(one):
             expected = "a list of samples, like 3,17 or 0:3,17 (SEED:INDEX), or a picture file"
             raise BadInput(f"expected {expected}; got {one[:60]!r}")
         if isinstance(one, str) and _is_list(one):
             entries += parse_addresses(one)
+        elif isinstance(one, Samples) and (own := drawn_by(model, one)):
+            entries += own
         elif isinstance(one, str | PhotoLike):
             entries += read_photos(model, one)
         else:
@@ -74,6 +79,29 @@ def select(model: Latent, sample: SampleLike) -> Selection:
     if not entries:
         raise BadInput("no samples given: expected seeds like 3,17 or 0:3,17, or a picture")
     return Selection(tuple(entries))
+
+
+def drawn_by(model: Latent, samples: Samples) -> list[CodedSample]:
+    """``samples`` with the codes that the model drew them from; [] if it is not found to have
+    drawn them: it draws them again, and compares.
+    """
+    call, seeds = samples.call or {}, samples.seeds
+    if call.get("method") != "sample" or len(seeds) != len(samples) or not seeds:
+        return []
+    if samples.origin != model.origin or samples.tensor.shape[1:] != tuple(model.shape):
+        return []
+    settings = dict(call.get("sampling") or {})
+    try:
+        codes = torch.cat([model.codes(1, seed=s, start=i, **settings) for s, i in seeds])
+        again = model.decode_codes(codes, labels=samples.labels, seeds=seeds, **settings).tensor
+    except BadInput:  # of another model: other settings, other classes
+        return []
+    if (again - samples.tensor.to(again)).abs().max() > ROUNDING:
+        return []
+    labels = [None] * len(seeds) if samples.labels is None else samples.labels.tolist()
+    changed = settings != model.checked_sampling({}).model_dump(mode="json")
+    records: list[Any] = [[*pair, settings] if changed else [*pair] for pair in seeds]
+    return [*map(CodedSample, codes, seeds, labels, records)]
 
 
 def _checked_codes(model: Latent, codes: Tensor) -> Tensor:
@@ -189,7 +217,7 @@ def resolve(
     photos = chosen.photos
     encoded = iter(encode_photos(model, photos, label, how, search) if photos else [])
     coded = [
-        next(encoded) if isinstance(entry, Photo) else _draw(model, entry, how)
+        next(encoded) if isinstance(entry, Photo) else _drawn(model, entry, how)
         for entry in chosen.entries
     ]
     return Resolved(
@@ -201,8 +229,12 @@ def resolve(
     )
 
 
-def _draw(model: Latent, address: SampleAddress, sampling: Mapping[str, Any]) -> CodedSample:
-    seed, index = address
+def _drawn(
+    model: Latent, sample: SampleAddress | CodedSample, sampling: Mapping[str, Any]
+) -> CodedSample:
+    if isinstance(sample, CodedSample):
+        return sample
+    seed, index = address = sample
     code = model.codes(1, seed=seed, start=index, **sampling)[0]
     return CodedSample(code, address, _own_label(model, index), [*address])
 

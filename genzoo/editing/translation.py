@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from genzoo.data.photo_files import picture as read_picture
+from genzoo.data.images import read_images
 from genzoo.devices import usual_torch
+from genzoo.editing.projection import ImagesLike
 from genzoo.errors import refuse_unread
 from genzoo.models.abilities import Translator
 from genzoo.models.arguments import checked_arguments
@@ -16,15 +17,12 @@ from genzoo.models.model import Model
 from genzoo.models.samples import Samples
 from genzoo.zoo import names
 
-if TYPE_CHECKING:
-    import numpy as np
-
 
 @checked_arguments
 @usual_torch()
 def translate(
     model: str | Path | Model,
-    picture: "str | Path | Samples | torch.Tensor | np.ndarray",
+    picture: ImagesLike,
     to: str | None = None,
     *,
     seed: int | None = None,
@@ -33,17 +31,14 @@ def translate(
 ) -> Samples:
     """A photo, of any size, in the domain ``to`` (the model's second one).
 
-    ``picture``: an image file, where a sample that was enlarged has its own size again; or images
-    ``(n, C, H, W)`` in [0, 1]. ``seed`` (0): for models that translate with random numbers; given
-    for another, it raises. ``sampling``: settings as of ``sample``. Raises BadInput, UnknownName,
-    and as ``load``.
+    ``picture``: an image file, where a sample that was enlarged has its own size again; or a Pillow
+    image, an array like ``(n, C, H, W)`` in [0, 1], samples, or a list of these. ``seed`` (0): for
+    models that translate with random numbers; given for another, it raises. ``sampling``: settings
+    as of ``sample``. Raises BadInput, UnknownName, and as ``load``.
     """
     model = as_translator(model, device)
     name = model.origin.model if model.origin else "this model"
-    x: Any = picture
-    if isinstance(picture, str | Path):
-        channels, height, width = model.shape
-        x = read_picture(picture, channels, size=(width, height))[None]
+    x = read_images(picture, model.shape, any_size=True).values
     draw = partial(model.translate, x, to, **(sampling or {}))
     samples = draw(seed=seed or 0)
     if seed is not None and torch.equal(samples.tensor, draw(seed=seed + 1).tensor):

@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from genzoo.data.photo_files import photos
 from genzoo.devices import usual_torch
 from genzoo.evaluation import representations
 from genzoo.features import classifiers
@@ -107,26 +106,23 @@ def look_inside(
     Of a model's discriminator, else of its encoder, or of a classifier that genzoo ships: ``mnist``
     and others. Raises BadInput, and as ``load``.
     """
-    given: Any = [image] if isinstance(image, str | Path) else image
-    files: list[Path] = []
-    if isinstance(given, list | tuple) and given and isinstance(given[0], str | Path):
-        image, files = photos(given, representations.input_shape(model, device))
-    name, network, run, x, shown = _opened(model, image, device)
+    given = representations.given_images(model, image, device)
+    name, network, run, x, shown = _opened(model, given.values, device)
     with torch.no_grad(), _recorded(network) as calls:
         features = run(x)
     outputs = features if isinstance(features, list) else [output for _, output in calls]
     filters = _filters(calls[0][0], tuple(x.shape[1:])) if calls else None
     layers = tuple(one[0].float().cpu() for one in outputs)
-    return Inside(name, shown, filters, layers, str(files[0]) if files else "")
+    return Inside(name, shown, filters, layers, str(given.files[0]) if given.files else "")
 
 
 def _opened(
-    model: str | Path | Model, image: Any, device: "str | torch.device"
+    model: str | Path | Model, image: Tensor, device: "str | torch.device"
 ) -> tuple[str, nn.Module, Callable[[Tensor], Any], Tensor, Tensor]:
     """The name, the network, what runs it, its input, and the image for viewers."""
     if representations.is_classifier(model):
         network: nn.Module = copy.deepcopy(classifiers.DatasetClassifier(str(model)).network)
-        x = representations.public_images(image)[:1]
+        x = image[:1]
         classifiers.check_shape(classifiers.DatasetClassifier(str(model)), x)
         return f"the classifier of {model}", network, network, x, x[0]
     subject = representations.subject_of(model, device)

@@ -7,10 +7,10 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from genzoo.data.photo_files import photos
+from genzoo.data.images import GivenImages, read_images
 from genzoo.devices import usual_torch
+from genzoo.editing.projection import ImagesLike
 from genzoo.errors import BadInput
 from genzoo.evaluation.evaluate import find_model
 from genzoo.features import classifiers
@@ -20,9 +20,8 @@ from genzoo.metrics.statistics.linear_probe import FeatureMaps, pooled
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Encoder
 from genzoo.models.arguments import checked_arguments
-from genzoo.models.checks import check_count
+from genzoo.models.checks import check_count, check_finite
 from genzoo.models.model import Discriminator, Model, finite_input, image_shape
-from genzoo.models.samples import Samples
 from genzoo.zoo import installed, manifest
 from genzoo.zoo import names as model_names
 
@@ -46,34 +45,31 @@ class Features(np.ndarray):
 @usual_torch()
 def extract_features(
     model: str | Path | Model,
-    images: "Samples | Tensor | np.ndarray | str | Path | Sequence[str | Path]",
+    images: ImagesLike,
     *,
     batch_size: int = 250,
     device: "str | torch.device" = "auto",
 ) -> Features:
-    """The model's features, float32 ``(n, d)``, of ``images``, ``(n, *shape)`` in [0, 1], image
-    files, or folders of them.
+    """The model's features, float32 ``(n, d)``, of ``images``, ``(n, *shape)`` in [0, 1], or
+    files, folders of them, Pillow images, samples, or a list of these.
 
     The maps of its discriminator, each max-pooled to 4x4, concatenated (Radford et al. 2016,
     section 5.1); without a discriminator the codes of an `Encoder`. A model in memory has no
     discriminator: give its name or folder. The name of a classifier that genzoo ships, like
     ``mnist``, gives its features. Raises BadInput, and as ``load``.
     """
-    files: list[Path] = []
-    given: Any = [images] if isinstance(images, str | Path) else images
-    if isinstance(given, list | tuple) and given and isinstance(given[0], str | Path):
-        given, files = photos(given, input_shape(model, device))
     check_count("batch_size", batch_size, 1)
+    given = given_images(model, images, device)
     if is_classifier(model):
-        rows = classifiers.DatasetClassifier(str(model))(public_images(given))
+        rows = classifiers.DatasetClassifier(str(model))(given.values)
     else:
         subject = subject_of(model, device)
-        x, maps = finite_input(subject.model, given), _feature_maps(subject)
+        x, maps = finite_input(subject.model, given.values), _feature_maps(subject)
         with torch.no_grad():
             parts = [pooled(maps(part)).float().cpu() for part in x.split(batch_size)]
         rows = torch.cat(parts).numpy()
     features = rows.view(Features)
-    features.files = tuple(files)
+    features.files = given.files
     return features
 
 
@@ -88,10 +84,19 @@ def input_shape(
     return image_shape(subject_of(model, device).model, HINT)
 
 
-def public_images(images: Any) -> Tensor:
-    """Images as float32 in [0, 1]; bytes are 255ths."""
-    x = torch.as_tensor(images.tensor if isinstance(images, Samples) else images)
-    return x.float() / 255 if x.dtype == torch.uint8 else x.float()
+def given_images(
+    model: str | Path | Model, images: ImagesLike, device: "str | torch.device"
+) -> GivenImages:
+    """``images`` for the network of ``model``, a classifier's in [0, 1]. Raises BadInput."""
+    if not is_classifier(model):
+        own = subject_of(model, device).model
+        return read_images(images, own.shape, kind=own.kind)
+    given = read_images(images, classifiers.shape_of(str(model)))
+    x = given.values.float()
+    check_finite("images", x)
+    if x.numel() and not (x.min() >= 0 and x.max() <= 1):
+        raise BadInput(f"expected images in [0, 1], got [{x.min():.3g}, {x.max():.3g}]")
+    return given._replace(values=x)
 
 
 def is_classifier(model: Any) -> bool:

@@ -23,7 +23,7 @@ from genzoo.models.checks import (
     problem_of_labels,
     shape_text,
 )
-from genzoo.models.model import Model, check_output, infer
+from genzoo.models.model import Model, SamplesLike, check_output, infer
 from genzoo.models.randomness import Noise, stream
 from genzoo.models.ranges import rescale
 from genzoo.models.sampler import Labels, Sampler, check_memory
@@ -97,7 +97,7 @@ class Encoder(Model):
 
     @final
     @checked_arguments
-    def encode(self, images: "Samples | Tensor | np.ndarray", *, batch_size: int = 64) -> Tensor:
+    def encode(self, images: SamplesLike, *, batch_size: int = 64) -> Tensor:
         """The codes of ``(n, *shape)`` samples, public: ``(n, latent_dim)``. Raises BadInput."""
         x = self.checked_input(images)
         return torch.cat([self._encode(x[rows]) for rows in batch_slices(len(x), batch_size)])
@@ -126,7 +126,7 @@ class Density(Model):
     @checked_arguments
     def log_prob(
         self,
-        images: "Samples | Tensor | np.ndarray",
+        images: SamplesLike,
         labels: Labels = None,
         *,
         seed: int = 0,
@@ -261,7 +261,7 @@ class Translator(Sampler):
     @checked_arguments
     def translate(
         self,
-        images: "Samples | Tensor | np.ndarray",
+        images: SamplesLike,
         to: str | None = None,
         *,
         seed: int = 0,

@@ -7,11 +7,12 @@ from typing import Any, TypeVar, final
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from genzoo.devices import usual_tensors
 from genzoo.errors import BadInput, OperationFailed, article
-from genzoo.models import description, summary
+from genzoo.models import description, layouts, summary
 from genzoo.models.checks import check_finite, shape_text, tensor_of
 from genzoo.models.inference import PLAIN, Execution, run
 from genzoo.models.ranges import PUBLIC, Range, rescale
@@ -21,6 +22,10 @@ from genzoo.schemas import Kind
 
 M = TypeVar("M", bound="Model")
 T = TypeVar("T")
+# What methods take as samples: public ones, as arrays, or images of the model's size.
+SamplesLike = (
+    Samples | Tensor | np.ndarray | Image.Image | Sequence[Image.Image | np.ndarray | Tensor]
+)
 
 
 class Model(nn.Module, ABC):
@@ -116,17 +121,24 @@ class Model(nn.Module, ABC):
         return rescale(x.float(), self.value_range, public).clamp(*public)
 
     @final
-    def from_public(self, samples: "Samples | Tensor | np.ndarray") -> Tensor:
+    def from_public(self, samples: "SamplesLike") -> Tensor:
         """From ``(n, *shape)`` in the public range to the family's, on its device.
 
-        Bytes are 255ths. Raises BadInput.
+        Images may have their channels last, or be one (`layouts.image_batch`). Bytes are 255ths.
+        Raises BadInput.
         """
         given = samples.tensor if isinstance(samples, Samples) else samples
+        if self.is_images:
+            given = layouts.array_of(given, self.shape[0])
         x = tensor_of(given, "samples or an array", self.device)
         whole = (
             "" if x.is_floating_point() else "; bytes (uint8) are 255ths, other integers are not"
         )
         x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
+        if self.is_images and len(self.shape) == 3:
+            x = layouts.image_batch(x, self.shape)
+        elif x.ndim == len(self.shape):
+            x = x[None]
         if x.ndim != len(self.shape) + 1:
             raise self._wrong_shape(x)
         public = self.public_range
@@ -140,7 +152,7 @@ class Model(nn.Module, ABC):
         return rescale(x, public, self.value_range)
 
     @final
-    def checked_input(self, samples: "Samples | Tensor | np.ndarray") -> Tensor:
+    def checked_input(self, samples: "SamplesLike") -> Tensor:
         """``from_public``, for samples that must be finite and have exactly the model's shape."""
         x = self.from_public(samples)
         if tuple(x.shape[1:]) != tuple(self.shape):
@@ -201,7 +213,7 @@ def check_kind(model: Model) -> None:
         raise OperationFailed(f"{expected}, {got}")
 
 
-def finite_input(model: Model, images: "Samples | Tensor | np.ndarray") -> Tensor:
+def finite_input(model: Model, images: SamplesLike) -> Tensor:
     """As ``model.checked_input``, for at least one image."""
     x = model.checked_input(images)
     if not len(x):
