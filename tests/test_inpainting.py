@@ -507,7 +507,8 @@ def test_the_command_fills_in(here, capsys):
     assert out.startswith("out.png: 50% filled in by projection")
     before, after, strip = (data.picture(f, 1) for f in ("digit.png", "out.png", "strip.png"))
     assert (before[:, :14] == after[:, :14]).all()
-    assert strip.shape == (1, 144, 6 * 142 + 2)  # hidden, the start, three steps, the photo
+    # Hidden, the start, three steps, the photo, with names below them.
+    assert strip.shape == (1, 140 + 48, 6 * 144 + 20)
     with Image.open("steps.gif") as film:
         assert film.n_frames > 3
     assert genzoo.inspect("out.png").synthetic

@@ -214,6 +214,25 @@ def test_a_density_tells_its_own_kind_from_another(capsys):
     assert "assigns digits a higher likelihood" in out
 
 
+def test_outliers_are_drawn_beside_the_nearest(capsys, tmp_path):
+    """From the most to the least likely, each with its log-likelihood, and marked as real data."""
+    path = tmp_path / "x.png"
+    words = ("outliers", "vae-mnist", "--data", "digits", "--against", "digits-inverted")
+    code, out, _ = call(capsys, *words, "-n", 12, "-o", path)
+    lines = out.splitlines()
+    assert (code, lines[0], "for local viewing only" in lines[-1]) == (0, str(path), True)
+    found = genzoo.outliers("vae-mnist", data="digits", against="digits-inverted", n=12)
+    with Image.open(path) as picture, Image.open(found.save(tmp_path / "y.png")) as same:
+        assert 750 <= picture.width <= 1280
+        assert picture.tobytes() == same.tobytes()
+        assert "do not publish" in picture.text["Comment"]
+    code, _, err = call(capsys, *words, "--scale", 2)
+    assert (code, "--scale would have no effect: nothing is written without -o" in err) == (
+        2,
+        True,
+    )
+
+
 def test_outliers_draw_grey_pixels_for_a_model_of_two_values():
     """Of both data sets; the expected likelihood is linear in the grey value, so no rounding."""
 

@@ -39,13 +39,23 @@ def test_curves_are_what_was_logged(run):
 
 
 def test_cells_are_the_samples_of_the_grids(run):
-    """The last grid's cells are what the model draws from seed 0, though its file is enlarged."""
+    """The last grid's cells are what the model draws from seed 0; files have their own size."""
     import genzoo
 
     log = plots.read_run(run)
+    with Image.open(run / "run" / "grids" / "00000030.png") as grid:
+        assert grid.size == (4 * 30 + 2, 4 * 30 + 2)
     assert log.steps == (0, 10, 20, 30)
     drawn = genzoo.load(run).sample(16, seed=0).tensor.numpy()  # (16, 1, 28, 28)
     assert np.abs(log.cells[-1] - drawn.transpose(0, 2, 3, 1)).max() < 1 / 255
+
+
+def test_grids_of_earlier_versions_are_enlarged(run, tmp_path):
+    copy, log = tmp_path / "copy", plots.read_run(run)
+    shutil.copytree(run / "run", copy / "run", ignore=shutil.ignore_patterns("checkpoints", "lock"))
+    for step, cells in zip(log.steps, log.cells, strict=True):
+        plots._grid(cells, 3).save(copy / "run" / "grids" / f"{step:08}.png")
+    assert (plots.read_run(copy).cells == log.cells).all()
 
 
 def test_both_curves_by_hand(run):
@@ -78,10 +88,13 @@ def test_the_film_shows_the_grids(run, tmp_path):
     with Image.open(plots.plot(run, tmp_path / "run.gif")) as film:
         assert film.n_frames == 4
         assert SYNTHETIC.encode() in film.info["comment"]
+        assert film.width >= 750
         film.seek(3)
         last = np.array(film.convert("L"))
-    grid = np.array(Image.open(run / "run" / "grids" / "00000030.png").convert("L"))
-    assert np.abs(last.astype(int) - grid).mean() < 2
+    grid = np.array(plots._grid(plots.read_run(run).cells[-1], None))
+    shown = last[48 : 48 + len(grid), 12 : 12 + len(grid)]  # below the step
+    assert np.abs(shown.astype(int) - grid).mean() < 2
+    assert (last[12:40] < 100).any(), "the step"
 
 
 def test_the_page_needs_nothing_beside_it(run, tmp_path):

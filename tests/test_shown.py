@@ -88,6 +88,18 @@ def results():
         genzoo.AttentionMaps(images(1), ((0, 0), (1, 1)), zeros(2, 2, 2), 0.5),
         genzoo.Inside("net", zeros(1, 8, 8), None, layers),
         genzoo.Neighbours("m", samples, mine, (near, near)),
+        genzoo.Outliers(
+            "m",
+            "d",
+            "c",
+            0.2,
+            (0.1, 0.3),
+            near.distances[:, 0],
+            near.distances[:, 0],
+            {},
+            (mine, mine),
+            (near.rows[:, 0], near.rows[:, 0]),
+        ),
         genzoo.Completion(samples, zeros(N, 1, 2, 2).bool(), Flat(), projection),
         genzoo.Combination(((1, images(3)), (-1, images(3))), zeros(1, 4), images(9)),
     ]
@@ -105,6 +117,7 @@ PICTURED = [
     "DataSheet",
     "Inside",
     "Neighbours",
+    "Outliers",
     "Sweep",
 ]
 OTHERS = ["Activity", "DataSet", "Near", "Projection"]

@@ -340,7 +340,8 @@ def test_the_figure_of_a_sum_has_columns_means_and_nine(latent):
     sums = arithmetic.arithmetic(latent, "0:3,5,9 - 0:1,2 + 0:7")
     sheet = np.asarray(sums.picture(2)).astype(float) / 255
     gap, sign, side = arithmetic.GAP, arithmetic.SIGN, 16
-    foot = gap + 3 * (side + gap) + sign
+    high = side + arithmetic.BAND + gap
+    foot = gap + 3 * high + sign
 
     def cell(left, top):
         shown = torch.from_numpy(sheet[top : top + side : 2, left : left + side : 2])
@@ -349,10 +350,10 @@ def test_the_figure_of_a_sum_has_columns_means_and_nine(latent):
     for i, (_, part) in enumerate(sums.terms):
         left = gap + i * (side + gap + sign)
         assert (cell(left, foot) - part.tensor[-1]).abs().max() < 1 / 255
-        assert (cell(left, foot - sign - side - gap) - part.tensor[-2]).abs().max() < 1 / 255
-    middle = gap + 3 * (side + gap + sign) + side + gap, foot - side - gap
+        assert (cell(left, foot - sign - high) - part.tensor[-2]).abs().max() < 1 / 255
+    middle = gap + 3 * (side + gap + sign) + side + gap, foot - high
     assert (cell(*middle) - sums.around.tensor[4]).abs().max() < 1 / 255
-    assert sheet.shape[:2] == (foot + side + gap, middle[0] + 2 * (side + gap))
+    assert sheet.shape[:2] == (foot + high, middle[0] + 2 * (side + gap))
 
 
 # -------------------------------------------------------------------------------- the command line
@@ -365,8 +366,8 @@ def test_interpolate_writes_a_film_a_strip_or_a_folder(here, capsys):
     model = genzoo.load(SMALL, device="cpu")
     with Image.open("w.gif") as movie, Image.open("w.png") as strip:
         assert movie.n_frames == 5
-        assert strip.size == (5 * 170 + 2, 172)
-        assert movie.size == (812, 812)
+        assert strip.size == (5 * 172 + 20, 48 + 168 + 24 + 12)
+        assert movie.size == (812 + 24, 48 + 812 + 24 + 12)
     assert (np.load("w.npy")[-1] == one(model, 17)[0].numpy()).all()
     names = sorted(p.name for p in Path("w").iterdir())
     assert names == [*(f"{i:08}.png" for i in range(5)), "record.json"]
@@ -420,15 +421,16 @@ def test_json_holds_the_whole_call(here, capsys):
 
 
 def test_a_numbered_sheet_is_what_sample_draws_and_is_drawn_again(here, capsys):
-    line = f"sample {SMALL} -n 5 --seed 4 --start 10 --device cpu"
+    line = f"sample {SMALL} -n 7 --seed 4 --start 10 --device cpu"
     assert call(capsys, f"{line} --numbers -o n.png")[0] == 0
     assert call(capsys, f"{line} -o p.png")[0] == 0
     with Image.open("n.png") as numbered, Image.open("p.png") as plain:
         sheets = [np.asarray(picture) for picture in (numbered, plain)]
-    one_, other = (sheet[: 2 + 280] for sheet in sheets)
+    one_, other = (sheet[: 2 + 196] for sheet in sheets)
     assert (one_ == other).all()
-    assert (sheets[0][282:308] > 128).sum() > 50, "no numbers"
+    assert (sheets[0][198:224] > 128).sum() > 50, "no numbers"
     assert sheets[0].shape[0] == sheets[1].shape[0] + 2 * 26
+    assert (sheets[0][-200:, -190:] == 255).all(), "there is no eighth"
     assert genzoo.reproduce("n.png", device="cpu").state == "equal"
     walk = walks.interpolate(genzoo.load(SMALL, device="cpu"), "4:11,12", steps=1)
     cells = genzoo.load(SMALL, device="cpu").sample(5, seed=4, start=10)

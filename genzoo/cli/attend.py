@@ -13,8 +13,8 @@ from genzoo.text import printable
 
 @app.command(
     examples=[
-        "genzoo attend sagan-cifar10",
-        "genzoo attend sagan-cifar10 --sample 3 --at 16,16 --at 8,24 -o look.png",
+        "genzoo attend sagan-cifar10 --sample 0:11",
+        "genzoo attend sagan-cifar10 --sample 0:9 --at 16,16 --at 8,24 -o look.png",
     ]
 )
 def attend(

@@ -43,6 +43,7 @@ def interpolate(
     from genzoo import load
     from genzoo.editing import selection, walks
     from genzoo.models import writing
+    from genzoo.models.pictures import strip_columns
 
     model = walks.as_latent(load(name, device=device))
     path = path or default_path(name, f"-walk{writing.default_ending(model, film=True)}")
@@ -50,7 +51,8 @@ def interpolate(
     through = selection.select(model, sample)
     still = 2 * len(through.photos)
     n = still + walks.walk_length(through, steps, loop)
-    file.check(path, n, model, columns=n, film=True)
+    across = n if path.suffix == ".gif" else strip_columns(n, model.shape[-1])
+    file.check(path, n, model, columns=across, film=True)
     ticker = Ticker()
     walk = walks.interpolate(
         model,

@@ -1,5 +1,6 @@
 """outliers: test whether a model gives other images a lower likelihood."""
 
+from pathlib import Path
 from typing import Annotated
 
 from genzoo.cli.app import Ticker, app, as_json
@@ -7,13 +8,15 @@ from genzoo.cli.completing import complete_data
 from genzoo.cli.groups import DataForm
 from genzoo.cli.options import (
     Device,
-    Json,
     ModelName,
     Seed,
     count_option,
     data_option,
     option,
+    out_option,
 )
+from genzoo.cli.output import Picture
+from genzoo.errors import refuse_unread
 from genzoo.text import printable
 
 
@@ -33,10 +36,18 @@ def outliers(
     seed: Seed = 0,
     data: Annotated[str | None, data_option("the model's training data")] = None,
     form: DataForm,
+    out: Annotated[
+        Path | None,
+        out_option("A .png, .jpg, .webp or .pdf of the outliers and their nearest, or a .json."),
+    ] = None,
+    picture: Picture,
     device: Device = "auto",
-    json: Json = False,
 ) -> None:
     """Separate two kinds of images by their likelihood."""
+    if out is None:
+        refuse_unread("nothing is written without -o", scale=picture.scale, force=picture.force)
+    else:
+        picture.path(out, out, ".json")
     from genzoo.evaluation import outliers as separating
     from genzoo.evaluation.evaluate import protocol_line
 
@@ -52,8 +63,14 @@ def outliers(
         **vars(form),
     )
     ticker.done()
-    if json:
+    if out is not None:
+        result.save(out, scale=picture.scale)
+        picture.print(out, result.record())
+    elif picture.json:
         as_json(result.record())
+    if picture.json:
         return
     print(result)
     print(printable(protocol_line(result.protocol)))
+    if out is not None:
+        print(printable(result.note))

@@ -8,6 +8,7 @@ from genzoo.cli.groups import CodeSearch, Sampling
 from genzoo.cli.options import Device, ModelName, Sample, option, out_option
 from genzoo.cli.output import FILES, SamplesFile
 from genzoo.errors import refuse_unread
+from genzoo.models.kinds import PICTURES
 
 if TYPE_CHECKING:
     from genzoo.models.sampler import Latent
@@ -75,3 +76,6 @@ def _sweep(model: "Latent", path: Path, file: SamplesFile, how: dict[str, Any]) 
     result = sweep(model, **how)
     result.save(path, file.scale, metadata=file.metadata)
     file.print(path, {"n": len(result.samples), **result.samples.record()})
+    note = result.note(file.scale) if path.suffix in PICTURES else ""
+    if note and not file.json:
+        print(f"{note} A .npy (-o) has all.")

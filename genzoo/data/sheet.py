@@ -13,11 +13,11 @@ import torch
 from genzoo.errors import BadInput, unknown
 from genzoo.files import check_ending, expanded, npy, write_whole
 from genzoo.models import panels
-from genzoo.models.captions import captioned
+from genzoo.models.captions import Captions, captioned
 from genzoo.models.checks import check_count, checked_seed
 from genzoo.models.kinds import PICTURES, SHOWN
 from genzoo.models.picture_files import REAL, Pictured, encode
-from genzoo.models.pictures import enlargement
+from genzoo.models.pictures import enlargement, usual_columns
 from genzoo.models.samples import Images
 
 if TYPE_CHECKING:
@@ -111,13 +111,14 @@ class DataSheet(Pictured):
         x = self.dataset.batch(self.rows) if len(self.rows) else torch.zeros(0, *self.dataset.shape)
         if self.means is not None:
             x = torch.cat([x, torch.from_numpy(self.means)])
-        columns = math.ceil(math.sqrt(len(x)))
+        columns = usual_columns(len(x))
         scale = scale or enlargement(columns * width, -(-len(x) // columns) * height)
         cells = [one.grid(1, scale, 0) for one in Images(x)]
         captions = [*self._captions(), *self.names]
         name = Path(self.dataset.name).name
         title = f"{name}: {len(self.dataset):,} images ({self.dataset.split})"
-        return captioned(cells, captions, columns, title=title, foot=self.note.partition(";")[0])
+        foot = self.note.partition(";")[0]
+        return captioned(cells, Captions(title, cells=captions, foot=foot), columns)
 
     def _captions(self) -> list[str]:
         """The class of each, or its row where there are no classes."""

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import html
-import math
 import random
 import re
 import threading
@@ -13,6 +12,7 @@ from typing import Any, final
 from genzoo.demo.models import KEPT, LoadedModels
 from genzoo.errors import BadInput, GenzooError
 from genzoo.models.kinds import SHOWN
+from genzoo.models.pictures import usual_columns
 from genzoo.models.sampler import Sampler
 from genzoo.models.samples import Images, Samples
 from genzoo.schemas import Kind
@@ -129,7 +129,7 @@ class Widgets:
         """The path of a picture of about ``wide`` pixels."""
         if not isinstance(samples, Images):  # points and signals have a size of their own
             return self.models.save(samples)
-        across = columns or samples.columns or math.ceil(math.sqrt(len(samples)))
+        across = columns or samples.columns or usual_columns(len(samples))
         scale = self.scale(samples.tensor.shape, across, wide)
         return self.models.save(samples, scale, numbers=numbers, columns=columns)
 

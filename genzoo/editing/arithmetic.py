@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, Unpack, final
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from genzoo.devices import usual_torch
 from genzoo.editing.photos import PhotoSearch
 from genzoo.editing.selection import (
+    RECONSTRUCTION,
     Resolved,
     SampleLike,
     check_search,
@@ -25,16 +26,17 @@ from genzoo.errors import BadInput
 from genzoo.files import check_ending, expanded, write_whole
 from genzoo.models import picture_files
 from genzoo.models.arguments import checked_arguments
+from genzoo.models.captions import FONT, INK, SMALLEST, Captions, cut, font
 from genzoo.models.checks import checked_seed
 from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Model
-from genzoo.models.pictures import check_sheet, enlargement
+from genzoo.models.pictures import check_sheet, enlarged_cells, enlargement
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent
 from genzoo.models.samples import Images, Samples
 
 NOISE, NEIGHBOURS = 0.25, 8  # around the sum: Radford et al. 2016, section 6.3.2
-GAP, SIGN = 4, 28  # pixels, in the figure
+GAP, SIGN, BAND = 4, 28, 24  # pixels, in the figure; BAND: below a picture
 EXAMPLE = "0:3,5,9 - 0:1,2,4 + 0:7,8,11"
 
 
@@ -158,16 +160,17 @@ def _column(
     call = {"method": "arithmetic", **term.recorded("term")}
     seeds, codes = [*term.addresses, term.addresses[0]], torch.cat([term.codes, mean])
     samples = model.decode_codes(codes, labels=label, seeds=seeds, call=call, **sampling)
-    if not term.photos:
-        return samples
-    cells, rows = [], []
+    cells, rows, names = [], [], []
     for i, one in enumerate(samples.tensor):
         photo = term.photos.get(i)
         cells += [one] if photo is None else [photo.values.to(one), one]
         rows += [i] * (1 if photo is None else 2)
+        names += [*term.names, "mean"][i : i + 1] + [RECONSTRUCTION] * (photo is not None)
     labels = None if samples.labels is None else samples.labels[rows]
     own = [samples.seeds[i] for i in rows]
-    return model.public_samples(torch.stack(cells), labels, own, call)
+    column = model.public_samples(torch.stack(cells), labels, own, call)
+    column.captions = Captions(cells=names)
+    return column
 
 
 def parse_sum(text: str) -> list[tuple[int, str]]:
@@ -186,37 +189,51 @@ def parse_sum(text: str) -> list[tuple[int, str]]:
 
 
 def _draw_figure(sums: Combination, scale: int | None) -> Image.Image:
-    """Columns of samples above the sample of their mean, signs between; the nine to the right."""
+    """Columns of samples above the sample of their mean, signs between; the nine to the right.
+
+    Below each stands what it is.
+    """
     if not isinstance(sums.around, Images):
         raise BadInput("these samples are not images: their sum has no picture")
     height, width = sums.around.tensor.shape[-2:]
     rows, across = max(len(column) for _, column in sums.terms), len(sums.terms) + 3
     scale = scale or enlargement(across * width, max(rows, 3) * height)
-    high, wide = height * scale + GAP, width * scale + GAP
+    high, wide = height * scale + BAND + GAP, width * scale + GAP
     foot = GAP + max((rows - 1) * high + SIGN, 2 * high)  # the top of the means
     right = GAP + len(sums.terms) * (wide + SIGN)
     _, _, size = check_sheet(1, (3, foot + high, right + 3 * wide), 1, gap=0)
     sheet = Image.new("RGB", size[::-1], "white")
     signs = [*(sign for sign, _ in sums.terms[1:]), 0]
+    middle = foot + height * scale / 2
     for i, (_, column) in enumerate(sums.terms):
         left = GAP + i * (wide + SIGN)
-        *cells, mean = _cells(column, scale)
-        for j, cell in enumerate(cells):
-            sheet.paste(cell, (left, foot - SIGN - (len(cells) - j) * high))
-        sheet.paste(mean, (left, foot))
-        _write_sign(sheet, signs[i], (left + wide + (SIGN - GAP) / 2, foot + high / 2))
+        *cells, mean = enlarged_cells(_images(column), scale)
+        names = column.captions.cells[:-1] if column.captions else [""] * len(cells)
+        for j, (cell, name) in enumerate(zip(cells, names, strict=True)):
+            _paste(sheet, cell, (left, foot - SIGN - (len(cells) - j) * high), name)
+        _paste(sheet, mean, (left, foot), "mean")
+        _write_sign(sheet, signs[i], (left + wide + (SIGN - GAP) / 2, middle))
     if sums.terms[0][0] < 0:
         _write_sign(sheet, -1, (GAP + wide / 2, foot - SIGN / 2))
-    for k, cell in enumerate(_cells(sums.around, scale)):
-        sheet.paste(cell, (right + k % 3 * wide, foot + (k // 3 - 2) * high))
+    for k, cell in enumerate(enlarged_cells(_images(sums.around), scale)):
+        text = "the sum" if k == NEIGHBOURS // 2 else "+ noise"
+        _paste(sheet, cell, (right + k % 3 * wide, foot + (k // 3 - 2) * high), text)
     return sheet
 
 
-def _cells(samples: Samples, scale: int) -> list[Image.Image]:
+def _images(samples: Samples) -> list[Image.Image]:
     assert isinstance(samples, Images)
-    return [one.resize((one.width * scale, one.height * scale), 0) for one in samples.pil()]
+    return samples.pil()
+
+
+def _paste(sheet: Image.Image, cell: Image.Image, at: tuple[int, int], text: str) -> None:
+    """A picture, and the text below it."""
+    sheet.paste(cell, at)
+    middle = at[0] + cell.width / 2, at[1] + cell.height + 2
+    size = FONT if font().getlength(text) <= cell.width else SMALLEST
+    ImageDraw.Draw(sheet).text(middle, cut(text, cell.width, size), INK, font(size), anchor="ma")
 
 
 def _write_sign(sheet: Image.Image, sign: int, middle: tuple[float, float]) -> None:
     text = {1: "+", -1: "-", 0: "="}[sign]
-    ImageDraw.Draw(sheet).text(middle, text, "black", ImageFont.load_default(SIGN), anchor="mm")
+    ImageDraw.Draw(sheet).text(middle, text, "black", font(SIGN), anchor="mm")

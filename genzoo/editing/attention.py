@@ -17,7 +17,7 @@ from genzoo.errors import BadInput, argument
 from genzoo.files import check_ending, expanded, npy, write_whole
 from genzoo.models.abilities import Attentive
 from genzoo.models.arguments import checked_arguments
-from genzoo.models.captions import captioned
+from genzoo.models.captions import Captions, captioned
 from genzoo.models.checks import checked_pair
 from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Model, image_shape
@@ -79,7 +79,7 @@ class AttentionMaps(Pictured):
         (address,) = self.samples.seeds
         names = [f"from {row},{column}" for row, column in self.places]
         captions = ["sample {}:{}".format(*address), *names]
-        return captioned(cells, captions, columns, foot=self.note)
+        return captioned(cells, Captions(cells=captions, foot=self.note), columns)
 
     def _cell(self, whole: Image.Image, i: int) -> Image.Image:
         """The picture in dark grey, and over it the map ``i`` in the colour of its point."""
@@ -126,7 +126,8 @@ def attention(
 ) -> AttentionMaps:
     """Where the pixels ``at``, (row, column), of one ``sample`` look.
 
-    By default five points whose maps differ most from each other. Raises BadInput, and as ``load``.
+    By default five points of the middle whose maps differ most from each other. Raises BadInput,
+    and as ``load``.
     """
     model = model_names.as_model(model, device)
     if not isinstance(model, Attentive):
@@ -170,13 +171,18 @@ def check_places(at: Any, height: int, width: int) -> list[tuple[int, int]]:
 def telling_points(maps: Tensor, count: int = POINTS) -> list[tuple[int, int]]:
     """The positions of ``maps`` ``(h, w, h, w)`` that differ most: first the one that is furthest
     from looking everywhere alike, then always the one whose map is furthest from those chosen.
+
+    All are in the middle half of the height and of the width, where objects are.
     """
     h, w = maps.shape[:2]
     flat = maps.reshape(h * w, h * w)
+    middle = torch.zeros(h, w, dtype=torch.bool)
+    middle[h // 4 : h - h // 4, w // 4 : w - w // 4] = True
+    outside = ~middle.flatten()
     apart = (flat - 1 / (h * w)).abs().sum(1)
     chosen: list[int] = []
-    for _ in range(min(count, h * w)):
-        chosen.append(int(apart.argmax()))
+    for _ in range(min(count, int(middle.sum()))):
+        chosen.append(int(apart.masked_fill(outside, -1).argmax()))
         distance = (flat - flat[chosen[-1]]).abs().sum(1)
         apart = distance if len(chosen) == 1 else apart.minimum(distance)
     return sorted(divmod(i, w) for i in chosen)

@@ -24,7 +24,7 @@ from genzoo.devices import usual_torch
 from genzoo.editing.attributes import AttributeClassifier
 from genzoo.editing.photos import PhotoSearch
 from genzoo.editing.selection import SampleLike, resolve, select
-from genzoo.editing.walks import as_latent, check_memory, with_photos
+from genzoo.editing.walks import as_latent, check_memory, with_photos, with_steps
 from genzoo.errors import BadInput, argument, command, refuse_unread
 from genzoo.features import classifiers
 from genzoo.files import check_ending, expanded, write_whole
@@ -386,8 +386,7 @@ def steer(
     )
     if start.photos:
         edited = with_photos(model, edited, start.pairs(model, sampling), start.addresses)
-    edited.columns = len(edited) // len(chosen)
-    return edited
+    return with_steps(edited, start, direction.info.attribute, values)
 
 
 def check_fits(model: Latent, direction: Direction) -> None:

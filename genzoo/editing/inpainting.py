@@ -82,20 +82,32 @@ class Completion(Pictured):
         For a projection, more of the first steps, as these change most; for a model that draws
         pixel by pixel, its rows appear on grey.
         """
-        done = self.samples.tensor
+        return [stage for _, stage in self.stages(count)]
+
+    def stages(self, count: int = 8) -> list[tuple[str, Tensor]]:
+        """The ``frames``, each with how far it has come, as text."""
+        done = "result", self.samples.tensor
         fractions = [k / max(1, count - 1) for k in range(count - 1)]
         if self.projection is not None:
             last = len(self.projection.path) - 1
             steps = {round(last * fraction**2) for fraction in fractions} - {last}
-            return [*(self._at(step) for step in sorted(steps)), done]
+            return [*((f"step {step}", self._at(step)) for step in sorted(steps)), done]
         if not self.model.in_raster_order:
             return [done]
         missing = (~self.known).flatten(0, 1).any(0)  # (H, W), of any image
         order = missing.flatten().cumsum(0).view(missing.shape) / missing.sum()
+        visible = ((f"{fraction:.0%}", self.known | (order <= fraction)) for fraction in fractions)
+        return [*((name, self._on_grey(mask)) for name, mask in visible), done]
+
+    @property
+    def given(self) -> Tensor:
+        """The known values, on grey: ``(n, *shape)``."""
+        return self._on_grey(self.known)
+
+    def _on_grey(self, visible: Tensor) -> Tensor:
         public = self.model.public_range or (0.0, 1.0)
-        middle = torch.full_like(done, sum(public) / 2)
-        visible = (self.known | (order <= fraction) for fraction in fractions)
-        return [*(done.where(mask, middle) for mask in visible), done]
+        middle = torch.full_like(self.samples.tensor, sum(public) / 2)
+        return self.samples.tensor.where(visible, middle)
 
     def _at(self, step: int) -> Tensor:
         assert self.projection is not None

@@ -33,6 +33,7 @@ SampleLike = Union[
     int, str, PhotoLike, "Selection", Sequence[int | SampleAddress | str | PhotoLike]
 ]
 ROUNDING = 8 / 255  # by which a model's results differ at most from one dtype to another
+RECONSTRUCTION = "reconstruction"  # the caption of a sample of a photo's code
 _ADDRESS = re.compile(r"\s*(?:(\d+)\s*:)?\s*(\d+)\s*")
 
 
@@ -177,6 +178,17 @@ class Resolved:
     label: int | str | None
     record: Any
     photos: Mapping[int, Photo]
+
+    @property
+    def names(self) -> list[str]:
+        """What each is called in a picture: no file's name, which may tell too much."""
+        if self.record == "codes":
+            return [f"code {i + 1}" for i in range(len(self.codes))]
+        several, named = len(self.photos) > 1, []
+        for i, address in enumerate(self.addresses):
+            number = f" {[*self.photos].index(i) + 1}" if several and i in self.photos else ""
+            named.append(f"photo{number}" if i in self.photos else "{}:{}".format(*address))
+        return named
 
     def recorded(self, key: str) -> dict[str, Any]:
         """The record under ``key``, and the number of photos, if there are any."""

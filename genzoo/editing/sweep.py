@@ -16,14 +16,17 @@ from genzoo.editing.walks import as_latent, check_memory, even_shares
 from genzoo.errors import BadInput
 from genzoo.files import check_ending, expanded, write_whole
 from genzoo.models.arguments import checked_arguments
-from genzoo.models.captions import with_rows
+from genzoo.models.captions import Captions, labelled
 from genzoo.models.checks import check_count
 from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Model
 from genzoo.models.picture_files import Pictured, encode
-from genzoo.models.pictures import enlargement
+from genzoo.models.pictures import TALLEST, enlargement
 from genzoo.models.sampler import Progress
 from genzoo.models.samples import Images, Samples
+
+ACTIVE = 0.05  # of the largest change: a number that changes less does nothing that one sees
+FEWEST = 8  # rows of a picture, if so many numbers are active
 
 
 @final
@@ -39,18 +42,40 @@ class Sweep(Pictured):
         return f"<Sweep of {len(self.activity.dims)} numbers in {self.columns} columns>"
 
     def picture(self, scale: int | None = None) -> Image.Image:
-        """The rows, each with its number and the change that it makes. Raises BadInput."""
+        """The rows of the most active numbers that fit on a screen, each with its number and the
+        change that it makes; below, which are left out. Raises BadInput.
+        """
         if not isinstance(self.samples, Images):
             raise BadInput("these samples are not images: write a .npy")
-        pairs = zip(self.activity.dims, self.activity.changes, strict=True)
-        names = [f"{dim}: {change:.3f}" for dim, change in pairs]
+        scale, count = self._fitting(scale)
+        pairs = zip(self.activity.dims[:count], self.activity.changes, strict=False)
         title = (
             "One number of the code changes in each row, from low to high. Beside it: which, and "
             "the mean change of a pixel (black to white is 1) from -2 to 2 standard deviations."
         )
-        side = self.samples.tensor.shape[-1]
-        scale = scale or enlargement(self.columns * side, side)  # however many rows there are
-        return with_rows(self.samples.grid(self.columns, scale), names, title=title)
+        names = [f"{dim}: {change:.3f}" for dim, change in pairs]
+        shown = self.samples[: count * self.columns].pil()
+        captions = Captions(title, names, foot=self.note(scale))
+        return labelled(shown, captions, self.columns, scale)
+
+    def note(self, scale: int | None = None) -> str:
+        """Which numbers the picture leaves out, as a sentence; "" if it shows all."""
+        _, count = self._fitting(scale)
+        n, left_out = len(self.activity.dims), self.activity.changes[count:]
+        if not left_out:
+            return ""
+        largest = f"by {left_out[0]:.3f} at most"
+        return f"The {count} most active of {n} numbers; the others change a pixel {largest}."
+
+    def _fitting(self, scale: int | None) -> tuple[int, int]:
+        """The scale, and the number of rows: of those that do something as many as are seen at
+        once.
+        """
+        height, width = self.samples.tensor.shape[-2:]
+        scale = scale or enlargement(self.columns * width, height)
+        changes = self.activity.changes
+        active = sum(change >= ACTIVE * changes[0] for change in changes)
+        return scale, max(1, min(active, max(FEWEST, TALLEST // (height * scale))))
 
     def save(self, path: str | Path, scale: int | None = None, *, metadata: bool = True) -> Path:
         """Write the picture as ``.png``, ``.jpg``, ``.webp`` or ``.pdf``, or the samples as

@@ -15,12 +15,21 @@ from torch import Tensor
 from genzoo.devices import memory, usual_torch
 from genzoo.editing.activity import measure_activity
 from genzoo.editing.photos import PhotoSearch
-from genzoo.editing.selection import Resolved, SampleAddress, SampleLike, resolve, select
+from genzoo.editing.selection import (
+    RECONSTRUCTION,
+    Resolved,
+    SampleAddress,
+    SampleLike,
+    resolve,
+    select,
+)
 from genzoo.errors import BadInput
 from genzoo.models.arguments import checked_arguments
+from genzoo.models.captions import Captions
 from genzoo.models.checks import check_count, checked_pair
 from genzoo.models.laws import CodeLaw
 from genzoo.models.model import Model
+from genzoo.models.pictures import strip_columns
 from genzoo.models.sampler import Latent, Progress
 from genzoo.models.samples import Samples
 from genzoo.zoo import names as model_names
@@ -83,8 +92,8 @@ def interpolate(
     Gives ``(k - 1) * steps + 1`` samples, the k-th included; with ``loop`` the walk returns to its
     start and ends one step before it. At each address it draws exactly what ``sample`` draws. If
     there are photos, each of them and its reconstruction stand before the walk, which goes through
-    the reconstructions. Its picture is one row. ``search``: how photos' codes are found
-    (`PhotoSearch`).
+    the reconstructions. Its picture is one row, or several where a screen is
+    too narrow for one. ``search``: how photos' codes are found (`PhotoSearch`).
 
     ``slerp`` keeps the length of normal codes, which other laws do not need: uniform numbers go
     straight, classes change in the middle. Halfway on the straight line (``lerp``) between two
@@ -114,8 +123,22 @@ def interpolate(
     if start.photos:
         pairs = start.pairs(model, sampling)[[*start.photos]].flatten(0, 1)
         walk = with_photos(model, walk, pairs[None], seeds[:1])
-    walk.columns = len(walk)
+    walk.columns = strip_columns(len(walk), model.shape[-1])
+    walk.captions = _captions_of_walk(start, steps, loop)
     return walk
+
+
+def _captions_of_walk(start: Resolved, steps: int, loop: bool) -> Captions:
+    """The samples that the walk passes, and how far it has come between them."""
+    names = start.names
+    drawn = [RECONSTRUCTION if i in start.photos else name for i, name in enumerate(names)]
+    *passed, last = [*drawn, drawn[0]] if loop else drawn
+    between = [f"{i}/{steps}" for i in range(1, steps)]
+    cells = [text for name in passed for text in (name, *between)]
+    first, *through, end = [*names, names[0]] if loop else names
+    title = " ".join([f"from {first}", *(f"through {name}" for name in through), f"to {end}"])
+    photos = [name for i in start.photos for name in (names[i], RECONSTRUCTION)]
+    return Captions(title, cells=[*photos, *cells, *([] if loop else [last])])
 
 
 def _between(
@@ -143,6 +166,17 @@ def with_photos(
         seeds += [address] * k + [*edited.seeds[row * columns : (row + 1) * columns]]
     labels = None if edited.labels is None else edited.labels[:1].expand(len(tensor))
     return model.public_samples(tensor, labels, seeds, edited.call or {})
+
+
+def with_steps(edited: Samples, start: Resolved, toward: str, alphas: Sequence[float]) -> Samples:
+    """``edited`` with a row for each sample; the steps are written below the columns."""
+    pair = ["photo", RECONSTRUCTION] if start.photos else []
+    texts = [f"{round(alpha, 2) + 0.0:g}" for alpha in alphas]
+    title = f"alpha, steps towards {toward}" if toward else "alpha, steps along the direction"
+    rows = [] if start.names == ["photo"] else start.names  # the columns say it, too
+    edited.columns = len(pair) + len(texts)
+    edited.captions = Captions(title, rows, [*pair, *texts])
+    return edited
 
 
 def walk_length(through: Sized, steps: int, loop: bool) -> int:
@@ -203,7 +237,24 @@ def traverse(
     )
     if start.photos:
         samples = _below_photo(model, samples, start, columns, sampling)
+    return _with_values(samples, model.code_law, start, dims, code)
+
+
+def _with_values(
+    samples: Samples, law: CodeLaw, start: Resolved, dims: tuple[int, int], codes: Tensor
+) -> Samples:
+    """``samples`` with the values of the two numbers, beside the rows and below the columns."""
+    columns = (samples.call or {})["grid"][1]
+    down, across = (law.describe(codes, dim) for dim in dims)
+    rows, blank = down[::columns], range(0)
+    if start.photos:
+        pair = [start.names[0], RECONSTRUCTION]
+        rows = [*(pair if columns == 1 else [",\n".join(pair)]), *rows]
+        blank = range(2, columns)
+    one = start.names[0] if start.photos or start.record == "codes" else f"sample {start.names[0]}"
+    title = f"{one}: number {dims[0]} of its code changes downwards, {dims[1]} to the right"
     samples.columns = columns
+    samples.captions = Captions(title, rows, across[:columns], blank=blank)
     return samples
 
 

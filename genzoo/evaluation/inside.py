@@ -1,7 +1,8 @@
 """What a network sees: the filters of its first layer, and the maps of each layer for one image."""
 
 import copy
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from genzoo.devices import usual_torch
@@ -17,7 +18,7 @@ from genzoo.evaluation import representations
 from genzoo.features import classifiers
 from genzoo.files import check_ending, expanded, write_whole
 from genzoo.models.arguments import checked_arguments
-from genzoo.models.captions import with_rows
+from genzoo.models.captions import PALE, PAPER, Captions, captioned, font
 from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Discriminator, Model, finite_input
 from genzoo.models.picture_files import REAL, Pictured, encode
@@ -25,8 +26,12 @@ from genzoo.models.pictures import WIDTH
 from genzoo.models.samples import Images
 
 SHOWN = 12  # layers of a repr
-ACROSS, GAP = 10, 2  # maps of a layer that are shown; pixels between them
-ROOM = (WIDTH - 160) / ACROSS  # pixels of a map, about: 160 are for names
+ACROSS, GAP, BAND = 10, 4, 16  # maps of a layer that are shown; pixels between and below them
+ROOM = (WIDTH - 200) / ACROSS  # pixels of a map, at least: 200 are for names and gaps
+HOW = (
+    "Of each layer, the maps that vary most over the image, each from its lowest value (black) to "
+    "its highest (white). Below a map: its number in the layer, from 0."
+)
 
 
 @final
@@ -57,31 +62,25 @@ class Inside(Pictured):
         return {"network": self.name, "file": self.file, "filters": filters, "layers": layers}
 
     def picture(self, scale: int | None = None) -> Image.Image:
-        """A row for the image, one for the filters, and one for each layer: the maps that vary
-        most, each from black to white; above a map of the first layer, its filter. Raises BadInput.
+        """A row for the image, one for the filters, and one for each layer: the ten maps that vary
+        most, each from black to white, with their numbers; above a map of the first layer, its
+        filter. Raises BadInput.
 
         ``scale``: by how much each pixel of the image is enlarged; without it the picture becomes
         about 800 pixels wide.
         """
-        side = self.image.shape[1] * (scale or max(1, round(ROOM / self.image.shape[1])))
+        side = self.image.shape[1] * (scale or max(1, math.ceil(ROOM / self.image.shape[1])))
         first = _varying(self.layers[0]) if self.layers and self.layers[0].ndim == 3 else None
-        rows = [([_colours(self.image)], "the image")]
+        rows = [_Row("the image", [_colours(self.image)])]
         if self.filters is not None:
             aligned = first is not None and len(self.filters) == len(self.layers[0])
             order = first if aligned and first is not None else _strongest(self.filters)
             cells = [_weights(self.filters[i]) for i in order]
             sides = "x".join(map(str, self.filters.shape[2:]))
-            rows.append((cells, f"{len(self.filters)} filters of {sides}"))
-        for number, maps in enumerate(self.layers, 1):
-            rows.append(_row(maps, number))
-        wide = ACROSS * (side + GAP) - GAP
-        grid = Image.new("RGB", (wide, len(rows) * (side + 2 * GAP)), "white")
-        for i, (cells, _) in enumerate(rows):
-            for j, cell in enumerate(cells):
-                size = (wide, side) if cell.height == 1 and cell.width > 1 else (side, side)
-                shown = cell.resize(size, Image.Resampling.NEAREST)
-                grid.paste(shown, (j * (side + GAP), i * (side + 2 * GAP) + GAP))
-        return with_rows(grid, [name for _, name in rows], title=f"what {self.name} sees")
+            rows.append(_Row(f"{_part(self.filters)} filters\nof {sides}", cells, order))
+        rows += [_layer_row(maps, number) for number, maps in enumerate(self.layers, 1)]
+        captions = Captions(f"what {self.name} sees", [row.name for row in rows], foot=HOW)
+        return captioned([row.drawn(side) for row in rows], captions, 1)
 
     def save(self, path: str | Path, scale: int | None = None) -> Path:
         """Write the picture as ``.png``, ``.jpg``, ``.webp`` or ``.pdf``. Raises BadInput."""
@@ -161,13 +160,43 @@ def _filters(layer: Any, shape: tuple[int, ...]) -> Tensor | None:
     return weight[:, :size].reshape(-1, *shape) if weight.shape[1] >= size else None
 
 
-def _row(maps: Tensor, number: int) -> tuple[list[Image.Image], str]:
-    """The pictures of a layer, and its name."""
-    if maps.ndim == 3:
-        sides = "x".join(map(str, maps.shape[1:]))
-        name = f"layer {number}: {len(maps)} maps of {sides}"
-        return [_grey(maps[i]) for i in _varying(maps)], name
-    return [_grey(maps.flatten()[None])], f"layer {number}: {maps.numel()} numbers"
+@final
+@dataclass(frozen=True)
+class _Row:
+    """Pictures side by side, with the ``numbers`` of maps below them; or one, as wide as all."""
+
+    name: str
+    cells: list[Image.Image]
+    numbers: Sequence[int] = ()
+
+    def drawn(self, side: int) -> Image.Image:
+        """The row in its size, each picture ``side`` pixels wide and high."""
+        wide = ACROSS * (side + GAP) - GAP
+        row = Image.new("RGB", (wide, side + BAND), PAPER)
+        draw = ImageDraw.Draw(row)
+        for i, cell in enumerate(self.cells):
+            size = (wide, side) if cell.height == 1 and cell.width > 1 else (side, side)
+            row.paste(cell.resize(size, Image.Resampling.NEAREST), (i * (side + GAP), 0))
+            if size[0] > side:  # its white numbers would look like the paper
+                draw.rectangle((0, 0, wide - 1, side - 1), outline=PALE)
+        for i, number in enumerate(self.numbers):
+            middle = i * (side + GAP) + side / 2, side + 2
+            draw.text(middle, str(number), PALE, font(BAND - 2), anchor="ma")
+        return row
+
+
+def _layer_row(maps: Tensor, number: int) -> _Row:
+    """The maps of a layer that vary most, or its numbers as one line."""
+    if maps.ndim != 3:
+        return _Row(f"layer {number}\n{maps.numel()} numbers", [_grey(maps.flatten()[None])])
+    sides, order = "x".join(map(str, maps.shape[1:])), _varying(maps)
+    name = f"layer {number}\n{_part(maps)} maps\nof {sides}"
+    return _Row(name, [_grey(maps[i]) for i in order], order)
+
+
+def _part(maps: Tensor) -> str:
+    """How many of the maps or filters are shown."""
+    return f"{ACROSS} of {len(maps)}" if len(maps) > ACROSS else str(len(maps))
 
 
 def _varying(maps: Tensor) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any, final
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from genzoo.data import catalogue, register
@@ -16,9 +17,10 @@ from genzoo.data.arrays import source_of
 from genzoo.data.dataset import DataSet, Source
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput
+from genzoo.evaluation import outlier_sheet
 from genzoo.evaluation.evaluate import find_model
 from genzoo.evaluation.training_data import reference_data, warn_of_form
-from genzoo.files import write_json
+from genzoo.files import check_ending, expanded, write_json, write_whole
 from genzoo.metrics.likelihood_metrics import law_of, on_levels
 from genzoo.metrics.real_data import opened_images, random_rows
 from genzoo.metrics.statistics.ranks import auroc
@@ -26,22 +28,26 @@ from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Density
 from genzoo.models.arguments import checked_arguments
 from genzoo.models.checks import checked_seed
+from genzoo.models.kinds import PICTURES
 from genzoo.models.model import Model
+from genzoo.models.picture_files import REAL, Pictured, encode
 from genzoo.models.sampler import Progress, Sampler
 from genzoo.text import columns, html_table, printable
 from genzoo.zoo import names as model_names
 
 BATCH = 250
+ENDINGS = (*PICTURES, ".json")
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Outliers:
+class Outliers(Pictured):
     """How well log-likelihoods separate ``data`` from ``against``.
 
     ``auroc``: the probability, with its 95 % ``interval``, that an image of ``data`` is more likely
     than one of ``against``: 1 if always, 0.5 at chance, less if ``against`` is more likely.
-    ``inside``, ``outside``: log-likelihoods in nats of the images of the two, ``(n,)``.
+    ``inside``, ``outside``: log-likelihoods in nats of the images of the two, ``(n,)``, which are
+    ``rows`` of ``sets``.
     """
 
     name: str
@@ -52,6 +58,8 @@ class Outliers:
     inside: np.ndarray
     outside: np.ndarray
     protocol: dict[str, Any]
+    sets: tuple[DataSet, ...] = ()
+    rows: tuple[np.ndarray, ...] = ()
 
     def __repr__(self) -> str:
         return "\n".join([*columns(self._rows()), *self._notes()])
@@ -74,9 +82,40 @@ class Outliers:
         other = f"assigns {self.against} a higher likelihood: not detected as outliers"
         return [printable(f"{self.name} {other}")]
 
-    def save(self, path: str | Path) -> Path:
-        """Write the record as a ``.json``. Raises BadInput, OperationFailed."""
-        return write_json(path, self.record())
+    @property
+    def note(self) -> str:
+        """A note on the picture's content and use."""
+        terms = "; ".join(dict.fromkeys(one.terms for one in self.sets if one.terms))
+        content = f"contains real images of {self.data} and {self.against}"
+        use = "for local viewing only; do not publish"
+        return f"{content}: {use}{f'; terms of the data: {terms}' if terms else ''}"
+
+    def picture(self, scale: int | None = None) -> Image.Image:
+        """A histogram of the log-likelihoods, and images of ``against``, from the most to the least
+        likely, each before the nearest of ``data`` in pixels. Raises BadInput.
+        """
+        if not self.sets or self.sets[0].kind != "images":
+            raise BadInput("these are no images: write a .json")
+        pairs = zip((self.data, self.against), self.sets, self.rows, strict=True)
+        inside, outside = (
+            outlier_sheet.Half(name, images, rows, nats)
+            for (name, images, rows), nats in zip(pairs, (self.inside, self.outside), strict=True)
+        )
+        note = self.note.partition(";")[0]
+        return outlier_sheet.draw(self.name, inside, outside, f"The sheet {note}.", scale)
+
+    def save(self, path: str | Path, scale: int | None = None) -> Path:
+        """Write the picture as ``.png``, ``.jpg``, ``.webp`` or ``.pdf``, with the note in its
+        metadata, or the record as a ``.json``. ``scale``: by how much each pixel of an image is
+        enlarged. Raises BadInput, OperationFailed.
+        """
+        path = check_ending(expanded(path), ENDINGS)
+        if (ending := path.suffix.lower()) == ".json":
+            if scale is not None:
+                raise BadInput(f"scale enlarges pictures, and {path} holds numbers: leave it out")
+            return write_json(path, self.record())
+        write_whole(path, encode(self.picture(scale), ending, xmp=REAL, comment=self.note))
+        return path
 
     def record(self) -> dict[str, Any]:
         """For JSON."""
@@ -133,13 +172,14 @@ def outliers(
     own, against = reference.name, register.label(against)
     if sets[0].sha256 == sets[1].sha256:
         raise BadInput(f"{own} and {against} are the same images")
-    (inside, one), (outside, other) = (
+    (inside, one, own_rows), (outside, other, other_rows) = (
         _log_probs(subject, test, n, checked_seed(seed), progress) for test in sets
     )
     area, interval = auroc(inside, outside)
     law = law_of(subject.model.levels, one or other)
     protocol = {**_protocol(subject.model, sets, n, seed), **law}
-    return Outliers(subject.name, own, against, area, interval, inside, outside, protocol)
+    found = (subject.name, own, against, area, interval, inside, outside, protocol)
+    return Outliers(*found, tuple(sets), (own_rows, other_rows))
 
 
 def _known(data: str | Path | Source) -> str | Path | Source:
@@ -163,8 +203,8 @@ def _protocol(model: Density, sets: list[DataSet], n: int, seed: int) -> dict[st
 
 def _log_probs(
     subject: ModelSubject, test: DataSet, n: int, seed: int, progress: Progress | None
-) -> tuple[np.ndarray, bool]:
-    """``(n,)`` nats, and whether pixels were drawn."""
+) -> tuple[np.ndarray, bool, np.ndarray]:
+    """``(n,)`` nats, whether pixels were drawn, and the rows of the images."""
     model, drawn = subject.model, False
     assert isinstance(model, Density)
     if tuple(model.shape) != test.shape:
@@ -179,7 +219,7 @@ def _log_probs(
         nats.append(_log_prob(model, x, seed + start).cpu().double().numpy())
         if progress:
             progress(f"{subject.name}: {test.name}", start + len(x), len(rows))
-    return np.concatenate(nats), drawn
+    return np.concatenate(nats), drawn, rows
 
 
 def _log_prob(model: Density, x: Tensor, seed: int) -> Tensor:

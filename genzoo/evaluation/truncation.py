@@ -58,6 +58,7 @@ LEFT_OVER = 0.25  # of recall
 SAMPLES = 2000
 # Pixels: a panel, the numbers of its axis, and a line of the verdict.
 WIDE, HIGH, LEFT, LINE = 700, 420, 90, 32
+ACROSS = 2  # panels of a row
 
 
 @final
@@ -247,16 +248,19 @@ def picture(curve: Curve) -> Image.Image:
     """A panel for the metrics that are shares, and one for each of the others."""
     shares = [name for name, column in curve.scores.items() if _is_share(column)]
     panels = [shares] * bool(shares) + [[n] for n in curve.scores if n not in shares]
-    width = MARGIN + len(panels) * (LEFT + WIDE + MARGIN)
+    across = min(len(panels), ACROSS)
+    width = MARGIN + across * (LEFT + WIDE + MARGIN)
     verdict = wrapped(curve.verdict, width - 2 * MARGIN, SMALL - 2)
-    below = HIGH + 5 * MARGIN - 8  # where the verdict begins
+    each = HIGH + 4 * MARGIN  # a panel with its names
+    below = 2 * MARGIN - 8 + math.ceil(len(panels) / across) * each  # where the verdict begins
     height = below + max(1, len(verdict)) * LINE + 2 * MARGIN + 8 - LINE
     sheet, draw = new_sheet(width, height)
     first = next(iter(curve.scores.values()))[0]
     title = f"{curve.name} on {curve.data}, by truncation"
     draw.text((MARGIN, MARGIN // 2), title, INK, font(SMALL + 6))
     for i, names in enumerate(panels):
-        _panel(draw, MARGIN + i * (LEFT + WIDE + MARGIN) + LEFT, 3 * MARGIN, curve, names)
+        left = MARGIN + i % across * (LEFT + WIDE + MARGIN) + LEFT
+        _panel(draw, left, 3 * MARGIN + i // across * each, curve, names)
     samples = first.protocol.get("samples", "")
     foot = f"{samples:,} samples each, seed {first.protocol.get('seed')}; bars: 95 %."
     for i, line in enumerate(verdict):
@@ -279,9 +283,11 @@ def _panel(
 
     for value in ticks:
         draw.line((left, y(value), left + WIDE, y(value)), "#e4e4e4", 1)
-        draw.text((left - 10, y(value)), f"{value:.3g}", PALE, font(SMALL - 6), anchor="rm")
+        draw.text((left - 10, y(value)), _number(value), PALE, font(SMALL - 6), anchor="rm")
     for x, cut in zip(xs, curve.values, strict=True):
         draw.text((x, top + HIGH + 22), _label(cut), PALE, font(SMALL - 6), anchor="mm")
+    middle = left + WIDE / 2, top + HIGH + 54
+    draw.text(middle, "truncation", PALE, font(SMALL - 6), anchor="mm")
     for i, name in enumerate(names):
         colour, column = LINES[i % len(LINES)], curve.scores[name]
         label = f"{name} ({GOALS[column[0].goal]})"
@@ -301,6 +307,11 @@ def _ticks(ends: Sequence[float]) -> list[float]:
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(k * power for k in (1, 2, 5, 10) if k * power >= rough)
     return [step * i for i in range(math.floor(low / step), math.ceil(high / step) + 1)]
+
+
+def _number(value: float) -> str:
+    """A round number: 0.2, 15, 1,000."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
 
 
 def _is_share(column: Sequence[Score]) -> bool:

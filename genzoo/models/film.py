@@ -12,6 +12,7 @@ from PIL import Image
 from genzoo.devices import memory
 from genzoo.errors import BadInput, argument, article
 from genzoo.files import check_new, whole
+from genzoo.models.captions import labelled
 from genzoo.models.model import Model
 from genzoo.models.picture_files import SYNTHETIC
 from genzoo.models.pictures import check_sheet
@@ -64,13 +65,17 @@ def make_frames(
     forward and back.
     """
     rows = len(samples) // columns
-    if rows == 1 and not still:
-        return [one.grid(1, scale, 0) for one in samples]
     cells = rearrange(samples.tensor, "(row column) c h w -> row column c h w", row=rows)
+    across = still + 1 if still else None
     frames = []
     for column in range(still, columns):
-        shown = torch.cat([cells[:, :still], cells[:, column : column + 1]], 1).flatten(0, 1)
-        frames.append(Images(shown).grid(still + 1 if still else None, scale))
+        chosen = [*range(still), column]
+        shown = Images(cells[:, chosen].flatten(0, 1))
+        if samples.captions:
+            captions = samples.captions.of_frame(chosen, columns)
+            frames.append(labelled(shown.pil(), captions, across, scale))
+        else:
+            frames.append(shown.grid(across, scale, 2 if len(shown) > 1 else 0))
     return frames if rows == 1 else frames + frames[-2:0:-1]
 
 

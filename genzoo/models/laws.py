@@ -197,6 +197,13 @@ class CodeLaw:
                 code[:, at] = part.vary(code[:, at], position - at.start, share)
         return code
 
+    def describe(self, code: Tensor, position: int) -> list[str]:
+        """The number at ``position`` of each code ``(k, dim)`` as text; of a class, which it is."""
+        for part, at in self.located():
+            if at.start <= position < at.stop and not part.can_add:
+                return [f"class {k}" for k in code[:, at].argmax(1).tolist()]
+        return [f"{round(value, 2) + 0.0:.2f}" for value in code[:, position].tolist()]
+
     def check(self, code: Tensor) -> None:
         """Check the finite codes ``(n, dim)``. Raises BadInput."""
         for part, at in self.located():

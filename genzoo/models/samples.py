@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, final
 
 import numpy as np
 import torch
-from einops import rearrange, repeat
+from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
@@ -22,10 +22,11 @@ from genzoo.files import (
     write_whole,
 )
 from genzoo.models import panels, sounds, viewer
+from genzoo.models.captions import Captions, labelled
 from genzoo.models.kinds import PICTURES
 from genzoo.models.panels import MOST_POINTS
 from genzoo.models.picture_files import COMPOSITE, XMP, encode
-from genzoo.models.pictures import band_height, check_sheet, pil_image, write_seed
+from genzoo.models.pictures import band_height, check_sheet, draw_grid, pil_image, write_seed
 from genzoo.models.rows import rows_of
 from genzoo.models.sample_folders import check_folder, write_folder
 from genzoo.version import VERSION
@@ -67,7 +68,9 @@ class Samples(ABC):
     ):
         self.tensor, self.labels, self.seeds = tensor, labels, tuple(seeds)
         self.origin, self.class_names, self.call = origin, tuple(class_names), call
-        self.columns: int | None = None  # of its picture: the function that drew it says
+        # Of its picture: the function that drew it says.
+        self.columns: int | None = None
+        self.captions: Captions | None = None
 
     @abstractmethod
     def save(self, path: str | Path, *, metadata: bool = True) -> Path:
@@ -171,7 +174,7 @@ class Samples(ABC):
         """A copy that holds these samples."""
         other = copy.copy(self)
         other.tensor, other.labels, other.seeds = tensor, labels, tuple(seeds)
-        other.columns = None  # of other samples
+        other.columns = other.captions = None  # of other samples
         return other
 
     def _on(self, device: torch.device) -> Self:
@@ -367,19 +370,11 @@ class Images(Samples):
         scale, columns, _ = check_sheet(len(self), shape, scale, columns, gap)
         band = band_height(scale * shape[-1]) if numbers else 0
         _, _, size = check_sheet(len(self), shape, scale, columns, gap, band)
-        cells = self._bytes()
-        _, height, width, channels = cells.shape
-        high, wide = height * scale + gap + band, width * scale + gap
-        sheet = np.zeros((*size, channels), np.uint8)
-        for i, cell in enumerate(cells):
-            top, left = gap + i // columns * high, gap + i % columns * wide
-            enlarged = repeat(cell, "h w c -> (h down) (w right) c", down=scale, right=scale)
-            sheet[top : top + height * scale, left : left + width * scale] = enlarged
-        picture = pil_image(sheet)
+        picture = draw_grid(self._bytes(), columns, scale, size, gap, band)
+        wide, high = scale * shape[-1], scale * shape[-2] + gap + band
         for i, pair in enumerate(self.seeds if numbers else ()):
-            middle = gap + i % columns * wide + width * scale / 2
-            below = middle, gap + (i // columns + 1) * high - gap
-            write_seed(picture, pair, below, width * scale)
+            middle = gap + i % columns * (wide + gap) + wide / 2
+            write_seed(picture, pair, (middle, (i // columns + 1) * high), wide)
         return picture
 
     def save(
@@ -421,8 +416,10 @@ class Images(Samples):
     def _sheet(
         self, ending: str, scale: int | None, metadata: bool, columns: int | None, numbers: bool
     ) -> bytes:
-        alone = len(self) == 1 and not numbers
-        picture = self.grid(columns, scale, 0 if alone else 2, numbers)
+        if self.captions and not numbers and columns in (None, self.columns):
+            picture = labelled(self.pil(), self.captions, self.columns, scale)
+        else:
+            picture = self.grid(columns, scale, 0 if len(self) == 1 and not numbers else 2, numbers)
         return self._file(picture, ending, metadata, {"numbers": True} if numbers else {})
 
     def display_png(self) -> bytes:

@@ -100,14 +100,15 @@ def write(
     if path.suffix == ".npy":
         return _write_array(parts, n, path)
     batches = list(parts)
-    samples = type(batches[0]).join(batches)
+    samples = type(batches[0]).join(batches) if len(batches) > 1 else batches[0]
     if not isinstance(samples, Images):
         samples.save(path, metadata=metadata)
     elif path.suffix == ".gif":
         frames = make_frames(samples, columns or len(samples), scale, still)
         film(frames, samples, path, metadata=metadata)
     else:
-        samples.save(path, scale, metadata=metadata, columns=columns, numbers=numbers)
+        across = samples.columns or columns
+        samples.save(path, scale, metadata=metadata, columns=across, numbers=numbers)
     return samples.record()
 
 

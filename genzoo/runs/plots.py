@@ -9,7 +9,6 @@ import base64
 import io
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from PIL import Image
 
 from genzoo.errors import BadInput, OperationFailed, argument, article, install_command
 from genzoo.files import check_new, expanded, npy, write_whole
+from genzoo.models.captions import Captions, captioned
 from genzoo.models.kinds import PICTURES
 from genzoo.models.picture_files import SYNTHETIC, opened
 from genzoo.models.pictures import LARGEST_SHEET
@@ -285,9 +285,11 @@ def film(run: RunLog, scale: int | None = None) -> bytes:
     if run.frames is None:
         raise _no_grids(run)
     if (cells := run.cells) is None:
-        frames = [Image.fromarray(frame) for frame in run.frames]
+        sheets = [Image.fromarray(frame) for frame in run.frames]
     else:
-        frames = [_grid(one, scale) for one in cells]
+        sheets = [_grid(one, scale) for one in cells]
+    pairs = zip(run.steps, sheets, strict=True)
+    frames = [captioned([sheet], Captions(f"step {step:,}"), 1) for step, sheet in pairs]
     buffer, waits = io.BytesIO(), [FRAME] * (len(frames) - 1) + [2000]
     options = {"save_all": True, "loop": 0, "duration": waits, "comment": SYNTHETIC.encode()}
     frames[0].save(buffer, "GIF", append_images=frames[1:], **options)
@@ -310,13 +312,14 @@ def figure(run: RunLog, kind: str, scale: int = 1) -> bytes:
     with matplotlib.rc_context({"svg.hashsalt": "genzoo", "font.size": 9}):
         sheet = Figure(figsize=(10, 2.6 * rows), layout="constrained")
         places = sheet.subplots(rows, 2, squeeze=False).flat
+        last = max(steps[-1] for curves in panels.values() for steps, _ in curves.values())
         for axes, (name, curves) in zip(places, panels.items(), strict=False):
-            _panel(axes, name, curves, [step for step, _ in run.warnings])
-            for step in [*run.phases.values()][1:]:
-                axes.axvline(step, color="grey", linewidth=LINE, linestyle="--")
+            _panel(axes, name, curves, run)
+            axes.set_xlim(0, max(1, last))
         for axes in sheet.axes[len(panels) :]:
             axes.set_axis_off()
         sheet.suptitle(printable(_title(run)))
+        sheet.supxlabel(_key(run, panels), fontsize=8)
         buffer = io.BytesIO()
         sheet.savefig(buffer, format=kind, dpi=120 * scale, metadata=METADATA.get(kind))
     return buffer.getvalue()
@@ -339,23 +342,36 @@ def _panels(run: RunLog) -> dict[str, dict[str, Curve]]:
     return panels
 
 
-def _panel(axes: "Axes", name: str, curves: dict[str, Curve], marks: Sequence[int]) -> None:
+def _panel(axes: "Axes", name: str, curves: dict[str, Curve], run: RunLog) -> None:
     for label, (steps, values) in curves.items():
         (line,) = axes.plot(steps, values, linewidth=LINE)
         if len(values) > MANY:
             line.set_alpha(0.3)
             (line,) = axes.plot(steps, _smooth(values), color=line.get_color())
         line.set_label(printable(label))
-    for step in marks:
+    for step, _ in run.warnings:
         axes.axvline(step, color="firebrick", linewidth=LINE, linestyle=":")
+    for step in [*run.phases.values()][1:]:
+        axes.axvline(step, color="grey", linewidth=LINE, linestyle="--")
     positive = [values for _, values in curves.values() if (values > 0).all()]
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     if len(positive) == len(curves) and "gradient" in name:
         axes.set_yscale("log")
-    axes.set_title(printable(name), fontsize=9)
+    axes.yaxis.set_major_formatter("{x:,g}")
+    axes.set_title(printable(name), fontsize=9, loc="left")
     axes.set_xlabel("step", fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    if len(curves) > 1:
-        axes.legend(frameon=False, fontsize=8)
+    if len(curves) > 1:  # beside the title, where it covers no curve
+        place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0}
+        axes.legend(frameon=False, fontsize=8, ncols=len(curves), **place)
+
+
+def _key(run: RunLog, panels: dict[str, dict[str, Curve]]) -> str:
+    """What the lines of the figure mean that no legend names."""
+    lengths = [len(values) for curves in panels.values() for _, values in curves.values()]
+    parts = ["pale: each value, strong: their moving mean"] * (max(lengths) > MANY)
+    parts += ["red, dotted: a warning"] * bool(run.warnings)
+    return "; ".join([*parts, *["grey, dashed: a new phase"] * (len(run.phases) > 1)])
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:

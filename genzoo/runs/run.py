@@ -32,6 +32,7 @@ from genzoo.models.abilities import Translator
 from genzoo.models.kinds import SHOWN, has_picture
 from genzoo.models.randomness import stream
 from genzoo.models.sampler import Sampler
+from genzoo.models.samples import Images
 from genzoo.options import Options
 from genzoo.runs.checkpoints import (
     Checkpoint,
@@ -275,7 +276,11 @@ class Run:
             return
         (self.folder / "run" / "grids").mkdir(exist_ok=True)
         path = self.folder / "run" / "grids" / f"{step:08}.png"
-        model.sample(SHOWN[model.kind], seed=0).save(path)
+        samples = model.sample(SHOWN[model.kind], seed=0)
+        if isinstance(samples, Images):
+            samples.save(path, 1)  # plots enlarge what they show
+        else:
+            samples.save(path)
 
     def _finish(self) -> Path:
         """Call the family's ``finish``, and write the model folder."""

@@ -1,6 +1,7 @@
 """The origin of a picture or sound: the record that genzoo wrote into it, and its reproduction."""
 
 import io
+import math
 import re
 import warnings
 from collections.abc import Sequence
@@ -199,18 +200,21 @@ def reproduce(
     if not isinstance(loaded, Sampler) or (_is_wav(path) and loaded.kind != "signals"):
         what = f"generates {loaded.kind}" if isinstance(loaded, Sampler) else "does not sample"
         raise BadInput(f"{name} {what}, so it cannot have made {path}")
-    scale, gap, lossy = None, 0, False
+    scale, gap, across, empty, lossy = None, 0, None, None, False
     numbers = bool(record.call and record.call.numbers)
     if loaded.is_images:
         with _opened(path) as picture:
             lossy = picture.format == "JPEG"
-            scale, gap = _layout(len(record.seeds), loaded.shape, picture, path, numbers)
+            n = len(record.seeds)
+            scale, gap, across, empty = _layout(n, loaded.shape, picture, path, numbers)
     samples = _again(loaded, record)
+    samples.columns = across
     if isinstance(samples, Signals) and _is_wav(path):
         levels, (apart, share) = 32_767, _sound_distance(path, samples.wav())
     else:
         again = _drawn_again(samples, scale, gap, numbers)
-        levels, (apart, share) = 255, _distance(path, _compressed(again) if lossy else again)
+        again = _compressed(again) if lossy else again
+        levels, (apart, share) = 255, _distance(path, again, empty)
     most = LOSS if lossy else 1
     state: State = "differs" if apart > most else "rounded" if apart else "equal"
     return Reproduction(state, apart, share, name, samples, scale, levels, lossy)
@@ -315,19 +319,21 @@ def _opened(path: Path) -> "Image.Image":
 
 def _layout(
     n: int, shape: Sequence[int], picture: "Image.Image", path: Path, numbers: bool
-) -> tuple[int, int]:
-    """The scale and the gap of a grid of ``n`` images ``(C, H, W)`` as large as ``picture``.
+) -> tuple[int, int, int, tuple[int, int] | None]:
+    """The scale, the gap and the columns of a grid of ``n`` images ``(C, H, W)`` as large as
+    ``picture``, and where it has no images, (top, left), which genzoo 0.1 left black.
 
     A single image has no border, but in a film. Raises BadInput if no grid fits.
     """
-    from genzoo.models.pictures import band_height, check_sheet
+    from genzoo.models.pictures import band_height, check_sheet, corner, usual_columns
 
     gap = 0 if n == 1 and picture.format != "GIF" and not numbers else 2
-    _, columns, _ = check_sheet(n, shape, 1, gap=gap)
-    scale = max(1, ((picture.width - gap) // columns - gap) // shape[-1])
-    band = band_height(scale * shape[-1]) if numbers else 0
-    if check_sheet(n, shape, scale, gap=gap, band=band)[2] == picture.size[::-1]:
-        return scale, gap
+    for across in (usual_columns(n), math.isqrt(n - 1) + 1):  # genzoo 0.1 had the second
+        scale = max(1, ((picture.width - gap) // across - gap) // shape[-1])
+        band = band_height(scale * shape[-1]) if numbers else 0
+        if check_sheet(n, shape, scale, across, gap, band)[2] == picture.size[::-1]:
+            cell = shape[-2] * scale, shape[-1] * scale
+            return scale, gap, across, corner(n, across, cell, gap, band)
     size, each = ("x".join(map(str, s)) for s in (picture.size, shape))
     raise BadInput(f"{path} is {size}; no grid of {n} images of {each} has that size")
 
@@ -367,9 +373,9 @@ def _compressed(picture: "Image.Image") -> "Image.Image":
     return opened(io.BytesIO(encode(picture, ".jpg")))
 
 
-def _distance(path: Path, again: "Image.Image") -> tuple[int, float]:
+def _distance(path: Path, again: "Image.Image", empty: tuple[int, int] | None) -> tuple[int, float]:
     """The largest difference between the picture at ``path`` and another, and the share of values
-    that differ. Raises BadInput if one is larger.
+    that differ; right of and below ``empty`` none do. Raises BadInput if one is larger.
     """
     import numpy as np
 
@@ -379,9 +385,11 @@ def _distance(path: Path, again: "Image.Image") -> tuple[int, float]:
             raise BadInput(f"{path} is {one}; its samples drawn again are {other}")
         try:
             _last_frame(picture)
-            values, others = np.asarray(picture.convert(again.mode)), np.asarray(again)
+            values, others = np.array(picture.convert(again.mode)), np.asarray(again)
         except Exception as error:
             raise BadInput(f"{path} cannot be decoded: {_line(error)}") from None
+    if empty:
+        values[empty[0] :, empty[1] :] = others[empty[0] :, empty[1] :]
     return _apart(values, others)
 
 
