@@ -53,8 +53,8 @@ from genzoo.evaluation.truncation import truncate as truncate
 from genzoo.evaluation.verify import verify as verify
 from genzoo.families.family import Family as Family
 from genzoo.families.family import Upgraded as Upgraded
-from genzoo.families.family import hookimpl as hookimpl
 from genzoo.families.family import rename_fields as rename_fields
+from genzoo.families.hooks import hookimpl as hookimpl
 from genzoo.families.registry import list_families as list_families
 from genzoo.metrics.registry import list_metrics as list_metrics
 from genzoo.models.abilities import Attentive as Attentive

@@ -183,10 +183,26 @@ def article(thing: object) -> str:
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
+_NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+
+
+def similar(name: str, known: Iterable[str]) -> list[str]:
+    """Those of ``known`` that somebody may mean by ``name``, the likeliest first: at most three."""
+    known, word = [*known], name.casefold()
+    if word in _NUMBERS and (number := str(_NUMBERS.index(word))) in known:
+        return [number]
+    by_word: dict[str, str] = {}
+    for one in known:
+        by_word.setdefault(one.casefold(), one)
+    near = difflib.get_close_matches(word, by_word, n=3)
+    parts = [one for one in by_word if len(word) > 2 and word in one]
+    return [by_word[one] for one in (near or parts[:3])]
+
+
 def unknown(kind: str, name: str, known: Iterable[str], hint: str) -> UnknownName:
     """The error for a ``kind`` called ``name``, none of ``known``; ``hint``: what to type."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=3)
+    near = similar(name, known)
     available = f"available: {', '.join(known) or 'none'}."
     names = f"did you mean {' or '.join(near)}?" if near else available
     return UnknownName(f"no {kind} is called {name!r}: {names} {hint}")

@@ -15,6 +15,7 @@ from PIL import Image
 
 import genzoo
 from genzoo import families
+from genzoo.cli import run
 from genzoo.editing import projection
 from genzoo.errors import BadInput, InvalidModel, NetworkError, OperationFailed, UnknownName
 from genzoo.evaluation import evaluate
@@ -24,6 +25,7 @@ from genzoo.zoo import card as cards
 from genzoo.zoo import folder as folders
 from genzoo.zoo import manifest, names, reader
 from genzoo.zoo import readme as readmes
+from genzoo.zoo import terms as terms_of
 
 SCORE = {"name": "fd-mnist", "value": 12.5, "protocol": {"n": 1000, "seed": 0}}
 
@@ -428,14 +430,22 @@ def test_an_unknown_license_is_another(folder):
     assert front(rendered(folder, license="unknown"))["license"] == "other"
 
 
-def test_terms_of_restricted_data_are_on_the_card_and_said_once(folder, home, caplog):
+def test_terms_of_restricted_data_are_on_the_card_and_said_once(folder, home, caplog, capsys):
     shelve(home, "x")
     named = manifest.read_manifest(folder)
-    terms = {"license": names.RESTRICTED, "terms": "non-commercial research only", "data": "celeba"}
+    terms = {
+        "license": terms_of.RESTRICTED,
+        "terms": "non-commercial research only",
+        "data": "celeba",
+    }
     (folder / manifest.CONFIG).write_bytes(manifest.manifest_bytes(named.model_copy(update=terms)))
     for _ in range(2):
         genzoo.load(folder, device="cpu")
-    assert caplog.messages == ["mine was trained on data with terms: non-commercial research only"]
+        terms_of.warn.cache_clear()  # as in another process
+    said = "mine was trained on data with terms: non-commercial research only (said once; "
+    assert caplog.messages == [f"{said}genzoo.info({str(folder)!r}) repeats it)"]
+    assert run(["cache"]) == 0
+    assert "notes  terms" in capsys.readouterr().out
     found = front(rendered(folder))
     assert (found["license"], found["license_name"]) == ("other", "celeba-terms")
 
@@ -479,7 +489,7 @@ def test_the_readme_says_how_it_was_made(folder):
         "Variational autoencoder: an encoder and a decoder trained on the evidence lower bound. "
         "Trained for 500 steps on digits.",
         'genzoo.load("mine").sample(16).save("samples.png")',
-        "genzoo train vae --data digits",
+        "genzoo train --recipe mine",
         "| options | lr 0.001, gradient_clip 0.0 |",
         "| steps | 500 |",
         "| seed | 3 |",

@@ -531,7 +531,7 @@ def test_the_command_takes_folders_and_says_json(here, capsys):
 
 @pytest.mark.parametrize(
     ("size", "mode", "note"),
-    [((40, 30), "RGB", "40x30 to 28x28"), ((28, 28), "CMYK", "CMYK to L"),
+    [((40, 30), "RGB", "40x30 to 28x28"), ((28, 28), "CMYK", "CMYK to grey"),
      ((28, 28), "I;16", "values 0 to 999 became 0 to 255"), ((28, 28), "LA", "white in place")],
 )  # fmt: skip
 def test_what_is_done_to_a_photo_is_said(here, caplog, capsys, size, mode, note):

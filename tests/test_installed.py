@@ -177,13 +177,15 @@ def test_genzoos_own_models_are_installed_like_those_of_others(site, elsewhere):
     assert installed.features() == {"celeba": folder / "features" / "celeba.safetensors"}
 
 
-def test_what_is_missing_of_genzoos_own_is_one_line(elsewhere, capsys):
+def test_what_is_missing_of_genzoos_own_is_one_line(elsewhere, capsys, caplog):
     how = "genzoo-models and genzoo-models-celeba are not installed: in a checkout pip install"
     how += " ./model_cards/open ./model_cards/celeba"
     for words in (["sample", "dcgan-celeba"], ["sample", "vae"], ["info", "vae-celeba"]):
         code, _, err = call(capsys, *words)
         assert code == 2
         assert (how in err, err.count("\n")) == (True, 1)
+    assert call(capsys, "list")[0] == 0
+    assert caplog.messages == [how]
 
 
 # ------------------------------------------------------------------------------ one name, one model

@@ -265,7 +265,7 @@ def test_a_photo_is_brought_to_the_models_form_and_that_is_said(mirror, here, ca
     for given in ("wide.png", Image.open("wide.png")):
         walk = walks.interpolate(mirror, [given, given], steps=1)
         assert torch.allclose(walk.tensor[0], torch.tensor(200 / 255), atol=0.01)
-        assert "20x8 to 4x4, its centre square, RGB to L" in caplog.text
+        assert "20x8 to 4x4, its centre square, colour to grey" in caplog.text
         caplog.clear()
 
 

@@ -2,15 +2,19 @@
 
 import functools
 import io
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import typer
 from PIL import Image
 
 import genzoo
-from genzoo import data, text
+from genzoo import data, families, text
+from genzoo.cli.app import app
+from genzoo.cli.spelling import check_spelling
 from genzoo.data.dataset import Rows, Source
 from genzoo.data.sheet import sheet
 from genzoo.editing.activity import Activity
@@ -24,7 +28,10 @@ from genzoo.models.captions import font
 from genzoo.models.inference import Execution
 from genzoo.models.picture_files import Pictured
 from genzoo.runs.info import ModelInfo
-from genzoo.schemas import Schema
+from genzoo.runs.plan import OF_DATA
+from genzoo.runs.recipe_command import train_command
+from genzoo.schemas import Schema, assignments
+from genzoo.zoo import installed
 from genzoo.zoo.card import metrics_of
 from genzoo.zoo.readme import render
 
@@ -207,13 +214,32 @@ def test_a_model_of_python_names_no_command():
     assert own.foot[0].startswith("genzoo")
 
 
+def test_the_command_of_a_card_is_one_of_today():
+    """Each option is one of train, and each setting a field of the family, which the recipe has."""
+    train = typer.main.get_command(app).commands["train"]
+    for name, manifest in installed.manifests().items():
+        words, recipe = shlex.split(train_command(manifest))[2:], manifest.recipe
+        check_spelling(["train", *words])
+        given = train.make_context("train", words, resilient_parsing=True).params
+        assert (given["family"], given["data"]) == (manifest.family, manifest.data)
+        assert (given["steps"], given["seed"]) == (recipe.steps, recipe.seed)
+        settings, fields = assignments(given["settings"]), {**recipe.config, **recipe.options}
+        form = [settings.pop("channels"), settings.pop("size")]
+        shape = fields.get("shape") or [fields["channels"], fields["size"]]
+        assert form == [shape[0], shape[-1]]
+        assert settings == {key: fields[key] for key in settings}
+        defaults = families.facts_of(manifest.family).defaults
+        others = {*fields} - {*settings, *OF_DATA, "channels", "size", "levels"}
+        assert {key: fields[key] for key in others} == {key: defaults[key] for key in others}, name
+
+
 def test_a_card_of_a_model_of_python_has_no_empty_command():
     found = genzoo.info("vae-mnist")
     recipe = found.manifest.recipe
     own = found.manifest.model_copy(update={"recipe": recipe.model_copy(update={"command": ""})})
     metrics = metrics_of(found.folder)
     whole, without = (render(one, metrics, False) for one in (found.manifest, own))
-    assert recipe.command in whole
+    assert "genzoo train --recipe vae-mnist\n" in whole
     assert without.count("```") == whole.count("```") - 2
 
 

@@ -75,7 +75,7 @@ def test_no_option_has_a_former_spelling():
 
 
 FORMER = [
-    *((name, now) for name, now in COMMANDS.items()),
+    *((name, now) for name, now in COMMANDS.items() if name != "data"),  # a group today
     ("data --json", "genzoo list data"),
     *((f"sample vae {old} x", now) for old, now in OPTIONS.items()),
     *((f"{command} x {option} 1", now) for (command, option), now in OPTIONS_OF.items()),
@@ -91,6 +91,11 @@ def test_a_former_spelling_is_refused_with_todays(line, now, capsys):
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert now in err
+
+
+def test_data_alone_prints_its_help(capsys):
+    assert run(["data"]) == 2
+    assert "genzoo list data lists them" in capsys.readouterr().err
 
 
 def test_a_seed_is_a_number_or_random():

@@ -23,7 +23,12 @@ WRONG = {
     "sample dcgan celeba": "no place for celeba: did you mean dcgan-celeba?",
     "sample dcgan-mnist --count 16": "did you mean --n 16?",
     "sample cgan-mnist --class 7": "did you mean --label 7?",
-    "sample cgan-mnist --label seven": "no class is called 'seven': available: 0, 1, 2",
+    "sample cgan-mnist --label seven": "no class is called 'seven': did you mean 7?",
+    "sample cgan-mnist --label eleven": "no class is called 'eleven': available: 0, 1, 2",
+    "sample cgan-fashion-mnist --label boot": "did you mean Ankle boot?",
+    "sample cgan-fashion-mnist --label Ankle boot": "did you mean --label 'Ankle boot'?",
+    "sample cgan-mnist --label 3 5": "did you mean --label 3,5?",
+    "sample dcgan-mnist -o my digits.png": "did you mean -o 'my digits.png'?",
     "sample dcgan-mnist -o digits.bmp": "images go to .png",
     "sample dcgan-mnist --device gpu": "genzoo calls a GPU cuda or mps",
     "sample dcgan-mnist --gpu": "did you mean --device",
@@ -60,9 +65,16 @@ WRONG = {
     "train --family vae": "FAMILY is written without one: genzoo train FAMILY",
     "train vae mnist": "did you mean --data mnist?",
     "train vae --dataset mnist": "did you mean --data mnist?",
+    "train vae --data pictures": "did you mean ./pictures?",
+    "train vae --data photo.png": "photo.png is a file: a data set is a folder or a .zip",
     "train vae --data ./gone": "no such folder or .zip: ./gone",
     "train gan --out old": "old already contains config.json: choose another folder, or replace it "
     "with --force",
+    "train vae --precision float32": "did you mean --precision fp32?",
+    "train vae --store-as fp16": "did you mean --store-as float16?",
+    "train --resume my-vae": "genzoo train --resume --out my-vae",
+    "train": "no family given: genzoo train FAMILY",
+    "train vae --checkpoint x.pt": "did you mean --from x.pt?",
     "train stylegan": "did you mean cyclegan or sagan?",
     # evaluate, compare
     "evaluate vae-mnist --metric fd": "did you mean --metrics fd?",
@@ -70,6 +82,15 @@ WRONG = {
     "evaluate photo.png": "photo.png is a file",
     "evaluate vae-mnist --samples 1000": "did you mean --n 1000?",
     "evaluate mnist": "type --data mnist",
+    "evaluate pictures": "to measure its images: images:./pictures",
+    "evaluate ./pictures": "to measure its images: images:./pictures",
+    "evaluate vae-mnist gan-mnist": "did you mean genzoo compare vae-mnist gan-mnist?",
+    "evaluate vae-mnist --metrics fd recall": "did you mean --metrics fd,recall?",
+    "evaluate vae-mnist -o scores.json": "its result is printed; type --json > scores.json",
+    "evaluate vae-mnist fd": "genzoo evaluate MODEL --metrics fd",
+    "compare vae-mnist,gan-mnist": "with spaces between: vae-mnist gan-mnist",
+    "compare vae-mnist gan-mnist -o x.jpg": "expected a name ending in .html or .png or .json",
+    "compare vae-mnist gan-mnist -o photo.png": "photo.png exists",
     "compare vae-mnist": "two models or more, got 1: others of mnist are cgan-mnist, dcgan-mnist",
     "compare vae-mnist vs dcgan-mnist": "type the names alone",
     "compare dcgan-mnist mnist": "type --data mnist",
@@ -79,6 +100,9 @@ WRONG = {
     "list vae": "genzoo info vae",
     "list --all": "genzoo list --help",
     "list metric": "must be one of 'models', 'families', 'data', 'metrics', 'plugins'",
+    "list metrik": "did you mean genzoo list metrics?",
+    "list datasets": "did you mean genzoo list data?",
+    "list plugin": "did you mean genzoo list plugins?",
     "info dcgan mnist": "did you mean dcgan-mnist?",
     "info photo.png": "genzoo inspect photo.png",
     "info celeba": "celeba is a data set",
@@ -87,8 +111,10 @@ WRONG = {
     "family": "genzoo list families",
     "datasets": "genzoo list data",
     "data --list": "genzoo list data",
-    "data celeba": "genzoo list data",
+    "data celeba": "did you mean genzoo data show celeba?",
+    "data list": "did you mean genzoo list data?",
     "data show minst": "did you mean mnist?",
+    "data show mnist --label 3": "a part of the data is written DATA:3",
     "metrics": "genzoo list metrics",
     "plugins --list": "genzoo list plugins",
     # plugin
@@ -104,6 +130,7 @@ WRONG = {
     # attend
     "attend dcgan-celeba --at 16,16": "models that can: sagan-cifar10",
     "attend sagan-cifar10 --at 16x16": "ROW,COLUMN, like 16,16",
+    "attend sagan-cifar10 --at 16 16": "did you mean --at 16,16?",
     "attend sagan-cifar10 --pixel 16,16": "did you mean --at 16,16?",
     # inspect
     "inspect dcgan-mnist": "genzoo info dcgan-mnist",
@@ -114,15 +141,26 @@ WRONG = {
     "arithmetic dcgan-celeba": "needs SUM: means of samples",
     "arithmetic dcgan-celeba 1 plus 2": "got '1 plus 2'",
     "direction dcgan-celeba Smiling": "did you mean --of Smiling?",
+    "arithmetic dcgan-celeba king - man": "expected a list of samples",
+    "direction dcgan-celeba": "a direction needs --of ATTRIBUTE, or both --toward and --away",
+    "direction dcgan-celeba --of smile": "did you mean Smiling",
+    "direction vae-mnist --of three": "did you mean 3?",
+    "direction dcgan-celeba --of Wearing Hat": "did you mean --of 'Wearing Hat'?",
     "direction dcgan-celeba --attribute Smiling": "did you mean --of Smiling?",
     "direction pixelcnn-mnist --of 3": "models that can: cgan-fashion-mnist",
     "steer dcgan-celeba Smiling --sample 3": "make one with genzoo direction",
     "steer dcgan-celeba --direction smile.safetensors": "genzoo steer MODEL DIRECTION",
+    "steer dcgan-celeba --of Smiling --sample 3": "genzoo direction has it",
+    "steer dcgan-celeba x.safetensors --sample 3 17": "did you mean --sample 3,17?",
+    "steer smile.safetensors dcgan-celeba --sample 3": "genzoo steer dcgan-celeba smile.safeten",
+    "steer dcgan-celeba photo.png --sample 3 --alphas big": "expected alphas like -2,0,2 or -2:2",
     "steer dcgan-celeba x.safetensors --alpha 2": "did you mean --alphas 2?",
     # features, inpaint
     "features pixelcnn-mnist photo.png": "models with one: cgan-fashion-mnist",
     "features dcgan-mnist gone.png": "cannot read gone.png",
     "features dcgan-mnist photo.png -o f.csv": ".safetensors or .npy",
+    "features photo.png": "needs MODEL: genzoo features MODEL photo.png",
+    "inpaint dcgan-mnist photo.png --mask 7,7,14,14": "did you mean box:7,7,14,14?",
     "inpaint dcgan-mnist": "needs PHOTO: image files or folders",
     "inpaint cyclegan-hair photo.png": "does not inpaint: models that can: cgan-fashion-mnist",
     "inpaint dcgan-mnist photo.png --mask center": "expected centre",
@@ -132,16 +170,25 @@ WRONG = {
     "interpolate dcgan-celeba 3 17": "did you mean --sample 3,17?",
     "interpolate dcgan-celeba --sample gone.png --sample 3": "cannot read gone.png",
     "interpolate dcgan-celeba --sample 3 --frames 20": "did you mean --steps 20?",
+    "interpolate dcgan-celeba --sample 3 17 42": "did you mean --sample 3,17,42?",
+    "interpolate dcgan-celeba --from 3 --to 17": "did you mean --sample 3?",
+    "interpolate photo.png photo.png": "genzoo interpolate MODEL --sample photo.png --sample",
+    "interpolate dcgan-celeba --sample photo.png me.png": "--sample photo.png --sample me.png?",
+    "interpolate dcgan-celeba vae-celeba": "needs --sample: which samples",
     "interpolate pixelcnn-mnist --sample 1,2": "models that can: cgan-fashion-mnist",
     "traverse dcgan-mnist --dims 3": "two whole numbers like 3,7",
+    "traverse dcgan-mnist --dims 3 7": "did you mean --dims 3,7?",
+    "traverse dcgan-mnist --sample smile": "expected a list of samples",
     "traverse cyclegan-hair": "models that can: cgan-fashion-mnist",
     "traverse vae-mnist --dim 3,7": "did you mean --dims 3,7?",
     "truncate pixelcnn-mnist": "no truncation",
     "truncate dcgan-celeba --psi 0.7": "did you mean --values 0.7?",
+    "truncate dcgan-celeba --values big": "truncations must be like 0.5,1,2,none",
     "truncate dcgan-celeba 0.7": "did you mean --values 0.7?",
     # neighbours, outliers, plot
     "neighbors dcgan-mnist": "genzoo neighbours",
     "neighbours dcgan-mnist -k 0": "-k must be at least 1, got 0",
+    "neighbours dcgan-mnist --sample 3": "attend, interpolate, traverse and steer have it",
     "neighbours dcgan-mnist --top 5": "did you mean -k 5?",
     "neighbours dcgan-mnist --count 3": "did you mean --n 3?",
     "outliers dcgan-mnist --against fashion-mnist": "models that can: pixelcnn-mnist",
@@ -149,10 +196,13 @@ WRONG = {
     "outliers vae-mnist": "needs --against: the other images",
     "outliers vae-mnist fashion-mnist": "did you mean --against fashion-mnist?",
     "plot vae-mnist": "an installed model, whose run is not stored",
+    "plot pictures": "a folder that a training run wrote",
     "plot my-vae": "a folder that a training run wrote",
     "plot old -o x.jpg": "no run in old",
     # translate
     "translate dcgan-celeba photo.png": "models that can: cyclegan-hair",
+    "translate photo.png": "genzoo translate MODEL photo.png (one of cyclegan-hair)",
+    "translate cyclegan-hair photo.png blond": "did you mean --to blond?",
     "translate cyclegan-hair gone.jpg": "cannot read gone.jpg",
     "translate photo.png cyclegan-hair": "genzoo translate cyclegan-hair photo.png",
     # verify, upgrade, search, pull, push
@@ -166,6 +216,7 @@ WRONG = {
     "find dcgan": "genzoo search",
     "search --max 3": "--limit",
     "pull": "needs MODEL: owner/name",
+    "pull vae-mnist": "vae-mnist is installed: type genzoo sample vae-mnist",
     "download owner/name": "genzoo pull",
     "pull owner/name --output here": "--out",
     "push dcgan-mnist": "needs REPOSITORY: owner/name",
@@ -177,6 +228,8 @@ WRONG = {
     "reference mnist --metrics fd": "did you mean --metric fd?",
     "cite": "needs MODEL",
     "bibtex vae": "genzoo cite",
+    "cite mnist": "mnist is a data set",
+    "cite fid": "fid is a metric",
     "cite goodfellow": "genzoo list",
     "cache clear": "genzoo cache --clean",
     "cache --clear": "did you mean --clean?",
@@ -211,11 +264,13 @@ def noted(tmp_path_factory):
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A folder with a picture and the folder of a model."""
+    """A folder with a picture, a folder of one and the folder of a model."""
     folder = tmp_path / "here"
     (folder / "old").mkdir(parents=True)
     (folder / "old" / "config.json").write_text("{}")
-    Image.fromarray(np.zeros((28, 28), np.uint8)).save(folder / "photo.png")
+    (folder / "pictures").mkdir()
+    for name in ("photo.png", "pictures/one.png"):
+        Image.fromarray(np.zeros((28, 28), np.uint8)).save(folder / name)
     monkeypatch.chdir(folder)
     return folder
 

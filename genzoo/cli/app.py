@@ -10,9 +10,10 @@ from typing import Any
 from genzoo.cli.application import App as App
 from genzoo.cli.application import app as app
 from genzoo.cli.application import ungrouped as ungrouped
+from genzoo.cli.labels import parse_labels as parse_labels
 from genzoo.cli.progress import Ticker as Ticker
 from genzoo.files import default_path as default_path
-from genzoo.text import columns, nfc, printable, width
+from genzoo.text import columns, printable, width
 
 
 def refuse_broken(*kinds: str) -> None:
@@ -28,21 +29,6 @@ def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
     from genzoo.schemas import assignments
 
     return assignments(pairs or [])
-
-
-def parse_labels(text: str | None, classes: Sequence[str] = ()) -> list[str] | str | None:
-    """One class for all, or those that commas separate; names in ``classes`` may have commas."""
-    known = {nfc(name).casefold() for name in classes}
-    if text is None or "," not in text or nfc(text.strip()).casefold() in known:
-        return text
-    parts, labels = text.split(","), []
-    while parts:
-        ends = range(len(parts), 1, -1)  # the longest name first
-        names = {end: ",".join(parts[:end]).strip() for end in ends}
-        end = next((end for end in ends if nfc(names[end]).casefold() in known), 1)
-        labels.append(names.get(end, parts[0].strip()))
-        parts = parts[end:]
-    return labels
 
 
 def as_json(value: Any) -> None:

@@ -7,6 +7,7 @@ from genzoo.cli.app import app, default_path
 from genzoo.cli.groups import CodeSearch, Sampling
 from genzoo.cli.options import Device, ModelName, Seed, argument, out_option
 from genzoo.cli.output import FILES, SamplesFile
+from genzoo.editing.notation import check_samples, parse_sum
 from genzoo.errors import BadInput
 
 
@@ -30,6 +31,7 @@ def arithmetic(
     device: Device = "auto",
 ) -> None:
     """Add and subtract the codes of samples."""
+    check_samples([term for _, term in parse_sum(" ".join(terms))])
     path = file.picture_path(out, default_path(name, "-sum.png"))
     from genzoo.editing import arithmetic as sums
     from genzoo.editing.walks import as_latent

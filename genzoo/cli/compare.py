@@ -56,13 +56,14 @@ def compare(
 
     --set NAME=VALUE is for all models that have this setting, --set MODEL:NAME=VALUE for one.
     """
-    from genzoo.evaluation import compare as comparing
-    from genzoo.evaluation import comparison
+    from genzoo.evaluation import choice
 
     any_data = metrics is not None or features is not None
-    folders, _, _ = comparing.choose_models(models, data, any_data=any_data)
-    folder = expanded(out or Path("-vs-".join(Path(name).name for name in folders)))
-    comparison.check_target(folder, force)
+    folders, _, _ = choice.choose_models(models, data, any_data=any_data)
+    path = expanded(out or Path("-vs-".join(Path(name).name for name in folders)))
+    choice.check_target(path, force)
+    from genzoo.evaluation import compare as comparing
+
     ticker = Ticker()
     result = comparing.compare(
         *models,
@@ -78,12 +79,13 @@ def compare(
         progress=ticker.count,
     )
     ticker.done()
-    result.save(folder, force=force)
+    result.save(path, force=force)
+    is_file = path.suffix.lower() in choice.ENDINGS
     if json:
-        as_json({"folder": str(folder), **result.record()})
+        as_json({"path" if is_file else "folder": str(path), **result.record()})
         return
     print("\n".join(map(printable, str(result).split("\n"))))
-    print(printable(str(folder / comparison.FILES[0])))
+    print(printable(str(path if is_file else path / choice.FILES[0])))
 
 
 def _sampling(values: dict[str, Any]) -> dict[str, Any]:

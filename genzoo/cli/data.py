@@ -9,13 +9,16 @@ from genzoo.cli.options import SEED, argument, count_option, flag, option, out_o
 from genzoo.cli.output import FILES, Picture
 from genzoo.text import printable
 
-data_app = App(help="Look at data sets.")
+data_app = App(help="Look at data sets.\n\ngenzoo list data lists them.")
 app.add_typer(data_app, name="data")
 
 
 @data_app.callback()
 def _group() -> None:
-    """Look at data sets."""
+    """Look at data sets.
+
+    genzoo list data lists them.
+    """
 
 
 @data_app.command(

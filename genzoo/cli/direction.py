@@ -22,6 +22,7 @@ from genzoo.cli.options import (
     out_option,
 )
 from genzoo.cli.output import SamplesFile
+from genzoo.editing.notation import check_alphas, check_samples, check_ways
 from genzoo.errors import refuse_unread
 from genzoo.files import check_new
 from genzoo.text import printable
@@ -62,10 +63,12 @@ def direction(
     json: Json = False,
 ) -> None:
     """Compute the direction of an attribute, like Smiling."""
-    from genzoo.editing import directions
-
+    check_ways(of, toward, away)
+    check_samples([*filter(None, (toward, away))])
     path = out or default_path(name, f"-{of or 'direction'}.safetensors")
     check_new(path, [".safetensors"], force)
+    from genzoo.editing import directions
+
     ticker = Ticker()
     result = directions.direction(
         name,
@@ -120,6 +123,8 @@ def steer(
     """Move samples along a direction."""
     if ":" not in alphas:
         refuse_unread(f"--alphas {alphas} is the whole list", steps=steps)
+    check_alphas(alphas)
+    check_samples(sample)
     path = file.path(out, name, "-steered")
     from genzoo import load
     from genzoo.editing import directions, selection, walks

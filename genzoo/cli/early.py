@@ -1,22 +1,28 @@
 """Refusals before torch is imported: what the disk alone shows to be wrong with a command."""
 
+import contextlib
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genzoo.errors import BadInput, GenzooError, UnknownName
-from genzoo.files import default_path, expanded, is_folder
+from genzoo.errors import BadInput, GenzooError, UnknownName, unknown
+from genzoo.files import expanded, is_folder
 from genzoo.metrics.metric_names import BUILT_IN, INCEPTION
+from genzoo.text import nfc, printable
 
 if TYPE_CHECKING:
     from genzoo.families.facts import Facts
     from genzoo.zoo.manifest import Manifest
 
+log = logging.getLogger("genzoo.cli")
 # The arguments of each command that name models; those of train are apart.
 MODELS = {
-    **dict.fromkeys(("arithmetic", "attend", "direction", "features", "info", "inpaint"), "name"),
+    **dict.fromkeys(
+        ("arithmetic", "attend", "cite", "direction", "features", "info", "inpaint"), "name"
+    ),
     **dict.fromkeys(("interpolate", "neighbours", "outliers", "sample", "steer"), "name"),
     **dict.fromkeys(("translate", "traverse", "truncate"), "name"),
     **dict.fromkeys(("demo", "verify"), "names"),
@@ -33,21 +39,7 @@ ABILITIES = {
     "outliers": (("Density",), "has no likelihood"),
     "translate": (("Translator",), "does not translate"),
 }
-# The ending of a command's default result: NAME and this; {} is that of the model's samples.
-RESULTS = {
-    "arithmetic": "-sum.png",
-    "attend": "-attention.png",
-    "features": "-features.safetensors",
-    "interpolate": "-walk{film}",
-    "neighbours": "-neighbours.png",
-    "sample": "{}",
-    "steer": "-steered{}",
-    "traverse": "-traversal{}",
-}
-# Further files that a command writes, by the option.
-MORE_RESULTS = {"features": ("picture",), "inpaint": ("strip", "gif"), "sample": ("watch",)}
 COUNTED = ("epochs", "epoch", "nepochs", "n_epochs", "numepochs", "num_epochs", "max_epochs")
-WRITTEN = ("", ".png", ".jpg", ".webp", ".pdf", ".gif", ".npy", ".wav", ".safetensors")
 OPENED = {"channels", "size", "fit", "levels", "length", "rate"}  # fields that open data of a kind
 
 
@@ -60,23 +52,28 @@ def check(command: str, given: Mapping[str, Any]) -> None:
         raise BadInput("to remove what the cache holds, type genzoo cache --clean")
     if command == "reference" and (name := given.get("data")) in [*BUILT_IN, *INCEPTION]:
         raise UnknownName(f"{name} is a metric: type genzoo reference DATA --metric {name}")
+    if command == "pull" and given["name"] in _installed():
+        name, address = given["name"], "that of the Hub is written owner/name"
+        raise BadInput(f"{name} is installed: type genzoo sample {name}; {address}")
     if command == "plot":
         _check_run(given["run"])
     manifests = {}
     for name in map(str, _listed(given.get(MODELS.get(command, "")))):
         manifests[name] = _model(command, name, given)
     for key in FILES:
-        if key in MORE_RESULTS.get(command, ()):
-            continue
-        for path in _listed(given.get(key)):
-            _check_exists(key, path)
+        if (command, key) != ("features", "picture"):  # which it writes
+            for path in _listed(given.get(key)):
+                _check_exists(key, path)
     for sample in filter(re.compile(r".*\.[A-Za-z]\w*").fullmatch, _listed(given.get("sample"))):
         _check_exists("sample", expanded(sample))
-    _check_result(command, given, manifests)  # first: to know abilities may take loading a family
     for name, manifest in manifests.items():
         if manifest is not None:
+            if _is_family(name):
+                log.info("%s is a family: its model here is %s", name, manifest.name)
             _check_ability(command, name, manifest)
             _check_settings(command, name, manifest, given)
+            _check_label(name, manifest, given.get("label"))
+            _check_attribute(command, manifest, given)
     if command == "compare" and len(manifests) == 1:
         _check_several(*manifests)
 
@@ -95,6 +92,12 @@ def manifest_of(name: str) -> "Manifest | None":
     if not is_folder(name) and ("/" in name or "@" in name or name.startswith("images:")):
         return None  # load finds it, and its message is the better one
     return names.resolve(name)[1]
+
+
+def _installed() -> list[str]:
+    from genzoo.zoo import installed
+
+    return installed.names()
 
 
 def data_sets() -> list[str]:
@@ -141,9 +144,15 @@ def _model(command: str, name: str, given: Mapping[str, Any]) -> "Manifest | Non
     from genzoo.zoo import installed
 
     is_family = name in families.names()
-    if is_family and command in ("info", "compare"):  # compare chooses a model of it by the data
+    if command == "evaluate" and (place := _folder_of_images(name)):
+        raise UnknownName(f"{place} is no model folder; to measure its images: images:{place}")
+    if is_family and command in (
+        "cite",
+        "compare",
+        "info",
+    ):  # compare chooses a model of it by the data
         return None
-    if command == "info" and (is_folder(name) or name in installed.names()):
+    if command in ("cite", "info") and (is_folder(name) or name in installed.names()):
         return None  # it reads no more itself
     if is_folder(name) or is_family or name in installed.names():
         return manifest_of(name)
@@ -153,11 +162,27 @@ def _model(command: str, name: str, given: Mapping[str, Any]) -> "Manifest | Non
     if model := next((path for path in others if path in installed.names()), ""):
         line = f"genzoo {command} {model} {name}"
         raise UnknownName(f"no model is called {name!r}: the model comes first: {line}")
+    if command == "compare" and {*name.split(",")} <= {*installed.names(), *families.names()}:
+        raise UnknownName(f"type the names with spaces between: {' '.join(name.split(','))}")
     if command == "compare" and name in ("vs", "versus", "and", "with"):
         raise UnknownName(f"no model is called {name!r}: type the names alone, with spaces between")
     if what := of_other_kind(name, ("family", "model"), "--data" if "data" in given else ""):
         raise UnknownName(f"no model is called {name!r}. {what}")
     return manifest_of(name)
+
+
+def _folder_of_images(name: str) -> str:
+    """How the folder ``name`` is written, if it is here and none of a model; else ""."""
+    from genzoo.zoo import installed
+
+    place = name if is_folder(name) else f"./{name}"
+    if not is_folder(name) and ("/" in name or name in installed.names()):
+        return ""
+    with contextlib.suppress(OSError, ValueError, BadInput):
+        folder = expanded(place)
+        is_model = (folder / "config.json").exists() or (folder / "run").exists()
+        return place if folder.is_dir() and not is_model else ""
+    return ""
 
 
 def _check_several(name: str) -> None:
@@ -208,6 +233,45 @@ def _check_settings(
             raise _no_setting(key, values[key], name, manifest.family, facts)
 
 
+def _check_label(name: str, manifest: "Manifest", label: str | None) -> None:
+    """Refuse a class that the model does not have."""
+    from genzoo.cli.labels import parse_labels
+
+    if label is None:
+        return
+    known = manifest.class_names
+    if not known and not manifest.config.get("classes"):  # else they have numbers alone
+        raise BadInput(without_classes(name))
+    labels, folded = parse_labels(label, known), {nfc(one).casefold() for one in known}
+    for one in map(str.strip, [labels] if isinstance(labels, str) else labels or []):
+        if known and nfc(one).casefold() not in folded and not one.isdecimal():
+            raise unknown("class", one, known, "Or give its number.")
+
+
+def _check_attribute(command: str, manifest: "Manifest", given: Mapping[str, Any]) -> None:
+    """Refuse a class or an attribute that the model's data do not have."""
+    if command != "direction" or given["of"] is None:
+        return
+    from genzoo.data import catalogue
+
+    if (data := given.get("data") or manifest.data) not in catalogue.SOURCES:
+        return
+    source = catalogue.SOURCES[data]
+    known = source.classes or source.attributes
+    if known and given["of"] not in known:
+        what = "class" if source.classes else "attribute"
+        raise unknown(f"{what} of {data}", given["of"], known, "")
+
+
+def without_classes(name: str) -> str:
+    """The error for a class of a model without classes, with models that have some."""
+    from genzoo.zoo import installed
+
+    able = [one for one, card in installed.manifests().items() if card.class_names]
+    models = f"Models that have: {', '.join(able) or 'none'}"
+    return f"{printable(name)} has no classes: leave --label out. {models}"
+
+
 def _no_setting(key: str, value: Any, name: str, family: str, facts: "Facts") -> BadInput:
     from genzoo.options import ours
 
@@ -222,7 +286,7 @@ def _no_setting(key: str, value: Any, name: str, family: str, facts: "Facts") ->
     return BadInput(f"{what}: {names}")
 
 
-# ----------------------------------------------------------------------------------------- results
+# ------------------------------------------------------------------------------------------- files
 
 
 def _check_exists(argument: str, path: Path) -> None:
@@ -238,42 +302,14 @@ def _check_exists(argument: str, path: Path) -> None:
 
 
 def _check_run(folder: Path) -> None:
-    """Refuse an installed model in place of the folder of its run."""
+    """Refuse a folder without a run, and an installed model in place of the folder of its run."""
     from genzoo.zoo import installed
 
     if str(folder) in installed.names() and not folder.exists():
         what = f"no run in {folder}: it is an installed model, whose run is not stored"
         raise BadInput(f"{what}; give a folder that a training run wrote")
-
-
-def _check_result(
-    command: str, given: Mapping[str, Any], manifests: Mapping[str, "Manifest | None"]
-) -> None:
-    """Refuse to replace a result without --force."""
-    if given.get("force", True):
-        return
-    files = {key: given.get(key) for key in MORE_RESULTS.get(command, ())}
-    if command in RESULTS:
-        files["out"] = given.get("out") or _default_result(command, manifests)
-    elif command == "inpaint":
-        files["out"] = given.get("out") or Path(f"{given['photos'][0].stem}-filled.png")
-    elif command == "translate":
-        files["out"] = given.get("out")
-    for key, path in files.items():
-        if path is not None and path.suffix.lower() in WRITTEN and path.exists():
-            raise BadInput(f"{path} exists: choose another --{key}, or replace it with --force")
-
-
-def _default_result(command: str, manifests: Mapping[str, "Manifest | None"]) -> Path | None:
-    """Where the command writes if nobody says; None if a model must be built to know."""
-    from genzoo.models.kinds import ENDINGS
-
-    ((name, manifest),) = manifests.items()
-    if manifest is None or manifest.kind == "points":  # those of more than one side have no picture
-        return None
-    ending = ENDINGS[manifest.kind][0]
-    film = ".gif" if manifest.kind == "images" else ending
-    return default_path(name, RESULTS[command].format(ending, film=film))
+    if not (folder / "run" / "plan.json").exists():
+        raise BadInput(f"no run in {folder}: give a folder that a training run wrote")
 
 
 # ---------------------------------------------------------------------------------------- training
@@ -281,6 +317,7 @@ def _default_result(command: str, manifests: Mapping[str, "Manifest | None"]) ->
 
 def _check_training(given: Mapping[str, Any]) -> None:
     """Refuse an unknown family, data set or field of a new run, and a folder that is taken."""
+    from genzoo.runs.request import check_arguments
     from genzoo.schemas import assignments
 
     values = assignments(given.get("settings") or [])
@@ -288,21 +325,39 @@ def _check_training(given: Mapping[str, Any]) -> None:
         if name := given.get(key):
             manifest_of(name)
     if family := given.get("family"):
+        if given.get("resume") and given.get("out") is None and not _is_family(family):
+            raise BadInput(f"--resume needs --out: genzoo train --resume --out {family}")
         _check_family(family)
     if (data := given.get("data")) is not None:
         _check_data(data)
     if family and given.get("recipe") is None:
         _check_fields(family, values, given)
+    check_arguments({**given, "dtype": given["store_as"]})
     is_new = not (given.get("resume") or given.get("force") or given.get("dry_run"))
-    if (out := given.get("out")) and is_new and "RANK" not in os.environ:  # torchrun starts several
+    out = given.get("out") or _default_folder(given)
+    if is_new and out and "RANK" not in os.environ:  # torchrun starts several
         _check_folder(out)
+
+
+def _default_folder(given: Mapping[str, Any]) -> Path | None:
+    """Where a run goes that names no folder; None if a recipe decides."""
+    from genzoo.runs.request import default_folder
+
+    family, data = given.get("family"), given.get("data") or "digits"
+    return default_folder(family, data) if family else None
+
+
+def _is_family(name: str) -> bool:
+    from genzoo import families
+
+    return name in families.names()
 
 
 def _check_family(name: str) -> None:
     from genzoo import families
     from genzoo.zoo import installed
 
-    if name in families.names():
+    if _is_family(name):
         return
     if is_folder(name) or name in installed.names():
         ways = f"--recipe {name} repeats its training, --from {name} continues from its weights"

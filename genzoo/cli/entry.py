@@ -60,8 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     handler.setFormatter(_Line("genzoo: %(message)s"))
     handler.addFilter(_Once())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    if os.environ.get("RANK", "0") == "0":  # of several processes one reports the data set
-        logging.getLogger("genzoo.data").setLevel(logging.INFO)
+    if os.environ.get("RANK", "0") == "0":  # of several processes one reports
+        for name in ("genzoo.data", "genzoo.cli"):
+            logging.getLogger(name).setLevel(logging.INFO)
     with raised_signals():
         code = run(words)
     try:

@@ -19,6 +19,7 @@ from genzoo.cli.options import (
     out_option,
 )
 from genzoo.cli.output import Picture
+from genzoo.editing.notation import check_mask
 from genzoo.files import check_new
 from genzoo.models.kinds import PICTURES, check_path
 from genzoo.text import printable
@@ -87,6 +88,7 @@ def inpaint(
     device: Device = "auto",
 ) -> None:
     """Fill in missing pixels of photos."""
+    check_mask(mask)
     path = out or Path(f"{photos[0].stem}-filled.png")
     check_path(path, picture.force)
     for file, endings, name_of in ((strip, PICTURES, "strip"), (gif, (".gif",), "gif")):

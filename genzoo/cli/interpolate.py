@@ -7,6 +7,7 @@ from genzoo.cli.app import Ticker, app, default_path
 from genzoo.cli.groups import CodeSearch, Sampling
 from genzoo.cli.options import SAMPLE, Device, ModelName, flag, option, out_option
 from genzoo.cli.output import SamplesFile
+from genzoo.editing.notation import check_samples
 from genzoo.models.kinds import PICTURES
 
 
@@ -39,6 +40,7 @@ def interpolate(
     device: Device = "auto",
 ) -> None:
     """Walk from sample to sample, as a film or a strip."""
+    check_samples(sample)
     path = file.path(out, name, "-walk", film=True)
     from genzoo import load
     from genzoo.editing import selection, walks

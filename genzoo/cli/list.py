@@ -1,15 +1,16 @@
 """list: what is installed, by kind. info: one model or family."""
 
+import logging
 from typing import Annotated, Any, Literal
 
 import typer
 
 from genzoo.cli.app import app, as_json, as_table, parse_settings, refuse_broken
-from genzoo.cli.families import family_record
 from genzoo.cli.options import OUTPUT, Json, ModelOrFamily, Settings, argument, flag
 from genzoo.errors import refuse_unread
 from genzoo.text import Records, printable
 
+log = logging.getLogger("genzoo")
 Kind = Literal["models", "families", "data", "metrics", "plugins"]
 
 
@@ -37,14 +38,14 @@ def list_all(
     @low8); families that learn from pairs take it beside its originals. Two domains are A,B
     (./summer,./winter).
     """
-    from genzoo.zoo import names
+    from genzoo.zoo import installed
 
     if json:
         refuse_unread("--json prints all columns", quiet=quiet)
     if kind != "plugins":
         refuse_broken(*READ[kind])
     if kind == "models" and quiet:  # cards are not read
-        print("\n".join(map(printable, names.model_names())))
+        print("\n".join(map(printable, installed.names())))
         return
     records = _listed(kind)
     if json:
@@ -53,6 +54,8 @@ def list_all(
         print("\n".join(printable(one.name) for one in records))
     else:
         as_table(records.rows, records.heads)
+    if kind == "models" and (gone := installed.missing()):
+        log.warning("%s", gone)
     if any(getattr(one, "state", "") in ("broken", "conflict") for one in records):
         raise typer.Exit(1)
 
@@ -83,6 +86,8 @@ def _listed(kind: Kind) -> Records[Any]:
 def _record(one: Any) -> dict[str, Any]:
     """A record, for JSON."""
     if getattr(one, "kind", "") == "family" and one.state == "listed":
+        from genzoo.cli.families import family_record
+
         return family_record(one)
     return one._asdict() if hasattr(one, "_asdict") else vars(one)
 

@@ -56,10 +56,10 @@ class SamplesFile:
         """``out`` or ``default``, if a picture of samples, or their array, can be written to it.
         Raises BadInput.
         """
-        path = _picture_path(out or default, self.scale, self.force)
+        path = out or default
         if not self.metadata and path.suffix.lower() == ".npy":
             raise BadInput(f"--no-metadata: {path} holds numbers without metadata: leave it out")
-        return path
+        return _picture_path(path, self.scale, self.force)
 
     def path(
         self, out: Path | None, name: str, ending: str = "", *, film: bool = False
@@ -107,9 +107,9 @@ class SamplesFile:
 
 
 def _picture_path(path: Path, scale: int | None, force: bool, numbers: str = ".npy") -> Path:
-    check_new(path, [*PICTURES, numbers], force)
     if scale is not None and path.suffix.lower() == numbers:
         raise BadInput(f"--scale enlarges pictures, and {path} holds numbers: leave it out")
+    check_new(path, [*PICTURES, numbers], force)
     return path
 
 

@@ -7,7 +7,7 @@ from genzoo.cli.app import app, as_json
 from genzoo.cli.options import argument, out_option
 from genzoo.cli.output import Picture
 from genzoo.files import check_new
-from genzoo.models.kinds import check_path
+from genzoo.models.kinds import PLOTS, check_path
 from genzoo.text import printable
 
 
@@ -32,9 +32,9 @@ def plot(
     """Draw a run's losses, gradients and samples."""
     path = out or Path(f"{run.resolve().name}.html")
     check_path(path, picture.force)
+    check_new(path, PLOTS, picture.force)
     from genzoo.runs import plots
 
-    check_new(path, plots.ENDINGS, picture.force)
     file = plots.plot(run, path, scale=picture.scale)
     if picture.json:
         as_json({"file": str(file), **plots.read_run(run).record()})

@@ -22,8 +22,8 @@ OPTIONS_OF = {
 def check_spelling(arguments: Sequence[str]) -> None:
     """Refuse a former spelling in the words of a command line. Raises BadInput."""
     command, *words = [*arguments] or [""]
-    # The group of today; alone, or with an option, it was the listing.
-    is_group = command == "data" and words and words[0] in ("show", "--help")
+    # The group of today; with an option it was the listing.
+    is_group = command == "data" and words[:1] not in (["--json"], ["--list"])
     if command in COMMANDS and not is_group:
         raise BadInput(f"genzoo {command} is now {COMMANDS[command]}")
     for word in words:

@@ -10,7 +10,7 @@ COMMANDS = {
     "list families": "family architectures",
     "list data": "datasets dataset",
     "list metrics": "metric",
-    "list plugins": "extensions",
+    "list plugins": "extensions plugin",
     "plugin new": "new scaffold template init create make",
     "plugin check": "check validate",
     "info": "describe summary card about view",
@@ -46,7 +46,7 @@ OPTIONS = {
     "--out": "output outfile outputfile outdir outputdir outputfolder save saveto file dest "
     "destination path savedir logdir modeldir result folder",
     "--label": "class classes labels category categories digit target y",
-    "--sample": "seeds seed start index indices addresses samples code codes",
+    "--sample": "seeds seed start index indices addresses samples code codes from to between",
     "--seed": "randomseed rng manualseed",
     "--device": "gpu cuda cpu usegpu accelerator",
     "--data": "dataset datasets traindata trainset dataname source train real reference images",

@@ -29,13 +29,15 @@ from genzoo.cli.options import (
     option,
     out_option,
 )
+from genzoo.errors import command
+from genzoo.files import is_folder
 from genzoo.text import printable
 
 if TYPE_CHECKING:
     from genzoo.runs.launch import Estimate
 
 
-log = logging.getLogger("genzoo")
+log = logging.getLogger("genzoo.cli")
 
 
 @final
@@ -176,6 +178,8 @@ def train(
     from genzoo.runs.request import read_request
     from genzoo.schemas import assignments
 
+    if data is None and not (start.recipe or start.resume):
+        log.info("no --data given: the data set is digits, of scikit-learn (genzoo list data)")
     request = read_request(
         {**given, "dtype": writing.store_as, "settings": assignments(settings or [])}
     )
@@ -185,16 +189,27 @@ def train(
         _print_estimate(training.estimate(request), json)
         return
     ticker = Ticker()
-    command = shlex.join(["genzoo", *sys.argv[1:]])
-    command = re.sub(r"(--seed[ =])random\b", rf"\g<1>{seed}", command)  # it can be repeated
+    typed = shlex.join(["genzoo", *sys.argv[1:]])
+    typed = re.sub(r"(--seed[ =])random\b", rf"\g<1>{seed}", typed)  # it can be repeated
     try:
-        run = training.carry_out(request, ticker.step, command)
+        run = training.carry_out(request, ticker.step, typed)
     finally:
         ticker.done()
     if json:
         as_json({"folder": str(run.folder), "steps": run.plan.steps})
     else:
         print(printable(str(run.folder)))
+        log.info("next: %s", ", ".join(_next(run.folder, run.plan.data)))
+
+
+def _next(folder: Path, data: str) -> list[str]:
+    """What to type next for the model in ``folder``."""
+    from genzoo.zoo import installed
+
+    name = str(folder) if is_folder(str(folder)) else f"./{folder}"
+    what = ["sample", "info", "plot"]
+    what += ["evaluate"] if data in installed.features() else []  # else it has no default metrics
+    return [command(one, name) for one in what]
 
 
 def _print_estimate(estimate: "Estimate", json: bool) -> None:

@@ -1,11 +1,13 @@
 """genzoo translate: translate an image from one domain to another."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
 from genzoo.cli.app import app, parse_settings
 from genzoo.cli.options import SEED, Device, ModelName, Settings, argument, option, out_option
 from genzoo.cli.output import FILES, Picture
+from genzoo.errors import GenzooError
 from genzoo.files import file_name
 
 
@@ -29,7 +31,8 @@ def translate(
     device: Device = "auto",
 ) -> None:
     """Translate a photo to another domain."""
-    path = out or (_name(picture, to) if to else None)
+    known = to or _second_domain(name)
+    path = out or (_name(picture, known) if known else None)
     if path:
         file.path(path, path)
     from genzoo.editing import translation
@@ -44,6 +47,15 @@ def translate(
     assert isinstance(samples, Images)
     samples.save(path, file.scale)
     file.print(path, {"to": domain, **samples.record()})
+
+
+def _second_domain(name: str) -> str:
+    """By the model's card; "" where only the loaded model tells."""
+    from genzoo.zoo import names
+
+    with contextlib.suppress(GenzooError, LookupError):  # loading says it better
+        return str(names.resolve(name, local_files_only=True)[1].config["domains"][-1])
+    return ""
 
 
 def _name(picture: Path, domain: str) -> Path:

@@ -7,6 +7,7 @@ from genzoo.cli.app import app, default_path
 from genzoo.cli.groups import CodeSearch, Sampling
 from genzoo.cli.options import Device, ModelName, Sample, option, out_option
 from genzoo.cli.output import FILES, SamplesFile
+from genzoo.editing.notation import check_samples
 from genzoo.errors import refuse_unread
 from genzoo.models.kinds import PICTURES
 
@@ -46,6 +47,7 @@ def traverse(
         refuse_unread("--dims all has a row for each number of the code", grid=grid)
     pair = None if dims in (None, "all") else checked_pair("dims", dims, ",", "3,7 or all")
     rows, columns = checked_pair("grid", grid or "9x9", "x", "9x9")
+    check_samples(sample or [])
     path = file.path(out, name, "-traversal")
     from genzoo import load
     from genzoo.editing import selection, walks

@@ -17,6 +17,7 @@ from genzoo.cli.options import (
     out_option,
 )
 from genzoo.cli.output import Picture
+from genzoo.editing.notation import parse_values
 from genzoo.text import printable
 
 
@@ -50,6 +51,8 @@ def truncate(
     device: Device = "auto",
 ) -> None:
     """Plot whether truncation trades diversity for fidelity."""
+    if values is not None:
+        parse_values(values)
     path = picture.path(out, default_path(name, "-truncation.png"), ".json")
     from genzoo.evaluation import truncation
 

@@ -2,11 +2,14 @@
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from genzoo.cli import early, synonyms
-from genzoo.errors import GenzooError, UnknownName, unknown
+from genzoo.errors import GenzooError, UnknownName, similar, unknown
+from genzoo.files import is_folder
 from genzoo.text import printable
 
 
@@ -20,7 +23,8 @@ def explain(error: Any, words: Sequence[str]) -> str:
     if context and kind == "MissingParameter" and error.param is not None:
         return f"{_missing(error.param, context, words)} Type {where} --help."
     if kind == "BadParameter" and error.param is not None:
-        return f"{_wrong_value(error, words)}. Type {where} --help."
+        text = _wrong_value(error, words)
+        return f"{text}{'' if text.endswith('?') else '.'} Type {where} --help."
     if context and (match := re.match(r"Got unexpected extra argument\S* \((.*)\)$", text)):
         return f"{_too_many(match[1].split(), context, words)} Type {where} --help."
     if context and (match := re.match("No such command '(.*?)'", text)):
@@ -47,6 +51,10 @@ def unknown_command(word: str, commands: Iterable[str]) -> GenzooError:
 def _no_command(word: str, context: Any) -> str:
     """The error for a command of a group, such as plugin."""
     where, known = context.command_path, context.command.commands
+    if context.info_name == "data" and word.lower() in ("list", "ls", "all", "names"):
+        return f"{where} has no command {printable(word)}: did you mean genzoo list data?"
+    if context.info_name == "data" and (is_folder(word) or word in early.data_sets()):
+        return f"{where} has no command {printable(word)}: did you mean {where} show {word}?"
     ours = synonyms.read(synonyms.COMMANDS, word.lower())
     if meant := [name for name in ours if name.partition(" ")[2] in known and " " in name]:
         return f"{where} has no command {printable(word)}: did you mean genzoo {meant[0]}?"
@@ -69,10 +77,29 @@ def _no_option(option: str, context: Any, words: Sequence[str]) -> str:
         return f"{what} with the variable GENZOO_DEBUG=1, an error prints its traceback."
     ours = [name for name in synonyms.read(synonyms.OPTIONS, plain) if name in own]
     same = [name for name in own if "".join(filter(str.isalnum, name)) == plain]
+    if not (same or ours) and (elsewhere := _elsewhere(option, context, words)):
+        return f"{what} {elsewhere}."
     near = difflib.get_close_matches(option, own, n=2)
     if not (meant := same[:1] or ours[:1] or near):
         return what.rstrip(":") + "."
     return f"{what} did you mean {' or '.join(meant)}{_given(option, meant, context, words)}?"
+
+
+def _elsewhere(option: str, context: Any, words: Sequence[str]) -> str:
+    """What to type in place of an ``option`` that only other commands have; "" if none has it."""
+    if context.info_name == "show" and option in ("--label", "--class"):
+        return f"a part of the data is written DATA:{_value_of(option, words)}"
+    root = context.find_root().command.commands
+    others = [n for n in root if option in [o for p in root[n].params for o in p.opts]]
+    if not others:
+        return ""
+    if option in ("-o", "--out"):
+        own = [name for param in context.command.params for name in param.opts]
+        file = _value_of(option, words)
+        how = f"type --json > {file}" if file.endswith(".json") else "--json prints all of it"
+        return f"its result is printed; {how}" if "--json" in own else "it writes no file"
+    names = f"{', '.join(others[:-1])} and {others[-1]} have" if others[1:] else f"{others[0]} has"
+    return f"it is an option of others: genzoo {names} it"
 
 
 def _given(option: str, meant: Sequence[str], context: Any, words: Sequence[str]) -> str:
@@ -122,7 +149,6 @@ def fields(command: str, words: Sequence[str]) -> list[str]:
 
 def _facts_of_model(word: str) -> Any:
     from genzoo import families
-    from genzoo.files import is_folder
     from genzoo.zoo import installed
 
     try:
@@ -149,9 +175,31 @@ def _missing(param: Any, context: Any, words: Sequence[str]) -> str:
     about = about if about[1:2].isupper() else f"{about[:1].lower()}{about[1:]}"
     where, is_option = context.command_path, param.param_type_name == "option"
     name = max(param.opts, key=len) if is_option else _metavar(param)
-    if is_option and (extra := _extra(context.command, words)):
+    given = _given_arguments(context.command, words)
+    if line := _without_model(context, given, name if is_option else ""):
+        return f"{where} needs MODEL: {line}."
+    extra = given[len(_arguments(context.command)) :]
+    if is_option and extra and (name != "--sample" or all(map(_is_sample, extra))):
         return f"{where} needs {name}: did you mean {name} {','.join(extra)}?"
     return f"{where} needs {name}{f': {about}' if about else ''}."
+
+
+def _is_sample(word: str) -> bool:
+    return re.fullmatch(r"[\d:,]+", word) is not None or Path(word).is_file()
+
+
+def _without_model(context: Any, given: Sequence[str], option: str) -> str:
+    """The whole line, if a file is ``given`` where the model should be; "" if none is."""
+    first = [*map(_metavar, _arguments(context.command))][:1]
+    if first != ["MODEL"] or not given or not Path(given[0]).is_file():
+        return ""
+    files = [word for name in map(shlex.quote, given) for word in (option, name) if word]
+    line, able = " ".join([context.command_path, "MODEL", *files]), ""
+    if context.info_name in early.ABILITIES:
+        from genzoo.zoo import names
+
+        able = ", ".join(names.able_by_name(*early.ABILITIES[context.info_name][0]))
+    return f"{line}{f' (one of {able})' if able else ''}"
 
 
 def _arguments(command: Any) -> list[Any]:
@@ -162,19 +210,16 @@ def _metavar(param: Any) -> str:
     return (param.metavar or param.name.upper()).strip("[].")
 
 
-def _extra(command: Any, words: Sequence[str]) -> list[str]:
-    """The words that are neither options, their values nor arguments of ``command``."""
+def _given_arguments(command: Any, words: Sequence[str]) -> list[str]:
+    """The words that are neither options of ``command`` nor their values."""
     flags = {o for p in command.params if getattr(p, "is_flag", False) for o in p.opts}
-    arguments = _arguments(command)
-    if any(p.nargs != 1 for p in arguments):
-        return []
     rest, before = [], ""
     for word in words[1:]:
         is_value = before.startswith("-") and "=" not in before and before not in flags
         if not word.startswith("-") and not is_value:
             rest.append(printable(word))
         before = "" if is_value else word
-    return rest[len(arguments) :]
+    return rest
 
 
 # What typer says of a value (by click, and since 0.27 by pydantic), and what genzoo says.
@@ -198,27 +243,60 @@ def _wrong_value(error: Any, words: Sequence[str]) -> str:
             groups = match.groupdict()
             got = groups.get("got") or (_value_of(used[-1], words) if used else "")
             rule = rule.format(**groups)
-            what = early.of_other_kind(got.strip("'")) if not used and got else ""
-            return (
-                f"{name} {rule}" + (f", got {got}" if got else "") + (f". {what}" if what else "")
-            )
+            word = got.strip("'")
+            what = early.of_other_kind(word) if not used and got else ""
+            what = f". {what}" if what else ""
+            if not what and not used and "of" in groups:
+                where = context.command_path if (context := error.ctx) else "genzoo"
+                what = _choice(word, re.findall("'(.*?)'", groups["of"]), where)
+            return f"{name} {rule}" + (f", got {got}" if got else "") + what
     return f"{name}: {text}"
+
+
+def _choice(word: str, choices: Sequence[str], where: str) -> str:
+    """Which of ``choices`` the ``word`` means; "" if none is like it."""
+    ours = [name.rpartition(" ")[2] for name in synonyms.read(synonyms.COMMANDS, word.lower())]
+    meant = [name for name in ours if name in choices] or similar(word, choices)[:1]
+    return f": did you mean {where} {meant[0]}?" if meant else ""
 
 
 def _too_many(extra: Sequence[str], context: Any, words: Sequence[str]) -> str:
     """What the words that are too many may have been meant for."""
     what = f"{context.command_path} has no place for {' '.join(map(printable, extra))}"
     own = [name for param in context.command.params for name in param.opts]
-    first = extra[0]
-    before = ["", *words[: words.index(first)]] if first in words else [""]
+    first, n = extra[0], len(extra)
+    places = [i for i in range(len(words)) if [*words[i : i + n]] == [*extra]]
+    before = ["", *words[: places[-1]]] if places else [""]
     if context.info_name == "search":
         return f"{what}: did you mean genzoo search '{' '.join([before[-1], *extra])}'?"
     is_model = context.info_name != "train"
     if is_model and (whole := _joined(before[-1], first)):
         return f"{what}: did you mean {whole}?"
-    if before[-2:-1] == ["--set"] and "=" not in before[-1]:
+    option = before[-2] if len(before) > 1 else ""
+    if option == "--set" and "=" not in before[-1]:
         return f"{what}: did you mean --set {before[-1]}={first}?"
+    if option in own and (value := _one_value(option, before[-1], extra)):
+        return f"{what}: did you mean {value}?"
+    if context.info_name == "evaluate" and early.of_other_kind(first, but=("data", "metric")):
+        return f"{what}: did you mean genzoo compare {' '.join([before[-1], *extra])}?"
     return f"{what}{_place(first, own)}"
+
+
+# Options of several values in one word, and of texts that may have spaces.
+_LISTS = ("--sample", "--dims", "--at", "--label", "--alphas", "--values", "--toward", "--away")
+_TEXTS = ("-o", "--out", "--of", "--label", "--to")
+
+
+def _one_value(option: str, value: str, extra: Sequence[str]) -> str:
+    """``option`` with its value and the ``extra`` words as one; "" if they belong elsewhere."""
+    whole = [value, *map(printable, extra)]
+    if option == "--sample" and any(Path(word).is_file() for word in whole):
+        return " ".join(f"--sample {shlex.quote(word)}" for word in whole)
+    if option == "--metrics" or (
+        option in _LISTS and all(re.fullmatch(r"[-\d.:,]+", word) for word in whole)
+    ):
+        return f"{option} {','.join(word.strip(',') for word in whole)}"
+    return f"{option} {shlex.quote(' '.join(whole))}" if option in _TEXTS else ""
 
 
 def _joined(name: str, word: str) -> str:
@@ -233,7 +311,6 @@ def _joined(name: str, word: str) -> str:
 def _place(word: str, own: Sequence[str]) -> str:
     """The option that takes ``word``."""
     from genzoo.data import catalogue
-    from genzoo.files import is_folder
 
     if "--set" in own and re.match(r"\w+=", word):
         return f": a setting is written --set {word}."
@@ -242,7 +319,7 @@ def _place(word: str, own: Sequence[str]) -> str:
             return f": did you mean {option} {word}?"
     if "--sample" in own and re.fullmatch(r"[\d:,]+", word):
         return f": samples are named by --sample {word}."
-    for option in ("--of", "--values"):
+    for option in ("--of", "--values", "--to"):
         if option in own:
             return f": did you mean {option} {word}?"
     what = early.of_other_kind(word)
@@ -254,14 +331,7 @@ def _place(word: str, own: Sequence[str]) -> str:
 
 def with_models(message: str, words: Sequence[str]) -> str:
     """``message``; of a class for a model that has none, also the models that have some."""
-    return _unconditional(words) if message.startswith("this model is unconditional") else message
-
-
-def _unconditional(words: Sequence[str]) -> str:
-    """The error for a class of a model without classes, with models that have some."""
-    from genzoo.zoo import installed
-
-    able = [name for name, card in installed.manifests().items() if card.class_names]
+    if not message.startswith("this model is unconditional"):
+        return message
     name = next((word for word in words[1:] if not word.startswith("-")), "this model")
-    models = ", ".join(able) or "none"
-    return f"{printable(name)} has no classes: leave --label out. Models that have: {models}"
+    return early.without_classes(name)

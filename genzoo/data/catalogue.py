@@ -31,7 +31,7 @@ from genzoo.data.dataset import (
     cache_key,
     subset,
 )
-from genzoo.data.folders import files_below, missing, pictures_below
+from genzoo.data.folders import files_below, hint_at_folder, missing, pictures_below
 from genzoo.data.forms import Form, Levels, Size
 from genzoo.errors import BadInput, OperationFailed, unknown
 from genzoo.files import expanded, is_folder
@@ -83,7 +83,7 @@ def describe(name: str) -> Source:
     if name in SOURCES:
         return SOURCES[name]
     if name not in {p.name for p in families.plugins("dataset")}:
-        raise unknown("data set", name, names(), f"For a folder, type ./{name}.")
+        raise unknown("data set", name, names(), hint_at_folder(name))
     return plugin.source(name)
 
 

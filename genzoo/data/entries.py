@@ -27,6 +27,7 @@ LIMIT = "GENZOO_CACHE_LIMIT"
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 UNITS |= {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 META = "meta.json"
+TERMS = "terms"  # the folder of notes on terms that were said
 _COMMIT = re.compile("[0-9a-f]{40}")
 log = logging.getLogger("genzoo")
 
@@ -98,10 +99,11 @@ def _models() -> Iterator[Stored]:
 
 
 def _notes() -> Iterator[Stored]:
-    """What is known of families without an import of theirs."""
-    if any((folder := home() / FOLDER).glob("*.json")):
-        used = max(map(_time, folder.iterdir()))
-        yield Stored("notes", FOLDER, "", _bytes(folder), used, folder)
+    """What is known of families without an import of theirs, and which terms were said."""
+    for name, pattern in ((FOLDER, "*.json"), (TERMS, "*")):
+        if any((folder := home() / name).glob(pattern)):
+            used = max(map(_time, folder.iterdir()))
+            yield Stored("notes", name, "", _bytes(folder), used, folder)
 
 
 def _folders(folder: Path) -> list[Path]:

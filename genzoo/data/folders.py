@@ -179,6 +179,16 @@ def tree_of(path: str | Path, wanted: Wanted = PICTURES) -> FileTree:
     raise missing(path)
 
 
+def hint_at_folder(name: str) -> str:
+    """What to type for a folder called `name`, none of a data set, or for a file."""
+    with contextlib.suppress(OSError, ValueError):  # no name of a file
+        if Path(name).is_dir():
+            return f"A folder of that name is here: did you mean ./{name}?"
+        if Path(name).is_file() and Path(name).suffix != ".zip":
+            return f"{name} is a file: a data set is a folder or a .zip, like ./photos."
+    return f"For a folder, type ./{name}."
+
+
 def missing(path: str | Path) -> BadInput:
     """The error of a folder that does not exist."""
     of, sign, kind = str(path).rpartition(":")

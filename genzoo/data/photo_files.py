@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger("genzoo")
+# Pillow's modes of images in words.
+_MODES = {"L": "grey", "RGB": "colour", "RGBA": "colour", "P": "colour"}
 
 
 def picture(
@@ -161,7 +163,9 @@ def _in_shape(
     changes += ["white in place of transparent parts"] if image.transparent else []
     plain = mode == goal or (image.transparent and mode == "RGBA" and channels == 3)
     plain = plain or (image.channels == channels == 1 and not image.transparent)
-    return pixels, ", ".join(changes if plain else [*changes, f"{mode} to {goal}"])
+    was, now = _MODES.get(mode, mode), _MODES[goal]
+    modes = f"{mode} to {goal}" if was == now else f"{was} to {now}"
+    return pixels, ", ".join(changes if plain else [*changes, modes])
 
 
 def _is_picture(path: Path) -> bool:

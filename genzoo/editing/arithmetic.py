@@ -1,6 +1,5 @@
 """Arithmetic with codes: sums and differences of mean codes (Radford et al. 2016, section 6.3)."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from genzoo.devices import usual_torch
+from genzoo.editing.notation import EXAMPLE, parse_sum
 from genzoo.editing.photos import PhotoSearch
 from genzoo.editing.selection import (
     RECONSTRUCTION,
@@ -37,7 +37,6 @@ from genzoo.models.samples import Images, Samples
 
 NOISE, NEIGHBOURS = 0.25, 8  # around the sum: Radford et al. 2016, section 6.3.2
 GAP, SIGN, BAND = 4, 28, 24  # pixels, in the figure; BAND: below a picture
-EXAMPLE = "0:3,5,9 - 0:1,2,4 + 0:7,8,11"
 
 
 @final
@@ -171,21 +170,6 @@ def _column(
     column = model.public_samples(torch.stack(cells), labels, own, call)
     column.captions = Captions(cells=names)
     return column
-
-
-def parse_sum(text: str) -> list[tuple[int, str]]:
-    """The signs and terms of ``0:3,5,9 - 0:1,2,4 + photo.png``. Raises BadInput.
-
-    Where a file is named, only signs between spaces count: names contain others.
-    """
-    only_addresses = re.fullmatch(r"[\d\s:,+-]*", text) is not None
-    sign = re.compile(r"[+-]" if only_addresses else r"(?<!\S)[+-](?!\S)")
-    signs, (first, *rest) = sign.findall(text), [part.strip() for part in sign.split(text)]
-    if first:
-        signs, rest = ["+", *signs], [first, *rest]
-    if not rest or not all(rest):
-        raise BadInput(f"expected a sum like {EXAMPLE}, got {text[:60]!r}")
-    return [(1 if s == "+" else -1, part) for s, part in zip(signs, rest, strict=True)]
 
 
 def _draw_figure(sums: Combination, scale: int | None) -> Image.Image:

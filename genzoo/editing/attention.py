@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from genzoo.devices import usual_torch
-from genzoo.editing.selection import SampleAddress, parse_addresses
+from genzoo.editing.notation import SampleAddress, parse_addresses
 from genzoo.errors import BadInput, argument
 from genzoo.files import check_ending, expanded, npy, write_whole
 from genzoo.models.abilities import Attentive

@@ -22,6 +22,7 @@ from genzoo import data as sets
 from genzoo.data import register
 from genzoo.devices import usual_torch
 from genzoo.editing.attributes import AttributeClassifier
+from genzoo.editing.notation import check_ways
 from genzoo.editing.photos import PhotoSearch
 from genzoo.editing.selection import SampleLike, resolve, select
 from genzoo.editing.walks import as_latent, check_memory, with_photos, with_steps
@@ -147,9 +148,7 @@ def direction(
     ``away``, samples with the attribute and samples without it. Raises BadInput (for an argument
     that would have no effect, too), UnknownName, and as ``load``.
     """
-    if (of is None) == (toward is None) or (toward is None) != (away is None):
-        ways = f"{argument('of')}, or {argument('toward')} and {argument('away')}"
-        raise BadInput(f"a direction needs either {ways}")
+    check_ways(of, toward, away)
     if toward is not None and away is not None:
         why = f"{argument('toward')} and {argument('away')} choose the samples"
         refuse_unread(why, encode=encode, data=data, n=n, seed=seed, root=root)

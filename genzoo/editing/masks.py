@@ -4,8 +4,6 @@ In an array 1 (True) is known, in a file white is unknown. Files follow painting
 inpainting software: white marks where to paint.
 """
 
-import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,9 @@ import torch
 from torch import Tensor
 
 from genzoo.data.photo_files import picture
+from genzoo.editing.notation import MASKS, check_mask, parse_box, parse_share
 from genzoo.errors import BadInput, article
 from genzoo.models.randomness import Noise
-
-FORMS = "centre, box:x,y,w,h, random:SHARE, or an image file (white = unknown)"
 
 
 def known(mask: Any, n: int, shape: Sequence[int], seed: int = 0) -> Tensor:
@@ -47,7 +44,7 @@ def _from_array(mask: Any, n: int, shape: Sequence[int]) -> Tensor:
     except (TypeError, ValueError, RuntimeError):
         got = tuple(mask.shape) if hasattr(mask, "shape") else article(mask)
         raise BadInput(
-            f"a mask of {got} does not fit images {(n, *shape)}: expected an array, or {FORMS}"
+            f"a mask of {got} does not fit images {(n, *shape)}: expected an array, or {MASKS}"
         ) from None
     if not ((array == 0) | (array == 1)).all():
         raise BadInput("a mask must hold only 0 and 1 (or False and True), 1 = known")
@@ -58,17 +55,16 @@ def _from_text(text: str, n: int, shape: Sequence[int], seed: int) -> Tensor:
     if len(shape) != 3:
         raise BadInput(f"samples of shape {tuple(shape)} are not images: give the mask as an array")
     height, width = shape[1:]
-    kind, _, rest = text.partition(":")
+    kind = text.partition(":")[0]
     if text == "centre":
         box = (width // 4, height // 4, width - 2 * (width // 4), height - 2 * (height // 4))
         return _outside(box, n, shape)
+    check_mask(text)
     if kind == "box":
-        if not re.fullmatch(r"\d{1,6}(,\d{1,6}){3}", rest):
-            raise BadInput(f"expected box:x,y,w,h in pixels, like box:7,7,14,14, got {text!r}")
-        return _outside([int(v) for v in rest.split(",")], n, shape)
+        return _outside(parse_box(text), n, shape)
     if kind == "random":
         uniform = Noise(seed, range(n), "mask").uniform(1, height, width)
-        return (uniform >= _parse_share(rest, text)).expand(n, *shape)
+        return (uniform >= parse_share(text)).expand(n, *shape)
     return _from_file(text, n, shape)
 
 
@@ -82,19 +78,7 @@ def _outside(box: Sequence[int], n: int, shape: Sequence[int]) -> Tensor:
     return values
 
 
-def _parse_share(text: str, whole: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = math.nan
-    if not 0 < share < 1:
-        raise BadInput(f"the unknown share must be above 0 and below 1, got {whole!r}")
-    return share
-
-
 def _from_file(text: str, n: int, shape: Sequence[int]) -> Tensor:
-    if not Path(text).is_file():
-        raise BadInput(f"{text[:80]!r} is neither a mask nor a file: expected {FORMS}")
     pixels = picture(text, 1, still=True)
     if pixels.shape[1:] != tuple(shape[1:]):
         got, want = ("x".join(map(str, s[::-1])) for s in (pixels.shape[1:], shape[1:]))

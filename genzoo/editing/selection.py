@@ -4,15 +4,14 @@ A sample has an address, ``SEED`` or ``SEED:INDEX``: 3 is what ``sample(1, seed=
 what ``sample(1, seed=0, start=17)`` draws. Numbered sheets print these addresses.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Union, final
 
 import torch
 from torch import Tensor
 
+from genzoo.editing.notation import SampleAddress, check_sample, is_list, listed, parse_addresses
 from genzoo.editing.photos import (
     CodedSample,
     Photo,
@@ -23,18 +22,15 @@ from genzoo.editing.photos import (
     read_photos,
 )
 from genzoo.errors import BadInput, argument
-from genzoo.files import expanded
-from genzoo.models.checks import checked_seed, shape_text
+from genzoo.models.checks import shape_text
 from genzoo.models.sampler import Latent
 from genzoo.models.samples import Samples
 
-SampleAddress = tuple[int, int]
 SampleLike = Union[
     int, str, PhotoLike, "Selection", Sequence[int | SampleAddress | str | PhotoLike]
 ]
 ROUNDING = 8 / 255  # by which a model's results differ at most from one dtype to another
 RECONSTRUCTION = "reconstruction"  # the caption of a sample of a photo's code
-_ADDRESS = re.compile(r"\s*(?:(\d+)\s*:)?\s*(\d+)\s*")
 
 
 @final
@@ -65,11 +61,10 @@ def select(model: Latent, sample: SampleLike) -> Selection:
     if isinstance(sample, Tensor) and sample.ndim < 3:
         return Selection((), _checked_codes(model, sample))
     entries: list[SampleAddress | Photo | CodedSample] = []
-    for one in [sample] if isinstance(sample, int | str | PhotoLike) else _listed(sample):
-        if isinstance(one, str) and not _is_list(one) and not _exists(one):
-            expected = "a list of samples, like 3,17 or 0:3,17 (SEED:INDEX), or a picture file"
-            raise BadInput(f"expected {expected}; got {one[:60]!r}")
-        if isinstance(one, str) and _is_list(one):
+    for one in [sample] if isinstance(sample, int | str | PhotoLike) else listed(sample):
+        if isinstance(one, str):
+            check_sample(one)
+        if isinstance(one, str) and is_list(one):
             entries += parse_addresses(one)
         elif isinstance(one, Samples) and (own := drawn_by(model, one)):
             entries += own
@@ -110,59 +105,6 @@ def _checked_codes(model: Latent, codes: Tensor) -> Tensor:
         expected = f"expected codes of shape {shape_text([model.latent_dim], 'n')}"
         raise BadInput(f"{expected}, got {shape_text(codes.shape)}")
     return codes.to(model.device, torch.float32)
-
-
-def _listed(samples: Any) -> Sequence[Any]:
-    """``samples``, if they are a list. Raises BadInput."""
-    if isinstance(samples, Sequence) and not isinstance(samples, str | bytes | bytearray):
-        return samples
-    kinds = "a seed, SEED:INDEX, (seed, index), a picture, codes, or a list of them"
-    raise BadInput(f"samples are {kinds}, got {samples!r:.60}")
-
-
-def _is_list(text: str) -> bool:
-    return re.fullmatch(r"[\d\s:,]*", text) is not None
-
-
-def _exists(text: str) -> bool:
-    try:
-        return expanded(Path(text)).exists()
-    except (OSError, ValueError):  # longer than any name, or with a null character
-        return False
-
-
-def parse_addresses(samples: str | Sequence[int | str | SampleAddress]) -> list[SampleAddress]:
-    """The (seed, index) of each sample in ``samples``; a lone number is a seed.
-
-    In text, ``3,17`` are the first samples of seeds 3 and 17, and ``0:3,17,5:1`` are samples 3 and
-    17 of seed 0 and sample 1 of seed 5: a seed before a colon holds until the next, or to the end
-    of the text. Raises BadInput.
-    """
-    addresses: list[SampleAddress] = []
-    for one in [samples] if isinstance(samples, str) else _listed(samples):
-        if isinstance(one, str):
-            addresses += _parse_text(one)
-        else:
-            addresses.append(one if isinstance(one, tuple) else (one, 0))
-    if any(len(address) != 2 for address in addresses):
-        raise BadInput(f"samples are a seed or (seed, index), got {samples!r:.60}")
-    return [(checked_seed(seed), checked_seed(index)) for seed, index in addresses]
-
-
-def _parse_text(text: str) -> list[SampleAddress]:
-    addresses: list[SampleAddress] = []
-    seed: int | None = None
-    for part in text.split(","):
-        if not (match := _ADDRESS.fullmatch(part)):
-            expected = "SEED or SEED:INDEX, separated by commas, like 3,17 or 0:3,17"
-            raise BadInput(f"expected {expected}, got {text[:60]!r}")
-        if match[1] and addresses and seed is None:  # in 3,0:17,5, would 5 be a seed?
-            expected = "either seeds alone, like 3,17, or a list that begins with SEED:INDEX"
-            raise BadInput(f"expected {expected}, got {text[:60]!r}")
-        seed = int(match[1]) if match[1] else seed
-        number = int(match[2])
-        addresses.append((number, 0) if seed is None else (seed, number))
-    return addresses
 
 
 @final

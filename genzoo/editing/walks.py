@@ -14,16 +14,16 @@ from torch import Tensor
 
 from genzoo.devices import memory, usual_torch
 from genzoo.editing.activity import measure_activity
+from genzoo.editing.notation import SampleAddress
 from genzoo.editing.photos import PhotoSearch
 from genzoo.editing.selection import (
     RECONSTRUCTION,
     Resolved,
-    SampleAddress,
     SampleLike,
     resolve,
     select,
 )
-from genzoo.errors import BadInput
+from genzoo.errors import BadInput, argument, either
 from genzoo.models.arguments import checked_arguments
 from genzoo.models.captions import Captions
 from genzoo.models.checks import check_count, checked_pair
@@ -303,9 +303,10 @@ def check_two(model: Latent) -> None:
 def check_grid(model: Latent, dims: tuple[int, int], grid: tuple[int, int]) -> None:
     """Check that ``dims`` are two of the code's numbers and that the grid fits. Raises BadInput."""
     check_two(model)
+    said = either(argument("dims"), "dims")
     for dim in dims:
         if not 0 <= dim < model.latent_dim:
-            raise BadInput(f"dims must be from 0 to {model.latent_dim - 1}, got {dim}")
+            raise BadInput(f"{said} must be from 0 to {model.latent_dim - 1}, got {dim}")
     if dims[0] == dims[1]:
         raise BadInput(f"a traversal needs two different dims, got {dims[0]} twice")
     for part, at in model.code_law.located():

@@ -3,19 +3,15 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from genzoo import data as sets
-from genzoo import devices, families
-from genzoo.data import catalogue, register
-from genzoo.data.arrays import source_of
+from genzoo import devices
 from genzoo.devices import usual_torch
-from genzoo.errors import BadInput, DataMissing, GenzooError, argument, article
+from genzoo.errors import BadInput
+from genzoo.evaluation.choice import choose_models
 from genzoo.evaluation.comparison import BATCH, Comparison, ModelEntry
 from genzoo.evaluation.evaluate import (
     check_arguments,
@@ -26,10 +22,7 @@ from genzoo.evaluation.evaluate import (
 from genzoo.evaluation.seeds import training_of
 from genzoo.evaluation.training_data import ReferenceData, reference_data, training_form
 from genzoo.evaluation.unread import refuse_unread, unread_arguments, warn_of_unread
-from genzoo.features import classifiers
-from genzoo.files import is_folder
 from genzoo.metrics.metric import Metric, ModelMetric
-from genzoo.metrics.real_data import FEATURES_OF
 from genzoo.metrics.score import Score, verdicts
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.arguments import checked_arguments
@@ -39,13 +32,12 @@ from genzoo.models.sampler import Progress
 from genzoo.models.samples import Images, Points, Signals
 from genzoo.runs.plan import other_form
 from genzoo.zoo import card as cards
-from genzoo.zoo import installed, names
 from genzoo.zoo import manifest as manifests
+from genzoo.zoo import names
 
 log = logging.getLogger("genzoo")
 USUAL = {"fit": "crop", "levels": "the set's own"}  # of images, without options
 ROUNDS, SAMPLES = 7, 4000
-UNKNOWN = "unknown data"  # that the card of a model names, and this machine does not have
 
 
 @checked_arguments
@@ -135,126 +127,6 @@ def _applicable(metrics: Sequence[Metric], subjects: list[ModelSubject]) -> list
         if len(reasons) == len(subjects):
             raise BadInput(f"{metric.name} applies to none of the models: {'; '.join(reasons)}")
     return applicable
-
-
-def choose_models(
-    models: Sequence[str | Path], data: Any = None, *, any_data: bool = False
-) -> tuple[dict[str, Path], Any, str]:
-    """The folder of each model, the data set to compare them on, and the reason for that one.
-
-    ``any_data``: the user chose metrics or features, so the data need no classifier. Raises
-    BadInput, UnknownName.
-    """
-    if len(models) < 2:
-        raise BadInput(f"a comparison needs two models or more, got {len(models)}")
-    data = None if data is None else source_of(data)
-    options = {str(name): _folders_of(name) for name in models}
-    if data is not None and not any_data and not _has_features(data):
-        text = f"no classifier for {register.label(data)!r}: {_advice(options)}"
-        raise BadInput(installed.hint(text))
-    trained_on = {on for folders in options.values() for on in folders}
-    usable = [on for on in sorted(trained_on - {UNKNOWN}) if any_data or _has_features(on)]
-    reason = f"given with {argument('data')}"
-    if data is None:
-        data, reason = _common_data(options, usable)
-    folders: dict[str, Path] = {}
-    for name in models:
-        on = options[str(name)]
-        if data not in on and name in families.names():
-            have = ", ".join(on) or "none"
-            raise BadInput(
-                f"{name} has no model trained on {register.label(data)}, available: {have}"
-            )
-        folder = on[data] if data in on else next(iter(on.values()))
-        if folder in folders.values():
-            alias = "" if name == folder.name else f" is {folder.name}, which"
-            raise BadInput(f"{name}{alias} is already in the comparison")
-        folders[folder.name if folder.name not in folders else str(folder)] = folder
-    _check_different(folders)
-    return folders, data, reason
-
-
-def _check_different(folders: dict[str, Path]) -> None:
-    """Check that no two folders contain the same weights. Raises BadInput."""
-    weights: dict[str, str] = {}
-    for name, folder in folders.items():
-        first = weights.setdefault(manifests.read_manifest(folder).weights_sha256, name)
-        if first != name:
-            raise BadInput(f"{name} and {first} have the same weights: they are one model")
-
-
-def _folders_of(name: str | Path) -> dict[str, Path]:
-    """The folders that ``name`` can mean, by the data set that they were trained on."""
-    if not isinstance(name, str | Path):
-        raise BadInput(
-            f"a model must be a name, a family or a folder, got {article(name)}: save it with "
-            f"genzoo.save and give the folder"
-        )
-    if not is_folder(name) and name in families.names():
-        folders = {on: names.folder_of(card) for on, card in names.models_of(str(name)).items()}
-        folders = {on: folder for on, folder in folders.items() if register.is_named(on)}
-        return folders or {UNKNOWN: names.find(name)}  # find raises: it says how to train one
-    folder, manifest = names.resolve(name)
-    sha256 = manifest.recipe.data_sha256 if manifest.recipe else None
-    try:
-        place = register.training_data(manifest.name, manifest.data, sha256)
-    except DataMissing:
-        return {UNKNOWN: folder}
-    return {place if isinstance(place, str) else place.data: folder}
-
-
-def _common_data(options: dict[str, dict[str, Path]], usable: list[str]) -> tuple[str, str]:
-    rank = {name: i for i, name in enumerate(names.PREFERRED)}
-    in_all = reduce(set.intersection, (set(on) for on in options.values()))
-    common = sorted(in_all & set(usable), key=lambda d: (rank.get(d, len(rank)), d))
-    if not common:
-        trained_on = {name: " and ".join(map(register.label, on)) for name, on in options.items()}
-        each = ", ".join(f"{name} on {on}" for name, on in trained_on.items())
-        text = f"the models share no known training data ({each}): {_advice(options)}"
-        raise BadInput(installed.hint(text))
-    named = [name for name in common[1:] if register.is_named(name)]
-    others = f" (also possible with {argument('data')}: {' or '.join(named)})" if named else ""
-    return common[0], f"the training data of all models{others}"
-
-
-def _has_features(data: Any) -> bool:
-    """Whether the samples of ``data`` have features by default."""
-    if data in classifiers.names():
-        return True
-    with suppress(GenzooError):  # not here: not a name, or a folder that is missing
-        return sets.kind_of(data) in FEATURES_OF
-    return False
-
-
-def _advice(options: dict[str, dict[str, Path]]) -> str:
-    """What can be typed to compare the models all the same; ``options``: the folders of each."""
-    models = []
-    for on in options.values():
-        with suppress(GenzooError):
-            models.append(names.load(next(iter(on.values())), device="cpu"))
-    kinds = sorted({model.kind for model in models})
-    if len(kinds) > 1:
-        return f"they are models of {' and '.join(kinds)}, which do not compare"
-    if kinds == ["signals"]:
-        return (
-            f"give the data with {argument('data')}, a name or a folder of .wav files like ./FOLDER"
-        )
-    own = [name for name, source in catalogue.SOURCES.items() if source.kind in kinds]
-    known = own if kinds == ["points"] else classifiers.names()
-    fitting = [d for d in known if all(model.shape == _shape(d) for model in models)]
-    if not fitting:
-        return (
-            f"no data set that is known fits all: give one with {argument('data')}, and features "
-            f"with {argument('features', 'MODULE:OBJECT')}"
-        )
-    return f"choose the reference data with {argument('data')}: {' or '.join(fitting)}"
-
-
-def _shape(data: str) -> tuple[int, ...]:
-    """The shape of samples that the default features of ``data`` take."""
-    if data in classifiers.names():
-        return classifiers.shape_of(data)
-    return sets.open(data, "test").shape
 
 
 def _check_alike(subjects: Sequence[ModelSubject]) -> None:

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import os
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from PIL import Image
 
-from genzoo.errors import BadInput, OperationFailed
+from genzoo.errors import OperationFailed
 from genzoo.evaluation import seeds
+from genzoo.evaluation.choice import ENDINGS, FILES, check_target
 from genzoo.evaluation.drawing import (
     BAD,
     GOOD,
@@ -28,7 +28,7 @@ from genzoo.evaluation.drawing import (
 )
 from genzoo.evaluation.evaluate import protocol_line
 from genzoo.evaluation.seeds import SeedGroup, Spread, Training
-from genzoo.files import check_free, expanded, write_whole
+from genzoo.files import expanded, write_whole
 from genzoo.metrics.score import Score, Verdict, differences
 from genzoo.models.picture_files import opened
 from genzoo.models.samples import Images, Points, Signals
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 BATCH = 64  # samples at a time, where speed is measured
-FILES = ("compare.html", "compare.png", "compare.json")
 GOALS = {"lower": "lower is better", "higher": "higher is better", "near_one": "1 is real"}
 # The image's sizes in pixels. SHARP: the least side of a sample in the page.
 WIDE, LARGEST, COLUMN, REAL, LINE = 1760, 800, 450, 150, 40
@@ -175,17 +174,17 @@ class Comparison:
         return picture(self)
 
     def save(self, folder: str | Path, *, force: bool = False) -> Path:
-        """Write compare.html (self-contained), compare.png and compare.json into ``folder``.
+        """Write compare.html (self-contained), compare.png and compare.json into ``folder``; or one
+        of them, if it is a name that ends in .html, .png or .json.
 
         Raises BadInput if they exist and ``force`` is off, OperationFailed if writing fails.
         """
         folder = expanded(folder)
         check_target(folder, force)
-        files = {
-            "compare.png": picture(self),
-            "compare.json": (json.dumps(self.record(), indent=2) + "\n").encode(),
-            "compare.html": page(self).encode(),
-        }
+        if (ending := folder.suffix.lower()) in ENDINGS:
+            write_whole(folder, self._content(ending))
+            return folder
+        files = {name: self._content(Path(name).suffix) for name in sorted(FILES, reverse=True)}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -193,6 +192,13 @@ class Comparison:
         for name, content in files.items():
             write_whole(folder / name, content)
         return folder
+
+    def _content(self, ending: str) -> bytes:
+        if ending == ".png":
+            return picture(self)
+        if ending == ".html":
+            return page(self).encode()
+        return (json.dumps(self.record(), indent=2) + "\n").encode()
 
 
 @final
@@ -205,14 +211,6 @@ class Cell:
 
     def __str__(self) -> str:
         return f"{self.text}  {self.verdict}" if self.verdict else self.text
-
-
-def check_target(folder: Path, force: bool) -> None:
-    """Check that a comparison can be written into ``folder``. Raises BadInput."""
-    check_free(folder, FILES, force)
-    nearest = next(p for p in (folder, *folder.resolve().parents) if p.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise BadInput(f"cannot write into {nearest}: choose another folder with -o")
 
 
 # ------------------------------------------------------------------------------------ as text

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 
 from genzoo import devices
 from genzoo.devices import usual_torch
+from genzoo.editing.notation import check_values, parse_values
 from genzoo.errors import BadInput, argument
 from genzoo.evaluation.comparison import GOALS
 from genzoo.evaluation.drawing import (
@@ -223,24 +224,6 @@ def _truncated(whole: ModelSubject, value: float | None) -> ModelSubject:
     """The model with this truncation, which may mean what its family wants. Raises BadInput."""
     name = f"{whole.name} at {_label(value)}"
     return ModelSubject(name, whole.model, whole.folder, {"truncation": value})
-
-
-def check_values(values: Sequence[float | None]) -> None:
-    """Check that there is at least one truncation and none twice; the model's record has their
-    bounds. Raises BadInput.
-    """
-    if not values or len({*values}) != len(values):
-        raise BadInput("truncations must be numbers, at least one and none twice")
-
-
-def parse_values(text: str) -> list[float | None]:
-    """Truncations from ``0.5,1,none``; none: no truncation. Raises BadInput."""
-    try:
-        values = [None if t.strip() == "none" else float(t) for t in text.split(",")]
-    except ValueError:
-        raise BadInput(f"truncations must be like 0.5,1,2,none, got {text[:40]!r}") from None
-    check_values(values)
-    return values
 
 
 # ------------------------------------------------------------------------------------ the picture

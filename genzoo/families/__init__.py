@@ -5,7 +5,8 @@ from genzoo import lazy
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "family": ("API", "BRANCHES", "Family", "Hooks", "Upgraded", "hookimpl", "hookspec"),
+        "family": ("API", "BRANCHES", "Family", "Upgraded"),
+        "hooks": ("Hooks", "hookimpl", "hookspec"),
         "registry": (
             "GROUPS",
             "KIND_NAMES",

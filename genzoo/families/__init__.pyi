@@ -3,10 +3,10 @@
 from genzoo.families.family import API as API
 from genzoo.families.family import BRANCHES as BRANCHES
 from genzoo.families.family import Family as Family
-from genzoo.families.family import Hooks as Hooks
 from genzoo.families.family import Upgraded as Upgraded
-from genzoo.families.family import hookimpl as hookimpl
-from genzoo.families.family import hookspec as hookspec
+from genzoo.families.hooks import Hooks as Hooks
+from genzoo.families.hooks import hookimpl as hookimpl
+from genzoo.families.hooks import hookspec as hookspec
 from genzoo.families.registry import GROUPS as GROUPS
 from genzoo.families.registry import KIND_NAMES as KIND_NAMES
 from genzoo.families.registry import LIST_COMMANDS as LIST_COMMANDS

@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -34,6 +34,7 @@ class Facts:
 
     ``sampling`` and ``abilities`` are None where only a model that is built would say. ``former``:
     what fields were called in earlier revisions, as pairs; None where the family alone knows.
+    ``defaults``: of the fields that have one, as JSON has it.
     """
 
     config: tuple[str, ...] = ()
@@ -41,11 +42,16 @@ class Facts:
     sampling: tuple[str, ...] | None = None
     abilities: tuple[str, ...] | None = None
     former: tuple[tuple[str, str], ...] | None = ()
+    defaults: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, family: "Family", kind: Any = None) -> "Facts":
         """What ``family`` has, and its models of the class ``kind``."""
-        facts = cls((*family.config.model_fields,), (*family.options.model_fields,))
+        facts = cls(
+            (*family.config.model_fields,),
+            (*family.options.model_fields,),
+            defaults={**_defaults(family.config), **_defaults(family.options)},
+        )
         if family.upgrade is not None:
             names = getattr(family.upgrade, "names", None)
             facts = replace(facts, former=None if names is None else (*names.items(),))
@@ -55,6 +61,15 @@ class Facts:
         abilities = tuple(c.__name__ for c in kind.__mro__ if c.__module__.startswith("genzoo."))
         fields = getattr(getattr(kind, "sampling", None), "model_fields", ())
         return replace(facts, sampling=(*fields,), abilities=abilities)
+
+
+def _defaults(schema: Any) -> dict[str, Any]:
+    from genzoo.schemas import read_json  # imports pydantic, which a listing does not need
+
+    fields = schema.model_fields.items()
+    values = {name: one.get_default() for name, one in fields if not one.is_required()}
+    known: dict[str, Any] = read_json(json.dumps(values), "defaults")  # tuples become lists
+    return known
 
 
 def read(entry: "EntryPoint") -> Facts | None:
@@ -92,8 +107,12 @@ def _path(entry: "EntryPoint") -> Path:
 
 def _checked(values: dict[str, Any]) -> Facts:
     """The content of a note as a record; an error if it is of another form."""
+    defaults = values.pop("defaults")
+    if not isinstance(defaults, dict):
+        raise ValueError("expected defaults of fields")
     known = {key: names for key, names in values.items() if names is not None}
     lists: dict[str, Any] = {**values, **{key: tuple(names) for key, names in known.items()}}
+    lists["defaults"] = defaults
     if "former" in known:
         lists["former"] = tuple((old, new) for old, new in known["former"])
     facts = Facts(**lists)

@@ -1,11 +1,9 @@
-"""Family: what a plugin provides; and the hooks that return families, metrics and data sets."""
+"""Family: what a plugin of a family provides."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
-
-import pluggy
 
 from genzoo.errors import BadInput
 
@@ -33,8 +31,6 @@ DATA = MappingProxyType(
 Data = Literal["any", "images", "labelled", "unpaired", "paired", "points", "signals"]
 API = 2
 BRANCHES = ("explicit/tractable", "explicit/approximate", "implicit/direct", "none/reconstruction")
-hookspec = pluggy.HookspecMarker("genzoo")
-hookimpl = pluggy.HookimplMarker("genzoo")
 
 
 class Upgraded(NamedTuple):
@@ -135,19 +131,3 @@ class Family:
         if self.upgrade is None or revision >= self.revision:
             return Upgraded(config, options)
         return self.upgrade(revision, config, options, tensors)
-
-
-class Hooks:
-    """The hooks of a plugin's module (or object), each marked with ``@genzoo.hookimpl``."""
-
-    @hookspec(firstresult=True)
-    def genzoo_family(self, name: str) -> Family:  # type: ignore[empty-body]
-        """The family of the entry point ``name``. A plugin of one family may leave ``name`` out."""
-
-    @hookspec(firstresult=True)
-    def genzoo_metric(self, name: str) -> Any:
-        """The metric of the entry point ``name``: a subclass of `genzoo.metrics.Metric`."""
-
-    @hookspec(firstresult=True)
-    def genzoo_dataset(self, name: str) -> Any:
-        """The data set of the entry point ``name``: a ``genzoo.data.Source``."""

@@ -16,11 +16,9 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, final
 
-import pluggy
-
 from genzoo.errors import OperationFailed, Stopped, UnknownName, article, either, see_all, unknown
 from genzoo.families.facts import Facts, note, read
-from genzoo.families.family import API, Family, Hooks
+from genzoo.families.family import API, Family
 from genzoo.files import raise_stopped
 from genzoo.text import Records, printable
 from genzoo.version import VERSION
@@ -222,6 +220,10 @@ def _load(kind: str, name: str) -> tuple[str, Any]:
 
 def _import(kind: str, entry: "EntryPoint") -> tuple[str, Any]:
     """As ``_load``, of one entry point."""
+    import pluggy  # a listing needs neither
+
+    from genzoo.families.hooks import Hooks
+
     manager = pluggy.PluginManager("genzoo")
     manager.add_hookspecs(Hooks)
     owner = f"plugin {_package(entry)} ({entry.value})"

@@ -10,6 +10,8 @@ from genzoo.schemas import Kind
 SHOWN: dict[Kind, int] = {"images": 16, "signals": 9, "points": 1000}
 # The endings of names that every picture can be written to, the default first.
 PICTURES = (".png", ".jpg", ".webp", ".pdf")
+# The endings of names that the plot of a run can be written to, the default first.
+PLOTS = (".html", ".svg", *PICTURES, ".gif", ".npy")
 # The endings of names that samples can be written to, the default first; "" is a folder.
 ENDINGS: dict[Kind, tuple[str, ...]] = {
     "images": (*PICTURES, ".npy", ""),

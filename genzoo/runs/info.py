@@ -10,10 +10,12 @@ from genzoo.errors import command, either
 from genzoo.families.family import DATA
 from genzoo.models.arguments import checked_arguments
 from genzoo.runs.plan import data_summary
+from genzoo.runs.recipe_command import train_command
 from genzoo.schemas import Schema
 from genzoo.schemas import fields as fields_of
 from genzoo.text import columns, html_table, printable
 from genzoo.zoo import card, names, readme
+from genzoo.zoo.installed import is_installed
 from genzoo.zoo.manifest import WEIGHTS, Manifest, Measured
 from genzoo.zoo.weights import read_header
 
@@ -59,9 +61,11 @@ class ModelInfo:
         """The command of the training, which a table would break; and where the settings are
         listed: the family's file has them, which imports torch.
         """
-        recipe, call = self.manifest.recipe, command("info", self.manifest.family)
-        known = recipe.command if recipe else ""  # "" if it was trained in Python
-        trained = ["It was trained by", printable(known), ""] if known else []
+        call, trained = command("info", self.manifest.family), []
+        if known := train_command(self.manifest):
+            name = str(self.folder)
+            again = command("train", recipe=self.folder.name if is_installed(self.folder) else name)
+            trained = ["It was trained by", printable(known), f"which {again} repeats", ""]
         return [*trained, f"{call} lists the settings of sampling and training"]
 
     def __repr__(self) -> str:

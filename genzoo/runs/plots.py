@@ -21,7 +21,7 @@ from PIL import Image
 from genzoo.errors import BadInput, OperationFailed, argument, article, install_command
 from genzoo.files import check_new, expanded, npy, write_whole
 from genzoo.models.captions import Captions, captioned
-from genzoo.models.kinds import PICTURES
+from genzoo.models.kinds import PLOTS
 from genzoo.models.picture_files import SYNTHETIC, opened
 from genzoo.models.pictures import LARGEST_SHEET
 from genzoo.models.samples import Images
@@ -48,7 +48,6 @@ PANELS = {
     "gradient norms": r"/gradient$",
 }
 LINE = 0.8
-ENDINGS = (".html", ".svg", *PICTURES, ".gif", ".npy")
 VECTORS = (".html", ".svg", ".pdf", ".npy")
 # Of a figure, by its format; no date, so that the same run gives the same bytes.
 METADATA: dict[str, dict[str, Any]] = {
@@ -254,7 +253,7 @@ def plot(folder: str | Path, path: str | Path, *, scale: int | None = None) -> P
     OperationFailed without matplotlib.
     """
     run, path = read_run(folder), expanded(path)
-    check_new(path, ENDINGS, force=True)
+    check_new(path, PLOTS, force=True)
     check_scale(path, scale)
     match path.suffix.lower():
         case ".html":

@@ -9,12 +9,16 @@ from typing import Any, final
 from genzoo import families
 from genzoo.data import register
 from genzoo.data.arrays import source_of
-from genzoo.errors import BadInput, GenzooError, argument, see_all
+from genzoo.errors import BadInput, GenzooError, argument, command, see_all
 from genzoo.files import check_name, expanded, file_name, is_folder
 from genzoo.zoo import names
-from genzoo.zoo.manifest import Recipe, Stage
+from genzoo.zoo.manifest import DTYPES, Recipe, Stage
 
 MINUTES = 5.0  # of a run whose length is not given
+PRECISIONS = ("fp32", "bf16")
+# Other words for types of numbers, and ours.
+SHORT = {"fp32": "float32", "float": "float32", "fp16": "float16", "half": "float16"}
+SHORT |= {"bf16": "bfloat16", "float32": "fp32", "bfloat16": "bf16", "amp": "bf16"}
 # The arguments of `train` that are those of `start`.
 _GIVEN = (
     *("data", "steps", "minutes", "seed", "start_from", "device", "precision", "micro_batches"),
@@ -61,7 +65,8 @@ def read_request(arguments: Mapping[str, Any]) -> Request:
         given |= {} if {"steps", "minutes"} & given.keys() else {"minutes": MINUTES}
         families.get(family)  # an unknown name is reported before torch is imported
     out, root = arguments["out"], arguments["root"]
-    folder = expanded(out) if out is not None else _folder(family or "", given)
+    place = default_folder(family or "", given.get("data", "digits")) if out is None else out
+    folder = expanded(place)
     return Request(
         family,
         folder if resume else check_name(folder),
@@ -82,6 +87,12 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     if arguments["resume"] and arguments["force"]:
         ways = f"{argument('resume')} continues a run and {argument('force')} replaces it"
         raise BadInput(f"{ways}: give one of them")
+    for name, known in (("precision", PRECISIONS), ("dtype", DTYPES)):
+        if (value := arguments[name]) is not None and value not in known:
+            meant = SHORT.get(str(value).removeprefix("torch.").lower())
+            hint = f": did you mean {argument(name, meant)}?" if meant in known else ""
+            what = f"{argument(name)} must be {' or '.join(known)}, got {value!r:.40}"
+            raise BadInput(f"{what}{hint}")
     family, recipe = arguments["family"], arguments["recipe"]
     if recipe is not None and family is not None:
         raise BadInput(f"{argument('recipe')} decides the family: leave {family} out")
@@ -92,13 +103,13 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
 def _family_of(start_from: str | Path | None) -> str:
     """The family of the model that a run begins with. Raises BadInput if there is none."""
     if start_from is None:
-        raise BadInput(f"no family given. {see_all('families')}")
+        raise BadInput(f"no family given: {command('train', 'FAMILY')}. {see_all('families')}")
     return names.resolve(start_from)[1].family
 
 
-def _folder(family: str, given: Mapping[str, Any]) -> Path:
+def default_folder(family: str, data: Any) -> Path:
     """The folder of a run that names none."""
-    return Path(file_name(f"{family}-{register.label(given.get('data', 'digits'))}"))
+    return Path(file_name(f"{family}-{register.label(data)}"))
 
 
 def _with_recipe(

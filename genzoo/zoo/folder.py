@@ -11,7 +11,6 @@ from genzoo.errors import BadInput, GenzooError, InvalidModel, OperationFailed, 
 from genzoo.families.registry import others_code, reason_of
 from genzoo.files import check_free, expanded, synced, whole_folder
 from genzoo.models.arguments import checked_arguments
-from genzoo.models.checks import check_count
 from genzoo.schemas import checked
 from genzoo.zoo.manifest import (
     CONFIG,
@@ -100,6 +99,8 @@ def _check_saved(model: Any, discriminator: Any, version: int | None) -> None:
     if not isinstance(discriminator, Module | None):
         raise BadInput(f"discriminator must be a network, got {article(discriminator)}")
     if version is not None:
+        from genzoo.models.checks import check_count  # imports numpy
+
         check_count("version", version, 1)
 
 

@@ -19,6 +19,8 @@ OWN = {
     "genzoo-models": "model_cards/open/genzoo_models",
     "genzoo-models-celeba": "model_cards/celeba/genzoo_models_celeba",
 }
+# A family's name means its model on the first of these data sets that has one.
+PREFERRED = ("mnist", "fashion-mnist", "celeba", "cifar10")
 _WAY_OUT = "Uninstall one of them, or add one package to GENZOO_DISABLE_PLUGINS"
 
 
@@ -109,13 +111,18 @@ def features() -> dict[str, Path]:
 
 def hint(text: str) -> str:
     """``text``, and what to install if one of genzoo's own packages of models is missing."""
+    why = missing()
+    return f"{text.removesuffix('.')}. {why}" if why else text
+
+
+def missing() -> str:
+    """Which of genzoo's own packages of models are not installed, and what to type; "" if none."""
     here = {c.package for c in _own()}
     if not (gone := {name: place for name, place in OWN.items() if name not in here}):
-        return text
+        return ""
     places = " ".join(f"./{Path(place).parent.as_posix()}" for place in gone.values())
     are = "are" if len(gone) > 1 else "is"
-    why = f"{' and '.join(gone)} {are} not installed: in a checkout pip install {places}"
-    return f"{text.removesuffix('.')}. {why}"
+    return f"{' and '.join(gone)} {are} not installed: in a checkout pip install {places}"
 
 
 def is_installed(folder: Path) -> bool:

@@ -1,11 +1,9 @@
 """A model's name -> its folder: installed, a family's default, on the Hub, or on the disk."""
 
 import contextlib
-import logging
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -27,7 +25,9 @@ from genzoo.files import expanded, is_folder
 from genzoo.models.arguments import checked_arguments
 from genzoo.zoo import hub, installed
 from genzoo.zoo.folder import load_folder
+from genzoo.zoo.installed import PREFERRED
 from genzoo.zoo.manifest import CONFIG, Manifest, read_manifest
+from genzoo.zoo.terms import RESTRICTED, warn
 
 if TYPE_CHECKING:
     import torch
@@ -38,13 +38,8 @@ if TYPE_CHECKING:
     M = TypeVar("M", bound=Model)
 
 
-# A family's name means its model on the first of these data sets that has one.
-PREFERRED = ("mnist", "fashion-mnist", "celeba", "cifar10")
-# The Hub's word for terms that are no standard license; ``load`` warns of them.
-RESTRICTED = "other"
 _CARD = re.compile(r"[A-Za-z0-9][\w.-]{0,95}")
 _HUB = re.compile(r"[^/@]+/[^/@]+(@.*)?|[^/@]+@.*", re.DOTALL)
-log = logging.getLogger("genzoo")
 
 
 @overload
@@ -146,7 +141,7 @@ def load_with_folder(
     if model.origin is not None and (commit := hub.commit_of(folder)):
         model.origin = replace(model.origin, revision=commit)
     if manifest.license == RESTRICTED:
-        _warn_of_terms(manifest.name, manifest.terms)
+        warn(name, manifest.name, manifest.terms)
     return model, folder
 
 
@@ -162,12 +157,6 @@ def as_model(model: "str | Path | Model", device: "str | torch.device" = "auto")
         return load_with_folder(model, device)[0]
     check_place(model.device, device)
     return model
-
-
-@cache
-def _warn_of_terms(name: str, terms: str) -> None:
-    """Warn, once in a process, of the terms that limit a model's use."""
-    log.warning("%s was trained on data with terms: %s", name, terms or "(no terms given)")
 
 
 def model_names() -> list[str]:

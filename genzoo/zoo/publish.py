@@ -35,8 +35,8 @@ from genzoo.zoo.manifest import (
     manifest_bytes,
     read_manifest,
 )
-from genzoo.zoo.names import RESTRICTED
 from genzoo.zoo.reader import open_inside, read_capped
+from genzoo.zoo.terms import RESTRICTED
 from genzoo.zoo.weights import largest_model
 
 # A path of this machine: ~/x, ~somebody, /x, ./x, ../x, C:\x, at the start of a text or a part.

@@ -13,9 +13,10 @@ from genzoo.errors import GenzooError
 from genzoo.models.kinds import ENDINGS, SHOWN
 from genzoo.schemas import Kind
 from genzoo.text import pairs, printable
+from genzoo.zoo.installed import PREFERRED
 from genzoo.zoo.manifest import LARGEST_JSON, Manifest, Measured, Metrics, Stage
-from genzoo.zoo.names import PREFERRED, RESTRICTED
 from genzoo.zoo.reader import read_capped
+from genzoo.zoo.terms import RESTRICTED
 
 _TAGS: dict[Kind, list[str]] = {"images": [], "signals": ["audio"], "points": ["points"]}
 FRONT = re.compile(r"\A---\r?\n.*?^---[ \t]*\r?\n", re.DOTALL | re.MULTILINE)

@@ -8,8 +8,8 @@ from huggingface_hub import ModelCard
 
 from genzoo import families
 from genzoo.zoo import card as cards
+from genzoo.zoo import installed, names
 from genzoo.zoo import manifest as manifests
-from genzoo.zoo import names
 from genzoo.zoo import readme as readmes
 
 CARDS = names.model_names()
@@ -37,7 +37,7 @@ def test_the_page_of_every_card_is_valid(name):
     assert data.license == manifest.license
     whole = re.split("[:,]", manifest.data)[0]
     assert data.license != "other" or data.license_name == f"{whole}-terms"
-    assert data.datasets == ([whole] if whole in names.PREFERRED else None)
+    assert data.datasets == ([whole] if whole in installed.PREFERRED else None)
     assert data.pipeline_tag in (None, "unconditional-image-generation", "image-to-image")
     assert (data.pipeline_tag is None) == bool(manifest.class_names)
 
