@@ -131,7 +131,8 @@ class Widgets:
             return self.models.save(samples)
         across = columns or samples.columns or usual_columns(len(samples))
         scale = self.scale(samples.tensor.shape, across, wide)
-        return self.models.save(samples, scale, numbers=numbers, columns=columns)
+        # Without captions: the tab says what is where, and browsers shrink text until it is jagged.
+        return self.models.save(samples[:], scale, numbers=numbers, columns=across)
 
     # ------------------------------------------------------------------------------------- events
     def fill(self, call: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
