@@ -753,8 +753,11 @@ def test_arguments_that_no_score_depends_on_are_found():
     plain = SimpleNamespace(real=SimpleNamespace(opened={}))
     given = {"features": "mnist", "groups": 2, "limit": 9, "n": 9, "size": 8, "levels": None}
     assert unread.unread_arguments([plain], given) == ["features", "groups", "limit", "n", "size"]
-    used = SimpleNamespace(real=SimpleNamespace(opened={"train": 1}, features=1), groups=2)
+    real = SimpleNamespace(opened={"train": 1}, features=1, given_features="mnist")
+    used = SimpleNamespace(real=real, groups=2)
     assert unread.unread_arguments([used], given) == ["limit", "n"]
+    real.given_features = "inception"  # fid has features of its own
+    assert unread.unread_arguments([used], given) == ["features", "limit", "n"]
 
 
 def test_a_device_where_a_model_in_memory_is_not_is_refused():

@@ -12,6 +12,7 @@ from genzoo import cli
 from genzoo.data import downloads
 from genzoo.errors import UnknownName
 from genzoo.evaluation import verify
+from genzoo.evaluation.unread import used_arguments
 from genzoo.evaluation.verify import Check
 from genzoo.zoo import card as cards
 from genzoo.zoo import folder as folders
@@ -24,7 +25,7 @@ def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cards") / "mine"
     folders.save(genzoo.load("dcgan-mnist", device="cpu"), folder)
     cards.complete(folder)
-    told = {"n": 1000, "device": "cpu"}
+    told = {"n": 1000, "features": "mnist", "groups": 5, "device": "cpu"}  # for kd alone
     genzoo.evaluate(folder, metrics="sharpness,kd", **told).write()
     scores = [{"name": "grace", "value": 7, "protocol": {"by": "eye"}}]
     cards.add_scores(folder, scores)
@@ -67,6 +68,34 @@ def test_what_was_measured_is_found_again(card):
     for check in found[2:]:
         assert abs(check.card - check.now) <= check.tolerance
     assert "no request" in found[1].reason
+
+
+def test_an_older_card_stores_what_a_number_does_not_depend_on(card):
+    spoilt(card, lambda m: named(m, "sharpness-mnist")["request"].update(groups=5, features="x"))
+    assert states(verify.verify(card))["sharpness-mnist"] == "ok"
+
+
+FEATURES = {"features_sha256": "0" * 64, "real": "all"}
+
+
+@pytest.mark.parametrize(
+    ("name", "protocol", "features", "used"),
+    [
+        ("fd-mnist", FEATURES, "mnist", ["features", "groups", "limit"]),
+        ("kd-mnist", FEATURES, "inception", ["groups", "limit"]),
+        ("fid", FEATURES, "mnist", ["groups", "limit"]),
+        ("fid", FEATURES, "inception:file.pth", ["features", "groups", "limit"]),
+        ("fd-network", FEATURES, "module:network", ["features", "groups", "limit"]),
+        ("nearest_train_features-digits", FEATURES, "mnist", ["features", "limit"]),
+        ("label_accuracy-fashion-mnist", FEATURES, "fashion-mnist", ["features", "limit"]),
+        ("sharpness-mnist", {"real": "all"}, "mnist", ["limit"]),
+        ("elbo-mnist", {}, "mnist", []),
+        ("somebodys-mnist", {}, "mnist", ["features", "groups", "limit"]),
+    ],
+)
+def test_a_request_holds_what_the_score_depends_on(name, protocol, features, used):
+    request = {"features": features, "groups": 2, "limit": 100, "n": 10, "size": 8}
+    assert [*used_arguments(name, protocol, request)] == [*used, "n", "size"]
 
 
 def test_a_number_beyond_its_tolerance_differs(card):

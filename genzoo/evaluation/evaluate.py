@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, final
@@ -16,7 +16,11 @@ from genzoo.data.register import IMAGES
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, argument
 from genzoo.evaluation.training_data import ReferenceData, reference_data, warn_of_form
-from genzoo.evaluation.unread import refuse_unread, unread_arguments, warn_of_unread
+from genzoo.evaluation.unread import (
+    refuse_unread,
+    used_arguments,
+    warn_of_subject,
+)
 from genzoo.files import write_json
 from genzoo.metrics import registry
 from genzoo.metrics.diagnostic_metrics import TranslationAccuracy, TranslationPSNR
@@ -46,7 +50,7 @@ class Evaluation:
     """The scores of one model, or of a folder's images, one for each metric.
 
     ``folder``: the model's, if it has one. ``request``: the arguments that repeat the
-    measurement.
+    measurement. ``features``: those that a metric's name chose, by the metric.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Evaluation:
     machine: str
     folder: Path | None = None
     weights_sha256: str | None = None
+    features: Mapping[str, str | None] = field(default_factory=dict)
 
     def records(self) -> list[dict[str, Any]]:
         """The scores as a card stores them: each with its request, machine and versions."""
@@ -66,8 +71,11 @@ class Evaluation:
         ]
 
     def _request(self, score: Score) -> dict[str, Any]:
+        """The arguments that measure this score alone."""
+        name, chosen = score.metric, self.features.get(score.metric)
+        request = {**self.request, "metrics": name} | ({"features": chosen} if chosen else {})
         sampling = {"sampling": score.sampling} if score.sampling else {}
-        return {**self.request, "metrics": score.metric, **sampling}
+        return {**used_arguments(name, score.protocol, request), **sampling}
 
     def record(self) -> dict[str, Any]:
         """All of it, for JSON."""
@@ -143,32 +151,17 @@ def evaluate(
     given_form, form = form, {key: form[key] or reference.form.get(key) for key in form}
     real = real_for(source, reference, root=root, progress=progress, **form, **given)
     chosen = choose_metrics(real, source, metrics)
-    request = {**_of(reference, real), "n": n, "seed": seed, "features": features}
     scores = measure(source, chosen, seed, samples=n, images=n, progress=progress, given=given)
-    _warn(chosen, scores, source, given, given_form)
+    warn_of_subject(chosen, scores, source, given, given_form)
     return Evaluation(
         source.name,
         reference.name,
         tuple(scores),
         {metric.name: metric.about for metric in chosen},
-        {k: v for k, v in {**request, **form, **given}.items() if v is not None},
+        _request(reference, real, n=n, seed=seed, **form, **given),
         *_made(source),
+        {metric.name: metric.real.given_features for metric in chosen},
     )
-
-
-def _warn(
-    metrics: Sequence[Metric],
-    scores: Sequence[Score],
-    subject: Subject,
-    given: Mapping[str, Any],
-    form: Mapping[str, Any],
-) -> None:
-    """Warn of arguments, and settings, that none of the ``scores`` depends on."""
-    is_model = isinstance(subject, ModelSubject)  # a folder's own images read the form
-    unread = unread_arguments(metrics, {**given, **form} if is_model else given)
-    if isinstance(subject, ModelSubject) and subject.sampling:
-        unread += ["sampling"] * (not any(score.sampling for score in scores))
-    warn_of_unread(unread, scores)
 
 
 # --------------------------------------------------------------------- from arguments to the parts
@@ -230,8 +223,9 @@ def find_model(
     return ModelSubject(name, loaded, folder, sampling)
 
 
-def _of(reference: ReferenceData, real: RealData) -> dict[str, Any]:
-    return {"data": reference.name, "data_sha256": reference.sha256 or real.sha256}
+def _request(reference: ReferenceData, real: RealData, **arguments: Any) -> dict[str, Any]:
+    data = {"data": reference.name, "data_sha256": reference.sha256 or real.sha256}
+    return {key: value for key, value in {**data, **arguments}.items() if value is not None}
 
 
 def _made(subject: Subject) -> tuple[str, Path | None, str | None]:

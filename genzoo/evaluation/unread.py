@@ -5,8 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genzoo.errors import BadInput, argument
+from genzoo.metrics import registry
+from genzoo.metrics.diagnostic_metrics import NearestTrainFeatures
 from genzoo.metrics.metric import Metric, SampleMetric
+from genzoo.metrics.real_data import RealData
+from genzoo.metrics.sample_metrics import INCEPTION, FeatureMetric
 from genzoo.metrics.score import Score
+from genzoo.metrics.subjects import ModelSubject, Subject
 
 log = logging.getLogger("genzoo")
 
@@ -16,13 +21,44 @@ def unread_arguments(metrics: Sequence[Metric], given: Mapping[str, Any]) -> lis
     used = {name for metric in metrics for name in vars(metric.real)}  # each is made at first use
     has_opened = any(metric.real.opened for metric in metrics)
     read = {
-        "features": "features" in used,
+        "features": any(_uses_features(metric.real, given.get("features")) for metric in metrics),
         "limit": bool({"reference", "protocol_images"} & used),
         "groups": any(hasattr(metric, "groups") for metric in metrics),
         "n": any(isinstance(metric, SampleMetric) for metric in metrics),
         **dict.fromkeys(("size", "channels", "fit", "levels"), has_opened),
     }
     return [name for name, value in given.items() if value and not read[name]]
+
+
+def _uses_features(real: RealData, features: str | None) -> bool:
+    """Whether these features were used; those that a metric's name chooses are others."""
+    return "features" in vars(real) and real.given_features == features
+
+
+def used_arguments(
+    name: str, protocol: Mapping[str, Any], request: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Those arguments of a ``request`` that the score ``name`` depends on by its ``protocol``: with
+    the others it could not be measured alone. All, if a plugin's protocol may leave one out.
+    """
+    kind = _kind_of(name)
+    if kind is None:
+        return {**request}
+    features = str(request.get("features")).split(":")
+    own = "inception" if name in INCEPTION.values() else name.partition("-")[2]
+    used = {
+        "features": "features_sha256" in protocol
+        and (own in features or kind is NearestTrainFeatures),
+        "groups": issubclass(kind, FeatureMetric),
+        "limit": "real" in protocol,
+    }
+    return {key: value for key, value in request.items() if used.get(key, True)}
+
+
+def _kind_of(name: str) -> type[Metric] | None:
+    """The class of a score's metric, if it is one of genzoo's own."""
+    usual = {theirs: ours for ours, theirs in INCEPTION.items()}
+    return registry.BUILT_IN.get(usual.get(name, name.partition("-")[0]))
 
 
 def refuse_unread(metrics: Sequence[Metric], given: Mapping[str, Any]) -> None:
@@ -50,3 +86,18 @@ def warn_of_unread(names: Sequence[str], scores: Sequence[Score]) -> None:
     what = ", ".join(score.metric for score in scores)
     for name in names:
         log.warning("%s has no effect on %s: leave it out", argument(name), what)
+
+
+def warn_of_subject(
+    metrics: Sequence[Metric],
+    scores: Sequence[Score],
+    subject: Subject,
+    given: Mapping[str, Any],
+    form: Mapping[str, Any],
+) -> None:
+    """Warn of arguments, and settings, that none of a subject's ``scores`` depends on."""
+    is_model = isinstance(subject, ModelSubject)  # a folder's own images read the form
+    unread = unread_arguments(metrics, {**given, **form} if is_model else given)
+    if isinstance(subject, ModelSubject) and subject.sampling:
+        unread += ["sampling"] * (not any(score.sampling for score in scores))
+    warn_of_unread(unread, scores)

@@ -23,6 +23,7 @@ from genzoo.errors import (
     command,
 )
 from genzoo.evaluation.evaluate import evaluate
+from genzoo.evaluation.unread import used_arguments
 from genzoo.files import expanded, home
 from genzoo.metrics.score import Score
 from genzoo.models.arguments import checked_arguments
@@ -156,6 +157,7 @@ def _score_check(
             reason = f"a card may not choose code to run: {hint}"
             return Check(name, "skipped", value, reason=reason)
         arguments = request.model_dump(exclude_none=True, exclude={"data_sha256"})
+        arguments = used_arguments(score.name, score.protocol, arguments)  # 0.1 stored all
         arguments |= _data_of(request, data)
         (now,) = evaluate(
             folder, **arguments, root=_data_root(root), device=device, progress=progress

@@ -99,7 +99,7 @@ class RealData:
         self.data = name or label(data)
         self.groups, self.limit = groups, limit
         self.whole = self._whole()
-        self._given_features, self._progress = features, progress
+        self.given_features, self._progress = features, progress
         self._siblings: dict[str, RealData] = {}
         self._where: dict[str, Any] = {"root": root, "size": size, "channels": channels}
         self._where |= {"length": length, "rate": rate, "fit": fit, "levels": levels}
@@ -140,7 +140,7 @@ class RealData:
 
     @cached_property
     def _features_spec(self) -> str:
-        return self._given_features or FEATURES_OF.get(self.kind, self.whole)
+        return self.given_features or FEATURES_OF.get(self.kind, self.whole)
 
     @property
     def has_features(self) -> bool:
