@@ -5,6 +5,7 @@ import functools
 import html
 import random
 import re
+import shlex
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, final
@@ -277,3 +278,8 @@ def class_of(choice: Any) -> str | None:
 def own_class(model: Sampler, choice: Any) -> str | None:
     """The class chosen for a model; None if it has no classes. Raises BadInput."""
     return class_of(choice) if model.num_classes else None
+
+
+def label_option(label: str | None) -> str:
+    """The option of a command that chooses this class."""
+    return f" --label {shlex.quote(label)}" if label else ""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, final
 
 from genzoo.demo.tabs.tab import Tab
-from genzoo.demo.widgets import HALF, integer, own_class
+from genzoo.demo.widgets import HALF, integer, label_option, own_class
 from genzoo.editing import attention
 from genzoo.errors import BadInput
 from genzoo.models.abilities import Attentive
@@ -39,10 +39,8 @@ class AttendTab(Tab):
                 maps, note, line = ui.picture("Attention"), gr.Markdown(), ui.command()
         place = gr.State(None)
         inputs, outputs = [name, label, seed, place], [sample, maps, note, line]
-        ui.fill(self.attend, inputs, outputs)
-        ui.live([label, seed], self.attend, inputs, outputs)
-        ui.fresh(again, seed, self.attend, inputs, outputs)
-        ui.choose(name, self.choose, [label, seed, place], self.attend, inputs, outputs)
+        chosen, live = (self.choose, [label, seed, place]), [label, seed]
+        self.connect(self.attend, inputs, outputs, again=(again, seed), choose=chosen, live=live)
 
         def click(name: str, event: Any) -> Place:
             return self.place(name, event.index)
@@ -77,7 +75,7 @@ class AttendTab(Tab):
         picture = encode(replace(maps, weight=None).picture(), record=maps.samples.record())
         line = f"genzoo attend {shlex.quote(name)} --sample {start}"
         line += f" --at {place[0]},{place[1]}" if place else ""
-        line += f" --label {shlex.quote(label)}" if label else ""
+        line += label_option(label)
         sample = self.ui.save(maps.samples, wide=HALF)
         return sample, self.models.save(picture), _sentence(maps.note), line
 

@@ -6,7 +6,7 @@ from typing import Any, final
 import torch
 
 from genzoo.demo.tabs.tab import Tab
-from genzoo.demo.widgets import integer, number, own_class
+from genzoo.demo.widgets import integer, label_option, number, own_class
 from genzoo.editing import selection, walks
 from genzoo.models.sampler import Latent
 
@@ -31,10 +31,8 @@ class InterpolateTab(Tab):
             with ui.pictures():
                 outputs = [ui.picture("Start, between, goal"), ui.sound(), ui.command()]
         inputs = [name, label, *ends, share]
-        ui.fill(self.walk, inputs, outputs)
-        ui.live(inputs[1:], self.walk, inputs, outputs)
-        ui.fresh(again, ends[1], self.walk, inputs, outputs)
-        ui.choose(name, self.choose, [label, *ends], self.walk, inputs, outputs)
+        chosen = self.choose, [label, *ends]
+        self.connect(self.walk, inputs, outputs, again=(again, ends[1]), choose=chosen)
 
     def choose(self, name: str) -> list[Any]:
         example = self.example(name)
@@ -56,5 +54,5 @@ class InterpolateTab(Tab):
         samples = model.decode_codes(codes, labels=ends.label, seeds=own)
         sound = self.ui.sound(self.models.save_sound(samples[1]))
         line = f"genzoo interpolate {shlex.quote(name)} --sample {seeds[0]},{seeds[1]}"
-        line += f" --label {shlex.quote(label)}" if label else ""
+        line += label_option(label)
         return self.ui.save(samples, columns=3), sound, line

@@ -4,7 +4,7 @@ import shlex
 from typing import Any, final
 
 from genzoo.demo.tabs.tab import Tab
-from genzoo.demo.widgets import HALF, LONGEST, integer, number, own_class
+from genzoo.demo.widgets import HALF, LONGEST, integer, label_option, number, own_class
 from genzoo.editing import directions
 from genzoo.errors import BadInput
 from genzoo.models.sampler import Latent
@@ -74,7 +74,7 @@ class SteerTab(Tab):
         direction = directions.direction_from_seeds(model, plus, minus, label=label)
         address, alpha = (0, integer(which, "a sample")), number(alpha, *ALPHAS, "the steps")
         moved = directions.steer(model, direction, [address], alphas=[0, alpha], label=label)
-        of = f" --label {shlex.quote(label)}" if label else ""
+        of = label_option(label)
         line = f"genzoo direction {shlex.quote(name)} --toward 0:{_joined(plus)} --away 0:"
         line += f"{_joined(minus)}{of} -o {FILE}\ngenzoo steer {shlex.quote(name)} {FILE}"
         line += f" --sample 0:{address[1]} --alphas 0,{alpha:g}{of}"

@@ -1,7 +1,7 @@
 """A tab of the demo page: its name, one sentence, and what it lays out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from genzoo.demo.examples import Example, example_of
@@ -37,6 +37,27 @@ class Tab(ABC):
     def example(self, name: str) -> Example:
         """Good values of the controls for a model."""
         return example_of(self.name, name)
+
+    def connect(
+        self,
+        call: Callable[..., Any],
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        *,
+        again: tuple[Any, Any],
+        choose: tuple[Callable[..., Any], Sequence[Any]],
+        live: Sequence[Any] = (),
+    ) -> None:
+        """Show what ``call`` returns for the first ``inputs``, and again whenever one changes.
+
+        The first input is the menu of models: for another, ``choose`` gives other values to the
+        controls that stand with it. ``again``: a button, and the seed that it changes. ``live``:
+        what the visitor changes, by default all inputs but the menu.
+        """
+        self.ui.fill(call, inputs, outputs)
+        self.ui.live(live or inputs[1:], call, inputs, outputs)
+        self.ui.fresh(*again, call, inputs, outputs)
+        self.ui.choose(inputs[0], *choose, call, inputs, outputs)
 
     def first(self) -> str:
         """The model that the tab opens with."""

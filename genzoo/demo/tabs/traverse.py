@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any, final
 
 from genzoo.demo.tabs.tab import Tab
-from genzoo.demo.widgets import Widgets, integer, own_class
+from genzoo.demo.widgets import Widgets, integer, label_option, own_class
 from genzoo.editing import walks
 from genzoo.errors import BadInput
 from genzoo.models.sampler import Latent
@@ -36,10 +36,8 @@ class TraverseTab(Tab):
             with ui.pictures():
                 outputs = [ui.picture("Traversal"), ui.command()]
         inputs = [name, label, seed, *dims]
-        ui.fill(self.traverse, inputs, outputs)
-        ui.live(inputs[1:], self.traverse, inputs, outputs)
-        ui.fresh(again, seed, self.traverse, inputs, outputs)
-        ui.choose(name, self.choose, inputs[1:], self.traverse, inputs, outputs)
+        chosen = self.choose, inputs[1:]
+        self.connect(self.traverse, inputs, outputs, again=(again, seed), choose=chosen)
 
     def dim(self, name: str, which: int) -> Any:
         """A slider for a number of the model's code."""
@@ -69,5 +67,5 @@ class TraverseTab(Tab):
         label, start = own_class(model, choice), integer(seed, "a seed")
         samples = walks.traverse(model, dims, grid=GRID, sample=(start,), label=label)
         line = f"genzoo traverse {shlex.quote(name)} --dims {dims[0]},{dims[1]} --sample {start}"
-        line += f" --label {shlex.quote(label)}" if label else ""
+        line += label_option(label)
         return self.ui.save(samples, columns=GRID[1]), line

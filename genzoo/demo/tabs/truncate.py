@@ -6,7 +6,7 @@ from typing import final
 import torch
 
 from genzoo.demo.tabs.tab import Tab
-from genzoo.demo.widgets import HALF, class_of, integer, number
+from genzoo.demo.widgets import HALF, class_of, integer, label_option, number
 from genzoo.models.sampler import Latent
 from genzoo.models.samples import Samples
 from genzoo.options import LatentSampling
@@ -42,10 +42,8 @@ class TruncateTab(Tab):
                     cut, whole = ui.picture("Truncated"), ui.picture("Whole")
                 line = ui.command()
         inputs, outputs = [name, label, seed, limit], [cut, whole, text, line]
-        ui.fill(self.truncate, inputs, outputs)
-        ui.live(inputs[1:], self.truncate, inputs, outputs)
-        ui.fresh(again, seed, self.truncate, inputs, outputs)
-        ui.choose(name, self.choose, [label, seed], self.truncate, inputs, outputs)
+        chosen = self.choose, [label, seed]
+        self.connect(self.truncate, inputs, outputs, again=(again, seed), choose=chosen)
 
     def missing(self) -> str:
         able = [n for n in self.names if issubclass(self.models.sampling(n), LatentSampling)]
@@ -68,7 +66,7 @@ class TruncateTab(Tab):
         text = f"With this limit the samples are **{shares[0] / max(shares[1], 1e-9):.0%}** as far "
         text += "apart as without."
         line = f"genzoo sample {shlex.quote(name)} --seed {start} --set truncation={limit:g}"
-        line += f" --label {shlex.quote(label)}" if label else ""
+        line += label_option(label)
         pictures = [self.ui.save(samples[:SHOWN], wide=HALF) for samples in (cut, whole)]
         return pictures[0], pictures[1], text, line
 
