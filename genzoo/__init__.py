@@ -58,6 +58,7 @@ __getattr__, __dir__, __all__ = lazy(
         "editing.walks": ("interpolate", "traverse"),
         "errors": (
             "BadInput",
+            "DataMissing",
             "OperationFailed",
             "GenzooError",
             "InvalidModel",
@@ -85,6 +86,7 @@ __getattr__, __dir__, __all__ = lazy(
         "models.samples": ("Images", "Origin", "Points", "Samples", "Signals"),
         "runs.info": ("info",),
         "runs.plot": ("plot",),
+        "runs.run": ("Interrupted", "RunStatus"),
         "runs.train": ("forecast", "train"),
         "testing.environment": ("env",),
         "testing.status": ("list_plugins",),

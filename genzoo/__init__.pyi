@@ -34,6 +34,7 @@ from genzoo.editing.translation import translate as translate
 from genzoo.editing.walks import interpolate as interpolate
 from genzoo.editing.walks import traverse as traverse
 from genzoo.errors import BadInput as BadInput
+from genzoo.errors import DataMissing as DataMissing
 from genzoo.errors import GenzooError as GenzooError
 from genzoo.errors import InvalidModel as InvalidModel
 from genzoo.errors import NetworkError as NetworkError
@@ -75,6 +76,8 @@ from genzoo.models.samples import Samples as Samples
 from genzoo.models.samples import Signals as Signals
 from genzoo.runs.info import info as info
 from genzoo.runs.plot import plot as plot
+from genzoo.runs.run import Interrupted as Interrupted
+from genzoo.runs.run import RunStatus as RunStatus
 from genzoo.runs.train import forecast as forecast
 from genzoo.runs.train import train as train
 from genzoo.testing.environment import env as env

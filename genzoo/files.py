@@ -105,9 +105,15 @@ def check_name(path: Path) -> Path:
     return path
 
 
+def ending_of(path: Path) -> str:
+    """The ending of a name, in small letters: that of a ``.jpeg`` is ``.jpg``."""
+    ending = path.suffix.lower()
+    return ".jpg" if ending == ".jpeg" else ending
+
+
 def check_ending(path: Path, endings: Iterable[str]) -> Path:
     """``path``, if its name ends in one of ``endings``. Raises BadInput."""
-    if path.suffix.lower() not in (known := [*endings]):
+    if ending_of(path) not in (known := [*endings]):
         raise BadInput(f"cannot write {path}: expected a name ending in {' or '.join(known)}")
     return check_name(path)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from genzoo.errors import BadInput, GenzooError, argument
+from genzoo.errors import BadInput, GenzooError, InvalidModel, argument, article, either
 from genzoo.text import printable
 
 __all__ = [
@@ -58,7 +58,8 @@ def _allowed(rule: dict[str, Any]) -> str:
     high = rule.get("maximum", rule.get("exclusiveMaximum"))
     if low is None or high is None:
         kind = rule.get("type", "")
-        return {"boolean": "true, false", "array": "a list"}.get(kind, kind)
+        words = {"boolean": either("true, false", "True, False"), "null": either("null", "None")}
+        return {**words, "array": "a list"}.get(kind, kind)
     return f"{'above ' if 'exclusiveMinimum' in rule else ''}{low:g} to {high:g}"
 
 
@@ -105,15 +106,27 @@ S = TypeVar("S", bound=Schema)
 
 
 def checked(schema: type[S], values: Any, where: str, error: type[GenzooError] = BadInput) -> S:
-    """``values``, as JSON reads them, as a ``schema``. Raises ``error``, in one line."""
+    """``values``, as JSON reads them, as a ``schema``. Raises ``error``, in one line.
+
+    Numbers of NumPy and torch are numbers. What is wrong in a model's folder is said in the words
+    of JSON, as on the command line; in Python anything else is said in Python's.
+    """
+    in_json = bool(either("json", "")) or issubclass(error, InvalidModel)
     try:
-        return schema.model_validate_json(json.dumps(values))
+        return schema.model_validate_json(json.dumps(values, default=_plain_number))
     except TypeError as failure:  # a set, a tensor: from Python, not read from a file
         raise error(f"{where}: {failure}") from None
     except RecursionError:
         raise error(f"{where}: it is nested too deeply") from None
     except ValidationError as failure:
-        raise error(f"{where}: {_first(failure)}") from None
+        raise error(f"{where}: {_first(failure, in_json)}") from None
+
+
+def _plain_number(value: Any) -> Any:
+    """What ``value`` is in Python, if it is a number or an array of NumPy's or torch's."""
+    if hasattr(value, "tolist") and hasattr(value, "dtype"):
+        return value.tolist()
+    raise TypeError(f"expected numbers, texts, lists and dicts, got {article(value)}")
 
 
 def renamed(values: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
@@ -206,8 +219,9 @@ def _finite(text: str) -> float:
     return value
 
 
-def _first(failure: ValidationError) -> str:
+def _first(failure: ValidationError, in_json: bool) -> str:
     """The first of pydantic's errors in plain words: field, expected, got."""
+    shown = _short if in_json else _short_python
     errors = failure.errors(include_url=False)
     first = errors[0]
     field = ".".join(str(part)[:80] for part in first["loc"][:8]) or "the value"
@@ -217,10 +231,10 @@ def _first(failure: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{field} is missing{more}"
     if first["type"] == "extra_forbidden":
-        return f"there is no field {field}, got {_short(first['input'])}{more}"
-    got = "" if first["type"] == "json_invalid" else f", got {_short(first['input'])}"
+        return f"there is no field {field}, got {shown(first['input'])}{more}"
+    got = "" if first["type"] == "json_invalid" else f", got {shown(first['input'])}"
     if first["type"] != "value_error":
-        return f"{field} {_rule(first)}{got}{more}"
+        return f"{field} {_rule(first, in_json)}{got}{more}"
     text = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:  # a rule about several fields
         return f"{text}{more}"
@@ -252,9 +266,19 @@ _RULES = {
 }
 
 
-def _rule(error: Mapping[str, Any]) -> str:
+# What Python calls otherwise.
+_PYTHON_RULES = {
+    "bool_type": "must be True or False",
+    "dict_type": "must be a dict",
+    "model_type": "must be a dict",
+    "model_attributes_type": "must be a dict",
+}
+
+
+def _rule(error: Mapping[str, Any], in_json: bool) -> str:
     """What pydantic expected, in plain words."""
-    if text := _RULES.get(error["type"]):
+    kind = error["type"]
+    if text := _RULES.get(kind) if in_json else _PYTHON_RULES.get(kind, _RULES.get(kind)):
         bounds = error.get("ctx", {})
         numbers = {k: int(v) for k, v in bounds.items() if isinstance(v, float) and v == int(v)}
         return text.format(**{**bounds, **numbers})
@@ -265,6 +289,14 @@ def _rule(error: Mapping[str, Any]) -> str:
 def _short(value: Any) -> str:
     try:
         text = json.dumps(value, default=str)
+    except RecursionError:
+        return "a value that is nested too deeply"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _short_python(value: Any) -> str:
+    try:
+        text = repr(value)
     except RecursionError:
         return "a value that is nested too deeply"
     return text if len(text) <= 60 else f"{text[:57]}..."

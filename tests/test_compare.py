@@ -307,7 +307,7 @@ def test_unknown_things_are_named():
 
 
 def test_a_model_in_memory_has_no_name_to_compare_it_by(density):
-    with pytest.raises(BadInput, match=r"got a ToyDensity: .*genzoo\.save"):
+    with pytest.raises(BadInput, match=r"ToyDensity in memory .*genzoo\.save"):
         genzoo.compare(density, "vae")
 
 

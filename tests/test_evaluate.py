@@ -611,7 +611,7 @@ def test_bad_input_is_told_in_a_line(tmp_path, wide):
         ("empty metric name", "gan-mnist"): {"metrics": "fd,,kd"},
         ("metrics must be", "gan-mnist"): {"metrics": [1]},
         ("features must be", "gan-mnist"): {"features": wide.__class__},
-        ("n must be a whole number of at least 2, got '40'", "gan-mnist"): {"n": "40"},
+        ("n must be a whole number or None, got '40'", "gan-mnist"): {"n": "40"},
         ("n must be a whole number of at least 2, got 0", "gan-mnist"): {"n": 0},
         ("groups must be a whole number of at least 1, got 0", "gan-mnist"): {"groups": 0},
         ("limit must be a whole number of at least 2, got 0", "gan-mnist"): {"limit": 0},

@@ -466,9 +466,9 @@ def test_fields_are_told_to_people():
     assert rows["size"]["default"] == 4
     assert rows["size"]["about"] == "how many in a row"
     assert rows["pick"]["allowed"] == "a, b"
-    assert rows["switch"]["allowed"] == "true, false"
+    assert rows["switch"]["allowed"] == "True, False"
     assert (rows["needed"]["allowed"], rows["needed"]["default"]) == ("integer", "required")
-    assert (rows["maybe"]["allowed"], rows["maybe"]["default"]) == ("1 to 65536 or null", None)
+    assert (rows["maybe"]["allowed"], rows["maybe"]["default"]) == ("1 to 65536 or None", None)
     assert (rows["only"]["allowed"], rows["rate"]["allowed"]) == ("x", "number")
     assert rows["least"]["allowed"] == "integer"
     lr = next(r for r in schemas.fields(Options) if r["name"] == "lr")

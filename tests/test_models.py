@@ -524,7 +524,7 @@ def test_a_batch_is_no_larger_than_asked(latent, monkeypatch):
     [
         ("x", "got 'x'"),
         (None, "got None"),
-        (torch.rand(3, 8, 8), r"\(n, 3, 8, 8\), got \(3, 8, 8\)"),
+        (torch.rand(5, 8, 8), r"\(n, 3, 8, 8\), got \(5, 8, 8\)"),
         (torch.rand(1, 1, 8, 8), r"\(n, 3, 8, 8\), got \(1, 1, 8, 8\)"),
         (torch.rand(1, 3, 8, 9), r"got \(1, 3, 8, 9\)"),
         (torch.full((1, 3, 8, 8), 1.5), r"expected samples in \[0, 1\], got \[1\.5, 1\.5\]"),
@@ -724,7 +724,7 @@ def test_an_unknown_domain(translator):
 @pytest.mark.parametrize(
     ("x", "says"),
     [
-        (torch.rand(3, 8, 8), r"\(n, 3, 8, 8\)"),
+        (torch.rand(5, 8, 8), r"\(n, 3, 8, 8\)"),
         (torch.rand(1, 1, 8, 8), "3 channels, got 1"),
         (torch.rand(1, 3, 0, 8), "at least one pixel"),
         (torch.rand(1, 3, 8, 8) + 1, r"\[0, 1\], got"),

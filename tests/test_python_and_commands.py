@@ -329,6 +329,31 @@ def test_a_command_writes_what_its_function_gives(model, line, given):
         assert torch.equal(result.tensor.cpu(), written)
 
 
+def test_a_loaded_model_stands_for_its_name(model):
+    assert genzoo.cite(model) == genzoo.cite(model.folder)
+    assert genzoo.info(model).record() == genzoo.info("./tiny").record()
+    assert repr(genzoo.verify(model)) == repr(genzoo.verify("./tiny"))
+    path = model.sample(2).save("drawn.png")
+    assert genzoo.reproduce(path, model).state == genzoo.reproduce(path, "./tiny").state == "equal"
+    with pytest.raises(BadInput, match="already in the comparison"):
+        genzoo.compare(model, "./tiny", data="digits", metrics="fd")
+    assert genzoo.forecast("vae", start_from=model, steps=1) is not None
+
+
+def test_a_model_that_is_in_no_folder_as_it_is(model):
+    """What a folder says is not true of it."""
+    alone = type(model)(model.config)
+    with pytest.raises(BadInput, match=r"has no folder or name: save it with genzoo\.save"):
+        genzoo.info(alone)
+    changed = genzoo.load("./tiny", device="cpu")
+    with torch.no_grad():
+        next(changed.parameters()).add_(1)
+    with pytest.raises(BadInput, match="the weights have changed since they were loaded from tiny"):
+        genzoo.cite(changed)
+    with pytest.raises(BadInput, match="name must be a text, a path or a Model, got 3"):
+        genzoo.verify(3)
+
+
 def test_training_is_the_same_in_both(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     line = "train vae --steps 2 --set width=4 --set latent_dim=2 --set batch_size=4 --out one"

@@ -126,9 +126,9 @@ def test_a_setting_reaches_what_editing_draws():
     [
         (Plain, {"gian": 2.0}, "Plain has no setting of sampling called 'gian'.*gain, truncation"),
         (Plain, {"gain": 11}, r"Plain's sampling: gain must be at most 10, got 11"),
-        (Plain, {"gain": "big"}, 'gain must be a number, got "big"'),
+        (Plain, {"gain": "big"}, "gain must be a number, got 'big'"),
         (Plain, {"gain": float("nan")}, "gain must be a finite"),
-        (Plain, {"gain": torch.ones(())}, "Plain's sampling: "),
+        (Plain, {"gain": torch.ones(2)}, "Plain's sampling: "),
         (Decoded, {"truncation": 0}, "truncation must be at least 0.02, got 0"),
         (Decoded, {"steps": 20}, "settings are truncation, gain"),
     ],

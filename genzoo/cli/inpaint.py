@@ -20,7 +20,7 @@ from genzoo.cli.options import (
 )
 from genzoo.cli.output import Picture
 from genzoo.editing.notation import check_mask
-from genzoo.files import check_new
+from genzoo.files import check_new, ending_of
 from genzoo.models.kinds import PICTURES, check_path
 from genzoo.text import printable
 
@@ -129,7 +129,7 @@ def inpaint(
 
 def _sheet_scale(path: Path, scale: int | None, strip: Path | None, gif: Path | None) -> int | None:
     """The part of --scale in the file -o: a strip and a film read it, too."""
-    return None if (strip or gif) and path.suffix not in PICTURES else scale
+    return None if (strip or gif) and ending_of(path) not in PICTURES else scale
 
 
 def _print_result(

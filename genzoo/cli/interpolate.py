@@ -8,6 +8,7 @@ from genzoo.cli.groups import CodeSearch, Sampling
 from genzoo.cli.options import SAMPLE, Device, ModelName, flag, option, out_option
 from genzoo.cli.output import SamplesFile
 from genzoo.editing.notation import check_samples
+from genzoo.files import ending_of
 from genzoo.models.kinds import PICTURES
 
 
@@ -49,7 +50,7 @@ def interpolate(
 
     model = walks.as_latent(load(name, device=device))
     path = path or default_path(name, f"-walk{writing.default_ending(model, film=True)}")
-    steps = steps if steps is not None else 8 if path.suffix in PICTURES else 30
+    steps = steps if steps is not None else 8 if ending_of(path) in PICTURES else 30
     through = selection.select(model, sample)
     still = 2 * len(through.photos)
     n = still + walks.walk_length(through, steps, loop)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, final
 from genzoo.cli.app import default_path, print_file
 from genzoo.cli.options import OUTPUT, Force, Json, Scale, flag
 from genzoo.errors import BadInput, GenzooError
-from genzoo.files import check_new
+from genzoo.files import check_new, ending_of
 from genzoo.models.kinds import ENDINGS, PICTURES, check_path
 from genzoo.schemas import Kind
 
@@ -71,7 +71,7 @@ class SamplesFile:
         """
         path = out or _default(name, ending, film)
         known = {".gif", *(ending for endings in ENDINGS.values() for ending in endings)}
-        if path is not None and path.suffix in known:
+        if path is not None and ending_of(path) in known:
             check_path(path, self.force)  # else the model's kind decides on the message
         return path
 

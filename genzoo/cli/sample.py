@@ -19,7 +19,7 @@ from genzoo.cli.options import (
 )
 from genzoo.cli.output import SamplesFile
 from genzoo.errors import BadInput, article
-from genzoo.files import check_new
+from genzoo.files import check_new, ending_of
 
 if TYPE_CHECKING:
     from genzoo.models.sampler import Sampler
@@ -78,9 +78,9 @@ def sample(
         progress=ticker.count,
         **sampling.values,
     )
-    if numbers and not (model.is_images and path.suffix in PICTURES):
+    if numbers and not (model.is_images and ending_of(path) in PICTURES):
         raise BadInput(f"--numbers needs a grid of images: expected -o NAME.png, got {path}")
-    own = replace(file, scale=None) if watch and path.suffix in ("", ".npy") else file
+    own = replace(file, scale=None) if watch and ending_of(path) in ("", ".npy") else file
     own.check(path, n, model)
     if watch is not None:
         images = film.watchable(model, parts, n, watch, file.force)

@@ -10,8 +10,10 @@ from genzoo.editing.directions import read_direction as read_direction
 from genzoo.editing.directions import steer as steer
 from genzoo.editing.inpainting import Completion as Completion
 from genzoo.editing.inpainting import inpaint as inpaint
+from genzoo.editing.photos import PhotoSearch as PhotoSearch
 from genzoo.editing.projection import Adversary as Adversary
 from genzoo.editing.projection import Projection as Projection
+from genzoo.editing.projection import SearchOptions as SearchOptions
 from genzoo.editing.projection import project as project
 from genzoo.editing.walks import interpolate as interpolate
 from genzoo.editing.walks import samples_at as samples_at

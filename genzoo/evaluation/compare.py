@@ -28,6 +28,7 @@ from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.arguments import checked_arguments
 from genzoo.models.checks import checked_seed
 from genzoo.models.kinds import SHOWN
+from genzoo.models.model import Model
 from genzoo.models.sampler import Progress
 from genzoo.models.samples import Images, Points, Signals
 from genzoo.runs.plan import other_form
@@ -43,7 +44,7 @@ ROUNDS, SAMPLES = 7, 4000
 @checked_arguments
 @usual_torch()
 def compare(
-    *models: str | Path,
+    *models: str | Path | Model,
     data: Any = None,
     n: int = SAMPLES,
     seed: int = 0,
@@ -60,20 +61,22 @@ def compare(
     Models that differ in their training seed alone stand for their family: families of several
     seeds are ranked, too.
 
-    ``models``: two or more cards, folders or families; a family means its model on ``data``, or on
-    the first data set that all have in common. ``sampling``: settings of ``sample``, of one model,
-    ``{"./fm": {"steps": 20}}``, or of all models that have them, ``{"steps": 20}``. ``metrics``:
-    names like ``fd``, ``nll``; by default those of their kind; a model that a metric does not apply
-    to has no score. ``features``, ``groups``: as in `genzoo.evaluate`. ``progress(model, samples
-    done, n)``. Raises BadInput, UnknownName, InvalidModel.
+    ``models``: two or more cards, folders, families or loaded models; a family means its model on
+    ``data``, or on the first data set that all have in common. ``sampling``: settings of
+    ``sample``, of one model, ``{"./fm": {"steps": 20}}``, or of all models that have them,
+    ``{"steps": 20}``. ``metrics``: names like ``fd``, ``nll``; by default those of their kind; a
+    model that a metric does not apply to has no score. ``features``, ``groups``: as in
+    `genzoo.evaluate`. ``progress(model, samples done, n)``. Raises BadInput, UnknownName,
+    InvalidModel.
     """
     check_arguments(n=n, groups=groups, metrics=metrics, features=features)
     checked_seed(seed)
+    chosen = [names.named(model) for model in models]
     any_data = metrics is not None or features is not None
-    folders, data, reason = choose_models(models, data, any_data=any_data)
+    folders, data, reason = choose_models(chosen, data, any_data=any_data)
     subjects = [_loaded(name, folder, device) for name, folder in folders.items()]
     _check_alike(subjects)
-    subjects = _with_settings(subjects, [*map(str, models)], sampling or {})
+    subjects = _with_settings(subjects, [*map(str, chosen)], sampling or {})
     reference = _reference(subjects, data, root)
     real = real_for(subjects[0], reference, features, root=root, groups=groups, progress=progress)
     used_metrics = choose_metrics(real, subjects[0], metrics)

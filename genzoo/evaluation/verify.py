@@ -27,6 +27,7 @@ from genzoo.evaluation.unread import used_arguments
 from genzoo.files import expanded, home
 from genzoo.metrics.score import Score
 from genzoo.models.arguments import checked_arguments
+from genzoo.models.model import Model
 from genzoo.models.sampler import Progress, Sampler
 from genzoo.schemas import Count, Name, Schema, checked
 from genzoo.text import Records, pairs
@@ -75,7 +76,7 @@ class Check:
 @checked_arguments
 @usual_torch()
 def verify(
-    name: str | Path,
+    name: str | Path | Model,
     *,
     data: str | Path | None = None,
     root: str | Path | None = None,
@@ -89,7 +90,7 @@ def verify(
     it was used on this machine, or is ``data``. ``root``: the folder of data sets, else
     $GENZOO_DATA. Raises UnknownName, InvalidModel.
     """
-    folder = names.find(name)
+    folder = names.find(names.named(name))
     manifest.read_manifest(folder)  # raises if the folder holds no model
     metrics = card.metrics_of(folder)
     checks = [_fingerprint_check(folder, metrics.fingerprint, device)]

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, final
 
@@ -67,6 +68,8 @@ class Model(nn.Module, ABC):
     origin: Origin | None = None
     provenance: Mapping[str, str] = MappingProxyType({})
     """data, license and terms of the folder that it was loaded from; ``save`` passes them on"""
+    folder: Path | None = None
+    """that it was loaded from; ``load`` sets it"""
     data_form: Mapping[str, Any] = MappingProxyType({})
     """how its training data were opened, where its config does not say it: fit, levels; ``load``
     sets it"""

@@ -19,6 +19,7 @@ from PIL import (
 )
 
 from genzoo.errors import BadInput, OperationFailed
+from genzoo.files import ending_of
 from genzoo.models import pdf
 from genzoo.models.pictures import LARGEST_SHEET
 from genzoo.version import VERSION
@@ -58,6 +59,7 @@ def encode(
     Its metadata contain ``comment``, ``xmp`` and, if there is one, ``record``. All but JPEG keep
     each pixel. Raises BadInput if the format cannot hold the picture or the record.
     """
+    ending = ending_of(Path(f"picture{ending}"))
     check_sides(ending, picture.size)
     if ending == ".png":
         return _png(picture, record, xmp, comment)

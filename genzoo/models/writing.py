@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from genzoo.errors import BadInput, argument
-from genzoo.files import whole
+from genzoo.files import ending_of, whole
 from genzoo.models import panels, sounds
 from genzoo.models.film import check_film, film, make_frames
 from genzoo.models.kinds import ENDINGS, check_path, has_picture
@@ -43,24 +43,25 @@ def check_target(
     and that its format has a place for ``scale`` and for the lack of ``metadata``. Raises BadInput.
     """
     allowed = [*[".gif"] * (film and model.is_images), *ENDINGS[model.kind]]
-    if path.suffix not in allowed or path.name == "-":
-        endings = ", ".join(ending for ending in allowed if ending)
+    ending = ending_of(path)
+    if ending not in allowed or path.name == "-":
+        endings = ", ".join(one for one in allowed if one)
         folder = "or a folder's name without an ending"
         raise BadInput(f"cannot write {path}: {model.kind} go to {endings}, {folder}")
     if scale is not None and not model.is_images:
         raise BadInput(f"{argument('scale')} enlarges images; this model generates {model.kind}")
-    if scale is not None and path.suffix == ".npy":
+    if scale is not None and ending == ".npy":
         what = argument("scale")
         raise BadInput(f"{what} enlarges pictures, and {path} holds numbers: leave it out")
-    if scale is not None and path.suffix == "":
+    if scale is not None and ending == "":
         what = f"{argument('scale')} enlarges a sheet, and the folder {path} holds single images"
         raise BadInput(f"{what}: leave it out, or choose {argument('out', 'NAME.png')}")
-    if not metadata and path.suffix == ".npy":
+    if not metadata and ending == ".npy":
         plain = argument("metadata", False)
         raise BadInput(f"{plain}: {path} holds numbers without metadata: leave it out")
-    _check_size(path.suffix, n, model, scale, columns)
+    _check_size(ending, n, model, scale, columns)
     check_path(path, force)
-    if path.suffix == "":
+    if ending == "":
         check_folder(path)
 
 
@@ -97,13 +98,13 @@ def write(
     """
     if path.suffix == "":
         return write_folder(parts, path, metadata)
-    if path.suffix == ".npy":
+    if ending_of(path) == ".npy":
         return _write_array(parts, n, path)
     batches = list(parts)
     samples = type(batches[0]).join(batches) if len(batches) > 1 else batches[0]
     if not isinstance(samples, Images):
         samples.save(path, metadata=metadata)
-    elif path.suffix == ".gif":
+    elif ending_of(path) == ".gif":
         frames = make_frames(samples, columns or len(samples), scale, still)
         film(frames, samples, path, metadata=metadata)
     else:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from genzoo import families
 from genzoo.errors import command, either
@@ -18,6 +18,9 @@ from genzoo.zoo import card, names, readme
 from genzoo.zoo.installed import is_installed
 from genzoo.zoo.manifest import WEIGHTS, Manifest, Measured
 from genzoo.zoo.weights import read_header
+
+if TYPE_CHECKING:
+    from genzoo.models.model import Model
 
 
 @final
@@ -119,11 +122,13 @@ class FamilyInfo:
 
 
 @checked_arguments
-def info(name: str | Path) -> ModelInfo | FamilyInfo:
-    """What a model is and how it was trained; of a family's name, its fields: without torch.
+def info(name: "str | Path | Model") -> ModelInfo | FamilyInfo:
+    """What a model, by its name or loaded, is and how it was trained; of a family's name, its
+    fields: without torch.
 
     Raises as ``load``.
     """
+    name = names.named(name)
     if name in families.names():
         return _family(str(name))
     folder, manifest = names.resolve(name)

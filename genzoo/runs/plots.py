@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from genzoo.errors import BadInput, OperationFailed, argument, article, install_command
-from genzoo.files import check_new, expanded, npy, write_whole
+from genzoo.files import check_new, ending_of, expanded, npy, write_whole
 from genzoo.models.captions import Captions, captioned
 from genzoo.models.kinds import PLOTS
 from genzoo.models.picture_files import SYNTHETIC, opened
@@ -255,7 +255,7 @@ def plot(folder: str | Path, path: str | Path, *, scale: int | None = None) -> P
     run, path = read_run(folder), expanded(path)
     check_new(path, PLOTS, force=True)
     check_scale(path, scale)
-    match path.suffix.lower():
+    match ending_of(path):
         case ".html":
             content = page(run)
         case ".gif":

@@ -50,6 +50,9 @@ def read_request(arguments: Mapping[str, Any]) -> Request:
     Raises BadInput, UnknownName, and as ``load`` for a model that is named.
     """
     check_arguments(arguments)
+    loaded = {key: arguments[key] for key in ("recipe", "start_from")}
+    named = {key: names.named(model) for key, model in loaded.items() if model is not None}
+    arguments = {**arguments, **named}
     family, recipe = arguments["family"], None
     given = {key: arguments[key] for key in _GIVEN}
     given = {key: value for key, value in given.items() if value is not None and value is not False}

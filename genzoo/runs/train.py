@@ -19,6 +19,7 @@ from genzoo.training import parallel
 from genzoo.zoo import names
 
 if TYPE_CHECKING:
+    from genzoo.models.model import Model
     from genzoo.models.sampler import Sampler
     from genzoo.zoo.manifest import Recipe
 
@@ -34,8 +35,8 @@ def train(
     steps: int | None = None,
     minutes: float | None = None,
     seed: int | None = None,
-    recipe: str | Path | None = None,
-    start_from: str | Path | None = None,
+    recipe: "str | Path | Model | None" = None,
+    start_from: "str | Path | Model | None" = None,
     resume: bool = False,
     settings: Mapping[str, Any] | None = None,
     device: str | None = None,
@@ -60,10 +61,10 @@ def train(
     FAMILY-DATA. ``steps`` or ``minutes``: how long; by default five minutes. ``settings``: of the
     data, the config and the options; ``genzoo.info(family)`` lists them. ``seed``: by default 0.
 
-    ``recipe``: a model whose training is repeated. ``start_from``: a model whose weights, config
-    and discriminator the run begins with. ``resume``: go on with the run in ``out``: what is given
-    again must be the run's, or may change; data from Python are needed again. ``force``: replace a
-    model in ``out``. Ctrl-C finishes the step, and saves.
+    ``recipe``: a model whose training is repeated. ``start_from``: a model, by its name or loaded,
+    whose weights, config and discriminator the run begins with. ``resume``: go on with the run in
+    ``out``: what is given again must be the run's, or may change; data from Python are needed
+    again. ``force``: replace a model in ``out``. Ctrl-C finishes the step, and saves.
 
     ``precision``: fp32, bf16. ``micro_batches``: parts of each batch, one after the other.
     ``board``: write TensorBoard logs. ``dtype``, ``license``, ``version``: of the stored model.

@@ -3,11 +3,15 @@
 import hashlib
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genzoo import families
 from genzoo.models.arguments import checked_arguments
 from genzoo.zoo import hub, names
 from genzoo.zoo.manifest import Manifest
+
+if TYPE_CHECKING:
+    from genzoo.models.model import Model
 
 _ARXIV = re.compile(r"arxiv:(?P<id>(?P<year>\d\d)(?P<month>\d\d)\.\d{4,5})", re.IGNORECASE)
 _TEX = {
@@ -17,8 +21,9 @@ _TEX = {
 
 
 @checked_arguments
-def cite(name: str | Path) -> str:
+def cite(name: "str | Path | Model") -> str:
     """BibTeX for the paper of a model's family and for the model itself. Raises as ``load``."""
+    name = names.named(name)
     folder, manifest = names.resolve(name)
     entries = [_paper(manifest.family), _model(manifest, str(name), hub.commit_of(folder))]
     return "\n\n".join(entries)

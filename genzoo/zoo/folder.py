@@ -182,6 +182,7 @@ def load_folder(
     if names not in (0, classes):
         raise InvalidModel(f"{folder}: {names} class names, but the model has {classes} classes")
     model.rate = manifest.rate or model.rate
+    model.folder = folder
     model.class_names, model.origin = manifest.class_names, _origin(manifest)
     model.provenance = {k: getattr(manifest, k) for k in ("data", "license", "terms")}
     if manifest.recipe:

@@ -159,6 +159,28 @@ def as_model(model: "str | Path | Model", device: "str | torch.device" = "auto")
     return model
 
 
+def named(model: "str | Path | Model") -> str | Path:
+    """``model``, if it is a name or a folder; of a loaded one the name or folder that it is from.
+
+    Raises BadInput if it is from none, or its weights have changed since.
+    """
+    if isinstance(model, str | Path):
+        return model
+    from genzoo.models.model import Model
+
+    if not isinstance(model, Model):
+        raise BadInput(f"a model is a name, a folder or a loaded model, got {article(model)}")
+    folder, hint = model.folder, "save it with genzoo.save, and give the folder"
+    if folder is None:
+        raise BadInput(f"{article(model)} in memory has no folder or name: {hint}")
+    stored = load_folder(folder, "cpu", verify=False).state_dict()
+    state = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
+    same = all(name in state and tensor.equal(state[name]) for name, tensor in stored.items())
+    if not same:
+        raise BadInput(f"the weights have changed since they were loaded from {folder}: {hint}")
+    return folder.name if installed.is_installed(folder) else folder
+
+
 def model_names() -> list[str]:
     """The names of the installed models: genzoo's own, and those of plugins."""
     return installed.names()

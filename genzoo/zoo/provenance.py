@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
+    from genzoo.models.model import Model
     from genzoo.models.sampler import Sampler
     from genzoo.models.samples import Samples
 
@@ -180,13 +181,14 @@ def inspect(path: str | Path) -> Provenance:
 @checked_arguments
 @usual_torch()
 def reproduce(
-    path: str | Path, model: str | Path | None = None, *, device: "str | torch.device" = "auto"
+    path: str | Path, model: Any = None, *, device: "str | torch.device" = "auto"
 ) -> Reproduction:
     """Draw the picture or sound at ``path`` again, and compare the two, value for value.
 
-    ``model``: a name or a folder, if it is not an installed model. It must have the weights that
-    the file names, and computes in the dtype that it names; nothing that a file names is ever
-    fetched. Raises BadInput, UnknownName (no such model, or other weights), and as ``load``.
+    ``model``: a name, a folder or a loaded model, if it is not an installed one. It must have the
+    weights that the file names, and computes in the dtype that it names; nothing that a file names
+    is ever fetched. Raises BadInput, UnknownName (no such model, or other weights), and as
+    ``load``.
     """
     from genzoo.models.sampler import Sampler
     from genzoo.models.samples import Signals
@@ -194,7 +196,8 @@ def reproduce(
     path = expanded(path)
     record = _drawable(inspect(path).record, path)
     assert record.origin is not None
-    name, folder = _source(record.origin, model)
+    given = None if model is None else names.named(model)
+    name, folder = _source(record.origin, given)
     dtype = record.call and record.call.dtype
     loaded = names.load(folder, device=device, dtype=dtype or "float32")
     if not isinstance(loaded, Sampler) or (_is_wav(path) and loaded.kind != "signals"):
