@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-    from genzoo.models.model import Model
     from genzoo.models.sampler import Sampler
     from genzoo.models.samples import Samples
 
