@@ -33,7 +33,8 @@ from genzoo.zoo import folder as folders
 from genzoo.zoo import manifest as manifests
 from genzoo.zoo import weights as weight_files
 
-CASES = 10_000
+# A part of them for each change, the others with the slow tests.
+CASES = [range(2500), pytest.param(range(2500, 10_000), marks=pytest.mark.slow)]
 WEIRD = [
     None, True, False, 0, 1, -1, 2, 3, 6, 1.0, 0.5, -0.0, 2**31, 2**63, 10**40, 1e308, 5e-324, "",
     "1", "x", "x" * 300, "\x1b[2J", "\ud800", "é", [], [1], [0, 8], [2, 3], {}, {"a": 1}, [[[[]]]],
@@ -336,12 +337,13 @@ def loaded(folder):
         return None
 
 
-def test_configs(folder):
+@pytest.mark.parametrize("cases", CASES, ids=["some", "rest"])
+def test_configs(cases, folder):
     """Every case goes through the whole of load."""
     path, weights = folder / manifests.CONFIG, (folder / manifests.WEIGHTS).read_bytes()
     good = path.read_bytes()
     counts = {"accepted": 0, "refused": 0, "the same": 0, "manifests": 0}
-    for case in range(CASES):
+    for case in cases:
         r = random.Random(case)
         kind = r.randrange(10)
         if kind < 2:  # nothing that it says is other
@@ -368,7 +370,7 @@ def test_configs(folder):
             counts["the same"] += 1
             assert model is not None, f"case {case} says what it should"
     print(counts)
-    assert min(counts.values()) > CASES / 20, counts
+    assert min(counts.values()) > len(cases) / 20, counts
 
 
 def with_header(value, data, r):
@@ -406,13 +408,14 @@ def mutant(good, r):
             return with_header(moved, data, r), False
 
 
-def test_weights(folder):
+@pytest.mark.parametrize("cases", CASES, ids=["some", "rest"])
+def test_weights(cases, folder):
     """Every case has the hash that belongs to it, so that nothing but the format is in its way."""
     path, config = folder / manifests.WEIGHTS, json.loads((folder / manifests.CONFIG).read_text())
     good = path.read_bytes()
     same = held_by(folders.load_folder(folder, "cpu"))
     counts = {"accepted": 0, "refused": 0, "the same": 0, "headers": 0}
-    for case in range(CASES):
+    for case in cases:
         content, is_same = mutant(good, random.Random(case))
         path.write_bytes(content)
         config["weights_sha256"] = hashlib.sha256(content).hexdigest()
@@ -438,7 +441,7 @@ def test_weights(folder):
             assert model is not None, f"case {case} says what it should"
             assert held_by(model) == same
     print(counts)
-    assert min(counts.values()) > CASES / 20, counts
+    assert min(counts.values()) > len(cases) / 20, counts
 
 
 def tensors_or_more(content):
