@@ -63,9 +63,9 @@ def check(command: str, given: Mapping[str, Any]) -> None:
     for key in FILES:
         if (command, key) != ("features", "picture"):  # which it writes
             for path in _listed(given.get(key)):
-                _check_exists(key, path)
+                _check_exists(key, path, given)
     for sample in filter(re.compile(r".*\.[A-Za-z]\w*").fullmatch, _listed(given.get("sample"))):
-        _check_exists("sample", expanded(sample))
+        _check_exists("sample", expanded(sample), given)
     for name, manifest in manifests.items():
         if manifest is not None:
             if _is_family(name):
@@ -144,6 +144,10 @@ def _model(command: str, name: str, given: Mapping[str, Any]) -> "Manifest | Non
     from genzoo.zoo import installed
 
     is_family = name in families.names()
+    if command == "demo" and name.isdecimal():
+        raise BadInput(
+            f"no model is called {name!r}; a port is an option: genzoo demo --port {name}"
+        )
     if command == "evaluate" and (place := _folder_of_images(name)):
         raise UnknownName(f"{place} is no model folder; to measure its images: images:{place}")
     if is_family and command in (
@@ -289,14 +293,16 @@ def _no_setting(key: str, value: Any, name: str, family: str, facts: "Facts") ->
 # ------------------------------------------------------------------------------------------- files
 
 
-def _check_exists(argument: str, path: Path) -> None:
+def _check_exists(argument: str, path: Path, given: Mapping[str, Any]) -> None:
     from genzoo.zoo import installed
 
     if path.exists():
         return
     what = f"cannot read {path}: No such file or directory"
     if argument == "direction":
-        raise BadInput(f"{path} is not a direction file ({what}): make one with genzoo direction")
+        new = path.with_suffix(".safetensors")
+        way = f"genzoo direction {given['name']} --of ATTRIBUTE -o {new}"
+        raise BadInput(f"{path} is not a direction file ({what}): make one with {way}")
     is_model = str(path) in installed.names()
     raise BadInput(what + (f"; it is a model: genzoo info {path}" if is_model else ""))
 

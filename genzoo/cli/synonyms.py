@@ -43,19 +43,19 @@ COMMANDS = {
 OPTIONS = {
     "--n": "count num number samples nsamples numsamples amount images batch limit",
     "-k": "top topk nearest neighbours neighbors",
-    "--out": "output outfile outputfile outdir outputdir outputfolder save saveto file dest "
+    "--out": "name output outfile outputfile outdir outputdir outputfolder save saveto file dest "
     "destination path savedir logdir modeldir result folder",
-    "--label": "class classes labels category categories digit target y",
+    "--label": "l class classes labels category categories digit target y",
     "--sample": "seeds seed start index indices addresses samples code codes from to between",
-    "--seed": "randomseed rng manualseed",
+    "--seed": "s randomseed rng manualseed",
     "--device": "gpu cuda cpu usegpu accelerator",
-    "--data": "dataset datasets traindata trainset dataname source train real reference images",
+    "--data": "d dataset datasets traindata trainset dataname source train real reference images",
     "--data-root": "root datapath datadir datafolder",
     "--against": "ood other negative outliers data",
     "--force": "overwrite yes replace clobber f",
     "--threads": "workers numworkers jobs cores cpus nthreads numthreads",
-    "--steps": "epochs epoch iterations iters niter nsteps numsteps maxsteps frames numiterations "
-    "nepochs numepochs maxepochs",
+    "--steps": "e epochs epoch iterations iters niter nsteps numsteps maxsteps frames "
+    "numiterations nepochs numepochs maxepochs",
     "--minutes": "time duration budget hours seconds",
     "--metrics": "metric score scores measure",
     "--metric": "metrics score",

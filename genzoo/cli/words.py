@@ -10,6 +10,7 @@ from typing import Any
 from genzoo.cli import early, synonyms
 from genzoo.errors import GenzooError, UnknownName, similar, unknown
 from genzoo.files import is_folder
+from genzoo.metrics.metric_names import BUILT_IN, INCEPTION
 from genzoo.text import printable
 
 
@@ -27,6 +28,9 @@ def explain(error: Any, words: Sequence[str]) -> str:
         return f"{text}{'' if text.endswith('?') else '.'} Type {where} --help."
     if context and (match := re.match(r"Got unexpected extra argument\S* \((.*)\)$", text)):
         return f"{_too_many(match[1].split(), context, words)} Type {where} --help."
+    if (match := re.match("Option '(.*?)' requires an argument", text)) and words:
+        form = match[1].strip("-").replace("-", "_").upper()
+        return f"genzoo {words[0]} needs a value: {match[1]} {form}. Type genzoo {words[0]} --help."
     if context and (match := re.match("No such command '(.*?)'", text)):
         return _no_command(match[1], context)
     return f"{text}{'' if text.endswith('?') else '.'} Type {where} --help."
@@ -73,6 +77,10 @@ def _no_option(option: str, context: Any, words: Sequence[str]) -> str:
     if argument := _argument(plain, context):
         form = " ".join([context.command_path, *map(_metavar, _arguments(context.command))])
         return f"{what} {argument} is written without one: {form}."
+    if "--metrics" in own and plain in [*BUILT_IN, *INCEPTION]:
+        return f"{what} type --metrics {plain}."
+    if plain == "format" and "--out" in own and (ending := _value_of(option, words)) != "json":
+        return f"{what} the name of the file decides; type -o NAME.{ending.strip('.')}."
     if plain in ("verbose", "debug", "traceback") and f"--{plain}" not in own:
         return f"{what} with the variable GENZOO_DEBUG=1, an error prints its traceback."
     ours = [name for name in synonyms.read(synonyms.OPTIONS, plain) if name in own]
@@ -113,11 +121,20 @@ def _given(option: str, meant: Sequence[str], context: Any, words: Sequence[str]
     return "" if value in ("true", "...") else f" {value}"
 
 
+_FILES = ("photo", "photos", "image", "images", "img", "picture", "input", "file")
+
+
 def _argument(plain: str, context: Any) -> str:
     """The argument of the command that somebody took for an option; "" if there is none."""
-    names = [param.name for param in _arguments(context.command)]
-    first = names[:1] if plain in ("model", "name", "modelname", "models") else []
-    return next(iter(first + [name for name in names if name == plain]), "").upper()
+    arguments = _arguments(context.command)
+    forms = {param.name: _metavar(param) for param in arguments}
+    is_model = plain in ("model", "modelname", "models")
+    is_model = is_model or (plain == "name" and context.info_name != "train")
+    if is_model and forms:
+        return next(iter(forms.values()))
+    same = [form for name, form in forms.items() if plain in (name, form.lower())]
+    files = [form for form in forms.values() if form == "PHOTO" and plain in _FILES]
+    return next(iter([*same, *files]), "")
 
 
 def _field(name: str, command: str, words: Sequence[str]) -> str:
@@ -179,6 +196,8 @@ def _missing(param: Any, context: Any, words: Sequence[str]) -> str:
     if line := _without_model(context, given, name if is_option else ""):
         return f"{where} needs MODEL: {line}."
     extra = given[len(_arguments(context.command)) :]
+    if name == "--sample":
+        extra = [re.sub(r"(?<=\d)-(?=\d)", ",", word) for word in extra]
     if is_option and extra and (name != "--sample" or all(map(_is_sample, extra))):
         return f"{where} needs {name}: did you mean {name} {','.join(extra)}?"
     return f"{where} needs {name}{f': {about}' if about else ''}."
@@ -317,6 +336,8 @@ def _place(word: str, own: Sequence[str]) -> str:
     for option in ("--against", "--data"):
         if option in own and (word in catalogue.names() or is_folder(word)):
             return f": did you mean {option} {word}?"
+    if "-n" in own and "--sample" not in own and word.isdecimal():
+        return f": did you mean -n {word}?"
     if "--sample" in own and re.fullmatch(r"[\d:,]+", word):
         return f": samples are named by --sample {word}."
     for option in ("--of", "--values", "--to"):

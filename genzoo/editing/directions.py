@@ -393,14 +393,20 @@ def check_fits(model: Latent, direction: Direction) -> None:
     made_for, origin = direction.info.origin, model.origin
     if len(direction.vector) != model.latent_dim:
         n = len(direction.vector)
-        raise BadInput(
-            f"the direction is another model's: it has {n} numbers, the code {model.latent_dim}"
-        )
+        what = f"it has {n} numbers, the code {model.latent_dim}"
+        raise BadInput(f"the direction is another model's: {what}{_own_way(model, direction)}")
     if made_for and origin and made_for.weights_sha256 != origin.weights_sha256:
         expected = f"{made_for.model} with weights {made_for.weights_sha256[:12]}"
-        raise BadInput(
-            f"the direction is of {expected}, this model has {origin.weights_sha256[:12]}"
-        )
+        got = f"this model has {origin.weights_sha256[:12]}"
+        raise BadInput(f"the direction is of {expected}, {got}{_own_way(model, direction)}")
+
+
+def _own_way(model: Latent, direction: Direction) -> str:
+    """What to type for a direction of ``model``; "" if nothing is known of it."""
+    attribute, origin = direction.info.attribute, model.origin
+    if not (attribute and origin):
+        return ""
+    return f"; compute one: {command('direction', origin.model, of=attribute)}"
 
 
 def _check_finite(alphas: Sequence[float]) -> None:

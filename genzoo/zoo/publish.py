@@ -265,7 +265,10 @@ def _readme(folder: Path, manifest: Manifest, rendered: str, repo: str) -> str:
     # The README was written before the license was chosen.
     text = re.sub(r"^Weights: unknown\.$", f"Weights: {manifest.license}.", text, flags=re.M)
     ours = repo == f"{hub.organisation()}/{manifest.name}"
-    call = f'genzoo.load("{manifest.name if ours else repo}")'
-    for old in (f'genzoo.load("./{manifest.name}")', f'genzoo.load("{manifest.name}")'):
-        text = text.replace(old, call)
+    address = manifest.name if ours else repo
+    for old in (f"./{manifest.name}", manifest.name):
+        text = text.replace(f'genzoo.load("{old}")', f'genzoo.load("{address}")')
+        text = text.replace(
+            f"\ngenzoo train --recipe {old}\n", f"\ngenzoo train --recipe {address}\n"
+        )
     return text
