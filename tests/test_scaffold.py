@@ -27,21 +27,35 @@ RULES = "E,F,W,I,UP,B,C4,SIM,RUF,PTH,N,RET,PT"
 NAMES = ["near", "my-gan2", "tensor", "config", "z" * scaffold.LONGEST]
 
 
+# Commands in one process, as each start takes two seconds: [code, stdout, stderr] of each.
+SCRIPT = """
+import contextlib, io, json, sys
+from genzoo.cli import run
+said = []
+for line in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run(line.split())
+    said.append([code, out.getvalue(), err.getvalue()])
+print(json.dumps(said))
+"""
+
+
 # ----------------------------------------------------------------------------------- what it writes
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", NAMES)
-def test_it_writes_clean_code(name, kind, tmp_path):
-    folder = scaffold.new_plugin(name, kind, tmp_path / "new")
-    module = f"genzoo_{name.replace('-', '_')}"
-    files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
-    test = f"tests/test_{module[7:]}.py"
-    assert files == sorted(["README.md", "pyproject.toml", f"{module}.py", test])
-    assert not [p for p in folder.rglob("*") if p.is_file() and "$" in p.read_text()]
+def test_it_writes_clean_code(kind, tmp_path):
+    for name in NAMES:
+        folder = scaffold.new_plugin(name, kind, tmp_path / name)
+        module = f"genzoo_{name.replace('-', '_')}"
+        files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+        test = f"tests/test_{module[7:]}.py"
+        assert files == sorted(["README.md", "pyproject.toml", f"{module}.py", test])
+        assert not [p for p in folder.rglob("*") if p.is_file() and "$" in p.read_text()]
     for command in (["check", "--extend-select", RULES], ["format", "--check"]):
-        line = [sys.executable, "-m", "ruff", *command, "--no-cache", "."]
-        done = subprocess.run(line, cwd=folder, capture_output=True, text=True)
+        line = [sys.executable, "-m", "ruff", *command, "--no-cache", *NAMES]
+        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
 
 
@@ -180,6 +194,15 @@ class Environment:
         assert done.returncode == code, f"{line}\n{done.stdout}\n{done.stderr}"
         return done.stdout, done.stderr
 
+    def genzoo(self, *lines, cwd, **variables):
+        """The stdout of each command, all of which must succeed."""
+        told = json.dumps(lines)
+        out, _ = self.run("python", "-c", SCRIPT, told, cwd=cwd, **variables)
+        said = json.loads(out)
+        failed = {line: err for line, (code, _, err) in zip(lines, said, strict=True) if code}
+        assert failed == {}
+        return [out for _, out, _ in said]
+
     def _variables(self, more):
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "HF_"))}
         kept |= {"PYTHONPATH": offline.FOLDER, "HF_HUB_OFFLINE": "1"}
@@ -224,43 +247,33 @@ def test_each_environment_has_its_own_genzoo(author, reader, here):
         assert out.startswith(str(environment.site))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_its_own_tests_pass(kind, author, packages, here):
-    folder, _ = packages
-    line = (
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-W",
-        "error",
-        str(folder / kind / "tests"),
-    )
+def test_their_own_tests_pass(author, packages, here):
+    folders = [str(packages[0] / kind / "tests") for kind in KINDS]
+    line = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "-rA", *folders)
     out, _ = author.run("python", *line, cwd=here)
-    assert re.search(r"^\d passed", out, re.M)
+    assert re.search(r"^\d+ passed", out, re.M)
+    for kind in KINDS:
+        assert re.search(rf"^PASSED .*test_near_{kind}.py", out, re.M), out
 
 
 def test_a_new_family_goes_from_training_to_somebody_else(author, reader, packages, here):
-    _, plugin = packages
-    small = ["--steps", "60", "--set", "width=64", "--license", "mit", "--threads", "1"]
-    author.run(
-        "genzoo", "train", "near-family", "--data", "digits", *small, "--out", "mine", cwd=here
-    )
-    author.run("genzoo", "sample", "./mine", "-n", "4", "-o", "mine.npy", cwd=here)
-    compared = ["compare", "./mine", "vae-mnist", "--data", "mnist", "--metrics", "sharpness"]
-    out, _ = author.run("genzoo", *compared, "-n", "400", "-o", "page", "--json", cwd=here)
-    assert {"mine", "vae-mnist"} <= {
-        m["name"].removeprefix("./") for m in json.loads(out)["models"]
-    }
-    evaluated = ["evaluate", "./mine", "--metrics", "near-metric", "-n", "400", "--write"]
-    author.run("genzoo", *evaluated, cwd=here)
     with Loopback() as web:
         hub = {"HF_ENDPOINT": web.url, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1",
                "HF_HUB_DISABLE_TELEMETRY": "1", "HF_TOKEN": "hf_test", "NO_PROXY": "127.0.0.1",
                "HF_HOME": str(here / "hf")}  # fmt: skip
-        out, _ = author.run("genzoo", "push", "./mine", "zoo/mine", cwd=here, **hub)
-        assert out.startswith(f"{web.url}/zoo/mine")
+        _, _, compared, _, pushed = author.genzoo(
+            "train near-family --data digits --steps 60 --set width=64 --license mit --threads 1"
+            " --out mine",
+            "sample ./mine -n 4 -o mine.npy",
+            "compare ./mine vae-mnist --data mnist --metrics sharpness -n 400 -o page --json",
+            "evaluate ./mine --metrics near-metric -n 400 --write",
+            "push ./mine zoo/mine",
+            cwd=here,
+            **hub,
+        )
+        models = {m["name"].removeprefix("./") for m in json.loads(compared)["models"]}
+        assert {"mine", "vae-mnist"} <= models
+        assert pushed.startswith(f"{web.url}/zoo/mine")
         hub["HF_HOME"] = str(here / "other-hf")
         line = ("genzoo", "sample", "zoo/mine", "-n", "4", "-o", "theirs.npy")
         _, err = reader.run(*line, cwd=here, code=2, **hub)
@@ -268,16 +281,17 @@ def test_a_new_family_goes_from_training_to_somebody_else(author, reader, packag
         assert "pip install" not in err
         assert err.count("\n") == 1
         assert not (here / "theirs.npy").exists()
-        reader.install(plugin["family"])
+        reader.install(packages[1]["family"])
         reader.run(*line, cwd=here, **hub)
     assert (here / "theirs.npy").read_bytes() == (here / "mine.npy").read_bytes()
 
 
 def test_a_new_data_set_is_trained_on_and_measured_against(author, here):
-    small = ["--steps", "3", "--set", "width=8", "--set", "batch_size=8", "--out", "mine"]
-    author.run("genzoo", "train", "vae", "--data", "near-dataset", *small, cwd=here)
-    line = ["evaluate", "./mine", "--metrics", "near-metric", "-n", "100", "--json"]
-    out, _ = author.run("genzoo", *line, cwd=here)
+    _, out = author.genzoo(
+        "train vae --data near-dataset --steps 3 --set width=8 --set batch_size=8 --out mine",
+        "evaluate ./mine --metrics near-metric -n 100 --json",
+        cwd=here,
+    )
     (score,) = json.loads(out)["scores"]
     assert score["name"] == "near-metric-near-dataset"
     assert score["protocol"]["real"] == "3,000 training images"
@@ -285,11 +299,11 @@ def test_a_new_data_set_is_trained_on_and_measured_against(author, here):
 
 
 def test_all_of_them_are_listed_and_checked(author, here):
-    out, _ = author.run("genzoo", "plugin", "list", "--json", cwd=here)
-    found = {p["name"]: (p["kind"], p["state"]) for p in json.loads(out)}
-    for kind in KINDS:
+    checks = [f"plugin check near-{kind}" for kind in KINDS]
+    listed, *checked = author.genzoo("plugin list --json", *checks, cwd=here)
+    found = {p["name"]: (p["kind"], p["state"]) for p in json.loads(listed)}
+    for kind, out in zip(KINDS, checked, strict=True):
         assert found[f"near-{kind}"] == (kind, "ok")
-        out, _ = author.run("genzoo", "plugin", "check", f"near-{kind}", cwd=here)
         assert re.search(r"\d+ checks passed", out)
         assert "broken" not in out
     assert [p.name for p in status.inspect(("dataset",)) if p.name == "near-dataset"] == []
