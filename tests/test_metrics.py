@@ -106,7 +106,9 @@ def test_unlike_protocols_are_not_ranked():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_reference_says_what_it_is_and_is_small(name):
     found, classifier = RealData(name).reference, real_data.load_features(name)
-    assert found.train.shape[1] == found.test.shape[1] == classifiers.WIDTH
+    harm = classifier.facts.get("damage")
+    width = classifiers.CONTENT + len(harm["kinds"]) + classifiers.CELLS**2 if harm else 128
+    assert found.train.shape[1] == found.test.shape[1] == width
     assert found.moments.n > len(found.train)
     assert classifier.facts["accuracy"] > (0.99 if name == "mnist" else 0.85)
     assert sum(p.numel() for p in classifier.network.parameters()) * 2 < 1e6

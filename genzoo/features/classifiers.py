@@ -24,6 +24,8 @@ from genzoo.zoo import installed
 
 WIDTH = 128  # of the features of the small classifiers
 BATCH = 250
+# Of features that notice damage: dimensions of the content, and the places, a grid of 4 x 4.
+CONTENT, CELLS = 48, 4
 
 
 class FeatureExtractor(ABC):
@@ -70,20 +72,52 @@ class ClassifierNetwork(nn.Module):
         return self.head(self.layers(x * 2 - 1))
 
 
+class DamageNetwork(nn.Module):
+    """Estimates how strong each kind of damage is, and in each of 4 x 4 cells how strong any is.
+
+    Strided convolutions as the classifier's, of an image and its mirror image: the halves of a face
+    resemble each other. The last map is seen whole, as faces have their parts in fixed places, and
+    the mean of each map, which shows a texture.
+    """
+
+    def __init__(self, channels: int, size: int, widths: tuple[int, ...], kinds: int):
+        super().__init__()
+        stages, known, channels = [], 0, 2 * channels
+        for width in widths:
+            layers: list[nn.Module] = []
+            for inputs, stride in ((channels, 2), (width, 1)):
+                layers += [nn.Conv2d(inputs, width, 3, stride, 1, bias=False)]
+                layers += [nn.BatchNorm2d(width), nn.SiLU()]
+            stages.append(nn.Sequential(*layers))
+            channels, size, known = width, (size + 1) // 2, known + width
+        self.stages = nn.ModuleList(stages)
+        self.hidden = nn.Linear(channels * size**2 + known, 96)
+        self.head = nn.Linear(96, kinds + CELLS**2)
+
+    def forward(self, x: Tensor) -> Tensor:  # (n, C, H, W) in [0, 1] -> (n, kinds + 16)
+        x, seen = torch.cat([x, x.flip(3)], 1) * 2 - 1, []
+        for stage in self.stages:
+            x = stage(x)
+            seen.append(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
+        return self.head(nn.functional.silu(self.hidden(torch.cat([x.flatten(1), *seen], 1))))
+
+
 @final
 class DatasetClassifier(FeatureExtractor):
-    """The small classifier of one data set, which ships beside genzoo's models."""
+    """The small classifier of one data set, which ships beside genzoo's models.
+
+    Its features are its hidden layer; where the file has a network that notices damage, a
+    projection of the hidden layer, which keeps the classes, and the estimated damage.
+    """
 
     def __init__(self, name: str):
         file = shipped(name)
-        self.name, self.about = name, f"genzoo's classifier of {name}"
         self.facts, self.sha256 = file.facts, file.sha256
+        noticed = " that notices damage" if "damage" in self.facts else ""
+        self.name, self.about = name, f"genzoo's classifier of {name}{noticed}"
         self.network = ClassifierNetwork(**self.facts["network"]).eval()
-        prefix = "network."
-        state = {k.removeprefix(prefix): v for k, v in file.tensors.items() if k.startswith(prefix)}
-        self.network.load_state_dict(
-            {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
-        )
+        self.network.load_state_dict(file.state("network."))
+        self._damage = Damage(file) if noticed else None
         self.shape = self.network.shape
         # Attributes are not classes: a face has several.
         self.outputs = self.network.head.out_features if self.facts["exclusive"] else 0
@@ -91,9 +125,13 @@ class DatasetClassifier(FeatureExtractor):
     def __call__(self, x: Tensor) -> np.ndarray:
         check_shape(self, x)
         with torch.no_grad():
-            copy = inference_copy(self.network)
-            parts = [copy.layers(part.float().cpu() * 2 - 1) for part in x.split(BATCH)]
-        return torch.cat(parts).numpy()
+            return torch.cat(
+                [self._features(part.float().cpu()) for part in x.split(BATCH)]
+            ).numpy()
+
+    def _features(self, x: Tensor) -> Tensor:  # (n, C, H, W) -> (n, d)
+        hidden = inference_copy(self.network).layers(x * 2 - 1)
+        return self._damage.features(x, hidden) if self._damage else hidden
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         if not self.outputs:
@@ -103,7 +141,41 @@ class DatasetClassifier(FeatureExtractor):
     def all_logits(self, features: np.ndarray) -> np.ndarray:
         """The logits of all classes or attributes, float64 ``(n, K)``."""
         with torch.no_grad():
-            return self.network.head(torch.from_numpy(features)).double().numpy()
+            hidden = torch.from_numpy(features)
+            if self._damage:
+                hidden = self._damage.hidden(hidden)
+            return self.network.head(hidden).double().numpy()
+
+
+@final
+class Damage:
+    """The part of a classifier's file that notices damage: a network, and how features are made.
+
+    ``projection``: (p, 128), of the hidden layer around its ``centre``; it spans what the classes
+    depend on. ``scales``: of the estimated damage.
+    """
+
+    def __init__(self, file: "ClassifierFile"):
+        network = file.facts["network"]
+        self.network = DamageNetwork(
+            network["channels"],
+            network["size"],
+            file.facts["damage"]["widths"],
+            len(file.facts["damage"]["kinds"]),
+        ).eval()
+        self.network.load_state_dict(file.state("damage."))
+        parts = [file.tensors[name].float() for name in ("centre", "projection", "scales")]
+        self.centre, self.projection, self.scales = parts
+
+    def features(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """(n, p + kinds + 16) of images in [0, 1] and their hidden layers (n, 128)."""
+        content = (hidden - self.centre) @ self.projection.T
+        return torch.cat([content, inference_copy(self.network)(x) * self.scales], 1)
+
+    def hidden(self, features: Tensor) -> Tensor:
+        """(n, 128): hidden layers with the classes, or attributes, of ``features``."""
+        content = features[:, : len(self.projection)]
+        return content @ torch.linalg.pinv(self.projection).T + self.centre
 
 
 @final
@@ -218,6 +290,11 @@ class ClassifierFile:
             self.tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             self.facts: dict[str, Any] = json.loads(file.metadata()["facts"])
         self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def state(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose names begin with ``prefix``, without it, in float32."""
+        own = {k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)}
+        return {k: v.float() if v.is_floating_point() else v for k, v in own.items()}
 
 
 def names() -> list[str]:
