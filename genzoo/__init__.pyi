@@ -65,12 +65,12 @@ from genzoo.models.abilities import Encoder as Encoder
 from genzoo.models.abilities import Translator as Translator
 from genzoo.models.model import Discriminator as Discriminator
 from genzoo.models.model import Model as Model
+from genzoo.models.origin import Origin as Origin
 from genzoo.models.picture_files import SYNTHETIC as SYNTHETIC
 from genzoo.models.randomness import Noise as Noise
 from genzoo.models.sampler import Latent as Latent
 from genzoo.models.sampler import Sampler as Sampler
 from genzoo.models.samples import Images as Images
-from genzoo.models.samples import Origin as Origin
 from genzoo.models.samples import Points as Points
 from genzoo.models.samples import Samples as Samples
 from genzoo.models.samples import Signals as Signals

@@ -12,9 +12,10 @@ import torch
 
 from genzoo.editing.translation import translate
 from genzoo.errors import BadInput, OperationFailed, UnknownName
+from genzoo.models.origin import Origin
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent, Sampler
-from genzoo.models.samples import Images, Origin, Points, Signals
+from genzoo.models.samples import Images, Points, Signals
 
 
 def alike(one, other):

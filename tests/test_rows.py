@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from genzoo.models.samples import Images, Origin, Points, Signals
+from genzoo.models.origin import Origin
+from genzoo.models.samples import Images, Points, Signals
 
 ORIGIN = Origin("toy", "toy", "ab" * 32)
 

@@ -375,6 +375,17 @@ def test_interpolate_writes_a_film_a_strip_or_a_folder(here, capsys):
         assert last.tobytes() == model.sample(1, seed=17).grid(scale=1, gap=0).tobytes()
 
 
+def test_a_walk_is_saved_as_the_command_writes_it(latent, tmp_path):
+    """As a film of its steps, and as a folder of an image each."""
+    walk = genzoo.interpolate(latent, "1,2", steps=3)
+    film_path, folder = walk.save(tmp_path / "walk.gif"), walk.save(tmp_path / "walk")
+    with Image.open(film_path) as picture:
+        assert picture.n_frames == len(walk) == 4
+    assert len([*folder.glob("*.png")]) == 4
+    with pytest.raises(BadInput, match="a film needs whole rows of at least two images"):
+        walk[0].save(tmp_path / "one.gif")
+
+
 @pytest.mark.parametrize(("path", "n"), [("w.png", 8 + 1), ("w.gif", 30 + 1)])
 def test_a_strip_has_fewer_steps_than_a_film(path, n, here, capsys):
     _, out, _ = call(capsys, f"interpolate {SMALL} --device cpu --sample 3,17 -o {path} --json")

@@ -137,7 +137,7 @@ def steer(
     chosen = selection.select(model, sample)
     still = 2 if chosen.photos else 0
     columns = still + len(values)
-    file.check(path, columns * len(chosen), model, columns=columns, film=True)
+    file.check(path, columns * len(chosen), model, columns=columns, film=True, still=still)
     samples = directions.steer(
         model, direction, chosen, alphas=values, **sampling.arguments(), **vars(search)
     )

@@ -55,7 +55,7 @@ def interpolate(
     still = 2 * len(through.photos)
     n = still + walks.walk_length(through, steps, loop)
     across = n if path.suffix == ".gif" else strip_columns(n, model.shape[-1])
-    file.check(path, n, model, columns=across, film=True)
+    file.check(path, n, model, columns=across, film=True, still=still)
     ticker = Ticker()
     walk = walks.interpolate(
         model,

@@ -76,7 +76,13 @@ class SamplesFile:
         return path
 
     def check(
-        self, path: Path, n: int, model: "Model", columns: int | None = None, film: bool = False
+        self,
+        path: Path,
+        n: int,
+        model: "Model",
+        columns: int | None = None,
+        film: bool = False,
+        still: int = 0,
     ) -> None:
         """Check, before any is drawn, that ``path`` can hold ``n`` samples. Raises BadInput."""
         from genzoo.models.writing import check_target
@@ -89,6 +95,7 @@ class SamplesFile:
             self.force,
             film=film,
             columns=columns,
+            still=still,
             metadata=self.metadata,
         )
 

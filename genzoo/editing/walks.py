@@ -124,6 +124,7 @@ def interpolate(
         pairs = start.pairs(model, sampling)[[*start.photos]].flatten(0, 1)
         walk = with_photos(model, walk, pairs[None], seeds[:1])
     walk.columns = strip_columns(len(walk), model.shape[-1])
+    walk.film = len(walk), 2 * len(start.photos)
     walk.captions = _captions_of_walk(start, steps, loop)
     return walk
 
@@ -175,6 +176,7 @@ def with_steps(edited: Samples, start: Resolved, toward: str, alphas: Sequence[f
     title = f"alpha, steps towards {toward}" if toward else "alpha, steps along the direction"
     rows = [] if start.names == ["photo"] else start.names  # the columns say it, too
     edited.columns = len(pair) + len(texts)
+    edited.film = edited.columns, len(pair)
     edited.captions = Captions(title, rows, [*pair, *texts])
     return edited
 

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -13,15 +14,13 @@ from genzoo.devices import memory
 from genzoo.errors import BadInput, argument, article
 from genzoo.files import check_new, whole
 from genzoo.models.captions import labelled
-from genzoo.models.model import Model
 from genzoo.models.picture_files import SYNTHETIC
 from genzoo.models.pictures import check_sheet
-from genzoo.models.samples import Images, Samples
 
 
 def film(
     frames: Sequence[Image.Image],
-    samples: Samples,
+    samples: Any,
     path: Path,
     *,
     each: int = 60,
@@ -39,26 +38,41 @@ def film(
         )
 
 
-def check_film(n: int, shape: Sequence[int], scale: int | None, columns: int | None = None) -> None:
+def check_film(
+    n: int, shape: Sequence[int], scale: int | None, columns: int | None = None, still: int = 0
+) -> None:
     """Check that the frames fit into memory: their bytes, and a copy with a palette each.
 
-    Raises BadInput.
+    ``still``: of the columns those that every frame shows. Raises BadInput.
     """
-    rows = n // (columns or n)
-    scale, _, _ = check_sheet(rows, shape, scale, gap=2 if rows > 1 else 0)
-    needed, limit = 2 * n * math.prod(shape) * scale**2, memory()
+    rows, across = n // (columns or n), still + 1
+    scale, _, _ = check_sheet(rows * across, shape, scale, across, gap=2 if rows > 1 else 0)
+    images = (n // rows - still) * rows * across  # those that stand still are in every frame
+    needed, limit = 2 * images * math.prod(shape) * scale**2, memory()
     if limit and needed > limit:
         size = f"a film of {n:,} images needs {needed / 1e9:,.1f} GB"
-        most = limit // (needed // n)
+        most = max(1, limit * n // needed)
         raise BadInput(
             f"{size}, this machine has {limit / 1e9:,.1f} GB: {most:,} images fit; "
             "take fewer steps, a smaller scale, or a folder"
         )
 
 
-def make_frames(
-    samples: Images, columns: int, scale: int | None, still: int = 0
-) -> list[Image.Image]:
+def write(
+    samples: Any, path: Path, scale: int | None, metadata: bool, columns: int | None = None
+) -> None:
+    """Write a film of images: of ``columns``, by default those of the function that drew them, or
+    else of one image after the other. Raises BadInput.
+    """
+    columns, still = (columns, 0) if columns else samples.film or (len(samples), 0)
+    if len(samples) < 2 or len(samples) % columns:
+        got = f"got {len(samples)} in {columns} columns"
+        raise BadInput(f"a film needs whole rows of at least two images, {got}")
+    check_film(len(samples), samples.tensor.shape[1:], scale, columns, still)
+    film(make_frames(samples, columns, scale, still), samples, path, metadata=metadata)
+
+
+def make_frames(samples: Any, columns: int, scale: int | None, still: int = 0) -> list[Image.Image]:
     """A frame for each column of the grid that the samples fill row by row.
 
     The first ``still`` columns are in every frame, before the one that moves. Several rows play
@@ -70,7 +84,7 @@ def make_frames(
     frames = []
     for column in range(still, columns):
         chosen = [*range(still), column]
-        shown = Images(cells[:, chosen].flatten(0, 1))
+        shown = type(samples)(cells[:, chosen].flatten(0, 1))
         if samples.captions:
             captions = samples.captions.of_frame(chosen, columns)
             frames.append(labelled(shown.pil(), captions, across, scale))
@@ -79,7 +93,7 @@ def make_frames(
     return frames if rows == 1 else frames + frames[-2:0:-1]
 
 
-def watchable(model: Model, parts: Iterator[Samples], n: int, path: Path, force: bool) -> Images:
+def watchable(model: Any, parts: Iterator[Any], n: int, path: Path, force: bool) -> Any:
     """All of ``parts`` as one batch, for ``watch``. Raises BadInput if the model does not draw
     pixel by pixel.
     """
@@ -88,13 +102,11 @@ def watchable(model: Model, parts: Iterator[Samples], n: int, path: Path, force:
     check_new(path, [".gif"], force, "watch")
     check_sheet(n, model.shape)
     batches = list(parts)
-    samples = type(batches[0]).join(batches)
-    assert isinstance(samples, Images)
-    return samples
+    return type(batches[0]).join(batches)
 
 
 def watch(
-    samples: Images,
+    samples: Any,
     path: Path,
     frames: int = 100,
     metadata: bool = True,
@@ -107,6 +119,6 @@ def watch(
     for frame in range(frames + 1):
         known = (order < round(frame / frames * height * width)).to(samples.tensor)
         cells = samples.tensor * known + 0.5 * (1 - known)
-        grids.append(Images(cells).grid(scale=scale))
+        grids.append(type(samples)(cells).grid(scale=scale))
     grids += [grids[-1]] * (frames // 4)  # show the complete images longer
     film(grids, samples, path, metadata=metadata)

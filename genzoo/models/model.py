@@ -16,8 +16,9 @@ from genzoo.errors import BadInput, OperationFailed, article
 from genzoo.models import description, layouts, summary
 from genzoo.models.checks import check_finite, shape_text, tensor_of
 from genzoo.models.inference import PLAIN, Execution, run
+from genzoo.models.origin import Origin
 from genzoo.models.ranges import PUBLIC, Range, rescale
-from genzoo.models.samples import Images, Origin, Points, Samples, Signals
+from genzoo.models.samples import Images, Points, Samples, Signals
 from genzoo.models.summary import Summary
 from genzoo.schemas import Kind
 

@@ -3,7 +3,6 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Self, final
@@ -21,9 +20,10 @@ from genzoo.files import (
     npy,
     write_whole,
 )
-from genzoo.models import panels, sounds, viewer
+from genzoo.models import film, panels, sounds, viewer
 from genzoo.models.captions import Captions, labelled
 from genzoo.models.kinds import PICTURES
+from genzoo.models.origin import Origin
 from genzoo.models.panels import MOST_POINTS
 from genzoo.models.picture_files import COMPOSITE, XMP, encode
 from genzoo.models.pictures import band_height, check_sheet, draw_grid, pil_image, write_seed
@@ -32,21 +32,6 @@ from genzoo.models.sample_folders import check_folder, write_folder
 from genzoo.version import VERSION
 
 ALONE = 192  # pixels a side, about, of a single image in a notebook
-
-
-@final
-@dataclass(frozen=True)
-class Origin:
-    """The origin of a model; ``load`` sets it, and image files contain it.
-
-    ``revision``: the commit on the Hub. ``version``: which model of this name it is, by its card.
-    """
-
-    model: str
-    family: str
-    weights_sha256: str
-    revision: str | None = None
-    version: int = 1
 
 
 class Samples(ABC):
@@ -70,6 +55,7 @@ class Samples(ABC):
         self.origin, self.class_names, self.call = origin, tuple(class_names), call
         # Of its picture: the function that drew it says.
         self.columns: int | None = None
+        self.film: tuple[int, int] | None = None  # its columns, and those that stand still
         self.captions: Captions | None = None
 
     @abstractmethod
@@ -174,7 +160,7 @@ class Samples(ABC):
         """A copy that holds these samples."""
         other = copy.copy(self)
         other.tensor, other.labels, other.seeds = tensor, labels, tuple(seeds)
-        other.columns = other.captions = None  # of other samples
+        other.columns = other.captions = other.film = None  # of other samples
         return other
 
     def _on(self, device: torch.device) -> Self:
@@ -387,14 +373,22 @@ class Images(Samples):
         numbers: bool = False,
     ) -> Path:
         """Write the grid as ``.png``, ``.jpg``, ``.webp`` or ``.pdf``, whose metadata name the
-        model and the seeds, or the numbers as ``.npy``, float32. Only ``.jpg`` loses detail.
+        model and the seeds, or the numbers as ``.npy``, float32. Only ``.jpg`` loses detail. A
+        ``.gif`` is a film of its columns, a name without an ending a folder of a PNG file each.
 
         ``scale``: by how much each pixel is enlarged; without it the picture becomes about 800
         pixels wide. Without ``metadata`` it only says that it is synthetic. Raises BadInput,
         OperationFailed.
         """
-        path = check_ending(expanded(path), (*PICTURES, ".npy"))
-        if (ending := path.suffix.lower()) == ".npy":
+        path = expanded(path)
+        if path.suffix == "":
+            check_folder(path)
+            write_folder(iter([self]), path, metadata)
+            return path
+        check_ending(path, (*PICTURES, ".npy", ".gif"))
+        if (ending := path.suffix.lower()) == ".gif":
+            film.write(self, path, scale, metadata, columns)
+        elif ending == ".npy":
             if scale is not None:
                 raise BadInput(f"scale enlarges pictures, and {path} holds numbers: leave it out")
             write_whole(path, self._npy())

@@ -37,6 +37,7 @@ def check_target(
     *,
     film: bool = False,
     columns: int | None = None,
+    still: int = 0,
     metadata: bool = True,
 ) -> None:
     """Check, before anything is drawn, that ``n`` samples of ``model`` can be written to ``path``,
@@ -59,19 +60,21 @@ def check_target(
     if not metadata and ending == ".npy":
         plain = argument("metadata", False)
         raise BadInput(f"{plain}: {path} holds numbers without metadata: leave it out")
-    _check_size(ending, n, model, scale, columns)
+    _check_size(ending, n, model, scale, columns, still)
     check_path(path, force)
     if ending == "":
         check_folder(path)
 
 
-def _check_size(ending: str, n: int, model: Model, scale: int | None, columns: int | None) -> None:
+def _check_size(
+    ending: str, n: int, model: Model, scale: int | None, columns: int | None, still: int
+) -> None:
     """Check that one file of this ending can hold ``n`` samples. Raises BadInput."""
     match model.kind, ending:
         case "images", ".png" | ".jpg" | ".webp" | ".pdf":
             check_sides(ending, check_sheet(n, model.shape, scale, columns)[2])
         case "images", ".gif":
-            check_film(n, model.shape, scale, columns)
+            check_film(n, model.shape, scale, columns, still)
         case "signals", ".png" | ".jpg" | ".webp" | ".pdf":
             panels.spectrogram_sheet(n)
         case "signals", ".wav":

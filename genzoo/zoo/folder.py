@@ -317,6 +317,6 @@ def _upgraded(
 
 
 def _origin(manifest: Manifest) -> Any:
-    from genzoo.models.samples import Origin
+    from genzoo.models.origin import Origin
 
     return Origin(manifest.name, manifest.family, manifest.weights_sha256, version=manifest.version)
