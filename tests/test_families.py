@@ -186,7 +186,7 @@ def test_metadata_alone_make_the_list(crowd):
 def test_get_imports_one_plugin(crowd):
     before = {*sys.modules}
     alpha = families.get("alpha")
-    assert {*sys.modules} - before == {"good_alpha"}
+    assert {*sys.modules} - before - {"genzoo.families.hooks"} == {"good_alpha"}
     assert isinstance(alpha, families.Family)
     assert alpha.paper == "a fine one"
     assert families.get("alpha") is alpha

@@ -357,11 +357,11 @@ def test_commands_write_the_file_of_the_kind(home, capsys, line, file, n):
         ("neighbours {}/plane --data ring8", "plane is a model of points, not of images"),
         (
             "features {0}/wave {0}/wave/config.json",
-            "of signals, not of images: call genzoo.extract_features",
+            "is no sample of a model of signals: give its samples as an array",
         ),
         (
             "features {0}/plane {0}/wave/config.json",
-            "plane is a model of points, not of images: call",
+            "is no sample of a model of points: give its samples as an array",
         ),
         (
             "inpaint {0}/wave {0}/wave/config.json",

@@ -241,7 +241,7 @@ def test_a_model_that_replaces_another_is_its_next_version(folder, tmp_path):
     (folder / CONFIG).write_text("{}")
     store.save(made(), folder, force=True)
     assert store.version_of(folder) == 1, "what was broken had no version"
-    with pytest.raises(BadInput, match=r"version must be at least 1, got -1"):
+    with pytest.raises(BadInput, match=r"version must be a whole number of at least 1, got -1"):
         store.save(made(), tmp_path / "x", version=-1)
 
 

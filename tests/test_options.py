@@ -572,7 +572,7 @@ class Result(SimpleNamespace):
 
 
 RETURNED = {
-    "_go": SimpleNamespace(folder=Path("run"), plan=SimpleNamespace(steps=2)),
+    "_go": SimpleNamespace(folder=Path("run"), plan=SimpleNamespace(steps=2, data="digits")),
     "extract_features": np.ones((1, 3)).view(Features),
     "outcomes": [],
     "plot": Path("run.html"),
@@ -689,6 +689,7 @@ def printed(monkeypatch):
         monkeypatch.setattr("genzoo.evaluation.verify.takes_data", lambda name: "mine" in name)
         if command == "plot":
             monkeypatch.setattr("genzoo.runs.plots.read_run", lambda run: Result())
+            monkeypatch.setattr("genzoo.cli.early._check_run", lambda folder: None)
 
     return patch
 

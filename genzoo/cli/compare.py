@@ -27,7 +27,7 @@ from genzoo.text import printable
 @app.command(
     examples=[
         "genzoo compare vae dcgan",
-        "genzoo compare vae-mnist gan-mnist --metrics fd,sharpness -n 1000 -o scores",
+        "genzoo compare vae-mnist gan-mnist --metrics kd,sharpness -n 1000 -o scores",
     ]
 )
 def compare(

@@ -146,7 +146,7 @@ Device = Annotated[str, DEVICE]
 Label = Annotated[
     str | None,
     option(
-        "Class, by name or number. genzoo sample and inpaint take several: 3,5,7.",
+        "Class, by name or number; where several are allowed: 3,5,7.",
         "CLASS",
         complete=complete_label,
     ),

@@ -178,11 +178,11 @@ def train(
     from genzoo.runs.request import read_request
     from genzoo.schemas import assignments
 
-    if data is None and not (start.recipe or start.resume):
-        log.info("no --data given: the data set is digits, of scikit-learn (genzoo list data)")
     request = read_request(
         {**given, "dtype": writing.store_as, "settings": assignments(settings or [])}
     )
+    if data is None and not (start.recipe or start.resume):
+        log.info("no --data given: the data set is digits, of scikit-learn (genzoo list data)")
     from genzoo.runs import train as training
 
     if dry_run:

@@ -19,28 +19,26 @@ def image_batch(x: Tensor, shape: Sequence[int]) -> Tensor:
 
     It may be ``(n, C, h, w)``, ``(n, h, w, C)``, one image ``(C, h, w)``, ``(h, w, C)`` or in grey
     ``(h, w)``, and several in grey ``(n, H, W)``, for a model of grey images. Anything else stays
-    as it is. Raises BadInput if it may be two of these.
+    as it is. Where channels may be first or last, they are first. Raises BadInput for an array that
+    may be three grey images or one in colour.
     """
     channels, sides = shape[0], tuple(shape[1:])
     if x.ndim == 2:
         return x.expand(1, channels, *x.shape)
     if x.ndim == 3 and channels == 1 and tuple(x.shape[1:]) == sides and len(x) != 1:
         if len(x) == 3:
-            raise _ambiguous(x, f"three grey images {shape_text([3, *shape])}")
+            three = f"three grey images {shape_text([3, *shape])}"
+            raise BadInput(
+                f"an array {shape_text(x.shape)} may be {three}, or one in colour: say which"
+            )
         return x[:, None]
     if x.ndim not in (3, 4):
         return x
     one = tuple(x.shape[-3:])
-    if one != tuple(shape) and one[-1] == channels:
-        if one[0] == channels and one != (*sides, channels):
-            raise _ambiguous(x, f"images with channels first, ({channels}, h, w)")
+    is_last = one[-1] == channels and one[0] != channels  # first, where both may be
+    if one != tuple(shape) and (is_last or one == (*sides, channels)):
         x = rearrange(x, "... h w c -> ... c h w")
     return x[None] if x.ndim == 3 and x.shape[0] == channels else x
-
-
-def _ambiguous(x: Tensor, first: str) -> BadInput:
-    second = "one in colour" if first.startswith("three") else "channels last"
-    return BadInput(f"an array {shape_text(x.shape)} may be {first}, or {second}: say which")
 
 
 def array_of(given: Any, channels: int) -> Any:

@@ -83,7 +83,7 @@ TABLE: dict[str, Callable[[Card], Any]] = {
     "data": attrgetter("data"),
     "size": lambda card: "" if card.error else file_size(card.bytes),
     "score": lambda card: card.error or card.score,
-    "16 samples": _seconds,
+    "time for 16": _seconds,
 }
 
 
