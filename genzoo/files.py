@@ -344,7 +344,9 @@ def locked(path: Path, wait: bool = True, remove: bool = False) -> Iterator[bool
 
 
 def expanded(path: str | Path) -> Path:
-    """``path`` with ~ replaced. Raises BadInput if that user does not exist."""
+    """``path`` with ~ replaced. Raises BadInput if it is none, or that user does not exist."""
+    if not isinstance(path, str | os.PathLike):
+        raise BadInput(f"expected a text or a path, got {path!r:.40}")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

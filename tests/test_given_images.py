@@ -82,7 +82,7 @@ def test_images_in_the_shape_of_a_model(given, shape):
         (torch.zeros(3), r"expected samples of shape .*, got \(3,\)"),
         ("", "no images given: expected files, Pillow images, arrays, samples, or a list"),
         ([], "no images given"),
-        ("nowhere.png", "cannot read nowhere.png"),
+        ("nowhere.png", "cannot read nowhere.png: No such file or directory"),
         (["nowhere.png", 3], "cannot read nowhere.png"),
         (None, "expected images .*, got None"),
         ([None], r"expected images .*, got \[None\]"),
@@ -107,6 +107,17 @@ def test_grey_images():
     assert torch.equal(image_batch(x[..., None], (1, 6, 4)), x[:, None])
     with pytest.raises(BadInput, match=r"three grey images .3, 1, 6, 4., or one in colour"):
         image_batch(x[:3], (1, 6, 4))
+
+
+def test_channels_are_first_where_both_may_be():
+    assert image_batch(torch.zeros(3, 9, 3), (3, 8, 8)).shape == (1, 3, 9, 3)
+    assert image_batch(torch.zeros(5, 1, 9, 1), (1, 8, 8)).shape == (5, 1, 9, 1)
+    assert image_batch(torch.zeros(5, 9, 9, 1), (1, 8, 8)).shape == (5, 1, 9, 9)
+
+
+def test_what_is_no_path_is_one_line():
+    with pytest.raises(BadInput, match="expected a text or a path, got 3"):
+        Images(torch.zeros(1, 3, 8, 8)).save(3)
 
 
 def test_methods_take_no_files(latent):

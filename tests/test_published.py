@@ -234,7 +234,7 @@ def test_no_metric_of_genzoos_is_said_to_be_unmeasurable():
         if record.metric in registry.RESERVED and record.data in data.names():
             assert own.score is not None, record
     without = {r.metric for r in EVERY if r.metric not in published.COUNTERPARTS}
-    assert without == {"coverage", "density", "error", "feature-units"}
+    assert without == {"error", "feature-units"}
 
 
 def test_a_fid_stands_where_network_images_and_their_number_are_the_same(card, call):

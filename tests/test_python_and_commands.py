@@ -36,7 +36,7 @@ ONE_LANGUAGE = re.compile(
     r"|(?<![-\w])(data|root|sampling|settings|labels?|out|resume|force)=(?![={])"
 )
 # Files for one kind of reader: the command line's own, and templates of packages and pages.
-OWN = ("cli/", "demo/tabs", "testing/", "errors.py")
+OWN = ("cli/", "demo/tabs", "demo/widgets.py", "testing/", "errors.py")
 # How to go on with data that only Python holds: the command line cannot.
 PYTHON_ONLY = ("data/register.py", ", data=..., out=FOLDER, resume=True)")
 

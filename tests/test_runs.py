@@ -350,7 +350,7 @@ def test_killed_at_random_instants(here, made, straight, workshop):
         kills += code == -signal.SIGKILL
         assert resume("out") == 0 if Path("out/run/plan.json").exists() else command(arguments) == 0
         assert_same_run(straight("drop"), "out")
-        assert not [*here.rglob(".*")]
+        assert not [*Path("out").rglob(".*")]
 
 
 def test_a_process_that_goes_on_twice_sweeps_twice(here, made, straight, workshop):

@@ -313,6 +313,8 @@ def _tree(
 def content(path: Path, limit: int = LARGEST_FILE) -> bytes:
     """The bytes of a file, as `limited`. OSError if it is not a regular file, or too large."""
     if not path.is_file():  # a pipe would wait for ever
+        if not path.is_symlink():
+            path.stat()  # says so if there is no such file
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     with path.open("rb") as file:
         _check_size(os.fstat(file.fileno()).st_size, str(path), limit)

@@ -127,7 +127,7 @@ def read_direction(path: str | Path) -> Direction:
 @checked_arguments
 def direction(
     model: str | Path | Model,
-    of: str | None = None,
+    of: str | int | None = None,
     *,
     encode: bool = False,
     toward: SampleLike | None = None,
@@ -154,6 +154,7 @@ def direction(
         refuse_unread(why, encode=encode, data=data, n=n, seed=seed, root=root)
         return direction_from_seeds(as_latent(model, device), toward, away, label=label)
     assert of is not None
+    of = str(of)
     if encode:
         refuse_unread(f"{argument('encode')} takes real images", seed=seed)
         model = as_latent(model, device)

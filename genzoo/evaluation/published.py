@@ -292,6 +292,8 @@ COUNTERPARTS: dict[str, Callable[[Published], Counterpart]] = {
     "accuracy": _probe,
     "accuracy-400": _probe,
     "bpd": _likelihood,
+    "coverage": _neighbourhoods,
+    "density": _neighbourhoods,
     "fid": _inception,
     "is": _inception,
     "kid": _inception,

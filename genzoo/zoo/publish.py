@@ -12,7 +12,15 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from genzoo.errors import BadInput, InvalidModel, OperationFailed, argument, command, either
+from genzoo.errors import (
+    BadInput,
+    InvalidModel,
+    OperationFailed,
+    argument,
+    command,
+    either,
+    on_the_command_line,
+)
 from genzoo.files import check_free, expanded, write_text
 from genzoo.models.arguments import checked_arguments
 from genzoo.schemas import Name, Schema, checked
@@ -268,7 +276,7 @@ def _readme(folder: Path, manifest: Manifest, rendered: str, repo: str) -> str:
     address = manifest.name if ours else repo
     for old in (f"./{manifest.name}", manifest.name):
         text = text.replace(f'genzoo.load("{old}")', f'genzoo.load("{address}")')
-        text = text.replace(
-            f"\ngenzoo train --recipe {old}\n", f"\ngenzoo train --recipe {address}\n"
-        )
+        with on_the_command_line():
+            before, now = (command("train", recipe=name) for name in (old, address))
+        text = text.replace(f"\n{before}\n", f"\n{now}\n")
     return text
