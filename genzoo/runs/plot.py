@@ -31,9 +31,9 @@ class RunPlot:
         log = self.log
         last = max((int(steps[-1]) for steps, _ in log.curves.values()), default=0)
         what = f"{log.plan.get('family', '?')} on {log.plan.get('data', '?')}"
-        steps = f"{last:,} of {log.plan.get('steps', 0):,} steps"
+        steps = f"logged to step {last:,} of {log.plan.get('steps', 0):,}"
         warnings = [f"step {step}: {text}" for step, text in log.warnings]
-        head = f"<RunPlot {log.folder}: {what}, {steps}; {', '.join(log.curves)}>"
+        head = f"<RunPlot {log.folder}: {what}, {steps}; curves: {', '.join(log.curves) or 'none'}>"
         return "\n".join([head, *warnings])
 
     def _repr_png_(self) -> bytes:
