@@ -62,7 +62,7 @@ def test_the_page_of_every_card_says_what_people_ask(name):
     for part in [
         "![samples of seed 0, not selected](samples.png)",
         f'genzoo.load("{name}")',
-        manifest.recipe.command,
+        f"genzoo train --recipe {name}",
         "Intended use:",
         "Not intended:",
         "synthetic",
