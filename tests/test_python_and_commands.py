@@ -366,7 +366,8 @@ def test_training_is_the_same_in_both(tmp_path, monkeypatch, capsys):
     assert model.origin.weights_sha256 in Path("one/config.json").read_text()
     (Path("one/run/log.jsonl")).write_text('{"step": 2, "loss": 1.5}\n')
     drawn = genzoo.plot("one")
-    assert str(drawn).startswith("<RunPlot one: vae on digits, logged to step 2 of 2; curves: loss>")
+    said = "<RunPlot one: vae on digits, logged to step 2 of 2; curves: loss>"
+    assert str(drawn).startswith(said)
     assert drawn.save("film.gif").exists()
     with pytest.raises(BadInput, match="resume=True continues it, force=True replaces it"):
         genzoo.train("vae", **given)

@@ -181,7 +181,9 @@ def _equal(one, other):
     assert one == other
 
 
-@pytest.mark.parametrize("stop", [6, 11, 17])
+@pytest.mark.parametrize(
+    "stop", [11, *(pytest.param(stop, marks=pytest.mark.slow) for stop in (6, 17))]
+)
 def test_a_killed_run_resumes_bit_for_bit(tmp_path, toys, stop):
     """In each phase, and where one ends: the average, the monitor, the log and the weights."""
     started(tmp_path / "straight").go()
