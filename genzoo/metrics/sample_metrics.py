@@ -5,6 +5,7 @@ They need no data set if the reference of real images ships with the package.
 
 import logging
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, final
@@ -168,106 +169,83 @@ class ClassScore(FeatureMetric):
         return float(np.mean(scores)) if scores else None
 
 
+class NeighbourMetric(FeatureMetric):
+    """A metric of the neighbourhoods of samples, for each group and as many training images."""
+
+    goal, min_samples = "higher", GROUPS * 50
+    neighbours: ClassVar[int]
+
+    @abstractmethod
+    def measure(self, real: np.ndarray, fake: np.ndarray) -> float:
+        """The value of one group, from features ``(n, d)`` of real and of other samples."""
+
+    @final
+    def estimate(self, features: np.ndarray) -> Estimates:
+        real = self.real.reference.train
+        count = min(len(features) // self.groups, len(real))
+        parts = [self.measure(real[:count], group) for group in self.grouped(features)]
+        return Estimates(np.array(parts), {"real features": count, "neighbours": self.neighbours})
+
+    @final
+    def floor(self, n: int) -> float | None:
+        real, size = self.real.reference.train, n // self.groups
+        train = real[: min(size, len(real))]
+        groups = _groups_of(self.real.reference.test, size)
+        parts = [self.measure(train, group) for group in groups]
+        return float(np.mean(parts)) if parts else None
+
+
 @final
-class Precision(FeatureMetric):
+class Precision(NeighbourMetric):
     """The share of samples that look like a training image (Kynkaanniemi et al. 2019, equation 1),
     for each group of samples and as many training images.
     """
 
-    id, goal, min_samples, span = "precision", "higher", GROUPS * 50, (0.0, 1.0)
+    id, neighbours, span = "precision", NEIGHBOURS, (0.0, 1.0)
     about = "share of samples within the neighbourhoods of real ones: fidelity"
 
-    def estimate(self, features: np.ndarray) -> Estimates:
-        return _neighbourly(self, features, _precision, NEIGHBOURS)
-
-    def floor(self, n: int) -> float | None:
-        return _neighbourly_floor(self, n, _precision)
+    def measure(self, real: np.ndarray, fake: np.ndarray) -> float:
+        return distances.precision_recall(real, fake, self.neighbours)[0]
 
 
 @final
-class Recall(FeatureMetric):
+class Recall(NeighbourMetric):
     """The share of training images that look like a sample (Kynkaanniemi et al. 2019, equation 2).
 
     It rises with the number of samples: compare it at equal n only.
     """
 
-    id, goal, min_samples, span = "recall", "higher", GROUPS * 50, (0.0, 1.0)
+    id, neighbours, span = "recall", NEIGHBOURS, (0.0, 1.0)
     about = "share of real samples within the neighbourhoods of generated ones: diversity"
 
-    def estimate(self, features: np.ndarray) -> Estimates:
-        return _neighbourly(self, features, _recall, NEIGHBOURS)
-
-    def floor(self, n: int) -> float | None:
-        return _neighbourly_floor(self, n, _recall)
+    def measure(self, real: np.ndarray, fake: np.ndarray) -> float:
+        return distances.precision_recall(real, fake, self.neighbours)[1]
 
 
 @final
-class Density(FeatureMetric):
+class Density(NeighbourMetric):
     """How many neighbourhoods of training images hold a sample, over k (Naeem et al. 2020, equation
     3): a few outliers among them count less than in the precision. Real samples get about 1.
     """
 
-    id, goal, min_samples, span = "density", "higher", GROUPS * 50, (0.0, math.inf)
+    id, neighbours, span = "density", COVERING, (0.0, math.inf)
     about = "neighbourhoods of real samples that hold a sample, real samples = about 1: fidelity"
 
-    def estimate(self, features: np.ndarray) -> Estimates:
-        return _neighbourly(self, features, _density, COVERING)
-
-    def floor(self, n: int) -> float | None:
-        return _neighbourly_floor(self, n, _density)
+    def measure(self, real: np.ndarray, fake: np.ndarray) -> float:
+        return distances.density_coverage(real, fake, self.neighbours)[0]
 
 
 @final
-class Coverage(FeatureMetric):
+class Coverage(NeighbourMetric):
     """The share of training images whose neighbourhood holds a sample (Naeem et al. 2020, equation
     4): unlike in the recall, a sample far from all others adds nothing.
     """
 
-    id, goal, min_samples, span = "coverage", "higher", GROUPS * 50, (0.0, 1.0)
+    id, neighbours, span = "coverage", COVERING, (0.0, 1.0)
     about = "share of real samples whose neighbourhood holds a sample: diversity"
 
-    def estimate(self, features: np.ndarray) -> Estimates:
-        return _neighbourly(self, features, _coverage, COVERING)
-
-    def floor(self, n: int) -> float | None:
-        return _neighbourly_floor(self, n, _coverage)
-
-
-Share = Callable[[np.ndarray, np.ndarray], float]  # of features (n, d) of real and of other samples
-
-
-def _precision(real: np.ndarray, fake: np.ndarray) -> float:
-    return distances.precision_recall(real, fake, NEIGHBOURS)[0]
-
-
-def _recall(real: np.ndarray, fake: np.ndarray) -> float:
-    return distances.precision_recall(real, fake, NEIGHBOURS)[1]
-
-
-def _density(real: np.ndarray, fake: np.ndarray) -> float:
-    return distances.density_coverage(real, fake, COVERING)[0]
-
-
-def _coverage(real: np.ndarray, fake: np.ndarray) -> float:
-    return distances.density_coverage(real, fake, COVERING)[1]
-
-
-def _neighbourly(
-    metric: FeatureMetric, features: np.ndarray, share: Share, neighbours: int
-) -> Estimates:
-    """The ``share`` of each group, with as many training samples."""
-    real = metric.real.reference.train
-    count = min(len(features) // metric.groups, len(real))
-    parts = [share(real[:count], group) for group in metric.grouped(features)]
-    return Estimates(np.array(parts), {"real features": count, "neighbours": neighbours})
-
-
-def _neighbourly_floor(metric: FeatureMetric, n: int, share: Share) -> float | None:
-    real, test = metric.real.reference.train, metric.real.reference.test
-    size = n // metric.groups
-    train = real[: min(size, len(real))]
-    shares = [share(train, group) for group in _groups_of(test, size)]
-    return float(np.mean(shares)) if shares else None
+    def measure(self, real: np.ndarray, fake: np.ndarray) -> float:
+        return distances.density_coverage(real, fake, self.neighbours)[1]
 
 
 def _groups_of(test: np.ndarray, size: int) -> list[np.ndarray]:
