@@ -20,7 +20,7 @@ from genzoo.models.randomness import Noise
 from genzoo.schemas import checked
 
 FOLDER = Path(__file__).parent.parent / "docs" / "examples"
-NAMES = ("realnvp", "ddpm", "pix2pix", "infogan", "vqvae")
+NAMES = ("realnvp", "ddpm", "pix2pix", "vqvae")
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +96,7 @@ def test_command_line_trains_and_samples(name, data, settings, tmp_path, monkeyp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pix2pix", "infogan", "vqvae"])
+@pytest.mark.parametrize("name", ["pix2pix", "vqvae"])
 def test_the_training_on_a_page_gives_digits(name, tmp_path, monkeypatch):
     """The Frechet distance to scikit-learn's digits, in the features of genzoo's classifier."""
     monkeypatch.chdir(tmp_path)
@@ -452,104 +452,6 @@ def test_pix2pix_goes_one_way():
     assert model.translate(x).tensor.shape == x.shape
     with pytest.raises(genzoo.BadInput, match="one way, from map to photo"):
         model.translate(x, "map")
-
-
-# ----------------------------------------------------------------------------------------- InfoGAN
-
-CODE = {"size": 8, "noise_dim": 4, "categories": 3, "continuous": 2, "width": 4, "units": 16}
-
-
-def test_the_code_follows_its_laws():
-    codes = _model("infogan", **CODE).codes(3000)
-    noise, category, numbers = codes.split([4, 3, 2], 1)
-    assert noise.std().item() == pytest.approx(1, abs=0.03)
-    assert category.unique().tolist() == [0, 1]
-    assert (category.sum(1) == 1).all()
-    torch.testing.assert_close(category.mean(0), torch.full((3,), 1 / 3), atol=0.03, rtol=0)
-    assert numbers.abs().max() < 1
-    assert numbers.std().item() == pytest.approx(1 / math.sqrt(3), abs=0.02)
-
-
-def _q(config, logits, mean, log_scale):
-    """``log_q`` of a discriminator whose Q reads its three outputs off the features."""
-    discriminator = _module("infogan").Discriminator(
-        checked(families.get("infogan").config, config, "")
-    )
-    discriminator.q = nn.Identity()
-    h = torch.cat([logits, mean, log_scale], 1)
-    return lambda code: discriminator.log_q(h, code)
-
-
-def test_q_is_a_distribution():
-    """Over all categories and all numbers its probabilities sum to 1: else it would be no bound."""
-    config = {**CODE, "continuous": 1}
-    numbers = torch.linspace(-20, 20, 4001)[:, None]
-    one = torch.ones(len(numbers), 1)
-    q = _q(config, one * torch.tensor([0.3, -1.0, 2.0]), 0.4 * one, -0.5 * one)
-    total = torch.zeros(())
-    for category in torch.eye(3):
-        code = torch.cat([torch.zeros(len(numbers), 4), one * category, numbers], 1)
-        of_category, of_numbers = q(code)
-        total += of_category[0].exp() * of_numbers.exp().sum() * (numbers[1] - numbers[0]).item()
-    assert total.item() == pytest.approx(1, abs=1e-3)
-
-
-def test_the_term_is_a_bound_on_the_mutual_information():
-    """A channel that tells the category with probability 0.8: the true posterior reaches I(c; x),
-    all other Q stay below.
-    """
-    torch.manual_seed(0)
-    c, right = torch.randint(3, (20_000,)), torch.rand(20_000) < 0.8
-    x = torch.where(right, c, (c + 1 + torch.randint(2, (20_000,))) % 3)
-    entropy = -(0.8 * math.log(0.8) + 0.2 * math.log(0.1))
-    code = torch.cat(
-        [torch.zeros(20_000, 4), nn.functional.one_hot(c, 3), torch.zeros(20_000, 2)], 1
-    )
-    bounds, rest = {}, torch.zeros(20_000, 2)
-    for sharpness in (0.0, 0.5, 1.0, 2.0):
-        posterior = torch.where(nn.functional.one_hot(x, 3) == 1, 0.8, 0.1).log()
-        of_category, _ = _q(CODE, sharpness * posterior, rest, rest)(code)
-        bounds[sharpness] = of_category.mean().item() + math.log(3)
-    assert bounds[1.0] == pytest.approx(math.log(3) - entropy, abs=0.02)
-    assert bounds[0.0] == pytest.approx(0, abs=1e-4)
-    assert max(bounds[0.5], bounds[2.0]) < bounds[1.0]
-
-
-def _codes_and_images(steps):
-    for step in range(steps):
-        x = Noise(0, range(16), f"data {step}").uniform(1, 8, 8) * 2 - 1
-        yield genzoo.Batch(x, step=step, progress=step / steps)
-
-
-@pytest.mark.parametrize("weight", [0.0, 1.0])
-def test_the_information_moves_g_d_and_q(weight):
-    """Without their weights Q learns nothing; with them, all three networks take another way."""
-    ends = []
-    for chosen in (0.0, weight):
-        trainer = _trainer("infogan", CODE, category_weight=chosen, continuous_weight=chosen)
-        start = _weights(trainer.discriminator.q)
-        list(genzoo.fit(trainer, _codes_and_images(2), 2))
-        d = trainer.discriminator
-        ends.append([_weights(part) for part in (trainer.sampler, d.blocks, d.q)])
-    assert torch.equal(start, ends[-1][2]) == (weight == 0)
-    for one, other in zip(*ends, strict=True):
-        assert torch.equal(one, other) == (weight == 0)
-
-
-def test_training_raises_the_information():
-    trainer = _trainer("infogan", CODE, lr=0.01, discriminator_lr=0.01)
-    logs = [log for _, log in genzoo.fit(trainer, _codes_and_images(60), 60)]
-    end = sum(log["generator/information"].item() for log in logs[-5:]) / 5
-    assert logs[0]["generator/information"] < 0.3 < 0.8 < end <= math.log(3)
-
-
-def test_a_category_is_a_part_of_the_code():
-    """Of codes that differ in the category alone, the images differ."""
-    model = _model("infogan", **CODE)
-    codes = model.codes(1).repeat(3, 1)
-    codes[:, 4:7] = torch.eye(3)
-    images = model.decode_codes(codes).tensor
-    assert (images[0] - images[1]).abs().max() > 1e-3
 
 
 # ------------------------------------------------------------------------------------------ VQ-VAE

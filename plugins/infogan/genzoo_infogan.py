@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import genzoo
 from genzoo.models.laws import Categorical, Law, Normal, Uniform
+from genzoo.models.networks import activations
 from genzoo.options import AdversarialOptions, DiscriminatorRate
 from genzoo.schemas import Channels, Count, Decay, Rate, Schema, Weight
 
@@ -101,10 +102,7 @@ class Discriminator(genzoo.Discriminator):
         self.apply(_initialise)
 
     def features(self, x: Tensor) -> list[Tensor]:  # (n, C, H, W) -> the output of each block
-        maps = [x]
-        for block in self.blocks:
-            maps.append(block(maps[-1]))
-        return maps[1:]
+        return activations(self.blocks, x)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:  # (n, C, H, W) -> (n,)
         return rearrange(self.head(self.features(x)[-1]), "n 1 -> n")
