@@ -120,6 +120,12 @@ def test_help_and_guide_name_every_transformation(capsys):
         assert all(f"@{kind}" in text for kind in TRANSFORMS)
 
 
+def test_binary_is_black_below_a_half_and_white_from_there():
+    grey, binary = (data.open(name, "test") for name in ("digits", "digits@binary"))
+    assert np.array_equal(binary.array, (grey.array >= 128) * 255)
+    assert (grey.levels, binary.levels) == (256, 2)
+
+
 def test_black_and_white_becomes_grey_levels(tmp_path):
     source = data.Source(
         "bits",

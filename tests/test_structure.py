@@ -45,7 +45,8 @@ TORCHLESS += [
 ]
 TORCHLESS += ["zoo.reader", "zoo.readme", "zoo.metadata", "testing.status", "testing.scaffold"]
 FAMILIES = re.compile(
-    "pixelcnn|pixelrnn|autoencoder|vae|dcgan|wgan|sagan|cgan|cyclegan|ae.?gan", re.IGNORECASE
+    "pixelcnn|pixelrnn|genzoo.made|made-mnist|autoencoder|vae|dcgan|wgan|sagan|cgan|cyclegan|ae.?gan",
+    re.IGNORECASE,
 )
 
 

@@ -34,9 +34,9 @@ def list_all(
     """List models, families, data sets, metrics or plugins.
 
     A folder or zip of images or .wav files is a data set, too. NAME:CLASS is a part of one
-    (mnist:3). NAME@TRANSFORM is one with all images transformed (mnist@edges, @grey, @low2, @low4,
-    @low8); families that learn from pairs take it beside its originals. Two domains are A,B
-    (./summer,./winter).
+    (mnist:3). NAME@TRANSFORM is one with all images transformed (mnist@edges, @binary, @grey,
+    @low2, @low4, @low8); families that learn from pairs take it beside its originals. Two domains
+    are A,B (./summer,./winter).
     """
     from genzoo.zoo import installed
 

@@ -56,7 +56,15 @@ def _low(factor: int, images: np.ndarray) -> np.ndarray:  # uint8 (n, C, H, W) -
     return means.repeat(factor, 2).repeat(factor, 3)[:, :, :height, :width]
 
 
+def _binary(images: np.ndarray) -> np.ndarray:  # uint8 (n, C, H, W) -> uint8, the same
+    """0 below a half, 255 from there on."""
+    import numpy as np
+
+    return np.where(images < 128, np.uint8(0), np.uint8(255))
+
+
 TRANSFORMS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
+    "binary": ("black and white: a pixel is white from a half on", _binary),
     "edges": ("white edges on black", _edges),
     "grey": ("without colour", _grey),
     "low2": ("half the resolution", partial(_low, 2)),
@@ -89,7 +97,8 @@ def transformed(whole: DataSet, kind: str) -> DataSet:
         meta["slot"] = cache.slot(whole.name, [kind, whole.split, whole.shape])
     array, labels, meta = cache.open_entry(key, meta, lambda _: _blocks(whole, kind))
     summary = replace(whole.summary, name=name)
-    changed = {"labels": labels, "levels": 256, "sha256": meta["sha256"], "summary": summary}
+    levels = 2 if kind == "binary" else 256
+    changed = {"labels": labels, "levels": levels, "sha256": meta["sha256"], "summary": summary}
     return replace(whole, name=name, array=array, **changed)
 
 
