@@ -13,6 +13,8 @@ import offline
 import pytest
 import torch
 
+from genzoo.models.randomness import seed_torch
+
 offline.install()
 torch.set_num_threads(1)
 # Subprocesses too: two threads that share one free core wait for each other, many times as long.
@@ -50,7 +52,7 @@ def pytest_collection_modifyitems(items):
 def seed(name):
     """Start all random numbers anew, from a seed of this name's own."""
     number = zlib.crc32(name.encode())
-    torch.manual_seed(number)
+    seed_torch(number)
     np.random.seed(number)
     random.seed(number)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from genzoo.models.randomness import Noise, digest, stream
+from genzoo.models.randomness import Noise, digest, seed_torch, stream
 
 MANY = 20_000
 LAWS = ["normal", "uniform", "gumbel"]
@@ -168,6 +168,27 @@ def test_redrawn_values_are_truncated_normal():
     edge = CUMULATIVE["normal"](torch.tensor(1.0))
     spread = (CUMULATIVE["normal"](values) - (1 - edge)) / (2 * edge - 1)
     assert furthest(spread, "uniform") < 1.95 / math.sqrt(MANY)
+
+
+@pytest.mark.parametrize("has_accelerator", [True, False])
+def test_torchs_generators_start_as_torch_starts_them(has_accelerator, monkeypatch):
+    seeded, manual_seed = [], torch.manual_seed
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: has_accelerator)
+    monkeypatch.setattr(torch, "manual_seed", lambda seed: [seeded.append(seed), manual_seed(seed)])
+    seed_torch(2**63 + 5)
+    drawn = torch.rand(3)
+    manual_seed(2**63 + 5)
+    assert torch.equal(drawn, torch.rand(3))
+    assert seeded == [2**63 + 5] * has_accelerator, (
+        "devices other than the CPU have generators, too"
+    )
+
+
+def test_a_seed_on_a_cpu_leaves_nothing_behind(monkeypatch):
+    """torch's own writes down the stack of calls, for each kind of device that is not there."""
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    monkeypatch.setattr("traceback.format_stack", lambda: pytest.fail("a stack is written down"))
+    seed_torch(0)
 
 
 # -------------------------------------------------------------------------------------- form

@@ -16,6 +16,7 @@ from torch import Tensor
 from genzoo import devices, families
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, GenzooError
+from genzoo.models.randomness import seed_torch
 from genzoo.models.ranges import rescale
 from genzoo.models.sampler import Sampler
 from genzoo.models.samples import Images
@@ -133,7 +134,7 @@ def _trainer(family: str, setup: Setup, seed: int, device: str) -> Trainer:
     """The trainer of a new model."""
     parts = families.get(family)
     with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
+        seed_torch(seed)
         model = parts.model(setup.config)
         if not isinstance(model, Sampler) or not model.is_images:
             raise BadInput(f"{family} draws no images, and the page shows only these")

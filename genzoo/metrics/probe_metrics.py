@@ -24,6 +24,7 @@ from genzoo.metrics.statistics.linear_probe import FeatureMaps
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Encoder
 from genzoo.models.inference import inference_copy
+from genzoo.models.randomness import seed_torch
 
 CENTROIDS = 400
 
@@ -175,7 +176,7 @@ def feature_maps(subject: ModelSubject, random: bool = False) -> FeatureMaps:
 
 def _initialised(build: Callable[[], Any]) -> Any:
     with torch.random.fork_rng([]):
-        torch.manual_seed(0)
+        seed_torch(0)
         return build().eval()
 
 

@@ -30,7 +30,7 @@ from genzoo.families.family import Family
 from genzoo.files import deferred_signals, locked, sweep_again, write_whole
 from genzoo.models.abilities import Translator
 from genzoo.models.kinds import SHOWN, has_picture
-from genzoo.models.randomness import stream
+from genzoo.models.randomness import seed_torch, stream
 from genzoo.models.sampler import Sampler
 from genzoo.models.samples import Images
 from genzoo.options import Options
@@ -301,7 +301,7 @@ def _trainer(
     """The trainer of a new model; the plan's seed decides the weights that no ``parent`` gives."""
     config = checked(family.config, plan.config, "config")
     with torch.random.fork_rng([]):
-        torch.manual_seed(plan.seed)
+        seed_torch(plan.seed)
         model = family.model(config)
         if parent:
             parent.fill_model(model)

@@ -10,7 +10,7 @@ from torch import Tensor
 from genzoo.errors import BadInput
 from genzoo.models.abilities import Attentive, Completer, Density, Encoder, Translator
 from genzoo.models.model import infer
-from genzoo.models.randomness import Noise
+from genzoo.models.randomness import Noise, seed_torch
 from genzoo.models.sampler import Latent
 from genzoo.testing.contract import require
 from genzoo.testing.family_case import Case, computations, in_range, law, public, unit
@@ -150,8 +150,8 @@ def _discriminator_has_features(case: Case) -> str | None:
     """The discriminator gives every sample its own logit and its own features."""
     if case.family.discriminator is None:
         return "has no discriminator"
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with torch.random.fork_rng([]):
+        seed_torch(0)
         network = case.family.discriminator(case.family.tiny)
     model = case.model()
     x, labels = in_range(model, unit(model, 4)), None

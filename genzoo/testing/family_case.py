@@ -14,7 +14,7 @@ from genzoo import families
 from genzoo.families.family import Family
 from genzoo.models.abilities import Attentive, Completer, Density, Encoder, Translator
 from genzoo.models.model import Model, infer
-from genzoo.models.randomness import Noise
+from genzoo.models.randomness import Noise, seed_torch
 from genzoo.models.ranges import rescale
 from genzoo.models.sampler import Latent, Sampler
 from genzoo.schemas import checked
@@ -43,8 +43,8 @@ class Case:
     def model(self, seed: int = 0, **changes: Any) -> Any:
         """``family.tiny`` with ``changes``, as a model."""
         values = {**self.family.tiny.model_dump(mode="json"), **changes}
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with torch.random.fork_rng([]):
+            seed_torch(seed)
             return self.family.model(checked(self.family.config, values, "config"))
 
     def options(self, **options: Any) -> Any:
@@ -56,8 +56,8 @@ class Case:
     def trainer_of(
         self, model: Any, average: float = 0.0, micro_batches: int = 1, **options: Any
     ) -> Trainer:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
+        with torch.random.fork_rng([]):
+            seed_torch(0)
             trainer = self.family.make_trainer(model, self.options(**options))
         if average:
             trainer = EMA(trainer, average)

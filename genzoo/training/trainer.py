@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from genzoo.errors import BadInput, OperationFailed, article
 from genzoo.models.inference import channels_last
 from genzoo.models.model import Model
-from genzoo.models.randomness import Noise, digest, stream
+from genzoo.models.randomness import Noise, digest, seed_torch, stream
 from genzoo.options import Options
 from genzoo.training import parallel
 from genzoo.training.phases import Phase, phase_starts, place
@@ -326,7 +326,7 @@ def _seeded(*parts: int | str, device: torch.device | None = None) -> Iterator[N
     is_cuda = device is not None and device.type == "cuda" and torch.cuda.is_available()
     devices = [device] if is_cuda else []
     with torch.random.fork_rng(devices):
-        torch.manual_seed(int.from_bytes(digest(*parts)[:8], "little"))
+        seed_torch(int.from_bytes(digest(*parts)[:8], "little"))
         yield
 
 
