@@ -130,3 +130,13 @@ def test_training_raises_the_information():
     logs = [log for _, log in genzoo.fit(game, images(60), 60)]
     end = sum(log["generator/information"].item() for log in logs[-5:]) / 5
     assert logs[0]["generator/information"] < 0.3 < 0.8 < end <= math.log(3)
+
+
+@pytest.mark.parametrize("norm", [True, False])
+def test_the_dense_norm_takes_the_mean_of_a_batch_away(norm):
+    """What all samples of a batch share, such as being fakes, does not pass it."""
+    judge, x = Discriminator(Config(**SMALL, dense_norm=norm)).train(), torch.rand(6, 1, 8, 8)
+    before = judge(x)
+    with torch.no_grad():
+        judge.blocks[2][1].bias += 5.0
+    assert torch.allclose(judge(x), before, atol=1e-4) == norm
