@@ -20,7 +20,7 @@ from genzoo.models.randomness import Noise
 from genzoo.schemas import checked
 
 FOLDER = Path(__file__).parent.parent / "docs" / "examples"
-NAMES = ("realnvp", "ddpm", "pix2pix", "vqvae")
+NAMES = ("realnvp", "ddpm", "vqvae")
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +60,21 @@ def _model(name, **config):
     return model
 
 
+def _trainer(name, config=None, **options):
+    """A trainer of a small model, from a fixed seed."""
+    family = families.get(name)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = family.model(checked(family.config, config, name) if config else family.tiny)
+        trainer = family.make_trainer(model, checked(family.options, options, name))
+    trainer.prepare(genzoo.training.RunSettings())
+    return trainer
+
+
+def _weights(network):
+    return torch.cat([p.detach().flatten().clone() for p in network.parameters()])
+
+
 # -------------------------------------------------------------------------------------------- both
 
 
@@ -96,7 +111,7 @@ def test_command_line_trains_and_samples(name, data, settings, tmp_path, monkeyp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pix2pix", "vqvae"])
+@pytest.mark.parametrize("name", ["vqvae"])
 def test_the_training_on_a_page_gives_digits(name, tmp_path, monkeypatch):
     """The Frechet distance to scikit-learn's digits, in the features of genzoo's classifier."""
     monkeypatch.chdir(tmp_path)
@@ -313,145 +328,6 @@ def test_ddpm_s_settings_of_sampling():
     assert not torch.equal(few, ddim)
     assert torch.equal(model.sample(2, steps=50, eta=1.0).tensor, one), "the defaults"
     assert torch.equal(model.sample(2, steps=4000).tensor, model.sample(2, steps=100).tensor)
-
-
-# ----------------------------------------------------------------------------------------- pix2pix
-
-PAIRS = {"shape": [1, 16, 16], "width": 4, "discriminator_layers": 1, "examples": 5}
-
-
-def _pairs(steps, n=8):
-    """Images, and their negatives as the second domain."""
-    for step in range(steps):
-        x = Noise(0, range(n), f"data {step}").uniform(1, 16, 16) * 2 - 1
-        yield genzoo.Batch(x, second_domain=-x, step=step, progress=step / 10)
-
-
-def _trainer(name, config=None, **options):
-    """A trainer of a small model, from a fixed seed."""
-    family = families.get(name)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = family.model(checked(family.config, config, name) if config else family.tiny)
-        trainer = family.make_trainer(model, checked(family.options, options, name))
-    trainer.prepare(genzoo.training.RunSettings())
-    return trainer
-
-
-def _weights(network):
-    return torch.cat([p.detach().flatten().clone() for p in network.parameters()])
-
-
-def test_a_run_keeps_pairs_together(tmp_path, monkeypatch):
-    """Each row of a batch is the edges of the same row of the second domain, mirrored or not."""
-    monkeypatch.chdir(tmp_path)
-    seen = []
-    step = genzoo.Adversarial.step
-    monkeypatch.setattr(genzoo.Adversarial, "step", lambda t, b: (seen.append(b), step(t, b))[1])
-    words = ["train", "pix2pix", "--data", "digits@edges", "--steps", "3", "--out", "mine"]
-    more = ["width=4", "batch_size=8", "horizontal_flip=true"]
-    assert cli.run([*words, *(word for pair in more for word in ("--set", pair))]) == 0
-    edges = data.TRANSFORMS["edges"][1]
-    for batch in seen:
-        x, y = (((t + 1) * 127.5).round().int().numpy() for t in (batch.x, batch.second_domain))
-        assert (edges(y) == x).all()
-    model, whole = genzoo.load("./mine"), data.open("digits@edges", "train").array
-    assert [batch.step for batch in seen[-3:]] == [0, 1, 2]  # before them, the rehearsal's
-    assert model.domains == ("edges", "digits")
-    for example in model.examples.numpy():
-        assert (whole == example).all((1, 2, 3)).any(), "an example is not of the first domain"
-
-
-def test_the_discriminator_sees_input_and_result():
-    trainer, seen = _trainer("pix2pix", PAIRS), []
-    trainer.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    (batch,) = _pairs(1)
-    before = trainer.sampler.convert(batch.x, "B", batch.noise("code 0"))
-    trainer.step(batch)
-    real, fake = seen[:2]
-    assert torch.equal(real, torch.cat([batch.x, batch.second_domain], 1))
-    torch.testing.assert_close(fake, torch.cat([batch.x, before], 1))
-
-
-def test_the_distance_is_a_term_of_the_generator():
-    logs = {}
-    for weight in (0.0, 1.0, 100.0):
-        trainer = _trainer("pix2pix", PAIRS, l1_weight=weight)
-        (batch,) = _pairs(1)
-        fake = trainer.sampler.convert(batch.x, "B", batch.noise("code 0"))
-        logs[weight] = trainer.step(batch)
-        error = (fake - batch.second_domain).abs().mean().item()
-        assert logs[weight]["generator/L1"].item() == pytest.approx(error, rel=1e-4)
-    for weight in (1.0, 100.0):
-        more = (logs[weight]["generator/loss"] - logs[0.0]["generator/loss"]).item()
-        assert more == pytest.approx(weight * error, rel=1e-3)
-
-
-def test_dropout_is_noise_of_the_sample():
-    """Also in evaluation mode, half of the decoder's activations, and others for another seed."""
-    model, x = _model("pix2pix", **PAIRS).eval(), torch.rand(2, 1, 16, 16).expand(2, -1, -1, -1)
-    seen = []
-    model.up[1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, :4]))
-    one, two = (model.translate(x, seed=seed).tensor for seed in (0, 1))
-    assert torch.equal(one, model.train().translate(x, seed=0).tensor)
-    assert (one - two).abs().max() > 1e-3
-    assert (one[0] - one[1]).abs().max() > 1e-3
-    sure = _model("pix2pix", **PAIRS, dropout=0.0)
-    assert torch.equal(sure.translate(x, seed=0).tensor, sure.translate(x, seed=1).tensor)
-    torch.manual_seed(0)
-    with torch.no_grad():
-        model.convert(torch.rand(64, 1, 16, 16), "B", Noise(0, range(64)))
-    dropped = (seen[-1] == 0).float().mean().item()  # half, and half of the rest by ReLU
-    assert dropped == pytest.approx(0.75, abs=0.1)
-
-
-def test_skips_carry_details_past_the_smallest_maps():
-    model, x = _model("pix2pix", **PAIRS, dropout=0.0), torch.rand(1, 1, 16, 16)
-    model.up[0].register_forward_hook(lambda *_: torch.zeros(1, 4, 8, 8))
-    changed = x.clone()
-    changed[..., 4, 4] += 0.5
-    with torch.no_grad():
-        moved = model.convert(changed, "B", Noise(0, [0])) != model.convert(x, "B", Noise(0, [0]))
-    assert moved.any()
-
-
-@pytest.mark.parametrize(("layers", "side"), [(1, 16), (2, 34), (3, 70)])
-def test_a_logit_classifies_a_patch(layers, side):
-    config = checked(families.get("pix2pix").config, {**PAIRS, "discriminator_layers": layers}, "")
-    network = _module("pix2pix").Discriminator(config)
-    for block in network.blocks:
-        block[1] = nn.Identity()  # the norm's means see whole images
-    x = torch.rand(1, 2, 128, 128, requires_grad=True)
-    logits = network(x)
-    middle = logits.shape[2] // 2
-    logits[0, 0, middle, middle].backward()
-    seen = x.grad[0].abs().sum((0, 1)).nonzero()
-    assert seen.max() - seen.min() + 1 == side
-
-
-@pytest.mark.parametrize(
-    "options", [{"top_k": 0.5}, {"penalty": "r1"}, {"augment": "translation"}, {"loss": "hinge"}]
-)
-def test_options_of_the_game_act(options):
-    ends = []
-    for chosen in ({}, options):
-        trainer = _trainer("pix2pix", PAIRS, l1_weight=0.0, lr=0.01, **chosen)
-        list(genzoo.fit(trainer, _pairs(3), 3))
-        ends.append(_weights(trainer.sampler))
-    assert not torch.equal(*ends)
-
-
-def test_pix2pix_learns_the_pairs():
-    trainer = _trainer("pix2pix", PAIRS, lr=0.01)
-    logs = [log["generator/L1"].item() for _, log in genzoo.fit(trainer, _pairs(60), 60)]
-    assert sum(logs[-5:]) < 0.7 * sum(logs[:5])
-
-
-def test_pix2pix_goes_one_way():
-    model, x = _model("pix2pix", **PAIRS, domains=["map", "photo"]), torch.rand(1, 1, 13, 30)
-    assert model.translate(x).tensor.shape == x.shape
-    with pytest.raises(genzoo.BadInput, match="one way, from map to photo"):
-        model.translate(x, "map")
 
 
 # ------------------------------------------------------------------------------------------ VQ-VAE

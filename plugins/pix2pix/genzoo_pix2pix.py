@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
+from genzoo.models.networks import activations, initialise_convolution
 from genzoo.options import AdversarialOptions
 from genzoo.schemas import Count, Decay, Name, Rate, Schema, Shape, Weight
 
@@ -42,20 +43,17 @@ class TrainOptions(AdversarialOptions):
     beta1: Decay = 0.5
     l1_weight: Weight = 100.0
     """lambda of equation 4: the weight of the distance to the true result"""
+    examples_from: Name = ""
+    """a model whose samples become the stored examples, where those of the data must not be
+    published; for ``NAME@TRANSFORM`` they are transformed"""
 
 
 def _maps(channels: int, width: int, levels: int) -> list[int]:
     return [channels, *(width * 2 ** min(i, 3) for i in range(levels))]
 
 
-def _initialise(module: nn.Module) -> None:
-    """Appendix 6.2: weights from N(0, 0.02)."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(module.weight, 0, 0.02)
-
-
 class Pix2Pix(genzoo.Translator):
-    """A U-Net from the first domain to the second; its only noise is dropout (section 3.2.1)."""
+    """A U-Net from the first domain to the second; its only noise is dropout (section 3.1)."""
 
     one_way = True
 
@@ -74,7 +72,7 @@ class Pix2Pix(genzoo.Translator):
         for i, (a, b) in enumerate(pairwise(maps[::-1])):
             norm = nn.InstanceNorm2d(b) if i < config.halvings - 1 else nn.Identity()
             self.up.append(nn.Sequential(nn.ConvTranspose2d(a * (2 if i else 1), b, 4, 2, 1), norm))
-        self.apply(_initialise)
+        self.apply(initialise_convolution)  # appendix 6.2
         noise = torch.randint(256, (config.examples, *self.shape), dtype=torch.uint8)
         self.register_buffer("examples", noise)
 
@@ -105,21 +103,33 @@ class Discriminator(genzoo.Discriminator):
             norm = nn.InstanceNorm2d(b) if i else nn.Identity()
             self.blocks.append(nn.Sequential(conv, norm, nn.LeakyReLU(0.2)))
         self.head = nn.Conv2d(maps[-1], 1, 4, 1, 1)
-        self.apply(_initialise)
+        self.apply(initialise_convolution)  # appendix 6.2
 
     def features(self, x: Tensor) -> list[Tensor]:  # (n, 2 C, H, W) -> the output of each block
-        maps = [x]
-        for block in self.blocks:
-            maps.append(block(maps[-1]))
-        return maps[1:]
+        return activations(self.blocks, x)
 
     # (n, 2 C, H, W) -> (n, 1, H', W'), a logit for each patch
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.head(self.features(x)[-1])
 
 
+def _store_examples(model: Pix2Pix, name: str) -> None:
+    """Samples of the model ``name``, transformed as the data's first domain is. Raises BadInput."""
+    source = genzoo.load(name, device="cpu")
+    expected, got = ("x".join(map(str, m.shape)) for m in (model, source))
+    if not isinstance(source, genzoo.Sampler) or got != expected:
+        got = f"{type(source).__name__} of {got}"
+        raise genzoo.BadInput(f"examples_from: expected a sampler of {expected}, got {got}")
+    pixels = (source.sample(len(model.examples)).tensor * 255).round().to(torch.uint8)
+    if found := genzoo.data.TRANSFORMS.get(model.domains[0]):
+        pixels = torch.from_numpy(found[1](pixels.numpy()).astype("uint8"))
+    model.examples.copy_(pixels)
+
+
 def trainer(model: Pix2Pix, options: TrainOptions) -> genzoo.Trainer:
     """The conditional game of equation 1, plus the distance of equation 3."""
+    if options.examples_from:
+        _store_examples(model, options.examples_from)
 
     def distance(game: genzoo.training.Game) -> tuple[Tensor, genzoo.Logs]:
         error = F.l1_loss(game.fakes, game.real)
