@@ -3,6 +3,7 @@
 import logging
 import os
 import random
+import secrets
 import signal
 import tempfile
 import zlib
@@ -30,13 +31,12 @@ DATA = os.environ.get("GENZOO_DATA")
 
 def pytest_configure():
     """Requests are written down in a file of this process and of those that it starts."""
-    os.environ[offline.RECORD] = str(Path(tempfile.mkdtemp(prefix="genzoo-")) / "requests")
+    name = f"genzoo-requests-{secrets.token_hex(8)}"  # made at the first one, if there is any
+    os.environ[offline.RECORD] = str(Path(tempfile.gettempdir()) / name)
 
 
 def pytest_unconfigure():
-    record = Path(os.environ[offline.RECORD])
-    record.unlink(missing_ok=True)
-    record.parent.rmdir()
+    Path(os.environ[offline.RECORD]).unlink(missing_ok=True)
 
 
 def pytest_collection_modifyitems(items):

@@ -73,11 +73,34 @@ def test_a_value_of_another_type_is_refused(given, said):
         (lambda: genzoo.train("vae", outdir="x"), "'outdir': did you mean out?"),
         (lambda: genzoo.forecast("vae", step=3), "'step': did you mean steps"),
         (lambda: genzoo.load("vae", abc=3), "help.genzoo.load. explains all"),
+        (lambda: genzoo.train("vae", widht=3), r"'widht': did you mean settings=\{'width': 3\}"),
+        (lambda: genzoo.train("vae", learning_rate=1), r"did you mean settings=\{'lr': 1\}"),
+        (lambda: genzoo.train("no-family", widht=3), "'widht': available: .*help.genzoo.train."),
     ],
 )
 def test_an_unknown_argument_names_the_nearest(call, meant):
     with pytest.raises(UnknownName, match=meant):
         call()
+
+
+def test_a_list_of_models_is_told_to_be_spread():
+    with pytest.raises(BadInput, match=r"not a list of them: genzoo.compare\(\*models\)"):
+        genzoo.compare(["vae-mnist", "gan-mnist"])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"scale": 0}, "scale must be a whole number of at least 1, got 0"),
+        ({"scale": 2.5}, "got 2.5"),
+        ({"scale": "3"}, "got '3'"),
+        ({"columns": 0}, "columns must be a whole number of at least 1, got 0"),
+    ],
+)
+def test_a_sheet_is_enlarged_by_a_whole_number(given, said, latent):
+    for draw in (latent.sample(2).grid, latent.sample(2).png):
+        with pytest.raises(BadInput, match=said):
+            draw(**given)
 
 
 def test_an_argument_of_a_method_is_no_setting(conditional):

@@ -43,7 +43,8 @@ def test_family_keeps_the_contract_with_signals_and_points(name, shape):
     tiny = good.tiny.model_copy(update={"shape": shape})
     case = testing.Case(name, families.Family(**{**vars(good), "tiny": tiny}))
     assert case.model().kind == ("points" if len(shape) == 1 else "signals")
-    assert sum(testing.run(check, case) is None for check in testing.CHECKS) >= 24
+    checks = {*testing.CHECKS} - {"options_change_the_run"}  # of any shape; the longest
+    assert sum(testing.run(check, case) is None for check in checks) >= 23
 
 
 # --------------------------------------------------------------------------------------- data sets

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,6 +48,12 @@ chromium = shutil.which("chromium") or shutil.which("chromium-browser")
 in_browser = pytest.mark.skipif(chromium is None, reason="no chromium is installed")
 
 
+@pytest.fixture(autouse=True)
+def drawn_files(tmp_path, monkeypatch):
+    """A page in this process draws into the folder of the test, which pytest removes."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """The page as ``genzoo demo`` serves it; its address, and the process."""
@@ -54,13 +61,17 @@ def server(tmp_path_factory):
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     code += "from genzoo import cli; cli.main()"
     command = [sys.executable, "-W", "ignore", "-c", code, "demo", *MODELS, "--data", "digits"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout
-    address = process.stdout.readline().strip()
-    assert address, process.stderr.read() if process.stderr else ""
-    yield address
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    env = {**os.environ, "TMPDIR": str(tmp_path_factory.mktemp("server"))}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=env, **pipes) as process:
+        try:
+            address = process.stdout.readline().strip()
+            assert address, process.stderr.read()
+            yield address
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=60)
+        finally:
+            process.kill()  # if it has not ended
     assert process.returncode == 130
     # Errors are on the page: the terminal has the lines of data sets and their terms.
     assert [line for line in told.splitlines() if not line.startswith("genzoo: ")] == []

@@ -34,7 +34,7 @@ from genzoo.zoo import manifest as manifests
 from genzoo.zoo import weights as weight_files
 
 # A part of them for each change, the others with the slow tests.
-CASES = [range(2500), pytest.param(range(2500, 10_000), marks=pytest.mark.slow)]
+CASES = [range(1000), pytest.param(range(1000, 10_000), marks=pytest.mark.slow)]
 WEIRD = [
     None, True, False, 0, 1, -1, 2, 3, 6, 1.0, 0.5, -0.0, 2**31, 2**63, 10**40, 1e308, 5e-324, "",
     "1", "x", "x" * 300, "\x1b[2J", "\ud800", "é", [], [1], [0, 8], [2, 3], {}, {"a": 1}, [[[[]]]],

@@ -63,8 +63,13 @@ def ruled(tmp_path_factory):
     return ran
 
 
-def test_draws_depend_on_no_other_test(ruled):
-    forth, back = ruled("one", "two"), ruled("two", "one")
+@pytest.fixture(scope="module")
+def forth(ruled):
+    return ruled("one", "two", "three", "four", "five")
+
+
+def test_draws_depend_on_no_other_test(ruled, forth):
+    back = ruled("two", "one")
     for name in ("one", "two"):
         drawn = [re.search(rf"{name} (\[.*\])", out)[1] for out in (forth, back)]
         assert drawn[0] == drawn[1]
@@ -72,11 +77,10 @@ def test_draws_depend_on_no_other_test(ruled):
     assert first != second
 
 
-def test_a_request_fails_the_test_that_made_it_though_it_was_caught(ruled):
-    out = ruled("one", "three", "four", "five")
-    assert "2 failed, 2 passed" in out
-    assert "a request beyond loopback:\nsocket.getaddrinfo of '192.0.2.1' in" in out
-    assert "a request beyond loopback:\nsocket.getaddrinfo of 'nobody.invalid' in -c" in out
+def test_a_request_fails_the_test_that_made_it_though_it_was_caught(forth):
+    assert "2 failed, 3 passed" in forth
+    assert "a request beyond loopback:\nsocket.getaddrinfo of '192.0.2.1' in" in forth
+    assert "a request beyond loopback:\nsocket.getaddrinfo of 'nobody.invalid' in -c" in forth
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from pydantic import Field
 
-from genzoo import data, families
+from genzoo import cli, data, families
 from genzoo.cli.app import parse_labels
 from genzoo.data import catalogue, folders, label_files
 from genzoo.data.dataset import Summary
@@ -31,8 +31,6 @@ from genzoo.options import Options, Sampling
 from genzoo.runs.plan import plan
 from genzoo.schemas import Schema
 from genzoo.zoo import provenance
-
-COMMAND = [sys.executable, "-c", "import genzoo.cli; genzoo.cli.main()"]
 
 
 def encoded(seed: int, *shape: int, kind: str = "PNG") -> bytes:
@@ -112,19 +110,19 @@ def test_a_summary_cannot_control_a_terminal():
     )
 
 
-def test_every_command_prints_it_once_and_a_run_records_it(tmp_path):
+def test_every_command_prints_it_once_and_a_run_records_it(tmp_path, capsys):
     fill(tmp_path / "set", numbered(30))
     (tmp_path / "set/30.png").write_bytes(b"broken")
     words = f"train vae --data {tmp_path}/set --steps 1 --out {tmp_path}/out --set width=2"
     words += " --set latent_dim=2"
-    done = subprocess.run([*COMMAND, *words.split()], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", "import genzoo.cli; genzoo.cli.main()", *words.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     lines = json.loads((tmp_path / "out/run/plan.json").read_text())["summary"]
     assert lines[-1] == f"{tmp_path}/set: left out 1 broken file (no image): 30.png"
     assert all(done.stderr.count(f"genzoo: {line}\n") == 1 for line in lines)
-    info = subprocess.run(
-        [*COMMAND, "info", f"{tmp_path}/out"], capture_output=True, text=True, check=True
-    )
-    assert all(line in info.stdout for line in lines)
+    assert cli.run(["info", f"{tmp_path}/out"]) == 0
+    shown = capsys.readouterr().out
+    assert all(line in shown for line in lines)
 
 
 # ------------------------------------------------------------------------------------------ splits

@@ -75,6 +75,9 @@ def checked_call(
         if name == form.rest:
             bound.arguments[name] = {k: _checked(k, v, form.rules) for k, v in value.items()}
         elif name == form.several:
+            if value and isinstance(value[0], list | tuple):
+                each = f"genzoo.{function.__name__}(*{name})"
+                raise BadInput(f"each of the {name} is an argument, not a list of them: {each}")
             bound.arguments[name] = tuple(_checked(name, v, form.rules) for v in value)
         else:
             bound.arguments[name] = _checked(name, value, form.rules)

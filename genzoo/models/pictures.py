@@ -8,6 +8,7 @@ from einops import repeat
 from PIL import Image, ImageDraw, ImageFont
 
 from genzoo.errors import BadInput
+from genzoo.models.checks import check_count
 
 LARGEST_SHEET = 64_000_000  # pixels; Pillow warns of decompression bombs from 89 million on
 # Pixels of a picture, about: a projector shows 1280 x 720, and larger ones by scrolling. SEEN: of
@@ -56,9 +57,12 @@ def check_sheet(
     """The scale, the columns, and the (height, width) of a grid of ``n`` images ``(C, H, W)``.
 
     Without a ``scale`` the grid becomes about 800 pixels wide. ``band``: pixels below each image,
-    for its seed. Raises BadInput if the grid would be larger than image software opens without a
-    warning.
+    for its seed. Raises BadInput for a scale or columns that count nothing, and if the grid would
+    be larger than image software opens without a warning.
     """
+    for name, value in (("scale", scale), ("columns", columns)):
+        if value is not None:
+            check_count(name, value, 1)
     _, height, width = shape
     columns = min(n, columns or usual_columns(n))
     rows = math.ceil(n / columns)

@@ -352,7 +352,7 @@ class Images(Samples):
         """
         if not len(self):
             raise BadInput("a grid needs at least one image, got none")
-        shape, columns = self.tensor.shape[1:], columns or self.columns
+        shape, columns = self.tensor.shape[1:], self.columns if columns is None else columns
         scale, columns, _ = check_sheet(len(self), shape, scale, columns, gap)
         band = band_height(scale * shape[-1]) if numbers else 0
         _, _, size = check_sheet(len(self), shape, scale, columns, gap, band)

@@ -238,7 +238,7 @@ class Run:
     def _log(self, batch: Batch, logs: dict[str, Tensor], lines: Any) -> None:
         """Write a step's line, and the monitor's warnings, which are also shown."""
         step = batch.step + 1
-        if lines and step % self.plan.log_every == 0:
+        if lines and step % min(self.plan.log_every, self.plan.steps) == 0:
             values = {k: round(v.item(), 6) for k, v in logs.items()}
             place = {"phase": phase} if (phase := self._phase(batch)) else {}
             lines.write(json.dumps({"step": step, **place, **values}) + "\n")

@@ -1,12 +1,16 @@
 """train: train a model from Python, on a data set, a folder, or what Python holds."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from genzoo.errors import argument
-from genzoo.models.arguments import checked_arguments, checked_call
+from genzoo import families
+from genzoo.errors import UnknownName, argument, similar
+from genzoo.models.arguments import checked_arguments, checked_call, nearest
+from genzoo.options import ours
 from genzoo.runs import launch
 from genzoo.runs.launch import Estimate
 from genzoo.runs.plan import other_form
@@ -24,8 +28,37 @@ if TYPE_CHECKING:
     from genzoo.zoo.manifest import Recipe
 
 Report = Callable[[RunStatus], None]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
+def _says_where_settings_go(function: Callable[P, R]) -> Callable[P, R]:
+    """``function``, which says of a setting that is given as an argument how it is given."""
+    arguments = [*inspect.signature(function).parameters]
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name in [name for name in kwargs if name not in arguments]:
+            family = kwargs.get("family", args[0] if args else None)
+            field = "" if nearest(name, arguments) else _field(family, name)
+            if field:
+                way = f"settings={{{field!r}: {kwargs[name]!r:.40}}}"
+                raise UnknownName(f"no argument is called {name!r}: did you mean {way}?")
+        return function(*args, **kwargs)
+
+    return call
+
+
+def _field(family: Any, name: str) -> str:
+    """The setting of ``family`` that ``name`` is, or is like; "" if there is none."""
+    if family not in families.names():
+        return ""
+    parts = families.get(family)
+    fields = [*parts.config.model_fields, *parts.options.model_fields]
+    return ours(name, fields) or next(iter(similar(name, fields)), "")
+
+
+@_says_where_settings_go
 @checked_arguments
 def train(
     family: str | None = None,
