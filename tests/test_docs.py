@@ -116,7 +116,7 @@ def test_blocks_run(page, tmp_path, monkeypatch, capsys):
 LIMITS = {
     "vae": 20, "dcgan": 20, "gan": 40, "cgan": 20,
     "wgan-gp": 18, "sagan": 45, "pixelcnn": 30, "cyclegan": 20, "autoencoder": 20, "ae-gan": 22,
-    "infogan": 20, "made": 24, "acgan": 20, "pix2pix": 20,
+    "infogan": 20, "made": 24, "acgan": 20, "pix2pix": 20, "rbm": 140,
 }  # fmt: skip
 
 
@@ -133,7 +133,9 @@ def test_the_first_training_on_a_page_gives_digits(family, tmp_path, monkeypatch
     _run(kind, text)
     model, extract = genzoo.load(f"./{family}-digits"), load_features("mnist")
     samples = model.sample(500, seed=0).tensor
-    kind = {"cyclegan": "digits-inverted", "made": "digits@binary"}.get(family, "digits")
+    kind = {"cyclegan": "digits-inverted", "made": "digits@binary", "rbm": "digits@binary"}.get(
+        family, "digits"
+    )
     real = data.open(kind)
     images = samples.clamp(0, 1), real.batch(range(1500))
     ours, theirs = (distances.moments(extract(x)) for x in images)

@@ -236,6 +236,21 @@ def test_likelihoods_stand_under_names_of_their_own(tmp_path):
         scoring.verdict(elbo, iwae)
 
 
+def test_an_estimate_never_ranks_with_an_exact_value_or_a_bound():
+    exact, estimate, bound = Coin(2), Coin(2), Coin(2)
+    estimate.likelihood_kind, bound.likelihood_kind = "estimate", "bound"
+    told = {"data": "digits", "n": 8, "device": "cpu"}
+    kinds = {"nll": exact, "elbo": bound, "nll_estimate": estimate}
+    scores = {m: genzoo.evaluate(x, metrics=m, **told).scores[0] for m, x in kinds.items()}
+    assert scores["nll_estimate"].protocol["likelihood"] == "estimate"
+    assert scores["nll_estimate"].value == scores["nll"].value
+    for other in ("nll", "elbo"):
+        with pytest.raises(BadInput, match="cannot rank"):
+            scoring.verdict(scores["nll_estimate"], scores[other])
+        with pytest.raises(BadInput, match="of kind estimate, use nll_estimate"):
+            genzoo.evaluate(estimate, metrics=other, **told)
+
+
 def test_a_bound_is_what_the_model_says(tmp_path):
     vae = families.get("vae")
     model = vae.model(vae.config(shape=(1, 28, 28), latent_dim=2, width=8))
@@ -352,6 +367,7 @@ def test_the_floor_of_parzen_is_of_training_images():
     ("model", "metric", "said"),
     [
         ("vae-mnist", "nll", "kind bound, use elbo or iwae"),
+        ("vae-mnist", "nll_estimate", "kind bound, use elbo or iwae"),
         ("dcgan-mnist", "elbo", "no likelihood; parzen"),
         ("dcgan-mnist", "label_accuracy", "not class-conditional"),
         ("pixelcnn-mnist", "probe", "no discriminator; and it has no encoder"),

@@ -1,11 +1,14 @@
 """genzoo families: the installed families, as a tree."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from genzoo.cli.app import app, as_json, refuse_broken
 from genzoo.cli.options import Json
 from genzoo.families.family import BRANCHES
 from genzoo.families.registry import Plugin
+
+Tree = dict[str, "Tree"]
 
 
 @app.command(
@@ -37,24 +40,19 @@ def tree(plugins: "list[Plugin]") -> list[str]:
     """The taxonomy (Goodfellow 2016, arXiv:1701.00160, figure 9) as lines of text; and, outside of
     it, what models no density.
     """
-    branches: dict[str, dict[str, list[str]]] = {}
+    root: Tree = {}
     for branch in [*BRANCHES, *sorted({p.branch for p in plugins} - {*BRANCHES})]:
-        stem, _, twig = (branch or "elsewhere").partition("/")
-        leaves = [f"{p.name}  {p.year}  {p.summary}" for p in plugins if p.branch == branch]
-        name = "no density" if stem == "none" else f"{stem} density"
-        branches.setdefault(name, {})[twig or "unsorted"] = leaves
-    lines = ["generative models"]
-    for stem, twigs in branches.items():
-        lines += _subtree(stem, twigs, stem == [*branches][-1])
-    return lines
+        stem, *twigs = (branch or "elsewhere").split("/", 2)
+        node = root.setdefault("no density" if stem == "none" else f"{stem} density", {})
+        for twig in twigs or ["unsorted"]:
+            node = node.setdefault(twig or "unsorted", {})
+        node |= {f"{p.name}  {p.year}  {p.summary}": {} for p in plugins if p.branch == branch}
+    return ["generative models", *_lines(root)]
 
 
-def _subtree(name: str, below: "dict[str, list[str]] | list[str]", last: bool) -> list[str]:
-    """The lines of a tree: ``name`` and, below it, its branches."""
-    lines = [("└── " if last else "├── ") + name]
-    children = list(below)
-    for i, child in enumerate(children):
-        deeper = below[child] if isinstance(below, dict) else []
-        indent = "    " if last else "│   "
-        lines += [indent + line for line in _subtree(child, deeper, i == len(children) - 1)]
-    return lines
+def _lines(tree: Tree) -> Iterator[str]:
+    """The lines of what stands below a node."""
+    for i, (name, below) in enumerate(tree.items()):
+        last = i == len(tree) - 1
+        yield ("└── " if last else "├── ") + name
+        yield from (("    " if last else "│   ") + line for line in _lines(below))

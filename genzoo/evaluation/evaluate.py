@@ -266,7 +266,8 @@ def choose_metrics(
         return default
     if default := registry.defaults(real):
         return default
-    likelihoods = [m for m in registry.create(["nll", "elbo"], real) if _applies(m, subject)]
+    kinds = registry.create(["nll", "elbo", "nll_estimate"], real)
+    likelihoods = [m for m in kinds if _applies(m, subject)]
     if not likelihoods:
         _ = real.features  # raises: it names what is missing
     return likelihoods

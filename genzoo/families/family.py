@@ -30,7 +30,13 @@ DATA = MappingProxyType(
 )
 Data = Literal["any", "images", "labelled", "unpaired", "paired", "points", "signals"]
 API = 2
-BRANCHES = ("explicit/tractable", "explicit/approximate", "implicit/direct", "none/reconstruction")
+BRANCHES = (
+    "explicit/tractable",
+    "explicit/approximate",
+    "explicit/approximate/Markov chain",
+    "implicit/direct",
+    "none/reconstruction",
+)
 
 
 class Upgraded(NamedTuple):

@@ -9,6 +9,7 @@ BUILT_IN = (
         "nll",
         "elbo",
         "iwae",
+        "nll_estimate",
         "parzen",
         "nearest_train_features",
     ),

@@ -109,13 +109,16 @@ class Encoder(Model):
 
 
 class Density(Model):
-    """Gives samples a log-likelihood, exact or a lower bound (``likelihood_kind``).
+    """Gives samples a log-likelihood: exact, a lower bound or an estimate (``likelihood_kind``).
+
+    An estimate, as by a sampled normalising constant, may be too high or too low: it never ranks
+    with exact values or bounds.
 
     ``levels`` is the number of values that a pixel can take. None stands for a density (or a
     pseudo-likelihood) of continuous values: it has no bits/dim.
     """
 
-    likelihood_kind: Literal["exact", "bound"]
+    likelihood_kind: Literal["exact", "bound", "estimate"]
     levels: int | None = None
 
     @abstractmethod
@@ -134,10 +137,10 @@ class Density(Model):
         bound: Literal["elbo", "importance"] = "importance",
         batch_size: int = 64,
     ) -> Tensor:
-        """Log-likelihood or a lower bound on it, ``(n,)`` nats, of samples in the public range.
+        """Log-likelihood, or a bound or estimate of it, ``(n,)`` nats, of public samples.
 
         Of ``samples`` log-weights, ``elbo`` is the mean (Kingma & Welling 2014, eq. 2) and
-        ``importance`` the log-mean-exp (Burda et al. 2016, eq. 8). An exact density needs only one.
+        ``importance`` the log-mean-exp (Burda et al. 2016, eq. 8). Other kinds need only one.
         The z of image i depend on ``seed`` and i: another order of images draws other z.
         ``labels``: of a conditional model; left out, those of the samples. Raises BadInput.
         """
@@ -147,7 +150,7 @@ class Density(Model):
         x = self.checked_input(images)
         self._check_levels(x)
         own = self._labels_of(images, labels, len(x))
-        times = 1 if self.likelihood_kind == "exact" else samples
+        times = samples if self.likelihood_kind == "bound" else 1
         weights = torch.cat(
             [
                 self._log_weights(x, own, checked_seed(seed), rows, times)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -34,10 +34,15 @@ class SquareModel(Latent, Encoder, Density):
 
     shape, value_range, latent_dim, levels = SHAPE, (0.0, 1.0), 4, None
 
-    def __init__(self, config: Any = None, classes: int = 0, bound: bool = False):
+    def __init__(
+        self,
+        config: Any = None,
+        classes: int = 0,
+        likelihood: Literal["exact", "bound", "estimate"] = "exact",
+    ):
         super().__init__(config)
         self.num_classes = classes
-        self.likelihood_kind = "bound" if bound else "exact"
+        self.likelihood_kind = likelihood
         self.spread = nn.Parameter(torch.tensor(1.0))
 
     def decode(
@@ -57,7 +62,7 @@ class SquareModel(Latent, Encoder, Density):
 
     def log_weight(self, x: Tensor, labels: Tensor | None, noise: Noise) -> Tensor:  # -> (n,)
         nats = -(x - 0.5).square().flatten(1).sum(1) / 2 - math.prod(SHAPE) * 0.919
-        return nats if self.likelihood_kind == "exact" else nats - noise.uniform()
+        return nats - noise.uniform() if self.likelihood_kind == "bound" else nats
 
 
 @final
@@ -147,7 +152,8 @@ class Case:
         """Models of every ability that a metric may need."""
         if self.kind != "images":
             return [Subject(MODELS[self.kind](None), self.data)]
-        squares = SquareModel(), SquareModel(classes=CLASSES), SquareModel(bound=True)
+        others = (SquareModel(likelihood=kind) for kind in ("bound", "estimate"))
+        squares = SquareModel(), SquareModel(classes=CLASSES), *others
         pairs = f"{self.data}@edges", "digits:1,digits:7"
         translations = (Subject(NegativeModel(), data) for data in pairs)
         return [*(Subject(model, self.data) for model in squares), *translations]
