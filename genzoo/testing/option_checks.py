@@ -103,12 +103,19 @@ class _Moves:
     def _acts(self, name: str) -> bool:
         if any(self._differ({name: value}, {}) for value in self.values[name]):
             return True
-        for other in sorted(self.values, key=lambda other: -_alike(name, other)):
+        for other in sorted(self.values, key=lambda other: self._order(name, other)):
             for switch in self.values[other][:3] if other != name else []:
                 base = {other: switch}
                 if any(self._differ({**base, name: v}, base) for v in self.values[name][:2]):
                     return True
         return False
+
+    def _order(self, name: str, other: str) -> tuple[bool, bool, int]:
+        """The likeliest switches of a field come first, as each try is a run: a choice whose name
+        shares a word with the field's, or a number that shares two; then other choices.
+        """
+        alike, is_choice = _alike(name, other), isinstance(self.values[other][0], bool | str)
+        return alike < 2 - is_choice, not is_choice, -alike
 
     def _differ(self, values: dict[str, Any], base: dict[str, Any]) -> bool:
         """Whether two results differ; a value that is refused does something, too."""
