@@ -145,7 +145,8 @@ def modes(samples):
     return int((nearest.bincount(minlength=len(RING)) >= 0.05 * len(samples)).sum())
 
 
-@pytest.mark.parametrize("seed", range(3))
+# One for each change, the others with the slow tests.
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1, 2))])
 def test_minimax_collapses_on_the_ring(seed):
     """The generator is faster than its critic."""
     torch.manual_seed(seed)

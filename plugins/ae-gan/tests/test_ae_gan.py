@@ -32,7 +32,8 @@ def modes(model):
     return int((nearest.bincount(minlength=len(RING)) >= 0.05 * len(drawn)).sum())
 
 
-@pytest.mark.parametrize("seed", range(3))
+# One for each change, the others with the slow tests.
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1, 2))])
 def test_it_finds_the_ring_where_the_same_networks_collapse(seed):
     torch.manual_seed(seed)
     model, discriminator = AEGAN(PLANE), Discriminator(PLANE)
