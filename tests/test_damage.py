@@ -11,6 +11,7 @@ sys.path.append(str(Path(__file__).parent / "quality"))
 import damage
 import damage_network
 import exam
+import parts_network
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def test_the_exam_is_never_in_training():
     """No kind of training has the name of one that is held back, nor calls it."""
     held_back = {damage.DAMAGES[name][0] for name in damage.HELD_BACK}
     assert len(held_back) == 4
-    source = Path(damage_network.__file__).read_text()
+    source = "".join(Path(m.__file__).read_text() for m in (damage_network, parts_network))
     for call in ("damage.mouth(", "damage.halves(", "damage.swirl(", "checkerboard(4", "damaged("):
         assert call not in source
     assert not held_back & {*damage_network.KINDS.values()}
@@ -62,3 +63,28 @@ def test_a_row_of_the_exam_knows_what_is_demanded():
     slow = [0.9, 0.89, 0.88, 0.87, 0.86, 0.86]
     told = exam.Row("blur", "precision", slow).failures
     assert told == ["does not fall with every step", "0.97 of real at strength 3"]
+
+
+def test_windows_move_with_the_parts_and_show_the_right_eye_in_the_mirror(pictures):
+    x = torch.nn.functional.interpolate(pictures, 64, mode="bicubic")
+    network = parts_network.network_of(3, 64)
+    moved = parts_network.moves(4, network, 64)
+    assert moved.min() >= -parts_network.REACH
+    assert moved.max() <= parts_network.REACH
+    side = network.sides[0]
+    seen = network.windows(x, side, moved)
+    for image in range(4):
+        for part, centre in enumerate(network.centres):
+            down, right = (torch.tensor(centre) - side // 2 + moved[image, part]).tolist()
+            window = x[image, :, down : down + side, right : right + side]
+            assert seen[image, part].equal(window.flip(-1) if part == 1 else window)
+    assert network(x).shape == (4, network.OUTPUTS)
+
+
+def test_half_of_the_faces_get_an_eye_of_another(pictures):
+    torch.manual_seed(0)
+    x = torch.nn.functional.interpolate(pictures, 64, mode="bicubic").clamp(0, 1)
+    out, wrong = parts_network.exchanged(x)
+    assert wrong.flatten().tolist() == [0, 0, 1, 1]
+    assert out[:2].equal(x[:2])
+    assert torch.isfinite(parts_network.loss_of(parts_network.network_of(3, 64), x))

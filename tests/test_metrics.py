@@ -8,7 +8,7 @@ import torch.nn.functional as F
 import genzoo
 from genzoo import data
 from genzoo.errors import BadInput, UnknownName
-from genzoo.features import classifiers
+from genzoo.features import classifiers, networks
 from genzoo.metrics import real_data, registry, sample_metrics
 from genzoo.metrics import score as scoring
 from genzoo.metrics.real_data import RealData
@@ -106,13 +106,15 @@ def test_unlike_protocols_are_not_ranked():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_reference_says_what_it_is_and_is_small(name):
     found, classifier = RealData(name).reference, real_data.load_features(name)
-    harm = classifier.facts.get("damage")
-    width = classifiers.CONTENT + len(harm["kinds"]) + classifiers.CELLS**2 if harm else 128
+    facts = classifier.facts
+    seen = len(facts["damage"]["kinds"]) + networks.CELLS**2 if "damage" in facts else 0
+    seen += networks.PartsNetwork.OUTPUTS if "parts" in facts else 0
+    width = networks.CONTENT + seen if seen else networks.WIDTH
     assert found.train.shape[1] == found.test.shape[1] == width
     assert found.moments.n > len(found.train)
     assert classifier.facts["accuracy"] > (0.99 if name == "mnist" else 0.85)
     assert sum(p.numel() for p in classifier.network.parameters()) * 2 < 1e6
-    assert installed.features()[name].stat().st_size < 2.5e6
+    assert installed.features()[name].stat().st_size < 2 * 2**20
 
 
 def test_digits_are_what_the_classifier_takes_them_for(real, digits):

@@ -19,13 +19,11 @@ from torch import Tensor, nn
 
 from genzoo.errors import BadInput, OperationFailed, argument, article
 from genzoo.families.registry import others_code, reason_of
+from genzoo.features.networks import WIDTH, ClassifierNetwork, DamageNetwork, PartsNetwork
 from genzoo.models.inference import inference_copy
 from genzoo.zoo import installed
 
-WIDTH = 128  # of the features of the small classifiers
 BATCH = 250
-# Of features that notice damage: dimensions of the content, and the places, a grid of 4 x 4.
-CONTENT, CELLS = 48, 4
 
 
 class FeatureExtractor(ABC):
@@ -53,61 +51,12 @@ class FeatureExtractor(ABC):
         """Class logits ``(n, outputs)`` of features ``(n, d)``. Raises BadInput without classes."""
 
 
-class ClassifierNetwork(nn.Module):
-    """Strided 3x3 convolutions with batch norm and SiLU; the features are a hidden layer of 128."""
-
-    def __init__(self, channels: int, size: int, widths: tuple[int, ...], outputs: int):
-        super().__init__()
-        self.shape = (channels, size, size)
-        layers: list[nn.Module] = []
-        for width in widths:
-            for inputs, stride in ((channels, 2), (width, 1)):
-                layers += [nn.Conv2d(inputs, width, 3, stride, 1, bias=False)]
-                layers += [nn.BatchNorm2d(width), nn.SiLU()]
-            channels, size = width, (size + 1) // 2
-        layers += [nn.Flatten(), nn.Linear(channels * size**2, WIDTH), nn.SiLU()]
-        self.layers, self.head = nn.Sequential(*layers), nn.Linear(WIDTH, outputs)
-
-    def forward(self, x: Tensor) -> Tensor:  # (n, C, H, W) in [0, 1] -> (n, outputs), logits
-        return self.head(self.layers(x * 2 - 1))
-
-
-class DamageNetwork(nn.Module):
-    """Estimates how strong each kind of damage is, and in each of 4 x 4 cells how strong any is.
-
-    Strided convolutions as the classifier's, of an image and its mirror image: the halves of a face
-    resemble each other. The last map is seen whole, as faces have their parts in fixed places, and
-    the mean of each map, which shows a texture.
-    """
-
-    def __init__(self, channels: int, size: int, widths: tuple[int, ...], kinds: int):
-        super().__init__()
-        stages, known, channels = [], 0, 2 * channels
-        for width in widths:
-            layers: list[nn.Module] = []
-            for inputs, stride in ((channels, 2), (width, 1)):
-                layers += [nn.Conv2d(inputs, width, 3, stride, 1, bias=False)]
-                layers += [nn.BatchNorm2d(width), nn.SiLU()]
-            stages.append(nn.Sequential(*layers))
-            channels, size, known = width, (size + 1) // 2, known + width
-        self.stages = nn.ModuleList(stages)
-        self.hidden = nn.Linear(channels * size**2 + known, 96)
-        self.head = nn.Linear(96, kinds + CELLS**2)
-
-    def forward(self, x: Tensor) -> Tensor:  # (n, C, H, W) in [0, 1] -> (n, kinds + 16)
-        x, seen = torch.cat([x, x.flip(3)], 1) * 2 - 1, []
-        for stage in self.stages:
-            x = stage(x)
-            seen.append(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
-        return self.head(nn.functional.silu(self.hidden(torch.cat([x.flatten(1), *seen], 1))))
-
-
 @final
 class DatasetClassifier(FeatureExtractor):
     """The small classifier of one data set, which ships beside genzoo's models.
 
-    Its features are its hidden layer; where the file has a network that notices damage, a
-    projection of the hidden layer, which keeps the classes, and the estimated damage.
+    Its features are its hidden layer; where the file has networks that notice damage, a
+    projection of the hidden layer, which keeps the classes, and what those networks say.
     """
 
     def __init__(self, name: str):
@@ -149,28 +98,35 @@ class DatasetClassifier(FeatureExtractor):
 
 @final
 class Damage:
-    """The part of a classifier's file that notices damage: a network, and how features are made.
+    """The part of a classifier's file that notices damage: networks, and how features are made.
 
     ``projection``: (p, 128), of the hidden layer around its ``centre``; it spans what the classes
-    depend on. ``scales``: of the estimated damage.
+    depend on. ``scales``: of what the networks say. Only faces have a network of their parts.
     """
 
     def __init__(self, file: "ClassifierFile"):
-        network = file.facts["network"]
-        self.network = DamageNetwork(
-            network["channels"],
-            network["size"],
-            file.facts["damage"]["widths"],
-            len(file.facts["damage"]["kinds"]),
-        ).eval()
-        self.network.load_state_dict(file.state("damage."))
+        seen, about = file.facts["network"], file.facts["damage"]
+        self.networks: list[nn.Module] = [
+            DamageNetwork(
+                seen["channels"],
+                seen["size"],
+                about["widths"],
+                len(about["kinds"]),
+                about["hidden"],
+            )
+        ]
+        self.networks[0].load_state_dict(file.state("damage."))
+        if "parts" in file.facts:
+            self.networks.append(PartsNetwork(seen["channels"], **file.facts["parts"]))
+            self.networks[1].load_state_dict(file.state("parts."))
         parts = [file.tensors[name].float() for name in ("centre", "projection", "scales")]
         self.centre, self.projection, self.scales = parts
 
     def features(self, x: Tensor, hidden: Tensor) -> Tensor:
-        """(n, p + kinds + 16) of images in [0, 1] and their hidden layers (n, 128)."""
+        """(n, d) of images in [0, 1] and their hidden layers (n, 128)."""
         content = (hidden - self.centre) @ self.projection.T
-        return torch.cat([content, inference_copy(self.network)(x) * self.scales], 1)
+        found = [inference_copy(network.eval())(x) for network in self.networks]
+        return torch.cat([content, torch.cat(found, 1) * self.scales], 1)
 
     def hidden(self, features: Tensor) -> Tensor:
         """(n, 128): hidden layers with the classes, or attributes, of ``features``."""

@@ -3,8 +3,9 @@
     GENZOO_DATA=FOLDER python tests/quality/damage_network.py celeba [--threads 1] [--keep FILE]
 
 It reads the classifier that `features.py` wrote to ``features/DATA.safetensors``, and writes the
-file anew with both networks. A picture's features are the classifier's and the estimated damage:
-how strong each kind is, and where it is. The kinds are those below, and never those of
+file anew with all networks. A picture's features are the classifier's and the estimated damage:
+how strong each kind is, and where it is; of a face also where its parts are, and whether its eyes
+belong together (`parts_network.py`). The kinds are those below, and never those of
 `damage.HELD_BACK`: swirls, two halves, moved mouths and the checkerboard of period 4 are the exam.
 """
 
@@ -15,28 +16,38 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent))
 import damage
+import parts_network
 from damage import places, warped
 
 from genzoo import data
 from genzoo.features import classifiers
-from genzoo.features.classifiers import CELLS, CONTENT, ClassifierNetwork, DamageNetwork
+from genzoo.features.networks import CELLS, CONTENT, ClassifierNetwork, DamageNetwork, PartsNetwork
 
-# What each data set gets: the network's widths, the passes over the data.
-PLANS = {"celeba": ((24, 40, 56, 72), 66), "cifar10": ((32, 64, 80), 24)}
+
+class Plan(NamedTuple):
+    """The network's widths, its hidden layer, the passes over the data."""
+
+    widths: tuple[int, ...]
+    hidden: int
+    passes: int
+
+
+PLANS = {"celeba": Plan((16, 28, 40, 48), 48, 66), "cifar10": Plan((32, 64, 80), 96, 24)}
 BATCH, RATE, CHUNK = 160, 3e-3, 8
 KEPT = {"train": 2000, "test": 1000}  # features of images of each split
-# The deviations of the estimated kinds and cells among whole images, beside that of the content.
-# The cells are alike where all is damaged. Chosen on the damage of training.
-WEIGHTS = (0.5, 0.05)
+# The deviations of the estimated kinds, cells, parts and eyes among whole images, beside that of
+# the content. The cells are alike where all is damaged. Chosen on the damage of training.
+WEIGHTS = {"kinds": 0.5, "cells": 0.05, "parts": 0.5, "eyes": 1.0}
 TUNING = 1000  # training images that it does not see: they choose the features' scales
 
 Result = tuple[Tensor, Tensor]  # pictures (n, 3, S, S), and where they changed: (n, 1, S, S)
@@ -78,18 +89,6 @@ def blobs(x: Tensor, share: float) -> Tensor:
     height = field.flatten(1).quantile(1 - share, dim=1)[:, None, None, None]
     softness = np.random.choice([0.02, 0.3])
     return ((field - height) / softness).clamp(0, 1)
-
-
-def eye(x: Tensor, other: Tensor, u: float) -> Result:
-    opacity, radius = min(1.0, between(u, 0.3, 1.3)), np.random.uniform(0.08, 0.12 + 0.1 * u)
-    shift = np.random.uniform(-0.02, 0.02, 2)
-    masks = []
-    for _ in range(len(x)):
-        part = [damage.LEFT_EYE, damage.RIGHT_EYE][np.random.randint(2)]
-        centre = (part[0] + shift[0], part[1] + shift[1])
-        masks.append(damage.ellipse(x, centre, (radius, radius * np.random.uniform(0.6, 1))))
-    mask = torch.stack(masks)[:, None]
-    return x + opacity * mask * (other - x), mask
 
 
 def patches(x: Tensor, _: Tensor, u: float) -> Result:
@@ -261,17 +260,12 @@ def strips(x: Tensor, _: Tensor, u: float) -> Result:
 KINDS: dict[str, Callable[[Tensor, Tensor, float], Result]] = {
     kind.__name__: kind
     for kind in (
-        *(patches, blur, noise, colours, cutout, lattice, occlusion, turned, mixed, bulge, strips),
-        eye,  # the last: only faces have it
+        *(patches, blur, noise, colours, cutout, lattice),
+        *(occlusion, turned, mixed, bulge, strips),
     )
 }
 
-HARD = ("mixed", "bulge", "strips", "eye")  # which it sees twice as often
-
-
-def kinds_of(name: str) -> list[str]:
-    """The kinds of damage that the network of a data set estimates, in the order of its outputs."""
-    return [kind for kind in KINDS if name == "celeba" or kind != "eye"]
+HARD = ("mixed", "bulge", "strips")  # which it sees twice as often
 
 
 def shown(x: Tensor) -> Tensor:
@@ -286,12 +280,12 @@ def shown(x: Tensor) -> Tensor:
     return torch.stack(moved).clamp(1e-3) ** light
 
 
-def lesson(x: Tensor, kinds: list[str]) -> tuple[Tensor, Tensor]:
+def lesson(x: Tensor) -> tuple[Tensor, Tensor]:
     """Pictures ``(n, 3, S, S)``, two fifths whole, and what the network should say of them.
 
     A damage of strength u, from 0 to 1, counts as 0.25 + 0.75 u: the slightest is no nothing.
     """
-    x, n = shown(x), len(x)
+    x, n, kinds = shown(x), len(x), list(KINDS)
     often = np.array([2.0 if kind in HARD else 1.0 for kind in kinds])
     chances = often / often.sum()
     wanted = torch.zeros(n, len(kinds))
@@ -318,22 +312,25 @@ def loss_of(found: Tensor, wanted: Tensor) -> Tensor:
     return (4 * errors[:, :kinds].sum() + errors[:, kinds:].sum()) / errors.numel()
 
 
-def train(name: str, passes: int, seed: int = 0) -> DamageNetwork:
+def network_of(name: str) -> DamageNetwork:
+    channels, size, _ = data.open(name).shape
+    return DamageNetwork(channels, size, PLANS[name].widths, len(KINDS), PLANS[name].hidden)
+
+
+def train(name: str, rows: np.ndarray, passes: int, seed: int = 0) -> DamageNetwork:
+    """Train on the images ``rows``."""
     torch.manual_seed(seed)
     np.random.seed(seed)
-    dataset, kinds = data.open(name), kinds_of(name)
-    rows = np.random.RandomState(seed).permutation(len(dataset))[TUNING:]
-    channels, size, _ = dataset.shape
-    network = DamageNetwork(channels, size, PLANS[name][0], len(kinds))
+    dataset, network = data.open(name), network_of(name)
     network.to(memory_format=torch.channels_last)
     batches = len(rows) // BATCH
     optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.05, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=passes * batches)
-    began = time.monotonic()
+    began = time.process_time()
     for number in range(passes):
         total = 0.0
         for chosen in np.random.permutation(rows)[: batches * BATCH].reshape(-1, BATCH):
-            x, wanted = lesson(dataset.batch(chosen), kinds)
+            x, wanted = lesson(dataset.batch(chosen))
             with torch.autocast("cpu", torch.bfloat16):
                 found = network(x.contiguous(memory_format=torch.channels_last))
             loss = loss_of(found.float(), wanted)
@@ -342,7 +339,7 @@ def train(name: str, passes: int, seed: int = 0) -> DamageNetwork:
             optimizer.step()
             schedule.step()
             total += loss.item()
-        minutes = (time.monotonic() - began) / 60
+        minutes = (time.process_time() - began) / 60
         print(
             f"pass {number + 1} of {passes}: loss {total / batches:.5f}, {minutes:.1f} min",
             flush=True,
@@ -350,7 +347,7 @@ def train(name: str, passes: int, seed: int = 0) -> DamageNetwork:
     return network.eval()
 
 
-def rounded(network: DamageNetwork) -> dict[str, Tensor]:
+def rounded(network: nn.Module) -> dict[str, Tensor]:
     """Its state in 16 bits, which it then has too; what batch norms counted stays in 32 bits."""
     parameters = dict(network.named_parameters())
     state = {k: v.detach().clone().contiguous() for k, v in network.state_dict().items()}
@@ -360,53 +357,70 @@ def rounded(network: DamageNetwork) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def both(
-    classifier: ClassifierNetwork, network: DamageNetwork, dataset: data.DataSet, rows: np.ndarray
+def seen_by(
+    classifier: ClassifierNetwork, networks: list[nn.Module], dataset: data.DataSet
 ) -> Result:
-    """The hidden layer (n, 128) and the estimated damage (n, kinds + 16) of whole images."""
+    """The hidden layers (n, 128) of all images, and what the networks say of them (n, d)."""
     hidden, harm = [], []
-    for chosen in np.array_split(rows, -(-len(rows) // 250)):
+    for chosen in np.array_split(np.arange(len(dataset)), -(-len(dataset) // 250)):
         x = dataset.batch(chosen)
         hidden.append(classifier.layers(x * 2 - 1))
-        harm.append(network(x))
+        harm.append(torch.cat([network(x) for network in networks], 1))
     return torch.cat(hidden), torch.cat(harm)
 
 
 def projection_of(head: Tensor, hidden: Tensor) -> Tensor:
-    """(CONTENT, 128): what the classes depend on, then the largest variations of the rest."""
+    """(CONTENT, 128): what the classes depend on, then the largest variations of the rest.
+
+    The variance of the projected hidden layer is 1 on average over its dimensions.
+    """
     centred = (hidden - hidden.mean(0)).double()
     classes = torch.linalg.svd(head.double(), full_matrices=False)
     own = classes.Vh[1e-4 * classes.S[0] < classes.S]
     rest = centred - centred @ own.T @ own
     more = torch.linalg.svd(rest, full_matrices=False).Vh[: CONTENT - len(own)]
-    return torch.cat([own, more])
+    projection = torch.cat([own, more])
+    return (projection / (centred @ projection.T).var(0).mean().sqrt()).float()
 
 
-def write(name: str, network: DamageNetwork) -> Path:
-    """Write the classifier's file anew, with the network and the features of the real images.
+def scales_of(harm: Tensor, parts: bool) -> Tensor:
+    """What the outputs of the networks for whole images ``(n, d)`` are multiplied with."""
+    lengths = {"kinds": len(KINDS), "cells": CELLS**2}
+    if parts:
+        lengths |= {"parts": PartsNetwork.OUTPUTS - 1, "eyes": 1}
+    wanted = torch.cat([torch.full((n,), WEIGHTS[name]) for name, n in lengths.items()])
+    return wanted / harm.std(0).clamp(min=0.02)
 
-    The variance of the projected hidden layer is 1 on average over its dimensions.
+
+def write(
+    name: str, network: DamageNetwork, parts: PartsNetwork | None, unseen: np.ndarray
+) -> Path:
+    """Write the classifier's file anew, with the networks and the features of the real images.
+
+    ``unseen``: training images that the networks did not see: they choose the scales.
     """
     path = classifiers.installed.features()[name]
     file = classifiers.ClassifierFile(path)
-    old = {k: v for k, v in file.tensors.items() if k.startswith("network.")}
+    tensors = {k: v for k, v in file.tensors.items() if k.startswith("network.")}
+    facts = {k: v for k, v in file.facts.items() if k not in ("damage", "parts")}
     classifier = ClassifierNetwork(**file.facts["network"]).eval()
     classifier.load_state_dict(file.state("network."))
-    tensors = old | {f"damage.{k}": v for k, v in rounded(network).items()}
-    splits = {split: data.open(name, split) for split in ("train", "test")}
-    seen = {k: both(classifier, network, v, np.arange(len(v))) for k, v in splits.items()}
+    networks: list[nn.Module] = [network]
+    tensors |= {f"damage.{k}": v for k, v in rounded(network).items()}
+    plan = {"widths": PLANS[name].widths, "hidden": PLANS[name].hidden}
+    facts["damage"] = {**plan, "kinds": [*KINDS], "weights": WEIGHTS}
+    if parts:
+        networks.append(parts)
+        tensors |= {f"parts.{k}": v for k, v in rounded(parts).items()}
+        sizes = {"sides": parts_network.SIDES, "widths": parts_network.WIDTHS}
+        facts["parts"] = {"centres": parts.centres, **sizes}
+    seen = {s: seen_by(classifier, networks, data.open(name, s)) for s in ("train", "test")}
     hidden, harm = seen["train"]
     centre, projection = hidden.mean(0), projection_of(classifier.head.weight.detach(), hidden)
-    content = (hidden - centre).double() @ projection.T
-    projection = (projection / content.var(0).mean().sqrt()).float()
-    unseen = np.random.RandomState(0).permutation(len(hidden))[:TUNING]
-    weights = torch.tensor(WEIGHTS).repeat_interleave(torch.tensor([len(kinds_of(name)), CELLS**2]))
-    scales = weights / harm[unseen].std(0).clamp(min=0.02)
+    scales = scales_of(harm[unseen], parts is not None)
     tensors |= {"centre": centre, "projection": projection, "scales": scales}
-    facts = {k: v for k, v in file.facts.items() if k != "damage"}
-    facts["damage"] = {"widths": PLANS[name][0], "kinds": kinds_of(name), "weights": WEIGHTS}
-    for split, (own, estimated) in seen.items():
-        features = torch.cat([(own - centre) @ projection.T, estimated * scales], 1)
+    for split, (own, found) in seen.items():
+        features = torch.cat([(own - centre) @ projection.T, found * scales], 1)
         if split == "train":
             wide = features.double().numpy()
             tensors["mean"] = torch.from_numpy(wide.mean(0))
@@ -418,24 +432,40 @@ def write(name: str, network: DamageNetwork) -> Path:
     return path
 
 
+M = TypeVar("M", bound=nn.Module)
+
+
+def kept(file: Path | None, blank: M, train: Callable[[], M]) -> M:
+    """``blank`` with the weights of ``file``; without it what is trained, and written there."""
+    if file and file.is_file():
+        blank.load_state_dict(torch.load(file, weights_only=True))
+        return blank.eval()
+    network = train()
+    if file:
+        torch.save(network.state_dict(), file)
+    return network
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("name", choices=PLANS)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--passes", type=int)
-    parser.add_argument("--keep", type=Path, help="the trained network, written or read")
+    parser.add_argument("--keep", type=Path, help="a folder: trained networks, written or read")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    if given.keep and given.keep.is_file():
-        channels, size, _ = data.open(given.name).shape
-        kinds = len(kinds_of(given.name))
-        network = DamageNetwork(channels, size, PLANS[given.name][0], kinds).eval()
-        network.load_state_dict(torch.load(given.keep, weights_only=True))
-    else:
-        network = train(given.name, given.passes or PLANS[given.name][1])
-        if given.keep:
-            torch.save(network.state_dict(), given.keep)
-    path = write(given.name, network)
+    if given.keep:
+        given.keep.mkdir(parents=True, exist_ok=True)
+    name, dataset = given.name, data.open(given.name)
+    unseen, rows = np.split(np.random.RandomState(0).permutation(len(dataset)), [TUNING])
+    passes = given.passes or PLANS[name].passes
+    file = given.keep and given.keep / f"damage-{name}.pt"
+    network = kept(file, network_of(name), lambda: train(name, rows, passes))
+    parts = None
+    if name == "celeba":
+        file, blank = given.keep and given.keep / "parts.pt", parts_network.network_of(3, 64)
+        parts = kept(file, blank, lambda: parts_network.train(dataset, rows))
+    path = write(name, network, parts, unseen)
     print(f"{path}: {path.stat().st_size:,} bytes")
 
 
