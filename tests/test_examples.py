@@ -2,7 +2,6 @@
 
 import importlib
 import itertools
-import math
 import re
 import shlex
 import tomllib
@@ -20,7 +19,7 @@ from genzoo.models.randomness import Noise
 from genzoo.schemas import checked
 
 FOLDER = Path(__file__).parent.parent / "docs" / "examples"
-NAMES = ("realnvp", "ddpm", "vqvae")
+NAMES = ("realnvp", "vqvae")
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +96,6 @@ def test_metadata_say_where_it_stands(name):
     [
         ("realnvp", "digits", "width=4 couplings=2"),
         ("realnvp", "ring8", "width=4 couplings=2"),
-        ("ddpm", "digits", "width=8 timesteps=3"),
     ],
 )
 def test_command_line_trains_and_samples(name, data, settings, tmp_path, monkeypatch):
@@ -209,125 +207,6 @@ def test_first_masks_are_checkerboards_and_then_turn_over():
 def test_realnvp_refuses_what_it_cannot_halve(shape):
     with pytest.raises(genzoo.BadInput, match="whose sides halve 2 times"):
         _model("realnvp", shape=shape)
-
-
-# -------------------------------------------------------------------------------------------- DDPM
-
-SMALL = {"shape": [1, 4, 4], "width": 8, "timesteps": 100}
-
-
-def _normal(seed):
-    return torch.randn(20_000, 1, 4, 4, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.mark.parametrize("schedule", ["linear", "cosine"])
-def test_schedule_is_the_papers(schedule):
-    kept = _model("ddpm", **{**SMALL, "timesteps": 1000}, schedule=schedule).alpha_bar.double()
-    betas = 1 - kept / torch.cat([torch.ones(1), kept[:-1]])
-    if schedule == "linear":
-        expected = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
-        torch.testing.assert_close(betas, expected, atol=1e-6, rtol=1e-3)
-        return
-    angles = (torch.arange(1, 990) / 1000 + 0.008) / 1.008 * math.pi / 2
-    start = math.cos(0.008 / 1.008 * math.pi / 2) ** 2
-    torch.testing.assert_close(kept[:989], angles.double().cos() ** 2 / start, atol=1e-5, rtol=0)
-    assert betas[-1].item() == pytest.approx(0.999, abs=1e-3)
-
-
-def test_forward_process_is_its_steps():
-    """Equation 4 against equation 2, one step after another."""
-    model, x = _model("ddpm", **SMALL), torch.full((1, 1, 4, 4), 0.7)
-    kept = torch.cat([torch.ones(1), model.alpha_bar])
-    noisy = x.expand(20_000, -1, -1, -1)
-    for step, beta in enumerate((1 - kept[1:] / kept[:-1])[:40]):
-        noisy = (1 - beta).sqrt() * noisy + beta.sqrt() * _normal(step)
-    at_once = model.diffuse(x, torch.tensor([39]), torch.zeros_like(x)).mean().item()
-    assert noisy.mean().item() == pytest.approx(at_once, abs=0.01)
-    assert noisy.std().item() == pytest.approx((1 - model.alpha_bar[39]).sqrt().item(), abs=0.01)
-    assert 0.2 < at_once < 0.6
-
-
-@pytest.mark.parametrize("t", [1, 50, 99])
-def test_posterior_is_equation_7(t):
-    model = _model("ddpm", **SMALL)
-    x, epsilon = torch.rand(3, 1, 4, 4) * 2 - 1, torch.randn(3, 1, 4, 4)
-    noisy = model.diffuse(x, torch.full((3,), t), epsilon)
-    start = model.predict(noisy, t, epsilon)
-    torch.testing.assert_close(start, x, atol=1e-3, rtol=0)
-    now, then = model.alpha_bar[t].double(), model.alpha_bar[t - 1].double()
-    beta = 1 - now / then
-    expected = then.sqrt() * beta * x.double() + (1 - beta).sqrt() * (1 - then) * noisy.double()
-    mean, deviation = model.posterior(noisy, start, t, t - 1, 1.0)
-    torch.testing.assert_close(mean.double(), expected / (1 - now), atol=1e-3, rtol=0)
-    torch.testing.assert_close(
-        deviation.double() ** 2, (1 - then) / (1 - now) * beta, rtol=1e-3, atol=0
-    )
-
-
-@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize(("t", "to"), [(99, 20), (60, 59), (30, 0), (25, -1)])
-def test_a_step_back_of_any_length_keeps_the_forward_process(eta, t, to):
-    """From x_t as the forward process has it, x_to as it has that (DDIM's lemma 1)."""
-    model = _model("ddpm", **SMALL)
-    x = torch.full((1, 1, 4, 4), -0.6)
-    noisy = model.diffuse(x, torch.tensor([t]), _normal(0))
-    mean, deviation = model.posterior(noisy, x, t, to, eta)
-    back = mean + deviation * _normal(1)
-    kept = model.alpha_bar[to].item() if to >= 0 else 1.0
-    assert back.mean().item() == pytest.approx(-0.6 * kept**0.5, abs=0.01)
-    assert back.std().item() == pytest.approx((1 - kept) ** 0.5, abs=0.01)
-
-
-def test_the_true_noise_leads_back_to_the_picture(monkeypatch):
-    model = _model("ddpm", **SMALL)
-    x, asked = torch.rand(1, 1, 4, 4) * 2 - 1, []
-
-    def true_noise(noisy, t):
-        asked.append(int(t[0]))
-        kept = model.alpha_bar[t[0]]
-        return (noisy - kept.sqrt() * x) / (1 - kept).sqrt()
-
-    monkeypatch.setattr(model.network, "forward", true_noise)
-    made = model.generate(Noise(0, range(2)), None, model.sampling(steps=7))
-    torch.testing.assert_close(made, x.expand(2, -1, -1, -1), atol=1e-3, rtol=0)
-    assert asked == [99, 82, 66, 50, 33, 16, 0]  # evenly spaced, from the first to the last
-
-
-def test_loss_is_the_error_of_the_noise(monkeypatch):
-    """Equation 14: a network that says 0 everywhere is wrong by 1, the noise's variance."""
-    model = _model("ddpm", **SMALL)
-    monkeypatch.setattr(model.network, "forward", lambda x, t: torch.zeros_like(x))
-    batch = genzoo.Batch(torch.zeros(2000, 1, 4, 4))
-    assert model.loss(batch)[0].item() == pytest.approx(1, abs=0.03)
-
-
-def test_samples_are_differentiable():
-    model = _model("ddpm", **SMALL)
-    model.generate(Noise(0, range(2)), None, model.sampling(steps=3)).sum().backward()
-    given = [p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters()]
-    assert all(given)
-
-
-def test_network_is_told_the_time():
-    model, x = _model("ddpm", **SMALL), torch.randn(1, 1, 4, 4).expand(2, -1, -1, -1)
-    early, late = model.network(x, torch.tensor([0, 99]))
-    assert (early - late).abs().max() > 1e-3
-
-
-def test_ddpm_refuses_what_it_cannot_do():
-    with pytest.raises(genzoo.BadInput, match="halve twice"):
-        _model("ddpm", **{**SMALL, "shape": [1, 6, 6]})
-
-
-def test_ddpm_s_settings_of_sampling():
-    model = _model("ddpm", **SMALL)
-    one, few, ddim = (
-        model.sample(2, **how).tensor for how in ({}, {"steps": 3}, {"steps": 3, "eta": 0.0})
-    )
-    assert not torch.equal(one, few)
-    assert not torch.equal(few, ddim)
-    assert torch.equal(model.sample(2, steps=50, eta=1.0).tensor, one), "the defaults"
-    assert torch.equal(model.sample(2, steps=4000).tensor, model.sample(2, steps=100).tensor)
 
 
 # ------------------------------------------------------------------------------------------ VQ-VAE

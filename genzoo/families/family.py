@@ -32,6 +32,7 @@ Data = Literal["any", "images", "labelled", "unpaired", "paired", "points", "sig
 API = 2
 BRANCHES = (
     "explicit/tractable",
+    "explicit/continuous flow",
     "explicit/approximate",
     "explicit/approximate/Markov chain",
     "implicit/direct",

@@ -193,6 +193,7 @@ def genzoo_family() -> genzoo.Family:
         options=TrainOptions,
         model=DDPM,
         trainer=lambda model, options: genzoo.LossTrainer(model, model.loss, options),
+        data="images",
         tiny=Config(shape=(1, 8, 8), timesteps=4, width=8),
         paper="arXiv:2006.11239",
         api=2,
