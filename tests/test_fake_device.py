@@ -8,7 +8,7 @@ from torch import nn
 
 import genzoo
 from genzoo import families
-from genzoo.testing.fake_device import DEVICE, ValueRead, fake_device, move
+from genzoo.testing.fake_device import DEVICE, UNKNOWN, ValueRead, fake_device, move
 from genzoo.testing.family_case import Case
 
 
@@ -103,7 +103,10 @@ def test_public_methods_of_every_family(name, device):
     with torch.utils._python_dispatch._disable_current_modes():
         model = Case.of(name).model()
     move(model)
-    assert model.sample(2).tensor.shape == (2, *model.shape)
+    try:
+        assert model.sample(2).tensor.shape == (2, *model.shape)
+    except UNKNOWN as error:
+        pytest.skip(f"its work depends on values: {error}")
     if isinstance(model, genzoo.Attentive):
         samples, maps = model.attention(2)
         assert samples.tensor.shape == (2, *model.shape)

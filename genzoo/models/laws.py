@@ -127,7 +127,7 @@ class Categorical(Law):
         return F.one_hot(z.argmax(-1), self.dim).to(z.dtype)
 
     def fault(self, code: Tensor) -> str:
-        return "" if torch.equal(code, self.of_normal(code)) else "must be one 1, the others 0"
+        return "" if (code == self.of_normal(code)).all() else "must be one 1, the others 0"
 
     def between(self, a: Tensor, b: Tensor, t: Tensor, *, straight: bool = False) -> Tensor:
         return torch.where(t[:, None].to(a.device) < 0.5, a, b).float()
