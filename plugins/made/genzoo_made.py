@@ -81,13 +81,14 @@ class MADE(genzoo.Completer, genzoo.Density):
         d, hidden = math.prod(self.shape), [config.units] * config.layers
         self.sizes = [d, *hidden]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise([*self.sizes, d]))
-        place = torch.arange(1.0, d + 1)
-        degrees = []
-        for i in range(config.masks):
-            if config.order == "many" or (config.order == "random" and i == 0):
-                place = torch.rand(d).argsort() + 1.0
-            degrees.append(draw_degrees(hidden, place))
-        self.register_buffer("degrees", torch.stack(degrees).int())  # (masks, D + hidden units)
+        degrees = torch.empty(config.masks, sum(self.sizes), dtype=torch.int32)
+        if not degrees.is_meta:  # there, a file's take their place
+            place = torch.arange(1.0, d + 1)
+            for i, row in enumerate(degrees):
+                if config.order == "many" or (config.order == "random" and i == 0):
+                    place = torch.rand(d).argsort() + 1.0
+                row.copy_(draw_degrees(hidden, place))
+        self.register_buffer("degrees", degrees)  # (masks, D + hidden units)
 
     def weights(self, i: int) -> list[Tensor]:
         """The weights of each layer, (out, in), with 0 for what a unit must not see (4.1, 4.2).

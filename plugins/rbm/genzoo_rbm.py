@@ -72,12 +72,13 @@ class RBM(genzoo.Completer, genzoo.Density):
         if len(self.shape) != 3:
             raise genzoo.BadInput("RBM needs images: it draws each pixel black or white")
         self.pixels, self.units = math.prod(self.shape), config.units
-        self.weights = nn.Parameter(0.01 * torch.randn(self.units, self.pixels))
+        self.weights = nn.Parameter(torch.randn(self.units, self.pixels).mul_(0.01))
         self.hidden_bias = nn.Parameter(torch.zeros(self.units))
         self.visible_bias = nn.Parameter(torch.zeros(self.pixels))
         # Of the model without weights, until ``finish`` estimates them.
         self.register_buffer("base", torch.zeros(self.pixels))
-        self.register_buffer("log_z", torch.zeros(()).add((self.pixels + self.units) * math.log(2)))
+        log_z = (self.pixels + self.units) * math.log(2)
+        self.register_buffer("log_z", torch.full((), log_z))
         self.register_buffer("log_z_error", torch.zeros(()))
 
     def sums(self, v: Tensor) -> Tensor:  # (n, D) -> (n, hidden units)
