@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from genzoo.data import cache
 from genzoo.data.dataset import DataSet, cache_key, check_whole
@@ -63,13 +63,21 @@ def _binary(images: np.ndarray) -> np.ndarray:  # uint8 (n, C, H, W) -> uint8, t
     return np.where(images < 128, np.uint8(0), np.uint8(255))
 
 
-TRANSFORMS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
-    "binary": ("black and white: a pixel is white from a half on", _binary),
-    "edges": ("white edges on black", _edges),
-    "grey": ("without colour", _grey),
-    "low2": ("half the resolution", partial(_low, 2)),
-    "low4": ("a quarter of the resolution", partial(_low, 4)),
-    "low8": ("an eighth of the resolution", partial(_low, 8)),
+class Transform(NamedTuple):
+    """What it does in words, how (uint8 (n, C, H, W) to the same), and the values of the result."""
+
+    about: str
+    change: Callable[[np.ndarray], np.ndarray]
+    levels: int = 256
+
+
+TRANSFORMS: dict[str, Transform] = {
+    "binary": Transform("black and white: a pixel is white from a half on", _binary, levels=2),
+    "edges": Transform("white edges on black", _edges),
+    "grey": Transform("without colour", _grey),
+    "low2": Transform("half the resolution", partial(_low, 2)),
+    "low4": Transform("a quarter of the resolution", partial(_low, 4)),
+    "low8": Transform("an eighth of the resolution", partial(_low, 8)),
 }
 
 
@@ -97,7 +105,7 @@ def transformed(whole: DataSet, kind: str) -> DataSet:
         meta["slot"] = cache.slot(whole.name, [kind, whole.split, whole.shape])
     array, labels, meta = cache.open_entry(key, meta, lambda _: _blocks(whole, kind))
     summary = replace(whole.summary, name=name)
-    levels = 2 if kind == "binary" else 256
+    levels = TRANSFORMS[kind].levels
     changed = {"labels": labels, "levels": levels, "sha256": meta["sha256"], "summary": summary}
     return replace(whole, name=name, array=array, **changed)
 
@@ -109,6 +117,6 @@ def _blocks(whole: DataSet, kind: str) -> Blocks:
         rows = slice(start, start + ROWS)
         check_whole(whole)
         images = whole.array[rows]
-        changed = TRANSFORMS[kind][1](images).astype(np.uint8)
+        changed = TRANSFORMS[kind].change(images).astype(np.uint8)
         labels = None if whole.labels is None else whole.labels[rows]
         yield np.ascontiguousarray(np.broadcast_to(changed, images.shape)), labels

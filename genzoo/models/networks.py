@@ -1,5 +1,6 @@
 """Parts that the networks of several families share."""
 
+import math
 from collections.abc import Iterable
 from itertools import accumulate, pairwise
 from typing import final
@@ -14,6 +15,7 @@ from genzoo.schemas import Kind
 
 __all__ = [
     "Maxout",
+    "UNet",
     "activations",
     "conv_decoder",
     "conv_encoder",
@@ -163,3 +165,75 @@ def fit_gaussian(mean: Tensor, scale: Tensor, data_mean: Tensor, covariance: Ten
     if not failure:
         mean.copy_(data_mean)
         scale.copy_(factor)
+
+
+# ----------------------------------------------------------------------------- images and times
+
+
+def _time_embedding(t: Tensor, width: int) -> Tensor:  # (n,) -> (n, width)
+    """Times as sines and cosines (Ho et al. 2020, arXiv:2006.11239, appendix B)."""
+    rates = torch.exp(torch.arange(width // 2, device=t.device) * (-math.log(1e4) / (width // 2)))
+    angles = t.float()[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], 1)
+
+
+class _Block(nn.Module):
+    """A residual block with the time as a second input."""
+
+    def __init__(self, maps: int, out: int, time_dim: int):
+        super().__init__()
+        self.first = nn.Sequential(nn.GroupNorm(8, maps), nn.SiLU(), nn.Conv2d(maps, out, 3, 1, 1))
+        self.time = nn.Linear(time_dim, out)
+        self.second = nn.Sequential(nn.GroupNorm(8, out), nn.SiLU(), nn.Conv2d(out, out, 3, 1, 1))
+        self.skip = nn.Conv2d(maps, out, 1) if maps != out else nn.Identity()
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:  # (n, maps, H, W) -> (n, out, H, W)
+        return self.skip(x) + self.second(
+            self.first(x) + rearrange(self.time(time), "n c -> n c 1 1")
+        )
+
+
+class _Attention(nn.Module):
+    """Self-attention: every pixel looks at every other."""
+
+    def __init__(self, maps: int):
+        super().__init__()
+        self.norm, self.out = nn.GroupNorm(8, maps), nn.Conv2d(maps, maps, 1)
+        self.qkv = nn.Conv2d(maps, 3 * maps, 1)
+
+    def forward(self, x: Tensor) -> Tensor:  # (n, maps, H, W) -> the same
+        q, k, v = rearrange(self.qkv(self.norm(x)), "n (three c) h w -> three n (h w) c", three=3)
+        h = nn.functional.scaled_dot_product_attention(q, k, v)
+        return x + self.out(rearrange(h, "n (h w) c -> n c h w", h=x.shape[2]))
+
+
+@final
+class UNet(nn.Module):
+    """A map from images and times to images, by 2 by 2 pixels at once: 0 until it is trained.
+
+    ``scale``: what times are multiplied with: their sines are for times from 0 to about 1000. The
+    sides of images halve twice.
+    """
+
+    def __init__(self, channels: int, width: int, scale: float = 1.0):
+        super().__init__()
+        w, time_dim = width, 4 * width
+        self.width, self.scale = width, scale
+        self.time = nn.Sequential(
+            nn.Linear(w, time_dim), nn.SiLU(), nn.Linear(time_dim, time_dim), nn.SiLU()
+        )
+        self.enter = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * channels, w, 3, 1, 1))
+        self.down, self.shrink = _Block(w, w, time_dim), nn.Conv2d(w, 2 * w, 3, 2, 1)
+        self.before, self.after = _Block(2 * w, 2 * w, time_dim), _Block(2 * w, 2 * w, time_dim)
+        self.attention, self.grow = _Attention(2 * w), nn.ConvTranspose2d(2 * w, w, 4, 2, 1)
+        self.up, last = _Block(2 * w, w, time_dim), nn.Conv2d(w, 4 * channels, 3, 1, 1)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
+        self.leave = nn.Sequential(nn.GroupNorm(8, w), nn.SiLU(), last, nn.PixelShuffle(2))
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:  # (n, C, H, W), (n,) -> (n, C, H, W)
+        time = self.time(_time_embedding(self.scale * t, self.width))
+        fine = self.down(self.enter(x), time)
+        coarse = self.attention(self.before(self.shrink(fine), time))
+        coarse = self.grow(self.after(coarse, time))
+        return self.leave(self.up(torch.cat([fine, coarse], 1), time))

@@ -150,7 +150,7 @@ def _discriminator_has_features(case: Case) -> str | None:
     """The discriminator gives every sample its own logit and its own features."""
     if case.family.discriminator is None:
         return "has no discriminator"
-    with torch.random.fork_rng([]):
+    with torch.random.fork_rng():
         seed_torch(0)
         network = case.family.discriminator(case.family.tiny)
     model = case.model()

@@ -43,7 +43,7 @@ class Case:
     def model(self, seed: int = 0, **changes: Any) -> Any:
         """``family.tiny`` with ``changes``, as a model."""
         values = {**self.family.tiny.model_dump(mode="json"), **changes}
-        with torch.random.fork_rng([]):
+        with torch.random.fork_rng():
             seed_torch(seed)
             return self.family.model(checked(self.family.config, values, "config"))
 
@@ -56,7 +56,7 @@ class Case:
     def trainer_of(
         self, model: Any, average: float = 0.0, micro_batches: int = 1, **options: Any
     ) -> Trainer:
-        with torch.random.fork_rng([]):
+        with torch.random.fork_rng():
             seed_torch(0)
             trainer = self.family.make_trainer(model, self.options(**options))
         if average:

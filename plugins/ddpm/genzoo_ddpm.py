@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 import genzoo
+from genzoo.models.networks import UNet
 from genzoo.options import Options, Sampling
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Share, Weight
 
@@ -62,70 +63,6 @@ def _variances(config: Config) -> list[float]:
     return [min(0.999, beta) for beta in betas]
 
 
-def _time_embedding(t: Tensor, width: int) -> Tensor:  # (n,) -> (n, width)
-    """Times as sines and cosines (appendix B)."""
-    rates = torch.exp(torch.arange(width // 2, device=t.device) * (-math.log(1e4) / (width // 2)))
-    angles = t.float()[:, None] * rates
-    return torch.cat([angles.sin(), angles.cos()], 1)
-
-
-class Block(nn.Module):
-    """A residual block with the time as a second input."""
-
-    def __init__(self, maps: int, out: int, time_dim: int):
-        super().__init__()
-        self.first = nn.Sequential(nn.GroupNorm(8, maps), nn.SiLU(), nn.Conv2d(maps, out, 3, 1, 1))
-        self.time = nn.Linear(time_dim, out)
-        self.second = nn.Sequential(nn.GroupNorm(8, out), nn.SiLU(), nn.Conv2d(out, out, 3, 1, 1))
-        self.skip = nn.Conv2d(maps, out, 1) if maps != out else nn.Identity()
-
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:  # (n, maps, H, W) -> (n, out, H, W)
-        return self.skip(x) + self.second(
-            self.first(x) + rearrange(self.time(time), "n c -> n c 1 1")
-        )
-
-
-class Attention(nn.Module):
-    """Self-attention: every pixel looks at every other."""
-
-    def __init__(self, maps: int):
-        super().__init__()
-        self.norm, self.out = nn.GroupNorm(8, maps), nn.Conv2d(maps, maps, 1)
-        self.qkv = nn.Conv2d(maps, 3 * maps, 1)
-
-    def forward(self, x: Tensor) -> Tensor:  # (n, maps, H, W) -> the same
-        q, k, v = rearrange(self.qkv(self.norm(x)), "n (three c) h w -> three n (h w) c", three=3)
-        h = F.scaled_dot_product_attention(q, k, v)
-        return x + self.out(rearrange(h, "n (h w) c -> n c h w", h=x.shape[2]))
-
-
-class UNet(nn.Module):
-    """epsilon_theta on 2 by 2 pixels at once: a quarter of the paper's work at each pixel."""
-
-    def __init__(self, channels: int, width: int):
-        super().__init__()
-        w, time_dim = width, 4 * width
-        self.width = width
-        self.time = nn.Sequential(
-            nn.Linear(w, time_dim), nn.SiLU(), nn.Linear(time_dim, time_dim), nn.SiLU()
-        )
-        self.enter = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * channels, w, 3, 1, 1))
-        self.down, self.shrink = Block(w, w, time_dim), nn.Conv2d(w, 2 * w, 3, 2, 1)
-        self.before, self.after = Block(2 * w, 2 * w, time_dim), Block(2 * w, 2 * w, time_dim)
-        self.attention, self.grow = Attention(2 * w), nn.ConvTranspose2d(2 * w, w, 4, 2, 1)
-        self.up, last = Block(2 * w, w, time_dim), nn.Conv2d(w, 4 * channels, 3, 1, 1)
-        for parameter in last.parameters():
-            nn.init.zeros_(parameter)
-        self.leave = nn.Sequential(nn.GroupNorm(8, w), nn.SiLU(), last, nn.PixelShuffle(2))
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:  # (n, C, H, W), (n,) -> (n, C, H, W)
-        time = self.time(_time_embedding(t, self.width))
-        fine = self.down(self.enter(x), time)
-        coarse = self.attention(self.before(self.shrink(fine), time))
-        coarse = self.grow(self.after(coarse, time))
-        return self.leave(self.up(torch.cat([fine, coarse], 1), time))
-
-
 class DDPM(genzoo.Sampler):
     """The forward process q adds noise, the reverse process p removes it."""
 
@@ -140,6 +77,7 @@ class DDPM(genzoo.Sampler):
         # Of equation 4: the share of the variance that is still the image's.
         alpha_bar = list(accumulate((1 - beta for beta in _variances(config)), mul))
         self.register_buffer("alpha_bar", torch.tensor(alpha_bar))
+        # epsilon_theta on 2 by 2 pixels at once: a quarter of the paper's work at each pixel.
         self.network = UNet(self.shape[0], config.width)
 
     def diffuse(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:  # (n, *shape), (n,) -> x_t
