@@ -106,26 +106,22 @@ class Damage:
 
     def __init__(self, file: "ClassifierFile"):
         seen, about = file.facts["network"], file.facts["damage"]
-        self.networks: list[nn.Module] = [
-            DamageNetwork(
-                seen["channels"],
-                seen["size"],
-                about["widths"],
-                len(about["kinds"]),
-                about["hidden"],
-            )
-        ]
-        self.networks[0].load_state_dict(file.state("damage."))
+        sizes = about["widths"], len(about["kinds"]), about["hidden"]
+        networks: dict[str, nn.Module] = {
+            "damage": DamageNetwork(seen["channels"], seen["size"], *sizes)
+        }
         if "parts" in file.facts:
-            self.networks.append(PartsNetwork(seen["channels"], **file.facts["parts"]))
-            self.networks[1].load_state_dict(file.state("parts."))
+            networks["parts"] = PartsNetwork(seen["channels"], **file.facts["parts"])
+        for name, network in networks.items():
+            network.eval().load_state_dict(file.state(f"{name}."))
+        self.networks = [*networks.values()]
         parts = [file.tensors[name].float() for name in ("centre", "projection", "scales")]
         self.centre, self.projection, self.scales = parts
 
     def features(self, x: Tensor, hidden: Tensor) -> Tensor:
         """(n, d) of images in [0, 1] and their hidden layers (n, 128)."""
         content = (hidden - self.centre) @ self.projection.T
-        found = [inference_copy(network.eval())(x) for network in self.networks]
+        found = [inference_copy(network)(x) for network in self.networks]
         return torch.cat([content, torch.cat(found, 1) * self.scales], 1)
 
     def hidden(self, features: Tensor) -> Tensor:
