@@ -32,11 +32,13 @@ __all__ = [
 # ``discriminator_steps: DiscriminatorSteps = 5``.
 OptimizerName = Literal["adam", "rmsprop", "sgd"]
 InverseDecay = Annotated[float, Field(ge=0, le=1)]
-GanLossName = Literal["non-saturating", "minimax", "least-squares", "hinge", "wasserstein"]
+GanLossName = Literal[
+    "non-saturating", "minimax", "least-squares", "hinge", "wasserstein", "relativistic"
+]
 DiscriminatorRate = Annotated[float, Field(ge=0, le=10)]
 DiscriminatorSteps = Annotated[int, Field(ge=1, le=100)]
 GeneratorSteps = Annotated[int, Field(ge=1, le=100)]
-PenaltyName = Literal["none", "gradient", "r1"]
+PenaltyName = Literal["none", "gradient", "r1", "r1+r2"]
 PenaltyInterval = Annotated[int, Field(ge=1, le=1000)]
 TopKShare = Annotated[float, Field(ge=0.05, le=1)]
 LabelNoise = Annotated[float, Field(ge=0, le=0.5)]
@@ -103,7 +105,8 @@ class AdversarialOptions(Options):
     generator_steps: GeneratorSteps = 1
     """generator updates in a step"""
     penalty: PenaltyName = "none"
-    """gradient penalty: Gulrajani et al. 2017, eq. 3, or Mescheder et al. 2018, eq. 9 (r1)"""
+    """gradient penalty: Gulrajani et al. 2017, eq. 3, or Mescheder et al. 2018, eq. 9 (r1);
+    r1+r2 has that at the fakes, too (eq. 10)"""
     penalty_weight: Weight = 10.0
     penalty_interval: PenaltyInterval = 1
     """steps between two penalties; the weight is multiplied by this number"""

@@ -252,6 +252,7 @@ OPTIONS = [
     {"augment": "color"},
     {"penalty": "gradient"},
     {"penalty": "r1", "penalty_weight": 0.1},
+    {"penalty": "r1+r2", "penalty_weight": 0.1},
     {"label_smoothing": 0.2},
     {"soft_labels": True},
     {"label_noise": 0.3},
@@ -259,6 +260,7 @@ OPTIONS = [
     {"orthogonal_weight": 1.0},
     {"generator_steps": 2},
     {"loss": "hinge"},
+    {"loss": "relativistic"},
     {"discriminator_lr": 0.1},
 ]
 

@@ -21,6 +21,7 @@ from genzoo.options import AdversarialOptions, AugmentationName, Options
 from genzoo.training import (
     EMA,
     LOSSES,
+    PENALTIES,
     Adversarial,
     Batch,
     Diverged,
@@ -149,6 +150,10 @@ BY_HAND = {
         {1.0: mean(lambda x: -x), 0.0: mean(lambda x: x), 0.9: mean(lambda x: -0.8 * x)},
         mean(lambda x: -x),
     ),
+    "relativistic": (
+        {target: loss / 2 for target, loss in CROSS.items()},
+        mean(lambda x: -math.log(sigma(x))),
+    ),
 }
 
 
@@ -212,6 +217,19 @@ def test_r1_closed_form():
     assert torch.equal(judge.seen[0], real)
     (gradient,) = torch.autograd.grad(found, judge.w)
     torch.testing.assert_close(gradient, judge.w.detach())
+
+
+def test_r1_and_r2_closed_form():
+    """Of D(x) = w |x|^2 / 2 the gradient is w x: half of w^2 |x|^2, at data and at fakes."""
+
+    class Bowl(Judge):
+        def forward(self, x, labels=None):
+            return 3 * x.square().flatten(1).sum(1) / 2
+
+    real, fake = torch.rand(5, 1, 8, 8), 2 * torch.rand(5, 1, 8, 8)
+    found = PENALTIES["r1+r2"](Bowl(), real, fake, None, Noise(0, range(5)))
+    by_hand = [9 * x.square().flatten(1).sum(1).mean() / 2 for x in (real, fake)]
+    torch.testing.assert_close(found, sum(by_hand))
 
 
 @pytest.mark.parametrize("penalty", [gradient_penalty, r1_penalty])
@@ -972,6 +990,26 @@ def test_augmented_alike():
     assert all(0.2 < c.float().mean() < 0.8 for c in corners)
     assert not any(torch.equal(a, b) for a in corners for b in corners if a is not b)
     assert trainer.sampler.layer.bias.unique().numel() > 1
+
+
+def test_a_relativistic_game_compares_each_sample_with_a_fake():
+    """Jolicoeur-Martineau 2019: both losses are -log sigma of differences, in opposite directions;
+    the logs are of differences, too.
+    """
+    trainer = game(loss="relativistic", lr=1e-9)
+    logs = trainer.step(batch_of())
+    real, fake, _, again = trainer.discriminator.said[:4]
+    margin = (real - fake).tolist()
+    d = sum(-math.log(sigma(m)) for m in margin) / 8
+    g = sum(-math.log(sigma(-m)) for m in margin) / 8
+    assert logs["discriminator/loss"].item() == pytest.approx(d, rel=1e-5)
+    assert logs["generator/loss"].item() == pytest.approx(g, rel=1e-5)
+    torch.testing.assert_close(again, real)
+    right = sum(m > 0 for m in margin) / 8
+    assert logs["discriminator/accuracy"].item() == pytest.approx(right)
+    told = sum(map(sigma, margin)) / 8
+    assert logs["discriminator/D(x)"].item() == pytest.approx(told, rel=1e-5)
+    assert logs["discriminator/D(G(z))"].item() == pytest.approx(1 - told, rel=1e-5)
 
 
 def test_top_k():

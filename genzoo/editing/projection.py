@@ -124,7 +124,7 @@ def project(
     in the model's own range (Yeh et al. 2017, section 3). W is 1 where ``mask`` says known, or with
     a ``window`` the share of unknown pixels around. The term of D is used if the model's folder, or
     its repository, contains the discriminator; if that gives no logits (Wasserstein, hinge, least
-    squares), its generator's loss replaces the term.
+    squares, relativistic), its generator's loss replaces the term.
 
     Each of 4 ``restarts`` begins at the best of 64 codes that depend on ``seed``, the image's index
     and the restart, of all classes unless ``labels`` chooses; an `Encoder`'s code replaces the

@@ -178,7 +178,7 @@ class Adversarial(Trainer):
 
     def _discriminate(self, fakes: _Fakes | None, batch: Batch) -> tuple[Tensor, Logs]:
         game = self._game(batch, self._detached(fakes, batch), "fake")
-        real_logits, fake_logits = game.real_logits, game.fake_logits
+        real_logits, fake_logits = self._paired(game.real_logits, game.fake_logits)
         loss = self._classify(batch, real_logits, 1.0, "real")
         loss = loss + self._classify(batch, fake_logits, 0.0, "fake")
         border = 0.5 if self.options.loss == "least-squares" else 0.0  # half-way between targets
@@ -196,10 +196,18 @@ class Adversarial(Trainer):
     def _generate(self, fakes: _Fakes | None, turn: int, batch: Batch) -> tuple[Tensor, Logs]:
         fakes = self._fakes(batch, f"code {turn}") if fakes is None else fakes
         game = self._game(batch, fakes, f"generated {turn}")
-        loss = self.loss.generator(top_k(game.fake_logits, self.options.top_k, batch.progress))
+        logits = game.fake_logits
+        if self.loss.is_paired:
+            logits = logits - game.real_logits
+        loss = self.loss.generator(top_k(logits, self.options.top_k, batch.progress))
         if self.options.orthogonal_weight:
             loss = loss + self.options.orthogonal_weight * orthogonal_penalty(self.sampler)
         return self._with_terms("generator", loss, {}, game)
+
+    def _paired(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Each logit minus its partner's, where the loss compares pairs of a sample and a fake."""
+        difference = real_logits - fake_logits
+        return (difference, -difference) if self.loss.is_paired else (real_logits, fake_logits)
 
     def _learn(self, fakes: _Fakes | None, player: str, batch: Batch) -> tuple[Tensor, Logs]:
         """The turn of a further player: its terms are its loss."""

@@ -12,6 +12,7 @@ class GanLoss(NamedTuple):
 
     discriminator: Callable[[Tensor, Tensor], Tensor]  # (logits of data or of fakes, targets)
     generator: Callable[[Tensor], Tensor]  # (logits of fakes)
+    is_paired: bool = False  # each logit minus that of a partner of the other kind, fake or data
 
 
 def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
@@ -35,5 +36,12 @@ LOSSES = {
     # Arjovsky et al. 2017, equation 3; the penalty or the clipping keeps it finite.
     "wasserstein": GanLoss(
         lambda logits, target: ((1 - 2 * target) * logits).mean(), lambda fake: -fake.mean()
+    ),
+    # Jolicoeur-Martineau 2019, section 3.2, by pairs: RpGAN. Half, as the discriminator's loss is
+    # the sum over data and fakes, whose logits are the same up to the sign.
+    "relativistic": GanLoss(
+        lambda logits, target: _cross_entropy(logits, target) / 2,
+        lambda fake: F.softplus(-fake).mean(),
+        is_paired=True,
     ),
 }

@@ -186,7 +186,7 @@ def _unpenalised(window: Window) -> Verdict:
     logged = [v for name, values in window.logs.items() if _is_penalty(name) for v in values]
     if logged and torch.stack(logged).any():
         return ""
-    other = {"gradient": "r1", "r1": "gradient"}[o.penalty]
+    other = "gradient" if o.penalty == "r1" else "r1"
     what = (
         f"was 0 all {len(logged)} times: the discriminator's output does not depend on its input"
         if logged

@@ -26,6 +26,14 @@ def r1_penalty(
     return _input_gradient(discriminator, real, labels).flatten(1).square().sum(1).mean() / 2
 
 
+def r1_r2_penalty(
+    discriminator: Discriminator, real: Tensor, fake: Tensor, labels: Tensor | None, noise: Noise
+) -> Tensor:
+    """``r1_penalty``, plus the same at the fakes (Mescheder et al. 2018, equation 10)."""
+    at_data, at_fakes = (r1_penalty(discriminator, x, x, labels, noise) for x in (real, fake))
+    return at_data + at_fakes
+
+
 def _input_gradient(discriminator: Discriminator, x: Tensor, labels: Tensor | None) -> Tensor:
     x = x.detach().float().requires_grad_()
     with torch.autocast(x.device.type, enabled=False):
@@ -49,4 +57,4 @@ def orthogonal_penalty(network: nn.Module) -> Tensor:
     return torch.stack(terms).sum()
 
 
-PENALTIES = {"gradient": gradient_penalty, "r1": r1_penalty}
+PENALTIES = {"gradient": gradient_penalty, "r1": r1_penalty, "r1+r2": r1_r2_penalty}
