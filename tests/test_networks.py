@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import genzoo
-from genzoo.models import networks
+from genzoo.models import equalised, networks
 from genzoo.models.networks import Maxout
 
 
@@ -95,3 +95,66 @@ def test_a_singular_covariance_leaves_the_gaussian_as_it_is():
     networks.fit_gaussian(mean, scale, torch.ones(2), torch.zeros(2, 2))
     assert torch.equal(mean, torch.zeros(2))
     assert torch.equal(scale, torch.eye(2))
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(600, 50), nn.Conv2d(50, 60, 3)])
+def test_an_equalised_layer_is_hes_and_learns_at_its_own_scale(layer):
+    """Weights as He's start has them; one step of Adam moves each by the same share of it."""
+    layer = equalised.equalised(layer)
+    he = (2 / layer.weight[0].numel()) ** 0.5
+    assert layer.weight.std().item() == pytest.approx(he, rel=0.02)
+    before = layer.weight.detach().clone()
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.01)
+    (layer.weight.sum() + layer.bias.sum()).backward()
+    optimizer.step()
+    moved = before - layer.weight.detach()
+    torch.testing.assert_close(moved, torch.full_like(moved, 0.01 * he), rtol=1e-2, atol=0)
+
+
+def test_a_layer_of_a_lower_rate_starts_alike_and_moves_less():
+    layer = equalised.equalised(nn.Linear(600, 50), rate=0.1)
+    assert layer.weight.std().item() == pytest.approx((2 / 600) ** 0.5, rel=0.02)
+    before = layer.weight.detach().clone()
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.01)
+    (layer.weight.sum() + layer.bias.sum()).backward()
+    optimizer.step()
+    moved = (before - layer.weight.detach()).mean().item()
+    assert moved == pytest.approx(0.001 * (2 / 600) ** 0.5, rel=0.01)
+    assert layer.bias.mean().item() == pytest.approx(-0.001, rel=1e-3)
+
+
+def test_pixel_norm_gives_each_pixel_a_mean_square_of_1():
+    x = 5 * torch.randn(2, 7, 3, 3)
+    normed = equalised.PixelNorm()(x)
+    torch.testing.assert_close(normed.square().mean(1), torch.ones(2, 3, 3))
+    torch.testing.assert_close(nn.functional.cosine_similarity(normed, x), torch.ones(2, 3, 3))
+
+
+def test_the_deviation_of_a_minibatch():
+    x = torch.randn(5, 3, 4, 4)
+    found = equalised.MinibatchDeviation()(x)
+    assert torch.equal(found[:, :3], x)
+    wanted = x.numpy().std(0).mean()
+    assert found[:, 3].flatten().tolist() == pytest.approx([wanted] * 80, rel=1e-5)
+    alike = x[:1].expand(5, -1, -1, -1).clone().requires_grad_()
+    equalised.MinibatchDeviation()(alike)[:, 3].sum().backward()
+    assert alike.grad.isfinite().all()
+
+
+def test_modulated_weights_by_hand():
+    """Equations 1 and 3 of StyleGAN2, with weights for each sample."""
+    conv = equalised.equalised(nn.Conv2d(4, 5, 3, 1, 1, bias=False))
+    x, style = torch.randn(3, 4, 6, 6), torch.randn(3, 4)
+    for demodulate in (False, True):
+        found = equalised.modulated(conv, x, style, demodulate)
+        for i in range(3):
+            weight = conv.weight * style[i].view(1, 4, 1, 1)
+            if demodulate:
+                weight = weight / weight.flatten(1).norm(dim=1).view(5, 1, 1, 1)
+            wanted = nn.functional.conv2d(x[i : i + 1], weight, padding=1)
+            torch.testing.assert_close(found[i : i + 1], wanted, rtol=1e-3, atol=1e-5)
+
+
+def test_maps_of_resolutions():
+    assert equalised.resolution_maps((3, 64, 64), 16, 64) == ([64, 64, 64, 32, 16], 4)
+    assert equalised.resolution_maps((1, 28, 28), 8, 512) == ([32, 16, 8], 7)

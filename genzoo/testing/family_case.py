@@ -22,7 +22,7 @@ from genzoo.testing.contract import Check, Contract
 from genzoo.training import EMA, Batch, RunSettings, Trainer, fit
 from genzoo.training.phases import phase_starts
 
-TOTAL = 1000  # steps of a run
+TOTAL = 1024  # steps of a run; its quarters are multiples of the intervals that are powers of two
 # A trainer may do something else late in a run, or in a phase, so the checks visit all of them.
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.99)
 

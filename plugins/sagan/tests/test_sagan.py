@@ -35,7 +35,7 @@ def batches(steps, config=TINY, n=8):
 
 def test_attention_is_scaled_dot_product_attention():
     torch.manual_seed(0)
-    layer, x = sagan.Attention(16), torch.randn(2, 16, 5, 5)
+    layer, x = sagan.SelfAttention(16), torch.randn(2, 16, 5, 5)
     with torch.no_grad():
         layer.gamma.fill_(0.7)
         query, key, value = (f(x).flatten(2).transpose(1, 2) for f in (layer.g, layer.f, layer.h))
@@ -58,15 +58,15 @@ def test_attention_starts_as_nothing():
 @pytest.mark.parametrize(("size", "asked", "side"), [(32, 8, 8), (32, 16, 16), (28, 16, 14)])
 def test_both_networks_attend_at_the_side_that_was_asked_for(size, asked, side, monkeypatch):
     sides = []
-    forward = sagan.Attention.forward
+    forward = sagan.SelfAttention.forward
     monkeypatch.setattr(
-        sagan.Attention, "forward", lambda s, x: sides.append(x.shape[2:]) or forward(s, x)
+        sagan.SelfAttention, "forward", lambda s, x: sides.append(x.shape[2:]) or forward(s, x)
     )
     values = {"shape": (3, size, size), "width": 8, "attention_resolution": asked}
     config = checked(sagan.Config, values, "config")
     model = sagan.Generator(config)
     x = model.generate(Noise(0, range(2)), None, model.sampling())
-    sagan.Discriminator(config)(x)
+    sagan.discriminator(config)(x)
     assert sides == [(side, side)] * 2
 
 
@@ -110,7 +110,7 @@ def test_two_time_scales():
 def test_the_class_is_told_by_projection():
     """Equation 3 of Miyato & Koyama: a class adds an inner product to what is said without it."""
     torch.manual_seed(0)
-    network = sagan.Discriminator(TINY).eval()
+    network = sagan.discriminator(TINY).eval()
     x, labels = torch.randn(3, *TINY.shape), torch.tensor([0, 1, 2])
     with torch.no_grad():
         told = network(x, labels) - network(x)
@@ -133,7 +133,7 @@ def test_the_class_scales_and_shifts_what_is_drawn():
 
 def test_without_classes():
     config = checked(sagan.Config, {**TINY.model_dump(mode="json"), "classes": 0}, "config")
-    model, network = sagan.Generator(config), sagan.Discriminator(config)
+    model, network = sagan.Generator(config), sagan.discriminator(config)
     assert model.sample(2).labels is None
     assert network(torch.zeros(2, *config.shape)).shape == (2,)
     assert not hasattr(network, "classes")
