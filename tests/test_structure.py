@@ -45,7 +45,7 @@ TORCHLESS += [
 ]
 TORCHLESS += ["zoo.reader", "zoo.readme", "zoo.metadata", "testing.status", "testing.scaffold"]
 FAMILIES = re.compile(
-    "pixelcnn|pixelrnn|genzoo.made|made-mnist|rbm|gmm|autoencoder|vae|dcgan|wgan|sagan|cgan|cyclegan|ae.?gan",
+    "pixelcnn|pixelrnn|genzoo.made|made-mnist|rbm|gmm|realnvp|autoencoder|vae|dcgan|wgan|sagan|cgan|cyclegan|ae.?gan",
     re.IGNORECASE,
 )
 
