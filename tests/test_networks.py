@@ -44,11 +44,24 @@ def test_convolutional_coders_mirror_each_other(shape):
     assert [m.weight.shape for m in convs] == [m.weight.shape for m in reversed(transposed)]
 
 
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 9, 9)])
+def test_plain_coders_see_each_image_alone(shape):
+    encoder, decoder = networks.plain_encoder(shape, 4, 5), networks.plain_decoder(5, shape, 4)
+    x = torch.rand(3, *shape)
+    code = encoder(x)
+    image = decoder(code)
+    assert (code.shape, image.shape) == ((3, 5), x.shape)
+    torch.testing.assert_close(encoder(x[:1]), code[:1])
+    torch.testing.assert_close(decoder(code[:1]), image[:1])
+
+
 @pytest.mark.parametrize("shape", [(1, 28, 32), (2,)])
 def test_convolutional_coders_need_squares(shape):
     for build in (
         lambda: networks.conv_encoder(shape, 4, 5),
         lambda: networks.conv_decoder(5, shape, 4),
+        lambda: networks.plain_encoder(shape, 4, 5),
+        lambda: networks.plain_decoder(5, shape, 4),
     ):
         with pytest.raises(genzoo.BadInput, match="x".join(map(str, shape))):
             build()

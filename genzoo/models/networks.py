@@ -24,6 +24,8 @@ __all__ = [
     "initialise_convolution",
     "kernel_size",
     "kind_of",
+    "plain_decoder",
+    "plain_encoder",
     "pyramid",
     "squash",
     "standard_normal",
@@ -82,6 +84,30 @@ def conv_decoder(inputs: int, shape: tuple[int, ...], width: int) -> nn.Sequenti
     for a, b in pairwise(maps[::-1]):
         layers += [nn.BatchNorm2d(a), nn.SiLU(), nn.ConvTranspose2d(a, b, 4, 2, 1)]
     return nn.Sequential(*layers)
+
+
+def plain_encoder(shape: tuple[int, ...], width: int, outputs: int) -> nn.Sequential:
+    """As ``conv_encoder``, but without a norm, and by 3x3 convolutions and ELU: its blocks.
+
+    The code of an image depends on no other image of the batch.
+    """
+    maps, side = _levels(shape, width)
+    blocks = [nn.Sequential(nn.Conv2d(a, b, 3, 2, 1), nn.ELU()) for a, b in pairwise(maps)]
+    last = nn.Sequential(nn.Flatten(), nn.Linear(maps[-1] * side**2, outputs))
+    return nn.Sequential(*blocks, last)
+
+
+def plain_decoder(inputs: int, shape: tuple[int, ...], width: int) -> nn.Sequential:
+    """The mirror image of ``plain_encoder``: 3x3 convolutions, and repeated pixels for each double
+    side: ``(n, inputs) -> (n, *shape)``, unbounded.
+    """
+    (channels, *inner), side = _levels(shape, width)
+    maps = [*inner[::-1], width]
+    layers: list[nn.Module] = [nn.Linear(inputs, maps[0] * side**2)]
+    layers += [nn.Unflatten(1, (maps[0], side, side)), nn.ELU()]
+    for a, b in pairwise(maps):
+        layers += [nn.Conv2d(a, b, 3, 1, 1), nn.Upsample(scale_factor=2), nn.ELU()]
+    return nn.Sequential(*layers, nn.Conv2d(width, channels, 3, 1, 1))
 
 
 def _levels(shape: tuple[int, ...], width: int) -> tuple[list[int], int]:
