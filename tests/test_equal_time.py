@@ -1,0 +1,66 @@
+"""The table of all families for equal CPU minutes: its script runs, and its table says the runs."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+from genzoo import families
+
+PATH = Path(__file__).parent / "benchmarks" / "equal_time.py"
+spec = importlib.util.spec_from_file_location("equal_time", PATH)
+equal_time = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(equal_time)
+
+
+def result(family, seed, fd, **more):
+    scores = {"fd": fd, "precision": fd and 0.5, "recall": fd and 0.25 * seed}
+    sizes = {"parameters": 1000, "steps": 10, "training_seconds": 60.0, "sample_seconds": 0.002}
+    return {"family": family, "seed": seed, "likelihood": None, **scores, **sizes, **more}
+
+
+def test_the_table_is_the_mean_of_the_seeds_best_distance_first():
+    nats = {"metric": "nll", "value": 90.0, "unit": "nats"}
+    runs = [result("dcgan", 0, 30.0), result("dcgan", 1, 34.0)]
+    runs += [result("made", 0, 4.0, likelihood=nats), result("autoencoder", 0, None)]
+    head, _, first, second, last = equal_time.rows(runs)
+    assert {head.count("|"), first.count("|"), last.count("|")} == {11}
+    assert first.startswith(
+        "| `made` | explicit/tractable | 1,000 | 10 | 1.0 min | 2 ms | 4 | 0.5 |"
+    )
+    assert first.endswith("| 90 nats (nll) |")
+    assert second.startswith("| `dcgan` | implicit/direct |")
+    assert "| 32 ± 2.8 |" in second
+    assert last.startswith("| `autoencoder` |")
+    assert last.endswith("|  |  |  |  |")
+
+
+def test_families_of_other_data_are_named_apart():
+    fit, others = equal_time.suitable("images", labelled=False)
+    assert "cyclegan" in others
+    assert "dcgan" in fit
+    assert {*fit, *others} == {plugin.name for plugin in families.plugins()}
+    needs_labels = [name for name in others if families.get(name).data == "labelled"]
+    assert not {*needs_labels} - {*equal_time.suitable("images", labelled=True)[0]}
+
+
+def test_one_run_takes_the_minutes_that_it_is_given(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(equal_time, "TRIAL", 4)
+    words = [
+        "made",
+        "--data",
+        "digits",
+        "--minutes",
+        "0.001",
+        "--seeds",
+        "1",
+        "--n",
+        "1280",
+        "--features",
+        "mnist",
+    ]
+    equal_time.main([*words, "--out", str(tmp_path), "--one", "0"])
+    found = json.loads((tmp_path / "made-0.json").read_text())
+    assert found["likelihood"]["value"] > 0
+    assert found["steps"] >= 2
+    equal_time.main([*words, "--out", str(tmp_path)])  # nothing is run again
+    assert "| `made` | explicit/tractable |" in capsys.readouterr().out
