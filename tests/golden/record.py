@@ -326,7 +326,8 @@ def _learnt(family: str, past: bool, keep: Any) -> dict[str, Any]:
         shutil.rmtree(RUN, ignore_errors=True)
         train(family, asked, RUN, stop=STOP)
         (RUN / "run" / "lock").unlink()
-    told = {name: [step[name] for step in logs] for name in logs[0]}
+    names = dict.fromkeys(name for step in logs for name in step)
+    told = {name: [step.get(name) for step in logs] for name in names}  # None: not at this step
     return {**asked, "logs": told, "weights": weights, "samples": samples}
 
 
