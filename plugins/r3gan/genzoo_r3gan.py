@@ -52,9 +52,17 @@ class TrainOptions(AdversarialOptions):
     ema_decay: Decay = 0.999
 
 
-def conv(a: int, b: int, side: int = 1, gain: float = 1.0, **more: int | bool) -> nn.Conv2d:
+def conv(
+    a: int,
+    b: int,
+    side: int = 1,
+    gain: float = 1.0,
+    groups: int = 1,
+    bias: bool = False,
+    padding: bool = True,
+) -> nn.Conv2d:
     """A convolution with weights from N(0, gain^2 / inputs); a bias, if it has one, from 0."""
-    layer = nn.Conv2d(a, b, side, **{"padding": side // 2, "bias": False, **more})
+    layer = nn.Conv2d(a, b, side, 1, side // 2 if padding else 0, groups=groups, bias=bias)
     nn.init.normal_(layer.weight, 0, gain / math.sqrt(layer.weight[0].numel()))
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -74,7 +82,7 @@ class Residual(nn.Module):
         groups = inner // math.gcd(inner, config.group_size)
         self.layers = nn.Sequential(
             *(conv(maps, inner, gain=gain, bias=True), nn.LeakyReLU(SLOPE)),
-            *(conv(inner, inner, 3, gain, groups=groups, bias=True), nn.LeakyReLU(SLOPE)),
+            *(conv(inner, inner, 3, gain, groups, bias=True), nn.LeakyReLU(SLOPE)),
             conv(inner, maps, gain=0),
         )
 
@@ -103,7 +111,9 @@ class Generator(genzoo.Latent):
         self.weights = nn.Linear(config.latent_dim, maps[0], bias=False)
         nn.init.normal_(self.weights.weight, 0, config.latent_dim**-0.5)
         self.basis = nn.Parameter(torch.randn(maps[0], side, side))
-        blocks = [Residual(maps[0], config, depth) for _ in range(config.residual_blocks)]
+        blocks: list[nn.Module] = [
+            Residual(maps[0], config, depth) for _ in range(config.residual_blocks)
+        ]
         for a, b in pairwise(maps):
             blocks += [conv(a, b), nn.Upsample(scale_factor=2, mode="bilinear")]
             blocks += [Residual(b, config, depth) for _ in range(config.residual_blocks)]
@@ -125,7 +135,7 @@ class Discriminator(genzoo.Discriminator):
             enter = [nn.AvgPool2d(2), conv(a, b)] if i else [conv(a, b)]
             own = [Residual(b, config, depth) for _ in range(config.residual_blocks)]
             self.blocks.append(nn.Sequential(*enter, *own))
-        last = conv(maps[-1], maps[-1], side, padding=0, groups=maps[-1])
+        last = conv(maps[-1], maps[-1], side, groups=maps[-1], padding=False)
         self.head = nn.Sequential(last, conv(maps[-1], 1))
 
     def features(self, x: Tensor) -> list[Tensor]:  # (n, C, H, W) -> maps, each half as large
