@@ -1,5 +1,7 @@
 """The pieces that networks of several families are built of."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -23,6 +25,19 @@ def test_a_maxout_unit_is_the_largest_of_its_pieces():
         for j in range(2):
             values = [pieces[0][j, k] @ row + pieces[1][j, k] for k in range(4)]
             assert unit(x)[i, j].item() == pytest.approx(max(values).item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("mask", ["A", "B"])
+@pytest.mark.parametrize("halves", [1, 2])
+def test_masked_convolution_against_a_loop(mask, halves):
+    layer = networks.MaskedConv((6, 12), 3, 3, mask, halves)
+    x = torch.randn(2, 6, 1, 5)
+    expected = layer.bias.detach().view(12, 1, 1).expand(2, 12, 1, 5).clone()
+    for q, p, j, tap in itertools.product(range(12), range(6), range(5), range(3)):
+        to, of, at = q % (12 // halves) * 3 * halves // 12, p // 2, j + tap - 2
+        if at >= 0 and (tap < 2 or of < to or (of == to and mask == "B")):
+            expected[:, q, 0, j] += layer.weight[q, p, 0, tap].detach() * x[:, p, 0, at]
+    assert torch.allclose(layer(x), expected, atol=1e-5)
 
 
 def test_activations_are_the_outputs_of_the_blocks():

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from itertools import accumulate, pairwise
-from typing import final
+from typing import Literal, final
 
 import torch
 from einops import rearrange
@@ -14,6 +14,7 @@ from genzoo.models.ranges import Range
 from genzoo.schemas import Kind
 
 __all__ = [
+    "MaskedConv",
     "Maxout",
     "UNet",
     "activations",
@@ -129,6 +130,43 @@ class Maxout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # (n, inputs) -> (n, outputs)
         pieces = rearrange(self.linear(x), "n (outputs k) -> n outputs k", outputs=self.outputs)
         return pieces.amax(2)
+
+
+@final
+class MaskedConv(nn.Conv2d):
+    """A convolution over a pixel and those to its left, from the first of ``maps`` to the second.
+
+    Of the pixel itself, a map of channel c sees the maps of channels before c, in the order R, G, B
+    (mask A), or of c too (mask B; van den Oord et al. 2016, arXiv:1601.06759, section 3.4).
+    ``parts``: how many parts of equal size the output has, such as those of a gate.
+    """
+
+    def __init__(
+        self,
+        maps: tuple[int, int],
+        taps: int,
+        channels: int,
+        mask: Literal["A", "B"] = "B",
+        parts: int = 1,
+        bias: bool = True,
+    ):
+        super().__init__(*maps, (1, taps), bias=bias)
+        self.channels, self.mask, self.parts = channels, mask, parts
+
+    def masked(self) -> Tensor:  # (q, p, 1, taps)
+        """The weights, with 0 for channels that a map must not see."""
+        if self.channels == 1 and self.mask == "B":
+            return self.weight
+        q, p = (torch.arange(n, device=self.weight.device) for n in self.weight.shape[:2])
+        part = len(q) // self.parts
+        to, of = q % part * self.channels // part, p * self.channels // len(p)
+        visible = of < to[:, None] if self.mask == "A" else of <= to[:, None]  # (q, p)
+        own = self.weight[..., -1:] * rearrange(visible, "q p -> q p 1 1")
+        return torch.cat([self.weight[..., :-1], own], -1)
+
+    def forward(self, x: Tensor) -> Tensor:  # (n, p, H, W) -> (n, q, H, W)
+        padded = nn.functional.pad(x, (self.kernel_size[1] - 1, 0))
+        return nn.functional.conv2d(padded, self.masked(), self.bias)
 
 
 def activations(blocks: Iterable[nn.Module], x: Tensor) -> list[Tensor]:

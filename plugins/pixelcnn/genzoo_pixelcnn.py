@@ -19,10 +19,9 @@ from torch import Tensor, nn
 
 import genzoo
 from genzoo import Noise
+from genzoo.models.networks import MaskedConv
 from genzoo.options import Options, Sampling
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape
-
-PQ = tuple[int, int]  # numbers of maps, in and out
 
 
 class Config(Schema):
@@ -60,34 +59,6 @@ def gate(x: Tensor) -> Tensor:  # (n, 2 p, ...) -> (n, p, ...)
     """Equation 2 of 2016b."""
     a, b = x.chunk(2, 1)
     return a.tanh() * b.sigmoid()
-
-
-class MaskedConv(nn.Conv2d):
-    """A convolution over a pixel and those to its left: ``(n, p, H, W)`` to ``(n, q, H, W)``.
-
-    Of the pixel itself, a map of channel c sees the maps of channels before c, in the order R, G, B
-    (mask A), or of c too (mask B). ``parts``: 2 if the output is the two parts of a gate.
-    """
-
-    def __init__(
-        self, maps: PQ, taps: int, channels: int, mask: str = "B", parts: int = 1, bias: bool = True
-    ):
-        super().__init__(*maps, (1, taps), bias=bias)
-        self.channels, self.mask, self.parts = channels, mask, parts
-
-    def masked(self) -> Tensor:  # (q, p, 1, taps)
-        """The weights, with 0 for channels that a map must not see (section 3.4 of 2016a)."""
-        if self.channels == 1 and self.mask == "B":
-            return self.weight
-        q, p = (torch.arange(n, device=self.weight.device) for n in self.weight.shape[:2])
-        half = len(q) // self.parts
-        to, of = q % half * self.channels // half, p * self.channels // len(p)
-        visible = of < to[:, None] if self.mask == "A" else of <= to[:, None]  # (q, p)
-        own = self.weight[..., -1:] * rearrange(visible, "q p -> q p 1 1")
-        return torch.cat([self.weight[..., :-1], own], -1)
-
-    def forward(self, x: Tensor) -> Tensor:  # (n, p, H, W) -> (n, q, H, W)
-        return F.conv2d(F.pad(x, (self.kernel_size[1] - 1, 0)), self.masked(), self.bias)
 
 
 class GatedLayer(nn.Module):

@@ -9,10 +9,9 @@ from einops import rearrange
 from torch import Tensor
 
 import genzoo
+from genzoo.models.networks import MaskedConv
 
-# `genzoo_pixelcnn.py` imports this file, so its classes have no names here.
-PixelCNN = Any
-MaskedConv = Any
+PixelCNN = Any  # `genzoo_pixelcnn.py` imports this file, so its class has no name here
 
 
 @torch.no_grad()

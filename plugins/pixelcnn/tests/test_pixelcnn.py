@@ -73,19 +73,6 @@ def test_each_value_depends_on_those_before_it_and_on_no_other(model):
     assert {(c, i, j, o) for o in near} <= seen
 
 
-@pytest.mark.parametrize("mask", ["A", "B"])
-@pytest.mark.parametrize("halves", [1, 2])
-def test_masked_convolution_against_a_loop(mask, halves):
-    layer = pixelcnn.MaskedConv((6, 12), 3, 3, mask, halves)
-    x = torch.randn(2, 6, 1, 5)
-    expected = layer.bias.detach().view(12, 1, 1).expand(2, 12, 1, 5).clone()
-    for q, p, j, tap in itertools.product(range(12), range(6), range(5), range(3)):
-        to, of, at = q % (12 // halves) * 3 * halves // 12, p // 2, j + tap - 2
-        if at >= 0 and (tap < 2 or of < to or (of == to and mask == "B")):
-            expected[:, q, 0, j] += layer.weight[q, p, 0, tap].detach() * x[:, p, 0, at]
-    assert torch.allclose(layer(x), expected, atol=1e-5)
-
-
 @pytest.mark.parametrize(("shape", "levels"), [((1, 2, 2), 2), ((3, 1, 2), 2), ((1, 1, 3), 5)])
 @pytest.mark.parametrize("conditional", [False, True])
 def test_probabilities_of_all_pictures_sum_to_one(shape, levels, conditional):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import genzoo
-from genzoo.models.randomness import Noise
+from genzoo import Noise
 from genzoo.schemas import checked
 
 
