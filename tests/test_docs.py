@@ -114,7 +114,7 @@ def test_blocks_run(page, tmp_path, monkeypatch, capsys):
 # The Frechet distance that the first training on each family's page must reach: of 500 samples to
 # scikit-learn's digits, in the features of genzoo's MNIST classifier.
 LIMITS = {
-    "vae": 20, "dcgan": 20, "gan": 40, "cgan": 20, "realnvp": 18, "pixelrnn": 30,
+    "vae": 20, "dcgan": 20, "gan": 40, "cgan": 20, "realnvp": 18, "pixelrnn": 38,
     "wgan-gp": 18, "sagan": 45, "pixelcnn": 30, "cyclegan": 20, "autoencoder": 20, "ae-gan": 22,
     "infogan": 20, "made": 24, "acgan": 20, "pix2pix": 20, "rbm": 140, "gmm": 26,
     "ddpm": 20, "flow-matching": 20, "vae-gan": 20, "r3gan": 20, "progan": 16, "bigan": 22,
