@@ -165,7 +165,8 @@ def train(
     family: str, asked: dict[str, Any], folder: Path, stop: int | None = None
 ) -> list[dict[str, float]]:
     """Train into ``folder``; the logs of each step. Interrupted after step ``stop``, if given."""
-    channels, size, _ = asked["shape"]
+    channels, *sides = asked["shape"]
+    size = {"size": sides[0]} if len(sides) == 2 else {"length": sides[0]}
     values = {today(key, family): value for key, value in asked["config"].items()}
     if family == "wgan":  # as it was recorded: RMSprop took the default of Adam's beta2
         values["rms_decay"] = 0.999
@@ -174,7 +175,7 @@ def train(
         asked["data"],
         folder,
         steps=STEPS,
-        values={"size": size, "channels": channels} | values,
+        values={**size, "channels": channels} | values,
         seed=0,
         device="cpu",
         command=f"genzoo train {family} --data {asked['data']} --steps {STEPS}",
@@ -236,8 +237,8 @@ def smallest(family: str) -> dict[str, Any]:
     """The data and the config that a family is recorded with: its tiny one, where data agree."""
     found = families.get(family)
     values = found.tiny.model_dump(mode="json")
-    pairs = {"unpaired": "digits:0,digits:1", "paired": "digits@edges"}
-    data = pairs.get(found.data, "digits")
+    others = {"unpaired": "digits:0,digits:1", "paired": "digits@edges", "signals": "tones"}
+    data = others.get(found.data, "digits")
     dataset = open_dataset(family, data, values)
     config = {k: v for k, v in values.items() if k not in fields_of(dataset)}
     return {"data": data, "shape": [*dataset.shape], "config": config}
