@@ -196,8 +196,8 @@ class EM(genzoo.Trainer):
         with torch.no_grad():
             zz, yz, yy = self.statistics
             weight = zz[:, -1, -1].clamp(min=TINY**2)[:, None]
-            regular = zz + TINY * weight[:, :, None] * torch.eye(zz.shape[1], device=zz.device)
-            both = torch.linalg.solve(regular, yz.mT).mT  # loadings and mean
+            regular = zz + 1e-6 * weight[:, :, None] * torch.eye(zz.shape[1], device=zz.device)
+            both = torch.linalg.solve_ex(regular, yz.mT)[0].mT  # loadings and mean
             variance = ((yy - (both * yz).sum(2)) / weight).clamp(min=self.floor)
             # One sample has no directions, so at first they stay random.
             loadings = self.gmm.loadings if batch.step == 0 else both[:, :, :-1]
