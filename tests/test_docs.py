@@ -19,7 +19,7 @@ BLOCK = re.compile(
     r"^```(?P<kind>bash|python|toml)\n(?P<text>.*?)^```",
     re.M | re.S,
 )
-NOT_RUN = 15
+NOT_RUN = 16
 
 
 def _blocks(page, why=""):
@@ -118,7 +118,7 @@ LIMITS = {
     "wgan-gp": 18, "sagan": 45, "pixelcnn": 30, "cyclegan": 20, "autoencoder": 20, "ae-gan": 22,
     "infogan": 20, "made": 24, "acgan": 20, "pix2pix": 20, "rbm": 140, "gmm": 26,
     "ddpm": 20, "flow-matching": 20, "vae-gan": 20, "r3gan": 20, "progan": 16, "bigan": 22,
-    "ebgan": 16, "lapgan": 22, "stylegan": 18, "srgan": 20, "began": 40,
+    "ebgan": 16, "lapgan": 22, "stylegan": 18, "srgan": 20, "began": 40, "biggan": 40,
 }  # fmt: skip
 
 

@@ -123,12 +123,19 @@ class _Halving(nn.Module):
         return avg_pool2d(h, 2) + self.past(avg_pool2d(x, 2))
 
 
+def _initialised(layer: nn.Linear | nn.Embedding, init: Initialiser | None) -> nn.Module:
+    if init:
+        init(layer.weight)
+    return layer
+
+
 @final
 class ProjectionDiscriminator(Discriminator):
     """Residual blocks down to 4 to 7 pixels, which are summed; the class by projection.
 
     Miyato & Koyama 2018 (arXiv:1802.05637), equation 3. ``classes``: 0: it does not get the class.
-    The other arguments are those of ``attentive_levels`` and ``spectral_conv``.
+    ``init``: of all weights; left out, Xavier's of convolutions and torch's of the last layers. The
+    other arguments are those of ``attentive_levels``.
     """
 
     def __init__(
@@ -137,18 +144,20 @@ class ProjectionDiscriminator(Discriminator):
         width: int,
         attention_resolution: int,
         classes: int,
-        init: Initialiser = nn.init.xavier_uniform_,
+        init: Initialiser | None = None,
     ):
         super().__init__()
+        of_convs = init or nn.init.xavier_uniform_
         maps, _, attends = attentive_levels(shape, width, attention_resolution)
         self.blocks, self.attentions = nn.ModuleList(), nn.ModuleDict()
         for i, (a, b) in enumerate(pairwise([shape[0], *maps[1:]])):
-            self.blocks.append(_Halving(a, b, not i, init))
+            self.blocks.append(_Halving(a, b, not i, of_convs))
             if shape[1] // 2 ** (i + 1) == attends:
                 self.attentions[str(i)] = SelfAttention(b)
-        self.head = spectral_norm(nn.Linear(maps[-1], 1))
+        self.head = spectral_norm(_initialised(nn.Linear(maps[-1], 1), init))
         if classes:
-            self.classes: nn.Module = spectral_norm(nn.Embedding(classes, maps[-1]))
+            embedding = _initialised(nn.Embedding(classes, maps[-1]), init)
+            self.classes: nn.Module = spectral_norm(embedding)
 
     def features(self, x: Tensor) -> list[Tensor]:  # (n, *shape) -> maps, each half as large
         return [output for _, output in run_blocks(self, x)]

@@ -15,6 +15,7 @@ from genzoo_progan import (
 )
 
 import genzoo
+from genzoo.models.equalised import resolution_maps
 from genzoo.training import RunSettings
 
 SMALL = Config(shape=(1, 16, 16), latent_dim=4, width=4, max_width=8)  # 4, 8 and 16 pixels
@@ -33,26 +34,17 @@ def repeated(x, times):
 
 def test_defaults_are_the_papers():
     """Appendix A.1, and table 2 for 64 pixels."""
-    options, maps = (
-        TrainOptions(),
-        [
-            c.out_channels
-            for c in Generator(Config()).blocks.modules()
-            if isinstance(c, torch.nn.Conv2d)
-        ],
-    )
+    options, config = TrainOptions(), Config()
     assert (options.lr, options.beta1, options.beta2, options.batch_size) == (1e-3, 0, 0.99, 16)
     assert (options.loss, options.penalty, options.penalty_weight) == (
         "wasserstein",
         "gradient",
         10,
     )
-    assert (options.drift_weight, options.ema_decay, options.discriminator_steps) == (
-        1e-3,
-        0.999,
-        1,
-    )
-    assert maps == [512] * 6 + [256] * 2
+    assert (options.drift_weight, options.ema_decay) == (1e-3, 0.999)
+    assert options.discriminator_steps == options.generator_steps == 1
+    maps = resolution_maps(config.shape, config.width, config.max_width)
+    assert maps == ([512, 512, 512, 512, 256], 4)
 
 
 def test_a_resolution_stays_as_long_as_it_fades_in():
