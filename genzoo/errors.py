@@ -7,6 +7,7 @@ command of the command line runs.
 
 import difflib
 import functools
+import itertools
 import os
 import re
 import shlex
@@ -183,6 +184,7 @@ def article(thing: object) -> str:
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
+LISTED = 230  # characters of names in a message, so that people read it
 _NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
 
@@ -199,11 +201,19 @@ def similar(name: str, known: Iterable[str]) -> list[str]:
     return [by_word[one] for one in (near or parts[:3])]
 
 
+def _first(names: list[str], limit: int) -> list[str]:
+    """The first of ``names`` that fit into ``limit`` characters, with ", " between them."""
+    ends = itertools.accumulate(len(name) + 2 for name in names)
+    return [name for name, end in zip(names, ends, strict=True) if end <= limit + 2]
+
+
 def unknown(kind: str, name: str, known: Iterable[str], hint: str) -> UnknownName:
     """The error for a ``kind`` called ``name``, none of ``known``; ``hint``: what to type."""
     known = sorted(known)
     near = similar(name, known)
-    available = f"available: {', '.join(known) or 'none'}."
+    shown = _first(known, LISTED)
+    more = f" and {len(known) - len(shown)} more" if len(shown) < len(known) else ""
+    available = f"available: {', '.join(shown) or 'none'}{more}."
     names = f"did you mean {' or '.join(near)}?" if near else available
     return UnknownName(f"no {kind} is called {name!r}: {names} {hint}")
 

@@ -10,7 +10,7 @@ from genzoo.families import facts
 from genzoo.testing import environment
 
 CASES = [
-    ("genzoo train va", ["vae"]),
+    ("genzoo train va", ["vae", "vae-gan"]),
     ("genzoo sample dcgan-", ["dcgan-celeba", "dcgan-mnist"]),
     ("genzoo compare vae dcgan-c", ["dcgan-celeba"]),
     ("genzoo train vae --data fash", ["fashion-mnist"]),

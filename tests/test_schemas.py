@@ -322,12 +322,16 @@ def test_errors_travel_between_processes():
     assert str(again) == "no such thing"
 
 
+MANY = [f"name-{i:03}" for i in range(100)]
+
+
 @pytest.mark.parametrize(
     ("name", "known", "says"),
     [
         ("vea", ["vae", "dcgan"], "did you mean vae?"),
         ("xyz", ["vae", "dcgan"], "available: dcgan, vae."),
         ("xyz", [], "available: none."),
+        ("xyz", MANY, f"available: {', '.join(MANY[:23])} and 77 more."),
     ],
 )
 def test_unknown_says_what_there_is(name, known, says):

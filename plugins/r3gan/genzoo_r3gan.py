@@ -1,6 +1,6 @@
 """R3GAN: a GAN without tricks: pairs in the loss, two gradient penalties, residual networks.
 
-Huang et al. 2024 (arXiv:2501.05441): the loss of section 2, the networks of section 4 (config E):
+Huang et al. 2024 (arXiv:2501.05441): the loss of section 2, the networks of section 3 (config E):
 grouped convolutions in inverted bottlenecks, no norm, the initial weights of Fixup (Zhang et al.
 2019, arXiv:1901.09321). A tanh at the end keeps samples in the range, which the paper has not.
 """
