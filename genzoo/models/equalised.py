@@ -54,14 +54,17 @@ def equalised(
     of what follows; 1 where no LeakyReLU does. ``rate``: how fast the layer learns, beside others.
     """
     nn.init.normal_(layer.weight, 0, 1 / rate)
-    register_parametrization(
-        layer, "weight", _Scaled(rate * gain / math.sqrt(layer.weight[0].numel()))
-    )
+    _scale(layer, "weight", rate * gain / math.sqrt(layer.weight[0].numel()))
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
         if rate != 1:
-            register_parametrization(layer, "bias", _Scaled(rate))
+            _scale(layer, "bias", rate)
     return layer
+
+
+def _scale(layer: nn.Module, name: str, factor: float) -> None:
+    # "Unsafe" skips a product as a check: on the meta device that imports torch's compiler.
+    register_parametrization(layer, name, _Scaled(factor), unsafe=True)
 
 
 def pixel_norm(x: Tensor) -> Tensor:  # (n, maps, ...) -> the same
