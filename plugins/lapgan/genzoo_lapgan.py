@@ -15,7 +15,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
-from genzoo.errors import BadInput
 from genzoo.models.laws import Law, Uniform
 from genzoo.models.networks import activations
 from genzoo.options import DiscriminatorRate, Options
@@ -71,7 +70,7 @@ def _sides(config: Config) -> list[int]:
     side, times = config.shape[-1], 2**config.doublings
     if len(config.shape) != 3 or config.shape[1] != side or side % times:
         sizes = "x".join(map(str, config.shape))
-        raise BadInput(f"the pyramid needs squares, {times} times a whole number, got {sizes}")
+        raise genzoo.BadInput(f"the pyramid needs squares, {times} times a whole number, got {sizes}")
     return [side >> level for level in range(config.doublings, -1, -1)]
 
 
