@@ -70,7 +70,8 @@ def _sides(config: Config) -> list[int]:
     side, times = config.shape[-1], 2**config.doublings
     if len(config.shape) != 3 or config.shape[1] != side or side % times:
         sizes = "x".join(map(str, config.shape))
-        raise genzoo.BadInput(f"the pyramid needs squares, {times} times a whole number, got {sizes}")
+        wanted = f"squares, {times} times a whole number"
+        raise genzoo.BadInput(f"the pyramid needs {wanted}, got {sizes}")
     return [side >> level for level in range(config.doublings, -1, -1)]
 
 
