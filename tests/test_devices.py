@@ -60,10 +60,13 @@ def test_what_is_set_for_new_threads_meanwhile_stays():
 @pytest.mark.parametrize("first_leaves_first", [True, False])
 def test_threads_that_overlap(first_leaves_first):
     """Each has one thread as long as it wants, and two after, whoever leaves first."""
-    entered, left = threading.Barrier(2, timeout=60), threading.Event()
+    # Both begin before either changes the number: a thread begins with the number set last.
+    ready, entered = threading.Barrier(2, timeout=60), threading.Barrier(2, timeout=60)
+    left = threading.Event()
 
     def within(turn):
         found = [torch.get_num_threads()]
+        ready.wait()
         with genzoo.one_thread():
             entered.wait()
             found.append(torch.get_num_threads())
