@@ -77,6 +77,7 @@ def test_it_says_the_same_again_whatever_the_order(found):
     assert other == one[::-1]
 
 
+@pytest.mark.slow
 def test_more_training_wins(tmp_path):
     """The same model after 30 steps and after 200."""
     for name, steps in (("early", 30), ("late", 200)):

@@ -15,6 +15,8 @@ LECTURE = ROOT / "docs" / "lecture"
 REMEDY = "run python docs/lecture/make.py"
 # Their output is read from records, so it is the same on every machine.
 EXACT = ("10-parzen", "12-probe")
+# Each trains for ten seconds or more.
+LONG = ("09-collapse", "14-collapse-of-digits", "15-two-curves")
 
 spec = importlib.util.spec_from_file_location("make", LECTURE / "make.py")
 make = importlib.util.module_from_spec(spec)
@@ -32,7 +34,11 @@ def masked(outputs):
     return [re.sub(r"[-+]?\d[\d.,]*|\s+", " ", text).split() for text in outputs]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=[pytest.mark.slow] if p.stem in LONG else []) for p in PAGES],
+    ids=lambda page: page.stem,
+)
 def test_a_page_runs_and_its_claims_hold(page, tmp_path, capsys):
     folder = tmp_path / "page"
     folder.mkdir()
