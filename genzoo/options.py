@@ -23,6 +23,7 @@ __all__ = [
     "Options",
     "PenaltyInterval",
     "PenaltyName",
+    "PixelSampling",
     "Sampling",
     "TopKShare",
     "Truncation",
@@ -142,6 +143,13 @@ class LatentSampling(Sampling):
 
     truncation: Truncation | None = None
     """values of a code beyond this limit are drawn again (Brock et al. 2019, section 3.1)"""
+
+
+class PixelSampling(Sampling):
+    """How pixels are drawn."""
+
+    temperature: Annotated[float, Field(ge=0, le=10)] = 1.0
+    """logits are divided by it: below 1 likely values come more often, at 0 only the likeliest"""
 
 
 # An option that acts only under another one: the other's name.

@@ -341,7 +341,7 @@ def test_names_that_nobody_has_are_told(capsys):
     with pytest.raises(BadInput, match="kind must be one of family, dataset, metric, got 'model'"):
         testing.checks("model")
     assert cli.run(["plugin", "check", "vea"]) == 2
-    assert "no plugin is called 'vea': did you mean vae" in capsys.readouterr().err
+    assert "no plugin is called 'vea': did you mean vae or wavegan?" in capsys.readouterr().err
 
 
 def test_a_pytest_run_that_uses_no_genzoo_does_not_meet_it():

@@ -59,7 +59,7 @@ def test_a_page_runs_and_its_claims_hold(page, tmp_path, capsys):
 def test_all_pages_are_listed_in_their_order():
     listed = re.findall(r"^\| \[\d+\. .*\]\((.*)\)", (LECTURE / "README.md").read_text(), re.M)
     assert listed == [page.name for page in PAGES]
-    assert len(PAGES) >= 12
+    assert len(PAGES) == 15
 
 
 def test_figures_are_small_and_each_is_on_a_page():

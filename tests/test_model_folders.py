@@ -434,7 +434,7 @@ def test_family_not_installed(family, folder):
     edit(folder, family=family)
     message = refused(folder, UnknownName)
     assert repr(family) in message
-    assert ("did you mean vae" in message) == (family == "vea")
+    assert ("did you mean vae or wavegan?" in message) == (family == "vea")
 
 
 def test_newer_revision(folder):

@@ -80,7 +80,7 @@ WRONG = {
     "train --resume my-vae": "genzoo train --resume --out my-vae",
     "train": "no family given: genzoo train FAMILY",
     "train vae --checkpoint x.pt": "did you mean --from x.pt?",
-    "train cyclegann": "did you mean cyclegan",
+    "train cyclegann": "did you mean cyclegan or stylegan or cgan?",
     # evaluate, compare
     "evaluate vae-mnist --metric fd": "did you mean --metrics fd?",
     "evaluate vae-mnist --metrics fidd": "did you mean fid or fd?",

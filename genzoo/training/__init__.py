@@ -18,6 +18,7 @@ from genzoo.training.trainer import (
     batches,
     fit,
     make_player,
+    make_players,
 )
 from genzoo.training.tricks import (
     ImageBuffer,
@@ -57,6 +58,7 @@ __all__ = [
     "label_flips",
     "linear_fade",
     "make_player",
+    "make_players",
     "orthogonal_penalty",
     "phase_starts",
     "phase_steps",

@@ -16,7 +16,7 @@ from genzoo.models.sampler import Latent, Sampler
 from genzoo.options import AdversarialOptions
 from genzoo.training.losses import LOSSES
 from genzoo.training.penalties import PENALTIES, orthogonal_penalty
-from genzoo.training.trainer import Batch, Logs, Player, Trainer, checked_loss, make_player
+from genzoo.training.trainer import Batch, Logs, Player, Trainer, checked_loss, make_players
 from genzoo.training.tricks import (
     SOFT_LABELS,
     augment,
@@ -121,11 +121,7 @@ class Adversarial(Trainer):
         fakes: Callable[[Batch, Noise], Tensor] | None = None,
         condition: Callable[[Batch], Tensor] | None = None,
     ):
-        rate = options.discriminator_lr or options.lr
-        game = {
-            "generator": make_player(model, options),
-            "discriminator": make_player(discriminator, options, rate),
-        }
+        game = make_players(model, discriminator, options, options.discriminator_lr)
         game["discriminator"].decay = (
             options.discriminator_lr_inverse_decay or options.lr_inverse_decay
         )

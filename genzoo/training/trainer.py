@@ -126,6 +126,16 @@ def make_player(network: nn.Module, options: Options, lr: float | None = None) -
     return Player(network, torch.optim.SGD(parameters, rate, momentum=o.momentum), o)
 
 
+def make_players(
+    model: nn.Module, discriminator: nn.Module, options: Options, rate: float
+) -> dict[str, Player]:
+    """The generator and the discriminator of a game, which learns at ``rate``; 0: at the same."""
+    return {
+        "generator": make_player(model, options),
+        "discriminator": make_player(discriminator, options, rate),
+    }
+
+
 class Trainer(ABC):
     """Trains a model. ``players``: the networks that learn; ``extras``: what else has a state.
 

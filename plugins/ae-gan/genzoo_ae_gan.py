@@ -21,7 +21,7 @@ import genzoo
 from genzoo.models.networks import activations, kind_of, squash, unit_range
 from genzoo.options import DiscriminatorRate, Options
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Weight
-from genzoo.training import LOSSES, make_player
+from genzoo.training import LOSSES, make_players
 
 
 class Config(Schema):
@@ -95,10 +95,7 @@ class AEGANTrainer(genzoo.Trainer):
     """D against G(z) and H(x), which weigh half each; then G and E against D, and for H(x) = x."""
 
     def __init__(self, model: AEGAN, discriminator: Discriminator, options: TrainOptions):
-        players = {
-            "generator": make_player(model, options),
-            "discriminator": make_player(discriminator, options, options.discriminator_lr or None),
-        }
+        players = make_players(model, discriminator, options, options.discriminator_lr)
         super().__init__(model, players)
         self.autoencoder, self.discriminator = model, discriminator
         self.loss, self.weight = LOSSES[options.loss], options.reconstruction_weight

@@ -16,7 +16,7 @@ from genzoo.models.laws import Law, Uniform
 from genzoo.models.networks import activations, plain_decoder, plain_encoder
 from genzoo.options import DiscriminatorRate, Options
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Share
-from genzoo.training import make_player
+from genzoo.training import make_players
 
 
 class Config(Schema):
@@ -101,10 +101,7 @@ class BEGANTrainer(genzoo.Trainer):
     """Section 3.3."""
 
     def __init__(self, model: Generator, discriminator: Discriminator, options: TrainOptions):
-        players = {
-            "generator": make_player(model, options),
-            "discriminator": make_player(discriminator, options, options.discriminator_lr or None),
-        }
+        players = make_players(model, discriminator, options, options.discriminator_lr)
         self.balance = Balance(options.diversity, options.control_rate)
         super().__init__(model, players, {"balance": self.balance})
         self.generator, self.discriminator = model, discriminator

@@ -16,7 +16,7 @@ from genzoo.models.laws import Law, Uniform
 from genzoo.models.networks import kind_of, squash, unit_range
 from genzoo.options import DiscriminatorRate, Options
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape
-from genzoo.training import LOSSES, make_player
+from genzoo.training import LOSSES, make_players
 
 
 class Config(Schema):
@@ -92,10 +92,7 @@ class BiGANTrainer(genzoo.Trainer):
     """D tells (x, E(x)) from (G(z), z); then E and G learn to exchange them (algorithm 1)."""
 
     def __init__(self, model: BiGAN, discriminator: Discriminator, options: TrainOptions):
-        players = {
-            "generator": make_player(model, options),
-            "discriminator": make_player(discriminator, options, options.discriminator_lr or None),
-        }
+        players = make_players(model, discriminator, options, options.discriminator_lr)
         super().__init__(model, players)
         self.bigan, self.discriminator = model, discriminator
         self.loss = LOSSES["non-saturating"]

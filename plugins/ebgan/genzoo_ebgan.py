@@ -15,7 +15,7 @@ import genzoo
 from genzoo.models.networks import activations, conv_decoder, plain_decoder, plain_encoder
 from genzoo.options import DiscriminatorRate, Options
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Weight
-from genzoo.training import make_player
+from genzoo.training import make_players
 
 
 class Config(Schema):
@@ -83,10 +83,7 @@ class EBGANTrainer(genzoo.Trainer):
     """Equations 1 and 2."""
 
     def __init__(self, model: Generator, discriminator: Discriminator, options: TrainOptions):
-        players = {
-            "generator": make_player(model, options),
-            "discriminator": make_player(discriminator, options, options.discriminator_lr or None),
-        }
+        players = make_players(model, discriminator, options, options.discriminator_lr)
         super().__init__(model, players)
         self.generator, self.discriminator, self.options = model, discriminator, options
 

@@ -19,7 +19,7 @@ from genzoo.models.laws import Law, Uniform
 from genzoo.models.networks import activations
 from genzoo.options import DiscriminatorRate, Options
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Share
-from genzoo.training import LOSSES, make_player
+from genzoo.training import LOSSES, make_players
 
 
 class Config(Schema):
@@ -164,10 +164,7 @@ class LAPGANTrainer(genzoo.Trainer):
     """Section 2.3: a game for each level, none of which sees another's networks."""
 
     def __init__(self, model: Generator, discriminator: Discriminator, options: TrainOptions):
-        players = {
-            "generator": make_player(model, options),
-            "discriminator": make_player(discriminator, options, options.discriminator_lr or None),
-        }
+        players = make_players(model, discriminator, options, options.discriminator_lr)
         super().__init__(model, players)
         self.generator, self.discriminator = model, discriminator
         self.game, self.target = LOSSES["non-saturating"], 1 - options.label_smoothing

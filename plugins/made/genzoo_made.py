@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 import genzoo
 from genzoo import Noise
-from genzoo.options import Options, Sampling
+from genzoo.options import Options, PixelSampling
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape
 
 
@@ -44,13 +44,6 @@ class TrainOptions(Options):
     batch_size: Count = 100
     lr: Rate = 1e-3
     ema_decay: Decay = 0.998
-
-
-class PixelSampling(Sampling):
-    """How pixels are drawn."""
-
-    temperature: Annotated[float, Field(ge=0, le=10)] = 1.0
-    """logits are divided by it: below 1 likely values come more often, at 0 only the likeliest"""
 
 
 def draw_degrees(sizes: list[int], pixels: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import genzoo
 from genzoo import Noise
 from genzoo.models.networks import MaskedConv
-from genzoo.options import Options, Sampling
+from genzoo.options import Options, PixelSampling
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape
 
 
@@ -86,13 +86,6 @@ class GatedLayer(nn.Module):
         above = self.down(F.pad(v, (self.side, self.side, self.side, 0))) + down
         beside = self.across(h) + self.link(above) + across
         return gate(above), h + self.out(gate(beside))
-
-
-class PixelSampling(Sampling):
-    """How pixels are drawn."""
-
-    temperature: Annotated[float, Field(ge=0, le=10)] = 1.0
-    """logits are divided by it: below 1 likely values come more often, at 0 only the likeliest"""
 
 
 class PixelCNN(genzoo.Completer, genzoo.Density):

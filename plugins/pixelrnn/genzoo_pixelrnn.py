@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import genzoo
 from genzoo import Noise
 from genzoo.models.networks import MaskedConv
-from genzoo.options import Options, Sampling
+from genzoo.options import Options, PixelSampling
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape
 
 REACH = 3  # of the first layer's window, which is 7 by 7
@@ -48,13 +48,6 @@ class TrainOptions(Options):
     lr: Rate = 2e-3
     gradient_clip: Annotated[float, Field(ge=0, le=1e6)] = 1.0
     ema_decay: Decay = 0.998
-
-
-class PixelSampling(Sampling):
-    """How pixels are drawn."""
-
-    temperature: Annotated[float, Field(ge=0, le=10)] = 1.0
-    """logits are divided by it: below 1 likely values come more often, at 0 only the likeliest"""
 
 
 def skew(x: Tensor) -> Tensor:  # (n, p, H, W) -> (n, p, H, W + H - 1)

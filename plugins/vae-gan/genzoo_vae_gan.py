@@ -97,7 +97,7 @@ class VAEGANTrainer(genzoo.Trainer):
         players = {
             "encoder": make_player(model.encoder, options),
             "decoder": make_player(model.decoder, options),
-            "discriminator": make_player(discriminator, options, options.discriminator_lr or None),
+            "discriminator": make_player(discriminator, options, options.discriminator_lr),
         }
         super().__init__(model, players)
         self.vae, self.discriminator = model, discriminator
