@@ -1,7 +1,7 @@
 """WaveGAN: a GAN of sounds, whose discriminator does not hear small shifts in time.
 
 Donahue et al. 2019 (arXiv:1802.04208): DCGAN's networks in one dimension, with longer filters and
-a stride of 4 (section 3.1), phase shuffle (section 3.3), the sizes and the training of appendix D:
+a stride of 4 (section 3), phase shuffle (section 3.3), the sizes and the training of appendix D:
 the loss of WGAN-GP.
 """
 
@@ -19,7 +19,7 @@ from genzoo.models.networks import activations
 from genzoo.options import AdversarialOptions, DiscriminatorSteps, PenaltyName
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape
 
-STRIDE, KERNEL = 4, 25  # section 3.1: of DCGAN's 2x2 and 5x5, as many numbers in one dimension
+STRIDE, KERNEL = 4, 25  # section 3: of DCGAN's 2x2 and 5x5, as many numbers in one dimension
 MOST_FIRST = 31  # samples of the shortest signals inside the networks; the paper has 16
 
 
