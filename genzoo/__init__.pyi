@@ -52,6 +52,8 @@ from genzoo.evaluation.reference import reference as reference
 from genzoo.evaluation.representations import extract_features as extract_features
 from genzoo.evaluation.truncation import truncate as truncate
 from genzoo.evaluation.verify import verify as verify
+from genzoo.families.adopted import Adopted as Adopted
+from genzoo.families.adopted import Shapes as Shapes
 from genzoo.families.family import Family as Family
 from genzoo.families.family import Upgraded as Upgraded
 from genzoo.families.family import rename_fields as rename_fields
@@ -89,6 +91,7 @@ from genzoo.training import Logs as Logs
 from genzoo.training import LossTrainer as LossTrainer
 from genzoo.training import Trainer as Trainer
 from genzoo.training import fit as fit
+from genzoo.zoo.adoption import adopt as adopt
 from genzoo.zoo.card import list_models as list_models
 from genzoo.zoo.card import upgrade as upgrade
 from genzoo.zoo.citation import cite as cite

@@ -88,6 +88,7 @@ class Stopped(KeyboardInterrupt):
 # public signatures older than these options stay.
 OPTIONS = MappingProxyType(
     {
+        "as_family": "as",
         "dtype": "store-as",
         "labels": "label",
         "root": "data-root",

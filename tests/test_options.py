@@ -33,6 +33,7 @@ from genzoo.zoo import names, publish
 DIRECTION = "genzoo.editing.directions.direction_from"
 REPRESENTATIONS = "genzoo.evaluation.representations"
 BEHIND = {
+    "adopt": [f"genzoo.zoo.adoption.{s}" for s in ("adopt", "record", "summary")],
     "compare": ["genzoo.evaluation.compare.compare"],
     "demo": ["genzoo.demo.demo"],
     "direction": [f"{DIRECTION}_{s}" for s in ("data", "samples", "seeds")],
@@ -72,6 +73,20 @@ TRAIN = "train vae --steps 2"
 # Of each command: a line that works, and of each option words that change the result of that line.
 # A pair is another line, and the words that change its result.
 ACTS = {
+    "adopt": (
+        "adopt g.pth",
+        {
+            "as_family": "--as gan",
+            "part": "--part G",
+            "data": "--data mnist",
+            "root": "--data-root there",
+            "settings": "--set width=3",
+            "license": "--license mit",
+            "out": "-o there",
+            "force": "--force",
+            "json": "--json",
+        },
+    ),
     "arithmetic": (
         SUM,
         {
@@ -577,6 +592,8 @@ RETURNED = {
     "outcomes": [],
     "plot": Path("run.html"),
     "pull": Path(),
+    "record": {},
+    "summary": "what was adopted",
     "push": publish.Pushed("a/b", "0", "https://x", None),
     "search": [],
     "verify": Records([], {}),

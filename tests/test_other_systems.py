@@ -72,6 +72,7 @@ def test_a_stream_that_cannot_be_changed_stays():
 # Every command, and words with which it prints what others wrote. None needs a run.
 WORDS = "猫, é and ├"
 LINES = {
+    "adopt": "adopt 猫.pth",
     "cache": "cache",
     "arithmetic": "arithmetic 猫 0+1-2",
     "attend": "attend 猫",

@@ -147,6 +147,7 @@ ONE = "a function is called once for each"
 EMPTY = "nothing given is None for typer, and () in Python"
 TEXT = "a text for the shell, numbers in Python"
 ROWS = {
+    "adopt": Row("adopt"),
     "arithmetic": Row("arithmetic"),
     "attend": Row("attention", defaults={"sample": "0 is a list of one for typer"}),
     "cache": Row("cache", defaults={"names": EMPTY}),

@@ -503,6 +503,7 @@ OWN_FILES = {
     "cli.entry": "the null device",
     "testing.environment": "what Linux says of its processor",
     "zoo.readme": "a template of the package",
+    "zoo.checkpoint_files": "others' weights, after the reader's checks, as plain tensors",
     "zoo.hub": "the note of a commit, which is checked",
     "zoo.provenance": "the user's picture, after the reader's checks",
     "zoo.publish": "a copy that it writes",

@@ -218,6 +218,12 @@ WRONG = {
     "translate cyclegan-hair photo.png blond": "did you mean --to blond?",
     "translate cyclegan-hair gone.jpg": "cannot read gone.jpg",
     "translate photo.png cyclegan-hair": "genzoo translate cyclegan-hair photo.png",
+    # adopt
+    "adopt": "needs FILE: weights",
+    "adopt gone.pth": "cannot read gone.pth: No such file",
+    "adopt netG.pth --arch dcgan": "did you mean --as dcgan?",
+    "adopt netG.pth --family dcgan": "did you mean --as dcgan?",
+    "import netG.pth": "genzoo adopt",
     # verify, upgrade, search, pull, push
     "verify": "give the names of models, or --all",
     "verify vae-mnist mnist": "mnist is a data set",

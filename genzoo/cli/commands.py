@@ -54,6 +54,7 @@ _PANELS = {
         ("pull", "pull", "Download a model from the Hugging Face Hub."),
         ("push", "push", "Upload a model to the Hugging Face Hub."),
         ("cite", "cite", "Print BibTeX for a model and its family's paper."),
+        ("adopt", "adopt", "Make a model of weights that others trained."),
         ("upgrade", "upgrade", "Bring model folders of genzoo 0.1 to today's format."),
     ],
     "Extend": [

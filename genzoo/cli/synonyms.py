@@ -29,6 +29,7 @@ COMMANDS = {
     "plot": "curves losses tensorboard board history log logs",
     "inspect": "provenance origin metadata whodunit",
     "verify": "hash checksum reproduce",
+    "adopt": "import convert-weights from-checkpoint port",
     "upgrade": "migrate update",
     "pull": "download fetch get install clone",
     "push": "upload publish share deploy",
@@ -53,6 +54,8 @@ OPTIONS = {
     "--data-root": "root datapath datadir datafolder",
     "--against": "ood other negative outliers data",
     "--force": "overwrite yes replace clobber f",
+    "--as": "family kind arch architecture model network",
+    "--part": "key network generator which ema",
     "--threads": "workers numworkers jobs cores cpus nthreads numthreads",
     "--steps": "e epochs epoch iterations iters niter nsteps numsteps maxsteps frames "
     "numiterations nepochs numepochs maxepochs",

@@ -10,6 +10,7 @@ from genzoo.errors import BadInput
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from genzoo.families.adopted import Adopt
     from genzoo.models.model import Discriminator, Model
     from genzoo.options import Options, Sampling
     from genzoo.schemas import Schema
@@ -80,6 +81,8 @@ class Family:
     family with a ``discriminator``. ``finish`` is called once after training with the model, its
     options and some batches of training data. ``revision`` counts up whenever a stored model needs
     ``upgrade`` to be read. ``data`` is the kind of data set that training takes, one of `DATA`.
+    ``adopt`` reads public networks: from names and shapes to an `Adopted`. Raises BadInput for any
+    other network.
     """
 
     config: "type[Schema]"
@@ -94,6 +97,7 @@ class Family:
     data: Data = "any"
     revision: int = 1
     upgrade: Upgrade | None = None
+    adopt: "Adopt | None" = None
 
     def __post_init__(self) -> None:
         if type(self.api) is not int:

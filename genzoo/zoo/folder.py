@@ -22,6 +22,7 @@ from genzoo.zoo.manifest import (
     README,
     SOUND,
     WEIGHTS,
+    Adoption,
     Manifest,
     Recipe,
     manifest_bytes,
@@ -55,6 +56,7 @@ def save(
     dtype: Literal["float32", "float16", "bfloat16"] = "float32",
     discriminator: "nn.Module | None" = None,
     recipe: Recipe | None = None,
+    adopted: Adoption | None = None,
     force: bool = False,
 ) -> Path:
     """Write ``model`` as a folder that ``load`` reads: all of it or nothing.
@@ -75,7 +77,8 @@ def save(
     }
     old = _manifest_of(folder)
     if force and old is not None and old.weights_sha256 == sha256_of(files[WEIGHTS]):
-        recipe, files = recipe or old.recipe, {**_beside(folder, old), **files}
+        recipe, adopted = recipe or old.recipe, adopted or old.adopted
+        files = {**_beside(folder, old), **files}
     facts = _facts(model, {"data": data, "license": license, "terms": terms})
     values = {
         "name": schemas.name(name or folder.resolve().name),
@@ -83,6 +86,7 @@ def save(
         **facts,
         "dtype": dtype,
         "recipe": recipe and recipe.model_dump(mode="json"),
+        "adopted": adopted and adopted.model_dump(mode="json"),
     }
     manifest = _manifest(model, family or family_of(model), files, values)
     _write_over(folder, old, manifest, {**files, CONFIG: manifest_bytes(manifest)}, force)

@@ -122,6 +122,25 @@ def parent_of(stages: tuple[Stage, ...]) -> Stage | None:
     return next((stage for stage in reversed(stages) if stage.model), None)
 
 
+class AdoptedFile(Schema, use_attribute_docstrings=False, defer_build=True):
+    """A file of weights that others wrote; ``part``: which network in it."""
+
+    name: Name
+    sha256: Sha256
+    part: Name = ""
+
+
+class Adoption(Schema, use_attribute_docstrings=False, defer_build=True):
+    """Where the weights come from that others trained: the project as whose network the ``tool``
+    read the ``files``, and what it added or left out.
+    """
+
+    source: Name
+    tool: Name
+    files: Annotated[tuple[AdoptedFile, ...], Field(min_length=1, max_length=10)]
+    notes: Annotated[tuple[Name, ...], Field(max_length=100, fail_fast=True)] = ()
+
+
 class Manifest(Schema, use_attribute_docstrings=False, defer_build=True):
     """The content of ``config.json``."""
 
@@ -144,6 +163,7 @@ class Manifest(Schema, use_attribute_docstrings=False, defer_build=True):
     terms: Name = ""
     default: bool = False
     recipe: Recipe | None = None
+    adopted: Adoption | None = None
 
 
 class Measured(Schema, use_attribute_docstrings=False, defer_build=True, extra="allow"):
@@ -230,6 +250,8 @@ def manifest_bytes(manifest: Manifest) -> bytes:
         for name in ("stages", "form"):  # an earlier genzoo refuses the fields, and reads the rest
             if not recipe[name]:
                 del recipe[name]
+    if not values["adopted"]:  # as above
+        del values["adopted"]
     return (json.dumps(values, indent=2) + "\n").encode()
 
 

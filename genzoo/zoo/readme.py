@@ -14,7 +14,7 @@ from genzoo.models.kinds import ENDINGS, SHOWN
 from genzoo.schemas import Kind
 from genzoo.text import pairs, printable
 from genzoo.zoo.installed import PREFERRED
-from genzoo.zoo.manifest import LARGEST_JSON, Manifest, Measured, Metrics, Stage
+from genzoo.zoo.manifest import LARGEST_JSON, Adoption, Manifest, Measured, Metrics, Stage
 from genzoo.zoo.reader import read_capped
 from genzoo.zoo.terms import RESTRICTED
 
@@ -139,6 +139,10 @@ def _introduction(manifest: Manifest) -> str:
     parent = manifest.recipe.parent if manifest.recipe else None
     after = f", from the weights of {parent.model}" if parent else ""
     data = manifest.data or "unnamed data"
+    if adopted := manifest.adopted:
+        file = adopted.files[0]
+        where = f"Trained on {data} by others, with {adopted.source}"
+        return f"{summary or manifest.family}. {where}, and adopted from {file.name}."
     return f"{summary or manifest.family}. Trained{steps} on {data}{after}."
 
 
@@ -153,6 +157,8 @@ def facts(manifest: Manifest) -> dict[str, Any]:
         "config": _flat(manifest.config),
         "stored as": manifest.dtype,
     }
+    if adopted := manifest.adopted:
+        facts |= _adopted(adopted)
     if recipe := manifest.recipe:
         facts |= {
             "options": _flat(recipe.options),
@@ -167,6 +173,16 @@ def facts(manifest: Manifest) -> dict[str, Any]:
             **({"data opened with": _flat(form)} if (form := recipe.form.values) else {}),
         }
     return facts
+
+
+def _adopted(adopted: Adoption) -> dict[str, str]:
+    """The files that the weights come from, the tool that read them, and what it changed."""
+    files = [
+        f"{file.name}{f' ({file.part})' if file.part else ''}, sha256 {file.sha256}"
+        for file in adopted.files
+    ]
+    facts = {"adopted from": "; ".join(files), "adopted as": adopted.source, "by": adopted.tool}
+    return {**facts, **({"changes": "; ".join(adopted.notes)} if adopted.notes else {})}
 
 
 def _stage(stage: Stage) -> str:

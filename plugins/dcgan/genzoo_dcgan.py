@@ -179,6 +179,21 @@ def upsampling_discriminator(config: Config) -> tuple[nn.ModuleList, nn.Module]:
     return blocks, nn.Sequential(nn.Flatten(), nn.Linear(maps[-1] * side**2, 1))
 
 
+def adopt(shapes: genzoo.Shapes) -> genzoo.Adopted:
+    """Transposed convolutions of kernel 4, as pytorch/examples has them, and pytorch_GAN_zoo."""
+    first, *_, last = convolutions = shapes.convolutions(3)
+    return genzoo.Adopted(
+        source="DCGAN as in pytorch/examples and pytorch_GAN_zoo",
+        config={
+            "channels": last[1],
+            "size": first[2] << len(convolutions) - 1,
+            "latent_dim": first[0],
+            "width": last[0],
+        },
+        discriminator=True,
+    )
+
+
 @genzoo.hookimpl
 def genzoo_family() -> genzoo.Family:
     return genzoo.Family(
@@ -188,6 +203,7 @@ def genzoo_family() -> genzoo.Family:
         discriminator=Discriminator,
         revision=3,
         upgrade=genzoo.rename_fields(code="latent_dim", hidden="dense_units", noise="prior"),
+        adopt=adopt,
         tiny=Config(channels=1, size=16, latent_dim=4, width=4),
         paper="arXiv:1511.06434",
         api=2,

@@ -1,0 +1,353 @@
+"""adopt: weights that others trained as a model folder, if a family has their network."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, final
+
+from genzoo import families, schemas
+from genzoo.data import catalogue, register
+from genzoo.devices import usual_torch
+from genzoo.errors import BadInput, GenzooError, argument, similar
+from genzoo.families.adopted import Adopted, Shapes
+from genzoo.families.registry import others_code, reason_of
+from genzoo.files import check_free, expanded, file_name
+from genzoo.models.arguments import checked_arguments
+from genzoo.models.checks import shape_text
+from genzoo.schemas import checked
+from genzoo.text import pairs
+from genzoo.version import VERSION
+from genzoo.zoo import card, folder
+from genzoo.zoo.checkpoint_files import (
+    CheckpointFile,
+    Tensors,
+    is_discriminator,
+    read_checkpoint,
+)
+from genzoo.zoo.layer_pairs import Misfit, Paired, pair
+from genzoo.zoo.manifest import FILES, AdoptedFile, Adoption, read_manifest
+from genzoo.zoo.weights import on_meta
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from genzoo.data.dataset import DataSet
+    from genzoo.families.family import Family
+    from genzoo.models.model import Model
+
+log = logging.getLogger("genzoo")
+
+
+@final
+@dataclass(frozen=True)
+class Network:
+    """A network in a file, by its place in it."""
+
+    file: CheckpointFile
+    label: str
+
+    @property
+    def tensors(self) -> Tensors:
+        return self.file.networks[self.label]
+
+    @property
+    def shapes(self) -> Shapes:
+        return _shapes(self.tensors)
+
+    @property
+    def record(self) -> AdoptedFile:
+        name, part = schemas.name(self.file.path.name), schemas.name(self.label)
+        return AdoptedFile(name=name, sha256=self.file.sha256, part=part)
+
+    def __str__(self) -> str:
+        return f"{self.file.path} ({self.label})" if self.label else str(self.file.path)
+
+
+@final
+@dataclass(frozen=True)
+class Fit:
+    """A network as a model of a family."""
+
+    family: str
+    network: Network
+    adopted: Adopted
+    config: Any
+    paired: Paired
+
+
+@checked_arguments
+@usual_torch()
+def adopt(
+    files: str | Path | Sequence[str | Path],
+    *,
+    as_family: str | None = None,
+    part: str | None = None,
+    data: str | Path | None = None,
+    root: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    license: str | None = None,
+    out: str | Path | None = None,
+    force: bool = False,
+) -> "Model":
+    """Weights that others trained, as a model, which is also written as a folder.
+
+    ``files``: one file, or those of one training: a generator's and its discriminator's. They are
+    read as plain tensors: nothing in them runs. ``as_family``: a family; None tries all. ``part``:
+    which network of a file that holds several. ``data``: what it was trained on, as its card will
+    say; a translator takes its examples from it, below ``root`` if it is a named set. ``settings``:
+    fields of the family's config that names and shapes do not tell. ``out``: the folder; by default
+    the first file's name.
+
+    Raises BadInput or InvalidModel if a file cannot be read or fits no family, in one line that
+    says why the nearest does not.
+    """
+    paths = [expanded(one) for one in ([files] if isinstance(files, str | Path) else files)]
+    if not paths:
+        raise BadInput("no file to adopt")
+    target = expanded(out) if out is not None else Path(file_name(paths[0].stem))
+    check_free(target, FILES, force)
+    if data is not None:
+        catalogue.check(data)
+    read = [*map(read_checkpoint, paths)]
+    fit = find(read, as_family, part, settings or {})
+    model = model_of(fit)
+    critic, other, notes = _critic(fit, _networks(read))
+    facts: dict[str, Any] = {"terms": _describe(model, data, root), "license": license or "unknown"}
+    adopted = Adoption(
+        source=fit.adopted.source,
+        tool=f"genzoo {VERSION}",
+        files=tuple(network.record for network in (fit.network, other) if network),
+        notes=tuple(map(schemas.name, (*fit.paired.notes, *notes))),
+    )
+    facts["data"] = "" if data is None else register.label(data)
+    own: dict[str, Any] = {"family": fit.family, "discriminator": critic, "adopted": adopted}
+    folder.save(model, target, **facts, **own, force=force)
+    card.complete(target)
+    return folder.load_folder(target)
+
+
+# --------------------------------------------------------------------------- which family fits
+
+
+def find(
+    read: Sequence[CheckpointFile],
+    as_family: str | None = None,
+    part: str | None = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> Fit:
+    """The network in the files that is one of a family, and how. Raises BadInput if none is."""
+    return _only_fit(_chosen(_networks(read), part), as_family, settings)
+
+
+def _networks(read: Iterable[CheckpointFile]) -> list[Network]:
+    return [Network(file, label) for file in read for label in file.networks]
+
+
+def _chosen(networks: list[Network], part: str | None) -> list[Network]:
+    """The networks to try: all, or the one of the user's choice. Raises BadInput."""
+    if part is None:
+        return networks
+    if found := [network for network in networks if network.label == part]:
+        return found
+    known = [network.label for network in networks if network.label]
+    near = similar(part, known)
+    available = f"available: {', '.join(known)[:200]}" if known else "it is one network"
+    hint = f"did you mean {near[0]}?" if near else available
+    raise BadInput(f"{networks[0].file.path} has no network {part!r}: {hint}")
+
+
+def _only_fit(networks: list[Network], as_family: str | None, settings: Mapping[str, Any]) -> Fit:
+    """The family that fits, and how. Raises BadInput if none does, or several."""
+    names = [as_family] if as_family is not None else families.names()
+    fits, misfits = list[Fit](), list[tuple[str, Network, Misfit]]()
+    for name in names:
+        if (family := _family(name, as_family is not None)) is None:
+            continue
+        for network in networks:
+            result = _fit(name, family, network, settings)
+            if isinstance(result, Fit):
+                fits.append(result)
+                break
+            misfits.append((name, network, result))
+    if len(fits) > 1:
+        ways = " or ".join(argument("as_family", fit.family) for fit in fits)
+        raise BadInput(f"{fits[0].network} fits {len(fits)} families: choose with {ways}")
+    if fits:
+        return fits[0]
+    name, network, nearest = max(misfits, key=lambda one: one[2].matched)
+    if as_family is not None:
+        raise BadInput(f"{network} is no {name} that genzoo reads: {nearest}")
+    if nearest.matched:
+        raise BadInput(f"{network} fits no family; the nearest is {name}: {nearest}")
+    first, shape = next(iter(network.shapes.items()))
+    tried = ", ".join(dict.fromkeys(one[0] for one in misfits))
+    raise BadInput(
+        f"{network} fits no family: its first tensor is {first[:80]}, {shape_text(shape)}; "
+        f"tried {tried}"
+    )
+
+
+def _family(name: str, needed: bool) -> "Family | None":
+    """The family ``name``, if it adopts; None where it does not and is not ``needed``."""
+    try:
+        family = families.get(name)
+    except GenzooError:
+        if needed:
+            raise
+        return None  # a broken plugin must not keep others from being tried
+    if family.adopt is None and needed:
+        able = [n for n in families.names() if (f := _family(n, False)) and f.adopt]
+        raise BadInput(f"{name} adopts no weights of others. Families that do: {', '.join(able)}")
+    return family if family.adopt else None
+
+
+def _fit(
+    name: str, family: "Family", network: Network, settings: Mapping[str, Any]
+) -> Fit | Misfit:
+    """How a network fits a family, or why it does not."""
+    assert family.adopt is not None
+    try:
+        with others_code():
+            adopted = family.adopt(network.shapes)
+    except GenzooError as error:
+        return Misfit(str(error))
+    except Exception as error:  # of shapes that the family did not expect
+        log.debug("%s: %s", name, reason_of(error))
+        return Misfit("its tensors are laid out in another way")
+    values = {**adopted.config, **settings}
+    if unknown := [key for key, value in values.items() if value is None]:
+        hint = argument("settings", {unknown[0]: "VALUE"})
+        return Misfit(f"the file does not tell its {unknown[0]}: give {hint}", 1)
+    try:
+        config = checked(family.config, values, f"as {adopted.source}")
+        own = _shapes(on_meta(lambda: family.model(config), Path(name)).state_dict())
+    except GenzooError as error:
+        return Misfit(str(error))
+    try:
+        return Fit(name, network, adopted, config, pair(own, network.shapes, adopted))
+    except Misfit as misfit:
+        return misfit
+
+
+def _shapes(tensors: Mapping[str, "torch.Tensor"]) -> Shapes:
+    return Shapes({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+
+
+# ------------------------------------------------------------------------------ the networks
+
+
+def model_of(fit: Fit) -> "Model":
+    """The model of the family with the weights of the file."""
+    model: Model = _filled(families.get(fit.family).model, fit.config, fit.paired, fit.network)
+    return model
+
+
+def _filled(build: Any, config: Any, paired: Paired, network: Network) -> Any:
+    """The network that ``build`` makes of ``config``, with the weights of the file."""
+    built = _built(build, config)
+    paired.fill(built, network.tensors)
+    return built.eval()
+
+
+def _built(build: Any, config: Any) -> Any:
+    import torch
+
+    with torch.random.fork_rng(devices=[]), others_code():
+        torch.manual_seed(0)
+        return build(config)
+
+
+def _critic(
+    fit: Fit, networks: list[Network]
+) -> tuple["nn.Module | None", Network | None, list[str]]:
+    """The discriminator, the network that it is, and notes on it.
+
+    Of the model's own file only a network that is called so can be one; a further file must be one.
+    Raises BadInput if it is not.
+    """
+    own = fit.network.file
+    inside = [n for n in networks if n.file is own and n.label != fit.network.label]
+    others = [n for n in networks if n.file is not own]
+    candidates = others or [n for n in inside if is_discriminator(n.label)]
+    if not candidates:
+        return None, None, []
+    build = families.get(fit.family).discriminator
+    reason = f"{fit.family} reads none of {fit.adopted.source}"
+    if fit.adopted.discriminator and build is not None:
+        shapes = _shapes(on_meta(lambda: build(fit.config), Path(fit.family)).state_dict())
+        for network in candidates:
+            try:
+                paired = pair(shapes, network.shapes, Adopted(source="", config={}))
+            except Misfit as misfit:
+                reason = str(misfit)
+                continue
+            notes = [f"discriminator: {note}" for note in paired.notes]
+            return _filled(build, fit.config, paired, network), network, notes
+    if others:
+        raise BadInput(f"{others[0]} is not the discriminator of this {fit.family}: {reason}")
+    return None, None, [f"left out: {candidates[0].label}, its discriminator: {reason}"]
+
+
+# ------------------------------------------------------------------------------- its data
+
+
+def _describe(model: "Model", data: str | Path | None, root: str | Path | None) -> str:
+    """Give the model the names of its classes and its examples; the terms of its data.
+
+    Raises BadInput for a translator without data: it has no other input to draw samples of.
+    """
+    from genzoo.models.abilities import Translator
+
+    if isinstance(model, Translator):
+        if data is None:
+            hint = argument("data", "FOLDER")
+            raise BadInput(f"a translator keeps images to translate: give some with {hint}")
+        return _take_examples(model, data, root)
+    if data is None or not isinstance(data, str) or "," in data:
+        return ""
+    try:
+        source = catalogue.describe(data.partition("@")[0].partition(":")[0])
+    except GenzooError:  # a folder
+        return ""
+    if len(source.classes) == getattr(model, "num_classes", 0):
+        model.class_names = source.classes
+    return source.terms
+
+
+def _take_examples(model: Any, data: str | Path, root: str | Path | None) -> str:
+    """Store images of ``data`` with a translator, in the size of its config; the terms of them."""
+    import numpy as np
+    import torch
+
+    channels, height, width = model.shape
+    opened: DataSet = catalogue.open(
+        data, "train", size=(width, height), channels=channels, root=root
+    )
+    rows = np.resize(np.arange(len(opened)), len(model.examples))
+    model.examples.copy_(torch.from_numpy(opened.array[rows]))
+    return opened.terms
+
+
+def record(model: "Model") -> dict[str, Any]:
+    """What was adopted, for JSON."""
+    assert model.folder is not None
+    manifest = read_manifest(model.folder)
+    assert manifest.adopted is not None
+    facts = {"path": str(model.folder), "family": manifest.family, "config": manifest.config}
+    return {**facts, **manifest.adopted.model_dump(mode="json")}
+
+
+def summary(model: "Model") -> str:
+    """What was adopted, in lines for a terminal."""
+    found = record(model)
+    config = {key: value for key, value in found["config"].items() if value not in ("", [], None)}
+    lines = [
+        f"{' and '.join(file['name'] for file in found['files'])}: {found['source']}",
+        f"{found['family']} with {pairs(config)}",
+        *found["notes"],
+        *(f"look at {found['path']}/{name}" for name in card.sample_files(model)[:1]),
+    ]
+    return "\n".join(lines)
