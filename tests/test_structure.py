@@ -427,7 +427,7 @@ def test_genzoo_requires_its_models(name, place):
         {"genzoo.models": {name: folder.name}},
     )
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    assert f"{name}>=0.2,<0.3" in wanted
+    assert any(re.split("[<>=]", line)[0] == name for line in wanted)
     editable = (ROOT / "plugins/editable.txt").read_text().splitlines()
     assert f"-e {folder.parent.relative_to(ROOT)}" in editable
 
