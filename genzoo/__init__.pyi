@@ -52,6 +52,8 @@ from genzoo.evaluation.reference import reference as reference
 from genzoo.evaluation.representations import extract_features as extract_features
 from genzoo.evaluation.truncation import truncate as truncate
 from genzoo.evaluation.verify import verify as verify
+from genzoo.exports.formats import Exported as Exported
+from genzoo.exports.formats import export as export
 from genzoo.families.adopted import Adopted as Adopted
 from genzoo.families.adopted import Shapes as Shapes
 from genzoo.families.family import Family as Family
@@ -64,6 +66,7 @@ from genzoo.models.abilities import Attentive as Attentive
 from genzoo.models.abilities import Completer as Completer
 from genzoo.models.abilities import Density as Density
 from genzoo.models.abilities import Encoder as Encoder
+from genzoo.models.abilities import Stepwise as Stepwise
 from genzoo.models.abilities import Translator as Translator
 from genzoo.models.model import Discriminator as Discriminator
 from genzoo.models.model import Model as Model

@@ -14,6 +14,7 @@ from genzoo.data import pictures
 from genzoo.data.synthetic import DIGITS
 from genzoo.demo import page
 from genzoo.errors import install_command
+from genzoo.exports import programs
 from genzoo.features.direct import LogMel
 from genzoo.features.inception import Inception
 from genzoo.runs import plots
@@ -36,6 +37,7 @@ NEEDS = {
     "board": ("torch.utils.tensorboard", lambda: plots.TensorBoardWriter(Path())),
     "demo": ("gradio", page._gradio),
     "digits": ("sklearn.datasets", _digits),
+    "export": ("onnxruntime", programs.check_onnx),
     "heif": ("pillow_heif", _heif),
     "metrics": ("torch_fidelity", Inception),
     "plot": ("matplotlib", lambda: plots.figure(None, "png")),

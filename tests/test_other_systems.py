@@ -81,6 +81,7 @@ LINES = {
     "data show": "data show 猫",
     "demo": "demo 猫 --port é",
     "env": "env 猫",
+    "export": "export 猫",
     "direction": "direction 猫 --to é",
     "steer": "steer 猫 猫.safetensors",
     "evaluate": "evaluate 猫",

@@ -157,6 +157,7 @@ ROWS = {
     "direction": Row("direction"),
     "env": Row("env"),
     "evaluate": Row("evaluate", no_argument={"write": "Evaluation.write()"}),
+    "export": Row("export"),
     "families": Row("list_families"),
     "data show": Row("data.show"),
     "features": Row(

@@ -15,7 +15,7 @@ from genzoo.cli.spelling import COMMANDS, OPTIONS, OPTIONS_OF
 from genzoo.editing.selection import parse_addresses
 
 # Options that mean something else in each command: only their spelling is one.
-OWN = {"--out", "--n", "--steps", "--limit"}
+OWN = {"--out", "--n", "--steps", "--limit", "--to"}
 
 
 def commands(group, name=""):

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 # packages before it. Inside a package there is no circle.
 GROUND = ["version", "text", "errors", "files", "schemas", "options", "devices"]
 PACKAGES = ["models", "training", "families", "data", "zoo", "runs", "features", "editing"]
-PACKAGES += ["metrics", "evaluation", "testing", "demo", "cli"]
+PACKAGES += ["metrics", "evaluation", "exports", "testing", "demo", "cli"]
 # Their importers may be a listing, which must not wait for torch.
 TORCHLESS = [*GROUND, "families", "families.family", "families.registry", "data", "data.catalogue"]
 TORCHLESS += [

@@ -241,6 +241,12 @@ WRONG = {
     "push dcgan-mnist": "needs REPOSITORY: owner/name",
     "push ./gone owner/name": "no folder gone",
     "upload ./mine": "genzoo push",
+    # export
+    "export vae-mnist --to tflite": "--to must be onnx or torch, got 'tflite'",
+    "export vae-mnist --to torch -o vae.onnx": "expected a name ending in .pt2",
+    "export vae-mnist --format onnx": "did you mean --to onnx?",
+    "export vae-mnist onnx": "did you mean --to onnx?",
+    "onnx vae-mnist": "genzoo export",
     # reference, cite, cache, env
     "reference minst": "did you mean mnist?",
     "reference fid": "genzoo reference DATA --metric fid",

@@ -1,4 +1,4 @@
-"""What models can do beside sampling: encode, score, translate, inpaint, show attention."""
+"""What models can do beside sampling: encode, score, translate, inpaint, attend, go in steps."""
 
 import inspect
 from abc import abstractmethod
@@ -328,3 +328,22 @@ class Completer(Sampler):
         self, x: Tensor, mask: Tensor, noise: Noise, labels: Tensor | None, sampling: Any
     ) -> Tensor:
         """``x``, ``(n, *shape)``, with unknown values (``mask`` 0) sampled given the known ones."""
+
+
+class Stepwise(Sampler):
+    """A sampler that calls one function again and again, which `genzoo.export` can hand on.
+
+    ``step_outputs`` are the names of what ``step`` returns.
+    """
+
+    step_outputs: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def step(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """The function; a family names each input. What has axes has n as the first; what has none
+        is a number for all samples. Its units are the family's own, and its docstring says them.
+        """
+
+    @abstractmethod
+    def step_inputs(self, noise: Noise) -> tuple[Tensor, ...]:
+        """An example of what ``step`` takes, with a sample for each stream of ``noise``."""

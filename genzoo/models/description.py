@@ -18,7 +18,16 @@ _WIDTH = 64  # characters of a value, so that a line fits a terminal
 # Of each model: the private copy that made the pictures, and their HTML.
 _pictures: weakref.WeakKeyDictionary[nn.Module, tuple[Any, str]] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
-_ABILITIES = ("Sampler", "Latent", "Attentive", "Encoder", "Density", "Translator", "Completer")
+_ABILITIES = (
+    "Sampler",
+    "Latent",
+    "Attentive",
+    "Encoder",
+    "Density",
+    "Translator",
+    "Completer",
+    "Stepwise",
+)
 
 
 def title(model: Any) -> str:

@@ -57,6 +57,7 @@ class Model(nn.Module, ABC):
     Density     log_weight      log_prob
     Translator  convert         translate
     Completer   complete        genzoo.inpaint
+    Stepwise    step            genzoo.export
     ==========  ==============  =================================
     """
 

@@ -63,10 +63,11 @@ def _variances(config: Config) -> list[float]:
     return [min(0.999, beta) for beta in betas]
 
 
-class DDPM(genzoo.Sampler):
+class DDPM(genzoo.Stepwise):
     """The forward process q adds noise, the reverse process p removes it."""
 
     sampling = DDPMSampling
+    step_outputs = "mean", "deviation"
     alpha_bar: Tensor
 
     def __init__(self, config: Config):
@@ -80,29 +81,45 @@ class DDPM(genzoo.Sampler):
         # epsilon_theta on 2 by 2 pixels at once: a quarter of the paper's work at each pixel.
         self.network = UNet(self.shape[0], config.width)
 
+    def share(self, t: Tensor) -> Tensor:  # (n,) -> (n, 1, 1, 1)
+        """alpha_bar of each time; 1 at time -1, of the image itself."""
+        alpha_bar = torch.where(t >= 0, self.alpha_bar[t.clamp_min(0)], 1.0)
+        return rearrange(alpha_bar, "n -> n 1 1 1")
+
     def diffuse(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:  # (n, *shape), (n,) -> x_t
         """Equation 4."""
-        alpha_bar = rearrange(self.alpha_bar[t], "n -> n 1 1 1")
+        alpha_bar = self.share(t)
         return alpha_bar.sqrt() * x + (1 - alpha_bar).sqrt() * noise
 
-    def predict(self, x: Tensor, t: int, noise: Tensor) -> Tensor:  # x_t, epsilon -> x_0
+    def predict(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:  # x_t, epsilon -> x_0
         """Equation 15, clamped to the range of images as the authors do."""
-        alpha_bar = self.alpha_bar[t]
+        alpha_bar = self.share(t)
         return ((x - (1 - alpha_bar).sqrt() * noise) / alpha_bar.sqrt()).clamp(-1, 1)
 
     def posterior(
-        self, x: Tensor, start: Tensor, t: int, to: int, eta: float
+        self, x: Tensor, start: Tensor, t: Tensor, to: Tensor, eta: Tensor | float
     ) -> tuple[Tensor, Tensor]:
         """Mean and deviation of x at time ``to``, given x_t and x_0: equation 7 for to = t - 1.
 
         For others DDIM's equations 12 and 16; ``to = -1`` is the image itself.
         """
-        now = self.alpha_bar[t]
-        then = self.alpha_bar[to] if to >= 0 else torch.ones_like(now)
+        now, then = self.share(t), self.share(to)
         variance = eta**2 * (1 - then) / (1 - now) * (1 - now / then)
         noise = (x - now.sqrt() * start) / (1 - now).sqrt()
         mean = then.sqrt() * start + (1 - then - variance).clamp_min(0).sqrt() * noise
         return mean, variance.sqrt()
+
+    # (n, *shape), (n,), (n,), a number -> (n, *shape), (n, 1, 1, 1)
+    def step(
+        self, x: Tensor, time: Tensor, to: Tensor, eta: Tensor | float
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of x at time ``to``, given x at ``time``; images are in [-1, 1]."""
+        start = self.predict(x, time, self.network(x, time))
+        return self.posterior(x, start, time, to, eta)
+
+    def step_inputs(self, noise: genzoo.Noise) -> tuple[Tensor, ...]:
+        last = torch.full((len(noise),), self.config.timesteps - 1)
+        return noise.normal(*self.shape), last, last // 2, torch.tensor(1.0)
 
     def generate(
         self, noise: genzoo.Noise, labels: Tensor | None, sampling: DDPMSampling
@@ -111,8 +128,8 @@ class DDPM(genzoo.Sampler):
         count = min(sampling.steps, last + 1)
         times = torch.linspace(last, 0, count).round().int().tolist()
         for t, to in pairwise([*times, -1]):
-            epsilon = self.network(x, torch.full((len(x),), t, device=x.device))
-            x, deviation = self.posterior(x, self.predict(x, t, epsilon), t, to, sampling.eta)
+            now, then = (torch.full((len(x),), time, device=x.device) for time in (t, to))
+            x, deviation = self.step(x, now, then, sampling.eta)
             if to >= 0:
                 x = x + deviation * noise.normal(*self.shape)
         return x

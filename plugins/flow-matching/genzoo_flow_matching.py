@@ -67,7 +67,7 @@ class FlowMatching(genzoo.Latent, genzoo.Encoder):
         self.network = UNet(self.shape[0], config.width, scale=1000.0)
 
     def velocity(self, x: Tensor, t: float) -> Tensor:  # (n, *shape) -> (n, *shape)
-        return self.network(x, torch.full((len(x),), t, device=x.device))
+        return self.network(x, torch.full(x.shape[:1], t, device=x.device))
 
     def integrate(
         self, x: Tensor, start: float, end: float, sampling: FlowSampling

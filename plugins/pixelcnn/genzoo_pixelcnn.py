@@ -88,13 +88,14 @@ class GatedLayer(nn.Module):
         return gate(above), h + self.out(gate(beside))
 
 
-class PixelCNN(genzoo.Completer, genzoo.Density):
+class PixelCNN(genzoo.Completer, genzoo.Density, genzoo.Stepwise):
     """p(x) as a product over pixels and channels (equation 1 of 2016a)."""
 
     sampling = PixelSampling
     likelihood_kind = "exact"
     levels: int
     in_raster_order = True
+    step_outputs = ("logits",)
 
     def __init__(self, config: Config):
         super().__init__(config)
@@ -122,6 +123,14 @@ class PixelCNN(genzoo.Completer, genzoo.Density):
             v, h = layer(v, h, labels)
         logits = self.law(self.head(h.relu()).relu())
         return rearrange(logits, "n (c levels) h w -> n c levels h w", levels=self.levels)
+
+    def step(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """``logits`` of images in [0, 1], of which only the pixels before each count."""
+        return self.logits(2 * image - 1, label)
+
+    def step_inputs(self, noise: Noise) -> tuple[Tensor, ...]:
+        labels = self.labels_for(None, len(noise))
+        return (noise.uniform(*self.shape),) + (() if labels is None else (labels,))
 
     def level(self, x: Tensor) -> Tensor:  # in the model's range -> 0 to levels - 1
         return ((x + 1) / 2 * (self.levels - 1)).round().long()

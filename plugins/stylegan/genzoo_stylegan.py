@@ -152,7 +152,7 @@ class Generator(genzoo.Latent):
 
     def images(self, styles: Tensor, noise: genzoo.Noise | None, share: float = 1.0) -> Tensor:
         """``(n, layers, latent_dim)`` to unbounded images; those of all resolutions add up."""
-        h = repeat(self.constant, "c h w -> n c h w", n=len(styles))
+        h = repeat(self.constant, "c h w -> n c h w", n=styles.shape[0])
         h = self.layers[0](h, styles[:, 0], noise, share)
         x = self.to_image[0](h, styles[:, 0])
         for i in range(1, len(self.layers), 2):

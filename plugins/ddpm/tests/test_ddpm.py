@@ -66,7 +66,7 @@ def test_posterior_is_bayes_rule_on_a_grid(t):
     expected = (weights @ grid).item()
     deviation = (weights @ (grid - expected) ** 2).sqrt().item()
     x, clean = (torch.full((1, 1, 4, 4), value) for value in (noisy, start))
-    mean, sigma = model.posterior(x, clean, t, t - 1, 1.0)
+    mean, sigma = model.posterior(x, clean, torch.tensor([t]), torch.tensor([t - 1]), 1.0)
     assert mean[0, 0, 0, 0].item() == pytest.approx(expected, abs=1e-3)
     assert sigma.item() == pytest.approx(deviation, rel=1e-2)
 
@@ -77,7 +77,7 @@ def test_a_step_back_of_any_length_keeps_the_forward_process(eta, t, to):
     """From x_t as the forward process has it, x_to as it has that (DDIM's lemma 1)."""
     model, x = _model(), torch.full((1, 1, 4, 4), -0.6)
     noisy = model.diffuse(x, torch.tensor([t]), _normal(0))
-    mean, deviation = model.posterior(noisy, x, t, to, eta)
+    mean, deviation = model.posterior(noisy, x, torch.tensor([t]), torch.tensor([to]), eta)
     back = mean + deviation * _normal(1)
     kept = model.alpha_bar[to].item() if to >= 0 else 1.0
     assert back.mean().item() == pytest.approx(-0.6 * kept**0.5, abs=0.01)
