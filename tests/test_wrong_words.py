@@ -244,7 +244,7 @@ WRONG = {
     # export
     "export vae-mnist --to tflite": "--to must be onnx or torch, got 'tflite'",
     "export vae-mnist --to torch -o vae.onnx": "expected a name ending in .pt2",
-    "export vae-mnist --format onnx": "did you mean --to onnx?",
+    "export vae-mnist --format onnx": "type -o NAME.onnx",
     "export vae-mnist onnx": "did you mean --to onnx?",
     "onnx vae-mnist": "genzoo export",
     # reference, cite, cache, env
