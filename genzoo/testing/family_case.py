@@ -86,12 +86,19 @@ class Case:
         self, model: Any = None, shares: Sequence[float] = SHARES, **options: Any
     ) -> Trainer:
         """A trainer after a step at each of the shares, and after the family's ``finish``."""
+        *_, trainer = self.stages(model, shares, **options)
+        return trainer
+
+    def stages(
+        self, model: Any = None, shares: Sequence[float] = SHARES, **options: Any
+    ) -> Iterator[Trainer]:
+        """The trainer of ``trained`` after each of its steps, and after ``finish``."""
         trainer = self.trainer_of(self.model() if model is None else model, **options)
         batches = [*self.batches(trainer, 0, shares)]
         for _ in fit(trainer, batches, len(batches)):
-            pass
+            yield trainer
         self.finish(trainer, **options)
-        return trainer
+        yield trainer
 
     def finish(self, trainer: Trainer, **options: Any) -> None:
         if self.family.finish:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
+from itertools import count, zip_longest
 from typing import Any, final
 
 from torch import Tensor
@@ -24,11 +25,12 @@ OF_RUNS = {"batch_size", "horizontal_flip", "ema_decay", "discriminator_warmup_s
 def _options_change_the_run(case: Case) -> None:
     """Each option, moved from its default, changes the trained networks, or is refused."""
 
-    def end(options: dict[str, Any]) -> Any:
-        networks = case.trained(shares=(0.25, 0.75), **options).networks().values()
-        return [t.numpy().tobytes() for n in networks for t in n.state_dict().values()]
+    def states(options: dict[str, Any]) -> Iterator[Any]:
+        for trainer in case.stages(shares=(0.25, 0.75), **options):
+            networks = trainer.networks().values()
+            yield [t.numpy().tobytes() for n in networks for t in n.state_dict().values()]
 
-    _require_effects(_Moves(case.family.options, end, OF_RUNS), "trainer")
+    _require_effects(_Moves(case.family.options, states, OF_RUNS), "trainer")
 
 
 @law(Sampler, MODEL + "model.sample(8, EXAMPLE)")
@@ -36,10 +38,10 @@ def _settings_change_the_samples(case: Case) -> str | None:
     """Each setting of sampling, moved from its default, changes the samples, or is refused."""
     model: Any = case.trained().model
 
-    def end(settings: dict[str, Any]) -> Any:
-        return [x.numpy().tobytes() for x in outputs(model, **settings).values()]
+    def states(settings: dict[str, Any]) -> Iterator[Any]:
+        yield [x.numpy().tobytes() for x in outputs(model, **settings).values()]
 
-    moves = _Moves(model.sampling, end)
+    moves = _Moves(model.sampling, states)
     if not moves.values:
         return "has no settings of sampling"
     _require_effects(moves, "model")
@@ -85,15 +87,15 @@ def _require_effects(moves: "_Moves", reader: str) -> None:
 
 @final
 class _Moves:
-    """What ``end`` gives with some fields of a record moved from their defaults."""
+    """What a run goes through with some fields of a record moved from their defaults."""
 
     def __init__(
         self,
         schema: type[Schema],
-        end: Callable[[dict[str, Any]], Any],
+        states: Callable[[dict[str, Any]], Iterator[Any]],
         others: Collection[str] = (),
     ):
-        self.end, self.seen = end, dict[str, Any]()
+        self.states, self.seen = states, dict[str, _Run]()
         self.values = {n: v for n, v in moved(schema).items() if n not in others}
 
     def idle(self) -> list[str]:
@@ -118,19 +120,31 @@ class _Moves:
         return alike < 2 - is_choice, not is_choice, -alike
 
     def _differ(self, values: dict[str, Any], base: dict[str, Any]) -> bool:
-        """Whether two results differ; a value that is refused does something, too."""
-        end = self._result(base)
-        return bool(end) and self._result(values) != end
+        """Whether two runs differ; a value that is refused does something, too."""
+        pairs = zip_longest(self._run(base), self._run(values))
+        old, new = next(pairs)  # a run that is refused has no state
+        return old is not None and (old != new or any(a != b for a, b in pairs))
 
-    def _result(self, values: dict[str, Any]) -> Any:
-        """None if the values are refused."""
+    def _run(self, values: dict[str, Any]) -> "_Run":
         key = repr(sorted(values.items()))
-        if key not in self.seen:
-            try:
-                self.seen[key] = hash(tuple(self.end(values)))
-            except BadInput:
-                self.seen[key] = None
-        return self.seen[key]
+        return self.seen.setdefault(key, _Run(self.states(values)))
+
+
+@final
+class _Run:
+    """The states of a run, each reached when it is first asked for: most runs differ at once."""
+
+    def __init__(self, states: Iterator[Any]):
+        self.states, self.known = states, list[int]()
+
+    def __iter__(self) -> Iterator[int]:
+        for i in count():
+            while i >= len(self.known):
+                try:
+                    self.known.append(hash(tuple(next(self.states))))
+                except (StopIteration, BadInput):  # after either it gives no more
+                    return
+            yield self.known[i]
 
 
 def moved(schema: type[Schema]) -> dict[str, list[Any]]:
