@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from genzoo.errors import UnknownName, unknown
-from genzoo.schemas import Count, Decay, Rate, Schema, Share, Weight
+from genzoo.schemas import Count, Decay, Name, Rate, Schema, Share, Weight
 
 __all__ = [
     "AdversarialOptions",
@@ -26,6 +26,7 @@ __all__ = [
     "PixelSampling",
     "Sampling",
     "TopKShare",
+    "TranslatorOptions",
     "Truncation",
 ]
 
@@ -129,6 +130,14 @@ class AdversarialOptions(Options):
     """share of the run after which this noise is 0"""
     augment: AugmentationName = "none"
     """augmentation of real and fake images for the discriminator (Zhao et al. 2020)"""
+
+
+class TranslatorOptions(Schema):
+    """Where the examples of a translator come from, beside the options of its training."""
+
+    examples_from: Name = ""
+    """a model whose samples become the stored examples, where those of the data must not be
+    published; they are transformed as the data's first domain is"""
 
 
 class Sampling(Schema):

@@ -14,13 +14,15 @@ from PIL import Image
 import genzoo
 from genzoo import data, families, testing
 from genzoo.cli import run
-from genzoo.data import catalogue, pairs
+from genzoo.data import catalogue, in_memory, pairs
 from genzoo.data.transforms import TRANSFORMS, transformed
 from genzoo.errors import BadInput, UnknownName
 from genzoo.metrics import registry
 from genzoo.metrics.real_data import RealData
 from genzoo.metrics.statistics.similarity import psnr
 from genzoo.metrics.subjects import ModelSubject
+from genzoo.options import TranslatorOptions
+from genzoo.runs.examples import fill_examples
 from genzoo.testing.family_case import Case
 
 
@@ -534,3 +536,29 @@ def test_a_model_of_edges_is_compared_with_edges(here):
     with pytest.raises(BadInput, match="no classifier for digits@edges"):
         _ = real.features
     assert RealData("celeba:Smiling@grey").whole == "celeba:Smiling@grey"
+
+
+def test_a_translator_stores_images_of_its_data_or_a_models_samples():
+    """So that a card may hold no image of its data; they are transformed as the first domain is."""
+    gan, plain = genzoo.load("gan-mnist"), data.open(in_memory(noise(0, 9, 1, 28, 28)))
+    edges = dataclasses.replace(plain, name="x@edges")
+    model = Case.of("pix2pix").model(shape=(1, 28, 28), examples=16)
+    options = families.get("pix2pix").options
+    fill_examples(model, edges, options(), 0)
+    stored = {image.tobytes() for image in model.examples.numpy()}
+    assert stored == {image.tobytes() for image in edges.array}
+    fill_examples(model, edges, options(examples_from="gan-mnist"), 0)
+    samples = (gan.sample(16).tensor * 255).round().byte().numpy()
+    assert (model.examples.numpy() == TRANSFORMS["edges"].change(samples)).all()
+    fill_examples(model, plain, options(examples_from="gan-mnist"), 0)
+    assert (model.examples.numpy() == samples).all()
+    small = Case.of("pix2pix").model()
+    with pytest.raises(BadInput, match=r"a sampler of 1x16x16, got Generator of 1x28x28"):
+        fill_examples(small, edges, options(examples_from="gan-mnist"), 0)
+
+
+def test_every_translator_takes_examples_of_a_model():
+    for name in families.names():
+        case = Case.of(name)
+        if isinstance(case.model(), genzoo.Translator):
+            assert issubclass(case.family.options, TranslatorOptions), name

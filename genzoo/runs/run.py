@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,7 +29,7 @@ from genzoo.families.family import Family
 from genzoo.files import deferred_signals, locked, sweep_again, write_whole
 from genzoo.models.abilities import Translator
 from genzoo.models.kinds import SHOWN, has_picture
-from genzoo.models.randomness import seed_torch, stream
+from genzoo.models.randomness import seed_torch
 from genzoo.models.sampler import Sampler
 from genzoo.models.samples import Images
 from genzoo.options import Options
@@ -43,6 +42,7 @@ from genzoo.runs.checkpoints import (
     restore,
     write_checkpoint,
 )
+from genzoo.runs.examples import fill_examples
 from genzoo.runs.loader import Loader
 from genzoo.runs.parent import Parent
 from genzoo.runs.plan import Plan, form_on_card, read_plan, write_plan
@@ -308,18 +308,11 @@ def _trainer(
         model.class_names = dataset.classes if getattr(model, "num_classes", 0) else ()
         model.rate = dataset.rate or model.rate
         if isinstance(model, Translator):
-            _fill_examples(model, dataset, plan.seed)
+            fill_examples(model, dataset, options, plan.seed)
         trainer = family.make_trainer(model, options)
         if parent:
             parent.fill_discriminator(trainer)
         return EMA(trainer, options.ema_decay) if options.ema_decay else trainer
-
-
-def _fill_examples(model: Translator, dataset: DataSet, seed: int) -> None:
-    """Store images of the first domain with the model, which ``sample`` translates."""
-    order = stream(seed, "examples").permutation(len(dataset))
-    rows = np.resize(order, len(model.examples))  # a small set begins again
-    model.examples.copy_(torch.from_numpy(dataset.array[rows]))
 
 
 def _write_model(run: Run) -> None:

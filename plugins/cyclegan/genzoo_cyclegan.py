@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import genzoo
 from genzoo.models.networks import activations, initialise_convolution
-from genzoo.options import Options
+from genzoo.options import Options, TranslatorOptions
 from genzoo.schemas import Count, Decay, Name, Rate, Schema, Shape, Share, Weight
 from genzoo.training import ImageBuffer, make_player
 
@@ -37,7 +37,7 @@ class Config(Schema):
     """images stored with the weights, which sample translates"""
 
 
-class TrainOptions(Options):
+class TrainOptions(Options, TranslatorOptions):
     """Appendix 7.1: one pair per step, Adam, the rate falling to 0 from half the run on."""
 
     batch_size: Count = 1
@@ -50,8 +50,6 @@ class TrainOptions(Options):
     """weight of the identity loss, in lambdas"""
     buffer_size: Annotated[int, Field(ge=0, le=1000)] = 50
     """number of earlier fakes that each discriminator may get again"""
-    examples_from: Name = ""
-    """a model whose samples become the examples, instead of images of the first domain"""
 
 
 def _conv(a: int, b: int, side: int, stride: int = 1) -> list[nn.Module]:
@@ -148,7 +146,7 @@ class CycleTrainer(genzoo.Trainer):
         self.pair, self.critics, self.options = model, discriminator.critics, options
 
     def step(self, batch: genzoo.Batch) -> genzoo.Logs:
-        if not self.options.examples_from:
+        if not self.options.examples_from:  # the first images that it learns from
             free = self.pair.examples[batch.step * len(batch) :][: len(batch)]
             free.copy_(((batch.x[: len(free)] + 1) * 127.5).round())
         fakes: Fakes = {}
@@ -187,13 +185,6 @@ def _error(logits: Tensor, target: float) -> Tensor:
 
 
 def trainer(model: CycleGAN, options: TrainOptions) -> genzoo.Trainer:
-    if options.examples_from:
-        source = genzoo.load(options.examples_from, device="cpu")
-        expected, got = ("x".join(map(str, m.shape)) for m in (model, source))
-        if not isinstance(source, genzoo.Sampler) or got != expected:
-            got = f"{type(source).__name__} of {got}"
-            raise genzoo.BadInput(f"examples_from: expected a sampler of {expected}, got {got}")
-        model.examples.copy_((source.sample(len(model.examples)).tensor * 255).round())
     return CycleTrainer(model, Discriminator(model.config), options)
 
 

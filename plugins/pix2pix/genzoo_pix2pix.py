@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import genzoo
 from genzoo.models.networks import activations, initialise_convolution
-from genzoo.options import AdversarialOptions
+from genzoo.options import AdversarialOptions, TranslatorOptions
 from genzoo.schemas import Count, Decay, Name, Rate, Schema, Shape, Weight
 
 
@@ -35,7 +35,7 @@ class Config(Schema):
     """images stored with the weights, which sample translates"""
 
 
-class TrainOptions(AdversarialOptions):
+class TrainOptions(AdversarialOptions, TranslatorOptions):
     """Section 3.3 and appendix 6.2."""
 
     batch_size: Count = 1
@@ -43,9 +43,6 @@ class TrainOptions(AdversarialOptions):
     beta1: Decay = 0.5
     l1_weight: Weight = 100.0
     """lambda of equation 4: the weight of the distance to the true result"""
-    examples_from: Name = ""
-    """a model whose samples become the stored examples, where those of the data must not be
-    published; for ``NAME@TRANSFORM`` they are transformed"""
 
 
 def _maps(channels: int, width: int, levels: int) -> list[int]:
@@ -113,23 +110,8 @@ class Discriminator(genzoo.Discriminator):
         return self.head(self.features(x)[-1])
 
 
-def _store_examples(model: Pix2Pix, name: str) -> None:
-    """Samples of the model ``name``, transformed as the data's first domain is. Raises BadInput."""
-    source = genzoo.load(name, device="cpu")
-    expected, got = ("x".join(map(str, m.shape)) for m in (model, source))
-    if not isinstance(source, genzoo.Sampler) or got != expected:
-        got = f"{type(source).__name__} of {got}"
-        raise genzoo.BadInput(f"examples_from: expected a sampler of {expected}, got {got}")
-    pixels = (source.sample(len(model.examples)).tensor * 255).round().to(torch.uint8)
-    if found := genzoo.data.TRANSFORMS.get(model.domains[0]):
-        pixels = torch.from_numpy(found[1](pixels.numpy()).astype("uint8"))
-    model.examples.copy_(pixels)
-
-
 def trainer(model: Pix2Pix, options: TrainOptions) -> genzoo.Trainer:
     """The conditional game of equation 1, plus the distance of equation 3."""
-    if options.examples_from:
-        _store_examples(model, options.examples_from)
 
     def distance(game: genzoo.training.Game) -> tuple[Tensor, genzoo.Logs]:
         error = F.l1_loss(game.fakes, game.real)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import genzoo
 from genzoo.models.networks import activations
-from genzoo.options import AdversarialOptions
+from genzoo.options import AdversarialOptions, TranslatorOptions
 from genzoo.schemas import Count, Decay, Name, Rate, Schema, Shape, Share, Weight
 from genzoo.training import Phase
 
@@ -36,7 +36,7 @@ class Config(Schema):
     """images stored with the weights, which sample enlarges"""
 
 
-class TrainOptions(AdversarialOptions):
+class TrainOptions(AdversarialOptions, TranslatorOptions):
     """Section 3.2: Adam at 0.0001 with momentum 0.9, mini-batches of 16."""
 
     batch_size: Count = 16
@@ -150,9 +150,6 @@ class TwoPhases(genzoo.Trainer):
     def _content_term(self, game: genzoo.training.Game) -> tuple[Tensor, genzoo.Logs]:
         error = F.mse_loss(game.fakes, game.real)
         return self.weight * error, {"MSE": error}
-
-
-TINY = Config(shape=(1, 8, 8), domains=("low2", "high"), scale=2, width=4, residual_blocks=1)
 
 
 @genzoo.hookimpl

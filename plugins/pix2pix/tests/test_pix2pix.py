@@ -151,15 +151,3 @@ def test_pix2pix_goes_one_way():
     assert model.translate(x).tensor.shape == x.shape
     with pytest.raises(genzoo.BadInput, match="one way, from map to photo"):
         model.translate(x, "map")
-
-
-def test_examples_of_a_model_are_transformed_as_the_data():
-    """So that a card holds no image of its data, and samples are translations of a model's."""
-    config = Config(shape=(1, 28, 28), width=4, discriminator_layers=1, domains=("edges", "mnist"))
-    game = trainer(Pix2Pix(config), TrainOptions(examples_from="gan-mnist"))
-    samples = (genzoo.load("gan-mnist").sample(16).tensor * 255).round().byte().numpy()
-    expected = data.TRANSFORMS["edges"][1](samples)
-    assert (game.sampler.examples.numpy() == expected).all()
-    assert 0 < (expected > 0).mean() < 0.5
-    with pytest.raises(genzoo.BadInput, match=r"examples_from.*1x16x16, got \w+ of 1x28x28"):
-        made(examples_from="gan-mnist")
