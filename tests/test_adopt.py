@@ -3,20 +3,28 @@
 Weights are random; the outputs of both networks agree to 1e-6. What does not fit is one line.
 """
 
+import argparse
+import functools
 import io
 import json
+import math
 import pickle
+import re
 import struct
 import zipfile
+from collections import OrderedDict
+from fractions import Fraction
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
 import genzoo
-from genzoo import errors
+from genzoo import errors, families
 from genzoo.cli import run
 from genzoo.errors import BadInput, GenzooError
 from genzoo.zoo import adoption
@@ -115,6 +123,13 @@ def test_a_generator_and_its_discriminator_give_the_same(here, dcgan, capsys):
     assert "non-commercial" in model.provenance["terms"]
 
 
+class Options:
+    """An object beside the weights, of a class that the reader must not import."""
+
+    def __init__(self):
+        self.lr = 0.1
+
+
 WRAPPED = {
     "plain": lambda s: s,
     "state_dict": lambda s: {"epoch": 3, "state_dict": s, "optimizer": {"state": {0: s}}},
@@ -122,6 +137,7 @@ WRAPPED = {
     "compiled": lambda s: {f"_orig_mod.module.{k}": v for k, v in s.items()},
     "attribute": lambda s: {"state_dict": {f"generator.{k}": v for k, v in s.items()}},
     "average": lambda s: {"G": {k: 0 * v for k, v in s.items()}, "G_ema": s, "step": 7},
+    "options": lambda s: {"config": argparse.Namespace(lr=0.1), "netG": s, "args": Options()},
     "averages": lambda s: {
         "step": torch.tensor(3),
         **{f"online_model.{k}": 0 * v for k, v in s.items()},
@@ -152,6 +168,277 @@ def test_older_files_others_half_precision_and_safetensors(here, dcgan):
         assert torch.allclose(model.decode(code), images, atol=tolerance), name
 
 
+# ------------------------------------------------------------------------------- other projects
+
+
+class Net(nn.Module):
+    """A network of named parts, which ``run(self, *inputs)`` puts together."""
+
+    def __init__(self, run, **parts):
+        super().__init__()
+        self.run = run
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def forward(self, *inputs):
+        return self.run(self, *inputs)
+
+
+def gan_zoo_generator(code=5, width=4, depth=1, channels=3):
+    """pytorch_GAN_zoo, models/networks/DCGAN_nets.py: GNet."""
+    maps = [width << i for i in range(depth, -1, -1)]
+    layers = {"batchNorm0": nn.BatchNorm2d(maps[0]), "relu0": nn.ReLU()}
+    for i, (a, b) in enumerate(pairwise(maps), start=1):
+        layers[f"convTranspose{i}"] = nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False)
+        layers |= {f"batchNorm{i}": nn.BatchNorm2d(b), f"relu{i}": nn.ReLU()}
+    layers["outlayer"] = nn.ConvTranspose2d(width, channels, 4, 2, 1, bias=False)
+    first = nn.ConvTranspose2d(code, maps[0], 4, bias=False)
+    return Net(
+        lambda net, z: net.main(net.formatLayer(z[..., None, None])).tanh(),
+        formatLayer=first,
+        main=nn.Sequential(OrderedDict(layers)),
+    )
+
+
+def perceptron(inputs, units, pixels):
+    """PyTorch-GAN, implementations/gan/gan.py: the layers of its Generator."""
+    sizes = [inputs, *(units << i for i in range(4))]
+    layers = []
+    for i, (a, b) in enumerate(pairwise(sizes)):
+        norm = [nn.BatchNorm1d(b, 0.8)] * (i > 0)
+        layers += [nn.Linear(a, b), *norm, nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], pixels), nn.Tanh())
+
+
+def pytorch_gan(code=5, shape=(3, 8, 8)):
+    """PyTorch-GAN's gan, wgan, wgan_gp."""
+    layers = perceptron(code, 4, math.prod(shape))
+    return Net(lambda net, z: net.model(z).unflatten(1, shape), model=layers)
+
+
+def pytorch_gan_cgan(code=5, classes=3, shape=(1, 8, 8)):
+    """PyTorch-GAN, implementations/cgan/cgan.py: Generator."""
+    return Net(
+        lambda net, z, y: net.model(torch.cat((net.label_emb(y), z), -1)).unflatten(1, shape),
+        label_emb=nn.Embedding(classes, classes),
+        model=perceptron(code + classes, 4, math.prod(shape)),
+    )
+
+
+def pytorch_gan_dcgan(code=5, size=32, width=4, channels=1):
+    """PyTorch-GAN, implementations/dcgan/dcgan.py: Generator, whose width is 64."""
+    small, maps = size // 4, 2 * width
+    layers = [nn.BatchNorm2d(maps), nn.Upsample(scale_factor=2), nn.Conv2d(maps, maps, 3, 1, 1)]
+    layers += [nn.BatchNorm2d(maps, 0.8), nn.LeakyReLU(0.2), nn.Upsample(scale_factor=2)]
+    layers += [nn.Conv2d(maps, width, 3, 1, 1), nn.BatchNorm2d(width, 0.8), nn.LeakyReLU(0.2)]
+    layers += [nn.Conv2d(width, channels, 3, 1, 1), nn.Tanh()]
+    return Net(
+        lambda net, z: net.conv_blocks(net.l1(z).view(-1, maps, small, small)),
+        l1=nn.Sequential(nn.Linear(code, maps * small**2)),
+        conv_blocks=nn.Sequential(*layers),
+    )
+
+
+def examples_vae(code=5, units=6, shape=(1, 8, 8)):
+    """pytorch/examples, vae/main.py; its output is that of the decoder."""
+    pixels = math.prod(shape)
+    return Net(
+        lambda net, z: net.fc4(net.fc3(z).relu()).sigmoid().unflatten(1, shape),
+        fc1=nn.Linear(pixels, units),
+        fc21=nn.Linear(units, code),
+        fc22=nn.Linear(units, code),
+        fc3=nn.Linear(code, units),
+        fc4=nn.Linear(units, pixels),
+    )
+
+
+def pythae_vae(code=5, units=6, shape=(1, 8, 8)):
+    """pythae, models/nn/default_architectures.py: the MLPs of a VAE, whose units are 512."""
+    pixels = math.prod(shape)
+    encoder = Net(
+        lambda net, x: (net.embedding(h := net.layers[0](x.flatten(1))), net.log_var(h)),
+        layers=nn.ModuleList([nn.Sequential(nn.Linear(pixels, units), nn.ReLU())]),
+        embedding=nn.Linear(units, code),
+        log_var=nn.Linear(units, code),
+    )
+    layers = [nn.Linear(code, units), nn.ReLU()], [nn.Linear(units, pixels), nn.Sigmoid()]
+    decoder = Net(
+        lambda net, z: net.layers[1](net.layers[0](z)).unflatten(1, shape),
+        layers=nn.ModuleList([nn.Sequential(*each) for each in layers]),
+    )
+    return Net(lambda net, z: net.decoder(z), decoder=decoder, encoder=encoder)
+
+
+FAMILIES = {
+    "pytorch_GAN_zoo": (gan_zoo_generator, "dcgan"),
+    "PyTorch-GAN gan": (pytorch_gan, "gan"),
+    "PyTorch-GAN wgan": (pytorch_gan, "wgan"),
+    "PyTorch-GAN wgan_gp": (pytorch_gan, "wgan-gp"),
+    "PyTorch-GAN cgan": (pytorch_gan_cgan, "cgan"),
+    "PyTorch-GAN dcgan": (pytorch_gan_dcgan, "dcgan"),
+    "pytorch/examples vae": (examples_vae, "vae"),
+    "pythae": (pythae_vae, "vae"),
+}
+
+
+@pytest.mark.parametrize("project", FAMILIES)
+def test_the_networks_of_a_project(project, here):
+    make, family = FAMILIES[project]
+    network, code = make(), torch.randn(6, 5)
+    labels = [torch.arange(6) % 3] * (family == "cgan")
+    settled(network, code, *labels)
+    saved({"model_state_dict": network.state_dict()})
+    model = adoption.model_of(adoption.find([read_checkpoint(here / "netG.pth")], family))
+    assert isinstance(model, genzoo.Latent)
+    own = model.to_public(model.decode(code, *labels))
+    theirs = network(code, *labels)
+    public = theirs if family == "vae" else (theirs + 1) / 2
+    assert torch.allclose(own, public, atol=1e-6)
+    if family == "vae":
+        x = torch.rand(3, 1, 8, 8)
+        if project == "pythae":
+            mean, log_variance = network.encoder(x)
+        else:
+            h = network.fc1(x.flatten(1)).relu()
+            mean, log_variance = network.fc21(h), network.fc22(h)
+        assert torch.allclose(torch.stack(model.posterior(x)), torch.stack([mean, log_variance]))
+
+
+def test_several_families_have_a_network(here):
+    saved(settled(pytorch_gan(), torch.randn(6, 5)).state_dict())
+    said = "fits 3 families: choose with as_family='gan' or as_family='wgan' or as_family='wgan-gp'"
+    with pytest.raises(BadInput, match=re.escape(said)):
+        genzoo.adopt("netG.pth")
+    saved({"model.0.weight": torch.ones(4, 5), **dict.fromkeys("abcd", torch.ones(7, 7))})
+    with pytest.raises(BadInput, match=r"its shape: give settings=\{'shape': 'VALUE'\}"):
+        genzoo.adopt("netG.pth", as_family="gan")
+
+
+# ------------------------------------------------------------------------------------ translators
+
+
+class ResnetBlock(nn.Module):
+    """pytorch-CycleGAN-and-pix2pix, models/networks.py."""
+
+    def __init__(self, maps, norm):
+        super().__init__()
+        pad, conv = (lambda: nn.ReflectionPad2d(1)), (lambda: nn.Conv2d(maps, maps, 3))
+        layers = [pad(), conv(), norm(maps), nn.ReLU(True), pad(), conv(), norm(maps)]
+        self.conv_block = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return x + self.conv_block(x)
+
+
+def resnet_generator(blocks, norm, width=3, channels=3):
+    """pytorch-CycleGAN-and-pix2pix, models/networks.py: ResnetGenerator."""
+    layers = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7), norm(width), nn.ReLU(True)]
+    for i in (1, 2):
+        a, b = width * i, 2 * width * i
+        layers += [nn.Conv2d(a, b, 3, 2, 1), norm(b), nn.ReLU(True)]
+    layers += [ResnetBlock(4 * width, norm) for _ in range(blocks)]
+    for i in (4, 2):
+        a, b = width * i, width * i // 2
+        layers += [nn.ConvTranspose2d(a, b, 3, 2, 1, 1), norm(b), nn.ReLU(True)]
+    layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh()]
+    return Net(lambda net, x: net.model(x), model=nn.Sequential(*layers))
+
+
+class Skip(nn.Module):
+    """pytorch-CycleGAN-and-pix2pix, models/networks.py: UnetSkipConnectionBlock."""
+
+    def __init__(self, outer, inner, inside=None, channels=None, drop=0.0):
+        super().__init__()
+        self.outermost = channels is not None
+        down = nn.Conv2d(channels or outer, inner, 4, 2, 1, bias=False)
+        up = nn.ConvTranspose2d(inner * (2 if inside else 1), outer, 4, 2, 1, bias=self.outermost)
+        if self.outermost:
+            layers = [down, inside, nn.ReLU(True), up, nn.Tanh()]
+        elif inside is None:
+            layers = [nn.LeakyReLU(0.2, True), down, nn.ReLU(True), up, nn.BatchNorm2d(outer)]
+        else:
+            layers = [nn.LeakyReLU(0.2, True), down, nn.BatchNorm2d(inner), inside, nn.ReLU(True)]
+            layers += [up, nn.BatchNorm2d(outer), nn.Dropout(drop)]
+        self.model = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.model(x) if self.outermost else torch.cat([x, self.model(x)], 1)
+
+
+def unet(halvings=6, width=2, channels=3):
+    """pytorch-CycleGAN-and-pix2pix, models/networks.py: UnetGenerator."""
+    block = Skip(8 * width, 8 * width)
+    for _ in range(halvings - 5):
+        block = Skip(8 * width, 8 * width, block)
+    for i in (4, 2, 1):
+        block = Skip(i * width, 2 * i * width, block)
+    return Net(lambda net, x: net.model(x), model=Skip(channels, width, block, channels))
+
+
+def photos(folder, side=32):
+    folder.mkdir()
+    for i in range(4):
+        pixels = np.random.default_rng(i).integers(0, 256, (side, side, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+
+
+@pytest.mark.parametrize(("blocks", "tracks"), [(6, False), (9, True)])
+def test_a_cyclegan_generator(blocks, tracks, here):
+    """The authors' own loader reads no running statistics, so that each image is normed alone."""
+    norm = functools.partial(nn.InstanceNorm2d, track_running_stats=tracks)
+    x = torch.rand(2, 3, 16, 16) * 2 - 1
+    network = settled(resnet_generator(blocks, norm), x)
+    saved(network.state_dict(), "latest_net_G_A.pth")
+    fit = adoption.find([read_checkpoint(here / "latest_net_G_A.pth")])
+    model = adoption.model_of(fit)
+    assert (fit.family, model.config.residual_blocks, model.targets) == ("cyclegan", blocks, ("B",))
+    for layer in network.modules():
+        if isinstance(layer, nn.InstanceNorm2d):
+            layer.track_running_stats = False
+            layer.running_mean = layer.running_var = None
+    own = model.convert(x, "B", genzoo.Noise(0, range(2)))
+    assert torch.allclose(own, network(x), atol=1e-6)
+    kinds = "tensors left out, which their own code does not read: running_mean, running_var"
+    assert (kinds in str(fit.paired.notes)) == tracks
+    with pytest.raises(BadInput, match="without the way back there is no cycle"):
+        families.get("cyclegan").make_trainer(model, families.get("cyclegan").options())
+
+
+def test_both_generators_of_a_cyclegan(here):
+    x = torch.rand(2, 3, 16, 16) * 2 - 1
+    there, back = (settled(resnet_generator(1, nn.InstanceNorm2d), x) for _ in "AB")
+    back.model[1].bias.data += 0.3
+    saved(there.state_dict(), "latest_net_G_A.pth")
+    saved(back.state_dict(), "latest_net_G_B.pth")
+    files = ["latest_net_G_A.pth", "latest_net_G_B.pth"]
+    with pytest.raises(BadInput, match="a translator keeps images to translate: give some with da"):
+        genzoo.adopt(files)
+    photos(here / "photos")
+    settings = {"shape": [3, 24, 24], "domains": ["horse", "zebra"]}
+    model = genzoo.adopt(files, data="./photos", out="mine", settings=settings)
+    noise = genzoo.Noise(0, range(2))
+    model = model.cpu()
+    assert torch.allclose(model.convert(x, "zebra", noise), there(x), atol=1e-6)
+    assert torch.allclose(model.convert(x, "horse", noise), back(x), atol=1e-6)
+    assert len(model.examples.flatten(1).unique(dim=0)) >= 3  # some are the test split
+    assert [file.name for file in read_manifest(model.folder).adopted.files] == files
+
+
+def test_a_pix2pix_generator(here):
+    """Their translation is in training mode, one image at a time: a batch norm of one image."""
+    network = settled(unet(), torch.rand(2, 3, 64, 64))
+    saved(network.state_dict(), "latest_net_G.pth")
+    read = [read_checkpoint(here / "latest_net_G.pth")]
+    model = adoption.model_of(adoption.find(read, settings={"dropout": 0.0}))
+    assert model.config.halvings == 6
+    network.train()
+    x = torch.rand(2, 3, 64, 64) * 2 - 1
+    own = model.convert(x, "B", genzoo.Noise(0, range(2)))
+    assert torch.allclose(own, torch.cat([network(one[None]) for one in x]), atol=1e-6)
+    dropped = adoption.model_of(adoption.find(read)).convert(x, "B", genzoo.Noise(0, range(2)))
+    assert not torch.allclose(own, dropped, atol=1e-2)
+
+
 # -------------------------------------------------------------------------------- what goes wrong
 
 
@@ -176,6 +463,8 @@ FILES = {
         lambda s: pickle.dumps(Evil(), 2),
         "holds print, which only",
     ),
+    "a blocked module": (lambda s: b"\x80\x02cposix\nsystem\n.", "holds posix.system, which"),
+    "a class with arguments": (lambda s: as_bytes({"x": Fraction(1, 2)}), "holds fractions.Fr"),
     "packed more than the file": (lambda s: bomb(), "a compressed zip archive"),
     "a header of 3 GB": (lambda s: header(3 << 30), "not safetensors, or cut off"),
     "a web page": (lambda s: b"<html>" + bytes(99), "is a web page"),
@@ -259,6 +548,13 @@ def test_all_families_are_tried_and_the_nearest_says_why_not(here, dcgan):
     saved(swapped(state, "main.3.weight"))
     with pytest.raises(BadInput, match=r"no family; the nearest is dcgan: main\.3.* is .*transp"):
         genzoo.adopt("netG.pth")
+    saved(state)
+    with pytest.raises(BadInput, match=r"nearest is dcgan: main\.0\.weight is .*expected \(5, 6"):
+        genzoo.adopt("netG.pth", settings={"width": 3})
+    with pytest.raises(BadInput, match=r"nearest is .*there is no field foo"):
+        genzoo.adopt("netG.pth", settings={"foo": 3})
+    with pytest.raises(BadInput, match=r"netG\.pth is given twice"):
+        genzoo.adopt(["netG.pth", "netG.pth"])
     saved({"fc.weight": torch.ones(3, 4)})
     with pytest.raises(BadInput, match=r"its first tensor is fc.weight, \(3, 4\); tried .*dcgan"):
         genzoo.adopt("netG.pth")

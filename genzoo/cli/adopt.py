@@ -70,4 +70,5 @@ def adopt(
     if json:
         as_json(adoption.record(model))
     else:
-        print(printable(adoption.summary(model)))
+        for line in adoption.summary(model).splitlines():
+            print(printable(line))

@@ -9,7 +9,13 @@ from genzoo.errors import BadInput
 
 @final
 class Shapes(dict[str, tuple[int, ...]]):
-    """Name -> shape of each tensor of a network, in its own order."""
+    """Name -> shape of each tensor of a network, in its own order; or of two ``networks`` of two
+    files, one after the other.
+    """
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], networks: int = 1):
+        super().__init__(shapes)
+        self.networks = networks
 
     def convolutions(self, least: int) -> list[tuple[int, ...]]:
         """The shapes of all kernels with four sides. Raises BadInput if they are fewer."""
@@ -38,15 +44,17 @@ class Adopted:
     ``source``: the project, and what is adopted of it. ``config``: the fields of the family's
     config; None for one that the file does not tell, which the user must give. ``kept``: tensors of
     the family's network that stay as they are built. ``joined``: a layer of the family's -> the
-    layers whose outputs it has, one after the other. ``unused``: last parts of the names of tensors
-    that the project itself does not read, such as ``running_mean``. ``discriminator``: whether the
-    family's discriminator is the project's, layer by layer.
+    layers whose outputs it has, one after the other. ``order``: beginnings of names: layers of the
+    file that begin with the first go first, and so on. ``unused``: last parts of the names of
+    tensors that the project itself does not read, such as ``running_mean``. ``discriminator``:
+    whether the family's discriminator is the project's, layer by layer.
     """
 
     source: str
     config: dict[str, Any]
     kept: tuple[str, ...] = ()
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     discriminator: bool = False
 

@@ -1,6 +1,7 @@
 """Parts that the networks of several families share."""
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterable
 from itertools import accumulate, pairwise
 from typing import Literal, final
@@ -8,6 +9,7 @@ from typing import Literal, final
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from genzoo.errors import BadInput
 from genzoo.models.ranges import Range
@@ -20,14 +22,21 @@ __all__ = [
     "activations",
     "conv_decoder",
     "conv_encoder",
+    "discretised_logistic",
     "fit_gaussian",
+    "gated_perceptron",
     "halvings",
     "initialise_convolution",
     "kernel_size",
     "kind_of",
+    "normed_perceptron",
+    "patch_discriminator",
+    "perceptron",
     "plain_decoder",
     "plain_encoder",
     "pyramid",
+    "shallow_generator",
+    "square_image",
     "squash",
     "standard_normal",
     "unit_range",
@@ -119,6 +128,66 @@ def _levels(shape: tuple[int, ...], width: int) -> tuple[list[int], int]:
     return [shape[0], *(width * 2**i for i in range(levels))], side
 
 
+def patch_discriminator(channels: int, width: int, layers: int) -> nn.Sequential:
+    """PatchGAN: it classifies each patch of an image (Isola et al. 2017, arXiv:1611.07004, section
+    3.2.2): ``(n, C, H, W)`` to a logit for each patch, ``(n, 1, H', W')``.
+
+    Its parts are ``blocks``, of which as many as ``layers`` are strided, and ``head``.
+    """
+    maps = [channels, *(width * 2 ** min(i, 3) for i in range(layers + 1))]
+    blocks = nn.Sequential()
+    for i, (a, b) in enumerate(pairwise(maps)):
+        conv = nn.Conv2d(a, b, 4, 2 if i < layers else 1, 1)
+        norm = nn.InstanceNorm2d(b) if i else nn.Identity()
+        blocks.append(nn.Sequential(conv, norm, nn.LeakyReLU(0.2)))
+    parts = OrderedDict(blocks=blocks, head=nn.Conv2d(maps[-1], 1, 4, 1, 1))
+    return nn.Sequential(parts).apply(initialise_convolution)
+
+
+def normed_perceptron(
+    inputs: int, units: int, shape: tuple[int, ...], epsilon: float
+) -> nn.Sequential:  # (n, inputs) -> (n, *shape), in (-1, 1)
+    """Four hidden layers of leaky ReLUs, whose units double, with batch norms after the first.
+
+    Not of a paper: many courses have this generator. ``epsilon``: of the norms' variance.
+    """
+    sizes = [inputs, *(units * 2**i for i in range(4))]
+    layers: list[nn.Module] = []
+    for i, (a, b) in enumerate(pairwise(sizes)):
+        norm = [nn.BatchNorm1d(b, epsilon)] if i else []
+        layers += [nn.Linear(a, b), *norm, nn.LeakyReLU(0.2)]
+    last = nn.Linear(sizes[-1], math.prod(shape))
+    return nn.Sequential(*layers, last, nn.Tanh(), nn.Unflatten(1, shape))
+
+
+def perceptron(inputs: int, units: int, outputs: int) -> nn.Sequential:
+    """One hidden layer of ReLUs: ``(n, inputs) -> (n, outputs)``, unbounded."""
+    return nn.Sequential(nn.Linear(inputs, units), nn.ReLU(), nn.Linear(units, outputs))
+
+
+def gated_perceptron(inputs: int, units: int, outputs: int) -> nn.Sequential:
+    """Two hidden layers of gated units (Dauphin et al. 2017, arXiv:1612.08083)."""
+    first, second = nn.Linear(inputs, 2 * units), nn.Linear(units, 2 * units)
+    return nn.Sequential(first, nn.GLU(), second, nn.GLU(), nn.Linear(units, outputs))
+
+
+def shallow_generator(
+    code: int, width: int, shape: tuple[int, int, int], epsilon: float
+) -> nn.Sequential:  # (n, code) -> (n, *shape), in (-1, 1)
+    """A dense layer to a quarter of the side, then twice repeated pixels and 3x3 convolutions.
+
+    Not of a paper: many courses have this generator. ``epsilon``: of the later norms' variance.
+    """
+    channels, side, _ = shape
+    small, maps = side // 4, 2 * width
+    layers: list[nn.Module] = [nn.Linear(code, maps * small**2)]
+    layers += [nn.Unflatten(1, (maps, small, small)), nn.BatchNorm2d(maps)]
+    for b in (maps, width):
+        layers += [nn.Upsample(scale_factor=2), nn.Conv2d(maps, b, 3, 1, 1)]
+        layers += [nn.BatchNorm2d(b, epsilon), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Conv2d(width, channels, 3, 1, 1), nn.Tanh())
+
+
 @final
 class Maxout(nn.Module):
     """The largest of several linear functions (Goodfellow et al. 2013, equation 1)."""
@@ -196,6 +265,18 @@ def unit_range(shape: tuple[int, ...]) -> Range:
     return None if kind_of(shape) == "points" else (0.0, 1.0)
 
 
+def square_image(values: int) -> tuple[int, int, int] | None:
+    """The shape of a square image of so many values, grey or in colours; None if there is none.
+
+    784 values are (1, 28, 28), and 3072 are (3, 32, 32).
+    """
+    for channels in (1, 3):
+        side = math.isqrt(values // channels)
+        if values and channels * side**2 == values:
+            return channels, side, side
+    return None
+
+
 def squash(logits: Tensor, value_range: Range) -> Tensor:
     """A network's last values in the range that ``unit_range`` gave: by a sigmoid, or unchanged."""
     return logits if value_range is None else logits.sigmoid()
@@ -229,6 +310,22 @@ def fit_gaussian(mean: Tensor, scale: Tensor, data_mean: Tensor, covariance: Ten
     if not failure:
         mean.copy_(data_mean)
         scale.copy_(factor)
+
+
+def discretised_logistic(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """log of the logistic's mass on the bin of x, one of 256; the end bins reach to infinity.
+
+    In the tails float32's difference of two sigmoids vanishes; there its logarithm comes from
+    s(a) - s(b) = s(a) s(-b) (1 - exp(b - a)). (The authors' code takes the density in the middle of
+    the bin, which is wrong where the bin is wider than the logistic.)
+    """
+    centred, slope = x - mean, (-log_scale).exp()
+    above, below = slope * (centred + 0.5 / 255), slope * (centred - 0.5 / 255)
+    mass = above.sigmoid() - below.sigmoid()
+    tail = (-torch.expm1(-slope / 255)).log() - softplus(-above) - softplus(below)
+    inside = torch.where(mass > 1e-5, mass.clamp_min(1e-12).log(), tail)
+    inside = torch.where(x > 254.5 / 255, -softplus(below), inside)
+    return torch.where(x < 0.5 / 255, -softplus(-above), inside)
 
 
 # ----------------------------------------------------------------------------- images and times

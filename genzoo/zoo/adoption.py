@@ -44,23 +44,40 @@ log = logging.getLogger("genzoo")
 @final
 @dataclass(frozen=True)
 class Network:
-    """A network in a file, by its place in it."""
+    """A network in a file, by its place in it; or two of two files, of which one follows the other.
+
+    Then the names of their tensors begin with 0 and 1.
+    """
 
     file: CheckpointFile
     label: str
+    second: "Network | None" = None
+
+    @property
+    def parts(self) -> list["Network"]:
+        return [Network(self.file, self.label), self.second] if self.second else [self]
 
     @property
     def tensors(self) -> Tensors:
-        return self.file.networks[self.label]
+        parts = [part.file.networks[part.label] for part in self.parts]
+        if not parts[1:]:
+            return parts[0]
+        return {f"{i}.{name}": t for i, part in enumerate(parts) for name, t in part.items()}
 
     @property
     def shapes(self) -> Shapes:
-        return _shapes(self.tensors)
+        return Shapes(_shapes(self.tensors), len(self.parts))
 
     @property
-    def record(self) -> AdoptedFile:
-        name, part = schemas.name(self.file.path.name), schemas.name(self.label)
-        return AdoptedFile(name=name, sha256=self.file.sha256, part=part)
+    def records(self) -> list[AdoptedFile]:
+        return [
+            AdoptedFile(
+                name=schemas.name(part.file.path.name),
+                sha256=part.file.sha256,
+                part=schemas.name(part.label),
+            )
+            for part in self.parts
+        ]
 
     def __str__(self) -> str:
         return f"{self.file.path} ({self.label})" if self.label else str(self.file.path)
@@ -107,6 +124,8 @@ def adopt(
     paths = [expanded(one) for one in ([files] if isinstance(files, str | Path) else files)]
     if not paths:
         raise BadInput("no file to adopt")
+    if twice := next((path for path in paths if paths.count(path) > 1), None):
+        raise BadInput(f"{twice} is given twice")
     target = expanded(out) if out is not None else Path(file_name(paths[0].stem))
     check_free(target, FILES, force)
     if data is not None:
@@ -119,7 +138,7 @@ def adopt(
     adopted = Adoption(
         source=fit.adopted.source,
         tool=f"genzoo {VERSION}",
-        files=tuple(network.record for network in (fit.network, other) if network),
+        files=(*fit.network.records, *(other.records if other else [])),
         notes=tuple(map(schemas.name, (*fit.paired.notes, *notes))),
     )
     facts["data"] = "" if data is None else register.label(data)
@@ -162,16 +181,17 @@ def _chosen(networks: list[Network], part: str | None) -> list[Network]:
 def _only_fit(networks: list[Network], as_family: str | None, settings: Mapping[str, Any]) -> Fit:
     """The family that fits, and how. Raises BadInput if none does, or several."""
     names = [as_family] if as_family is not None else families.names()
+    both = _both(networks)
     fits, misfits = list[Fit](), list[tuple[str, Network, Misfit]]()
     for name in names:
         if (family := _family(name, as_family is not None)) is None:
             continue
-        for network in networks:
+        for network in [*both, *networks]:
             result = _fit(name, family, network, settings)
             if isinstance(result, Fit):
                 fits.append(result)
                 break
-            misfits.append((name, network, result))
+            misfits += [(name, network, result)] * (network not in both)
     if len(fits) > 1:
         ways = " or ".join(argument("as_family", fit.family) for fit in fits)
         raise BadInput(f"{fits[0].network} fits {len(fits)} families: choose with {ways}")
@@ -188,6 +208,13 @@ def _only_fit(networks: list[Network], as_family: str | None, settings: Mapping[
         f"{network} fits no family: its first tensor is {first[:80]}, {shape_text(shape)}; "
         f"tried {tried}"
     )
+
+
+def _both(networks: list[Network]) -> list[Network]:
+    """The first network of each of two files as one, in the files' order."""
+    first = {network.file.path: network for network in reversed(networks)}
+    one, *others = reversed(first.values())
+    return [Network(one.file, one.label, others[0])] if len(others) == 1 else []
 
 
 def _family(name: str, needed: bool) -> "Family | None":
@@ -225,11 +252,11 @@ def _fit(
         config = checked(family.config, values, f"as {adopted.source}")
         own = _shapes(on_meta(lambda: family.model(config), Path(name)).state_dict())
     except GenzooError as error:
-        return Misfit(str(error))
+        return Misfit(str(error), bool(settings))
     try:
         return Fit(name, network, adopted, config, pair(own, network.shapes, adopted))
     except Misfit as misfit:
-        return misfit
+        return Misfit(str(misfit), misfit.matched + 1)
 
 
 def _shapes(tensors: Mapping[str, "torch.Tensor"]) -> Shapes:
@@ -268,9 +295,10 @@ def _critic(
     Of the model's own file only a network that is called so can be one; a further file must be one.
     Raises BadInput if it is not.
     """
-    own = fit.network.file
-    inside = [n for n in networks if n.file is own and n.label != fit.network.label]
-    others = [n for n in networks if n.file is not own]
+    used = [(part.file.path, part.label) for part in fit.network.parts]
+    files = [path for path, _ in used]
+    inside = [n for n in networks if n.file.path in files and (n.file.path, n.label) not in used]
+    others = [n for n in networks if n.file.path not in files]
     candidates = others or [n for n in inside if is_discriminator(n.label)]
     if not candidates:
         return None, None, []

@@ -6,6 +6,7 @@ bytes say, not its name.
 
 import io
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ _DISCRIMINATOR = re.compile(rf"(^|\.)({_DISCRIMINATORS})(\.|$)", re.IGNORECASE)
 _NETWORK = re.compile(f"({_AVERAGES}|{_GENERATORS}|{_DISCRIMINATORS})", re.IGNORECASE)
 
 
+# What torch's reader says of a name that it does not know.
+_REFUSED = re.compile(r"(?:[Uu]nsupported (?:global: )?GLOBAL|Unsupported class) ([\w.]+)")
+_OTHERS = re.compile(r"(?!torch\.|numpy\.)[\w.]+\.[A-Z]\w*")  # a class, as its name says
+
+
 @final
 @dataclass(frozen=True)
 class CheckpointFile:
@@ -55,7 +61,10 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         if (size := size_of(file)) > (limit := largest_model()):
             raise BadInput(f"{path} has {size} bytes, the limit is {limit}")
         content = file.read(size)
-    found = dict(_networks(_unpacked(content, path), ""))
+    with warnings.catch_warnings():  # of kinds of tensors that are refused below
+        warnings.simplefilter("ignore")
+        unpacked = _unpacked(content, path)
+    found = dict(_networks(unpacked, ""))
     networks = {k: tensors for label in found for k, tensors in _parts(label, found[label])}
     if not networks:
         raise InvalidModel(f"{path} holds no tensors by name: expected the state_dict of a network")
@@ -100,17 +109,33 @@ def _check_zip(content: bytes, path: Path) -> None:
         raise InvalidModel(f"{path} is a compressed zip archive, not a file of torch.save")
 
 
+@final
+class _Record:
+    """Stands for an object of options beside the weights, of any class: it is kept unread."""
+
+
 def _loaded(content: bytes, path: Path) -> Any:
-    """What torch.save wrote, by its reader of plain tensors."""
+    """What torch.save wrote, by its reader of plain tensors.
+
+    An object of a class of others becomes a `_Record`: its class is not imported. Such a record
+    takes no arguments, so that what must be called to be made is refused.
+    """
     import torch
 
-    try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # of a damaged file, any
-        text = " ".join(str(error).split())
-    if code := re.search(r"(?:Unsupported global: GLOBAL|Unsupported class) ([\w.]+)", text):
+    names: list[str] = []
+    while True:
+        try:
+            with torch.serialization.safe_globals([(_Record, name) for name in names]):
+                return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        except Exception as error:  # of a damaged file, any
+            text = " ".join(str(error).split())
+        found = _REFUSED.search(text)
+        if not found or not _OTHERS.fullmatch(found[1]) or found[1] in names or names[7:]:
+            break
+        names.append(found[1])
+    if code := (names[0] if names else found and found[1]):
         way = "in the code that made it, type torch.save(network.state_dict(), 'weights.pth')"
-        raise InvalidModel(f"{path} holds {code[1]}, which only code can make: not read; {way}")
+        raise InvalidModel(f"{path} holds {code}, which only code can make: not read; {way}")
     reason = re.sub(r"^Weights only load failed\..*?: ", "", text)[:120]
     raise InvalidModel(f"{path} cannot be read as plain tensors: {reason}")
 
@@ -119,8 +144,10 @@ def _networks(value: Any, label: str, depth: int = 0) -> Iterator[tuple[str, Ten
     """Each dict of tensors by name inside of ``value``, with its place."""
     from torch import Tensor
 
-    if not isinstance(value, Mapping) or len(value) > _MOST:
+    if not isinstance(value, Mapping):
         return
+    if len(value) > _MOST:
+        raise BadInput(f"a dict of {len(value):,} values: expected at most {_MOST:,} tensors")
     items = [(key, one) for key, one in value.items() if isinstance(key, str)]
     tensors = {key: one for key, one in items if isinstance(one, Tensor)}
     if any(tensor.ndim for tensor in tensors.values()):

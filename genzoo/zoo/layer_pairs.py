@@ -64,7 +64,9 @@ class Paired:
 def pair(own: Shapes, theirs: Shapes, adopted: Adopted) -> Paired:
     """Pair the tensors of the family's network with those of the file. Raises Misfit."""
     left = {name: shape for name, shape in own.items() if name not in adopted.kept}
-    used = {n: s for n, s in theirs.items() if n.rpartition(".")[2] not in adopted.unused}
+    ranks = {name: _rank(name, adopted.order) for name in theirs}
+    read = [name for name in theirs if name.rpartition(".")[2] not in adopted.unused]
+    used = {name: theirs[name] for name in sorted(read, key=lambda name: ranks[name])}
     mine, others = _layers(left), _joined(_layers(used), _layers(left), adopted)
     names: dict[str, tuple[str, ...]] = {}
     for (layer, tensors), (other, found) in zip(mine.items(), others.items(), strict=False):
@@ -76,6 +78,11 @@ def pair(own: Shapes, theirs: Shapes, adopted: Adopted) -> Paired:
     if missing:
         raise Misfit(f"lacks {_count(missing, 'layer')}, the first like {missing[0]}", len(names))
     return Paired(names, _notes(names, len(theirs) - len(used), adopted))
+
+
+def _rank(name: str, order: tuple[str, ...]) -> int:
+    """Which of the beginnings ``name`` has; their number if it has none."""
+    return next((i for i, start in enumerate(order) if name.startswith(start)), len(order))
 
 
 def _layers(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Layer]:

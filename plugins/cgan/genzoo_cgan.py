@@ -16,9 +16,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
+from genzoo.models import networks
 from genzoo.models.networks import Maxout, activations, kind_of, pyramid
 from genzoo.options import AdversarialOptions
-from genzoo.schemas import Count, Decay, Rate, Schema, Shape
+from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Share
 
 
 class Config(Schema):
@@ -28,8 +29,12 @@ class Config(Schema):
     """of a sample; for convolutions square, 4 to 7 times a power of two"""
     classes: Annotated[int, Field(ge=2, le=10_000)] = 10
     latent_dim: Count = 100
-    network: Literal["mlp", "conv"] = "mlp"
-    """the paper's perceptrons, or convolutions"""
+    network: Literal["mlp", "conv", "normed"] = "mlp"
+    """the paper's perceptrons, or convolutions; normed is a generator of perceptrons with batch
+    norms, as in courses: it gets an embedding of the class beside the code, and its units double
+    from width on"""
+    norm_epsilon: Share = 1e-5
+    """of normed: what is added to the variance"""
     generator_units: tuple[Count, Count, Count] = (200, 1000, 1200)
     """of the generator's perceptron: after the code, after the class, after both"""
     discriminator_units: tuple[Count, Count, Count] = (240, 50, 240)
@@ -123,6 +128,25 @@ class ConvGenerator(genzoo.Latent):
         return self.layers(torch.cat([code, _one_hot(labels, self.num_classes, code)], 1))
 
 
+class NormedGenerator(genzoo.Latent):
+    """An embedding of the class and the code, then four dense layers with batch norms."""
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        self.latent_dim, self.shape = config.latent_dim, config.shape
+        self.kind, self.num_classes = kind_of(self.shape), config.classes
+        self.classes = nn.Embedding(config.classes, config.classes)
+        inputs = config.classes + config.latent_dim
+        self.layers = networks.normed_perceptron(
+            inputs, config.width, self.shape, config.norm_epsilon
+        )
+
+    # (n, latent_dim), (n,) -> (n, *shape)
+    def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
+        assert labels is not None
+        return self.layers(torch.cat([self.classes(labels), code], 1))
+
+
 class ConvDiscriminator(genzoo.Discriminator):
     """Strided convolutions; the class's vector weighs the last feature maps (projection)."""
 
@@ -147,11 +171,20 @@ class ConvDiscriminator(genzoo.Discriminator):
 
 
 def generator(config: Config) -> genzoo.Latent:
-    return ConvGenerator(config) if config.network == "conv" else Generator(config)
+    kinds = {"mlp": Generator, "conv": ConvGenerator, "normed": NormedGenerator}
+    return kinds[config.network](config)
 
 
 def discriminator(config: Config) -> genzoo.Discriminator:
     return ConvDiscriminator(config) if config.network == "conv" else Discriminator(config)
+
+
+def adopt(shapes: genzoo.Shapes) -> genzoo.Adopted:
+    """PyTorch-GAN's cgan."""
+    (classes, _), first, *_, last = shapes.dense(6)
+    sizes = {"shape": networks.square_image(last[0]), "classes": classes, "width": first[0]}
+    kind = {"network": "normed", "norm_epsilon": 0.8, "latent_dim": first[1] - classes}
+    return genzoo.Adopted(source="the generator of PyTorch-GAN's cgan", config=sizes | kind)
 
 
 @genzoo.hookimpl
@@ -162,6 +195,7 @@ def genzoo_family() -> genzoo.Family:
         model=generator,
         discriminator=discriminator,
         data="labelled",
+        adopt=adopt,
         revision=3,
         upgrade=genzoo.rename_fields(
             code="latent_dim",

@@ -6,7 +6,6 @@ blocks between strided convolutions, and discriminators of patches.
 """
 
 from functools import partial
-from itertools import pairwise
 from typing import Annotated
 
 import torch
@@ -15,7 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
-from genzoo.models.networks import activations, initialise_convolution
+from genzoo.models.networks import activations, initialise_convolution, patch_discriminator
 from genzoo.options import Options, TranslatorOptions
 from genzoo.schemas import Count, Decay, Name, Rate, Schema, Shape, Share, Weight
 from genzoo.training import ImageBuffer, make_player
@@ -35,6 +34,8 @@ class Config(Schema):
     """strided layers of each discriminator: 3 classify patches of 70x70 pixels, 2 of 34, 1 of 16"""
     examples: Annotated[int, Field(ge=1, le=64)] = 16
     """images stored with the weights, which sample translates"""
+    one_way: bool = False
+    """without the way back: a generator that was trained elsewhere, and cannot be trained here"""
 
 
 class TrainOptions(Options, TranslatorOptions):
@@ -93,7 +94,8 @@ class CycleGAN(genzoo.Translator):
         if len(self.shape) != 3 or min(self.shape[1:]) < least:  # of one pixel no norm is known
             what = f"discriminator_layers={layers} needs images of {least} pixels or more"
             raise genzoo.BadInput(f"{what}, got {'x'.join(map(str, self.shape))}")
-        self.forth, self.back = _generator(config), _generator(config)
+        self.one_way, self.forth = config.one_way, _generator(config)
+        self.back = nn.Identity() if config.one_way else _generator(config)
         noise = torch.randint(256, (config.examples, *self.shape), dtype=torch.uint8)
         self.register_buffer("examples", noise)
 
@@ -101,20 +103,8 @@ class CycleGAN(genzoo.Translator):
         return (self.forth if to == self.domains[1] else self.back)(x)
 
 
-class PatchDiscriminator(nn.Sequential):  # (n, C, H, W) -> (n, 1, H', W'), a logit per patch
-    """PatchGAN (Isola et al. 2017, section 3.2.2): it classifies each patch of an image."""
-
-    def __init__(self, config: Config):
-        super().__init__()
-        layers = config.discriminator_layers
-        maps = [config.shape[0], *(config.width * 2 ** min(i, 3) for i in range(layers + 1))]
-        self.blocks = nn.Sequential()
-        for i, (a, b) in enumerate(pairwise(maps)):
-            conv = nn.Conv2d(a, b, 4, 2 if i < layers else 1, 1)
-            norm = nn.InstanceNorm2d(b) if i else nn.Identity()
-            self.blocks.append(nn.Sequential(conv, norm, nn.LeakyReLU(0.2)))
-        self.head = nn.Conv2d(maps[-1], 1, 4, 1, 1)
-        self.apply(initialise_convolution)
+def patches(config: Config) -> nn.Module:  # (n, C, H, W) -> (n, 1, H', W'), a logit per patch
+    return patch_discriminator(config.shape[0], config.width, config.discriminator_layers)
 
 
 class Discriminator(genzoo.Discriminator):
@@ -122,7 +112,7 @@ class Discriminator(genzoo.Discriminator):
 
     def __init__(self, config: Config):
         super().__init__()
-        self.critics = nn.ModuleList(PatchDiscriminator(config) for _ in config.domains)
+        self.critics = nn.ModuleList(patches(config) for _ in config.domains)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:  # -> (n, 1, H', W')
         return self.critics[1](x)
@@ -185,7 +175,23 @@ def _error(logits: Tensor, target: float) -> Tensor:
 
 
 def trainer(model: CycleGAN, options: TrainOptions) -> genzoo.Trainer:
+    if model.one_way:
+        raise genzoo.BadInput("one_way: without the way back there is no cycle to train")
     return CycleTrainer(model, Discriminator(model.config), options)
+
+
+def adopt(shapes: genzoo.Shapes) -> genzoo.Adopted:
+    """The authors' ResNet generators: of one way, or those of A and of B."""
+    first, *_, last = convolutions = shapes.convolutions(8)
+    blocks, one_way = len(convolutions) // (2 * shapes.networks) - 3, shapes.networks == 1
+    side = 256 if blocks > 6 else 128  # appendix 7.2; no weight depends on it
+    sizes = {"shape": (last[0], side, side), "width": first[0], "residual_blocks": blocks}
+    return genzoo.Adopted(
+        source="the ResNet generator of pytorch-CycleGAN-and-pix2pix",
+        config={**sizes, "one_way": one_way},
+        kept=("examples",),
+        unused=("running_mean", "running_var", "num_batches_tracked"),
+    )
 
 
 TINY = Config(shape=(3, 16, 16), width=4, residual_blocks=1, discriminator_layers=1, examples=5)
@@ -208,6 +214,7 @@ def genzoo_family() -> genzoo.Family:
             identity="identity_weight",
             pool="buffer_size",
         ),
+        adopt=adopt,
         tiny=TINY,
         paper="arXiv:1703.10593",
         api=2,

@@ -2,12 +2,14 @@
 
 Radford, Metz & Chintala 2016 (arXiv:1511.06434): the architecture of section 3 and figure 1, the
 training of section 4. ``network = "upsampling"`` is the variant of Keras courses: a dense layer,
-repeated pixels, 5x5 convolutions of stride 1. ``"resize"`` and ``"residual"`` keep the paper's
-discriminator. Their generators repeat pixels and then convolve, against the checkerboard that
-transposed convolutions leave (Odena, Dumoulin & Olah 2016, distill.pub/2016/deconv-checkerboard).
+repeated pixels, 5x5 convolutions of stride 1. ``"resize"``, ``"residual"`` and ``"shallow"``
+keep the paper's discriminator. Their generators repeat pixels and then convolve, against the
+checkerboard that transposed convolutions leave (Odena, Dumoulin & Olah 2016,
+distill.pub/2016/deconv-checkerboard).
 """
 
 from itertools import count, pairwise
+from math import isqrt
 from typing import Annotated, Literal
 
 import torch
@@ -16,9 +18,10 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 import genzoo
+from genzoo.models import networks
 from genzoo.models.networks import activations, halvings, initialise_convolution, pyramid
 from genzoo.options import AdversarialOptions
-from genzoo.schemas import Channels, Count, Decay, Rate, Schema
+from genzoo.schemas import Channels, Count, Decay, Rate, Schema, Share
 
 
 class Config(Schema):
@@ -32,9 +35,12 @@ class Config(Schema):
     """feature maps next to the image; they double towards the code"""
     dense_units: Annotated[tuple[Count, ...], Field(max_length=8)] = ()
     """of layers between code and maps: none in the paper, [1024] in the authors' MNIST code"""
-    network: Literal["strided", "upsampling", "resize", "residual"] = "strided"
+    network: Literal["strided", "upsampling", "resize", "residual", "shallow"] = "strided"
     """the paper's networks, those of Keras courses, or the paper's with another generator:
-    repeated pixels and 3x3 convolutions, plain or in residual blocks"""
+    repeated pixels and 3x3 convolutions, plain or in residual blocks, or, as in other courses,
+    of two doublings alone, whatever the size (shallow)"""
+    norm_epsilon: Share = 1e-5
+    """of shallow: what is added to the variance"""
     prior: Literal["normal", "uniform"] = "normal"
     """distribution of the code: N(0, 1), or uniform on (-1, 1) as in the paper"""
     dropout: Decay = 0.0
@@ -67,6 +73,9 @@ class Generator(genzoo.Latent):
         self.shape = (config.channels, config.size, config.size)
         if config.network == "upsampling":
             self.value_range, self.layers = (0.0, 1.0), upsampling_generator(config)
+        elif config.network == "shallow":
+            parts = config.latent_dim, config.width, self.shape, config.norm_epsilon
+            self.value_range, self.layers = (-1.0, 1.0), networks.shallow_generator(*parts)
         else:
             self.value_range, self.layers = (-1.0, 1.0), strided_generator(config)
 
@@ -74,7 +83,7 @@ class Generator(genzoo.Latent):
     def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
         if self.config.prior == "uniform":  # the distribution function of N(0, 1) is uniform
             code = 2 * torch.special.ndtr(code) - 1
-        is_dense = self.config.network == "upsampling"
+        is_dense = self.config.network in ("upsampling", "shallow")
         return self.layers(code if is_dense else rearrange(code, "n d -> n d 1 1"))
 
 
@@ -180,18 +189,17 @@ def upsampling_discriminator(config: Config) -> tuple[nn.ModuleList, nn.Module]:
 
 
 def adopt(shapes: genzoo.Shapes) -> genzoo.Adopted:
-    """Transposed convolutions of kernel 4, as pytorch/examples has them, and pytorch_GAN_zoo."""
+    """pytorch/examples and pytorch_GAN_zoo: transposed convolutions; PyTorch-GAN: a dense layer."""
     first, *_, last = convolutions = shapes.convolutions(3)
-    return genzoo.Adopted(
-        source="DCGAN as in pytorch/examples and pytorch_GAN_zoo",
-        config={
-            "channels": last[1],
-            "size": first[2] << len(convolutions) - 1,
-            "latent_dim": first[0],
-            "width": last[0],
-        },
-        discriminator=True,
-    )
+    if all(len(shape) != 2 for shape in shapes.values()):
+        sizes = {"channels": last[1], "size": first[2] << len(convolutions) - 1, "width": last[0]}
+        source = "DCGAN as in pytorch/examples and pytorch_GAN_zoo"
+        config = {**sizes, "latent_dim": first[0]}
+        return genzoo.Adopted(source=source, config=config, discriminator=True)
+    units, code = shapes.dense(1)[0]
+    sizes = {"channels": last[0], "size": 4 * isqrt(units // first[1]), "width": last[1]}
+    kind = {"latent_dim": code, "network": "shallow", "norm_epsilon": 0.8}
+    return genzoo.Adopted(source="the generator of PyTorch-GAN's dcgan", config=sizes | kind)
 
 
 @genzoo.hookimpl

@@ -12,9 +12,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
-from genzoo.models.networks import Maxout, activations, kind_of, squash, unit_range
+from genzoo.models.networks import (
+    Maxout,
+    activations,
+    kind_of,
+    normed_perceptron,
+    square_image,
+    squash,
+    unit_range,
+)
 from genzoo.options import AdversarialOptions
-from genzoo.schemas import Count, Decay, Rate, Schema, Shape
+from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Share
 
 
 class Config(Schema):
@@ -30,6 +38,11 @@ class Config(Schema):
     """maxout units in each of the discriminator's two hidden layers"""
     maxout_pieces: Annotated[int, Field(ge=2, le=16)] = 5
     """linear pieces of each maxout unit"""
+    network: Literal["plain", "normed"] = "plain"
+    """the generator: two layers of ReLUs, or four of leaky ones with batch norms, as in courses;
+    their units double from generator_units on"""
+    norm_epsilon: Share = 1e-5
+    """of normed: what is added to the variance"""
     dropout: Decay = 0.5
     """share of values dropped in the discriminator's hidden layers"""
     input_dropout: Decay = 0.0
@@ -51,16 +64,26 @@ class Generator(genzoo.Latent):
         super().__init__(config)
         self.latent_dim, self.shape = config.latent_dim, config.shape
         self.kind, self.value_range = kind_of(self.shape), unit_range(self.shape)
-        units = config.generator_units
-        hidden = [nn.Linear(self.latent_dim, units), nn.ReLU(), nn.Linear(units, units), nn.ReLU()]
-        last = nn.Linear(units, math.prod(self.shape))
-        self.layers = nn.Sequential(*hidden, last, nn.Unflatten(1, self.shape))
+        if config.network == "normed":
+            self.value_range = (-1.0, 1.0)
+            parts = config.latent_dim, config.generator_units, self.shape, config.norm_epsilon
+            self.layers = normed_perceptron(*parts)
+        else:
+            self.layers = plain_perceptron(config)
 
     # (n, latent_dim) -> (n, *shape)
     def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
         if self.config.prior == "uniform":  # the distribution function of N(0, 1) is uniform
             code = 2 * torch.special.ndtr(code) - 1
-        return squash(self.layers(code), self.value_range)
+        x = self.layers(code)
+        return x if self.config.network == "normed" else squash(x, self.value_range)
+
+
+def plain_perceptron(config: Config) -> nn.Sequential:  # (n, latent_dim) -> (n, *shape)
+    code, units = config.latent_dim, config.generator_units
+    hidden = [nn.Linear(code, units), nn.ReLU(), nn.Linear(units, units), nn.ReLU()]
+    last = nn.Linear(units, math.prod(config.shape))
+    return nn.Sequential(*hidden, last, nn.Unflatten(1, config.shape))
 
 
 class Discriminator(genzoo.Discriminator):
@@ -83,6 +106,22 @@ class Discriminator(genzoo.Discriminator):
         return self.head(self.features(x)[-1]).flatten()
 
 
+def adopt(shapes: genzoo.Shapes) -> genzoo.Adopted:
+    """PyTorch-GAN's gan, and its other generators of perceptrons."""
+    first, *_, last = shapes.dense(5)
+    return genzoo.Adopted(
+        source="the perceptron of PyTorch-GAN's gan, wgan and others",
+        config={
+            "shape": square_image(last[0]),
+            "latent_dim": first[1],
+            "generator_units": first[0],
+            "prior": "normal",
+            "network": "normed",
+            "norm_epsilon": 0.8,
+        },
+    )
+
+
 @genzoo.hookimpl
 def genzoo_family() -> genzoo.Family:
     return genzoo.Family(
@@ -90,6 +129,7 @@ def genzoo_family() -> genzoo.Family:
         options=TrainOptions,
         model=Generator,
         discriminator=Discriminator,
+        adopt=adopt,
         revision=3,
         upgrade=genzoo.rename_fields(
             code="latent_dim",

@@ -5,7 +5,7 @@ of the appendix (6.1). Instance norm stands for the paper's batch norm of one im
 """
 
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
-from genzoo.models.networks import activations, initialise_convolution
+from genzoo.models.networks import activations, initialise_convolution, patch_discriminator
 from genzoo.options import AdversarialOptions, TranslatorOptions
 from genzoo.schemas import Count, Decay, Name, Rate, Schema, Shape, Weight
 
@@ -23,8 +23,11 @@ class Config(Schema):
 
     shape: Shape = (3, 256, 256)
     domains: tuple[Name, Name] = ("A", "B")
-    halvings: Annotated[int, Field(ge=1, le=7)] = 2
+    halvings: Annotated[int, Field(ge=1, le=8)] = 2
     """how often the U-Net halves the sides"""
+    network: Literal["plain", "authors"] = "plain"
+    """authors: as their code has it: norms with a scale and a shift, none on the innermost maps,
+    ReLU also on what skips, dropout behind the innermost maps but one"""
     width: Annotated[int, Field(ge=1, le=512)] = 64
     """feature maps of the first level; they double up to the fourth"""
     dropout: Decay = 0.5
@@ -60,14 +63,17 @@ class Pix2Pix(genzoo.Translator):
         if len(self.shape) != 3:
             raise genzoo.BadInput(f"pix2pix translates images, got {self.shape}")
         self.multiple = 2**config.halvings
-        self.smallest = 2 * self.multiple  # instance norm needs more than one pixel
-        maps = _maps(self.shape[0], config.width, config.halvings)
+        authors = config.network == "authors"
+        # Instance norm needs more than one pixel.
+        self.smallest = self.multiple if authors else 2 * self.multiple
+        maps, last = _maps(self.shape[0], config.width, config.halvings), config.halvings - 1
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for i, (a, b) in enumerate(pairwise(maps)):
-            norm = nn.InstanceNorm2d(b) if i else nn.Identity()
+            normed = i and not (authors and i == last)
+            norm = nn.InstanceNorm2d(b, affine=authors) if normed else nn.Identity()
             self.down.append(nn.Sequential(nn.Conv2d(a, b, 4, 2, 1), norm, nn.LeakyReLU(0.2)))
         for i, (a, b) in enumerate(pairwise(maps[::-1])):
-            norm = nn.InstanceNorm2d(b) if i < config.halvings - 1 else nn.Identity()
+            norm = nn.InstanceNorm2d(b, affine=authors) if i < last else nn.Identity()
             self.up.append(nn.Sequential(nn.ConvTranspose2d(a * (2 if i else 1), b, 4, 2, 1), norm))
         self.apply(initialise_convolution)  # appendix 6.2
         noise = torch.randint(256, (config.examples, *self.shape), dtype=torch.uint8)
@@ -79,11 +85,14 @@ class Pix2Pix(genzoo.Translator):
         for down in self.down:
             x = down(x)
             skips.append(x)
-        x = self.up[0](skips.pop())
-        for up in self.up[1:]:
-            kept = noise.uniform(*x.shape[1:]) >= self.config.dropout
-            x = (x * kept / (1 - self.config.dropout)).relu()
-            x = up(torch.cat([x, skips.pop()], 1))
+        authors, share = self.config.network == "authors", self.config.dropout
+        x = self.up[0](skips.pop().relu() if authors else skips.pop())
+        for i, up in enumerate(self.up[1:]):
+            if not authors or 0 < i <= self.config.halvings - 5:
+                kept = noise.uniform(*x.shape[1:]) >= share
+                x = x * kept / (1 - share)
+            pair = [skips.pop().relu(), x.relu()] if authors else [x.relu(), skips.pop()]
+            x = up(torch.cat(pair, 1))
         return x.tanh()
 
 
@@ -92,15 +101,9 @@ class Discriminator(genzoo.Discriminator):
 
     def __init__(self, config: Config):
         super().__init__()
-        layers = config.discriminator_layers
-        maps = _maps(2 * config.shape[0], config.width, layers + 1)
-        self.blocks = nn.ModuleList()
-        for i, (a, b) in enumerate(pairwise(maps)):
-            conv = nn.Conv2d(a, b, 4, 2 if i < layers else 1, 1)
-            norm = nn.InstanceNorm2d(b) if i else nn.Identity()
-            self.blocks.append(nn.Sequential(conv, norm, nn.LeakyReLU(0.2)))
-        self.head = nn.Conv2d(maps[-1], 1, 4, 1, 1)
-        self.apply(initialise_convolution)  # appendix 6.2
+        c = config
+        parts = patch_discriminator(2 * c.shape[0], c.width, c.discriminator_layers)
+        self.blocks, self.head = parts.blocks, parts.head
 
     def features(self, x: Tensor) -> list[Tensor]:  # (n, 2 C, H, W) -> the output of each block
         return activations(self.blocks, x)
@@ -126,6 +129,25 @@ def trainer(model: Pix2Pix, options: TrainOptions) -> genzoo.Trainer:
     )
 
 
+def adopt(shapes: genzoo.Shapes) -> genzoo.Adopted:
+    """The authors' U-Net. They translate one image at a time in training mode, in which their batch
+    norm is an instance norm, and its running statistics are not read.
+    """
+    first, *inner, last = shapes.convolutions(4)
+    halvings = len(inner) // 2 + 1
+    return genzoo.Adopted(
+        source="the U-Net of pytorch-CycleGAN-and-pix2pix",
+        config={
+            "shape": (last[1], max(256, 1 << halvings), max(256, 1 << halvings)),
+            "width": first[0],
+            "halvings": halvings,
+            "network": "authors",
+        },
+        kept=("examples",),
+        unused=("running_mean", "running_var", "num_batches_tracked"),
+    )
+
+
 @genzoo.hookimpl
 def genzoo_family() -> genzoo.Family:
     return genzoo.Family(
@@ -134,6 +156,7 @@ def genzoo_family() -> genzoo.Family:
         model=Pix2Pix,
         trainer=trainer,
         data="paired",
+        adopt=adopt,
         tiny=Config(shape=(1, 16, 16), width=4, discriminator_layers=1, examples=5),
         paper="arXiv:1611.07004",
         api=2,

@@ -16,16 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
-from genzoo.models.networks import (
-    conv_decoder,
-    conv_encoder,
-    fit_gaussian,
-    kind_of,
-    squash,
-    standard_normal,
-    unit_range,
-    whiten,
-)
+from genzoo.models import networks
 from genzoo.options import LatentSampling, Options
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Share, Weight
 
@@ -41,7 +32,8 @@ class Config(Schema):
     levels: Annotated[int, Field(ge=0, le=256)] = 256
     """values that a pixel of the data can take"""
     latent_dim: Annotated[int, Field(ge=1, le=4096)] = 40
-    network: Literal["mlp", "conv"] = "mlp"
+    network: Literal["mlp", "conv", "relu"] = "mlp"
+    """gated perceptrons, convolutions, or perceptrons of one hidden layer of ReLUs (appendix C)"""
     width: Annotated[int, Field(ge=1, le=4096)] = 320
     """units of a hidden layer, or feature maps next to the image"""
     likelihood: Literal["bernoulli", "logistic", "gaussian"] = "bernoulli"
@@ -69,12 +61,6 @@ class VAESampling(LatentSampling):
     """how much of p(x | z)'s noise is added to its mean: 0 none, 1 all, which is a draw from it"""
 
 
-def _mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:
-    """Two hidden layers of gated units (Dauphin et al. 2017)."""
-    first, second = nn.Linear(inputs, 2 * width), nn.Linear(width, 2 * width)
-    return nn.Sequential(first, nn.GLU(), second, nn.GLU(), nn.Linear(width, outputs))
-
-
 class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
     """q(z | x) and p(x | z); the prior is N(mean, scale scale^T), N(0, 1) until it is fitted."""
 
@@ -85,20 +71,21 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
     def __init__(self, config: Config):
         super().__init__(config)
         self.latent_dim, self.shape = config.latent_dim, config.shape
-        self.kind, self.value_range = kind_of(self.shape), unit_range(self.shape)
+        self.kind, self.value_range = networks.kind_of(self.shape), networks.unit_range(self.shape)
         # A bound on a probability needs a distribution over exactly the values that the data take.
         discrete = {"bernoulli": 2, "logistic": 256}.get(config.likelihood)
         self.levels = discrete if discrete == config.levels else None
         if config.network == "conv":
-            self.encoder = conv_encoder(self.shape, config.width, 2 * self.latent_dim)
-            self.decoder = conv_decoder(self.latent_dim, self.shape, config.width)
+            self.encoder = networks.conv_encoder(self.shape, config.width, 2 * self.latent_dim)
+            self.decoder = networks.conv_decoder(self.latent_dim, self.shape, config.width)
         else:
             size, width = math.prod(self.shape), config.width
-            self.encoder = nn.Sequential(nn.Flatten(), *_mlp(size, width, 2 * self.latent_dim))
-            decoder = _mlp(self.latent_dim, width, size)
+            kind = networks.perceptron if config.network == "relu" else networks.gated_perceptron
+            self.encoder = nn.Sequential(nn.Flatten(), *kind(size, width, 2 * self.latent_dim))
+            decoder = kind(self.latent_dim, width, size)
             self.decoder = nn.Sequential(*decoder, nn.Unflatten(1, self.shape))
         self.spread = nn.Parameter(torch.full((), -2 / STRIDE))
-        mean, scale = standard_normal(self.latent_dim)
+        mean, scale = networks.standard_normal(self.latent_dim)
         self.register_buffer("prior_mean", mean)
         self.register_buffer("prior_scale", scale)
 
@@ -111,7 +98,7 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
         sampling: VAESampling | None = None,
     ) -> Tensor:
         z = self.prior_mean + code @ self.prior_scale.T
-        mean = squash(self.decoder(z), self.value_range)
+        mean = networks.squash(self.decoder(z), self.value_range)
         share = sampling.observation_noise if sampling else 0.0
         if noise is None or not share:
             return mean
@@ -129,7 +116,7 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
         return x.clamp(0, 1).mul(255).round() / 255
 
     def embed(self, x: Tensor) -> Tensor:  # (n, *shape) -> (n, latent_dim)
-        return whiten(self.posterior(x)[0], self.prior_mean, self.prior_scale)
+        return networks.whiten(self.posterior(x)[0], self.prior_mean, self.prior_scale)
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``(n, *shape)`` to mean and log variance of q(z | x), ``(n, latent_dim)`` each."""
@@ -139,14 +126,14 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x | z): ``(n, *shape)`` and ``(n, latent_dim)`` to ``(n,)``."""
         logits, log_scale = self.decoder(z).float(), STRIDE * self.spread
-        mean = squash(logits, self.value_range)
+        mean = networks.squash(logits, self.value_range)
         if self.config.likelihood == "bernoulli":  # appendix C.1
             values = -F.binary_cross_entropy_with_logits(logits, x, reduction="none")
         elif self.config.likelihood == "gaussian":  # appendix C.2
             error = (x - mean) / log_scale.exp()
             values = -error.square() / 2 - log_scale - math.log(2 * math.pi) / 2
         else:
-            values = _discretised_logistic(x, mean, log_scale)
+            values = networks.discretised_logistic(x, mean, log_scale)
         return values.flatten(1).sum(1)
 
     def log_weight(self, x: Tensor, labels: Tensor | None, noise: genzoo.Noise) -> Tensor:
@@ -154,7 +141,7 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
         mean, log_variance = self.posterior(x)
         epsilon = noise.normal(self.latent_dim)
         z = mean + (log_variance / 2).exp() * epsilon
-        standard = whiten(z, self.prior_mean, self.prior_scale)  # (n, latent_dim)
+        standard = networks.whiten(z, self.prior_mean, self.prior_scale)  # (n, latent_dim)
         prior = -standard.square().sum(1) / 2 - self.prior_scale.diagonal().log().sum()
         posterior = -(epsilon.square() + log_variance).sum(1) / 2  # the 2 pi cancel
         return self.log_likelihood(x, z) + prior - posterior
@@ -171,22 +158,6 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
         return loss, {"elbo": likelihood - divergence, "divergence": divergence}
 
 
-def _discretised_logistic(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """log of the logistic's mass on the bin of x, one of 256; the end bins reach to infinity.
-
-    In the tails float32's difference of two sigmoids vanishes; there its logarithm comes from
-    s(a) - s(b) = s(a) s(-b) (1 - exp(b - a)). (The authors' code takes the density in the middle of
-    the bin, which is wrong where the bin is wider than the logistic.)
-    """
-    centred, slope = x - mean, (-log_scale).exp()
-    above, below = slope * (centred + 0.5 / 255), slope * (centred - 0.5 / 255)
-    mass = above.sigmoid() - below.sigmoid()
-    tail = (-torch.expm1(-slope / 255)).log() - F.softplus(-above) - F.softplus(below)
-    inside = torch.where(mass > 1e-5, mass.clamp_min(1e-12).log(), tail)
-    inside = torch.where(x > 254.5 / 255, -F.softplus(below), inside)
-    return torch.where(x < 0.5 / 255, -F.softplus(-above), inside)
-
-
 def trainer(model: VAE, options: TrainOptions) -> genzoo.Trainer:
     return genzoo.LossTrainer(model, lambda batch: model.loss(batch, options), options)
 
@@ -199,7 +170,26 @@ def finish(model: VAE, options: TrainOptions, batches: Iterable[Tensor]) -> None
         mean = torch.cat([mean for mean, _ in posteriors])
         log_variance = torch.cat([log_variance for _, log_variance in posteriors])
         covariance = mean.T.cov() + log_variance.exp().mean(0).diag()
-        fit_gaussian(model.prior_mean, model.prior_scale, mean.mean(0), covariance)
+        networks.fit_gaussian(model.prior_mean, model.prior_scale, mean.mean(0), covariance)
+
+
+def adopt(shapes: genzoo.Shapes) -> genzoo.Adopted:
+    """pytorch/examples' vae, and the VAE that pythae builds by default."""
+    pythae = ("encoder.layers.0.0", "encoder.embedding", "encoder.log_var")
+    first, mean, log_variance = (
+        pythae if f"{pythae[0]}.weight" in shapes else ("fc1", "fc21", "fc22")
+    )
+    if not {f"{first}.weight", f"{mean}.weight"} <= {*shapes}:
+        raise genzoo.BadInput("expected the layers fc1, fc21 and fc22, or those of pythae")
+    (units, pixels), (latent_dim, _) = shapes[f"{first}.weight"], shapes[f"{mean}.weight"]
+    shape = networks.square_image(pixels)
+    return genzoo.Adopted(
+        source="the VAE of pytorch/examples and of pythae",
+        config={"shape": shape, "width": units, "latent_dim": latent_dim, "network": "relu"},
+        kept=("spread", "prior_mean", "prior_scale"),
+        joined={"encoder.3": (mean, log_variance)},
+        order=("encoder",),
+    )
 
 
 @genzoo.hookimpl
@@ -210,6 +200,7 @@ def genzoo_family() -> genzoo.Family:
         model=VAE,
         trainer=trainer,
         finish=finish,
+        adopt=adopt,
         revision=2,
         upgrade=genzoo.rename_fields(code="latent_dim"),
         tiny=Config(shape=(1, 16, 16), latent_dim=2, width=8),

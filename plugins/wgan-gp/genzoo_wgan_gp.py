@@ -18,10 +18,12 @@ from genzoo.models.networks import (
     initialise_convolution,
     kernel_size,
     kind_of,
+    normed_perceptron,
     pyramid,
+    square_image,
 )
 from genzoo.options import AdversarialOptions, DiscriminatorSteps, OptimizerName, PenaltyName
-from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Weight
+from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Share, Weight
 
 NORMS = {"batch": nn.BatchNorm2d, "layer": lambda maps: nn.GroupNorm(1, maps)}
 
@@ -36,6 +38,11 @@ class Config(Schema):
     """feature maps next to an image, which double towards the code; else units of each layer"""
     halvings: Annotated[int, Field(ge=0, le=6)] = 0
     """how often the sides of images halve, rounded up (the authors' MNIST code: 3); 0: to 4 to 7"""
+    network: Literal["plain", "normed"] = "plain"
+    """plain: convolutions for images, else perceptrons; normed: a generator of perceptrons with
+    batch norms, as in courses, also of images; their units double from width on"""
+    norm_epsilon: Share = 1e-5
+    """of normed: what is added to the variance"""
     critic_norm: Literal["none", "layer", "batch"] = "none"
     """norm in the critic of images: WGAN-GP's authors advise none or layer (section 4), the code of
     WGAN's has batch, which a penalty on each sample's own gradient excludes"""
@@ -71,7 +78,11 @@ class Generator(genzoo.Latent):
         self.latent_dim, self.shape = config.latent_dim, config.shape
         self.kind = kind_of(self.shape)
         self.value_range = None if self.kind == "points" else (-1.0, 1.0)
-        self.layers = (conv_generator if self.kind == "images" else mlp_generator)(config)
+        if config.network == "normed":
+            parts = config.latent_dim, config.width, self.shape, config.norm_epsilon
+            self.value_range, self.layers = (-1.0, 1.0), normed_perceptron(*parts)
+        else:
+            self.layers = (conv_generator if self.kind == "images" else mlp_generator)(config)
 
     # (n, latent_dim) -> (n, *shape)
     def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -145,6 +156,21 @@ def mlp_discriminator(config: Config) -> tuple[nn.ModuleList, nn.Module]:
     return blocks, nn.Linear(config.width, 1)
 
 
+def adopt(shapes: genzoo.Shapes) -> genzoo.Adopted:
+    """PyTorch-GAN's wgan and wgan_gp."""
+    first, *_, last = shapes.dense(5)
+    return genzoo.Adopted(
+        source="the perceptron of PyTorch-GAN's wgan and wgan_gp",
+        config={
+            "shape": square_image(last[0]),
+            "latent_dim": first[1],
+            "width": first[0],
+            "network": "normed",
+            "norm_epsilon": 0.8,
+        },
+    )
+
+
 @genzoo.hookimpl
 def genzoo_family(name: str) -> genzoo.Family:
     clipped = name == "wgan"
@@ -153,6 +179,7 @@ def genzoo_family(name: str) -> genzoo.Family:
         options=ClippedTrainOptions if clipped else TrainOptions,
         model=Generator,
         discriminator=Discriminator,
+        adopt=adopt,
         revision=2,
         upgrade=genzoo.rename_fields(code="latent_dim"),
         tiny=Config(shape=(1, 8, 8), latent_dim=4, width=4),

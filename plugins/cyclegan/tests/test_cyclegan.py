@@ -53,9 +53,7 @@ def test_parameters_of_the_reference_networks():
 @pytest.mark.parametrize(("layers", "patch"), [(3, 70), (2, 34), (1, 16)])
 def test_a_critic_sees_patches(layers, patch):
     torch.manual_seed(0)
-    critic = cyclegan.PatchDiscriminator(
-        config(shape=(3, 128, 128), discriminator_layers=layers)
-    ).eval()
+    critic = cyclegan.patches(config(shape=(3, 128, 128), discriminator_layers=layers)).eval()
     for block in critic.blocks:
         block[1] = nn.Identity()  # instance norm sees the whole picture, if only its mean
     x = torch.randn(1, 3, 128, 128, requires_grad=True)

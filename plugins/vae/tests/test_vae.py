@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from genzoo_vae import VAE, Config, TrainOptions, _discretised_logistic, finish, trainer
+from genzoo_vae import VAE, Config, TrainOptions, finish, trainer
 from torch.distributions import Bernoulli, MultivariateNormal, Normal
 
 from genzoo import Batch, Noise, fit
+from genzoo.models.networks import discretised_logistic
 from genzoo.training import RunSettings
 
 
@@ -82,7 +83,7 @@ def test_log_weight_is_log_p_x_z_minus_log_q():
 def test_discretised_logistic_is_a_law_over_256_levels():
     levels = torch.arange(256).view(-1, 1) / 255
     mean = torch.tensor([0.0, 0.3, 0.999]).expand(256, 3)
-    mass = _discretised_logistic(levels.expand(256, 3), mean, torch.tensor(-3.0)).exp().sum(0)
+    mass = discretised_logistic(levels.expand(256, 3), mean, torch.tensor(-3.0)).exp().sum(0)
     torch.testing.assert_close(mass, torch.ones(3), atol=1e-4, rtol=0)
 
 
@@ -96,7 +97,7 @@ def test_the_discretised_logistics_tail(log_scale, level):
     log_density = -z - 2 * torch.log1p(torch.exp(-z)) - log_scale
     expected = log_density.logsumexp(0) - math.log(255 * len(at))
     guess = torch.tensor(mean, requires_grad=True)
-    found = _discretised_logistic(torch.tensor(x), guess, torch.tensor(log_scale))
+    found = discretised_logistic(torch.tensor(x), guess, torch.tensor(log_scale))
     assert found.item() == pytest.approx(expected.item(), rel=2e-3, abs=2e-3)
     found.backward()
     assert guess.grad.isfinite()
