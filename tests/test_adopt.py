@@ -121,6 +121,10 @@ def test_a_generator_and_its_discriminator_give_the_same(here, dcgan, capsys):
     assert said["notes"][0] == "1 bias that the file lacks: 0"
     assert (here / "mine/samples.png").exists()
     assert "non-commercial" in model.provenance["terms"]
+    copy = read_manifest(genzoo.save(model, here / "copy", dtype="float16"))
+    assert copy.adopted == read_manifest(here / "mine").adopted
+    model.layers[0].weight.data += 1
+    assert read_manifest(genzoo.save(model, here / "other")).adopted is None
 
 
 class Options:

@@ -61,7 +61,8 @@ def save(
 ) -> Path:
     """Write ``model`` as a folder that ``load`` reads: all of it or nothing.
 
-    Without ``data``, ``license`` and ``terms`` it keeps those that it was loaded with, as a copy.
+    Without ``data``, ``license`` and ``terms`` it keeps those that it was loaded with, as a copy,
+    which also says what it was ``adopted`` from.
     ``version``: by default 1; a copy of a loaded model has its version, and a model that replaces
     another one in ``folder`` has the version after that.
     Parameters are stored in ``dtype``; buffers (norm statistics among them) stay float32. Raises
@@ -86,11 +87,19 @@ def save(
         **facts,
         "dtype": dtype,
         "recipe": recipe and recipe.model_dump(mode="json"),
-        "adopted": adopted and adopted.model_dump(mode="json"),
+        "adopted": _adoption(model, adopted),
     }
     manifest = _manifest(model, family or family_of(model), files, values)
     _write_over(folder, old, manifest, {**files, CONFIG: manifest_bytes(manifest)}, force)
     return folder
+
+
+def _adoption(model: "Model", given: Adoption | None) -> dict[str, Any] | None:
+    """Where the weights come from, as given, or as a copy keeps it while they are the same."""
+    old = _manifest_of(model.folder) if given is None and model.folder else None
+    if old and old.adopted and sha256_of(pack(model, old.dtype)) == old.weights_sha256:
+        given = old.adopted
+    return given and given.model_dump(mode="json")
 
 
 def _check_saved(model: Any, discriminator: Any, version: int | None) -> None:
