@@ -273,6 +273,113 @@ def pythae_vae(code=5, units=6, shape=(1, 8, 8)):
     return Net(lambda net, z: net.decoder(z), decoder=decoder, encoder=encoder)
 
 
+class SN(nn.Module):
+    """BigGAN-PyTorch, layers.py: a layer whose weight is divided by its first singular value."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.weight, self.bias = layer.weight, layer.bias
+        self.register_buffer("u0", torch.randn(1, len(layer.weight)))
+        self.register_buffer("sv0", torch.ones(1))
+
+    def forward(self, x):
+        matrix = self.weight.flatten(1)
+        v = nn.functional.normalize(self.u0 @ matrix)
+        u = nn.functional.normalize(v @ matrix.T)
+        weight = self.weight / (v @ matrix.T @ u.T).squeeze()
+        if weight.ndim == 2:
+            return nn.functional.linear(x, weight, self.bias)
+        return nn.functional.conv2d(x, weight, self.bias, padding=weight.shape[-1] // 2)
+
+
+def sn_conv(a, b, side=3, bias=True):
+    return SN(nn.Conv2d(a, b, side, bias=bias))
+
+
+class BigGanNorm(nn.Module):
+    """BigGAN-PyTorch, layers.py: ccbn; without ``inputs`` bn."""
+
+    def __init__(self, maps, inputs=0):
+        super().__init__()
+        for name, value in (("gain", 1.3), ("bias", 0.2)):
+            plain = nn.Parameter(torch.full((maps,), value))
+            setattr(self, name, SN(nn.Linear(inputs, maps, bias=False)) if inputs else plain)
+        self.register_buffer("stored_mean", torch.randn(maps) / 9)
+        self.register_buffer("stored_var", torch.rand(maps) + 0.5)
+
+    def forward(self, x, y=None):
+        gain, bias = (self.gain, self.bias) if y is None else (1 + self.gain(y), self.bias(y))
+        x = nn.functional.batch_norm(x, self.stored_mean, self.stored_var)
+        return x * gain[..., None, None] + bias[..., None, None]
+
+
+def gblock(a, b, inputs):
+    """BigGAN-PyTorch, layers.py: GBlock."""
+
+    def run(net, x, y):
+        h = nn.functional.interpolate(net.bn1(x, y).relu(), scale_factor=2)
+        h = net.conv2(net.bn2(net.conv1(h), y).relu())
+        return h + net.conv_sc(nn.functional.interpolate(x, scale_factor=2))
+
+    norms = {"bn1": BigGanNorm(a, inputs), "bn2": BigGanNorm(b, inputs)}
+    convs = {"conv1": sn_conv(a, b), "conv2": sn_conv(b, b), "conv_sc": sn_conv(a, b, 1)}
+    return Net(run, **convs, **norms)
+
+
+def attention(maps):
+    """BigGAN-PyTorch, layers.py: Attention."""
+
+    def run(net, x, y):
+        pooled = [nn.functional.max_pool2d(layer(x), 2).flatten(2) for layer in (net.phi, net.g)]
+        beta = (net.theta(x).flatten(2).transpose(1, 2) @ pooled[0]).softmax(-1)
+        return net.gamma * net.o((pooled[1] @ beta.transpose(1, 2)).unflatten(2, x.shape[2:])) + x
+
+    sides = {"theta": (maps, maps // 8), "phi": (maps, maps // 8), "g": (maps, maps // 2)}
+    layers = {k: sn_conv(a, b, 1, False) for k, (a, b) in {**sides, "o": (maps // 2, maps)}.items()}
+    return Net(run, **layers, gamma=nn.Parameter(torch.tensor(0.7)))
+
+
+def biggan(ch=4, classes=3, chunk=2, embedding=5):
+    """BigGAN-PyTorch, BigGAN.py: Generator of 128 pixels, shared, hierarchical, attention at 64."""
+    maps = [16 * ch, *(ch * n for n in (16, 8, 4, 2, 1))]
+    blocks = [[gblock(a, b, embedding + chunk)] for a, b in pairwise(maps)]
+    blocks[3].append(attention(maps[4]))
+
+    def run(net, z, y):
+        first, *parts = z.split(chunk, 1)
+        x = net.linear(first).unflatten(1, (maps[0], 4, 4))
+        for several, part in zip(net.blocks, parts, strict=True):
+            for block in several:
+                x = block(x, torch.cat([net.shared(y), part], 1))
+        return net.output_layer(x).tanh()
+
+    return Net(
+        run,
+        shared=nn.Embedding(classes, embedding),
+        linear=SN(nn.Linear(chunk, maps[0] * 16)),
+        blocks=nn.ModuleList(map(nn.ModuleList, blocks)),
+        output_layer=nn.Sequential(BigGanNorm(ch), nn.ReLU(), sn_conv(ch, 3)),
+    )
+
+
+def test_biggan(here):
+    """Its spectral norms store the left singular vector alone, and take a step when they run."""
+    torch.manual_seed(0)
+    network, code, labels = biggan().eval(), torch.randn(2, 12), torch.tensor([2, 0])
+    saved(network.state_dict(), "G_ema.pth")
+    fit = adoption.find([read_checkpoint(here / "G_ema.pth")])
+    model = adoption.model_of(fit)
+    assert (fit.family, model.config.attention_resolution) == ("biggan", 64)
+    with torch.no_grad():
+        own, theirs = model.decode(code, labels), network(code, labels)
+    assert theirs.std() > 0.1
+    assert torch.allclose(own, theirs, atol=1e-5)
+    assert (own - theirs).abs().mean() < 1e-6
+    saved(without(network.state_dict(), "blocks.2.0.conv1.weight"), "G_ema.pth")
+    with pytest.raises(BadInput, match="the nearest is biggan"):
+        genzoo.adopt("G_ema.pth")
+
+
 FAMILIES = {
     "pytorch_GAN_zoo": (gan_zoo_generator, "dcgan"),
     "PyTorch-GAN gan": (pytorch_gan, "gan"),

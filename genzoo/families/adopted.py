@@ -25,6 +25,12 @@ class Shapes(dict[str, tuple[int, ...]]):
         """The shapes of all weights with two sides. Raises BadInput if they are fewer."""
         return self._weights(2, "dense layers", least)
 
+    def layer(self, name: str) -> tuple[int, ...]:
+        """The shape of the weight of the layer ``name``. Raises BadInput if there is none."""
+        if (shape := self.get(f"{name}.weight")) is None:
+            raise BadInput(f"expected a layer {name}")
+        return shape
+
     def _weights(self, sides: int, kind: str, least: int) -> list[tuple[int, ...]]:
         found = [shape for shape in self.values() if len(shape) == sides]
         if len(found) < least:
@@ -41,6 +47,7 @@ class Adopted:
     last part of their names. Shapes must agree. A bias that the public network lacks is 0, as is a
     count of batches. The other fields say what order alone does not.
 
+    ``layers``: a layer of the family's -> that of the file, where the orders differ; then of all.
     ``source``: the project, and what is adopted of it. ``config``: the fields of the family's
     config; None for one that the file does not tell, which the user must give. ``kept``: tensors of
     the family's network that stay as they are built. ``joined``: a layer of the family's -> the
@@ -54,6 +61,7 @@ class Adopted:
     config: dict[str, Any]
     kept: tuple[str, ...] = ()
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    layers: Mapping[str, str] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     discriminator: bool = False

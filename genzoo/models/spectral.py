@@ -7,7 +7,7 @@ from typing import Any, final
 import torch
 from einops import einsum, rearrange, reduce
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, max_pool2d
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -58,23 +58,29 @@ def find_singular_vectors(network: nn.Module) -> None:
 class SelfAttention(nn.Module):
     """Every pixel is a weighted sum over all; the weight gamma of that sum starts at 0.
 
-    Zhang et al. 2019 (arXiv:1805.08318), section 3.
+    Zhang et al. 2019 (arXiv:1805.08318), section 3. ``pooled``: as BigGAN-PyTorch has it, the sum
+    is over the maxima of 2x2 pixels, and of half as many maps.
     """
 
-    def __init__(self, maps: int):
+    def __init__(self, maps: int, pooled: bool = False):
         super().__init__()
-        inner = max(1, maps // 8)
-        self.f, self.g, self.h = (spectral_conv(maps, inner, 1, bias=False) for _ in range(3))
-        self.v = spectral_conv(inner, maps, 1, bias=False)
+        inner, self.pooled = max(1, maps // 8), pooled
+        values = max(1, maps // 2) if pooled else inner
+        self.f, self.g = (spectral_conv(maps, inner, 1, bias=False) for _ in range(2))
+        self.h = spectral_conv(maps, values, 1, bias=False)
+        self.v = spectral_conv(values, maps, 1, bias=False)
         self.gamma = nn.Parameter(torch.zeros(()))
 
-    def weights(self, x: Tensor) -> Tensor:  # (n, maps, H, W) -> (n, H W, H W), rows sum to 1
-        """Equation 1: row j says where pixel j looks."""
-        f, g = (rearrange(layer(x), "n c h w -> n c (h w)") for layer in (self.f, self.g))
+    def weights(self, x: Tensor) -> Tensor:  # (n, maps, H, W) -> (n, H W, places), rows sum to 1
+        """Equation 1: row j says where pixel j looks; the places are pixels, or pooled ones."""
+        f, g = (rearrange(y, "n c h w -> n c (h w)") for y in (self._pool(self.f(x)), self.g(x)))
         return einsum(f, g, "n c i, n c j -> n j i").softmax(2)
 
+    def _pool(self, x: Tensor) -> Tensor:
+        return max_pool2d(x, 2) if self.pooled else x
+
     def forward(self, x: Tensor) -> Tensor:  # (n, maps, H, W) -> the same; equations 2 and 3
-        weights, h = self.weights(x), rearrange(self.h(x), "n c h w -> n c (h w)")
+        weights, h = self.weights(x), rearrange(self._pool(self.h(x)), "n c h w -> n c (h w)")
         o = einsum(weights, h, "n j i, n c i -> n c j")
         return x + self.gamma * self.v(rearrange(o, "n c (h w) -> n c h w", h=x.shape[2]))
 

@@ -99,7 +99,7 @@ def _adoption(model: "Model", given: Adoption | None) -> dict[str, Any] | None:
     old = _manifest_of(model.folder) if given is None and model.folder else None
     if old and old.adopted and sha256_of(pack(model, old.dtype)) == old.weights_sha256:
         given = old.adopted
-    return given and given.model_dump(mode="json")
+    return given.model_dump(mode="json") if given else None
 
 
 def _check_saved(model: Any, discriminator: Any, version: int | None) -> None:

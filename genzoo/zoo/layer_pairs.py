@@ -13,12 +13,11 @@ if TYPE_CHECKING:
 
 # The last part of a tensor's name, with what torch's parametrisations put in front.
 _LEAF = re.compile(r"(?:parametrizations\.\w+\.(?:original\d?|\d+\.\w+)|[^.]+)$")
-# Spectral norm as torch had it before parametrisations.
-_OLDER = {
-    "weight_orig": "parametrizations.weight.original",
-    "weight_u": "parametrizations.weight.0._u",
-    "weight_v": "parametrizations.weight.0._v",
-}
+_ORIGINAL, _U, _V = (f"parametrizations.weight.{part}" for part in ("original", "0._u", "0._v"))
+# Spectral norm as torch had it before parametrisations. Norms as other projects name them, which
+# also store a spectral norm as weight and u0, its left vector.
+_ALIASES = {"weight_orig": _ORIGINAL, "weight_u": _U, "weight_v": _V}
+_ALIASES |= {"stored_mean": "running_mean", "stored_var": "running_var", "gain": "weight"}
 _COUNT, _BIAS = "num_batches_tracked", "bias"
 # The tensors of a layer: last part of the name -> whole names, with their shapes.
 Layer = dict[str, tuple[tuple[str, ...], tuple[int, ...]]]
@@ -57,8 +56,22 @@ class Paired:
             value = torch.cat(values) if values[1:] else values[0]
             if not torch.isfinite(value).all():
                 raise BadInput(f"{theirs[0]} holds values that are not finite")
-            state[own].copy_(value)
+            state[own].copy_(value.reshape_as(state[own]))
+        _find_vectors(state, [own for own, theirs in self.names.items() if not theirs])
         network.load_state_dict(state)
+
+
+def _find_vectors(state: "dict[str, Tensor]", absent: list[str]) -> None:
+    """The right singular vectors of spectral norms whose files have left ones alone: one step of
+    the power iteration, as their code does whenever it uses a weight.
+    """
+    from torch.nn.functional import normalize
+
+    for right in (name for name in absent if name.endswith(_V)):
+        layer = right.removesuffix(_V)
+        weight = state[layer + _ORIGINAL].flatten(1)
+        state[right].copy_(normalize(weight.T @ state[layer + _U], dim=0))
+        state[layer + _U].copy_(normalize(weight @ state[right], dim=0))
 
 
 def pair(own: Shapes, theirs: Shapes, adopted: Adopted) -> Paired:
@@ -67,7 +80,8 @@ def pair(own: Shapes, theirs: Shapes, adopted: Adopted) -> Paired:
     ranks = {name: _rank(name, adopted.order) for name in theirs}
     read = [name for name in theirs if name.rpartition(".")[2] not in adopted.unused]
     used = {name: theirs[name] for name in sorted(read, key=lambda name: ranks[name])}
-    mine, others = _layers(left), _joined(_layers(used), _layers(left), adopted)
+    mine = _layers(left)
+    others = _joined(_in_order(_layers(used), mine, adopted.layers), mine, adopted)
     names: dict[str, tuple[str, ...]] = {}
     for (layer, tensors), (other, found) in zip(mine.items(), others.items(), strict=False):
         names |= _pair_layer(layer, tensors, other, found, len(names))
@@ -92,8 +106,24 @@ def _layers(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Layer]:
         found = _LEAF.search(name)
         leaf = found[0] if found else name
         layer = name.removesuffix(leaf).rstrip(".")
-        layers.setdefault(layer, {})[_OLDER.get(leaf, leaf)] = (name,), shape
+        layers.setdefault(layer, {})[_ALIASES.get(leaf, leaf)] = (name,), shape
+    for tensors in layers.values():
+        if "u0" in tensors and "weight" in tensors:
+            tensors[_ORIGINAL], (names, sides) = tensors.pop("weight"), tensors.pop("u0")
+            tensors[_U] = names, sides[1:]
     return layers
+
+
+def _in_order(
+    others: dict[str, Layer], mine: Mapping[str, Layer], names: Mapping[str, str]
+) -> dict[str, Layer]:
+    """The layers of the file in the order of the family's, if ``names`` say it. Raises Misfit."""
+    if not names:
+        return others
+    if lacking := [own for own in mine if names.get(own) not in others]:
+        raise Misfit(f"lacks the layer {names.get(lacking[0], lacking[0])}")
+    first = {names[own]: others[names[own]] for own in mine}
+    return first | others
 
 
 def _joined(
@@ -126,7 +156,8 @@ def _pair_layer(
             hint = ": transposed" if got == shape[::-1] or got[:2] == shape[1::-1] else ""
             what = f"{theirs[0][:80]} is {got}, expected {shape} as {own}{hint}"
             raise Misfit(what, before + len(names))
-        if got is None and leaf not in (_BIAS, _COUNT):
+        is_found = leaf == _V and _U in found
+        if got is None and leaf not in (_BIAS, _COUNT) and not is_found:
             raise Misfit(f"{other[:80]} lacks the {leaf} of {layer}", before + len(names))
         names[own] = theirs
     for leaf, (theirs, _) in found.items():

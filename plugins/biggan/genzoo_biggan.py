@@ -51,6 +51,8 @@ class Config(Schema):
     """feature maps next to the image, which double towards the code up to sixteenfold"""
     attention_resolution: Annotated[int, Field(ge=0, le=256)] = 16
     """attention at the largest maps with a side up to this; 0: no attention"""
+    pooled_attention: bool = False
+    """the generator's attention over the maxima of 2x2 pixels, as BigGAN-PyTorch has it"""
 
 
 class TrainOptions(AdversarialOptions):
@@ -118,7 +120,7 @@ class Generator(genzoo.Latent):
         for i, (a, b) in enumerate(pairwise(maps)):
             self.blocks.append(Up(a, b, config.chunk_dim + config.class_dim))
             if self.smallest * 2 ** (i + 1) == attends:
-                self.attentions[str(i)] = SelfAttention(b)
+                self.attentions[str(i)] = SelfAttention(b, config.pooled_attention)
         self.norm = nn.BatchNorm2d(maps[-1])
         self.last = spectral_conv(maps[-1], self.shape[0], init=orthogonal)
 
@@ -144,6 +146,32 @@ def finish(model: Generator, options: TrainOptions, batches: object) -> None:
     find_singular_vectors(model)
 
 
+def adopt(shapes: genzoo.Shapes) -> genzoo.Adopted:
+    """BigGAN-PyTorch's generator of 128 pixels, with a shared embedding and hierarchical codes."""
+    classes, class_dim = shapes.layer("shared")
+    width, chunk_dim = shapes.layer("output_layer.2")[1], shapes.layer("linear")[1]
+    layers = {"classes": "shared", "first": "linear"}
+    layers |= {"norm": "output_layer.0", "last": "output_layer.2"}
+    inner = {"wide": "conv1", "fine": "conv2", "past": "conv_sc"}
+    for ours, theirs in (("first", "bn1"), ("second", "bn2")):
+        inner |= {f"{ours}.norm": theirs, f"{ours}.scale": f"{theirs}.gain"}
+        inner[f"{ours}.shift"] = f"{theirs}.bias"
+    attended = [i for i in range(5) if f"blocks.{i}.1.gamma" in shapes]
+    for i in range(5):
+        layers |= {f"blocks.{i}.{a}": f"blocks.{i}.0.{b}" for a, b in inner.items()}
+    for i in attended:
+        names = {"": "", ".f": ".phi", ".g": ".theta", ".h": ".g", ".v": ".o"}
+        layers |= {f"attentions.{i}{a}": f"blocks.{i}.1{b}" for a, b in names.items()}
+    sizes = {"shape": (3, 128, 128), "classes": classes, "class_dim": class_dim, "width": width}
+    more = {"chunk_dim": chunk_dim, "attention_resolution": sum(8 << i for i in attended)}
+    return genzoo.Adopted(
+        source="the generator of BigGAN-PyTorch at 128 pixels",
+        config={**sizes, **more, "pooled_attention": True},
+        layers=layers,
+        unused=("sv0",),
+    )
+
+
 @genzoo.hookimpl
 def genzoo_family() -> genzoo.Family:
     return genzoo.Family(
@@ -153,6 +181,7 @@ def genzoo_family() -> genzoo.Family:
         discriminator=discriminator,
         finish=finish,
         data="labelled",
+        adopt=adopt,
         tiny=Config(
             shape=(1, 8, 8), classes=3, chunk_dim=2, class_dim=2, width=3, attention_resolution=0
         ),
