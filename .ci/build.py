@@ -70,7 +70,7 @@ def publish(root: Path, repository: str, version: str) -> None:
     lines = "".join(f'{name} = "{repository}{path}"\n' for name, path in urls.items())
     for folder in projects(root):
         readme, project = folder / "README.md", folder / "pyproject.toml"
-        where = str(folder.relative_to(root))
+        where = folder.relative_to(root).as_posix()
         text = absolute(readme.read_text(encoding="utf-8"), where, repository, f"v{version}")
         readme.write_text(text, encoding="utf-8", newline="\n")
         with project.open("a", encoding="utf-8", newline="\n") as file:

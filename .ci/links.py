@@ -47,7 +47,7 @@ def broken(site: Path) -> tuple[list[str], int, int]:
             if path.name == "404.html" and parts.path.startswith("/"):
                 continue  # from the root of a host that is not known here
             if not target.is_file() or not target.is_relative_to(site.resolve()) or missing:
-                wrong.append(f"{path.relative_to(site.resolve())}: {link}")
+                wrong.append(f"{path.relative_to(site.resolve()).as_posix()}: {link}")
     return wrong, count, elsewhere
 
 

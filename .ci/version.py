@@ -38,7 +38,7 @@ def stated(root: Path, version: str) -> dict[Path, str]:
     )
     texts = {}
     for path in own:
-        name = "pyproject.toml" if path.name == "pyproject.toml" else str(path.relative_to(root))
+        name = path.name if path.suffix == ".toml" else path.relative_to(root).as_posix()
         text, found = LINES[name].subn(rf"\g<1>{version}\g<2>", path.read_text(encoding="utf-8"))
         if found != 1:
             sys.exit(f"{path.relative_to(root)}: expected one line with the version, found {found}")
@@ -59,7 +59,9 @@ def checked(root: Path, tag: str = "") -> str:
     """The version that all files agree on, and ``tag`` and the changelog with them."""
     version = present(root)
     texts = stated(root, version)
-    wrong = [str(p.relative_to(root)) for p in texts if p.read_text(encoding="utf-8") != texts[p]]
+    wrong = [
+        p.relative_to(root).as_posix() for p in texts if p.read_text(encoding="utf-8") != texts[p]
+    ]
     if wrong:
         sys.exit(f"not {version}: {', '.join(wrong)}; to set it everywhere: .ci/version.py VERSION")
     if tag not in ("", f"v{version}"):

@@ -156,7 +156,7 @@ def leaves(nav):
 def test_the_site_s_map_has_every_page_once():
     """If this fails: mkdocs.yml has no line, or one too many, for a page of docs/ or a module."""
     shown = leaves(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
-    pages = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
     text = (ROOT / "docs/plugins.md").read_text()
     modules = re.findall(r"^\| `(genzoo[\w.]*)` \|", text, re.M)
     roots = {"changelog.md", "code-of-conduct.md", "contributing.md", "security.md"}
