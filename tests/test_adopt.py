@@ -553,6 +553,10 @@ def test_a_pix2pix_generator(here):
 # -------------------------------------------------------------------------------- what goes wrong
 
 
+class Table(dict):
+    """As EasyDict and others."""
+
+
 class Evil:
     def __reduce__(self):
         return print, ("never",)
@@ -575,6 +579,7 @@ FILES = {
         "holds print, which only",
     ),
     "a blocked module": (lambda s: b"\x80\x02cposix\nsystem\n.", "holds posix.system, which"),
+    "a dict of another class": (lambda s: as_bytes({"x": Table(a=1)}), "Table, which only code"),
     "a class with arguments": (lambda s: as_bytes({"x": Fraction(1, 2)}), "holds fractions.Fr"),
     "packed more than the file": (lambda s: bomb(), "a compressed zip archive"),
     "a header of 3 GB": (lambda s: header(3 << 30), "not safetensors, or cut off"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 from genzoo import families, schemas
 from genzoo.data import catalogue, register
 from genzoo.devices import usual_torch
-from genzoo.errors import BadInput, GenzooError, argument, similar
+from genzoo.errors import BadInput, GenzooError, OperationFailed, argument, article, similar
 from genzoo.families.adopted import Adopted, Shapes
 from genzoo.families.registry import others_code, reason_of
 from genzoo.files import check_free, expanded, file_name
@@ -239,6 +239,9 @@ def _fit(
     try:
         with others_code():
             adopted = family.adopt(network.shapes)
+            if not isinstance(adopted, Adopted):
+                got = article(adopted)
+                raise OperationFailed(f"its adopt must return a genzoo.Adopted, got {got}")
     except GenzooError as error:
         return Misfit(str(error))
     except Exception as error:  # of shapes that the family did not expect
