@@ -85,8 +85,9 @@ def entry(module: str, name: str) -> str:
 
 
 def reference(module: str, purpose: str) -> str:
-    """The page of a public module."""
-    entries = [entry(module, name) for name in public_names(module)] or [f"::: {module}"]
+    """The page of a public module: functions, then classes and values."""
+    names = sorted(public_names(module), key=lambda name: (name[0].isupper(), name))
+    entries = [entry(module, name) for name in names] or [f"::: {module}"]
     return f"# {module}\n\nFor {purpose}.\n\n" + "\n\n".join(entries) + "\n"
 
 
