@@ -242,7 +242,7 @@ WRONG = {
     "push ./gone owner/name": "no folder gone",
     "upload ./mine": "genzoo push",
     # export
-    "export vae-mnist --to tflite": "--to must be onnx or torch, got 'tflite'",
+    "export vae-mnist --to tflite": "--to must be onnx, torch or page, got 'tflite'",
     "export vae-mnist --to torch -o vae.onnx": "expected a name ending in .pt2",
     "export vae-mnist --format onnx": "type -o NAME.onnx",
     "export vae-mnist onnx": "did you mean --to onnx?",

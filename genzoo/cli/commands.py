@@ -53,7 +53,7 @@ _PANELS = {
         ("search", "search", "List the models on the Hugging Face Hub."),
         ("pull", "pull", "Download a model from the Hugging Face Hub."),
         ("push", "push", "Upload a model to the Hugging Face Hub."),
-        ("export", "export", "Write a model as a file that needs no genzoo."),
+        ("export", "export", "Write a model as a file or a page that needs no genzoo."),
         ("cite", "cite", "Print BibTeX for a model and its family's paper."),
         ("adopt", "adopt", "Make a model of weights that others trained."),
         ("upgrade", "upgrade", "Bring model folders of genzoo 0.1 to today's format."),

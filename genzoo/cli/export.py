@@ -1,12 +1,12 @@
-"""genzoo export: a model as a file for other programs."""
+"""genzoo export: a model as a file for other programs, or as a page."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 from genzoo.cli.app import app, default_path, parse_settings, print_file
 from genzoo.cli.options import Force, Json, ModelName, Settings, option, out_option
-from genzoo.errors import BadInput
-from genzoo.files import check_new
+from genzoo.errors import BadInput, refuse_unread
+from genzoo.files import check_new, ending_of
 from genzoo.text import printable
 
 ENDINGS = {"onnx": ".onnx", "torch": ".pt2"}
@@ -15,29 +15,43 @@ ENDINGS = {"onnx": ".onnx", "torch": ".pt2"}
 @app.command(
     examples=[
         "genzoo export dcgan-celeba --to onnx",
-        "genzoo export vae-mnist --to torch -o vae.pt2",
+        "genzoo export cgan-mnist --to page -o site",
     ]
 )
 def export(
     name: ModelName,
     *,
     to: Annotated[
-        str, option("onnx: for onnxruntime and others; torch: of torch.export.", "onnx|torch")
-    ] = "onnx",
+        str | None,
+        option(
+            "onnx: for onnxruntime and others; torch: of torch.export; page: for browsers.",
+            "onnx|torch|page",
+            default="by the name of --out, or onnx",
+        ),
+    ] = None,
     settings: Settings = None,
-    out: Annotated[Path | None, out_option("A .onnx or .pt2.", "MODEL.onnx")] = None,
+    out: Annotated[
+        Path | None, out_option("A .onnx, a .pt2, or the folder of a page.", "MODEL.onnx")
+    ] = None,
+    runtime: Annotated[
+        Path | None,
+        option("Copy onnxruntime-web from this folder into the page.", "FOLDER"),
+    ] = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Write a model as a file that needs no genzoo."""
-    if to not in ENDINGS:
-        raise BadInput(f"--to must be onnx or torch, got {to!r}")
-    path = out or default_path(name, ENDINGS[to])
-    check_new(path, [ENDINGS[to]], force)
+    """Write a model as a file or a page that needs no genzoo."""
+    if to not in (None, "page", *ENDINGS):
+        raise BadInput(f"--to must be onnx, torch or page, got {to!r}")
+    kind: Any = to or ("torch" if out and ending_of(out) == ".pt2" else "onnx")
+    path = out or default_path(name, ENDINGS.get(kind, "-page"))
+    if kind != "page":
+        refuse_unread("only --to page has a runtime", runtime=runtime)
+        check_new(path, [ENDINGS[kind]], force)
     from genzoo.exports import formats
 
-    kind: Any = to
-    result = formats.export(name, to=kind, out=path, sampling=parse_settings(settings), force=force)
+    values = parse_settings(settings)
+    result = formats.export(name, to=kind, out=path, sampling=values, runtime=runtime, force=force)
     print_file(path, result.record(), json)
     if not json:
         print(printable(str(result)))

@@ -139,3 +139,8 @@ def _decoding(model: Latent, settings: Mapping[str, Any]) -> Call:
         if not torch.allclose(alone, whole, atol=1e-5):
             return replace(call, note=NOTE)
     return call
+
+
+def name_of(model: Model) -> str:
+    """The name of a model, or of its class if it was never saved."""
+    return model.origin.model if model.origin else type(model).__name__

@@ -1,24 +1,27 @@
 """export: a model as a file or a page that needs no genzoo."""
 
 import copy
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
 
 from genzoo.devices import usual_torch
-from genzoo.exports import programs
-from genzoo.exports.calls import Call, call_of
-from genzoo.files import check_new, default_path, expanded, write_whole
+from genzoo.errors import argument, refuse_unread
+from genzoo.exports import page, programs
+from genzoo.exports.calls import Call, call_of, name_of
+from genzoo.files import check_new, default_path, expanded, whole_folder, write_whole
 from genzoo.models.arguments import checked_arguments
 from genzoo.models.model import Model
 from genzoo.models.picture_files import SYNTHETIC
 from genzoo.version import VERSION
 from genzoo.zoo import names
 from genzoo.zoo.manifest import Manifest, read_manifest
+from genzoo.zoo.terms import RESTRICTED
 
-Format = Literal["onnx", "torch"]
-ENDINGS = {"onnx": ".onnx", "torch": ".pt2"}
+Format = Literal["onnx", "torch", "page"]
+ENDINGS = {"onnx": ".onnx", "torch": ".pt2", "page": "-page"}
 
 
 @final
@@ -26,7 +29,7 @@ ENDINGS = {"onnx": ".onnx", "torch": ".pt2"}
 class Exported:
     """``path``: the file or folder that was written. ``difference``: the largest between its
     output and genzoo's own. ``inputs``, ``outputs``: the shape of each by its name, where "n"
-    stands for any number. ``note``: what it leaves out, or "".
+    stands for any number. ``note``: what it leaves out, and terms that limit its use; or "".
     """
 
     path: Path
@@ -58,9 +61,10 @@ class Exported:
 def export(
     model: str | Path | Model,
     *,
-    to: Format = "onnx",
+    to: Format | None = None,
     out: str | Path | None = None,
     sampling: Mapping[str, Any] | None = None,
+    runtime: str | Path | None = None,
     force: bool = False,
 ) -> Exported:
     """Write ``model`` for programs other than genzoo: codes in, samples out, for any number.
@@ -69,25 +73,64 @@ def export(
     ``(n, latent_dim)`` and, of a conditional model, ``label`` ``(n,)`` int64; the output is
     ``image`` ``(n, C, H, W)`` in [0, 1], ``signal`` or ``point``. A `Stepwise` model hands on its
     ``step`` in place of this. All is float32, on the CPU, and was compared with genzoo's own output
-    before it was written. ``out``: by default MODEL.onnx and the like. ``sampling``: settings that
-    the program keeps. Raises BadInput; OperationFailed if packages are missing, or the model cannot
-    be exported; and as ``load``.
+    before it was written.
+
+    ``page``: a folder that any static host serves, whose page draws images in the visitor's
+    browser; ``runtime``: a folder of onnxruntime-web's files to copy into it, which browsers
+    otherwise load from a public host.
+
+    ``to``: by default what the ending of ``out`` says, or onnx. ``out``: by default MODEL.onnx and
+    the like. ``sampling``: settings that the program keeps. Raises BadInput; OperationFailed if
+    packages are missing, or the model cannot be exported; and as ``load``.
     """
+    to = to or format_of(out)
+    if to != "page":
+        refuse_unread(f"only {argument('to', 'page')} has a runtime", runtime=runtime)
+    source = page.check_runtime(runtime)
     path = None if out is None else _checked(expanded(out), to, force)
-    if to == "onnx":
+    if to != "torch":
         programs.check_onnx()
     read, manifest = loaded(model)
     path = path or _checked(default_path(name_of(read), ENDINGS[to]), to, force)
     call = call_of(read, sampling or {})
+    if to == "page":
+        page.check_model(call)
     record = record_of(read, manifest, call)
-    make = programs.onnx_file if to == "onnx" else programs.torch_file
+    make = programs.torch_file if to == "torch" else programs.onnx_file
     content, difference = make(call, record)
-    write_whole(path, content)
+    if to == "page":
+        with whole_folder(path) as folder:
+            page.fill(folder, call, manifest, _command(model, sampling or {}), content, source)
+    else:
+        write_whole(path, content)
     inputs, outputs = shapes_of(call)
-    return Exported(path, to, inputs, outputs, difference, call.note)
+    note = " ".join(filter(None, [call.note, _terms(manifest)]))
+    return Exported(path, to, inputs, outputs, difference, note)
+
+
+def format_of(out: str | Path | None) -> Format:
+    """What ``out`` is by its ending."""
+    return "torch" if out is not None and str(out).lower().endswith(".pt2") else "onnx"
+
+
+def _terms(manifest: Manifest | None) -> str:
+    """The terms that limit what may be done with the file, as a sentence; "" if there are none."""
+    if manifest is None or manifest.license != RESTRICTED:
+        return ""
+    return f"The terms of the model's data hold for it, too: {manifest.terms}."
+
+
+def _command(model: str | Path | Model, sampling: Mapping[str, Any]) -> str:
+    """What draws one sample in a terminal; "" for a model in memory."""
+    if isinstance(model, Model):
+        return ""
+    settings = "".join(f" --set {key}={value}" for key, value in sampling.items())
+    return f"genzoo sample {shlex.quote(str(model))} -n 1{settings}"
 
 
 def _checked(path: Path, to: str, force: bool) -> Path:
+    if to == "page":
+        return page.check_folder(path, force)
     check_new(path, [ENDINGS[to]], force)
     return path
 
@@ -99,11 +142,6 @@ def loaded(model: str | Path | Model) -> tuple[Model, Manifest | None]:
         return read, read_manifest(folder)
     manifest = read_manifest(model.folder) if model.folder is not None else None
     return (model if model.device.type == "cpu" else copy.deepcopy(model).cpu()), manifest
-
-
-def name_of(model: Model) -> str:
-    """The name of a model, or of its class if it was never saved."""
-    return model.origin.model if model.origin else type(model).__name__
 
 
 def shapes_of(call: Call) -> list[dict[str, tuple[int | str, ...]]]:

@@ -50,7 +50,7 @@ def render(manifest: Manifest, metrics: Metrics, pictured: bool, where: str = ""
     return environment.from_string(source).render(
         front_matter=front_matter(_metadata(manifest, metrics)),
         name=manifest.name,
-        introduction=_introduction(manifest),
+        introduction=introduction(manifest),
         pictured=pictured,
         kind=manifest.kind,
         address=where + manifest.name,
@@ -132,7 +132,7 @@ def _model_index(
     return [{"name": manifest.name, "results": [results]}]
 
 
-def _introduction(manifest: Manifest) -> str:
+def introduction(manifest: Manifest) -> str:
     """What this is, by the summary of its family's plugin if installed; how it was trained."""
     summary = next((p.summary for p in families.plugins() if p.name == manifest.family), "")
     steps = f" for {manifest.recipe.steps:,} steps" if manifest.recipe else ""
