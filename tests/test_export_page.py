@@ -55,7 +55,14 @@ def filled(tmp_path, monkeypatch):
     model, manifest = loaded(folder)
     (tmp_path / "site").mkdir()
     call = call_of(model, {})
-    page.fill(tmp_path / "site", call, manifest, "genzoo sample ./m -n 1", b"onnx", runtime)
+    page.fill(
+        tmp_path / "site",
+        call,
+        manifest,
+        "genzoo sample ./m -n 1",
+        b"onnx",
+        page.read_runtime(runtime),
+    )
     return tmp_path / "site", model
 
 
@@ -103,11 +110,11 @@ def test_without_a_copy_the_runtime_is_a_pinned_one(tmp_path):
 
 def test_a_runtime_of_another_version_is_refused(tmp_path):
     with pytest.raises(BadInput, match=r"has no ort\.wasm\.bundle\.min\.mjs .*: npm pack onnx"):
-        page.check_runtime(tmp_path)
+        page.read_runtime(tmp_path)
     for name in page.PARTS["wasm"]:
         (tmp_path / name).write_text("other")
     with pytest.raises(BadInput, match=r"is not that of onnxruntime-web 1\.30\.0"):
-        page.check_runtime(tmp_path)
+        page.read_runtime(tmp_path)
 
 
 def test_only_a_page_is_replaced(filled, tmp_path):

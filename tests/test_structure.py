@@ -488,6 +488,7 @@ DOORS = {
 OWN_FILES = {
     "evaluation.comparison": "its own page; a PNG just drawn",
     "evaluation.published": "published.json of the package",
+    "exports.page": "the page's sources in the package",
     "families.facts": "notes in the cache, which are checked",
     "features.classifiers": "files of the package; a network of the user's code",
     "features.inception": "weights whose hash is known",

@@ -1,14 +1,13 @@
 """export: a model as a file or a page that needs no genzoo."""
 
 import copy
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
 
 from genzoo.devices import usual_torch
-from genzoo.errors import argument, refuse_unread
+from genzoo.errors import argument, command, on_the_command_line, refuse_unread
 from genzoo.exports import page, programs
 from genzoo.exports.calls import Call, call_of, name_of
 from genzoo.files import check_new, default_path, expanded, whole_folder, write_whole
@@ -86,7 +85,7 @@ def export(
     to = to or format_of(out)
     if to != "page":
         refuse_unread(f"only {argument('to', 'page')} has a runtime", runtime=runtime)
-    source = page.check_runtime(runtime)
+    source = page.read_runtime(runtime)
     path = None if out is None else _checked(expanded(out), to, force)
     if to != "torch":
         programs.check_onnx()
@@ -124,8 +123,9 @@ def _command(model: str | Path | Model, sampling: Mapping[str, Any]) -> str:
     """What draws one sample in a terminal; "" for a model in memory."""
     if isinstance(model, Model):
         return ""
-    settings = "".join(f" --set {key}={value}" for key, value in sampling.items())
-    return f"genzoo sample {shlex.quote(str(model))} -n 1{settings}"
+    settings = {"sampling": sampling} if sampling else {}
+    with on_the_command_line():
+        return command("sample", model, n=1, **settings)
 
 
 def _checked(path: Path, to: str, force: bool) -> Path:

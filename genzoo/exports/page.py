@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -21,6 +20,7 @@ from genzoo.models.sampler import Latent
 from genzoo.version import VERSION
 from genzoo.zoo.manifest import Manifest
 from genzoo.zoo.names import lacking
+from genzoo.zoo.reader import read_named
 from genzoo.zoo.readme import introduction
 
 RUNTIME = "1.30.0"  # the version of onnxruntime-web that these hashes are of
@@ -46,6 +46,7 @@ PARTS = {
     },
 }
 SLIDERS, MOST, CODES_BYTES = 8, 256, 1 << 20  # numbers with a slider; samples; bytes of their codes
+LARGEST = 1 << 26  # bytes of a file of the runtime
 OURS = ("index.html", "model.json", "page.js")  # by which a page is known
 
 
@@ -68,18 +69,25 @@ def check_folder(path: Path, force: bool) -> Path:
     return path
 
 
-def check_runtime(folder: str | Path | None) -> Path | None:
-    """The folder of onnxruntime-web, if its files are those of this version. Raises BadInput."""
+def read_runtime(folder: str | Path | None) -> dict[str, bytes] | None:
+    """The files of onnxruntime-web in ``folder`` by name, if they are those of this version.
+
+    Those for WebGPU may be missing. Raises BadInput.
+    """
     if folder is None:
         return None
-    path = expanded(folder)
+    path, found = expanded(folder), {}
     how = f"npm pack {PACKAGE} brings it, in package/dist"
-    for name, integrity in PARTS["wasm"].items():
-        if not (path / name).is_file():
-            raise BadInput(f"{path} has no {name} of onnxruntime-web {RUNTIME}: {how}")
-        if hashed((path / name).read_bytes()) != integrity:
-            raise BadInput(f"{path / name} is not that of onnxruntime-web {RUNTIME}: {how}")
-    return path
+    for engine, parts in PARTS.items():
+        for name, integrity in parts.items():
+            if not (path / name).is_file():
+                if engine == "wasm":
+                    raise BadInput(f"{path} has no {name} of onnxruntime-web {RUNTIME}: {how}")
+                continue
+            found[name] = read_named(path / name, LARGEST)
+            if hashed(found[name]) != integrity:
+                raise BadInput(f"{path / name} is not that of onnxruntime-web {RUNTIME}: {how}")
+    return found
 
 
 def check_model(call: Call) -> Latent:
@@ -99,7 +107,7 @@ def fill(
     manifest: Manifest | None,
     command: str,
     onnx: bytes,
-    runtime: Path | None,
+    runtime: Mapping[str, bytes] | None,
 ) -> None:
     """Write the page's files into ``folder``, with the model in ``onnx``.
 
@@ -156,23 +164,19 @@ def classes(model: Latent) -> tuple[str, ...]:
     return tuple(model.class_names) or tuple(map(str, range(model.num_classes)))
 
 
-def _runtime(folder: Path, source: Path | None) -> dict[str, Any]:
-    """Where the page finds the runtime: in itself, copied from ``source``, or on the network."""
+def _runtime(folder: Path, copied: Mapping[str, bytes] | None) -> dict[str, Any]:
+    """Where the page finds the runtime: in itself, from the files ``copied``, or on the network."""
     engines = {}
     for engine, parts in PARTS.items():
-        if source is not None:
-            if not all(_is_same(source / name, sha) for name, sha in parts.items()):
+        if copied is not None:
+            if not copied.keys() >= parts.keys():
                 continue
             (folder / "runtime").mkdir(exist_ok=True)
             for name in parts:
-                shutil.copyfile(source / name, folder / "runtime" / name)
+                (folder / "runtime" / name).write_bytes(copied[name])
         engines[engine] = [{"name": name, "integrity": sha} for name, sha in parts.items()]
-    base = f"{HOST}/npm/{PACKAGE}/dist/" if source is None else "runtime/"
+    base = f"{HOST}/npm/{PACKAGE}/dist/" if copied is None else "runtime/"
     return {"base": base, "parts": engines}
-
-
-def _is_same(path: Path, integrity: str) -> bool:
-    return path.is_file() and hashed(path.read_bytes()) == integrity
 
 
 def _part(name: str, content: bytes) -> dict[str, str]:
