@@ -401,6 +401,12 @@ def test_the_networks_of_a_project(project, here):
     saved({"model_state_dict": network.state_dict()})
     model = adoption.model_of(adoption.find([read_checkpoint(here / "netG.pth")], family))
     assert isinstance(model, genzoo.Latent)
+    save_file(network.state_dict(), "netG.safetensors")  # which sorts its tensors by name
+    other = adoption.find([read_checkpoint(here / "netG.safetensors")], family)
+    assert (
+        other.paired.names
+        == adoption.find([read_checkpoint(here / "netG.pth")], family).paired.names
+    )
     own = model.to_public(model.decode(code, *labels))
     theirs = network(code, *labels)
     public = theirs if family == "vae" else (theirs + 1) / 2

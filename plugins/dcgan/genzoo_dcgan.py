@@ -195,11 +195,14 @@ def adopt(shapes: genzoo.Shapes) -> genzoo.Adopted:
         sizes = {"channels": last[1], "size": first[2] << len(convolutions) - 1, "width": last[0]}
         source = "DCGAN as in pytorch/examples and pytorch_GAN_zoo"
         config = {**sizes, "latent_dim": first[0]}
-        return genzoo.Adopted(source=source, config=config, discriminator=True)
+        inner = [f"main.{kind}{i}" for i in range(9) for kind in ("convTranspose", "batchNorm")]
+        order = ("formatLayer", *inner)
+        return genzoo.Adopted(source=source, config=config, order=order, discriminator=True)
     units, code = shapes.dense(1)[0]
     sizes = {"channels": last[0], "size": 4 * isqrt(units // first[1]), "width": last[1]}
     kind = {"latent_dim": code, "network": "shallow", "norm_epsilon": 0.8}
-    return genzoo.Adopted(source="the generator of PyTorch-GAN's dcgan", config=sizes | kind)
+    source = "the generator of PyTorch-GAN's dcgan"
+    return genzoo.Adopted(source=source, config=sizes | kind, order=("l1",))
 
 
 @genzoo.hookimpl

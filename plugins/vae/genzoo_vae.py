@@ -188,7 +188,7 @@ def adopt(shapes: genzoo.Shapes) -> genzoo.Adopted:
         config={"shape": shape, "width": units, "latent_dim": latent_dim, "network": "relu"},
         kept=("spread", "prior_mean", "prior_scale"),
         joined={"encoder.3": (mean, log_variance)},
-        order=("encoder",),
+        order=("encoder.layers", "encoder"),
     )
 
 
