@@ -151,7 +151,7 @@ ONE_LINE = [
     ("train vae --set lr=1e999", 2, ["lr"]),
     ("train vae --set lr=-0.1", 2, ["lr must be above 0"]),
     ("train vae --set horizontal_flip=1", 2, ["flip must be true or false"]),
-    ("train vae --set network=resnet", 2, ["network", "'mlp' or 'conv'"]),
+    ("train vae --set network=resnet", 2, ["network", "'mlp', 'conv' or 'relu'"]),
     ("train vae --set width", 2, ["--set", "'width'"]),
     ("train vae --set =8", 2, ["--set", "'=8'"]),
     ("train vae --set width=8 --set width=9", 2, ["width", "twice"]),

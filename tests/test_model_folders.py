@@ -761,7 +761,7 @@ def test_nested_config(depth, folder):
         ("latent_dim", 10**4000, "got 1"),
         ("shape", [1, 16, True], "whole number, got true"),
         ("shape", [1] * 9, "at most 4"),
-        ("network", "mpl", "'mlp' or 'conv'"),
+        ("network", "mpl", "'mlp', 'conv' or 'relu'"),
     ],
 )
 def test_config_out_of_bounds(field, value, complaint, folder):
