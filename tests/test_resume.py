@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import genzoo
-from genzoo import cli
+from genzoo import cli, families
 from genzoo.cli.app import app
 from genzoo.errors import BadInput, UnknownName, on_the_command_line
 from genzoo.runs import changes, launch
@@ -541,6 +541,18 @@ def test_other_tensors_are_refused_by_name(born, more, says):
     with pytest.raises(BadInput, match=says):
         child(born, **more)
     assert not Path("child").exists()
+
+
+def test_a_part_that_the_parent_lacks_begins_anew(born, caplog):
+    family = families.get("vae")
+    tiny = family.tiny.model_copy(update={"shape": (1, 8, 8), "levels": 17})
+    genzoo.save(family.model(tiny), "plain", family="vae")
+    more = {"start_from": "./plain", "steps": 4, "device": "cpu", "values": {"couplings": 2}}
+    run = launch.start("vae", "digits", Path("child"), **more)
+    assert "plain has no flow: that begins anew" in caplog.text
+    kept, new = genzoo.load("./plain").state_dict(), run.trainer.model.state_dict()
+    assert all(torch.equal(tensor, new[name]) for name, tensor in kept.items())
+    assert {*new} - {*kept} == {name for name in new if name.startswith("flow.")} != set()
 
 
 def test_another_family_is_refused(born, capsys):

@@ -154,7 +154,7 @@ def test_the_door_opens_lazily():
     assert uses("") == {"version"}
 
 
-PARTS = {f"models.{name}" for name in ("networks", "equalised", "spectral", "laws")}
+PARTS = {f"models.{name}" for name in ("networks", "equalised", "spectral", "flows", "laws")}
 PUBLIC = {"", "schemas", "options", "training", *PARTS}
 
 

@@ -1,7 +1,7 @@
 """Parent: the model whose weights a new run begins with."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -68,10 +68,17 @@ class Parent:
         return (*earlier, own)
 
     def fill_model(self, model: Model) -> None:
-        """Copy its weights into ``model``. Raises BadInput if they do not fit."""
-        new = model.config.model_dump(mode="json")
+        """Copy its weights into ``model``. Raises BadInput if they do not fit.
+
+        Parts that ``model`` has beside them, such as a prior's flow, begin anew, and it says which.
+        """
+        new, old = model.config.model_dump(mode="json"), self.model.state_dict()
         differ = [f"{k} {v}, here {new[k]}" for k, v in self.config.items() if new.get(k, v) != v]
-        _copy(self.model, model, self.name, differ)
+        parts = {name.partition(".")[0] for name in model.state_dict()}
+        added = sorted(parts - {name.partition(".")[0] for name in old})
+        _copy(self.model, model, self.name, differ, added)
+        if added:
+            log.warning("%s has no %s: that begins anew", self.name, " and no ".join(added))
 
     def fill_discriminator(self, trainer: Trainer) -> None:
         """Copy its discriminator into that of ``trainer``, and say which networks are new."""
@@ -108,11 +115,19 @@ def read_parent(name: str | Path, family: str) -> Parent:
     return Parent(shown, manifest, model, discriminator)
 
 
-def _copy(source: nn.Module, target: nn.Module, name: str, differ: Iterable[str]) -> None:
-    """Copy the state of ``source`` into ``target``. Raises BadInput, with the tensors that differ
-    and the fields of the config that do.
+def _copy(
+    source: nn.Module,
+    target: nn.Module,
+    name: str,
+    differ: Iterable[str],
+    added: Collection[str] = (),
+) -> None:
+    """Copy the state of ``source`` into ``target``, but for the parts of it that are ``added``.
+
+    Raises BadInput, with the tensors that differ and the fields of the config that do.
     """
     old, new = source.state_dict(), target.state_dict()
+    old |= {key: new[key] for key in new if key.partition(".")[0] in added}
     wrong = [*_misfits(old, new)]
     if wrong:
         fields = f" ({'; '.join(differ)})" if differ else ""

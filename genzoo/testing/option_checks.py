@@ -1,6 +1,6 @@
 """Checks of options and settings: each does something, alone or beside one that switches it on."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from itertools import count, zip_longest
 from typing import Any, final
@@ -15,6 +15,7 @@ from genzoo.schemas import Schema
 from genzoo.testing.contract import require
 from genzoo.testing.family_case import Case, law, outputs
 from genzoo.testing.sampling_checks import MODEL, check_values
+from genzoo.training import Diverged
 
 # A run reads these itself: the loader, the moving average. The last acts in the core's first steps,
 # and the steps tried here come later.
@@ -23,14 +24,23 @@ OF_RUNS = {"batch_size", "horizontal_flip", "ema_decay", "discriminator_warmup_s
 
 @law(code='testing.Case.of("NAME").trained(EXAMPLE).model.state_dict()')
 def _options_change_the_run(case: Case) -> None:
-    """Each option, moved from its default, changes the trained networks, or is refused."""
+    """Each option, moved from its default, changes the trained networks, or is refused; with the
+    smallest config, or with a field of it moved.
+    """
 
-    def states(options: dict[str, Any]) -> Iterator[Any]:
-        for trainer in case.stages(shares=(0.25, 0.75), **options):
-            networks = trainer.networks().values()
-            yield [t.numpy().tobytes() for n in networks for t in n.state_dict().values()]
+    def moves(**config: Any) -> _Moves:
+        def states(options: dict[str, Any]) -> Iterator[Any]:
+            model = case.model(**config)
+            with suppress(*[Diverged] if config else []):
+                for trainer in case.stages(model, (0.25, 0.75), **options):
+                    networks = trainer.networks().values()
+                    yield [t.numpy().tobytes() for n in networks for t in n.state_dict().values()]
 
-    _require_effects(_Moves(case.family.options, states, OF_RUNS), "trainer")
+        return _Moves(case.family.options, states, OF_RUNS)
+
+    fields = moved(case.family.config).items()
+    others = (moves(**{field: value}) for field, values in fields for value in values[:2])
+    _require_effects(moves(), "trainer", others)
 
 
 @law(Sampler, MODEL + "model.sample(8, EXAMPLE)")
@@ -78,8 +88,10 @@ def _bounds(schema: type[Schema]) -> Iterator[tuple[str, list[float]]]:
                 yield name, [part[end] for end in ends if end in part]
 
 
-def _require_effects(moves: "_Moves", reader: str) -> None:
+def _require_effects(moves: "_Moves", reader: str, others: "Iterable[_Moves]" = ()) -> None:
     idle = moves.idle()
+    for other in others if idle else ():
+        idle = [name for name in idle if not other.acts_alone(name)]
     message = f"moving these changes nothing: {', '.join(idle)}. Does the {reader} read them?"
     example = f"{idle[0]}={moves.values[idle[0]][0]!r}" if idle else ""
     require(not idle, message, example)
@@ -102,8 +114,12 @@ class _Moves:
         """The fields that change nothing, whatever else is moved."""
         return [name for name in self.values if not self._acts(name)]
 
+    def acts_alone(self, name: str) -> bool:
+        """Whether moving this field changes something while all others keep their defaults."""
+        return any(self._differ({name: value}, {}) for value in self.values[name])
+
     def _acts(self, name: str) -> bool:
-        if any(self._differ({name: value}, {}) for value in self.values[name]):
+        if self.acts_alone(name):
             return True
         for other in sorted(self.values, key=lambda other: self._order(name, other)):
             for switch in self.values[other][:3] if other != name else []:

@@ -16,15 +16,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
+from genzoo.models.flows import FittedPrior
 from genzoo.models.networks import (
     conv_decoder,
     conv_encoder,
-    fit_gaussian,
     kind_of,
     squash,
-    standard_normal,
     unit_range,
-    whiten,
 )
 from genzoo.options import Options
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape
@@ -57,11 +55,8 @@ def _mlp(inputs: int, width: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(first, nn.SiLU(), second, nn.SiLU(), nn.Linear(width, outputs))
 
 
-class Autoencoder(genzoo.Latent, genzoo.Encoder):
-    """Random codes are N(0, 1), or N(mean, scale scale^T) once that is fitted."""
-
-    prior_mean: Tensor
-    prior_scale: Tensor
+class Autoencoder(FittedPrior):
+    """Random codes are N(0, 1), or a Gaussian once that is fitted."""
 
     def __init__(self, config: Config):
         super().__init__(config)
@@ -75,17 +70,14 @@ class Autoencoder(genzoo.Latent, genzoo.Encoder):
             self.encoder = nn.Sequential(nn.Flatten(), *_mlp(size, width, self.latent_dim))
             decoder = _mlp(self.latent_dim, width, size)
             self.decoder = nn.Sequential(*decoder, nn.Unflatten(1, self.shape))
-        mean, scale = standard_normal(self.latent_dim)
-        self.register_buffer("prior_mean", mean)
-        self.register_buffer("prior_scale", scale)
+        self.add_prior(self.latent_dim)
 
     # (n, latent_dim) -> (n, *shape)
     def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
-        z = self.prior_mean + code @ self.prior_scale.T
-        return squash(self.decoder(z), self.value_range)
+        return squash(self.decoder(self.from_standard(code)), self.value_range)
 
     def embed(self, x: Tensor) -> Tensor:  # (n, *shape) -> (n, latent_dim)
-        return whiten(self.encoder(x).float(), self.prior_mean, self.prior_scale)
+        return self.to_standard(self.encoder(x).float())
 
     def loss(self, batch: genzoo.Batch, options: TrainOptions) -> tuple[Tensor, genzoo.Logs]:
         """The reconstruction error, summed over a sample's values."""
@@ -107,8 +99,7 @@ def trainer(model: Autoencoder, options: TrainOptions) -> genzoo.Trainer:
 def finish(model: Autoencoder, options: TrainOptions, batches: Iterable[Tensor]) -> None:
     """Fit the distribution of random codes to the mean and covariance of the data's codes."""
     if options.fit_prior:
-        codes = torch.cat([model.encoder(x).float() for x in batches])
-        fit_gaussian(model.prior_mean, model.prior_scale, codes.mean(0), codes.T.cov())
+        model.fit_prior(torch.cat([model.encoder(x).float() for x in batches]))
 
 
 @genzoo.hookimpl

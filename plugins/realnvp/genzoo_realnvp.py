@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import genzoo
+from genzoo.models.flows import Coupling
 from genzoo.options import Options
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Weight
 
@@ -41,47 +42,6 @@ class TrainOptions(Options):
     lr: Rate = 1e-3
     gradient_clip: Weight = 1.0
     ema_decay: Decay = 0.995
-
-
-def _network(shape: tuple[int, ...], width: int) -> nn.Sequential:
-    """s and t of equation 9 in one network: twice as many outputs as inputs, 0 at first."""
-    channels = shape[0]
-    if len(shape) == 1:
-        layers: list[nn.Module] = [nn.Linear(channels, width), nn.Linear(width, width)]
-        last: nn.Linear | nn.Conv2d = nn.Linear(width, 2 * channels)
-    else:
-        layers = [nn.Conv2d(channels, width, 3, padding=1), nn.Conv2d(width, width, 1)]
-        last = nn.Conv2d(width, 2 * channels, 3, padding=1)
-    for parameter in last.parameters():
-        nn.init.zeros_(parameter)
-    return nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), last)
-
-
-class Coupling(nn.Module):
-    """Scales and shifts the values outside of ``mask``, given those inside (equation 9)."""
-
-    mask: Tensor
-
-    def __init__(self, shape: tuple[int, ...], mask: list[float], width: int):
-        super().__init__()
-        self.register_buffer("mask", torch.tensor(mask).view(-1, *[1] * (len(shape) - 1)))
-        self.network = _network(shape, width)
-        self.scale = nn.Parameter(torch.ones(self.mask.shape))  # of the tanh (section 4.1)
-
-    def scale_and_shift(
-        self, masked: Tensor
-    ) -> tuple[Tensor, Tensor]:  # (n, *shape) -> s, t: (n, *shape)
-        s, t = self.network(masked).chunk(2, 1)
-        return (1 - self.mask) * self.scale * s.tanh(), (1 - self.mask) * t
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # (n, *shape) -> (n, *shape), (n,)
-        """And the logarithm of the determinant (equation 6)."""
-        s, t = self.scale_and_shift(self.mask * x)
-        return x * s.exp() + t, s.flatten(1).sum(1)
-
-    def inverse(self, y: Tensor) -> Tensor:  # (n, *shape) -> (n, *shape), equation 8
-        s, t = self.scale_and_shift(self.mask * y)
-        return (y - t) * (-s).exp()
 
 
 def _couplings(shape: tuple[int, ...], config: Config) -> nn.ModuleList:

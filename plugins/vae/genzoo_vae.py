@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 import genzoo
 from genzoo.models import networks
+from genzoo.models.flows import FittedPrior
 from genzoo.options import LatentSampling, Options
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Share, Weight
+from genzoo.training import Phase
 
 # Adam moves a scalar by at most about the learning rate per step, whatever the loss: too slow for
 # the deviation of a pixel, which is therefore a parameter times this.
@@ -38,6 +40,10 @@ class Config(Schema):
     """units of a hidden layer, or feature maps next to the image"""
     likelihood: Literal["bernoulli", "logistic", "gaussian"] = "bernoulli"
     """bernoulli for binary data (for grey data a pseudo-likelihood), logistic for 256 levels"""
+    couplings: Annotated[int, Field(ge=0, le=64)] = 0
+    """layers of a flow from N(0, 1) to the codes (Chen et al. 2017, arXiv:1611.02731); 0: none"""
+    coupling_width: Annotated[int, Field(ge=1, le=4096)] = 256
+    """units of a hidden layer of each"""
 
 
 class TrainOptions(Options):
@@ -51,7 +57,9 @@ class TrainOptions(Options):
     beta_warmup: Share = 0.1
     """share of the run in which the weight rises from 0.1 beta to beta; 0: beta from the start"""
     fit_prior: bool = True
-    """sample codes from a Gaussian fitted to the data's codes, not from N(0, 1)"""
+    """fit the distribution of codes to those of the data: a Gaussian, or the flow; else N(0, 1)"""
+    prior_share: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """share of the run, its end, in which the flow learns alone"""
 
 
 class VAESampling(LatentSampling):
@@ -61,12 +69,10 @@ class VAESampling(LatentSampling):
     """how much of p(x | z)'s noise is added to its mean: 0 none, 1 all, which is a draw from it"""
 
 
-class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
-    """q(z | x) and p(x | z); the prior is N(mean, scale scale^T), N(0, 1) until it is fitted."""
+class VAE(FittedPrior, genzoo.Density):
+    """q(z | x) and p(x | z), and a prior p(z) that is N(0, 1) until it is fitted."""
 
     likelihood_kind, sampling = "bound", VAESampling
-    prior_mean: Tensor
-    prior_scale: Tensor
 
     def __init__(self, config: Config):
         super().__init__(config)
@@ -85,9 +91,7 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
             decoder = kind(self.latent_dim, width, size)
             self.decoder = nn.Sequential(*decoder, nn.Unflatten(1, self.shape))
         self.spread = nn.Parameter(torch.full((), -2 / STRIDE))
-        mean, scale = networks.standard_normal(self.latent_dim)
-        self.register_buffer("prior_mean", mean)
-        self.register_buffer("prior_scale", scale)
+        self.add_prior(self.latent_dim, config.couplings, config.coupling_width)
 
     # (n, latent_dim) -> (n, *shape), the mean of p(x | z)
     def decode(
@@ -97,8 +101,7 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
         noise: genzoo.Noise | None = None,
         sampling: VAESampling | None = None,
     ) -> Tensor:
-        z = self.prior_mean + code @ self.prior_scale.T
-        mean = networks.squash(self.decoder(z), self.value_range)
+        mean = networks.squash(self.decoder(self.from_standard(code)), self.value_range)
         share = sampling.observation_noise if sampling else 0.0
         if noise is None or not share:
             return mean
@@ -116,7 +119,7 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
         return x.clamp(0, 1).mul(255).round() / 255
 
     def embed(self, x: Tensor) -> Tensor:  # (n, *shape) -> (n, latent_dim)
-        return networks.whiten(self.posterior(x)[0], self.prior_mean, self.prior_scale)
+        return self.to_standard(self.posterior(x)[0])
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``(n, *shape)`` to mean and log variance of q(z | x), ``(n, latent_dim)`` each."""
@@ -141,15 +144,18 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
         mean, log_variance = self.posterior(x)
         epsilon = noise.normal(self.latent_dim)
         z = mean + (log_variance / 2).exp() * epsilon
-        standard = networks.whiten(z, self.prior_mean, self.prior_scale)  # (n, latent_dim)
-        prior = -standard.square().sum(1) / 2 - self.prior_scale.diagonal().log().sum()
         posterior = -(epsilon.square() + log_variance).sum(1) / 2  # the 2 pi cancel
-        return self.log_likelihood(x, z) + prior - posterior
+        return self.log_likelihood(x, z) + self.log_prior(z) - posterior
 
     def loss(self, batch: genzoo.Batch, options: TrainOptions) -> tuple[Tensor, genzoo.Logs]:
-        """Equation 10: minus the bound, its divergence in closed form (appendix B)."""
+        """Equation 10: minus the bound, its divergence in closed form (appendix B).
+
+        In the phase of the flow only its part of the bound, of codes that stay as they are.
+        """
         mean, log_variance = self.posterior(batch.x)
         z = mean + (log_variance / 2).exp() * batch.noise("code").normal(self.latent_dim)
+        if batch.phase == "prior":
+            return -self.log_prior(z.detach()).mean(), {}
         likelihood = self.log_likelihood(batch.x, z).mean()
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean() / 2
         share = options.beta_warmup
@@ -159,18 +165,20 @@ class VAE(genzoo.Latent, genzoo.Encoder, genzoo.Density):
 
 
 def trainer(model: VAE, options: TrainOptions) -> genzoo.Trainer:
-    return genzoo.LossTrainer(model, lambda batch: model.loss(batch, options), options)
+    learner = genzoo.LossTrainer(model, lambda batch: model.loss(batch, options), options)
+    if model.config.couplings and options.fit_prior:
+        phases = [Phase("bound", 1 - options.prior_share), Phase("prior", options.prior_share)]
+        learner.phases = [phase for phase in phases if phase.share > 0]
+    return learner
 
 
 @torch.no_grad()
 def finish(model: VAE, options: TrainOptions, batches: Iterable[Tensor]) -> None:
-    """Fit the prior to the aggregate posterior: the mean and covariance of codes drawn from it."""
-    if options.fit_prior:
+    """Without a flow: fit a Gaussian to the aggregate posterior, to codes drawn from it."""
+    if options.fit_prior and not model.config.couplings:
         posteriors = [model.posterior(x) for x in batches]
-        mean = torch.cat([mean for mean, _ in posteriors])
-        log_variance = torch.cat([log_variance for _, log_variance in posteriors])
-        covariance = mean.T.cov() + log_variance.exp().mean(0).diag()
-        networks.fit_gaussian(model.prior_mean, model.prior_scale, mean.mean(0), covariance)
+        mean, log_variance = (torch.cat(parts) for parts in zip(*posteriors, strict=True))
+        model.fit_prior(mean, log_variance.exp())
 
 
 def adopt(shapes: genzoo.Shapes) -> genzoo.Adopted:

@@ -139,6 +139,33 @@ def test_finish_fits_the_aggregate_posterior():
     torch.testing.assert_close(covariance, mean.T.cov() + variance.mean(0).diag())
 
 
+def test_the_flow_learns_the_codes_and_leaves_them_as_they_are():
+    """Two clusters of codes: a Gaussian cannot have them, and the flow learns that."""
+    model, options = _model(couplings=4, coupling_width=16), TrainOptions(prior_share=1, lr=0.01)
+    model.encoder[-1].weight.data[:3] *= 30  # the means of the clusters lie apart
+    learner = trainer(model, options)
+    learner.prepare(RunSettings())
+    assert [phase.name for phase in learner.phases] == ["prior"]
+    images = torch.cat([torch.zeros(32, 1, 8, 8), torch.ones(32, 1, 8, 8)])
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    batches = [Batch(images, step=i, progress=i / 60) for i in range(60)]
+    losses = [logs["model/loss"].item() for _, logs in fit(learner, batches, 60)]
+    assert losses[-1] < losses[0] / 3
+    moved = {n for n, tensor in model.state_dict().items() if not torch.equal(tensor, before[n])}
+    assert moved
+    assert all(name.startswith("flow.") for name in moved)
+    finish(model, options, [images])
+    assert torch.equal(model.prior_scale, torch.eye(3)), "no Gaussian beside the flow"
+
+
+def test_the_flow_is_a_phase_of_a_run_unless_the_prior_is_not_fitted():
+    model = _model(couplings=2, coupling_width=4)
+    phases = {p.name: p.share for p in trainer(model, TrainOptions(prior_share=0.25)).phases}
+    assert phases == {"bound": 0.75, "prior": 0.25}
+    assert len(trainer(model, TrainOptions(fit_prior=False)).phases) == 1
+    assert len(trainer(_model(), TrainOptions()).phases) == 1
+
+
 def test_finish_leaves_the_prior_standard_when_told():
     model = _model()
     finish(model, TrainOptions(fit_prior=False), [_images(64)])
