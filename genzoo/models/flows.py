@@ -74,6 +74,7 @@ class CouplingFlow(nn.Module):
 
     def inverse(self, y: Tensor) -> Tensor:  # (n, dim) -> (n, dim)
         for layer in reversed(self.layers):
+            assert isinstance(layer, Coupling)
             y = layer.inverse(y)
         return y
 
