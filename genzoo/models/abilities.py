@@ -339,7 +339,7 @@ class Stepwise(Sampler):
     step_outputs: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def step(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def step(self, *inputs: Any, **more: Any) -> Tensor | tuple[Tensor, ...]:
         """The function; a family names each input. What has axes has n as the first; what has none
         is a number for all samples. Its units are the family's own, and its docstring says them.
         """
