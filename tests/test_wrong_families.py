@@ -347,6 +347,11 @@ def completes_class_0(complete, self, x, mask, noise, labels, sampling):
     return complete(x, mask, noise, 0 * labels, sampling)
 
 
+def mean_deviation(step, self, *inputs):
+    mean, deviation = step(*inputs)
+    return mean, deviation.mean()
+
+
 def conditional(name, **methods):
     """The family ``name`` with classes, whose model has other methods."""
     tiny = families.get(name).tiny.model_copy(update={"classes": 3, "conditional": True})
@@ -720,6 +725,21 @@ WRONG = {
         "completes",
         "other labels fill in the same",
         conditional("pixelcnn", complete=completes_class_0),
+    ),
+    "a step that returns more than it names": lambda: Wrong(
+        "steps",
+        "returns 3 tensors, and step_outputs names mean, deviation",
+        with_methods("ddpm", step=lambda right, self, x, *more: (*right(x, *more), x)),
+    ),
+    "a step that sees its batch": lambda: Wrong(
+        "steps",
+        "mean of a sample differs",
+        with_methods("ddpm", step=lambda right, self, x, *more: right(x - x.mean(0), *more)),
+    ),
+    "a step whose deviation has no rows": lambda: Wrong(
+        "steps",
+        "deviation must have a row for each of 4",
+        with_methods("ddpm", step=mean_deviation),
     ),
     "a completion that sees its batch": lambda: Wrong(
         "completes",

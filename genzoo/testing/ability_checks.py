@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 
 from genzoo.errors import BadInput
-from genzoo.models.abilities import Attentive, Completer, Density, Encoder, Translator
+from genzoo.models.abilities import (
+    Attentive,
+    Completer,
+    Density,
+    Encoder,
+    Stepwise,
+    Translator,
+)
 from genzoo.models.model import infer
 from genzoo.models.randomness import Noise, seed_torch
 from genzoo.models.sampler import Latent
@@ -121,6 +128,32 @@ def _completes(case: Case) -> None:
     if labels is not None and model.num_classes > 1:
         labels = labels.roll(1)
         require(not torch.equal(whole, filled(slice(0, 12))), "other labels fill in the same.")
+
+
+@law(Stepwise, TRAINED + "model.step(*model.step_inputs(genzoo.Noise(0, range(4))))")
+def _steps(case: Case) -> None:
+    """A step returns what it names, for any number of samples, each of which depends on its own
+    inputs alone.
+    """
+    model: Any = case.trained().model
+    many = model.step_inputs(Noise(0, range(4)))
+    whole = _step(model, many)
+    names = ", ".join(model.step_outputs)
+    count = f"step returns {len(whole)} tensors, and step_outputs names {names}."
+    require(len(whole) == len(model.step_outputs), count)
+    one = tuple(x[:1] if x.ndim else x for x in many)
+    for name, x, alone in zip(model.step_outputs, whole, _step(model, one), strict=True):
+        require(x.isfinite().all(), f"step's {name} is not finite.")
+        rows = f"step's {name} must have a row for each of 4 samples, got {tuple(x.shape)}."
+        require(x.ndim > 0 and len(x) == 4, rows)
+        apart = (x[:1] - alone).abs().max().item()
+        message = f"step's {name} of a sample differs by {apart:.3g} if the sample is alone."
+        require(apart <= 1e-4 * max(1, x.abs().max().item()), message)
+
+
+def _step(model: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    result = infer(model, lambda copy: copy.step(*inputs))
+    return result if isinstance(result, tuple) else (result,)
 
 
 @law(code='testing.run("takes_blank_samples", "NAME")')
