@@ -239,7 +239,7 @@ def alike(said, held):
 MANIFEST = {
     "version": 1, "revision": 1, "class_names": [], "data": "", "kind": "images", "rate": None,
     "dtype": "float32", "discriminator_sha256": None, "license": "unknown", "terms": "",
-    "default": False, "recipe": None,
+    "default": False, "recipe": None, "adopted": None,
 }  # fmt: skip
 RECIPE = {
     "precision": "fp32", "micro_batches": 1, "threads": 1, "processes": 1, "phases": {},
