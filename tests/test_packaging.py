@@ -76,7 +76,7 @@ def test_each_wheel_has_its_license_alone(archives):
 def test_the_core_has_code_alone(archives):
     found = files(archives["genzoo"])
     assert "genzoo/evaluation/published.json" in found
-    allowed = {".py", ".pyi", ".typed", ".json", ".html", ".jinja", ".tmpl"}
+    allowed = {".py", ".pyi", ".typed", ".json", ".html", ".js", ".css", ".jinja", ".tmpl"}
     assert {Path(name).suffix for name in found} == allowed
     wanted = {re.split("[<>=;]", line)[0] for line in required(archives["genzoo"])}
     others = {package.replace("_", "-") for package in archives if package != "genzoo"}
