@@ -118,7 +118,7 @@ def test_a_generator_and_its_discriminator_give_the_same(here, dcgan, capsys):
         assert f"{file['name']}, sha256 {file['sha256']}" in card
     assert f"genzoo {genzoo.__version__}" in card
     assert "Trained on celeba by others" in card
-    assert said["notes"][0] == "1 bias that the file lacks: 0"
+    assert said["notes"][0] == "1 bias is not in the file: set to 0"
     assert (here / "mine/samples.png").exists()
     assert "non-commercial" in model.provenance["terms"]
     copy = read_manifest(genzoo.save(model, here / "copy", dtype="float16"))
@@ -671,10 +671,18 @@ def test_all_families_are_tried_and_the_nearest_says_why_not(here, dcgan):
     with pytest.raises(BadInput, match=r"no family; the nearest is dcgan: main\.3.* is .*transp"):
         genzoo.adopt("netG.pth")
     saved(state)
-    with pytest.raises(BadInput, match=r"nearest is dcgan: main\.0\.weight is .*expected \(5, 6"):
+    with pytest.raises(
+        BadInput, match=r"fits dcgan, but not with width 3: main\.0\.weight is .*expected \(5, 6"
+    ):
         genzoo.adopt("netG.pth", settings={"width": 3})
-    with pytest.raises(BadInput, match=r"nearest is .*there is no field foo"):
-        genzoo.adopt("netG.pth", settings={"foo": 3})
+    for settings, said in {
+        "widht": r"no family that adopts has a field 'widht': did you mean width\?",
+        "norm_epsilon": r"fits dcgan, but not with norm_epsilon -1: norm_epsilon must be",
+    }.items():
+        with pytest.raises(BadInput, match=said):
+            genzoo.adopt("netG.pth", settings={settings: -1})
+    with pytest.raises(BadInput, match=r"dcgan has no field 'likelihood'"):
+        genzoo.adopt("netG.pth", as_family="dcgan", settings={"likelihood": "x"})
     with pytest.raises(BadInput, match=r"netG\.pth is given twice"):
         genzoo.adopt(["netG.pth", "netG.pth"])
     saved({"fc.weight": torch.ones(3, 4)})
@@ -699,3 +707,25 @@ def test_words_that_help(here, dcgan):
         genzoo.adopt(["netG.pth", "netD.pth"], out="other")
     with errors.on_the_command_line():
         assert errors.argument("as_family", "gan") == "--as gan"
+
+
+def test_what_was_read_of_which_file_and_what_was_passed_over(here, dcgan):
+    """An averaged copy of parameters alone cannot be a model: its norms have no statistics."""
+    state, judge = dcgan[0].state_dict(), dcgan_discriminator().state_dict()
+    shadow = {name: value for name, value in state.items() if "running" not in name}
+    saved({"G": state, "ema": {"decay": 0.9, "shadow": shadow}, "netD": judge}, "all.pt")
+    model = genzoo.adopt("all.pt")
+    first, _, *notes = adoption.summary(model).splitlines()
+    assert first.startswith("all.pt (G; discriminator netD): ")
+    said = "left out: ema.shadow, an averaged copy: main.1 lacks the running_mean of layers.1"
+    assert said in notes
+    assert said in (here / "all/README.md").read_text()
+    for name, tensors in {"netG": state, "netD": judge, "half": state}.items():
+        saved(tensors, f"{name}.pth")
+    with pytest.raises(
+        BadInput, match=r"^half\.pth is used for nothing: the dcgan is of netG\.pth"
+    ):
+        genzoo.adopt(["netG.pth", "netD.pth", "half.pth"])
+    assert not (here / "netG").exists()
+    model = genzoo.adopt(["netG.pth", "netD.pth"])
+    assert adoption.summary(model).startswith("netG.pth and netD.pth (discriminator): ")

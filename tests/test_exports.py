@@ -76,6 +76,13 @@ def test_a_file_that_is_there_stays(tmp_path):
     assert (tmp_path / "x.pt2").read_text() == "mine"
 
 
+@pytest.mark.parametrize("license", ["mit", "unknown", "other"])
+def test_the_terms_of_the_data_are_repeated_under_any_license(license, tmp_path):
+    folder = genzoo.save(tiny("vae"), tmp_path / "m", terms="research alone", license=license)
+    result = genzoo.export(folder, to="torch", out=tmp_path / "x.pt2")
+    assert result.note == "The terms of the model's data hold for it, too: research alone."
+
+
 def test_random_numbers_beside_the_code_are_said():
     assert "beside its code" in call_of(tiny("stylegan"), {}).note
     assert call_of(tiny("stylegan"), {"noise": 0.0}).note == ""

@@ -17,7 +17,6 @@ from genzoo.models.picture_files import SYNTHETIC
 from genzoo.version import VERSION
 from genzoo.zoo import names
 from genzoo.zoo.manifest import Manifest, read_manifest
-from genzoo.zoo.terms import RESTRICTED
 
 Format = Literal["onnx", "torch", "page"]
 ENDINGS = {"onnx": ".onnx", "torch": ".pt2", "page": "-page"}
@@ -28,7 +27,7 @@ ENDINGS = {"onnx": ".onnx", "torch": ".pt2", "page": "-page"}
 class Exported:
     """``path``: the file or folder that was written. ``difference``: the largest between its
     output and genzoo's own. ``inputs``, ``outputs``: the shape of each by its name, where "n"
-    stands for any number. ``note``: what it leaves out, and terms that limit its use; or "".
+    stands for any number. ``note``: what it leaves out, and the terms of the model's data; or "".
     """
 
     path: Path
@@ -113,8 +112,8 @@ def format_of(out: str | Path | None) -> Format:
 
 
 def _terms(manifest: Manifest | None) -> str:
-    """The terms that limit what may be done with the file, as a sentence; "" if there are none."""
-    if manifest is None or manifest.license != RESTRICTED:
+    """The terms of the model's data, as a sentence; "" if there are none."""
+    if manifest is None or not manifest.terms:
         return ""
     return f"The terms of the model's data hold for it, too: {manifest.terms}."
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
@@ -23,6 +23,7 @@ from genzoo.zoo import card, folder
 from genzoo.zoo.checkpoint_files import (
     CheckpointFile,
     Tensors,
+    is_average,
     is_discriminator,
     read_checkpoint,
 )
@@ -80,19 +81,23 @@ class Network:
         ]
 
     def __str__(self) -> str:
-        return f"{self.file.path} ({self.label})" if self.label else str(self.file.path)
+        return " and ".join(
+            f"{part.file.path} ({part.label})" if part.label else str(part.file.path)
+            for part in self.parts
+        )
 
 
 @final
 @dataclass(frozen=True)
 class Fit:
-    """A network as a model of a family."""
+    """A network as a model of a family; ``passed``: those before it that do not fit, and why."""
 
     family: str
     network: Network
     adopted: Adopted
     config: Any
     paired: Paired
+    passed: tuple[tuple[Network, Misfit], ...] = ()
 
 
 @checked_arguments
@@ -134,6 +139,8 @@ def adopt(
     fit = find(read, as_family, part, settings or {})
     model = model_of(fit)
     critic, other, notes = _critic(fit, _networks(read))
+    _check_used(paths, fit, other)
+    notes = [*_averages_left_out(fit), *notes]
     facts: dict[str, Any] = {"terms": _describe(model, data, root), "license": license or "unknown"}
     adopted = Adoption(
         source=fit.adopted.source,
@@ -158,7 +165,21 @@ def find(
     settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> Fit:
     """The network in the files that is one of a family, and how. Raises BadInput if none is."""
+    _check_fields(as_family, settings)
     return _only_fit(_chosen(_networks(read), part), as_family, settings)
+
+
+def _check_fields(as_family: str | None, settings: Mapping[str, Any]) -> None:
+    """Check that a family that may be meant has each of the ``settings``. Raises BadInput."""
+    able = _able() if as_family is None else [as_family]
+    found = [family for name in able if (family := _family(name, as_family is not None))]
+    known = sorted({field for family in found for field in family.config.model_fields})
+    for key in settings:
+        if key not in known:
+            who = as_family or "no family that adopts"
+            near = similar(key, known)
+            hint = f": did you mean {near[0]}?" if near else ""
+            raise BadInput(f"{who} has {'a' if as_family is None else 'no'} field {key!r}{hint}")
 
 
 def _networks(read: Iterable[CheckpointFile]) -> list[Network]:
@@ -186,17 +207,21 @@ def _only_fit(networks: list[Network], as_family: str | None, settings: Mapping[
     for name in names:
         if (family := _family(name, as_family is not None)) is None:
             continue
+        passed = list[tuple[Network, Misfit]]()
         for network in [*both, *networks]:
             result = _fit(name, family, network, settings)
             if isinstance(result, Fit):
-                fits.append(result)
+                fits.append(replace(result, passed=tuple(passed)))
                 break
-            misfits += [(name, network, result)] * (network not in both)
+            passed += [(network, result)] * (network not in both)
+        else:
+            misfits += [(name, *one) for one in passed]
     if len(fits) > 1:
         ways = " or ".join(argument("as_family", fit.family) for fit in fits)
         raise BadInput(f"{fits[0].network} fits {len(fits)} families: choose with {ways}")
     if fits:
         return fits[0]
+    _check_settings(misfits, settings)
     name, network, nearest = max(misfits, key=lambda one: one[2].matched)
     if as_family is not None:
         raise BadInput(f"{network} is no {name} that genzoo reads: {nearest}")
@@ -208,6 +233,20 @@ def _only_fit(networks: list[Network], as_family: str | None, settings: Mapping[
         f"{network} fits no family: its first tensor is {first[:80]}, {shape_text(shape)}; "
         f"tried {tried}"
     )
+
+
+def _check_settings(
+    misfits: Iterable[tuple[str, Network, Misfit]], settings: Mapping[str, Any]
+) -> None:
+    """Raise BadInput if a network fits a family but for one of the ``settings``, or all."""
+    fewer = [{k: v for k, v in settings.items() if k != key} for key in settings]
+    for name, network, misfit in misfits if settings else ():
+        family = _family(name, needed=True)
+        assert family is not None
+        for less in [*fewer, {}]:
+            if isinstance(_fit(name, family, network, less), Fit):
+                values = pairs({k: v for k, v in settings.items() if k not in less})
+                raise BadInput(f"{network} fits {name}, but not with {values}: {misfit}")
 
 
 def _both(networks: list[Network]) -> list[Network]:
@@ -226,9 +265,13 @@ def _family(name: str, needed: bool) -> "Family | None":
             raise
         return None  # a broken plugin must not keep others from being tried
     if family.adopt is None and needed:
-        able = [n for n in families.names() if (f := _family(n, False)) and f.adopt]
-        raise BadInput(f"{name} adopts no weights of others. Families that do: {', '.join(able)}")
+        able = ", ".join(_able())
+        raise BadInput(f"{name} adopts no weights of others. Families that do: {able}")
     return family if family.adopt else None
+
+
+def _able() -> list[str]:
+    return [name for name in families.names() if _family(name, False)]
 
 
 def _fit(
@@ -252,10 +295,10 @@ def _fit(
         hint = argument("settings", {unknown[0]: "VALUE"})
         return Misfit(f"the file does not tell its {unknown[0]}: give {hint}", 1)
     try:
-        config = checked(family.config, values, f"as {adopted.source}")
+        config = checked(family.config, values, name)
         own = _shapes(on_meta(lambda: family.model(config), Path(name)).state_dict())
     except GenzooError as error:
-        return Misfit(str(error), bool(settings))
+        return Misfit(str(error).removeprefix(f"{name}: "))
     try:
         return Fit(name, network, adopted, config, pair(own, network.shapes, adopted))
     except Misfit as misfit:
@@ -278,7 +321,10 @@ def model_of(fit: Fit) -> "Model":
 def _filled(build: Any, config: Any, paired: Paired, network: Network) -> Any:
     """The network that ``build`` makes of ``config``, with the weights of the file."""
     built = _built(build, config)
-    paired.fill(built, network.tensors)
+    try:
+        paired.fill(built, network.tensors)
+    except BadInput as error:
+        raise BadInput(f"{network}: {error}") from None
     return built.eval()
 
 
@@ -320,6 +366,24 @@ def _critic(
     if others:
         raise BadInput(f"{others[0]} is not the discriminator of this {fit.family}: {reason}")
     return None, None, [f"left out: {candidates[0].label}, its discriminator: {reason}"]
+
+
+def _check_used(paths: Iterable[Path], fit: Fit, critic: Network | None) -> None:
+    """Check that each file is of use. Raises BadInput."""
+    used = [part.file.path for part in (*fit.network.parts, *(critic.parts if critic else ()))]
+    if idle := next((path for path in paths if path not in used), None):
+        roles = f"the {fit.family} is of {fit.network}, its discriminator of {critic}"
+        raise BadInput(f"{idle} is used for nothing: {roles}; leave it out")
+
+
+def _averages_left_out(fit: Fit) -> list[str]:
+    """The averaged copies in the model's own file that do not fit, and why."""
+    files = [part.file.path for part in fit.network.parts]
+    return [
+        f"left out: {network.label}, an averaged copy: {misfit}"
+        for network, misfit in fit.passed
+        if network.file.path in files and is_average(network.label)
+    ]
 
 
 # ------------------------------------------------------------------------------- its data
@@ -376,9 +440,23 @@ def summary(model: "Model") -> str:
     found = record(model)
     config = {key: value for key, value in found["config"].items() if value not in ("", [], None)}
     lines = [
-        f"{' and '.join(file['name'] for file in found['files'])}: {found['source']}",
+        f"{_files_read(model)}: {found['source']}",
         f"{found['family']} with {pairs(config)}",
         *found["notes"],
         *(f"look at {found['path']}/{name}" for name in card.sample_files(model)[:1]),
     ]
     return "\n".join(lines)
+
+
+def _files_read(model: "Model") -> str:
+    """The files, each with the networks that were read: ``ema.pt (G_ema; discriminator netD)``."""
+    assert model.folder is not None
+    manifest = read_manifest(model.folder)
+    assert manifest.adopted is not None
+    *_, last = files = manifest.adopted.files
+    read: dict[str, list[str]] = {}
+    for file in files:
+        role = "discriminator " * (file is last and manifest.discriminator_sha256 is not None)
+        read.setdefault(file.name, []).append(f"{role}{file.part}".strip())
+    named = {name: "; ".join(filter(None, parts)) for name, parts in read.items()}
+    return " and ".join(f"{name} ({parts})" if parts else name for name, parts in named.items())

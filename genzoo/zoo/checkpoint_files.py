@@ -174,7 +174,12 @@ def _parts(label: str, tensors: Tensors) -> Iterator[tuple[str, Tensors]]:
 
 
 def _rank(label: str) -> int:
-    return 0 if _AVERAGE.search(label) else 2 if is_discriminator(label) else 1
+    return 0 if is_average(label) else 2 if is_discriminator(label) else 1
+
+
+def is_average(label: str) -> bool:
+    """Whether a network of this name is an averaged copy of another one."""
+    return bool(_AVERAGE.search(label))
 
 
 def is_discriminator(label: str) -> bool:

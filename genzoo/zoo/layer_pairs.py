@@ -55,7 +55,9 @@ class Paired:
             values = [part.to(state[own].dtype) for part in parts]
             value = torch.cat(values) if values[1:] else values[0]
             if not torch.isfinite(value).all():
-                raise BadInput(f"{theirs[0]} holds values that are not finite")
+                raise BadInput(
+                    f"{theirs[0]} holds values that are not finite: take an earlier file"
+                )
             state[own].copy_(value.reshape_as(state[own]))
         _find_vectors(state, [own for own, theirs in self.names.items() if not theirs])
         network.load_state_dict(state)
@@ -169,7 +171,8 @@ def _pair_layer(
 def _notes(names: Mapping[str, tuple[str, ...]], unused: int, adopted: Adopted) -> tuple[str, ...]:
     """What was added and what was left out, in words."""
     zero = [own for own, theirs in names.items() if not theirs and own.endswith(_BIAS)]
-    notes = [f"{_count(zero, 'bias', 'biases')} that the file lacks: 0"] if zero else []
+    verb = "is" if zero[:1] == zero else "are"
+    notes = [f"{_count(zero, 'bias', 'biases')} {verb} not in the file: set to 0"] if zero else []
     if unused:
         kinds = ", ".join(adopted.unused)
         notes.append(f"{unused} tensors left out, which their own code does not read: {kinds}")
