@@ -206,6 +206,8 @@ def test_a_page_draws_what_genzoo_draws(width, site, browser, tmp_path):
     pixels, drawn = image(here)
     assert np.abs(pixels - own(model.sample(1))).max() <= 2
     assert here.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert here.locator("legend").last.bounding_box()["height"] < 40  # one line, on the frame
+    assert "Checked at the start: " in here.locator("#status").inner_text()
     here.fill("#sample", "9")
     here.press("#sample", "Tab")
     pixels, drawn = image(here, drawn)
@@ -225,8 +227,14 @@ def test_a_page_draws_what_genzoo_draws(width, site, browser, tmp_path):
     code[0, int(slider.get_attribute("id").partition("-")[2])] = -2
     assert np.abs(pixels - own(model.decode_codes(code))).max() <= 2
     here.click("#walk")
-    image(here, drawn + 3)
+    _, drawn = image(here, drawn + 3)
+    assert not here.locator("#command").is_visible()
     here.click("#walk")
+    image(here, drawn)
+    here.fill("#sample", "999")
+    here.press("#sample", "Tab")
+    here.get_by_text("samples 0 to 255: 255 in place of 999").wait_for()
+    assert here.locator("#command").is_visible()
     with here.expect_download() as download:
         here.click("#save")
     download.value.save_as(tmp_path / "saved.png")
@@ -262,7 +270,7 @@ def test_a_page_loads_the_pinned_runtime_from_its_host(is_right, site, browser):
     folder = site[0] / f"remote-{is_right}"
     folder.mkdir()
     onnx = (site[0] / "model.onnx").read_bytes()
-    page.fill(folder, call_of(model, {}), manifest, "genzoo sample dcgan-celeba -n 1", onnx, None)
+    page.fill(folder, call_of(model, {}), manifest, "", onnx, None)
     context, asked = browser.new_context(), []
     here = context.new_page()
 
@@ -278,6 +286,9 @@ def test_a_page_loads_the_pinned_runtime_from_its_host(is_right, site, browser):
         pixels, _ = image(here)
         assert np.abs(pixels - own(model.sample(1))).max() <= 2
         assert asked == [*page.PARTS["wasm"]]
+        assert not here.locator("#command").is_visible()  # no command loads a model in memory
     else:
         here.get_by_text("This page cannot draw: cannot load https://cdn").wait_for(timeout=60_000)
+        here.get_by_text("With --runtime, genzoo export").wait_for()
+        assert not here.locator("#controls").is_visible()
     context.close()

@@ -36,7 +36,14 @@ def tiny(family, **changes):
 def test_a_program_of_torch_draws_what_genzoo_draws(tmp_path):
     """By itself, for numbers of samples that it was not made with, in [0, 1]."""
     model = tiny("cgan")
-    result = genzoo.export(model, to="torch", out=tmp_path / "cgan.pt2")
+    stages: list[tuple[str, int, int]] = []
+    result = genzoo.export(
+        model, to="torch", out=tmp_path / "cgan.pt2", progress=lambda *one: stages.append(one)
+    )
+    assert [(what.partition(": ")[2], *counts) for what, *counts in stages] == [
+        ("traces the model", 0, 2),
+        ("compares with genzoo", 1, 2),
+    ]
     assert result.inputs == {"code": ("n", model.latent_dim), "label": ("n",)}
     assert result.outputs == {"image": ("n", *model.shape)}
     assert result.difference <= 1e-6

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from genzoo.cli.app import app, default_path, parse_settings, print_file
+from genzoo.cli.app import Ticker, app, default_path, parse_settings, print_file
 from genzoo.cli.options import Force, Json, ModelName, Settings, option, out_option
 from genzoo.errors import BadInput, refuse_unread
 from genzoo.files import check_new, ending_of
@@ -51,7 +51,17 @@ def export(
     from genzoo.exports import formats
 
     values = parse_settings(settings)
-    result = formats.export(name, to=kind, out=path, sampling=values, runtime=runtime, force=force)
+    ticker = Ticker()
+    result = formats.export(
+        name,
+        to=kind,
+        out=path,
+        sampling=values,
+        runtime=runtime,
+        force=force,
+        progress=ticker.count,
+    )
+    ticker.done()
     print_file(path, result.record(), json)
     if not json:
         print(printable(str(result)))

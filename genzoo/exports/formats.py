@@ -1,6 +1,7 @@
 """export: a model as a file or a page that needs no genzoo."""
 
 import copy
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,14 @@ from genzoo.files import check_new, default_path, expanded, whole_folder, write_
 from genzoo.models.arguments import checked_arguments
 from genzoo.models.model import Model
 from genzoo.models.picture_files import SYNTHETIC
+from genzoo.models.sampler import Progress
 from genzoo.version import VERSION
 from genzoo.zoo import names
 from genzoo.zoo.manifest import Manifest, read_manifest
 
 Format = Literal["onnx", "torch", "page"]
 ENDINGS = {"onnx": ".onnx", "torch": ".pt2", "page": "-page"}
+STAGES = {"onnx": 3, "torch": 2, "page": 4}
 
 
 @final
@@ -64,6 +67,7 @@ def export(
     sampling: Mapping[str, Any] | None = None,
     runtime: str | Path | None = None,
     force: bool = False,
+    progress: Progress | None = None,
 ) -> Exported:
     """Write ``model`` for programs other than genzoo: codes in, samples out, for any number.
 
@@ -78,7 +82,8 @@ def export(
     otherwise load from a public host.
 
     ``to``: by default what the ending of ``out`` says, or onnx. ``out``: by default MODEL.onnx and
-    the like. ``sampling``: settings that the program keeps. Raises BadInput; OperationFailed if
+    the like. ``sampling``: settings that the program keeps. ``progress(what, done, total)``: its
+    stages. Raises BadInput; OperationFailed if
     packages are missing, or the model cannot be exported; and as ``load``.
     """
     to = to or format_of(out)
@@ -95,8 +100,10 @@ def export(
         page.check_model(call)
     record = record_of(read, manifest, call)
     make = programs.torch_file if to == "torch" else programs.onnx_file
-    content, difference = make(call, record)
+    say = _stages(progress, name_of(read), STAGES[to])
+    content, difference = make(call, record, say)
     if to == "page":
+        say("measures the numbers of the code")
         with whole_folder(path) as folder:
             page.fill(folder, call, manifest, _command(model, sampling or {}), content, source)
     else:
@@ -104,6 +111,17 @@ def export(
     inputs, outputs = shapes_of(call)
     note = " ".join(filter(None, [call.note, _terms(manifest)]))
     return Exported(path, to, inputs, outputs, difference, note)
+
+
+def _stages(progress: Progress | None, name: str, total: int) -> programs.Say:
+    """What tells ``progress`` each stage when it begins."""
+    done = itertools.count()
+
+    def say(what: str) -> None:
+        if progress is not None:
+            progress(f"{name}: {what}", next(done), total)
+
+    return say
 
 
 def format_of(out: str | Path | None) -> Format:

@@ -22,6 +22,7 @@ from genzoo.models.picture_files import SYNTHETIC
 LIMIT = 1e-4  # the largest difference from genzoo's own output that is written
 TRACED, TRIED = 2, (1, 3)  # the numbers of samples of which a program is made, and is tried with
 KEY = "genzoo"  # of the record in a file's metadata
+Say = Callable[[str], None]  # is told what is done next
 
 
 def traced(call: Call) -> torch.export.ExportedProgram:
@@ -59,12 +60,13 @@ def _refused(call: Call, error: Exception) -> OperationFailed:
     return OperationFailed(f"{what} for any number of samples: {reason} ({hint})")
 
 
-def torch_file(call: Call, record: Mapping[str, Any]) -> tuple[bytes, float]:
+def torch_file(call: Call, record: Mapping[str, Any], say: Say) -> tuple[bytes, float]:
     """A ``.pt2``, as `torch.export.load` reads it, and its largest difference from genzoo.
 
     Raises OperationFailed.
     """
     buffer = io.BytesIO()
+    say("traces the model")
     with _quiet():
         torch.export.save(traced(call), buffer, extra_files={f"{KEY}.json": json.dumps(record)})
         loaded = torch.export.load(io.BytesIO(buffer.getvalue())).module()
@@ -74,6 +76,7 @@ def torch_file(call: Call, record: Mapping[str, Any]) -> tuple[bytes, float]:
             outputs = loaded(*inputs)
         return [x.numpy() for x in (outputs if isinstance(outputs, tuple) else (outputs,))]
 
+    say("compares with genzoo")
     return buffer.getvalue(), compared(call, run)
 
 
@@ -88,12 +91,12 @@ def check_onnx() -> None:
         raise OperationFailed(f"{what}: {install_command('export')}") from None
 
 
-def onnx_file(call: Call, record: Mapping[str, Any]) -> tuple[bytes, float]:
+def onnx_file(call: Call, record: Mapping[str, Any], say: Say) -> tuple[bytes, float]:
     """A ``.onnx``, and its largest difference from genzoo. Raises OperationFailed."""
     check_onnx()
     import onnxruntime
 
-    program = _onnx_program(call)
+    program = _onnx_program(call, say)
     program.model.doc_string = SYNTHETIC
     program.model.metadata_props[KEY] = json.dumps(record)
     try:
@@ -108,11 +111,14 @@ def onnx_file(call: Call, record: Mapping[str, Any]) -> tuple[bytes, float]:
         named = zip(call.inputs, inputs, strict=True)
         return session.run([*call.outputs], {name: x.numpy() for name, x in named})
 
+    say("compares with genzoo")
     return content, compared(call, run)
 
 
-def _onnx_program(call: Call) -> Any:
+def _onnx_program(call: Call, say: Say) -> Any:
+    say("traces the model")
     program = traced(call)
+    say("translates it to ONNX")
     try:
         with _quiet():
             return torch.onnx.export(

@@ -5,25 +5,27 @@ const say = (text) => { get("status").textContent = text; };
 
 // ---------------------------------------------------------------------------------------- files
 
-async function file(address, integrity) {
+async function file(address, integrity, hint = "") {
   let answer;
   try {
     answer = await fetch(address, { integrity, credentials: "omit" });
   } catch (error) { // no network, or a wrong hash: the browser says neither
-    throw new Error(`cannot load ${address}: no network, or the file is not the one that the page was made with`);
+    throw new Error(`cannot load ${address}: no network, or the file is not the one that the page was made with${hint}`);
   }
-  if (!answer.ok) throw new Error(`cannot load ${address}: ${answer.status} ${answer.statusText}`);
+  if (!answer.ok) throw new Error(`cannot load ${address}: ${answer.status} ${answer.statusText}${hint}`);
   return answer;
 }
 
 async function session(facts, kind, model) {
   const { base, parts } = facts.runtime, [module, binary] = parts[kind];
-  const source = await (await file(base + module.name, module.integrity)).text();
+  const hint = base.startsWith("https:") ? ". With --runtime, genzoo export writes a page that needs no other host" : "";
+  const part = ({ name, integrity }) => file(base + name, integrity, hint);
+  const source = await (await part(module)).text();
   const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   const runtime = await import(address);
   URL.revokeObjectURL(address);
   runtime.env.wasm.numThreads = 1; // more need headers that few static hosts send
-  runtime.env.wasm.wasmBinary = await (await file(base + binary.name, binary.integrity)).arrayBuffer();
+  runtime.env.wasm.wasmBinary = await (await part(binary)).arrayBuffer();
   const options = { executionProviders: [kind], logSeverityLevel: 3 };
   return { runtime, kind, run: await runtime.InferenceSession.create(model, options) };
 }
@@ -124,7 +126,7 @@ function main(facts, codes, drawing) {
   const canvas = get("picture"), context = canvas.getContext("2d"), [channels, height, width] = facts.shape;
   const pixels = context.createImageData(width, height), edits = new Map();
   const menu = get("class"), bounded = (field) => Math.min(facts.count - 1, Math.max(0, Math.floor(Number(field.value)) || 0));
-  let timer = 0, wanted = null, busy = false;
+  let timer = 0, wanted = null, busy = false, note = "";
 
   const codeOf = (i) => codes.slice(i * facts.latent_dim, (i + 1) * facts.latent_dim);
   const show = (code) => document.querySelectorAll("#numbers input, #numbers select").forEach((one) => one.show(code));
@@ -163,12 +165,15 @@ function main(facts, codes, drawing) {
 
   function describe() {
     const engine = drawing.kind === "webgpu" ? "WebGPU" : "WebAssembly";
-    say(`${engine}, ${canvas.dataset.milliseconds} ms. Checked at the start: at most ${drawing.apart} of 255 from genzoo's own image.`);
+    const apart = drawing.apart === 0 ? "equal to" : `at most ${drawing.apart} of 255 from`;
+    say(`${note}${engine}, ${canvas.dataset.milliseconds} ms. Checked at the start: ${apart} genzoo's own image.`);
+    note = "";
     const isPlain = !edits.size && Number(get("share").value) === 0;
     const name = menu ? menu.selectedOptions[0].text : "";
     const label = menu ? ` --label ${/^[\w-]+$/.test(name) ? name : `"${name}"`}` : "";
     const start = bounded(get("sample"));
-    get("command").textContent = isPlain && facts.command ? `${facts.command} --start ${start}${label}` : "none, as it is mixed or changed";
+    get("told").hidden = timer !== 0 || !facts.command;
+    get("command").textContent = isPlain ? `${facts.command} --start ${start}${label}` : "none, as it is mixed or changed";
   }
 
   function fresh() {
@@ -192,6 +197,7 @@ function main(facts, codes, drawing) {
 
   function walk() {
     get("walk").textContent = "Stop";
+    get("told").hidden = true; // between two samples no line draws the same image
     let from = bounded(get("sample")), t = 0;
     const step = async () => {
       const code = between(facts.law, codeOf(from), codeOf((from + 1) % facts.count), t);
@@ -219,7 +225,13 @@ function main(facts, codes, drawing) {
   get("reset").onclick = () => { stop(); get("share").value = 0; get("share").oninput(); };
   get("share").oninput = () => { stop(); get("share").nextSibling.textContent = Number(get("share").value).toFixed(2); fresh(); };
   for (const field of [get("sample"), get("other")]) {
-    field.onchange = () => { stop(); field.value = bounded(field); fresh(); };
+    field.onchange = () => {
+      stop();
+      const taken = bounded(field);
+      if (Number(field.value) !== taken) note = `This page has the samples 0 to ${facts.count - 1}: ${taken} in place of ${field.value}. `;
+      field.value = taken;
+      fresh();
+    };
   }
   if (menu) menu.onchange = () => picture(current());
   get("save").onclick = () => canvas.toBlob(async (blob) => {
@@ -268,4 +280,5 @@ try {
   main(facts, samples, await start(facts, new Uint8Array(model), samples));
 } catch (error) {
   say(`This page cannot draw: ${error.message}`);
+  document.querySelectorAll("#controls, .row, .mark").forEach((one) => { one.hidden = true; });
 }
