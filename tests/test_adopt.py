@@ -27,7 +27,7 @@ import genzoo
 from genzoo import errors, families
 from genzoo.cli import run
 from genzoo.errors import BadInput, GenzooError
-from genzoo.zoo import adoption
+from genzoo.zoo import adoption, adoption_summary
 from genzoo.zoo.checkpoint_files import read_checkpoint
 from genzoo.zoo.folder import load_discriminator
 from genzoo.zoo.manifest import read_manifest
@@ -521,6 +521,14 @@ def test_a_cyclegan_generator(blocks, tracks, here):
         families.get("cyclegan").make_trainer(model, families.get("cyclegan").options())
 
 
+def test_a_cyclegan_generator_with_batch_norm(here):
+    network = settled(resnet_generator(1, nn.BatchNorm2d), torch.rand(2, 3, 16, 16))
+    saved(network.state_dict(), "latest_net_G_A.pth")
+    said = "model.2 is a batch norm, or an instance norm with weights: expected none here"
+    with pytest.raises(BadInput, match=said):
+        genzoo.adopt("latest_net_G_A.pth", as_family="cyclegan")
+
+
 def test_both_generators_of_a_cyclegan(here):
     x = torch.rand(2, 3, 16, 16) * 2 - 1
     there, back = (settled(resnet_generator(1, nn.InstanceNorm2d), x) for _ in "AB")
@@ -530,6 +538,10 @@ def test_both_generators_of_a_cyclegan(here):
     files = ["latest_net_G_A.pth", "latest_net_G_B.pth"]
     with pytest.raises(BadInput, match="a translator keeps images to translate: give some with da"):
         genzoo.adopt(files)
+    with pytest.raises(BadInput, match="ring8 holds points; a translator needs images"):
+        genzoo.adopt(files, data="ring8")
+    with pytest.raises(BadInput, match=r"save it first, torch\.save\(weights, "):
+        genzoo.adopt(there.state_dict())
     photos(here / "photos")
     settings = {"shape": [3, 24, 24], "domains": ["horse", "zebra"]}
     model = genzoo.adopt(files, data="./photos", out="mine", settings=settings)
@@ -590,9 +602,18 @@ FILES = {
     "packed more than the file": (lambda s: bomb(), "a compressed zip archive"),
     "a header of 3 GB": (lambda s: header(3 << 30), "not safetensors, or cut off"),
     "a web page": (lambda s: b"<html>" + bytes(99), "is a web page"),
-    "a pointer": (lambda s: b"version https://git-lfs", "Git LFS pointer"),
+    "a pointer": (lambda s: b"version https://git-lfs", "type git lfs pull"),
     "cut off": (lambda s: as_bytes(s)[:-900], "damaged or cut off zip"),
-    "empty": (lambda s: b"", "not safetensors"),
+    "empty": (lambda s: b"", "x.pth is empty"),
+    "text": (lambda s: b"weights: none\n", "x.pth is neither a file of torch.save nor safetensors"),
+    "arrays": (lambda s: as_npz(x=np.ones(3)), "is arrays of NumPy (.npz), not a file of torch"),
+    "a plain pickle": (lambda s: pickle.dumps({"x": 1}, 4), "a pickle that torch.save did not"),
+    "a plain pickle of 2": (
+        lambda s: pickle.dumps({"x": 1}, 2),
+        "a pickle that torch.save did not",
+    ),
+    "another zip": (lambda s: as_zip("x/a.txt"), "is a zip archive, not a file of torch.save"),
+    "a program": (lambda s: as_zip("x/data.pkl", "x/constants.pkl"), "a program of torch.jit: in"),
     "no tensors": (lambda s: as_bytes({"epoch": 3}), "holds no tensors by name"),
     "a whole network": (lambda s: as_bytes(nn.Linear(2, 2)), "state_dict(), 'weights.pth')"),
     "one value many times": (
@@ -601,9 +622,21 @@ FILES = {
     ),
     "not a number": (
         lambda s: as_bytes({**s, "main.1.bias": s["main.1.bias"] * torch.nan}),
-        "main.1.bias holds values that are not finite",
+        "x.pth: main.1.bias holds values that are not finite: take an earlier file",
     ),
 }
+
+
+def as_npz(**arrays):
+    np.savez(file := io.BytesIO(), **arrays)
+    return file.getvalue()
+
+
+def as_zip(*names):
+    with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+        for name in names:
+            archive.writestr(name, b"x")
+    return file.getvalue()
 
 
 def as_bytes(content):
@@ -637,7 +670,15 @@ MISFITS = {
         "1 layer too many, the f",
     ),
     "another network": (lambda s: {"fc.weight": torch.ones(3, 4)}, "expected 3 convolutions"),
-    "a discriminator": (lambda s: dcgan_discriminator().state_dict(), "channels must be"),
+    "a discriminator": (lambda s: dcgan_discriminator().state_dict(), "looks like a discriminator"),
+    "spectral norm": (
+        lambda s: {k.replace("6.weight", "6.weight_orig"): v for k, v in s.items()},
+        "main.6 has a spectral norm, and layers.6 has none",
+    ),
+    "no norm": (
+        lambda s: {"main.0.weight": s["main.0.weight"], "main.3.weight": s["main.3.weight"], **s},
+        "main.3 is no norm: expected one with weights here, as layers.1",
+    ),
     "no numbers": (lambda s: {**s, "main.0.weight": s["main.0.weight"] > 0}, "of type bool, which"),
 }
 
@@ -715,7 +756,7 @@ def test_what_was_read_of_which_file_and_what_was_passed_over(here, dcgan):
     shadow = {name: value for name, value in state.items() if "running" not in name}
     saved({"G": state, "ema": {"decay": 0.9, "shadow": shadow}, "netD": judge}, "all.pt")
     model = genzoo.adopt("all.pt")
-    first, _, *notes = adoption.summary(model).splitlines()
+    first, _, *notes = adoption_summary.summary(model).splitlines()
     assert first.startswith("all.pt (G; discriminator netD): ")
     said = "left out: ema.shadow, an averaged copy: main.1 lacks the running_mean of layers.1"
     assert said in notes
@@ -728,4 +769,10 @@ def test_what_was_read_of_which_file_and_what_was_passed_over(here, dcgan):
         genzoo.adopt(["netG.pth", "netD.pth", "half.pth"])
     assert not (here / "netG").exists()
     model = genzoo.adopt(["netG.pth", "netD.pth"])
-    assert adoption.summary(model).startswith("netG.pth and netD.pth (discriminator): ")
+    said = adoption_summary.summary(model)
+    assert said.startswith("netG.pth and netD.pth (discriminator): ")
+    assert "\nlicense: unknown; license=NAME says it\n" in said
+    assert "| data | |" not in re.sub(" +", " ", (here / "netG/README.md").read_text())
+    rows = dict(genzoo.info(here / "netG").rows)
+    assert rows["terms"] == "license unknown: license= of genzoo.adopt() says it"
+    assert "data" not in rows

@@ -108,7 +108,16 @@ def _checked(name: str, value: Any, rules: Mapping[str, "Rule"]) -> Any:
     said = either(argument(name), name)
     is_short = isinstance(value, str | bytes | int | float | list | tuple | dict | Path | None)
     got = f"{value!r:.60}" if is_short else article(value)
-    raise BadInput(f"{said} must be {rule.text}, got {got}")
+    raise BadInput(f"{said} must be {rule.text}, got {got}{_way_to_save(name, value)}")
+
+
+def _way_to_save(name: str, value: Any) -> str:
+    """What makes a file of the weights that are given in place of one; "" for any other value."""
+    is_weights = isinstance(value, Mapping) or hasattr(value, "state_dict")
+    if name != "files" or not is_weights:
+        return ""
+    what = "weights" if isinstance(value, Mapping) else "network.state_dict()"
+    return f": save it first, torch.save({what}, 'weights.pth')"
 
 
 # ------------------------------------------------------------------------------------------- rules

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from genzoo import families
-from genzoo.errors import command, either
+from genzoo.errors import argument, command, either
 from genzoo.families.family import DATA
 from genzoo.models.arguments import checked_arguments
 from genzoo.runs.plan import data_summary
@@ -56,8 +56,16 @@ class ModelInfo:
             ("weights", f"{numbers:,} values in {len(self.shapes)} tensors"),
             *[("data as read" if i == 0 else "", line) for i, line in enumerate(self.data)],
             *[(readme.score_name(score), readme.score_value(score)) for score in self.scores],
-            ("terms", f"{manifest.license}. {manifest.terms}"),
+            ("terms", self._terms),
         ]
+
+    @property
+    def _terms(self) -> str:
+        """Its license, or what says it of a model that was adopted; the terms of its data."""
+        license, terms = self.manifest.license, self.manifest.terms
+        if license == "unknown" and self.manifest.adopted:
+            license = f"license unknown: {argument('license')} of {command('adopt')} says it"
+        return f"{license}. {terms}" if terms else license
 
     @property
     def foot(self) -> list[str]:

@@ -1,5 +1,6 @@
 """adopt: weights that others trained as a model folder, if a family has their network."""
 
+import contextlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,14 +29,14 @@ from genzoo.zoo.checkpoint_files import (
     read_checkpoint,
 )
 from genzoo.zoo.layer_pairs import Misfit, Paired, pair
-from genzoo.zoo.manifest import FILES, AdoptedFile, Adoption, read_manifest
+from genzoo.zoo.manifest import FILES, AdoptedFile, Adoption
 from genzoo.zoo.weights import on_meta
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from genzoo.data.dataset import DataSet
+    from genzoo.data.dataset import DataSet, Source
     from genzoo.families.family import Family
     from genzoo.models.model import Model
 
@@ -223,6 +224,9 @@ def _only_fit(networks: list[Network], as_family: str | None, settings: Mapping[
         return fits[0]
     _check_settings(misfits, settings)
     name, network, nearest = max(misfits, key=lambda one: one[2].matched)
+    if all(map(_judges, networks)):
+        hint = "give the generator's file first, and then this one"
+        raise BadInput(f"{networks[0]} looks like a discriminator, which draws nothing: {hint}")
     if as_family is not None:
         raise BadInput(f"{network} is no {name} that genzoo reads: {nearest}")
     if nearest.matched:
@@ -233,6 +237,15 @@ def _only_fit(networks: list[Network], as_family: str | None, settings: Mapping[
         f"{network} fits no family: its first tensor is {first[:80]}, {shape_text(shape)}; "
         f"tried {tried}"
     )
+
+
+def _judges(network: Network) -> bool:
+    """Whether layers of more and more units, or maps, end in a single one."""
+    sides = [shape for shape in network.shapes.values() if len(shape) in (2, 4)]
+    if len(sides) < 2 or sides[-1][0] != 1:
+        return False
+    maps = [shape[0] for shape in sides[:-1] if len(shape) == 4]
+    return maps == sorted(maps) and len({len(shape) for shape in sides[:-1]}) == 1
 
 
 def _check_settings(
@@ -401,15 +414,20 @@ def _describe(model: "Model", data: str | Path | None, root: str | Path | None) 
             hint = argument("data", "FOLDER")
             raise BadInput(f"a translator keeps images to translate: give some with {hint}")
         return _take_examples(model, data, root)
-    if data is None or not isinstance(data, str) or "," in data:
+    if data is None or len(sources := _sources(data)) != 1:
         return ""
-    try:
-        source = catalogue.describe(data.partition("@")[0].partition(":")[0])
-    except GenzooError:  # a folder
-        return ""
-    if len(source.classes) == getattr(model, "num_classes", 0):
-        model.class_names = source.classes
-    return source.terms
+    if len(sources[0].classes) == getattr(model, "num_classes", 0):
+        model.class_names = sources[0].classes
+    return sources[0].terms
+
+
+def _sources(data: str | Path) -> "list[Source]":
+    """The named data sets in ``data``; of folders none."""
+    found = []
+    for name in [] if isinstance(data, Path) else data.split(","):
+        with contextlib.suppress(GenzooError):  # a folder
+            found.append(catalogue.describe(name.strip().partition("@")[0].partition(":")[0]))
+    return found
 
 
 def _take_examples(model: Any, data: str | Path, root: str | Path | None) -> str:
@@ -417,6 +435,9 @@ def _take_examples(model: Any, data: str | Path, root: str | Path | None) -> str
     import numpy as np
     import torch
 
+    for source in _sources(data):
+        if source.kind != "images":
+            raise BadInput(f"{source.name} holds {source.kind}; a translator needs images")
     channels, height, width = model.shape
     opened: DataSet = catalogue.open(
         data, "train", size=(width, height), channels=channels, root=root
@@ -424,39 +445,3 @@ def _take_examples(model: Any, data: str | Path, root: str | Path | None) -> str
     rows = np.resize(np.arange(len(opened)), len(model.examples))
     model.examples.copy_(torch.from_numpy(opened.array[rows]))
     return opened.terms
-
-
-def record(model: "Model") -> dict[str, Any]:
-    """What was adopted, for JSON."""
-    assert model.folder is not None
-    manifest = read_manifest(model.folder)
-    assert manifest.adopted is not None
-    facts = {"path": str(model.folder), "family": manifest.family, "config": manifest.config}
-    return {**facts, **manifest.adopted.model_dump(mode="json")}
-
-
-def summary(model: "Model") -> str:
-    """What was adopted, in lines for a terminal."""
-    found = record(model)
-    config = {key: value for key, value in found["config"].items() if value not in ("", [], None)}
-    lines = [
-        f"{_files_read(model)}: {found['source']}",
-        f"{found['family']} with {pairs(config)}",
-        *found["notes"],
-        *(f"look at {found['path']}/{name}" for name in card.sample_files(model)[:1]),
-    ]
-    return "\n".join(lines)
-
-
-def _files_read(model: "Model") -> str:
-    """The files, each with the networks that were read: ``ema.pt (G_ema; discriminator netD)``."""
-    assert model.folder is not None
-    manifest = read_manifest(model.folder)
-    assert manifest.adopted is not None
-    *_, last = files = manifest.adopted.files
-    read: dict[str, list[str]] = {}
-    for file in files:
-        role = "discriminator " * (file is last and manifest.discriminator_sha256 is not None)
-        read.setdefault(file.name, []).append(f"{role}{file.part}".strip())
-    named = {name: "; ".join(filter(None, parts)) for name, parts in read.items()}
-    return " and ".join(f"{name} ({parts})" if parts else name for name, parts in named.items())

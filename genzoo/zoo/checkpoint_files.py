@@ -36,6 +36,7 @@ _NETWORK = re.compile(f"({_AVERAGES}|{_GENERATORS}|{_DISCRIMINATORS})", re.IGNOR
 
 # What torch's reader says of a name that it does not know.
 _REFUSED = re.compile(r"(?:[Uu]nsupported (?:global: )?GLOBAL|Unsupported class) ([\w.]+)")
+_WAY = "in the code that made it, type torch.save(network.state_dict(), 'weights.pth')"
 _OTHERS = re.compile(r"(?!torch\.|numpy\.)[\w.]+\.[A-Z]\w*")  # a class, as its name says
 
 
@@ -77,6 +78,11 @@ def read_checkpoint(path: Path) -> CheckpointFile:
 
 def _unpacked(content: bytes, path: Path) -> Any:
     """What a file of torch, or of safetensors, holds."""
+    if not content:
+        raise InvalidModel(f"{path} is empty")
+    if content.startswith(b"version https://git-lfs"):
+        way = "type git lfs pull where it was cloned"
+        raise InvalidModel(f"{path} is a Git LFS pointer, not the file itself: {way}")
     if content.startswith(b"PK"):
         _check_zip(content, path)
         return _loaded(content, path)
@@ -85,6 +91,8 @@ def _unpacked(content: bytes, path: Path) -> Any:
     from safetensors import SafetensorError
     from safetensors.torch import load as unpack
 
+    if content[8:9] != b"{" and not content.startswith(b"<"):  # its header, or a web page
+        raise InvalidModel(f"{path} is neither a file of torch.save nor safetensors")
     header_of(io.BytesIO(content), len(content), path)
     try:
         return dict(sorted(unpack(content).items(), key=_place))
@@ -107,6 +115,13 @@ def _check_zip(content: bytes, path: Path) -> None:
     is_packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
     if is_packed or sum(entry.file_size for entry in entries) > len(content):
         raise InvalidModel(f"{path} is a compressed zip archive, not a file of torch.save")
+    names = [entry.filename for entry in entries]
+    if not any(name.endswith("/data.pkl") for name in names):
+        is_numpys = any(name.endswith(".npy") for name in names)
+        what = "arrays of NumPy (.npz)" if is_numpys else "a zip archive"
+        raise InvalidModel(f"{path} is {what}, not a file of torch.save")
+    if any(name.endswith("/constants.pkl") for name in names):
+        raise InvalidModel(f"{path} is a program of torch.jit: {_WAY}")
 
 
 @final
@@ -129,13 +144,14 @@ def _loaded(content: bytes, path: Path) -> Any:
                 return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         except Exception as error:  # of a damaged file, any
             text = " ".join(str(error).split())
+        if "magic number" in text or "Unsupported operand" in text:
+            raise InvalidModel(f"{path} is a pickle that torch.save did not write: {_WAY}")
         found = _REFUSED.search(text)
         if not found or not _OTHERS.fullmatch(found[1]) or found[1] in names or names[7:]:
             break
         names.append(found[1])
     if code := (names[0] if names else found and found[1]):
-        way = "in the code that made it, type torch.save(network.state_dict(), 'weights.pth')"
-        raise InvalidModel(f"{path} holds {code}, which only code can make: not read; {way}")
+        raise InvalidModel(f"{path} holds {code}, which only code can make: not read; {_WAY}")
     reason = re.sub(r"^Weights only load failed\..*?: ", "", text)[:120]
     raise InvalidModel(f"{path} cannot be read as plain tensors: {reason}")
 

@@ -152,6 +152,8 @@ def _pair_layer(
 ) -> dict[str, tuple[str, ...]]:
     """The tensors of one layer: own name -> names in the file. Raises Misfit."""
     names: dict[str, tuple[str, ...]] = {}
+    if reason := _other_kind(layer, tensors, other, found):
+        raise Misfit(reason, before)
     for leaf, ((own,), shape) in tensors.items():
         theirs, got = found.get(leaf, ((), None))
         if got is not None and got != shape:
@@ -166,6 +168,20 @@ def _pair_layer(
         if leaf not in tensors and leaf != _COUNT:
             raise Misfit(f"{theirs[0][:80]} has no place: not in {layer}", before + len(names))
     return names
+
+
+def _other_kind(layer: str, tensors: Layer, other: str, found: Layer) -> str:
+    """What two layers of different kinds are, in words; "" if the kinds agree, or are not known."""
+    if (_ORIGINAL in found) != (_ORIGINAL in tensors):
+        has, lacks = (other, layer) if _ORIGINAL in found else (layer, other)
+        return f"{has[:80]} has a spectral norm, and {lacks[:80]} has none"
+    sides, expected = (len(one["weight"][1]) if "weight" in one else 0 for one in (found, tensors))
+    if sides == 1 and expected > 2:
+        norm = "a batch norm, or an instance norm with weights"
+        return f"{other[:80]} is {norm}: expected none here, as before {layer}"
+    if expected == 1 and sides > 2:
+        return f"{other[:80]} is no norm: expected one with weights here, as {layer}"
+    return ""
 
 
 def _notes(names: Mapping[str, tuple[str, ...]], unused: int, adopted: Adopted) -> tuple[str, ...]:

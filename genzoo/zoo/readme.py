@@ -152,7 +152,7 @@ def facts(manifest: Manifest) -> dict[str, Any]:
         "version": manifest.version,
         "family": f"{manifest.family} (revision {manifest.revision}, {manifest.plugin} "
         f"{manifest.plugin_version})",
-        "data": manifest.data,
+        **({"data": manifest.data} if manifest.data else {}),
         **_kind(manifest),
         "config": _flat(manifest.config),
         "stored as": manifest.dtype,
