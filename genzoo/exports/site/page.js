@@ -172,6 +172,7 @@ function main(facts, codes, drawing) {
     const name = menu ? menu.selectedOptions[0].text : "";
     const label = menu ? ` --label ${/^[\w-]+$/.test(name) ? name : `"${name}"`}` : "";
     const start = bounded(get("sample"));
+    // Between two samples of a walk no line draws the same image.
     get("told").hidden = timer !== 0 || !facts.command;
     get("command").textContent = isPlain ? `${facts.command} --start ${start}${label}` : "none, as it is mixed or changed";
   }
@@ -197,7 +198,6 @@ function main(facts, codes, drawing) {
 
   function walk() {
     get("walk").textContent = "Stop";
-    get("told").hidden = true; // between two samples no line draws the same image
     let from = bounded(get("sample")), t = 0;
     const step = async () => {
       const code = between(facts.law, codeOf(from), codeOf((from + 1) % facts.count), t);
@@ -215,6 +215,7 @@ function main(facts, codes, drawing) {
     get("share").value = 0;
     get("share").nextSibling.textContent = "0.00";
     timer = requestAnimationFrame(step);
+    describe();
   }
 
   const all = [...document.querySelectorAll("fieldset, button")];
@@ -280,5 +281,5 @@ try {
   main(facts, samples, await start(facts, new Uint8Array(model), samples));
 } catch (error) {
   say(`This page cannot draw: ${error.message}`);
-  document.querySelectorAll("#controls, .row, .mark").forEach((one) => { one.hidden = true; });
+  document.querySelectorAll("#controls, .row, .mark, canvas").forEach((one) => { one.hidden = true; });
 }
