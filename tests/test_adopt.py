@@ -524,7 +524,7 @@ def test_a_cyclegan_generator(blocks, tracks, here):
 def test_a_cyclegan_generator_with_batch_norm(here):
     network = settled(resnet_generator(1, nn.BatchNorm2d), torch.rand(2, 3, 16, 16))
     saved(network.state_dict(), "latest_net_G_A.pth")
-    said = "model.2 is a batch norm, or an instance norm with weights: expected none here"
+    said = "model.2 is a batch norm, or an instance norm with weights: expected none before "
     with pytest.raises(BadInput, match=said):
         genzoo.adopt("latest_net_G_A.pth", as_family="cyclegan")
 

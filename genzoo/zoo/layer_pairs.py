@@ -178,7 +178,7 @@ def _other_kind(layer: str, tensors: Layer, other: str, found: Layer) -> str:
     sides, expected = (len(one["weight"][1]) if "weight" in one else 0 for one in (found, tensors))
     if sides == 1 and expected > 2:
         norm = "a batch norm, or an instance norm with weights"
-        return f"{other[:80]} is {norm}: expected none here, as before {layer}"
+        return f"{other[:80]} is {norm}: expected none before {layer}"
     if expected == 1 and sides > 2:
         return f"{other[:80]} is no norm: expected one with weights here, as {layer}"
     return ""
