@@ -33,7 +33,10 @@ from genzoo.zoo import names, publish
 DIRECTION = "genzoo.editing.directions.direction_from"
 REPRESENTATIONS = "genzoo.evaluation.representations"
 BEHIND = {
-    "adopt": [f"genzoo.zoo.adoption.{s}" for s in ("adopt", "record", "summary")],
+    "adopt": [
+        "genzoo.zoo.adoption.adopt",
+        *(f"genzoo.zoo.adoption_summary.{s}" for s in ("record", "summary")),
+    ],
     "compare": ["genzoo.evaluation.compare.compare"],
     "demo": ["genzoo.demo.demo"],
     "direction": [f"{DIRECTION}_{s}" for s in ("data", "samples", "seeds")],
