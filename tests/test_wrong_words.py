@@ -203,7 +203,7 @@ WRONG = {
     "neighbours dcgan-mnist --sample 3": "attend, interpolate, traverse and steer have it",
     "neighbours dcgan-mnist --top 5": "did you mean -k 5?",
     "neighbours dcgan-mnist --count 3": "did you mean --n 3?",
-    "outliers dcgan-mnist --against fashion-mnist": "models that can: pixelcnn-mnist",
+    "outliers dcgan-mnist --against fashion-mnist": "models that can: made-mnist, pixelcnn-mnist",
     "outlier vae-mnist": "did you mean outliers?",
     "outliers vae-mnist": "needs --against: the other images",
     "outliers vae-mnist fashion-mnist": "did you mean --against fashion-mnist?",
