@@ -360,6 +360,7 @@ def test_a_process_that_goes_on_twice_sweeps_twice(here, made, straight, worksho
         shutil.rmtree("out", ignore_errors=True)
         assert workshop(words("drop", made, here / "out"), here, kill_at=25)[0] == -signal.SIGKILL
         Path("out/run/grids", aside.name).write_bytes(b"half of a grid")
+        Path("out", aside.name).write_bytes(b"half of a card")
         assert resume("out") == 0
         assert_same_run(straight("drop"), "out")
         assert not [*Path("out").rglob(".*")]

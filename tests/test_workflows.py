@@ -40,7 +40,7 @@ def test_each_step_is_one_script_that_is_here():
         assert "\n" not in line and "${{" not in line, f"{where}: {line}"  # noqa: PT018
 
 
-SCRIPTS = [path for path in sorted((ROOT / ".ci").iterdir()) if path.suffix in ("", ".py")]
+SCRIPTS = [p for p in sorted((ROOT / ".ci").iterdir()) if p.is_file() and p.suffix in ("", ".py")]
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)

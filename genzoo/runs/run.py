@@ -26,7 +26,7 @@ from genzoo.data.dataset import DataSet
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, GenzooError, OperationFailed, Stopped, argument, command
 from genzoo.families.family import Family
-from genzoo.files import deferred_signals, locked, sweep_again, write_whole
+from genzoo.files import deferred_signals, locked, sweep, sweep_again, write_whole
 from genzoo.models.abilities import Translator
 from genzoo.models.kinds import SHOWN, has_picture
 from genzoo.models.randomness import seed_torch
@@ -394,7 +394,8 @@ def alone(folder: Path) -> Iterator[None]:
         if not is_locked:
             raise BadInput(f"another process is training in {folder}: wait for it, or stop it")
         _held.add(key)
-        sweep_again(lock.parent)  # this process may have trained here before another was killed
+        sweep_again(folder)  # this process may have trained here before another was killed
+        sweep(folder)  # nothing more may be written there
         try:
             yield
         finally:
