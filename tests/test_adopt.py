@@ -27,7 +27,7 @@ import genzoo
 from genzoo import errors, families
 from genzoo.cli import run
 from genzoo.errors import BadInput, GenzooError
-from genzoo.zoo import adoption, adoption_summary
+from genzoo.zoo import adoption, adoption_fit
 from genzoo.zoo.checkpoint_files import read_checkpoint
 from genzoo.zoo.folder import load_discriminator
 from genzoo.zoo.manifest import read_manifest
@@ -154,7 +154,7 @@ WRAPPED = {
 def test_what_is_wrapped_around_a_network(wrapped, here, dcgan):
     network, code, images = dcgan
     found = read_checkpoint(here / saved(WRAPPED[wrapped](network.state_dict())))
-    fit = adoption.find([found], as_family="dcgan")
+    fit = adoption_fit.find([found], as_family="dcgan")
     model = adoption.model_of(fit)
     assert torch.allclose(model.decode(code), images, atol=1e-6)
 
@@ -167,7 +167,7 @@ def test_older_files_others_half_precision_and_safetensors(here, dcgan):
     saved({k: v for k, v in state.items() if not k.endswith("tracked")}, "torch04.bin")
     saved({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, "half.ckpt")
     for name in ("old.pt", "weights.safetensors", "torch04.bin", "half.ckpt"):
-        model = adoption.model_of(adoption.find([read_checkpoint(here / name)], "dcgan"))
+        model = adoption.model_of(adoption_fit.find([read_checkpoint(here / name)], "dcgan"))
         tolerance = 2e-2 if name == "half.ckpt" else 1e-6
         assert torch.allclose(model.decode(code), images, atol=tolerance), name
 
@@ -367,7 +367,7 @@ def test_biggan(here):
     torch.manual_seed(0)
     network, code, labels = biggan().eval(), torch.randn(2, 12), torch.tensor([2, 0])
     saved(network.state_dict(), "G_ema.pth")
-    fit = adoption.find([read_checkpoint(here / "G_ema.pth")])
+    fit = adoption_fit.find([read_checkpoint(here / "G_ema.pth")])
     model = adoption.model_of(fit)
     assert (fit.family, model.config.attention_resolution) == ("biggan", 64)
     with torch.no_grad():
@@ -399,13 +399,13 @@ def test_the_networks_of_a_project(project, here):
     labels = [torch.arange(6) % 3] * (family == "cgan")
     settled(network, code, *labels)
     saved({"model_state_dict": network.state_dict()})
-    model = adoption.model_of(adoption.find([read_checkpoint(here / "netG.pth")], family))
+    model = adoption.model_of(adoption_fit.find([read_checkpoint(here / "netG.pth")], family))
     assert isinstance(model, genzoo.Latent)
     save_file(network.state_dict(), "netG.safetensors")  # which sorts its tensors by name
-    other = adoption.find([read_checkpoint(here / "netG.safetensors")], family)
+    other = adoption_fit.find([read_checkpoint(here / "netG.safetensors")], family)
     assert (
         other.paired.names
-        == adoption.find([read_checkpoint(here / "netG.pth")], family).paired.names
+        == adoption_fit.find([read_checkpoint(here / "netG.pth")], family).paired.names
     )
     own = model.to_public(model.decode(code, *labels))
     theirs = network(code, *labels)
@@ -506,7 +506,7 @@ def test_a_cyclegan_generator(blocks, tracks, here):
     x = torch.rand(2, 3, 16, 16) * 2 - 1
     network = settled(resnet_generator(blocks, norm), x)
     saved(network.state_dict(), "latest_net_G_A.pth")
-    fit = adoption.find([read_checkpoint(here / "latest_net_G_A.pth")])
+    fit = adoption_fit.find([read_checkpoint(here / "latest_net_G_A.pth")])
     model = adoption.model_of(fit)
     assert (fit.family, model.config.residual_blocks, model.targets) == ("cyclegan", blocks, ("B",))
     for layer in network.modules():
@@ -558,13 +558,13 @@ def test_a_pix2pix_generator(here):
     network = settled(unet(), torch.rand(2, 3, 64, 64))
     saved(network.state_dict(), "latest_net_G.pth")
     read = [read_checkpoint(here / "latest_net_G.pth")]
-    model = adoption.model_of(adoption.find(read, settings={"dropout": 0.0}))
+    model = adoption.model_of(adoption_fit.find(read, settings={"dropout": 0.0}))
     assert model.config.halvings == 6
     network.train()
     x = torch.rand(2, 3, 64, 64) * 2 - 1
     own = model.convert(x, "B", genzoo.Noise(0, range(2)))
     assert torch.allclose(own, torch.cat([network(one[None]) for one in x]), atol=1e-6)
-    dropped = adoption.model_of(adoption.find(read)).convert(x, "B", genzoo.Noise(0, range(2)))
+    dropped = adoption.model_of(adoption_fit.find(read)).convert(x, "B", genzoo.Noise(0, range(2)))
     assert not torch.allclose(own, dropped, atol=1e-2)
 
 
@@ -707,7 +707,7 @@ def test_a_file_that_is_too_big(here, dcgan, monkeypatch):
 
 def test_all_families_are_tried_and_the_nearest_says_why_not(here, dcgan):
     state = dcgan[0].state_dict()
-    assert adoption.find([read_checkpoint(here / saved(state))]).family == "dcgan"
+    assert adoption_fit.find([read_checkpoint(here / saved(state))]).family == "dcgan"
     saved(swapped(state, "main.3.weight"))
     with pytest.raises(BadInput, match=r"no family; the nearest is dcgan: main\.3.* is .*transp"):
         genzoo.adopt("netG.pth")
@@ -756,7 +756,7 @@ def test_what_was_read_of_which_file_and_what_was_passed_over(here, dcgan):
     shadow = {name: value for name, value in state.items() if "running" not in name}
     saved({"G": state, "ema": {"decay": 0.9, "shadow": shadow}, "netD": judge}, "all.pt")
     model = genzoo.adopt("all.pt")
-    first, _, *notes = adoption_summary.summary(model).splitlines()
+    first, _, *notes = adoption.summary(model).splitlines()
     assert first.startswith("all.pt (G; discriminator netD): ")
     said = "left out: ema.shadow, an averaged copy: main.1 lacks the running_mean of layers.1"
     assert said in notes
@@ -769,7 +769,7 @@ def test_what_was_read_of_which_file_and_what_was_passed_over(here, dcgan):
         genzoo.adopt(["netG.pth", "netD.pth", "half.pth"])
     assert not (here / "netG").exists()
     model = genzoo.adopt(["netG.pth", "netD.pth"])
-    said = adoption_summary.summary(model)
+    said = adoption.summary(model)
     assert said.startswith("netG.pth and netD.pth (discriminator): ")
     assert "\nlicense: unknown; license=NAME says it\n" in said
     assert "| data | |" not in re.sub(" +", " ", (here / "netG/README.md").read_text())

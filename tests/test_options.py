@@ -35,7 +35,7 @@ REPRESENTATIONS = "genzoo.evaluation.representations"
 BEHIND = {
     "adopt": [
         "genzoo.zoo.adoption.adopt",
-        *(f"genzoo.zoo.adoption_summary.{s}" for s in ("record", "summary")),
+        *(f"genzoo.zoo.adoption.{s}" for s in ("record", "summary")),
     ],
     "compare": ["genzoo.evaluation.compare.compare"],
     "demo": ["genzoo.demo.demo"],

@@ -54,7 +54,7 @@ def adopt(
     json: Json = False,
 ) -> None:
     """Make a model of weights that others trained."""
-    from genzoo.zoo import adoption, adoption_summary
+    from genzoo.zoo import adoption
 
     model = adoption.adopt(
         files,
@@ -68,7 +68,7 @@ def adopt(
         force=force,
     )
     if json:
-        as_json(adoption_summary.record(model))
+        as_json(adoption.record(model))
     else:
-        for line in adoption_summary.summary(model).splitlines():
+        for line in adoption.summary(model).splitlines():
             print(printable(line))

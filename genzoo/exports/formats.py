@@ -83,8 +83,8 @@ def export(
 
     ``to``: by default what the ending of ``out`` says, or onnx. ``out``: by default MODEL.onnx and
     the like. ``sampling``: settings that the program keeps. ``progress(what, done, total)``: its
-    stages. Raises BadInput; OperationFailed if
-    packages are missing, or the model cannot be exported; and as ``load``.
+    stages. Raises BadInput; OperationFailed if packages are missing, or the model cannot be
+    exported; and as ``load``.
     """
     to = to or format_of(out)
     if to != "page":
