@@ -10,7 +10,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar, Union
+from typing import Annotated, Any, Literal, NamedTuple, ParamSpec, TypeVar, Union
 
 from genzoo.errors import BadInput, UnknownName, argument, article, either, unknown
 
@@ -108,24 +108,19 @@ def _checked(name: str, value: Any, rules: Mapping[str, "Rule"]) -> Any:
     said = either(argument(name), name)
     is_short = isinstance(value, str | bytes | int | float | list | tuple | dict | Path | None)
     got = f"{value!r:.60}" if is_short else article(value)
-    raise BadInput(f"{said} must be {rule.text}, got {got}{_way_to_save(name, value)}")
-
-
-def _way_to_save(name: str, value: Any) -> str:
-    """What makes a file of the weights that are given in place of one; "" for any other value."""
-    is_weights = isinstance(value, Mapping) or hasattr(value, "state_dict")
-    if name != "files" or not is_weights:
-        return ""
-    what = "weights" if isinstance(value, Mapping) else "network.state_dict()"
-    return f": save it first, torch.save({what}, 'weights.pth')"
+    raise BadInput(f"{said} must be {rule.text}, got {got}{rule.hint(value)}")
 
 
 # ------------------------------------------------------------------------------------------- rules
 class Rule(NamedTuple):
-    """What a value must be, in words, and its value in Python; `_NO` if it is something else."""
+    """What a value must be, in words, and its value in Python; `_NO` if it is something else.
+
+    ``hint``: what to do with such another value, "" if that is not known.
+    """
 
     text: str
     read: Callable[[Any], Any]
+    hint: Callable[[Any], str] = lambda _: ""
 
 
 class _Form(NamedTuple):
@@ -164,10 +159,16 @@ def _form(function: Callable[..., Any]) -> _Form:
 
 
 def _rule(annotation: Any) -> Rule | None:
-    """The rule of an annotation; None for one that is not understood: it takes any value."""
+    """The rule of an annotation; None for one that is not understood: it takes any value.
+
+    ``Annotated[X, hint]`` has the rule of X and a hint.
+    """
     if annotation in _PLAIN:
         return _PLAIN[annotation]
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        rule = _rule(parts[0])
+        return rule and rule._replace(hint=parts[1])
     if origin is Literal:
         return Rule(_or(map(str, parts)), lambda v: v if _is_one_of(v, parts) else _NO)
     if origin is Mapping:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from genzoo import families, schemas
 from genzoo.data import catalogue, register
@@ -29,10 +29,21 @@ if TYPE_CHECKING:
     from genzoo.models.model import Model
 
 
+def _way_to_save(value: Any) -> str:
+    """What makes a file of the weights that are given in place of one; "" for any other value."""
+    if isinstance(value, Mapping):
+        what = "weights"
+    elif hasattr(value, "state_dict"):
+        what = "network.state_dict()"
+    else:
+        return ""
+    return f": save it first, torch.save({what}, 'weights.pth')"
+
+
 @checked_arguments
 @usual_torch()
 def adopt(
-    files: str | Path | Sequence[str | Path],
+    files: Annotated[str | Path | Sequence[str | Path], _way_to_save],
     *,
     as_family: str | None = None,
     part: str | None = None,
