@@ -8,9 +8,12 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
 
+from genzoo import files
 from genzoo.errors import BadInput, OperationFailed
 from genzoo.files import check_free, check_new, locked, synced, whole, whole_folder, write_whole
+from genzoo.models.samples import Images
 
 
 def content(folder):
@@ -147,6 +150,29 @@ def test_what_is_synced_is_flushed_before_the_rename(tmp_path, monkeypatch):
     with synced(tmp_path / "other") as file:
         file.write(b"123")
     assert synced_sizes == [4, 3]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_folder_of_samples_is_flushed_before_it_has_its_name(together, tmp_path, monkeypatch):
+    """By one call, or, where that fails, file by file."""
+    many, flushed, sync = tmp_path / "many", [], os.fsync
+
+    def flush(folder):
+        assert not many.exists()
+        flushed.extend(path.stat().st_size for path in folder.iterdir() if together)
+        return together
+
+    def fsync(descriptor):
+        assert not many.exists()
+        flushed.append(os.fstat(descriptor).st_size)
+        sync(descriptor)
+
+    assert files._flushed_together(tmp_path) == (sys.platform == "linux")
+    monkeypatch.setattr(files, "_flushed_together", flush)
+    monkeypatch.setattr(os, "fsync", fsync)
+    Images(torch.rand(3, 1, 4, 4)).save(many)
+    assert sorted(flushed) == sorted(path.stat().st_size for path in many.iterdir())
+    assert len(flushed) == 4
 
 
 HOLDER = """import sys

@@ -53,16 +53,18 @@ def encode(
     *,
     xmp: str = XMP,
     comment: str = SYNTHETIC,
+    smallest: bool = True,
 ) -> bytes:
     """The bytes of a file of ``picture``: ``.png``, ``.jpg``, ``.webp`` or ``.pdf``.
 
     Its metadata contain ``comment``, ``xmp`` and, if there is one, ``record``. All but JPEG keep
-    each pixel. Raises BadInput if the format cannot hold the picture or the record.
+    each pixel. ``smallest``: a PNG is compressed as far as it can be, which takes several times as
+    long. Raises BadInput if the format cannot hold the picture or the record.
     """
     ending = ending_of(Path(f"picture{ending}"))
     check_sides(ending, picture.size)
     if ending == ".png":
-        return _png(picture, record, xmp, comment)
+        return _png(picture, record, xmp, comment, smallest)
     packet = _packet(xmp, comment, record)
     if ending == ".pdf":
         return pdf.encode(picture, comment, packet, f"genzoo {VERSION}" if record else "")
@@ -109,7 +111,13 @@ def _check_webp() -> None:
         raise OperationFailed("this Pillow was built without WebP: write a .png")
 
 
-def _png(picture: Image.Image, record: Mapping[str, Any] | None, xmp: str, comment: str) -> bytes:
+def _png(
+    picture: Image.Image,
+    record: Mapping[str, Any] | None,
+    xmp: str,
+    comment: str,
+    smallest: bool,
+) -> bytes:
     texts = PngImagePlugin.PngInfo()
     texts.add_text("Comment", comment)
     texts.add_itxt("XML:com.adobe.xmp", xmp)
@@ -117,7 +125,7 @@ def _png(picture: Image.Image, record: Mapping[str, Any] | None, xmp: str, comme
         texts.add_text("Software", f"genzoo {VERSION}")
         texts.add_text(KEYWORD, json.dumps(record))
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", pnginfo=texts, optimize=True)
+    picture.save(buffer, "PNG", pnginfo=texts, optimize=smallest)
     return buffer.getvalue()
 
 

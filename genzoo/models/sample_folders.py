@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from genzoo.errors import BadInput
-from genzoo.files import check_name, whole_folder, write_text
+from genzoo.files import check_name, sync_folder, whole_folder, write_text
 
 
 def check_folder(path: Path) -> None:
@@ -22,7 +22,7 @@ def check_folder(path: Path) -> None:
 
 
 def write_folder(parts: Iterator[Any], path: Path, metadata: bool) -> dict[str, Any]:
-    """A file each, in constant memory; the folder gets its name when all are written.
+    """A file each, in constant memory; the folder gets its name when all are on the disk.
 
     Returns the record of the samples.
     """
@@ -33,10 +33,11 @@ def write_folder(parts: Iterator[Any], path: Path, metadata: bool) -> dict[str, 
             # The samples of a walk have no index of their own: number them.
             indexed = one.seeds and (one.call is None or one.call.get("method") == "sample")
             name = f"{one.seeds[0][1] if indexed else n - 1:08}{one.ending}"
-            one.save_one(aside / name, metadata)
+            (aside / name).write_bytes(one.file_of_one(metadata))
             record = {**(record or one.record()), "n": n}
             labels += [] if one.labels is None else one.labels.tolist()
         record["labels"] = labels or None
         content = record if metadata else {"n": n}
         write_text(aside / "record.json", json.dumps(content, indent=2))
+        sync_folder(aside)
     return record

@@ -181,9 +181,9 @@ class Samples(ABC):
     ending: ClassVar[str] = ".npy"
     """of the file of one sample, in a folder"""
 
-    def save_one(self, path: Path, metadata: bool) -> None:
-        """Write one sample as a file of a folder: as data for others."""
-        self.save(path, metadata=metadata)
+    def file_of_one(self, metadata: bool) -> bytes:
+        """One sample as a file of a folder: as data for others."""
+        return self._npy()
 
     @final
     def _file(
@@ -293,6 +293,10 @@ class Signals(Samples):
         signal = sounds.join(np.asarray(self), self.rate)
         return sounds.wav(signal, self.rate, self.record() if metadata else None, self.xmp)
 
+    def file_of_one(self, metadata: bool) -> bytes:
+        """One signal as a WAV file."""
+        return self.wav(metadata=metadata)
+
     def png(self, *, metadata: bool = True) -> bytes:
         """A spectrogram of each signal, as the bytes of a PNG file."""
         return self._spectrograms(".png", metadata)
@@ -330,9 +334,10 @@ class Images(Samples):
 
     ending = ".png"
 
-    def save_one(self, path: Path, metadata: bool) -> None:
-        """Write one image in its own size."""
-        self.save(path, 1, metadata=metadata)
+    def file_of_one(self, metadata: bool) -> bytes:
+        """One image in its own size."""
+        record = self.record() if metadata else None
+        return encode(self.pil()[0], self.ending, record, xmp=self.xmp, smallest=False)
 
     def pil(self) -> list[Image.Image]:
         """Each image as a Pillow image, in its own size."""
