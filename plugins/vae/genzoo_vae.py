@@ -60,6 +60,9 @@ class TrainOptions(Options):
     """fit the distribution of codes to those of the data: a Gaussian, or the flow; else N(0, 1)"""
     prior_share: Annotated[float, Field(gt=0, le=1)] = 0.3
     """share of the run, its end, in which the flow learns alone"""
+    prior_temperature: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """below 1, narrows the fitted prior after training: samples are more typical and less varied
+    (Kingma & Dhariwal 2018, arXiv:1807.03039)"""
 
 
 class VAESampling(LatentSampling):
@@ -102,10 +105,8 @@ class VAE(FittedPrior, genzoo.Density):
         sampling: VAESampling | None = None,
     ) -> Tensor:
         mean = networks.squash(self.decoder(self.from_standard(code)), self.value_range)
-        share = sampling.observation_noise if sampling else 0.0
-        if noise is None or not share:
-            return mean
-        return mean.lerp(self.observe(mean, noise), share)
+        share = sampling.observation_noise if sampling and noise is not None else 0.0
+        return mean.lerp(self.observe(mean, noise), share) if share else mean
 
     def observe(self, mean: Tensor, noise: genzoo.Noise) -> Tensor:  # -> (n, *shape)
         """A draw from p(x | z), given its mean."""
@@ -166,6 +167,7 @@ class VAE(FittedPrior, genzoo.Density):
 
 def trainer(model: VAE, options: TrainOptions) -> genzoo.Trainer:
     learner = genzoo.LossTrainer(model, lambda batch: model.loss(batch, options), options)
+    model.narrow(1.0)  # a parent's flow may be narrowed
     if model.config.couplings and options.fit_prior:
         phases = [Phase("bound", 1 - options.prior_share), Phase("prior", options.prior_share)]
         learner.phases = [phase for phase in phases if phase.share > 0]
@@ -179,6 +181,7 @@ def finish(model: VAE, options: TrainOptions, batches: Iterable[Tensor]) -> None
         posteriors = [model.posterior(x) for x in batches]
         mean, log_variance = (torch.cat(parts) for parts in zip(*posteriors, strict=True))
         model.fit_prior(mean, log_variance.exp())
+    model.narrow(options.prior_temperature if options.fit_prior else 1.0)
 
 
 def adopt(shapes: genzoo.Shapes) -> genzoo.Adopted:
