@@ -234,8 +234,9 @@ class MaskedConv(nn.Conv2d):
         return torch.cat([self.weight[..., :-1], own], -1)
 
     def forward(self, x: Tensor) -> Tensor:  # (n, p, H, W) -> (n, q, H, W)
-        padded = nn.functional.pad(x, (self.kernel_size[1] - 1, 0))
-        return nn.functional.conv2d(padded, self.masked(), self.bias)
+        if self.kernel_size[1] > 1:  # a pad of nothing would copy
+            x = nn.functional.pad(x, (self.kernel_size[1] - 1, 0))
+        return nn.functional.conv2d(x, self.masked(), self.bias)
 
 
 def activations(blocks: Iterable[nn.Module], x: Tensor) -> list[Tensor]:

@@ -61,8 +61,9 @@ class EMA(Trainer):
     @torch.no_grad()
     def _update_average(self, decay: float) -> None:
         latest = self.inner.model.state_dict()
-        for name, mean in self.average.state_dict().items():
-            if mean.is_floating_point():
-                mean.lerp_(latest[name], 1 - decay)
-            else:
-                mean.copy_(latest[name])
+        pairs = [(mean, latest[name]) for name, mean in self.average.state_dict().items()]
+        means, values = zip(*(p for p in pairs if p[0].is_floating_point()), strict=True)
+        torch._foreach_lerp_(means, values, 1 - decay)
+        for mean, value in pairs:
+            if not mean.is_floating_point():
+                mean.copy_(value)

@@ -263,7 +263,7 @@ class Trainer(ABC):
                     value, log = checked_loss(loss(part), f"the loss of {player}")
                 (value / self.settings.micro_batches).backward()
                 logs.append({"loss": value.detach(), **log})
-        mean = {k: torch.stack([log[k].detach().float() for log in logs]).mean() for k in logs[0]}
+        mean = {k: _mean([log[k].detach().float() for log in logs]) for k in logs[0]}
         norm = self._descend(learner, mean["loss"], f"{player} at step {batch.step}")
         return {f"{player}/{k}": v for k, v in {**mean, "gradient": norm}.items()}
 
@@ -298,16 +298,21 @@ class Trainer(ABC):
                 parameter.requires_grad_(True)
 
     def _descend(self, learner: Player, loss: Tensor, where: str) -> Tensor:
-        with_gradient = [p for p in learner.network.parameters() if p.grad is not None]
-        parallel.average(p.grad for p in with_gradient if p.grad is not None)
-        limit = learner.options.gradient_clip or float("inf")
-        norm = nn.utils.clip_grad_norm_(with_gradient, limit)
+        gradients = [p.grad for p in learner.network.parameters() if p.grad is not None]
+        parallel.average(gradients)
+        norm = nn.utils.get_total_norm(gradients)
         if not torch.isfinite(norm + loss):
             learner.optimizer.zero_grad()
             raise Diverged(f"{where}: loss {loss.item():.6g}, gradient norm {norm.item():.6g}")
+        if limit := learner.options.gradient_clip:
+            nn.utils.clip_grads_with_norm_(learner.network.parameters(), limit, norm)
         learner.optimizer.step()
         learner.optimizer.zero_grad()
         return norm
+
+
+def _mean(values: list[Tensor]) -> Tensor:
+    return values[0] if len(values) == 1 else torch.stack(values).mean()
 
 
 def checked_loss(result: Any, what: str) -> tuple[Tensor, Logs]:
