@@ -8,6 +8,7 @@ from einops import rearrange, reduce
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
+from genzoo.models import whole_batch
 from genzoo.models.networks import pyramid
 
 __all__ = [
@@ -89,7 +90,8 @@ class MinibatchDeviation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # (n, maps, H, W) -> (n, maps + 1, H, W)
         # In float32, as squares lose digits; the root's own gradient is infinite at zero.
-        deviation = (x.float().var(0, correction=0) + 1e-8).sqrt().mean().to(x.dtype)
+        whole = whole_batch.gather(x.float()) if self.training else x.float()
+        deviation = (whole.var(0, correction=0) + 1e-8).sqrt().mean().to(x.dtype)
         return torch.cat([x, deviation.expand(len(x), 1, *x.shape[2:])], 1)
 
 

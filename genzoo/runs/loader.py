@@ -11,6 +11,7 @@ from torch import Tensor
 
 from genzoo import families
 from genzoo.data.dataset import DataSet
+from genzoo.models import whole_batch
 from genzoo.models.randomness import stream
 from genzoo.models.ranges import rescale
 from genzoo.options import Options
@@ -41,9 +42,7 @@ class Loader:
     def batches(self, start: int = 0) -> Iterator[Batch]:
         """The batch of step ``start``, and those of all steps after it."""
         size, parts = self.options.batch_size, self.trainer.batches_per_step
-        share = size // parallel.size()
-        first = (part * size + parallel.rank() * share for part in range(parts))
-        indices = tuple(i for f in first for i in range(f, f + share))
+        indices = self._own_rows(size * parts)
         gives_labels, second = self._gives_labels, self.dataset.second_domain
         # Pairs are in one order, and mirrored together; unpaired domains each have their own.
         order = "epoch" if self.dataset.aligned else "other epoch"
@@ -59,6 +58,13 @@ class Loader:
                 seed=self.plan.seed,
                 indices=indices,
             )
+
+    def _own_rows(self, rows: int) -> tuple[int, ...]:
+        """This process's part of a step's ``rows``: of each micro-batch the same share."""
+        share = self.options.batch_size // (self.plan.micro_batches * parallel.size())
+        whole_batch.divide(share)
+        first = range(parallel.rank() * share, rows, parallel.size() * share)
+        return tuple(i for f in first for i in range(f, f + share))
 
     @property
     def _gives_labels(self) -> bool:

@@ -1,5 +1,6 @@
 """Training: trainers, the loop, losses, penalties and tricks; nothing here touches the disk."""
 
+from genzoo.models.whole_batch import gather, own_rows
 from genzoo.training.adversarial import Adversarial, Game, Term
 from genzoo.training.layers import freeze
 from genzoo.training.losses import LOSSES, GanLoss
@@ -53,6 +54,7 @@ __all__ = [
     "batches",
     "fit",
     "freeze",
+    "gather",
     "gradient_penalty",
     "instance_noise",
     "label_flips",
@@ -60,6 +62,7 @@ __all__ = [
     "make_player",
     "make_players",
     "orthogonal_penalty",
+    "own_rows",
     "phase_starts",
     "phase_steps",
     "r1_penalty",

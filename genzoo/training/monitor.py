@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar, final
 
 import torch
 from pydantic import ValidationError
-from torch import Tensor, nn
+from torch import Tensor
 
 from genzoo.errors import argument
 from genzoo.models.abilities import Translator
@@ -25,6 +25,7 @@ from genzoo.training import parallel
 from genzoo.training.adversarial import Adversarial
 from genzoo.training.standard_trainers import EMA
 from genzoo.training.trainer import Batch, Logs, Trainer
+from genzoo.training.whole_layers import stop_sharing
 
 log = logging.getLogger("genzoo")
 T = TypeVar("T")
@@ -132,6 +133,7 @@ class Window:
         """
         assert self.sampler is not None
         model, device = copy.deepcopy(self.sampler).eval(), self.sampler.device
+        stop_sharing(model)  # the other processes do not run this
         norms = [m for m in model.modules() if getattr(m, "running_mean", None) is not None]
         with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
 
@@ -140,8 +142,7 @@ class Window:
                 return model.to_public(model.generate(noise, self.labels, model.sampling()))
 
             evaluated = draw()
-            # A norm of several processes would wait for the others, which do not run this.
-            if not norms or any(isinstance(norm, nn.SyncBatchNorm) for norm in norms):
+            if not norms:
                 return evaluated, None
             for norm in norms:
                 norm.train()

@@ -1,11 +1,19 @@
-"""Training in several processes, as torchrun starts them: rank, size, barrier, averages."""
+"""Several processes, as torchrun starts them: how they begin and end, wait, and average."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, final
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+
+from genzoo.models.whole_batch import rank as rank
+from genzoo.models.whole_batch import size as size
+
+# Bytes of gradients in a message: the first ones travel while backward computes the others.
+BUCKET = 1 << 21
 
 
 def start(device: torch.device) -> None:
@@ -20,14 +28,6 @@ def start(device: torch.device) -> None:
 def stop() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
-
-
-def rank() -> int:
-    return dist.get_rank() if dist.is_initialized() else 0
-
-
-def size() -> int:
-    return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def is_first() -> bool:
@@ -51,13 +51,73 @@ def wait() -> None:
         dist.barrier()
 
 
-def average(tensors: Iterable[Tensor]) -> None:
-    """Replace each tensor by its mean over all processes."""
+def average(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The means over all processes of numbers, ``()`` each."""
+    if size() == 1 or not values:
+        return dict(values)
+    numbers = torch.stack([value.float() for value in values.values()])
+    dist.all_reduce(numbers)
+    return dict(zip(values, numbers.div_(size()).unbind(), strict=True))
+
+
+@contextmanager
+def summed(network: nn.Module) -> Iterator[None]:
+    """In the block, the last backward pass of an update: gradients become sums over all processes.
+
+    They travel in buckets, from the last layer to the first, while backward computes the others.
+    """
     if size() == 1:
+        yield
         return
-    targets = list(tensors)
-    flat = torch.cat([t.reshape(-1) for t in targets])  # one message in place of hundreds
-    dist.all_reduce(flat)
-    means = flat.div_(size()).split([t.numel() for t in targets])
-    for tensor, mean in zip(targets, means, strict=True):
-        tensor.copy_(mean.view_as(tensor))
+    buckets = _Buckets([p for p in reversed([*network.parameters()]) if p.requires_grad])
+    handles = [p.register_post_accumulate_grad_hook(buckets.ready) for p in buckets.places]
+    try:
+        yield
+        buckets.finish()
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@final
+class _Buckets:
+    """Gradients on their way. All processes send the same buckets in the same order, each as soon
+    as it and those before it are complete.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter]):
+        self.places = dict[nn.Parameter, int]()
+        self.buckets = list[list[nn.Parameter]]()
+        space = 0
+        for parameter in parameters:
+            if space <= 0:
+                self.buckets.append([])
+                space = BUCKET
+            self.buckets[-1].append(parameter)
+            self.places[parameter] = len(self.buckets) - 1
+            space -= parameter.nbytes
+        self.missing = [len(bucket) for bucket in self.buckets]
+        self.sent = list[tuple[Any, Tensor, list[Tensor]]]()
+
+    def ready(self, parameter: nn.Parameter) -> None:
+        self.missing[self.places[parameter]] -= 1
+        while len(self.sent) < len(self.buckets) and not self.missing[len(self.sent)]:
+            self._send()
+
+    def finish(self) -> None:
+        """Send the rest, too, without the gradients that no process has, and wait for all."""
+        while len(self.sent) < len(self.buckets):
+            self._send()
+        for work, flat, gradients in self.sent:
+            if work:
+                work.wait()
+            sums = flat.split([g.numel() for g in gradients])
+            for gradient, total in zip(gradients, sums, strict=True):
+                gradient.copy_(total.view_as(gradient))
+
+    def _send(self) -> None:
+        bucket = self.buckets[len(self.sent)]
+        gradients = [p.grad for p in bucket if p.grad is not None]
+        flat = torch.cat([g.reshape(-1) for g in gradients]) if gradients else torch.empty(0)
+        work = dist.all_reduce(flat, async_op=True) if gradients else None
+        self.sent.append((work, flat, gradients))

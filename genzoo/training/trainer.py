@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, final
 
@@ -14,9 +14,11 @@ from genzoo.errors import BadInput, OperationFailed, article
 from genzoo.models.inference import channels_last
 from genzoo.models.model import Model
 from genzoo.models.randomness import Noise, digest, seed_torch, stream
+from genzoo.models.whole_batch import first_row
 from genzoo.options import Options
 from genzoo.training import parallel
 from genzoo.training.phases import Phase, phase_starts, place
+from genzoo.training.whole_layers import share_batches
 
 Logs = dict[str, Tensor]
 
@@ -238,6 +240,8 @@ class Trainer(ABC):
         for module in [*self.networks().values(), *self.extras.values()]:
             if isinstance(module, nn.Module):
                 channels_last(module.to(settings.device)).train()
+                if parallel.size() > 1:
+                    share_batches(module)
         if settings.compile:
             # The children: ``generate`` does not call ``forward``, so compiling that has no effect.
             for child in (c for n in self.networks().values() for c in n.children()):
@@ -257,13 +261,17 @@ class Trainer(ABC):
         learner.schedule(batch.progress, batch.step - batch.phase_start)
         learner.optimizer.zero_grad()  # an interrupted step may have left gradients
         logs: list[Logs] = []
+        parts = batch.split(self.settings.micro_batches)
         with self._freeze_others(player):
-            for part in batch.split(self.settings.micro_batches):
+            for part in parts:
                 with self.computing(part, player):
                     value, log = checked_loss(loss(part), f"the loss of {player}")
-                (value / self.settings.micro_batches).backward()
+                is_last = part is parts[-1]
+                with parallel.summed(learner.network) if is_last else nullcontext():
+                    (value / (len(parts) * parallel.size())).backward()
                 logs.append({"loss": value.detach(), **log})
         mean = {k: _mean([log[k].detach().float() for log in logs]) for k in logs[0]}
+        mean = parallel.average(mean)
         norm = self._descend(learner, mean["loss"], f"{player} at step {batch.step}")
         return {f"{player}/{k}": v for k, v in {**mean, "gradient": norm}.items()}
 
@@ -272,7 +280,8 @@ class Trainer(ABC):
     def computing(self, batch: Batch, purpose: str) -> Iterator[None]:
         """In the block: autocast, and torch's generator (dropout) seeded by seed, step, purpose."""
         device, is_bf16 = batch.x.device, self.settings.precision == "bf16"
-        seed = batch.seed, batch.step, purpose, batch.indices[0] if batch.indices else 0
+        first = first_row(batch.indices[0]) if batch.indices else 0
+        seed = batch.seed, batch.step, purpose, first
         try:
             with (
                 _seeded(*seed, device=device),
@@ -299,7 +308,6 @@ class Trainer(ABC):
 
     def _descend(self, learner: Player, loss: Tensor, where: str) -> Tensor:
         gradients = [p.grad for p in learner.network.parameters() if p.grad is not None]
-        parallel.average(gradients)
         norm = nn.utils.get_total_norm(gradients)
         if not torch.isfinite(norm + loss):
             learner.optimizer.zero_grad()

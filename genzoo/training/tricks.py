@@ -8,6 +8,7 @@ from einops import rearrange, reduce
 from torch import Tensor, nn
 
 from genzoo.errors import BadInput
+from genzoo.models import whole_batch
 from genzoo.models.randomness import Noise
 
 
@@ -45,8 +46,10 @@ class ImageBuffer:
         """``(n, *shape)``: the fakes, some of them exchanged for earlier ones."""
         if not self.size:
             return fakes
-        output = fakes.detach().clone()
-        for i, (chance, position) in enumerate(noise.uniform(2).tolist()):
+        # All processes keep the same buffer, of the fakes of all.
+        output = whole_batch.gather(fakes.detach()).clone()
+        chances = whole_batch.gather(noise.uniform(2))
+        for i, (chance, position) in enumerate(chances.tolist()):
             if len(self.images) < self.size:
                 empty = not len(self.images)
                 images = output[:0] if empty else self.images.to(output.device, output.dtype)
@@ -54,7 +57,7 @@ class ImageBuffer:
             elif chance < 0.5:
                 j = int(position * self.size)
                 output[i], self.images[j] = self.images[j].clone(), output[i].clone()
-        return output
+        return whole_batch.own_rows(lambda _: output, len(fakes))
 
 
 @torch.no_grad()
@@ -81,6 +84,7 @@ def top_k(logits: Tensor, share: float, progress: float) -> Tensor:
     if share >= 1:
         return logits
     current_share = 1 - (1 - share) * min(1.0, 2 * progress)
+    logits = whole_batch.gather(logits)
     scores = rearrange(logits, "n ... -> n (...)").mean(1)
     return logits[scores.topk(max(1, round(current_share * len(logits)))).indices]
 

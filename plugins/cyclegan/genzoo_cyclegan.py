@@ -17,7 +17,7 @@ import genzoo
 from genzoo.models.networks import activations, initialise_convolution, patch_discriminator
 from genzoo.options import Options, TranslatorOptions
 from genzoo.schemas import Count, Decay, Name, Rate, Schema, Shape, Share, Weight
-from genzoo.training import ImageBuffer, make_player
+from genzoo.training import ImageBuffer, gather, make_player
 
 
 class Config(Schema):
@@ -137,8 +137,9 @@ class CycleTrainer(genzoo.Trainer):
 
     def step(self, batch: genzoo.Batch) -> genzoo.Logs:
         if not self.options.examples_from:  # the first images that it learns from
-            free = self.pair.examples[batch.step * len(batch) :][: len(batch)]
-            free.copy_(((batch.x[: len(free)] + 1) * 127.5).round())
+            x = gather(batch.x)
+            free = self.pair.examples[batch.step * len(x) :][: len(x)]
+            free.copy_(((x[: len(free)] + 1) * 127.5).round())
         fakes: Fakes = {}
         logs = self.update("generators", partial(self._generator_loss, fakes), batch)
         return logs | self.update("discriminator", partial(self._discriminator_loss, fakes), batch)

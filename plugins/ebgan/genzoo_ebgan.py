@@ -15,7 +15,7 @@ import genzoo
 from genzoo.models.networks import activations, conv_decoder, plain_decoder, plain_encoder
 from genzoo.options import DiscriminatorRate, Options
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Weight
-from genzoo.training import make_players
+from genzoo.training import gather, make_players
 
 
 class Config(Schema):
@@ -107,7 +107,7 @@ class EBGANTrainer(genzoo.Trainer):
     def _generator_loss(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
         """Equation 2, and the pulling-away term."""
         energy, codes = self.discriminator.energy(self.fakes(batch))
-        term = pulling_away(codes)
+        term = pulling_away(gather(codes))
         return energy.mean() + self.options.pulling_away * term, {"pulling away": term}
 
 

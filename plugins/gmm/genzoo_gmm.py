@@ -18,7 +18,7 @@ from genzoo import Noise
 from genzoo.models.networks import kind_of, unit_range
 from genzoo.options import OptimizerName, Options, Sampling
 from genzoo.schemas import Count, Schema, Shape
-from genzoo.training import Player, make_player
+from genzoo.training import Player, gather, make_player
 
 TINY = 1e-8
 Tensors = tuple[Tensor, ...]
@@ -187,7 +187,7 @@ class EM(genzoo.Trainer):
             if batch.step == 0:
                 row = torch.tensor(batch.indices or range(len(y)), device=y.device)
                 r = (row[:, None] == torch.arange(r.shape[1], device=y.device)).float()
-                variance = y.var(0, correction=0).mean()
+                variance = gather(y).var(0, correction=0).mean()
             targets = expected(y, r, z, factors, variance)
         logs = {"nats": nats, "bits/dim": nats / math.log(2) / y.shape[1]}
         return half_square(self.statistics, targets), logs

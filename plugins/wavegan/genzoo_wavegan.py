@@ -5,6 +5,7 @@ a stride of 4 (section 3), phase shuffle (section 3.3), the sizes and the traini
 the loss of WGAN-GP.
 """
 
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -18,6 +19,7 @@ import genzoo
 from genzoo.models.networks import activations
 from genzoo.options import AdversarialOptions, DiscriminatorSteps, PenaltyName
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape
+from genzoo.training import own_rows
 
 STRIDE, KERNEL = 4, 25  # section 3: of DCGAN's 2x2 and 5x5, as many numbers in one dimension
 MOST_FIRST = 31  # samples of the shortest signals inside the networks; the paper has 16
@@ -93,7 +95,8 @@ class PhaseShuffle(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # (b, maps, length) -> the same
         if not (self.n and self.training):
             return x
-        shifts = torch.randint(-self.n, self.n + 1, (len(x), 1), device=x.device)
+        draw = partial(torch.randint, -self.n, self.n + 1, device=x.device)
+        shifts = own_rows(lambda rows: draw((rows, 1)), len(x))
         last = x.shape[2] - 1
         places = (torch.arange(last + 1, device=x.device) + shifts).abs()
         places = (last - (last - places).abs()).clamp(min=0)

@@ -1,0 +1,43 @@
+"""Two processes learn what one learns: gradients, buffers and logs of each family."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from genzoo import families
+
+# Whatever looks at more than a sample: norms, dropout, a deviation, pools, pairs, balances, EM.
+FEW = ["gan", "progan", "stylegan", "cyclegan", "gmm", "ebgan", "wavegan", "began", "srgan"]
+OPTIONS = [
+    'dcgan?penalty="gradient"',  # through batch norms, twice
+    'dcgan?micro_batches=2&discriminator_steps=2&augment="color"&top_k=0.5',
+    'infogan?penalty="r1"&loss="relativistic"',
+    "cyclegan?micro_batches=2",
+]
+
+
+def differences(folder, names):
+    script = Path(__file__).with_name("pair.py")
+    command = [sys.executable, script, folder / "found.json", *names]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads((folder / "found.json").read_text())
+
+
+def check(found):
+    """In double precision the sums of two processes differ from those of one in the last digits."""
+    assert {k: v for k, v in found.items() if v[0] > 1e-12 or v[1] > 1e-10} == {}
+
+
+def test_two_processes_find_the_gradients_of_one(tmp_path):
+    found = differences(tmp_path, [*FEW, *OPTIONS])
+    assert len(found) == len(FEW) + len(OPTIONS)
+    check(found)
+
+
+@pytest.mark.slow
+def test_they_do_so_in_every_family(tmp_path):
+    check(differences(tmp_path, families.names()))
