@@ -71,6 +71,16 @@ def check_compiler(device: "torch.device") -> None:
         raise BadInput(f"compile=True needs {lacking}, which this machine lacks: {hint}")
 
 
+def process_count() -> int:
+    """How many processes torchrun has started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes and speaks, also before it has joined the others."""
+    return process_count() == 1 or os.environ.get("RANK", "0") == "0"
+
+
 def memory() -> int:
     """This machine's memory in bytes; 0 if it is unknown."""
     try:

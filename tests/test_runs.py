@@ -94,7 +94,7 @@ def genzoo_family(name):
 
 # Imports torch once, then forks a process for each job: {"calls": [arguments, ...], ...}.
 WORKSHOP = """
-import json, os, signal, sys, threading
+import json, os, signal, sys, threading, time
 import torch
 import torch._dynamo  # the optimisers ask for it
 from genzoo import cli
@@ -109,7 +109,8 @@ def work(job, rank):
     go, save = Run.go, torch.save
     def dying(self, report=None):
         def told(progress):
-            if progress.step == job["kill_at"]:
+            if progress.step == job["kill_at"] and job["rank"] in (None, rank):
+                time.sleep(job["sleep"])
                 os.kill(os.getpid(), signal.SIGKILL)
         return go(self, told)
     def tearing(state, file):
@@ -177,6 +178,8 @@ def workshop(toys):
             tear_at=None,
             kill_after=None,
             processes=1,
+            rank=None,
+            sleep=0,
             **environment,
         ):
             environment["GENZOO_HOME"] = os.environ["GENZOO_HOME"]
@@ -184,7 +187,7 @@ def workshop(toys):
                 environment |= {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1"}
             job = {"arguments": arguments, "folder": str(folder), "environment": environment}
             job |= {"kill_at": kill_at, "tear_at": tear_at, "kill_after": kill_after}
-            job["processes"] = processes
+            job |= {"processes": processes, "rank": rank, "sleep": sleep}
             process.stdin.write(json.dumps(job) + "\n")
             process.stdin.flush()
             codes = json.loads(process.stdout.readline())
@@ -887,6 +890,50 @@ def _port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return str(free.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("wait", "sleep", "says"), [(60, 0, "has ended"), (4, 6, "does not answer for 4 seconds")]
+)
+def test_a_process_that_is_gone_ends_the_others(wait, sleep, says, here, made, workshop):
+    job = words("drop", made, here / "run", steps=9, checkpoint_every=2)
+    at = {"kill_at": 5, "rank": 1, "sleep": sleep, "GENZOO_PROCESS_TIMEOUT": str(wait)}
+    codes, said = workshop(job, here, processes=2, MASTER_PORT=_port(), **at)
+    assert codes == [1, -9], said
+    assert said.count("\n") == 1
+    assert f"genzoo: process 0 of 2 stops: another one {says}, and says why" in said
+    assert checkpoints("run")[-1] == "00000004.pt"
+
+
+def test_two_processes_go_on_bit_for_bit(here, made, workshop):
+    """What they keep beside weights, too: the statistics of norms, averages, moments."""
+    two = {"processes": 2, "MASTER_PORT": _port()}
+    for out, kill_at in (("straight", None), ("stopped", 3)):
+        job = words("dcgan", made, here / out, steps=6, checkpoint_every=2)
+        codes, said = workshop(job, here, kill_at=kill_at, **two)
+        assert codes == ([-9, -9] if kill_at else [0, 0]), said
+    again = ["train", "--resume", "--out", str(here / "stopped"), "--threads", "1"]
+    codes, said = workshop(again, here, **two)
+    assert codes == [0, 0], said
+    one, other = weights("straight"), weights("stopped")
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def test_processes_that_differ_do_not_begin(monkeypatch):
+    def gather(values, own):
+        values[:] = [own, "step 7"]
+
+    monkeypatch.setattr(parallel, "size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
+    parallel.agree("states", "step 7")
+    with pytest.raises(OperationFailed, match=r"states \(process 0: step 5, process 1: step 7\)"):
+        parallel.agree("states", "step 5")
+
+
+def test_the_time_to_wait_is_a_number(monkeypatch):
+    monkeypatch.setenv("GENZOO_PROCESS_TIMEOUT", "soon")
+    with pytest.raises(BadInput, match="number of seconds above 0, got 'soon'"):
+        parallel.timeout()
 
 
 @pytest.mark.slow

@@ -153,10 +153,11 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch, name, chosen):
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("LOCAL_RANK", "3")
     monkeypatch.setattr(torch.cuda, "set_device", asked.append)
-    monkeypatch.setattr(torch.distributed, "init_process_group", joined.append)
+    join = lambda backend, timeout: joined.append((backend, timeout.seconds))  # noqa: E731
+    monkeypatch.setattr(torch.distributed, "init_process_group", join)
     parallel.start(torch.device(name))
     assert asked == chosen
-    assert joined == ["gloo" if name == "cpu" else "nccl"]
+    assert joined == [("gloo" if name == "cpu" else "nccl", 300)]
 
 
 def test_size_and_channels_are_of_the_pictures_for_every_family(tmp_path):

@@ -63,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if os.environ.get("RANK", "0") == "0":  # of several processes one reports
         for name in ("genzoo.data", "genzoo.cli"):
             logging.getLogger(name).setLevel(logging.INFO)
+    else:
+        logging.getLogger("genzoo").setLevel(logging.ERROR)
     with raised_signals():
         code = run(words)
     try:

@@ -18,7 +18,6 @@ from genzoo.runs.plan import (
     check_license,
     form_of,
     plan,
-    process_count,
     versions,
     with_form,
 )
@@ -122,7 +121,7 @@ def change(record: Plan, folder: Path, root: Path | None, given: dict[str, Any])
     if "device" in given:
         given["device"] = str(devices.device(given["device"]))
     now = {k: v for k, v in given.items() if RULES[k] in ("free", "stage")}
-    now |= {"processes": process_count()}
+    now |= {"processes": devices.process_count()}
     data = record.data if "data" not in given else register.absolute(given["data"])
     minutes = record.minutes if now.get("steps", record.steps) == record.steps else None
     other = {

@@ -126,6 +126,15 @@ def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
     return checkpoint
 
 
+def digest_of(parts: Mapping[str, Any]) -> str:
+    """The first digits of the SHA-256 of all tensors of the ``parts``."""
+    sha256 = hashlib.sha256()
+    for name, tensor in _tensors(parts):
+        sha256.update(name.encode())
+        sha256.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return sha256.hexdigest()[:12]
+
+
 def check_states(parts: Mapping[str, Stateful], states: Mapping[str, Any]) -> None:
     """Check that ``states`` were those of ``parts``, which have loaded them. Raises Unusable."""
     if parts.keys() != states.keys():

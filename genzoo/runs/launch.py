@@ -23,6 +23,7 @@ from genzoo.runs.parent import Parent, read_parent
 from genzoo.runs.plan import (
     Plan,
     Setup,
+    check_batch_size,
     make_plan,
     other_form,
     plan,
@@ -119,6 +120,9 @@ def start(
     setup, parent = _setup(family, data, values, inherited, start_from, root)
     if threads := settings.pop("threads", None):
         devices.set_threads(threads)
+    check_batch_size(
+        setup.options, devices.process_count(), settings.get("micro_batches", 1)
+    )  # before the others are waited for
     parallel.start(devices.device(settings.get("device", "auto")))
     if minutes is not None and parallel.size() > 1:
         raise BadInput(f"several processes need {argument('steps')}: each has another rate")
@@ -193,6 +197,7 @@ def _created(record: Plan, dataset: DataSet, folder: Path, parent: Parent | None
     """The run of ``record``, in ``folder``, which is cleared for it."""
     run = Run(record, dataset, folder, parent=parent)
     phase_starts(run.trainer.phases, record.steps)  # refuses too few steps
+    _agree(record)
     if parallel.rank() == 0:
         earlier.clear(folder)
         write_plan(folder / "run" / "plan.json", record)
@@ -201,6 +206,12 @@ def _created(record: Plan, dataset: DataSet, folder: Path, parent: Parent | None
             run.checkpoint(0)  # a resumed run does not read the parent again
     parallel.wait()
     return run
+
+
+def _agree(record: Plan) -> None:
+    """Check that all processes have read the same plan. Raises OperationFailed."""
+    what = record.model_dump(include={"run", "steps", "version", "versions", "data_sha256"})
+    parallel.agree("plans", " ".join(map(str, what.values())))
 
 
 @usual_torch()
@@ -232,7 +243,7 @@ def preview(folder: Path, root: Path | None = None, **given: Any) -> Run:
 
 def check_run(folder: Path) -> None:
     """Raise BadInput if there is no run in ``folder``; a lock would leave a trace there."""
-    if not (folder / "run" / "plan.json").is_file():
+    if not parallel.appears(folder / "run" / "plan.json"):
         raise BadInput(
             f"no run in {folder} to resume: to start one, leave {argument('resume')} out"
         )
@@ -253,6 +264,7 @@ def _resume(folder: Path, record: Plan, root: Path | None, given: dict[str, Any]
     devices.set_threads(new.threads)  # sums depend on how threads split them
     parallel.start(devices.device(new.device))
     run = Run(new, change.dataset, folder)
+    _agree(new)
     run.restore()
     _check_phases(run, record)
     if run.finished:

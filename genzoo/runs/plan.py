@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -372,7 +371,7 @@ def make_plan(
     import torch  # not at the top: the command reads its --set before it knows the family
 
     check_license(settings)
-    processes = process_count()
+    processes = devices.process_count()
     check_batch_size(setup.options, processes, settings.get("micro_batches", 1))
     every = {k: max(1, steps // 20) for k in ("checkpoint_every", "grid_every")}
     fields = {
@@ -401,11 +400,6 @@ def check_license(settings: dict[str, Any]) -> None:
     """Raise BadInput if the license among ``settings`` is empty."""
     if not str(settings.get("license", "unknown")).strip():
         raise BadInput("the license is empty: give its name (mit, cc-by-4.0), or leave it out")
-
-
-def process_count() -> int:
-    """How many processes torchrun has started; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def check_batch_size(options: Options, processes: int, micro_batches: int) -> None:

@@ -5,6 +5,7 @@ folder. All randomness depends on (seed, step, purpose, sample) alone, so a chec
 the state of the trainer's parts and the data's hash.
 """
 
+import io
 import json
 import logging
 import re
@@ -38,6 +39,7 @@ from genzoo.runs.checkpoints import (
     Unusable,
     check_states,
     checkpoints,
+    digest_of,
     remove_unusable,
     restore,
     write_checkpoint,
@@ -138,7 +140,7 @@ class Run:
     @usual_torch()
     def restore(self) -> None:
         """Go back to the newest sound checkpoint; without one, the run begins anew."""
-        if checkpoint := restore(self.folder, self.device, self._load):
+        if checkpoint := self._restored():
             self.start, self.seconds = checkpoint.step, checkpoint.seconds
         elif model := parent_of(self.plan.stages):
             raise BadInput(
@@ -146,6 +148,20 @@ class Run:
                 f"of {model.model}: start it again with {argument('start_from')} and "
                 f"{argument('force', True)}"
             )
+
+    def _restored(self) -> Checkpoint | None:
+        """The checkpoint that is loaded: of several processes the first one reads it for all."""
+        if parallel.size() == 1:
+            return restore(self.folder, self.device, self._load)
+        file = io.BytesIO()
+        if not parallel.rank():
+            found = restore(self.folder, self.device, self._load)
+            torch.save(found and vars(found), file)
+        file = io.BytesIO(parallel.from_first(file.getvalue()))
+        state = torch.load(file, map_location=self.device, weights_only=True)
+        if state and parallel.rank():
+            self._load(Checkpoint(**state))
+        return Checkpoint(**state) if state else None
 
     def _load(self, checkpoint: Checkpoint) -> None:
         """Load ``checkpoint``, or raise any error and be as new."""
@@ -169,8 +185,10 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.start == self.plan.steps and _is_written(self.folder)
+        """Whether nothing is left to do, as the first process finds."""
+        if self.start < self.plan.steps:
+            return False
+        return parallel.from_first(parallel.rank() == 0 and _is_written(self.folder))
 
     def say_finished(self) -> None:
         """Warn that nothing is left to do."""
@@ -190,9 +208,13 @@ class Run:
                 what = f"the run in {self.folder} has gone on since it was read"
                 raise BadInput(f"{what}: continue it with {argument('resume', True)}")
             if self.finished:
-                card.unlock(self.folder)
-                self.say_finished()
+                if parallel.rank() == 0:
+                    card.unlock(self.folder)
+                    self.say_finished()
                 return self.folder
+            if parallel.size() > 1:
+                parts = {name: part.state_dict() for name, part in self.trainer.parts().items()}
+                parallel.agree("states", f"step {self.start}, {digest_of(parts)}")
             try:
                 self._train(report)
             except Diverged as error:
@@ -292,6 +314,9 @@ class Run:
         if parallel.rank() == 0:
             _write_model(self)
         parallel.wait()
+        if not parallel.appears(self.folder / manifest.README):
+            what = f"process {parallel.rank()} does not see the model in {self.folder}"
+            raise OperationFailed(f"{what}: all processes need one shared file system")
         return self.folder
 
 

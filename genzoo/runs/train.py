@@ -145,7 +145,11 @@ def carry_out(request: Request, progress: Report | bool = True, command: str = "
     try:
         if request.resume:
             launch.check_run(request.folder)
-        with alone(request.folder) if request.resume else nullcontext():
+        hint = f"; what is saved is whole: {argument('resume', True)} for all of them"
+        with (
+            alone(request.folder) if request.resume else nullcontext(),
+            parallel.connected(hint),
+        ):
             return _go(_opened(request, command), request.board, progress=report)
     finally:
         if line:
@@ -182,7 +186,6 @@ def _go(run: Run, board: bool, progress: Report | None) -> Run:
     finally:
         if writer:
             writer.close()
-        parallel.stop()
     return run
 
 

@@ -1,28 +1,54 @@
 """Several processes, as torchrun starts them: how they begin and end, wait, and average."""
 
+import math
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, final
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar, final
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from genzoo.devices import is_first_process, process_count
+from genzoo.errors import BadInput, OperationFailed
 from genzoo.models.whole_batch import rank as rank
 from genzoo.models.whole_batch import size as size
 
+T = TypeVar("T")
+LATE = 30  # seconds that a shared file system may be late
 # Bytes of gradients in a message: the first ones travel while backward computes the others.
 BUCKET = 1 << 21
 
 
+def timeout() -> float:
+    """Seconds that a process waits for the others. Raises BadInput."""
+    given = os.environ.get("GENZOO_PROCESS_TIMEOUT", "300")
+    try:
+        if 0 < (seconds := float(given)) < math.inf:
+            return seconds
+    except ValueError:
+        pass
+    raise BadInput(f"GENZOO_PROCESS_TIMEOUT is a number of seconds above 0, got {given!r:.40}")
+
+
 def start(device: torch.device) -> None:
-    """Join the other processes if torchrun started several; raises torch.distributed's errors."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        if device.type == "cuda" and device.index is None:
-            # From here on "cuda" is this process's own device, so that all share one plan.
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    """Join the other processes, if torchrun started several. Raises OperationFailed."""
+    if process_count() == 1 or dist.is_initialized():
+        return
+    if device.type == "cuda" and device.index is None:
+        # From here on "cuda" is this process's own device, so that all share one plan.
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    try:
+        dist.init_process_group(backend, timeout=timedelta(seconds=timeout()))
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0][:200]
+        who = f"process {os.environ.get('RANK', '?')} of {process_count()}"
+        raise OperationFailed(f"{who} cannot join the others: {reason}") from error
 
 
 def stop() -> None:
@@ -30,10 +56,29 @@ def stop() -> None:
         dist.destroy_process_group()
 
 
+@contextmanager
+def connected(hint: str = "") -> Iterator[None]:
+    """In the block an error of the connection to the others becomes one line, OperationFailed, with
+    a ``hint``; at its end this process leaves them.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if size() == 1 or not (isinstance(error, dist.DistError) or "gloo" in text.lower()):
+            raise
+        late = "timed out" in text.lower() or "timeout" in text.lower()
+        what = f"does not answer for {timeout():g} seconds" if late else "has ended"
+        raise OperationFailed(
+            f"process {rank()} of {size()} stops: another one {what}, and says why if it can{hint}"
+        ) from error
+    finally:
+        stop()
+
+
 def is_first() -> bool:
     """Whether this is the process that writes; before `start`, too."""
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    return (int(os.environ.get("RANK", "0")) if several else rank()) == 0
+    return is_first_process() if process_count() > 1 else rank() == 0
 
 
 def highest(number: int, device: torch.device) -> int:
@@ -43,6 +88,36 @@ def highest(number: int, device: torch.device) -> int:
     numbers = torch.tensor(number, device=device)
     dist.all_reduce(numbers, dist.ReduceOp.MAX)
     return int(numbers)
+
+
+def agree(what: str, value: str) -> None:
+    """Check that all processes have the same ``value``; wait for them. Raises OperationFailed."""
+    if size() == 1:
+        return
+    values: list[Any] = [None] * size()
+    dist.all_gather_object(values, value)
+    if len({*values}) > 1:
+        each = ", ".join(f"process {i}: {one:.80}" for i, one in enumerate(values))
+        raise OperationFailed(f"the processes differ in their {what} ({each})")
+
+
+def from_first(value: T) -> T:
+    """The ``value`` of the first process."""
+    if size() == 1:
+        return value
+    values = [value]
+    dist.broadcast_object_list(values)
+    return values[0]
+
+
+def appears(path: Path) -> bool:
+    """Whether there is a file ``path``. Of several processes all but the first one wait for it, as
+    a file system of several machines may be late.
+    """
+    end = time.monotonic() + (0 if is_first() else LATE)
+    while not (found := path.is_file()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
 
 
 def wait() -> None:
