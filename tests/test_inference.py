@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 from genzoo.models.inference import inference_copy
 
@@ -207,6 +208,10 @@ def by_data(model):
     model.layers[3].bias.data[0] += 0.01
 
 
+def by_order(model):
+    model.layers[3].bias.data.copy_(model.layers[3].bias.data.flip(0))
+
+
 def by_buffer(model):
     model.layers[1].running_var[0] *= 1.1
 
@@ -230,7 +235,16 @@ def by_exchange(model):
 
 @pytest.mark.parametrize(
     "change",
-    [by_optimizer, by_data, by_buffer, by_training, by_assignment, by_loading, by_exchange],
+    [
+        by_optimizer,
+        by_data,
+        by_order,
+        by_buffer,
+        by_training,
+        by_assignment,
+        by_loading,
+        by_exchange,
+    ],
 )
 def test_a_change_makes_a_new_copy(latent, change):
     kept, before = inference_copy(latent), latent.sample(2).tensor
@@ -309,6 +323,84 @@ def test_an_attribute_that_holds_the_model_does_not_keep_it_alive():
     del model
     gc.collect()
     assert alive() is None
+
+
+LARGE = 60  # a side of weights too many to be compared one by one
+
+
+def linear():
+    return nn.Sequential(nn.Linear(LARGE, LARGE, bias=False))
+
+
+def tied():
+    """Its weight is folded into a norm, and used as it is, too."""
+    first, last = nn.Linear(LARGE, LARGE), nn.Linear(LARGE, LARGE)
+    last.weight = first.weight
+    return nn.Sequential(first, nn.BatchNorm1d(LARGE), last)
+
+
+def spectral():
+    layer = nn.utils.parametrizations.spectral_norm(nn.Linear(LARGE, LARGE))
+    return nn.Sequential(layer)
+
+
+def weight_of(model):
+    layer = model[0]
+    return layer.parametrizations.weight.original if is_parametrized(layer) else layer.weight
+
+
+@pytest.mark.parametrize("build", [linear, tied, spectral])
+def test_writes_behind_torchs_back_are_seen(build):
+    model, x = lived(build(), 8, LARGE), torch.ones(4, LARGE)
+    before = inference_copy(model)(x)
+    weight_of(model).data[:5] += 1.0
+    with torch.no_grad():
+        expected = model(x)
+    assert torch.allclose(inference_copy(model)(x), expected, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(before, expected, atol=0.1)
+
+
+def test_weights_that_stay_as_they_are_stand_in_memory_once():
+    model = linear()
+    private = inference_copy(model)[0].weight
+    assert private.data_ptr() == model[0].weight.data_ptr()
+    version = model[0].weight._version
+    assert not private.requires_grad
+    assert inference_copy(model)(torch.ones(1, LARGE)).shape == (1, LARGE)
+    assert model[0].weight._version == version
+    assert model[0].weight.requires_grad
+
+
+@pytest.mark.parametrize(
+    "norm", [nn.utils.parametrizations.spectral_norm, nn.utils.parametrizations.weight_norm]
+)
+def test_weights_that_a_norm_computes_are_computed_once(norm):
+    model = lived(nn.Sequential(norm(nn.Conv2d(2, 5, 3)), nn.BatchNorm2d(5)), 4, 2, 5, 5)
+    assert layers(model)[1:] == ["Conv2d", "Identity"]
+    agree(model, 4, 2, 5, 5)
+    assert is_parametrized(model[0])
+    agree(model.train().eval(), 4, 2, 5, 5)
+    model.train()(torch.ones(4, 2, 5, 5)).sum().backward()
+
+
+class Halved(nn.Module):
+    def forward(self, weight):
+        return weight / 2
+
+
+def test_a_parametrization_of_others_is_left_as_it_is():
+    model = nn.Sequential(nn.Linear(2, 2))
+    register_parametrization(model[0], "weight", Halved())
+    agree(model, 4, 2)
+    assert is_parametrized(inference_copy(model)[0])
+
+
+def test_a_stream_is_of_the_weights_at_its_first_batch(latent):
+    whole, stream = latent.sample(4).tensor, latent.stream(4, batch_size=2)
+    first = next(stream).tensor
+    by_buffer(latent)
+    assert torch.allclose(torch.cat([first, next(stream).tensor]), whole, atol=1e-6)
+    assert not torch.allclose(latent.sample(4).tensor, whole)
 
 
 @pytest.mark.parametrize("assign", [True, False])  # False: copied into the same memory

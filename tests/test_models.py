@@ -339,6 +339,30 @@ def test_class_names_are_found_in_any_case(conditional):
         conditional.labels_for("BEE", 1)
 
 
+def test_an_exact_name_comes_first_and_the_first_of_equal_ones(conditional):
+    conditional.class_names = ("\u00c4", "\u00e4", "x", "x")
+    given = ["\u00e4", "A\u0308", "a\u0308", "x"]  # the middle ones are letter and dots, apart
+    assert conditional.labels_for(given, 4).tolist() == [1, 0, 1, 2]
+    with pytest.raises(UnknownName, match="X"):
+        conditional.labels_for("X", 1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.uint64])
+def test_labels_in_an_array_are_those_in_a_list(conditional, dtype):
+    labels = np.array([2, 0, 1, 1], dtype)
+    for given in (labels, torch.tensor(labels.astype(np.int32))):
+        found = conditional.labels_for(given, 4)
+        assert found.tolist() == [2, 0, 1, 1]
+        assert found.dtype == torch.int64
+        for wrong, says in (
+            (given + 9, "label 11 "),
+            (given[:3], "got 3"),
+            (given[:, None], "got"),
+        ):
+            with pytest.raises(BadInput, match=says):
+                conditional.labels_for(wrong, 4)
+
+
 def test_a_label_does_not_change_the_noise(conditional):
     noise = [conditional.sample(3, labels=c).tensor - conditional.centres[c] for c in range(3)]
     assert alike(noise[0], noise[1])

@@ -39,6 +39,35 @@ def test_next_draws_continue_the_stream():
     assert torch.equal(torch.cat([one.normal(4), one.normal(2)], 1), two.normal(6))
 
 
+METHODS = {"normal": "standard_normal", "uniform": "random", "gumbel": "standard_exponential"}
+
+
+@pytest.mark.parametrize("first", LAWS)
+@pytest.mark.parametrize("second", LAWS)
+def test_calls_read_numpys_streams_one_after_the_other(first, second):
+    noise, rows = Noise(3, [5, 2], "own"), []
+    for law, shape in ((first, (3,)), (second, (2, 2)), (first, ())):
+        rows.append(getattr(noise, law)(*shape).flatten(1) if shape else getattr(noise, law)())
+    for at, index in enumerate((5, 2)):
+        source = stream(3, "own", index)
+        for law, size, got in zip((first, second, first), (3, 4, 1), rows, strict=True):
+            expected = getattr(source, METHODS[law])(size, dtype=np.float32)
+            expected = -np.log(expected) if law == "gumbel" else expected
+            assert got[at].numpy() == pytest.approx(expected if size > 1 else expected[0])
+
+
+def test_what_truncation_drew_again_is_read_once():
+    one = Noise(1, range(4))
+    first, after = one.normal(30, limit=0.3), one.uniform(5)
+    for row, rest, index in zip(first, after, range(4), strict=True):
+        source = stream(1, "sample", index)
+        expected = source.standard_normal(30, dtype=np.float32)
+        while (beyond := abs(expected) > np.float32(0.3)).any():
+            expected[beyond] = source.standard_normal(int(beyond.sum()), dtype=np.float32)
+        assert (row.numpy() == expected).all()
+        assert (rest.numpy() == source.random(5, dtype=np.float32)).all()
+
+
 def test_a_stream_is_read_on_across_laws():
     drawn = Noise(0, [7])
     drawn.uniform(3)

@@ -48,6 +48,13 @@ def checked_arguments(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        form = _form(function)
+        places, given = form.places, {*form.places[: len(args)], *kwargs}
+        is_known = form.is_open or given.issubset(form.names)
+        if is_known and len(args) <= len(places) and form.required <= given:
+            # Python's call binds them, in a tenth of the time that ``bind`` takes.
+            own: Any = [_checked(*pair, form.rules) for pair in zip(places, args, strict=False)]
+            return function(*own, **{k: _checked(k, v, form.rules) for k, v in kwargs.items()})
         bound = checked_call(function, args, kwargs)
         if bound is None:
             return function(*args, **kwargs)  # raises Python's TypeError: it says which are missing
@@ -124,12 +131,15 @@ class Rule(NamedTuple):
 
 
 class _Form(NamedTuple):
-    """A signature, read once. ``rest``, ``several``: the names of ``**rest`` and ``*several``;
-    ``is_open``: whether any keyword passes.
+    """A signature, read once. ``places``: the names of those that may be given without them;
+    ``rest``, ``several``: the names of ``**rest`` and ``*several``; ``is_open``: whether any
+    keyword passes.
     """
 
     signature: inspect.Signature
     names: tuple[str, ...]
+    places: tuple[str, ...]
+    required: frozenset[str]
     rules: Mapping[str, Rule]
     rest: str
     several: str
@@ -137,6 +147,7 @@ class _Form(NamedTuple):
 
 
 _NO = object()
+_OPEN = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
 
 @functools.cache
@@ -155,7 +166,10 @@ def _form(function: Callable[..., Any]) -> _Form:
             names.append(key)
             rules[key] = _rule(annotation)
     rules = {name: rule for name, rule in rules.items() if rule is not None}
-    return _Form(signature, tuple(names), rules, rest, several, is_open)
+    each = signature.parameters.values()
+    places = tuple(p.name for p in each if p.kind is p.POSITIONAL_OR_KEYWORD)
+    needs = frozenset(p.name for p in each if p.default is p.empty and p.kind not in _OPEN)
+    return _Form(signature, tuple(names), places, needs, rules, rest, several, is_open)
 
 
 def _rule(annotation: Any) -> Rule | None:

@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeGuard, TypeVar, cast, final
+from typing import Any, NamedTuple, TypeGuard, TypeVar, cast, final
 
 import numpy as np
 import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
+from genzoo.devices import usual_tensors
 from genzoo.errors import OperationFailed
 from genzoo.models.precision import InDtype, dtype_name
 from genzoo.schemas import Schema
@@ -29,7 +31,9 @@ T = TypeVar("T")
 _lock = threading.Lock()
 # torch's own attributes of a module: tensors and modules, which are compared as such, and the mode.
 _OF_TORCH = frozenset(vars(nn.Module()))
+_PARAMETRIZATIONS = "torch.nn.utils.parametrizations"
 _COMPILER = ("torch._dynamo", "torch._inductor")
+_SMALL = 2048  # values: fewer of them are copied sooner than summed
 _SIMPLE = {type(None), bool, int, float, complex, str, bytes}
 
 
@@ -51,29 +55,41 @@ class Execution:
 
 
 PLAIN = Execution()
-_copies: weakref.WeakKeyDictionary[nn.Module, dict[Execution, tuple[_State, nn.Module]]] = (
+_copies: weakref.WeakKeyDictionary[nn.Module, dict[Execution, "_Copy"]] = (
     weakref.WeakKeyDictionary()
 )
+
+
+@final
+class _Copy(NamedTuple):
+    """A private copy, and the state of its model, as `_state` has it with these ``shared``: the
+    addresses of the parameters that both have in one memory.
+    """
+
+    module: nn.Module
+    state: _State
+    shared: frozenset[int]
 
 
 def inference_copy(model: M, execution: Execution = PLAIN) -> M:
     """A copy of ``model`` for inference, reused until a tensor or an attribute of it changes."""
     with _lock:
-        state = _state(model)
         copies = _copies.setdefault(model, {})
-        entry = copies.get(execution)
-        if entry is None or entry[0] != state:
-            entry = copies[execution] = (state, _make_copy(model, execution))
-    return cast(M, entry[1])
+        known = copies.get(execution)
+        if known is None or known.state != _state(model, known.shared):
+            kind = next((p.device.type for p in model.parameters()), "cpu")
+            with torch.autocast(kind, enabled=False), usual_tensors():
+                module, shared = _make_copy(model, execution)
+            known = copies[execution] = _Copy(module, _state(model, shared), shared)
+    return cast(M, known.module)
 
 
-def run(model: M, execution: Execution, call: Callable[[M], T]) -> T:
-    """The result of ``call`` on the private copy, in float32. Raises OperationFailed if the copy
+def run(private: M, execution: Execution, call: Callable[[M], T]) -> T:
+    """The result of ``call`` on a private copy, in float32. Raises OperationFailed if the copy
     cannot be compiled.
     """
     if execution == PLAIN:
-        return call(inference_copy(model))
-    private = inference_copy(model, execution)
+        return call(private)
     in_dtype = nullcontext() if execution.dtype == torch.float32 else InDtype(execution.dtype)
     try:
         with in_dtype:
@@ -81,7 +97,7 @@ def run(model: M, execution: Execution, call: Callable[[M], T]) -> T:
     except Exception as error:
         if execution.compile and type(error).__module__.startswith(_COMPILER):
             reason = str(error).strip().partition("\n")[0][:200]
-            what = f"{type(model).__name__} cannot be compiled on this machine"
+            what = f"{type(private).__name__} cannot be compiled on this machine"
             raise OperationFailed(f"{what}, load it without compile=True: {reason}") from error
         raise
     return _in_float32(result)
@@ -95,34 +111,76 @@ def _in_float32(result: Any) -> Any:
     return result.float() if is_float else result
 
 
-def _state(model: nn.Module) -> _State:
-    """The plain attributes of all modules; and place, version and sum of each tensor.
+def _state(model: nn.Module, shared: frozenset[int]) -> _State:
+    """The plain attributes of all modules; and of each tensor the place, the version, and all its
+    values or, if it is large, their sum.
 
-    Writes through ``.data`` change only the sum.
+    Writes through ``.data`` change only the last. Parameters in memory that is ``shared`` are not
+    read, which would take longer than all else: the copy has what is written there.
     """
-    tensors = [*model.parameters(), *model.buffers()]
+    found: dict[int, Tensor] = {}
+    same = set[int]()
     plain = []
-    for module in model.modules():
+    for module in _modules(model):
         own = vars(module)
-        for name in own.keys() - _OF_TORCH:  # in C, as this runs before each batch
+        for tensor in own["_parameters"].values():
+            if tensor is not None:
+                found[id(tensor)] = tensor
+                if tensor.data_ptr() in shared:
+                    same.add(id(tensor))
+        for tensor in own["_buffers"].values():
+            if tensor is not None:
+                found[id(tensor)] = tensor
+        for name in own.keys() - _OF_TORCH:
             value = own.get(name)
             simple = type(value) in _SIMPLE
-            plain.append((name, value if simple else _fingerprint(value, tensors, ())))
-    with torch.no_grad():
-        sums = torch.stack([_sum(t) for t in tensors]).nan_to_num().tolist() if tensors else []
-    return [plain, [(t.data_ptr(), _version(t), s) for t, s in zip(tensors, sums, strict=True)]]
+            plain.append((name, value if simple else _fingerprint(value, found, ())))
+    places = [(t.data_ptr(), _version(t)) for t in found.values()]
+    return [plain, places, *_contents([t for i, t in found.items() if i not in same])]
 
 
-def _fingerprint(value: Any, tensors: list[Tensor], above: tuple[int, ...]) -> Any:
-    """What changes if the attribute ``value`` does; its tensors are added to ``tensors``.
+@torch.no_grad()
+def _contents(tensors: list[Tensor]) -> tuple[list[float], list[bytes]]:
+    """The sums of the large tensors, and all values of the small ones.
+
+    The small ones are read together: a call of torch's for each would take longer than they do.
+    """
+    small: dict[torch.dtype, list[Tensor]] = {}
+    sums = []
+    for tensor in tensors:
+        if tensor.numel() > _SMALL:
+            sums.append(_sum(tensor))
+        else:
+            flat = tensor if tensor.ndim == 1 else tensor.reshape(-1)
+            small.setdefault(tensor.dtype, []).append(flat)
+    joined = [torch.cat(parts).view(torch.uint8).cpu() for parts in small.values()]
+    total = torch.stack(sums).nan_to_num().tolist() if sums else []
+    return total, [values.numpy().tobytes() for values in joined]
+
+
+def _modules(model: nn.Module) -> list[nn.Module]:
+    """As ``model.modules()``, which also writes their names, in a fifth of the time."""
+    modules, seen = [model], {id(model)}
+    for module in modules:
+        for part in vars(module)["_modules"].values():
+            if part is not None and id(part) not in seen:
+                seen.add(id(part))
+                modules.append(part)
+    return modules
+
+
+def _fingerprint(value: Any, tensors: dict[int, Tensor], above: tuple[int, ...]) -> Any:
+    """What changes if the attribute ``value`` does; its tensors are added to ``tensors``, by id.
 
     It refers to no part of the model, which would never be freed. ``above``: the ids of what holds
     ``value``.
     """
     if type(value) in _SIMPLE or isinstance(value, Schema):
         return value
+    if type(value) is tuple and _SIMPLE.issuperset(map(type, value)):
+        return value
     if isinstance(value, Tensor):
-        tensors.append(value)
+        tensors[id(value)] = value
         return "tensor"
     if isinstance(value, np.ndarray):
         return value.shape, value.dtype.str, value.tobytes()
@@ -132,7 +190,7 @@ def _fingerprint(value: Any, tensors: list[Tensor], above: tuple[int, ...]) -> A
     if isinstance(value, Mapping):
         value = [*value.items()]
     if isinstance(value, list | tuple | set | frozenset):
-        if all(type(part) in _SIMPLE for part in value):
+        if _SIMPLE.issuperset(map(type, value)):
             return [*value]
         return [_fingerprint(part, tensors, above) for part in value]
     own = None if isinstance(value, type) else getattr(value, "__dict__", None)
@@ -147,22 +205,54 @@ def _version(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-def _make_copy(model: nn.Module, execution: Execution) -> nn.Module:
-    model = copy.deepcopy(model).eval().requires_grad_(False)
+def _make_copy(model: nn.Module, execution: Execution) -> tuple[nn.Module, frozenset[int]]:
+    """The private copy, and the addresses of the parameters that it has in the model's memory."""
+    memory: dict[int, Any] = {id(p): _shared(p) for p in model.parameters()}
+    theirs = {p.data_ptr() for p in memory.values()}
+    model = copy.deepcopy(model, memory).eval().requires_grad_(False)
     is_wide = execution.dtype == torch.float64  # folding in half precision would lose digits
     model = model.double() if is_wide else model.float()
+    rewritten = set(_bake(model))
     for module in list(model.modules()):
         if isinstance(module, nn.Sequential) and _is_plain(module):
+            before = list(module)
             _fold_norms(module)
             for i, layer in enumerate(module):
                 module[i] = _faster_layer(layer)
+            changed = (a for a, b in zip(before, module, strict=True) if a is not b)
+            rewritten.update(p.data_ptr() for layer in changed for p in layer.parameters())
     model = channels_last(model).eval()
     if execution.dtype in (torch.float16, torch.bfloat16):
         model = model.to(execution.dtype)
     if execution.compile:
         for part in largest_called(model):
             part.compile()
-    return model
+    ours = {p.data_ptr() for p in model.parameters()}
+    return model, frozenset((theirs & ours) - rewritten)
+
+
+def _shared(parameter: nn.Parameter) -> nn.Parameter:
+    """A parameter in the same memory, without gradient."""
+    return nn.Parameter(parameter.data, requires_grad=False)
+
+
+def _bake(model: nn.Module) -> Iterator[int]:
+    """Replace weights that torch's parametrizations, such as a spectral norm, compute at each
+    access by what they are in evaluation mode. Yields the addresses of the parameters read.
+
+    torch's ``remove_parametrizations`` changes the class, which the model's own layers share.
+    """
+    for module in filter(is_parametrized, list(model.modules())):
+        lists: Any = module.parametrizations
+        parts = (part for each in lists.values() for part in each)
+        if any(type(part).__module__ != _PARAMETRIZATIONS for part in parts):
+            continue
+        yield from (p.data_ptr() for p in lists.parameters())
+        weights = {name: getattr(module, name).detach() for name in lists}
+        module.__class__ = type_before_parametrizations(module)
+        del module.parametrizations
+        for name, weight in weights.items():
+            setattr(module, name, nn.Parameter(weight, requires_grad=False))
 
 
 def largest_called(network: nn.Module) -> Iterator[nn.Module]:

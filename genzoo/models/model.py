@@ -15,7 +15,7 @@ from genzoo.devices import usual_tensors
 from genzoo.errors import BadInput, OperationFailed, article
 from genzoo.models import description, layouts, summary
 from genzoo.models.checks import check_finite, shape_text, tensor_of
-from genzoo.models.inference import PLAIN, Execution, run
+from genzoo.models.inference import PLAIN, Execution, inference_copy, run
 from genzoo.models.origin import Origin
 from genzoo.models.ranges import PUBLIC, Range, rescale
 from genzoo.models.samples import Images, Points, Samples, Signals
@@ -103,7 +103,11 @@ class Model(nn.Module, ABC):
     @final
     @property
     def device(self) -> torch.device:
-        return next((t.device for t in [*self.parameters(), *self.buffers()]), torch.device("cpu"))
+        for module in map(vars, self.modules()):  # a tenth of the time of ``self.parameters()``
+            for tensor in (*module["_parameters"].values(), *module["_buffers"].values()):
+                if tensor is not None:
+                    return tensor.device
+        return torch.device("cpu")
 
     @final
     @property
@@ -259,9 +263,19 @@ def infer(model: M, call: Callable[[M], T]) -> T:
 
     Raises OperationFailed if the copy cannot be compiled.
     """
-    no_autocast = torch.autocast(model.device.type, enabled=False)
-    with torch.no_grad(), no_autocast, usual_tensors():
-        return run(model, model.execution, call)
+    return inferrer(model)(call)
+
+
+def inferrer(model: M) -> Callable[[Callable[[M], T]], T]:
+    """``infer``, for several calls with the weights as they are now: these are read once."""
+    execution, kind = model.execution, model.device.type
+    private = inference_copy(model, execution)
+
+    def infer(call: Callable[[M], T]) -> T:
+        with torch.no_grad(), torch.autocast(kind, enabled=False), usual_tensors():
+            return run(private, execution, call)
+
+    return infer
 
 
 def check_output(model: Model, method: str, x: Any, shape: tuple[int | None, ...]) -> None:

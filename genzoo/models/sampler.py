@@ -3,8 +3,9 @@
 import inspect
 import math
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import groupby
 from numbers import Integral
 from typing import Any, ClassVar, final
@@ -31,7 +32,7 @@ from genzoo.models.checks import (
     tensor_of,
 )
 from genzoo.models.laws import CodeLaw, Law, Normal
-from genzoo.models.model import Model, check_output, infer
+from genzoo.models.model import Model, check_output, infer, inferrer
 from genzoo.models.randomness import Noise
 from genzoo.models.samples import Samples
 from genzoo.options import LatentSampling, Sampling, ours
@@ -94,15 +95,7 @@ class Sampler(Model):
         ``settings``: fields of the model's ``sampling``, such as ``truncation=0.7``; ``genzoo info
         FAMILY`` lists them. Raises BadInput.
         """
-        parts = self.stream(
-            n,
-            labels=labels,
-            seed=seed,
-            start=start,
-            batch_size=batch_size,
-            progress=progress,
-            **settings,
-        )
+        parts = self._stream(n, labels, seed, start, batch_size, progress, settings)
         check_memory(n, self.shape)
         return _join(list(parts))
 
@@ -119,7 +112,22 @@ class Sampler(Model):
         progress: Progress | None = None,
         **settings: Any,
     ) -> Iterator[Samples]:
-        """As ``sample``, but yields a batch at a time: any number in constant memory."""
+        """As ``sample``, but yields a batch at a time: any number in constant memory.
+
+        All are of the weights at the first batch.
+        """
+        return self._stream(n, labels, seed, start, batch_size, progress, settings)
+
+    def _stream(
+        self,
+        n: int,
+        labels: Labels,
+        seed: int | None,
+        start: int,
+        batch_size: int,
+        progress: Progress | None,
+        settings: Mapping[str, Any],
+    ) -> Iterator[Samples]:
         check_span(n, start)
         check_count("batch_size", batch_size, 1)
         sampling = self.checked_sampling(settings)
@@ -141,13 +149,14 @@ class Sampler(Model):
         progress: Progress | None,
     ) -> Iterator[Samples]:
         call = {"method": "sample", "sampling": sampling.model_dump(mode="json")}
+        infer, device = inferrer(self), self.device
         for rows in batch_slices(n, batch_size):
-            noise = Noise(seed, range(start + rows.start, start + rows.stop), device=self.device)
+            noise = Noise(seed, range(start + rows.start, start + rows.stop), device=device)
             if isinstance(labels, Tensor):
                 own_labels: Tensor | None = labels[rows]
             else:
                 own_labels = self.labels_for(labels, len(noise), noise.indices[0])
-            x = infer(self, partial(_generate, noise, own_labels, sampling))
+            x = infer(partial(_generate, noise, own_labels, sampling))
             check_output(self, self._method, x, (len(noise), *self.shape))
             yield self.to_samples(x, own_labels, [(seed, i) for i in noise.indices], call)
             if progress:
@@ -168,8 +177,9 @@ class Sampler(Model):
                 known = f"did you mean {argument(near)}?"
             raise BadInput(f"{kind} has no setting of sampling called {strange[0]!r}: {known}")
         sampling = checked(self.sampling, dict(settings), f"{kind}'s sampling")
-        if isinstance(self, Latent) and isinstance(sampling, LatentSampling):
-            self.code_law.check_limit(sampling.truncation)
+        limit = sampling.truncation if isinstance(sampling, LatentSampling) else None
+        if limit is not None and isinstance(self, Latent):
+            self.code_law.check_limit(limit)
         return sampling
 
     @final
@@ -184,10 +194,14 @@ class Sampler(Model):
             return None
         if labels is None:
             return torch.arange(start, start + n, device=self.device) % self.num_classes
-        items: Any = labels.tolist() if isinstance(labels, np.ndarray | Tensor) else labels
         # Those of samples and data sets are numbers of classes, whatever these are called.
         numbers = isinstance(labels, Tensor) or getattr(labels, "dtype", np.dtype("O")).kind in "iu"
-        read = self._class_number if numbers else self._label
+        whole = _whole_numbers(labels)
+        if whole is not None and whole.shape == (n,):
+            return self._class_numbers(whole)
+        items: Any = labels.tolist() if isinstance(labels, np.ndarray | Tensor) else labels
+        named = partial(self._label, _places(tuple(self.class_names)))
+        read = self._class_number if numbers else named
         if isinstance(items, Integral | str):
             return torch.full((n,), read(items), device=self.device)
         if not isinstance(items, Sequence):
@@ -197,16 +211,20 @@ class Sampler(Model):
             raise BadInput(f"expected {n} labels, one for each sample, got {len(values)}")
         return torch.tensor(values, device=self.device)
 
-    def _label(self, value: Any) -> int:
+    def _class_numbers(self, array: np.ndarray) -> Tensor:  # (n,) -> (n,) int64
+        outside = (array < 0) | (array >= self.num_classes)
+        if outside.any():
+            self._class_number(int(array[outside][0]))
+        return torch.from_numpy(array.astype(np.int64)).to(self.device)
+
+    def _label(self, places: Sequence[Mapping[str, int]], value: Any) -> int:
         """The number of a class, of which ``value`` is the name or, if none has that name, the
         number: where all names are numbers, it would be taken for a name that is not there.
         """
         if isinstance(value, Integral | str) and not isinstance(value, bool):
-            for spelled in (str, nfc, _folded):
-                names = [spelled(name) for name in self.class_names]
-                count = names.count(spelled(str(value)))
-                if count == 1 or (count and spelled is str):
-                    return names.index(spelled(str(value)))
+            for spelled, place in zip(_SPELLINGS, places, strict=True):
+                if (number := place.get(spelled(str(value)))) is not None:
+                    return number
         if isinstance(value, Integral | str) and not isinstance(value, bool) and self._numbered:
             what = f"no class is called {value!s:.60}: the classes are"
             hint = "in a tensor of int64, labels are places in this list"
@@ -354,8 +372,33 @@ class Latent(Sampler):
         return x
 
 
+def _whole_numbers(labels: Labels) -> np.ndarray | None:
+    """An array or a tensor of integers as an array; None for anything else."""
+    if isinstance(labels, Tensor) and not labels.is_floating_point():
+        labels = labels.cpu().numpy()
+    is_whole = isinstance(labels, np.ndarray) and labels.dtype.kind in "iu"
+    return labels if is_whole else None
+
+
 def _folded(name: str) -> str:
     return nfc(name).casefold()
+
+
+_SPELLINGS: tuple[Callable[[str], str], ...] = (str, nfc, _folded)
+
+
+@lru_cache(maxsize=8)
+def _places(names: tuple[str, ...]) -> list[dict[str, int]]:
+    """The number of each name, in each of the spellings: the first of equal ones, none of those
+    that only their spelling told apart.
+    """
+    places = []
+    for spelled in _SPELLINGS:
+        written = [spelled(name) for name in names]
+        count = Counter(written)
+        alone = (i for i, name in enumerate(written) if count[name] == 1 or spelled is str)
+        places.append({written[i]: i for i in sorted(alone, reverse=True)})
+    return places
 
 
 def _generate(noise: Noise, labels: Tensor | None, sampling: Sampling, model: Sampler) -> Tensor:

@@ -15,7 +15,7 @@ def ratio(
     ours(), theirs()  # once for whatever is made at first use
     found, spent = [], []
     for _ in range(rounds):
-        mine, other = _cpu(ours), _cpu(theirs)
+        mine, other = cpu(ours), cpu(theirs)
         spent.append(mine)
         found.append(other / mine)
     median = statistics.median(found)
@@ -24,7 +24,7 @@ def ratio(
     return median
 
 
-def _cpu(call: Callable[[], object]) -> float:
+def cpu(call: Callable[[], object]) -> float:
     began = time.process_time()
     call()
     return time.process_time() - began
