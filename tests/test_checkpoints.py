@@ -56,6 +56,42 @@ def rewrite(run, change, step=6):
         module._seal(file, values["run"])
 
 
+# ------------------------------------------------------------------------------------------- when
+
+
+def test_by_time_a_checkpoint_is_due_after_a_minute_or_twenty_times_its_own_time():
+    now = [100.0]
+    timetable = module.Timetable(None, lambda: now[0])
+    dues = []
+    for takes in (0.5, 6.0, 0.0):
+        now[0] = timetable.due - 0.1
+        assert not timetable.is_due(1000)
+        now[0] += 0.1
+        dues.append(now[0])
+        assert timetable.is_due(7)
+        with timetable.writing():
+            now[0] += takes
+    assert dues == pytest.approx([160, 160 + 0.5 + 60, 220.5 + 6 + 120])
+
+
+def test_by_steps_no_clock_counts():
+    timetable = module.Timetable(3, lambda: 0.0)
+    assert [step for step in range(1, 10) if timetable.is_due(step)] == [3, 6, 9]
+
+
+def test_when_checkpoints_are_written_changes_nothing_else(finished, tmp_path, monkeypatch):
+    """By time: a short run writes only the last; where one is always due, each step writes one."""
+    once = begin(tmp_path / "once", checkpoint_every=None).go()
+    assert [p.stem for p in module.checkpoints(once)] == ["00000006"]
+    monkeypatch.setattr(module, "INTERVAL", 0.0)
+    monkeypatch.setattr(module, "TIMES", 0)
+    often = begin(tmp_path / "often", checkpoint_every=None).go()
+    assert [p.stem for p in module.checkpoints(often)] == ["00000006", "00000005"]
+    for name in ("model.safetensors", "run/log.jsonl", "run/grids/00000006.png"):
+        assert (once / name).read_bytes() == (often / name).read_bytes()
+        assert (once / name).read_bytes() == (finished / name).read_bytes()
+
+
 # ---------------------------------------------------------------------------------- damaged files
 
 

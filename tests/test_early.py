@@ -37,7 +37,7 @@ LINES = {
     "direction dcgan-celeba --of smile": "did you mean Smiling",
     "interpolate vae-mnist --sample 1,2": "vae-mnist-walk.gif exists",
     "train vae --steps 9": "vae-digits already contains config.json",
-    "train vae --precision fp16": "--precision must be fp32 or bf16",
+    "train vae --precision fp16": "--precision must be fp32, bf16, auto",
     "compare vae-mnist gan-mnist": "vae-mnist-vs-gan-mnist already contains compare.png",
     "compare vae dcgan": "vae-mnist-vs-dcgan-mnist already contains compare.png",
     "compare vae dcgan -o photo.png": "photo.png exists",

@@ -14,7 +14,7 @@ from genzoo import cli, families
 from genzoo.errors import BadInput
 from genzoo.families import registry
 from genzoo.options import AdversarialOptions
-from genzoo.runs import launch, plots, rehearsal
+from genzoo.runs import launch, plots, precision, rehearsal
 from genzoo.runs import run as runs
 from genzoo.runs.plan import make_plan, plan
 from genzoo.training import Diverged
@@ -121,6 +121,50 @@ def started(folder, steps=20, **more):
 
 def lines(folder):
     return (folder / "run/log.jsonl").read_text().splitlines()
+
+
+# ---------------------------------------------------------------------------------------- precision
+
+
+@pytest.mark.parametrize(
+    ("asked", "ratio", "used", "warns"),
+    [
+        ("fp32", 30.0, "fp32", ""),
+        ("auto", 30.0, "fp32", ""),
+        ("auto", 0.95, "fp32", ""),  # too little for the digits that it costs
+        ("auto", 0.4, "bf16", ""),
+        ("bf16", 0.4, "bf16", ""),
+        ("bf16", 27.3, "bf16", "bf16 is slow on this machine: convolutions take 27 times as long"),
+    ],
+)
+def test_the_precision_is_asked_for_or_the_faster_one(
+    asked, ratio, used, warns, monkeypatch, caplog
+):
+    monkeypatch.setattr(precision, "relative_time", lambda device: ratio)
+    assert precision.chosen(asked, torch.device("cpu")) == used
+    found = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert len(found) == bool(warns)
+    assert all(text.startswith(warns) for text in found)
+
+
+def test_what_bf16_takes_is_measured_for_a_moment(monkeypatch):
+    """No call begins after half of the budget: here that of 0.3 seconds is the last."""
+    times = iter([0, 0.1, 1, 1.3, 2, 2.1])
+    assert precision._fastest(lambda: None, lambda: next(times)) == pytest.approx(0.1)
+    assert next(times) == 2
+    state = torch.get_rng_state()
+    assert 0 < precision.relative_time(torch.device("cpu")) < 1000
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_run_records_the_precision_and_keeps_it(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(precision, "relative_time", lambda device: 0.4)
+    begun = started(tmp_path / "r", steps=2, precision="auto")
+    assert begun.plan.precision == "bf16"
+    begun.go()
+    monkeypatch.setattr(precision, "relative_time", lambda device: 20.0)
+    assert launch.resume(tmp_path / "r", precision="auto").plan.precision == "bf16"
+    assert "bf16 is slow on this machine: convolutions take 20 times" in caplog.text
 
 
 # ------------------------------------------------------------------------------------------- phases

@@ -966,7 +966,7 @@ def test_minutes_become_steps(here, made, monkeypatch):
     plan = begun("drop", made, steps=None, minutes=2, checkpoint_every=300).plan
     assert plan.steps == 6000
     plan = launch.start("drop", made, here / "b", minutes=2, device="cpu").plan
-    assert (plan.steps, plan.checkpoint_every, plan.grid_every) == (6000, 300, 300)
+    assert (plan.steps, plan.checkpoint_every, plan.grid_every) == (6000, None, 300)
 
 
 def test_too_few_steps_for_the_minutes_are_said(here, made, monkeypatch, caplog):

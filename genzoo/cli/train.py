@@ -91,7 +91,12 @@ class Computing:
     device: Annotated[str | None, DEVICE] = None
     precision: Annotated[
         str | None,
-        option("Precision of the computation.", "fp32|bf16", default="fp32", panel=COMPUTING),
+        option(
+            "Precision of the computation; auto: what is faster here.",
+            "fp32|bf16|auto",
+            default="fp32",
+            panel=COMPUTING,
+        ),
     ] = None
     micro_batches: Annotated[
         int | None,
@@ -118,7 +123,8 @@ class Writing:
         Path | None, out_option("Folder of the run and its model.", "FAMILY-DATA", "FOLDER")
     ] = None
     checkpoint_every: Annotated[
-        int | None, option("Steps between checkpoints.", "N", panel=OUTPUT, min=1)
+        int | None,
+        option("Steps between checkpoints.", "N", default="one a minute", panel=OUTPUT, min=1),
     ] = None
     grid_every: Annotated[
         int | None, option("Steps between sample grids.", "N", panel=OUTPUT, min=1)

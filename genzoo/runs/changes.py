@@ -108,6 +108,8 @@ def change(record: Plan, folder: Path, root: Path | None, given: dict[str, Any])
     compared, not their words. Raises BadInput for what cannot change.
     """
     given = {key: value for key, value in given.items() if value is not None}
+    if given.get("precision") == "auto":  # it was chosen when the run began
+        del given["precision"]
     for key in given.keys() - RULES:
         raise unknown("setting", key, RULES, "")
     _check_same(record, folder, given)

@@ -8,8 +8,10 @@ import hashlib
 import logging
 import math
 import re
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedRandom
 from pathlib import Path
@@ -27,6 +29,9 @@ log = logging.getLogger("genzoo")
 _COMMENT = b"genzoo run %-64b sha256 "
 _TRAILER = re.compile(rb"genzoo run ([0-9a-f]{64}| {64}) sha256 ([0-9a-f]{64})$")
 _LENGTH = len(_COMMENT % b"") + 64
+# By time, a checkpoint is due a minute after the last one, or so many times later as writing it
+# took, if that is more: then at most a twenty-first of a run's time is spent on them.
+INTERVAL, TIMES = 60.0, 20
 
 
 @final
@@ -45,6 +50,29 @@ class Checkpoint:
     parts: dict[str, Any]
     monitor: dict[str, Any] | None = None
     run: str = ""
+
+
+@final
+class Timetable:
+    """When the next checkpoint is due: after each ``every`` steps, or by time if that is None.
+
+    ``clock`` gives seconds.
+    """
+
+    def __init__(self, every: int | None, clock: Callable[[], float] = time.monotonic):
+        self.every, self.clock = every, clock
+        self.due = clock() + INTERVAL
+
+    def is_due(self, step: int) -> bool:
+        return step % self.every == 0 if self.every else self.clock() >= self.due
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Around the writing of a checkpoint."""
+        began = self.clock()
+        yield
+        end = self.clock()
+        self.due = end + max(INTERVAL, TIMES * (end - began))
 
 
 class Unusable(Exception):

@@ -17,7 +17,7 @@ from genzoo.data.dataset import DataSet, Source
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, GenzooError, argument
 from genzoo.files import expanded
-from genzoo.runs import changes, earlier
+from genzoo.runs import changes, earlier, precision
 from genzoo.runs.checkpoints import checkpoints
 from genzoo.runs.parent import Parent, read_parent
 from genzoo.runs.plan import (
@@ -118,12 +118,9 @@ def start(
     folder = expanded(folder)
     earlier.check_own(folder)  # with force, too
     setup, parent = _setup(family, data, values, inherited, start_from, root)
-    if threads := settings.pop("threads", None):
-        devices.set_threads(threads)
-    check_batch_size(
-        setup.options, devices.process_count(), settings.get("micro_batches", 1)
-    )  # before the others are waited for
-    parallel.start(devices.device(settings.get("device", "auto")))
+    _set_threads(settings)
+    _join_others(setup, settings)
+    _choose_precision(settings)
     if minutes is not None and parallel.size() > 1:
         raise BadInput(f"several processes need {argument('steps')}: each has another rate")
     with alone(folder) if (folder / "run").is_dir() else nullcontext():
@@ -144,6 +141,23 @@ def start(
         settings.setdefault("version", _next_version(folder))
         record = make_plan(family, data, setup, steps=steps, **settings)
         return _created(record, setup.dataset, folder, parent)
+
+
+def _set_threads(settings: dict[str, Any]) -> None:
+    if threads := settings.pop("threads", None):
+        devices.set_threads(threads)
+
+
+def _join_others(setup: Setup, settings: dict[str, Any]) -> None:
+    """Begin as one of several processes; what is wrong is said before the others are waited for."""
+    check_batch_size(setup.options, devices.process_count(), settings.get("micro_batches", 1))
+    parallel.start(devices.device(settings.get("device", "auto")))
+
+
+def _choose_precision(settings: dict[str, Any]) -> None:
+    """Put what a new run computes in into its ``settings``."""
+    device = devices.device(settings.get("device", "auto"))
+    settings["precision"] = precision.chosen(settings.get("precision", "fp32"), device)
 
 
 def _setup(
@@ -184,8 +198,8 @@ def forecast(
 ) -> Estimate:
     """The estimate of the run that `start` would start with these arguments; nothing is written."""
     setup, parent = _setup(family, data, values, inherited, start_from, root)
-    if threads := settings.pop("threads", None):
-        devices.set_threads(threads)
+    _set_threads(settings)
+    _choose_precision(settings)
     record = make_plan(family, data, setup, steps=steps or 1, **settings)
     rehearse(record, setup.dataset, values or {})
     if parent:
@@ -263,6 +277,7 @@ def _resume(folder: Path, record: Plan, root: Path | None, given: dict[str, Any]
         new = new.model_copy(update={"version": new.version + 1})  # it replaces a finished model
     devices.set_threads(new.threads)  # sums depend on how threads split them
     parallel.start(devices.device(new.device))
+    precision.chosen(new.precision, devices.device(new.device))
     run = Run(new, change.dataset, folder)
     _agree(new)
     run.restore()

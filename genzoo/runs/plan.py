@@ -60,7 +60,7 @@ class Plan(Schema):
     precision: Literal["fp32", "bf16"] = "fp32"
     micro_batches: Count = 1
     compile: bool = False
-    checkpoint_every: Steps = 500
+    checkpoint_every: Steps | None = None  # None: by time
     grid_every: Steps = 500
     log_every: Steps = 10
     threads: Count = 1
@@ -373,9 +373,8 @@ def make_plan(
     check_license(settings)
     processes = devices.process_count()
     check_batch_size(setup.options, processes, settings.get("micro_batches", 1))
-    every = {k: max(1, steps // 20) for k in ("checkpoint_every", "grid_every")}
     fields = {
-        **every,
+        "grid_every": max(1, steps // 20),
         **settings,
         "family": family,
         "kind": setup.dataset.kind,

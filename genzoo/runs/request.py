@@ -15,7 +15,7 @@ from genzoo.zoo import names
 from genzoo.zoo.manifest import DTYPES, Recipe, Stage
 
 MINUTES = 5.0  # of a run whose length is not given
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "bf16", "auto")
 # Other words for types of numbers, and ours.
 SHORT = {"fp32": "float32", "float": "float32", "fp16": "float16", "half": "float16"}
 SHORT |= {"bf16": "bfloat16", "float32": "fp32", "bfloat16": "bf16", "amp": "bf16"}
@@ -94,7 +94,7 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
         if (value := arguments[name]) is not None and value not in known:
             meant = SHORT.get(str(value).removeprefix("torch.").lower())
             hint = f": did you mean {argument(name, meant)}?" if meant in known else ""
-            what = f"{argument(name)} must be {' or '.join(known)}, got {value!r:.40}"
+            what = f"{argument(name)} must be {', '.join(known)}, got {value!r:.40}"
             raise BadInput(f"{what}{hint}")
     family, recipe = arguments["family"], arguments["recipe"]
     if recipe is not None and family is not None:

@@ -36,6 +36,7 @@ from genzoo.models.samples import Images
 from genzoo.options import Options
 from genzoo.runs.checkpoints import (
     Checkpoint,
+    Timetable,
     Unusable,
     check_states,
     checkpoints,
@@ -228,6 +229,7 @@ class Run:
 
     def _train(self, report: Callable[[RunStatus], None] | None) -> None:
         began, earlier = time.monotonic(), self.seconds
+        timetable = Timetable(self.plan.checkpoint_every)
         with deferred_signals() as received, _open_log(self.folder, self.start) as lines:
             self._store_changes()
             if self._is_grid_due(self.start):  # a killed process may not have come to it
@@ -241,11 +243,21 @@ class Run:
                     rate, phase = (step - self.start) / spent, self._phase(batch)
                     report(RunStatus(step, self.plan.steps, rate, logs, phase))
                 # Once a step: a signal during a save stops the next step.
-                number = parallel.highest(received(), self.device)
-                self._save(step, stop=number > 0)
+                number, is_due = self._agreed(received(), timetable.is_due(step))
+                if is_due or number or step == self.plan.steps:
+                    with timetable.writing():
+                        self.checkpoint(step)
+                if self._is_grid_due(step):
+                    self._save_grid(step)
                 if number:
                     raise _interrupted(step, number)
         self.seconds = earlier + time.monotonic() - began
+
+    def _agreed(self, number: int, is_due: bool) -> tuple[int, bool]:
+        """The highest ``number`` of all processes; ``is_due`` of the first, whose clock counts."""
+        message = 2 * number + (is_due and not parallel.rank())
+        number, is_due_first = divmod(parallel.highest(message, self.device), 2)
+        return number, bool(is_due_first)
 
     def _store_changes(self) -> None:
         """Write what resuming has changed, before the first checkpoint of it."""
@@ -268,14 +280,6 @@ class Run:
             log.warning("%s", warning.text)
             line = {"step": warning.step, "finding": warning.rule, "text": warning.text}
             lines.write(json.dumps(line) + "\n")
-
-    def _save(self, step: int, stop: bool) -> None:
-        """Write a checkpoint and a grid, if they are due after ``step``."""
-        last = step == self.plan.steps
-        if step % self.plan.checkpoint_every == 0 or last or stop:
-            self.checkpoint(step)
-        if self._is_grid_due(step):
-            self._save_grid(step)
 
     def _is_grid_due(self, step: int) -> bool:
         return step % self.plan.grid_every == 0 or step == self.plan.steps

@@ -99,7 +99,9 @@ def train(
     ``out``: what is given again must be the run's, or may change; data from Python are needed
     again. ``force``: replace a model in ``out``. Ctrl-C finishes the step, and saves.
 
-    ``precision``: fp32, bf16. ``micro_batches``: parts of each batch, one after the other.
+    ``precision``: fp32, bf16, or auto, the one that is measured to be faster. ``checkpoint_every``:
+    by default a checkpoint is written once a minute. ``micro_batches``: parts of each batch, one
+    after the other.
     ``board``: write TensorBoard logs. ``dtype``, ``license``, ``version``: of the stored model.
     ``progress``: called with a `RunStatus` after each step; by default a line shows it on a
     terminal or in a notebook, elsewhere one on stderr every 30 seconds. Raises BadInput,

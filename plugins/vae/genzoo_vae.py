@@ -130,11 +130,10 @@ class VAE(FittedPrior, genzoo.Density):
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x | z): ``(n, *shape)`` and ``(n, latent_dim)`` to ``(n,)``."""
         logits, log_scale = self.decoder(z).float(), STRIDE * self.spread
+        mean = networks.squash(logits, self.value_range)
         if self.config.likelihood == "bernoulli":  # appendix C.1
             values = -F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-            return values.flatten(1).sum(1)
-        mean = networks.squash(logits, self.value_range)
-        if self.config.likelihood == "gaussian":  # appendix C.2
+        elif self.config.likelihood == "gaussian":  # appendix C.2
             error = (x - mean) / log_scale.exp()
             values = -error.square() / 2 - log_scale - math.log(2 * math.pi) / 2
         else:
