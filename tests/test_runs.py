@@ -27,6 +27,7 @@ from genzoo import cli, data, families, files
 from genzoo.cli import run as command
 from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.families import registry
+from genzoo.files import locked
 from genzoo.runs import launch
 from genzoo.runs import run as run_folder
 from genzoo.runs.plan import make_plan, plan
@@ -601,7 +602,7 @@ def test_two_processes_do_not_train_in_one_folder(here, made):
     """Each would take the other's newer checkpoints for broken ones."""
     run = begun("drop", made)
     second = launch.resume(Path("out"))
-    with run_folder.locked(Path("out/run/lock")) as held:
+    with locked(Path("out/run/lock")) as held:
         assert held
         for attempt in (run.go, second.go, lambda: begun("drop", made, force=True)):
             with pytest.raises(BadInput, match="another process is training in out"):

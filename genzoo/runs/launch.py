@@ -19,6 +19,7 @@ from genzoo.errors import BadInput, GenzooError, argument
 from genzoo.files import expanded
 from genzoo.runs import changes, earlier, precision
 from genzoo.runs.checkpoints import checkpoints
+from genzoo.runs.lock import alone, folder_state
 from genzoo.runs.parent import Parent, read_parent
 from genzoo.runs.plan import (
     Plan,
@@ -32,7 +33,7 @@ from genzoo.runs.plan import (
     write_plan,
 )
 from genzoo.runs.rehearsal import check_compile, rehearse
-from genzoo.runs.run import Run, alone, folder_state
+from genzoo.runs.run import Run
 from genzoo.text import clock, columns, file_size, pairs
 from genzoo.training import fit, parallel, phase_starts
 from genzoo.zoo import manifest

@@ -10,10 +10,9 @@ import json
 import logging
 import re
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -27,7 +26,7 @@ from genzoo.data.dataset import DataSet
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, GenzooError, OperationFailed, Stopped, argument, command
 from genzoo.families.family import Family
-from genzoo.files import deferred_signals, locked, sweep, sweep_again, write_whole
+from genzoo.files import deferred_signals, write_whole
 from genzoo.models.abilities import Translator
 from genzoo.models.kinds import SHOWN, has_picture
 from genzoo.models.randomness import seed_torch
@@ -47,6 +46,7 @@ from genzoo.runs.checkpoints import (
 )
 from genzoo.runs.examples import fill_examples
 from genzoo.runs.loader import Loader
+from genzoo.runs.lock import FolderState, alone, folder_state
 from genzoo.runs.parent import Parent
 from genzoo.runs.plan import Plan, form_on_card, read_plan, write_plan
 from genzoo.schemas import checked
@@ -68,7 +68,6 @@ from genzoo.zoo import folder as folders
 from genzoo.zoo.manifest import parent_of
 
 log = logging.getLogger("genzoo")
-FolderState = tuple[tuple[int, int] | None, ...]
 
 
 @final
@@ -395,58 +394,6 @@ def _is_written(folder: Path) -> bool:
     except (GenzooError, OSError):
         return False
     return is_whole and (folder / manifest.README).exists()
-
-
-def folder_state(folder: Path) -> FolderState:
-    """What changes when a run in ``folder`` begins or goes on: its files are written anew."""
-    paths = [folder / "run" / name for name in ("plan.json", "log.jsonl")]
-    found = [path.stat() if path.exists() else None for path in paths]
-    return tuple((file.st_ino, file.st_mtime_ns) if file else None for file in found)
-
-
-_held: set[tuple[Path, int]] = set()  # lock and thread
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Lock ``folder`` in the block: two processes would remove each other's checkpoints.
-
-    A block inside of another one of the same thread does nothing. What is created for the lock is
-    removed, if nothing else came into it. Raises BadInput if another process trains in it.
-    """
-    lock = folder.absolute() / "run" / "lock"
-    key = lock, threading.get_ident()
-    if not parallel.is_first() or key in _held:
-        yield
-        return
-    with _created(lock.parent), locked(lock, wait=False) as is_locked:
-        if not is_locked:
-            raise BadInput(f"another process is training in {folder}: wait for it, or stop it")
-        _held.add(key)
-        sweep_again(folder)  # this process may have trained here before another was killed
-        sweep(folder)  # nothing more may be written there
-        try:
-            yield
-        finally:
-            _held.discard(key)
-            if [*lock.parent.iterdir()] == [lock]:
-                lock.unlink()
-
-
-@contextmanager
-def _created(folder: Path) -> Iterator[None]:
-    """In the block ``folder`` exists; afterwards those created for it go, if they are empty."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OperationFailed(f"cannot create {folder.parent}: {error.strerror}") from error
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # not empty
-            for path in missing:
-                path.rmdir()
 
 
 @contextmanager

@@ -13,11 +13,12 @@ from genzoo.models.arguments import checked_arguments, checked_call, nearest
 from genzoo.options import ours
 from genzoo.runs import launch
 from genzoo.runs.launch import Estimate
+from genzoo.runs.lock import alone
 from genzoo.runs.plan import other_form
 from genzoo.runs.plots import TensorBoardWriter
 from genzoo.runs.progress import ProgressLine
 from genzoo.runs.request import Request, log, read_request
-from genzoo.runs.run import Run, RunStatus, alone
+from genzoo.runs.run import Run, RunStatus
 from genzoo.text import pairs
 from genzoo.training import parallel
 from genzoo.zoo import names
