@@ -55,16 +55,10 @@ class Coupling(nn.Module):
 
 @final
 class CouplingFlow(nn.Module):
-    """Coupling layers of codes. Each two change both halves, and the next two split them anew.
-
-    A division by ``temperature`` comes last (Kingma & Dhariwal 2018, arXiv:1807.03039).
-    """
-
-    temperature: Tensor
+    """Coupling layers of codes. Each two change both halves, and the next two split them anew."""
 
     def __init__(self, dim: int, couplings: int, width: int):
         super().__init__()
-        self.register_buffer("temperature", torch.ones(()))
         bits = max(1, (dim - 1).bit_length())
         halves = [[c >> (i // 2 % bits) & 1 for c in range(dim)] for i in range(couplings)]
         masks = [[float(m ^ i % 2) for m in half] for i, half in enumerate(halves)]
@@ -76,10 +70,9 @@ class CouplingFlow(nn.Module):
         for layer in self.layers:
             x, change = layer(x)
             log_det = log_det + change
-        return x / self.temperature, log_det - x.shape[1] * self.temperature.log()
+        return x, log_det
 
     def inverse(self, y: Tensor) -> Tensor:  # (n, dim) -> (n, dim)
-        y = y * self.temperature
         for layer in reversed(self.layers):
             assert isinstance(layer, Coupling)
             y = layer.inverse(y)
@@ -131,11 +124,3 @@ class FittedPrior(Latent, Encoder):
         if variance is not None:
             covariance = covariance + variance.mean(0).diag()
         fit_gaussian(self.prior_mean, self.prior_scale, codes.mean(0), covariance)
-
-    @torch.no_grad()
-    def narrow(self, temperature: float) -> None:
-        """Set the standard deviation of the codes before the flow; or multiply the Gaussian's."""
-        if self.flow is None:
-            self.prior_scale.mul_(temperature)
-        else:
-            self.flow.temperature.fill_(temperature)

@@ -60,9 +60,6 @@ class TrainOptions(Options):
     """fit the distribution of codes to those of the data: a Gaussian, or the flow; else N(0, 1)"""
     prior_share: Annotated[float, Field(gt=0, le=1)] = 0.3
     """share of the run, its end, in which the flow learns alone"""
-    prior_temperature: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """below 1, narrows the fitted prior after training: samples are more typical and less varied
-    (Kingma & Dhariwal 2018, arXiv:1807.03039)"""
 
 
 class VAESampling(LatentSampling):
@@ -105,8 +102,10 @@ class VAE(FittedPrior, genzoo.Density):
         sampling: VAESampling | None = None,
     ) -> Tensor:
         mean = networks.squash(self.decoder(self.from_standard(code)), self.value_range)
-        share = sampling.observation_noise if sampling and noise is not None else 0.0
-        return mean.lerp(self.observe(mean, noise), share) if share else mean
+        share = sampling.observation_noise if sampling else 0.0
+        if noise is None or not share:
+            return mean
+        return mean.lerp(self.observe(mean, noise), share)
 
     def observe(self, mean: Tensor, noise: genzoo.Noise) -> Tensor:  # -> (n, *shape)
         """A draw from p(x | z), given its mean."""
@@ -130,10 +129,11 @@ class VAE(FittedPrior, genzoo.Density):
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x | z): ``(n, *shape)`` and ``(n, latent_dim)`` to ``(n,)``."""
         logits, log_scale = self.decoder(z).float(), STRIDE * self.spread
-        mean = networks.squash(logits, self.value_range)
         if self.config.likelihood == "bernoulli":  # appendix C.1
             values = -F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        elif self.config.likelihood == "gaussian":  # appendix C.2
+            return values.flatten(1).sum(1)
+        mean = networks.squash(logits, self.value_range)
+        if self.config.likelihood == "gaussian":  # appendix C.2
             error = (x - mean) / log_scale.exp()
             values = -error.square() / 2 - log_scale - math.log(2 * math.pi) / 2
         else:
@@ -167,7 +167,6 @@ class VAE(FittedPrior, genzoo.Density):
 
 def trainer(model: VAE, options: TrainOptions) -> genzoo.Trainer:
     learner = genzoo.LossTrainer(model, lambda batch: model.loss(batch, options), options)
-    model.narrow(1.0)  # a parent's flow may be narrowed
     if model.config.couplings and options.fit_prior:
         phases = [Phase("bound", 1 - options.prior_share), Phase("prior", options.prior_share)]
         learner.phases = [phase for phase in phases if phase.share > 0]
@@ -181,7 +180,6 @@ def finish(model: VAE, options: TrainOptions, batches: Iterable[Tensor]) -> None
         posteriors = [model.posterior(x) for x in batches]
         mean, log_variance = (torch.cat(parts) for parts in zip(*posteriors, strict=True))
         model.fit_prior(mean, log_variance.exp())
-    model.narrow(options.prior_temperature if options.fit_prior else 1.0)
 
 
 def adopt(shapes: genzoo.Shapes) -> genzoo.Adopted:

@@ -172,36 +172,6 @@ def test_finish_leaves_the_prior_standard_when_told():
     assert torch.equal(model.prior_scale, torch.eye(3))
 
 
-@pytest.mark.parametrize("couplings", [0, 2])
-def test_a_temperature_narrows_the_fitted_prior_and_the_density_with_it(couplings):
-    """p_T(z) dz = N(u; 0, T^2) du, where u is the code of the prior that is not narrowed."""
-    torch.manual_seed(0)
-    model = _model(couplings=couplings, coupling_width=4).double()
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    finish(model, TrainOptions(), [_images(64).double()])
-    z = torch.randn(5, 3).double()
-    wide, codes = model.log_prior(z), model.to_standard(z)
-    model.narrow(0.5)
-    torch.testing.assert_close(model.to_standard(z), codes / 0.5)
-    torch.testing.assert_close(model.from_standard(codes / 0.5), z)
-    change = codes.square().sum(1) / 2 * (1 - 1 / 0.25) - 3 * math.log(0.5)
-    torch.testing.assert_close(model.log_prior(z), wide + change)
-
-
-@pytest.mark.parametrize("couplings", [0, 2])
-def test_finish_narrows_once_and_a_run_begins_with_the_whole_prior(couplings):
-    model = _model(couplings=couplings, coupling_width=4)
-    options = TrainOptions(prior_temperature=0.5)
-    code, images = torch.ones(1, 3), _images(64)
-    finish(model, TrainOptions(), [images])
-    expected = model.from_standard(code / 2)
-    for _ in range(2):
-        trainer(model, options)
-        finish(model, options, [images])
-        torch.testing.assert_close(model.from_standard(code), expected)
-
-
 def test_embed_and_decode_agree_on_what_a_code_is():
     model = _model()
     finish(model, TrainOptions(), [_images(64)])
