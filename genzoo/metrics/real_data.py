@@ -34,7 +34,7 @@ from genzoo.features.direct import Coordinates, LogMel
 from genzoo.features.inception import Inception
 from genzoo.files import home, is_folder
 from genzoo.metrics import stored_reference
-from genzoo.metrics.statistics.distances import Moments, factored
+from genzoo.metrics.statistics.distances import Moments, factored, mean_kernel
 from genzoo.metrics.statistics.sharpness import sharpness
 from genzoo.models.sampler import Progress
 from genzoo.schemas import Kind
@@ -63,6 +63,11 @@ class Reference:
     train: np.ndarray
     test: np.ndarray
     images: str
+
+    @cached_property
+    def mean_kernel(self) -> float:
+        """That of ``train``, a part of each kernel distance from it."""
+        return mean_kernel(self.train)
 
 
 @final

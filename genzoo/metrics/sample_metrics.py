@@ -118,8 +118,9 @@ class Kernel(FeatureMetric):
     def estimate(self, features: np.ndarray) -> Estimates:
         size = len(features) // BLOCKS
         blocks = features[: size * BLOCKS].reshape(BLOCKS, size, -1)
-        real = self.real.reference.train
-        return Estimates(distances.kernels(blocks, real), {"real features": len(real)})
+        reference = self.real.reference
+        parts = distances.kernels(blocks, reference.train, reference.mean_kernel)
+        return Estimates(parts, {"real features": len(reference.train)})
 
     def floor(self, n: int) -> float | None:
         test = self.real.reference.test

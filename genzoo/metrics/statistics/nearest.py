@@ -42,10 +42,13 @@ def products(
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (rows of ``one``, their float64 inner products with all of ``other``), in strips.
 
-    ``centre`` is subtracted from both first. The caller may overwrite the products.
+    ``centre`` is subtracted from both first. The caller may overwrite the products; so does the
+    next strip, as fresh memory costs as much time as the products.
     """
-    for part in chunks(len(one), len(other), _STRIP):
-        rows, dots = _centred(one[part], centre), np.empty((part.stop - part.start, len(other)))
+    strips = [*chunks(len(one), len(other), _STRIP)]
+    memory = np.empty((max((part.stop - part.start for part in strips), default=0), len(other)))
+    for part in strips:
+        rows, dots = _centred(one[part], centre), memory[: part.stop - part.start]
         for across in chunks(*other.shape):
             np.matmul(rows, _centred(other[across], centre).T, out=dots[:, across])
         yield part, dots
