@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 from genzoo import data
-from genzoo.data import cache, celeba, cifar10, decoding, downloads
+from genzoo.data import cache, celeba, cifar10, decoding, downloads, folders
 from genzoo.data.dataset import subset
 from genzoo.errors import BadInput, NetworkError, OperationFailed, UnknownName
 from genzoo.files import locked
@@ -1134,3 +1134,22 @@ def test_two_domains_as_one():
     assert pair.sha256 not in (one.sha256, two.sha256, data.paired(two, one).sha256)
     assert pair.domains == ("3", "8")
     assert data.paired(one, one).domains == ("A", "B")
+
+
+def test_the_other_split_reads_no_file_twice(tmp_path, monkeypatch):
+    """The pass over all files has found which of them it takes: it reads those alone."""
+    for index in range(40):
+        tiny = Image.fromarray(np.full((4, 4), index, np.uint8))
+        (tmp_path / "set").mkdir(exist_ok=True)
+        tiny.save(tmp_path / "set" / f"{index:02}.png")
+    (tmp_path / "set" / "broken.png").write_bytes(b"none")
+    read, content = [], folders.content
+    monkeypatch.setattr(folders, "content", lambda path, *a: read.append(path) or content(path, *a))
+    splits = {split: data.open(tmp_path / "set", split) for split in ("train", "test")}
+    assert len(splits["train"]) + len(splits["test"]) == 40
+    assert 0 < len(splits["test"]) < 10
+    assert len(read) == 41 + len(splits["test"]) + 1  # each file, and then these and the broken one
+    monkeypatch.setattr(decoding, "_passes", {})
+    again = data.open(tmp_path / "set", "test", channels=1)
+    assert np.array_equal(again.array, splits["test"].array)
+    assert again.skipped == splits["test"].skipped == ("broken.png",)

@@ -4,6 +4,8 @@ import io
 import logging
 import re
 import struct
+import threading
+import warnings
 import zlib
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from PIL import Image, ImageFile
 from genzoo import data
 from genzoo.cli import run
 from genzoo.data import pictures
+from genzoo.data.forms import Form, Frame
 from genzoo.data.pictures import Unreadable, decoded, span_of
 from genzoo.errors import BadInput, UnknownName
 from genzoo.runs.plan import plan
@@ -134,9 +137,71 @@ def test_channels_that_are_chosen_are_said(tmp_path):
 def test_headers_alone_decide(tmp_path, monkeypatch, shape):
     """Of a thousand files only those are decoded twice that decide."""
     calls, decode = [], pictures._decoded
-    monkeypatch.setattr(pictures, "_decoded", lambda content: calls.append(0) or decode(content))
+    monkeypatch.setattr(
+        pictures, "_decoded", lambda *args, **how: calls.append(0) or decode(*args, **how)
+    )
     every(fill(tmp_path / "set", *(encoded(noise(seed, *shape)) for seed in range(20))))
     assert len(calls) == 21
+
+
+def smooth(width: int, height: int) -> Image.Image:
+    rough = Image.fromarray(noise(0, height // 12, width // 12, 3))
+    return rough.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def exactly(photo: bytes, size: tuple[int, int]) -> np.ndarray:
+    """The centre with these proportions, of a whole decoding."""
+    image = Image.open(io.BytesIO(photo)).convert("RGB")
+    scale = min(image.width / size[0], image.height / size[1])
+    width, height = (round(side * scale) for side in size)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    part = image.crop((left, top, left + width, top + height))
+    return np.asarray(part.resize(size, Image.Resampling.LANCZOS)).astype(int)
+
+
+@pytest.mark.parametrize(
+    ("asked", "scale"), [((32, 32), 4), ((40, 20), 4), ((64, 64), 2), ((96, 96), 1)]
+)
+def test_a_large_jpeg_is_decoded_smaller(asked, scale, tmp_path):
+    """By powers of two, as long as it stays five times larger than what it becomes."""
+    photo = encoded(smooth(1203, 901), "JPEG", quality=95)
+    frame = Frame(3, Form(asked))
+    assert decoded(photo, frame.reduction).scale == scale
+    opened = every(fill(tmp_path / "set", photo), size=asked)
+    apart = np.abs(np.moveaxis(opened.array[0], 0, -1) - exactly(photo, asked))
+    assert apart.max() <= (0 if scale == 1 else 10)
+    assert apart.mean() <= (0 if scale == 1 else 0.5)
+    assert {*opened.summary.sizes} == {(1203, 901)}
+    assert not decoded(
+        photo, frame._replace(form=Form(asked, None, "crop", (0, 200))).reduction
+    ).full
+
+
+def test_a_large_jpeg_that_lies_on_its_side(tmp_path):
+    """The sides that its header names are those before it is turned."""
+    photo = smooth(1200, 600)
+    exif = Image.Exif()
+    exif[274] = 6
+    upright = encoded(photo.transpose(Image.Transpose.ROTATE_270), "JPEG", quality=95)
+    turned = encoded(photo, "JPEG", quality=95, exif=exif)
+    for fit in ("crop", "pad"):
+        places = (tmp_path / f"{fit} {name}" for name in ("upright", "turned"))
+        both = zip(places, (upright, turned), strict=True)
+        one, other = (every(fill(p, photo), size=(20, 40), fit=fit) for p, photo in both)
+        assert {*one.summary.sizes, *other.summary.sizes} == {(600, 1200)}
+        assert np.abs(one.array.astype(int) - other.array).max() <= 3
+        assert np.abs(np.moveaxis(one.array[0], 0, -1) - exactly(upright, (20, 40))).max() <= 10
+
+
+def test_settings_of_pillow_come_back_after_the_last_thread():
+    before = [*warnings.filters], ImageFile.LOAD_TRUNCATED_IMAGES
+    with pictures.strict():
+        inside = [*warnings.filters]
+        thread = threading.Thread(target=decoded, args=(encoded(noise(0, 4, 4)),))
+        thread.start()
+        thread.join()
+        assert warnings.filters == inside != before[0]
+    assert ([*warnings.filters], ImageFile.LOAD_TRUNCATED_IMAGES) == before
 
 
 # ---------------------------------------------------------------------------------- deep pixels

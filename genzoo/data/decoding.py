@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import Counter
-from collections.abc import Callable, Sequence
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, final
 
-from genzoo.data.dataset import BROKEN, ImageFiles, Meta, Rows, Source, leave_out
+from genzoo.data.dataset import BROKEN, FileSelection, ImageFiles, Meta, Rows, Source, leave_out
 from genzoo.data.forms import Form, Frame, needs_size, to_pixels
-from genzoo.data.pictures import Picture, Unreadable, decoded, head, span_of
+from genzoo.data.pictures import Picture, Unreadable, decoded, head, span_of, strict
 from genzoo.errors import BadInput, GenzooError, OperationFailed
 
 if TYPE_CHECKING:
@@ -20,7 +22,15 @@ if TYPE_CHECKING:
     from genzoo.data.dataset import Blocks
     from genzoo.data.pictures import Span
 
+    # None: it belongs to another split.
+    Converted = tuple["Seen", np.ndarray] | Unreadable | None
 
+
+VERSION = 1  # increase it when images that are resized would become other pixels
+MEMORY = 1 << 26  # bytes of files that are kept from the survey to the decoding
+BLOCK = 1 << 20  # bytes of images that are written at once
+MOST_THREADS, GROUP, SMALL = 8, 16, 1 << 16  # pixels of an image of which a thread takes a group
+Result = TypeVar("Result")
 DARK = 25  # where the largest of all values is no larger, the files may mean another range
 # What zipfile says of a member, in our words.
 IN_ZIPS = {"CRC": "damaged in the zip", "encrypted": "encrypted: unpack it with its password"}
@@ -43,22 +53,119 @@ def _decode_files(raw: ImageFiles, form: Form, meta: Meta) -> Blocks:
     selection = raw.choose(names)
     selection.note(meta)
     labels = None if selection.labels is None else np.array(selection.labels, dtype=np.int64)
-    with raw.tree.opened() as read:
-        frame = survey(origin, names, read, form, partial(check_square, origin, form))
-        frame = frame._replace(crop=raw.crop)
-        facts = Facts(frame)
-        for index, name in enumerate(selection.names):
-            try:
-                data = read_file(read, name)
-                if selection.split and split_of(data) != selection.split:
-                    continue
-                pixels = facts.add(decoded(data), f"{origin}: {name}")
-            except Unreadable as error:
-                log.debug("%s: %s: %s", origin, name, error)
-                skip(meta, name, BROKEN, error)
-                continue
-            yield pixels[None], None if labels is None else labels[index : index + 1]
+    key = raw.tree.key, form, raw.crop
+    known = _passes.pop(key, None)
+    with raw.tree.opened() as read, strict():
+        if known is None:
+            read = _kept(read)
+            frame = survey(origin, names, read, form, partial(check_square, origin, form))
+            known = _Pass(frame._replace(crop=raw.crop))
+        facts, rows, taken, rest = Facts(known.frame), list[np.ndarray](), list[int](), set[str]()
+        for index, name, found in _decoded(read, known, selection, origin):
+            if not isinstance(found, tuple):
+                rest.add(name)
+            if isinstance(found, Unreadable):
+                log.debug("%s: %s: %s", origin, name, found)
+                skip(meta, name, BROKEN, found)
+            elif found is not None:
+                facts.count(*found)
+                rows.append(found[1])
+                taken.append(index)
+            if rows and len(rows) * rows[0].nbytes >= BLOCK:
+                yield np.stack(rows), None if labels is None else labels[taken]
+                rows, taken = [], []
+        if rows:
+            yield np.stack(rows), None if labels is None else labels[taken]
+    _passes.clear()  # of other data sets: this one's other split comes next, if any
+    _passes[key] = _Pass(known.frame, selection, frozenset(rest))
     meta |= facts.summary()
+
+
+@final
+class _Pass(NamedTuple):
+    """What a pass over all files found: their frame, and which of the `selection` were not taken,
+    because they belong to the other split, or are broken.
+    """
+
+    frame: Frame
+    selection: FileSelection = FileSelection(())
+    rest: frozenset[str] = frozenset()
+
+
+_passes: dict[object, _Pass] = {}  # the last one
+
+
+def _decoded(
+    read: Callable[[str], bytes], known: _Pass, selection: FileSelection, origin: str
+) -> Iterator[tuple[int, str, Converted]]:
+    """The place in the selection, the name and the pixels of each file that may belong to it."""
+    frame, split = known.frame, selection.split
+
+    def convert(name: str) -> Converted:
+        try:
+            data = read_file(read, name)
+            if split and split_of(data) != split:
+                return None
+            image = decoded(data, frame.reduction)
+            return Seen.of(image, frame), to_pixels(image, frame, f"{origin}: {name}")
+        except Unreadable as error:
+            return error
+
+    places = {name: place for place, name in enumerate(selection.names)}
+    other = known.selection
+    if split and other.split and other.split != split and other.names == selection.names:
+        places = {name: place for name, place in places.items() if name in known.rest}
+    size = frame.form.size
+    group = GROUP if size and size[0] * size[1] <= SMALL else 1
+    for name, found in in_threads(convert, [*places], group):
+        yield places[name], name, found
+
+
+def _kept(read: Callable[[str], bytes]) -> Callable[[str], bytes]:
+    """`read`, which gives the files that are read first a second time without reading them: the
+    survey reads all, and then each is decoded.
+    """
+    kept: dict[str, bytes] = {}
+    room = MEMORY
+
+    def again(name: str) -> bytes:
+        nonlocal room
+        if (data := kept.pop(name, None)) is None:
+            data = read(name)
+            if room >= len(data):
+                room -= len(data)
+                kept[name] = data
+        return data
+
+    return again
+
+
+def in_threads(
+    convert: Callable[[str], Result], names: Sequence[str], group: int
+) -> Iterator[tuple[str, Result]]:
+    """Each name and what `convert` makes of it, in order, by a thread for each core: decoders let
+    other threads run. A thread takes a `group` at once; a few groups wait in memory.
+    """
+    threads = min(MOST_THREADS, _cores())
+    pool = ThreadPoolExecutor(threads)
+    waiting: deque[tuple[Sequence[str], Future[list[Result]]]] = deque()
+    groups = [names[i : i + group] for i in range(0, len(names), group)]
+    try:
+        for part in groups:
+            waiting.append((part, pool.submit(lambda part: [*map(convert, part)], part)))
+            if len(waiting) > 2 * threads:
+                part, future = waiting.popleft()
+                yield from zip(part, future.result(), strict=True)
+        for part, future in waiting:
+            yield from zip(part, future.result(), strict=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    can_tell = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if can_tell else os.cpu_count() or 1
 
 
 def skip(meta: Meta, name: str, what: str, error: Unreadable) -> None:
@@ -100,7 +207,7 @@ def survey(
             # A file that turns out to be broken decides nothing.
             if own and known.channels in channels and (form.levels or not known.deep):
                 continue
-            image = decoded(data)
+            image = decoded(data, Frame(1, form).reduction)
         except Unreadable as error:
             why = why or f"{name}: {error}"
             continue
@@ -130,6 +237,32 @@ def _widen(spans: dict[bool, Span], image: Picture) -> None:
         spans[kind] = min(low, extremes[0]), max(high, extremes[1])
 
 
+class Seen(NamedTuple):
+    """What an image was like, for the summary: `own` are the smallest and the largest of its
+    values, `cut` how many of `values` lie outside of the levels, where levels are asked for.
+    """
+
+    size: tuple[int, int]
+    channels: int
+    several: bool
+    transparent: bool
+    span: Span | None
+    own: tuple[float, ...] = ()
+    cut: int = 0
+    values: int = 0
+
+    @classmethod
+    def of(cls, image: Picture, frame: Frame) -> Seen:
+        span = frame.span(image) or image.span
+        seen = cls(image.size, image.channels, image.several, image.transparent, span)
+        if not (levels := frame.form.levels):
+            return seen
+        values = image.numbers(frame.channels)
+        own = values.min().item(), values.max().item()
+        cut = int(((values < levels[0]) | (values > levels[1])).sum())
+        return seen._replace(own=own, cut=cut, values=values.size)
+
+
 @final
 class Facts:
     """What a split's images are like, and what is done to them, for its summary."""
@@ -145,8 +278,13 @@ class Facts:
 
     def add(self, image: Picture, name: str) -> np.ndarray:
         """The image's pixels, uint8 (C, H, W). Raises BadInput, Unreadable."""
+        pixels = to_pixels(image, self.frame, name)
+        self.count(Seen.of(image, self.frame), pixels)
+        return pixels
+
+    def count(self, image: Seen, pixels: np.ndarray) -> None:
+        """Add an image that became `pixels`."""
         frame, counts, (width, height) = self.frame, self._counts, image.size
-        pixels = to_pixels(image, frame, name)
         every = sorted({*self._sizes, image.size}, key=lambda size: (size[0] * size[1], size))
         self._sizes = [every[0], every[-1]]
         goal = frame.form.size or image.size
@@ -158,21 +296,18 @@ class Facts:
         counts[small] += _enlarged(image.size, goal, frame.form.fit)
         counts["fitted"] += width * goal[1] != height * goal[0]
         self._count_values(image, pixels)
-        return pixels
 
-    def _count_values(self, image: Picture, pixels: np.ndarray) -> None:
+    def _count_values(self, image: Seen, pixels: np.ndarray) -> None:
         import numpy as np
 
-        if span := self.frame.span(image) or image.span:
+        if span := image.span:
             self._spans[span] = None
         bins = np.bincount(pixels.ravel(), minlength=256)
         self._bins[bool(span)] = self._bins.get(bool(span), 0) + bins
-        if levels := self.frame.form.levels:
-            values = image.numbers(self.frame.channels)
-            self._own += [values.min().item(), values.max().item()]
-            self._own = [min(self._own), max(self._own)]
-            self._cut += int(((values < levels[0]) | (values > levels[1])).sum())
-            self._all += values.size
+        if image.values:
+            self._own = [min(*self._own, *image.own), max(*self._own, *image.own)]
+            self._cut += image.cut
+            self._all += image.values
 
     def summary(self) -> Meta:
         """Its part of a `Summary`."""

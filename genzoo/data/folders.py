@@ -372,6 +372,8 @@ def _walk(
 
 def is_hidden(name: str) -> bool:
     """Whether a file, or a folder that holds it, is one of the system's."""
+    if not name.startswith(".") and "/." not in name and "__MACOSX" not in name:
+        return False  # nearly all: of a million files, this takes a second less
     parts = name.split("/")
     return any(part.startswith(".") or part == "__MACOSX" for part in parts)
 

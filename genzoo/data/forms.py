@@ -75,6 +75,16 @@ class Frame(NamedTuple):
     integers: Span | None = None
     floats: Span | None = None
 
+    def reduction(self, own: Sides) -> float:
+        """How many times smaller an image of this size becomes; 1 if it is not resized, or its own
+        values matter.
+        """
+        size, fit, levels = self.form.size, self.form.fit, self.form.levels
+        if not size or levels:
+            return 1
+        ratios = own[0] / size[0], own[1] / size[1]
+        return max(ratios) if fit == "pad" else _scale(own, size, self.crop)
+
     def span(self, picture: Picture) -> Span | None:
         """The values of a picture that become 0 and 255; None: its own."""
         if self.form.levels or picture.deep is None:
@@ -146,22 +156,25 @@ def _fitted(picture: Picture, frame: Frame) -> Image:
     if max(stretch, 1 / stretch) > NARROWEST:
         raise Unreadable("too narrow")
     if fit == "crop":
-        # Not resize(box=...): that mixes in pixels from outside the box.
-        part = picture.crop(_centre(picture.size, size, frame.crop))
-        return part.to_image(frame.channels, span).resize(size, Image.Resampling.LANCZOS)
-    image = picture.to_image(frame.channels, span)
+        box = _centre(picture.size, size, frame.crop)
+        return picture.resized(box, size, frame.channels, span)
     scale = min(size[0] / width, size[1] / height)
     inner = max(1, round(width * scale)), max(1, round(height * scale))
-    canvas = Image.new(image.mode, size)
+    canvas = Image.new("L" if frame.channels == 1 else "RGB", size)
     at = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
-    canvas.paste(image.resize(inner, Image.Resampling.LANCZOS), at)
+    canvas.paste(picture.resized((0, 0, width, height), inner, frame.channels, span), at)
     return canvas
 
 
 def _centre(own: Sides, size: Sides, crop: int | None) -> tuple[int, int, int, int]:
     """The largest box in the centre with the proportions of `size`, of at most `crop` pixels."""
-    scale = min(own[0] / size[0], own[1] / size[1])
-    scale = min(scale, crop / max(size)) if crop else scale
+    scale = _scale(own, size, crop)
     width, height = (max(1, min(own[i], round(size[i] * scale))) for i in (0, 1))
     left, top = (own[0] - width) // 2, (own[1] - height) // 2
     return left, top, left + width, top + height
+
+
+def _scale(own: Sides, size: Sides, crop: int | None) -> float:
+    """How many times smaller that box becomes."""
+    scale = min(own[0] / size[0], own[1] / size[1])
+    return min(scale, crop / max(size)) if crop else scale

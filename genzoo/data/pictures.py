@@ -4,12 +4,14 @@ broken.
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, final
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
 
+    Reduction = Callable[
+        [tuple[int, int]], float
+    ]  # of (width, height): how much smaller it becomes
     Box = tuple[int, int, int, int]  # left, top, right, bottom
     Span = tuple[float, float]
 
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
 DECODERS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 STARTS = (b"\x89PNG", b"\xff\xd8", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+ORIENTATION = 274  # tag of EXIF; above 4, the sides are exchanged
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
 WIDE = ("RGB;16", "RGBX;16", "RGBA;16", "LA;16")  # colours of 16 bits, as Pillow calls them
 TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
@@ -35,6 +41,13 @@ LARGEST_TILE = 1 << 27  # bytes
 # Spans that files of this kind usually mean, if the largest value is in the upper half.
 USUAL = (1, 255, 65535)
 PIXELS_AT_ONCE = 1 << 20
+# The decoder of a JPEG can return every 8th, 4th or 2nd pixel, each the mean of a square, in a
+# fraction of the time. An image must stay so many times larger than what it becomes: its pixels
+# then differ by 0.3 of 255 levels on average from those of a whole decoding.
+REDUCED = 5
+# The start of a JPEG's segment; D0 to D7 are marks among its pixels.
+MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
+JPEG_SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # markers of a JPEG's header
 Result = TypeVar("Result")
 
 
@@ -55,6 +68,7 @@ class Picture:
     """A decoded image, upright: in 8 bits as `image`, or `deep` (H, W), (H, W, 3 or 4), whose
     fourth channel is the opacity. `span`: the smallest and the largest value that the file's format
     allows, if it says so. `inverted`: 0 is white. `several`: it is the first of several images.
+    `scale`: `image` is so many times smaller than the one in the file, whose size is `full`.
     """
 
     image: Image | None
@@ -63,10 +77,14 @@ class Picture:
     span: Span | None = None
     inverted: bool = False
     several: bool = False
+    scale: int = 1
+    full: tuple[int, int] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height)."""
+        """(width, height) in the file."""
+        if self.full:
+            return self.full
         if self.deep is not None:
             return self.deep.shape[1], self.deep.shape[0]
         assert self.image is not None
@@ -85,14 +103,29 @@ class Picture:
         return natural_channels(self.mode)
 
     def crop(self, box: Box) -> Picture:
-        """The part inside the box."""
+        """The part inside the box, of an image that is not smaller than the one in the file."""
         if box == (0, 0, *self.size):
             return self
+        assert self.full is None
         if self.deep is not None:
             left, top, right, bottom = box
             return replace(self, deep=self.deep[top:bottom, left:right])
         assert self.image is not None
         return replace(self, image=self.image.crop(box))
+
+    def resized(self, box: Box, size: tuple[int, int], channels: int, span: Span | None) -> Image:
+        """The part inside the box, (width, height) pixels by Lanczos; else as `to_image`."""
+        from PIL.Image import Resampling
+
+        if self.full is None or self.image is None:
+            # Not resize(box=...): that mixes in pixels from outside the box.
+            return self.crop(box).to_image(channels, span).resize(size, Resampling.LANCZOS)
+        left, top, right, bottom = (side / self.scale for side in box)
+        x, y = int(left), int(top)
+        part = self.image.crop((x, y, math.ceil(right), math.ceil(bottom)))
+        inside = left - x, top - y, right - x, bottom - y
+        image = replace(self, image=part, full=None).to_image(channels, span)
+        return image.resize(size, Resampling.LANCZOS, box=inside)
 
     def extremes(self) -> Span | None:
         """The smallest and the largest of the deep values; None in 8 bits."""
@@ -176,12 +209,28 @@ def natural_channels(mode: str) -> int:
 
 def head(data: bytes) -> Head:
     """What the header says; no pixel is decoded. Raises Unreadable."""
+    if channels := _jpeg_channels(data):
+        return Head(channels, deep=False)
     return _tried(_head, data)
 
 
-def decoded(data: bytes) -> Picture:
-    """The image in a file's content, the first if there are several. Raises Unreadable."""
-    return _tried(_decoded, data)
+def decoded(data: bytes, reduction: Reduction | None = None) -> Picture:
+    """The image in a file's content, the first if there are several. Raises Unreadable.
+
+    ``reduction``: of an image of a size, how many times smaller it becomes; where that is 10 or
+    more, a JPEG may be decoded at a part of its size.
+    """
+    return _tried(functools.partial(_decoded, reduction=reduction), data)
+
+
+def _jpeg_channels(data: bytes) -> int:
+    """1 or 3 by the header of a JPEG of 8 bits; 0 if it is none, or unusual."""
+    at = 2 if data.startswith(b"\xff\xd8\xff") else len(data)
+    while at + 10 <= len(data) and data[at] == 0xFF:
+        if data[at + 1] in JPEG_SIZES:
+            return {1: 1, 3: 3, 4: 3}.get(data[at + 9], 0) if data[at + 4] == 8 else 0
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 0
 
 
 def _tried(read: Callable[[bytes], Result], data: bytes) -> Result:
@@ -199,34 +248,64 @@ def _explained(data: bytes) -> Iterator[None]:
     """Raise any error as Unreadable, with its reason; decoders given hostile bytes raise nearly
     anything.
     """
-    import warnings
-
-    from PIL import ImageFile
-
-    lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd metadata
+        with strict():
             yield
     except Unreadable:
         raise
     except Exception as error:
         raise Unreadable(_reason(data, error)) from error
+
+
+_lock, _strict = threading.Lock(), ExitStack()
+_users = 0  # how many blocks of `strict` there are, in all threads
+
+
+@contextmanager
+def strict() -> Iterator[None]:
+    """In the block Pillow refuses what is truncated or too large, and passes over odd metadata.
+
+    Its settings and Python's warnings are the whole process's: the first block sets them, and the
+    last one, in whichever thread, puts them back.
+    """
+    global _users
+    with _lock:
+        if not _users:
+            _strict.enter_context(_settings())
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if not _users:
+                _strict.close()
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    import warnings
+
+    from PIL import Image, ImageFile
+
+    lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = lenient
 
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[Any]:
-    import warnings
-
     from PIL import Image
 
     formats = [*DECODERS]
     if data[4:8] == b"ftyp":
         formats = _avif() if data[8:12] in (b"avif", b"avis") else []
         formats += _heif() if data[8:12] in BRANDS else []
-    warnings.simplefilter("error", Image.DecompressionBombWarning)
     with Image.open(io.BytesIO(data), formats=formats or DECODERS) as image:
         _check_tiff(image, len(data))
         yield image
@@ -255,7 +334,7 @@ def _head(data: bytes) -> Head:
         return Head(natural_channels(_mode(image)), _is_deep(image))
 
 
-def _decoded(data: bytes) -> Picture:
+def _decoded(data: bytes, reduction: Reduction | None) -> Picture:
     import numpy as np
     from PIL import ImageOps
 
@@ -268,13 +347,16 @@ def _decoded(data: bytes) -> Picture:
         if raw.startswith(WIDE) and 2 * image.width * image.height > _most_pixels():
             raise Unreadable("too large")  # it is read twice, into twice the bytes
         maximum = image.tile[0][3][1] if image.format == "PPM" and is_deep else 0
-        ImageOps.exif_transpose(image, in_place=True)
+        is_jpeg = image.format in ("JPEG", "MPO")
+        scale, full = _reduce(image, reduction) if reduction and is_jpeg else (1, None)
+        if not is_jpeg or {"exif", "xmp"} & image.info.keys():  # else nothing says how it lies
+            ImageOps.exif_transpose(image, in_place=True)
         image.load()
         if image.mode == "LAB":
             raise Unreadable("colours in LAB")
         mode, inverted = "LA" if raw.startswith("LA;16") else image.mode, tags.get(PHOTOMETRIC) == 0
         if not is_deep:
-            return Picture(image, None, mode, several=several)
+            return Picture(image, None, mode, several=several, scale=scale, full=full)
         values = _deep_values(image, tags)
     if values.ndim == 3:
         del image  # both at once would be large
@@ -284,6 +366,17 @@ def _decoded(data: bytes) -> Picture:
     # Pillow has scaled them to 65535.
     values = np.rint(values * (maximum / 65535)).astype(np.int32)
     return Picture(None, values, mode, (0, maximum), inverted, several)
+
+
+def _reduce(image: Any, reduction: Reduction) -> tuple[int, tuple[int, int] | None]:
+    """Let a JPEG be decoded smaller: how many times, and its size before, upright, or (1, None)."""
+    own = width, height = image.size
+    turned = {"exif", "xmp"} & image.info.keys() and image.getexif().get(ORIENTATION, 1) > 4
+    full = own[::-1] if turned else own
+    factor = reduction(full)
+    scale = next((scale for scale in (8, 4, 2) if factor >= REDUCED * scale), 1)
+    image.draft(None, (width // scale, height // scale))
+    return (1, None) if image.size == own else (scale, full)
 
 
 def _most_pixels() -> float:
@@ -364,11 +457,11 @@ def _is_deep(image: Any) -> bool:
 def _ends(data: bytes) -> bool:
     """Whether a JPEG has its last marker: pixels that are missing become grey without an error."""
     at = 2
-    while found := re.compile(rb"\xff+([^\x00\xff])").search(data, at):
+    while found := MARKER.search(data, at):
         marker, at = found[1][0], found.end()
         if marker == 0xD9:
             return True
-        if marker != 0x01 and not 0xD0 <= marker <= 0xD8:  # these have no content
+        if marker not in (0x01, 0xD8):  # these have no content
             at += int.from_bytes(data[at : at + 2], "big")
     return False
 
