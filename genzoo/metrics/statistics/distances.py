@@ -133,7 +133,7 @@ def mean_kernel(x: np.ndarray) -> float:
 
 def _cubic(dots: np.ndarray, width: int) -> np.ndarray:
     """The kernel in place of inner products, a few rows at a time, which stay in the cache."""
-    for part in chunks(*dots.shape, _CACHED):
+    for part in chunks(len(dots), dots.shape[1], _CACHED):
         base = dots[part]
         base /= width
         base += 1
