@@ -15,7 +15,7 @@ from PIL import Image, ImageFile
 
 from genzoo import data
 from genzoo.cli import run
-from genzoo.data import pictures
+from genzoo.data import decoders, pictures
 from genzoo.data.forms import Form, Frame
 from genzoo.data.pictures import Unreadable, decoded, span_of
 from genzoo.errors import BadInput, UnknownName
@@ -195,7 +195,7 @@ def test_a_large_jpeg_that_lies_on_its_side(tmp_path):
 
 def test_settings_of_pillow_come_back_after_the_last_thread():
     before = [*warnings.filters], ImageFile.LOAD_TRUNCATED_IMAGES
-    with pictures.strict():
+    with decoders.strict():
         inside = [*warnings.filters]
         thread = threading.Thread(target=decoded, args=(encoded(noise(0, 4, 4)),))
         thread.start()

@@ -175,9 +175,7 @@ def _read(source: Source, split: str, how: dict[str, Any], root: str | Path | No
     form = _form(source, how)
     raw = source.read(_root(root), split)
     parts = [source.kind, source.levels, source.classes, raw.key, split, *form.key]
-    if isinstance(raw, ImageFiles) and form.size:
-        # Without a size images are not resized. A set's own size is no ten times smaller.
-        parts += [decoding.VERSION]
+    parts += [decoding.VERSION] if isinstance(raw, ImageFiles) and form.size else []
     if source.kind == "signals":
         parts += [how["length"], how["rate"], source.rate, sounds.VERSION]
     meta: Meta = {"name": source.name, "split": split, "classes": source.classes, "skipped": []}

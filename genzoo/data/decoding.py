@@ -12,8 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, final
 
 from genzoo.data.dataset import BROKEN, FileSelection, ImageFiles, Meta, Rows, Source, leave_out
+from genzoo.data.decoders import strict
 from genzoo.data.forms import Form, Frame, needs_size, to_pixels
-from genzoo.data.pictures import Picture, Unreadable, decoded, head, span_of, strict
+from genzoo.data.pictures import Picture, Unreadable, decoded, head, span_of
 from genzoo.errors import BadInput, GenzooError, OperationFailed
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     Converted = tuple["Seen", np.ndarray] | Unreadable | None
 
 
-VERSION = 1  # increase it when images that are resized would become other pixels
+# Increase it when images that are resized to a size that is asked for would become other pixels. A
+# set's own size (celeba's) is not so small that its JPEGs are decoded smaller.
+VERSION = 1
 MEMORY = 1 << 26  # bytes of files that are kept from the survey to the decoding
 BLOCK = 1 << 20  # bytes of images that are written at once
 MOST_THREADS, GROUP, SMALL = 8, 16, 1 << 16  # pixels of an image of which a thread takes a group

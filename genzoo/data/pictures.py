@@ -9,21 +9,20 @@ import io
 import math
 import re
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, final
 
+from genzoo.data.decoders import jpeg_channels, jpeg_ends, reduce, strict
 from genzoo.errors import install_command
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
 
-    Reduction = Callable[
-        [tuple[int, int]], float
-    ]  # of (width, height): how much smaller it becomes
+    from genzoo.data.decoders import Reduction
+
     Box = tuple[int, int, int, int]  # left, top, right, bottom
     Span = tuple[float, float]
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 DECODERS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 STARTS = (b"\x89PNG", b"\xff\xd8", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-ORIENTATION = 274  # tag of EXIF; above 4, the sides are exchanged
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
 WIDE = ("RGB;16", "RGBX;16", "RGBA;16", "LA;16")  # colours of 16 bits, as Pillow calls them
 TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
@@ -41,13 +39,6 @@ LARGEST_TILE = 1 << 27  # bytes
 # Spans that files of this kind usually mean, if the largest value is in the upper half.
 USUAL = (1, 255, 65535)
 PIXELS_AT_ONCE = 1 << 20
-# The decoder of a JPEG can return every 8th, 4th or 2nd pixel, each the mean of a square, in a
-# fraction of the time. An image must stay so many times larger than what it becomes: its pixels
-# then differ by 0.3 of 255 levels on average from those of a whole decoding.
-REDUCED = 5
-# The start of a JPEG's segment; D0 to D7 are marks among its pixels.
-MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
-JPEG_SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # markers of a JPEG's header
 Result = TypeVar("Result")
 
 
@@ -209,7 +200,7 @@ def natural_channels(mode: str) -> int:
 
 def head(data: bytes) -> Head:
     """What the header says; no pixel is decoded. Raises Unreadable."""
-    if channels := _jpeg_channels(data):
+    if channels := jpeg_channels(data):
         return Head(channels, deep=False)
     return _tried(_head, data)
 
@@ -221,16 +212,6 @@ def decoded(data: bytes, reduction: Reduction | None = None) -> Picture:
     more, a JPEG may be decoded at a part of its size.
     """
     return _tried(functools.partial(_decoded, reduction=reduction), data)
-
-
-def _jpeg_channels(data: bytes) -> int:
-    """1 or 3 by the header of a JPEG of 8 bits; 0 if it is none, or unusual."""
-    at = 2 if data.startswith(b"\xff\xd8\xff") else len(data)
-    while at + 10 <= len(data) and data[at] == 0xFF:
-        if data[at + 1] in JPEG_SIZES:
-            return {1: 1, 3: 3, 4: 3}.get(data[at + 9], 0) if data[at + 4] == 8 else 0
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return 0
 
 
 def _tried(read: Callable[[bytes], Result], data: bytes) -> Result:
@@ -255,47 +236,6 @@ def _explained(data: bytes) -> Iterator[None]:
         raise
     except Exception as error:
         raise Unreadable(_reason(data, error)) from error
-
-
-_lock, _strict = threading.Lock(), ExitStack()
-_users = 0  # how many blocks of `strict` there are, in all threads
-
-
-@contextmanager
-def strict() -> Iterator[None]:
-    """In the block Pillow refuses what is truncated or too large, and passes over odd metadata.
-
-    Its settings and Python's warnings are the whole process's: the first block sets them, and the
-    last one, in whichever thread, puts them back.
-    """
-    global _users
-    with _lock:
-        if not _users:
-            _strict.enter_context(_settings())
-        _users += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _users -= 1
-            if not _users:
-                _strict.close()
-
-
-@contextmanager
-def _settings() -> Iterator[None]:
-    import warnings
-
-    from PIL import Image, ImageFile
-
-    lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            yield
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
 
 
 @contextmanager
@@ -338,7 +278,7 @@ def _decoded(data: bytes, reduction: Reduction | None) -> Picture:
     import numpy as np
     from PIL import ImageOps
 
-    if data.startswith(b"\xff\xd8") and not _ends(data):
+    if data.startswith(b"\xff\xd8") and not jpeg_ends(data):
         raise Unreadable("truncated")
     with _opened(data) as image:
         # A photograph of a phone may come with further versions of itself (MPO).
@@ -348,7 +288,7 @@ def _decoded(data: bytes, reduction: Reduction | None) -> Picture:
             raise Unreadable("too large")  # it is read twice, into twice the bytes
         maximum = image.tile[0][3][1] if image.format == "PPM" and is_deep else 0
         is_jpeg = image.format in ("JPEG", "MPO")
-        scale, full = _reduce(image, reduction) if reduction and is_jpeg else (1, None)
+        scale, full = reduce(image, reduction) if reduction and is_jpeg else (1, None)
         if not is_jpeg or {"exif", "xmp"} & image.info.keys():  # else nothing says how it lies
             ImageOps.exif_transpose(image, in_place=True)
         image.load()
@@ -366,17 +306,6 @@ def _decoded(data: bytes, reduction: Reduction | None) -> Picture:
     # Pillow has scaled them to 65535.
     values = np.rint(values * (maximum / 65535)).astype(np.int32)
     return Picture(None, values, mode, (0, maximum), inverted, several)
-
-
-def _reduce(image: Any, reduction: Reduction) -> tuple[int, tuple[int, int] | None]:
-    """Let a JPEG be decoded smaller: how many times, and its size before, upright, or (1, None)."""
-    own = width, height = image.size
-    turned = {"exif", "xmp"} & image.info.keys() and image.getexif().get(ORIENTATION, 1) > 4
-    full = own[::-1] if turned else own
-    factor = reduction(full)
-    scale = next((scale for scale in (8, 4, 2) if factor >= REDUCED * scale), 1)
-    image.draft(None, (width // scale, height // scale))
-    return (1, None) if image.size == own else (scale, full)
 
 
 def _most_pixels() -> float:
@@ -452,18 +381,6 @@ def _is_deep(image: Any) -> bool:
         return True
     signed = image.mode == "L" and getattr(image, "tag_v2", {}).get(SAMPLE_FORMAT) == (2,)
     return signed or _raw_mode(image).startswith(WIDE)
-
-
-def _ends(data: bytes) -> bool:
-    """Whether a JPEG has its last marker: pixels that are missing become grey without an error."""
-    at = 2
-    while found := MARKER.search(data, at):
-        marker, at = found[1][0], found.end()
-        if marker == 0xD9:
-            return True
-        if marker not in (0x01, 0xD8):  # these have no content
-            at += int.from_bytes(data[at : at + 2], "big")
-    return False
 
 
 def _without_texts(data: bytes) -> bytes:

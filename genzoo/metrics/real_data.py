@@ -7,7 +7,6 @@ data set. Others are computed from the data once and stored in the cache.
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, final, get_args
@@ -34,8 +33,9 @@ from genzoo.features.direct import Coordinates, LogMel
 from genzoo.features.inception import Inception
 from genzoo.files import home, is_folder
 from genzoo.metrics import stored_reference
-from genzoo.metrics.statistics.distances import Moments, factored, mean_kernel
+from genzoo.metrics.statistics.distances import Moments, factored
 from genzoo.metrics.statistics.sharpness import sharpness
+from genzoo.metrics.stored_reference import Reference
 from genzoo.models.sampler import Progress
 from genzoo.schemas import Kind
 from genzoo.zoo import installed
@@ -47,27 +47,6 @@ BATCH = 250
 FEATURES_OF: dict[Kind, str] = {"signals": "logmel", "points": "coordinates"}
 # Data sets that use the classifier of another one.
 BORROWED = {"stacked-mnist": lambda: ChannelClassifier("stacked-mnist", "mnist", 3)}
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """The features of the real images of a data set.
-
-    ``moments``: of all training images. ``train``, ``test``: float32 ``(m, d)``, the features of
-    randomly chosen images of each split; ``test`` is empty without such a split. ``images``: which
-    images these are, for a protocol.
-    """
-
-    moments: Moments
-    train: np.ndarray
-    test: np.ndarray
-    images: str
-
-    @cached_property
-    def mean_kernel(self) -> float:
-        """That of ``train``, a part of each kernel distance from it."""
-        return mean_kernel(self.train)
 
 
 @final

@@ -1,12 +1,37 @@
-"""References in the cache: the arrays of a file, with the hash of their content."""
+"""References: the features of real images; in the cache, arrays with the hash of their content."""
 
 import hashlib
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import final
 
 import numpy as np
 
 from genzoo.errors import OperationFailed
 from genzoo.files import write_whole
+from genzoo.metrics.statistics.distances import Moments, mean_kernel
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The features of the real images of a data set.
+
+    ``moments``: of all training images. ``train``, ``test``: float32 ``(m, d)``, the features of
+    randomly chosen images of each split; ``test`` is empty without such a split. ``images``: which
+    images these are, for a protocol.
+    """
+
+    moments: Moments
+    train: np.ndarray
+    test: np.ndarray
+    images: str
+
+    @cached_property
+    def mean_kernel(self) -> float:
+        """That of ``train``, a part of each kernel distance from it."""
+        return mean_kernel(self.train)
 
 
 def read(path: Path) -> dict[str, np.ndarray] | None:

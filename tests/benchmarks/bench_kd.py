@@ -9,8 +9,8 @@ import sys
 import numpy as np
 from paired import ratio
 
-from genzoo.metrics.real_data import Reference
 from genzoo.metrics.statistics.distances import kernels, moments
+from genzoo.metrics.stored_reference import Reference
 
 BLOCKS, WIDTH = 40, 128
 

@@ -1,0 +1,97 @@
+"""Pillow's decoders: what they refuse, and JPEGs: their header, their end, a part of their size."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    # How many times smaller an image of (width, height) becomes.
+    Reduction = Callable[[tuple[int, int]], float]
+
+# The decoder of a JPEG can return every 8th, 4th or 2nd pixel, each the mean of a square, in a
+# fraction of the time. An image must stay so many times larger than what it becomes: its pixels
+# then differ by 0.3 of 255 levels on average from those of a whole decoding.
+REDUCED = 5
+# The start of a JPEG's segment; D0 to D7 are marks among its pixels.
+MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
+JPEG_SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # markers of a JPEG's header
+ORIENTATION = 274  # tag of EXIF; above 4, the sides are exchanged
+
+
+_lock, _strict = threading.Lock(), ExitStack()
+_users = 0  # how many blocks of `strict` there are, in all threads
+
+
+@contextmanager
+def strict() -> Iterator[None]:
+    """In the block Pillow refuses what is truncated or too large, and passes over odd metadata.
+
+    Its settings and Python's warnings are the whole process's: the first block sets them, and the
+    last one, in whichever thread, puts them back.
+    """
+    global _users
+    with _lock:
+        if not _users:
+            _strict.enter_context(_settings())
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if not _users:
+                _strict.close()
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    import warnings
+
+    from PIL import Image, ImageFile
+
+    lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+
+
+def jpeg_channels(data: bytes) -> int:
+    """1 or 3 by the header of a JPEG of 8 bits; 0 if it is none, or unusual."""
+    at = 2 if data.startswith(b"\xff\xd8\xff") else len(data)
+    while at + 10 <= len(data) and data[at] == 0xFF:
+        if data[at + 1] in JPEG_SIZES:
+            return {1: 1, 3: 3, 4: 3}.get(data[at + 9], 0) if data[at + 4] == 8 else 0
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 0
+
+
+def jpeg_ends(data: bytes) -> bool:
+    """Whether a JPEG has its last marker: pixels that are missing become grey without an error."""
+    at = 2
+    while found := MARKER.search(data, at):
+        marker, at = found[1][0], found.end()
+        if marker == 0xD9:
+            return True
+        if marker not in (0x01, 0xD8):  # these have no content
+            at += int.from_bytes(data[at : at + 2], "big")
+    return False
+
+
+def reduce(image: Any, reduction: Reduction) -> tuple[int, tuple[int, int] | None]:
+    """Let a JPEG be decoded smaller: how many times, and its size before, upright, or (1, None)."""
+    own = width, height = image.size
+    turned = {"exif", "xmp"} & image.info.keys() and image.getexif().get(ORIENTATION, 1) > 4
+    full = own[::-1] if turned else own
+    factor = reduction(full)
+    scale = next((scale for scale in (8, 4, 2) if factor >= REDUCED * scale), 1)
+    if scale > 1:
+        image.draft(None, (width // scale, height // scale))
+    return (1, None) if image.size == own else (scale, full)
