@@ -1,6 +1,6 @@
 """The first open of a folder of JPEGs against an epoch of torchvision's ImageFolder, one process.
 
-Wall time, as genzoo decodes by a thread for each core; of single large photos, CPU time against
+Wall time, as genzoo decodes by a thread for each core, and CPU time; of large photos against
 Resize, CenterCrop and ToTensor. And an open of a folder of many files that is in the cache. Run it:
 python tests/benchmarks/bench_open.py [images] [rounds] [files of the large folder].
 """
@@ -38,10 +38,11 @@ def make(folder: Path, count: int, size: tuple[int, int]) -> Path:
     return folder
 
 
-def timed(work, clock=time.perf_counter) -> float:
-    start = clock()
+def timed(work) -> np.ndarray:
+    """Seconds of wall time, and of CPU."""
+    start = time.perf_counter(), time.process_time()
     work()
-    return clock() - start
+    return np.subtract((time.perf_counter(), time.process_time()), start)
 
 
 def opened(folder: Path, **how) -> None:
@@ -49,23 +50,19 @@ def opened(folder: Path, **how) -> None:
     data.open(folder, "all", **how)
 
 
-def compared(epoch, folder: Path, rounds: int, clock=time.perf_counter, **how):
-    """The times of an epoch, and those of a first open; the first of each does not count."""
-    both = [
-        (
-            timed(lambda: [epoch[i] for i in range(len(epoch))], clock),
-            timed(lambda: opened(folder, **how), clock),
-        )
-        for _ in range(rounds + 1)
-    ]
-    return map(list, zip(*both[1:], strict=True))
-
-
-def report(what: str, theirs: list[float], ours: list[float]) -> None:
-    ratios = [a / b for a, b in zip(theirs, ours, strict=True)]
-    middle, low, high = statistics.median(ratios), min(ratios), max(ratios)
-    print(f"{what}: ratio {middle:.2f} [{low:.2f}, {high:.2f}], ", end="")
-    print(f"genzoo {1000 * statistics.median(ours):.0f} ms")
+def compare(what: str, epoch, folder: Path, rounds: int, **how) -> None:
+    """An epoch and a first open in turn; the first of each does not count."""
+    ratios, ours = [], []
+    for _ in range(rounds + 1):
+        theirs = timed(lambda: [epoch[i] for i in range(len(epoch))])
+        ours.append(timed(lambda: opened(folder, **how)))
+        ratios.append(theirs / ours[-1])
+    for kind, found, spent in zip(
+        ("wall", "CPU"), np.array(ratios[1:]).T, np.array(ours[1:]).T, strict=True
+    ):
+        ms = 1000 * statistics.median(spent) / len(epoch)
+        print(f"{what}, {kind}: ratio {statistics.median(found):.2f} ", end="")
+        print(f"[{found.min():.2f}, {found.max():.2f}], genzoo {ms:.2f} ms an image")
 
 
 def main(count: int = 2000, rounds: int = 3, many: int = 100_000) -> None:
@@ -75,20 +72,19 @@ def main(count: int = 2000, rounds: int = 3, many: int = 100_000) -> None:
         for side, n in ((64, count), (256, count // 8)):
             folder = make(Path(temporary, str(side)), n, (side, side))
             epoch = datasets.ImageFolder(folder, transforms.ToTensor())
-            both = compared(epoch, folder, rounds)
-            report(f"{n:,} of {side} pixels, first open", *both)
+            compare(f"{side} pixels", epoch, folder, rounds)
         folder = make(Path(temporary, "large"), 5, (4000, 3000))
         small = [transforms.Resize(64), transforms.CenterCrop(64), transforms.ToTensor()]
         epoch = datasets.ImageFolder(folder, transforms.Compose(small))
-        both = compared(epoch, folder, rounds, time.process_time, size=64)
-        report("5 of 12 megapixels to 64 pixels, CPU", *both)
+        compare("12 megapixels to 64 pixels", epoch, folder, rounds, size=64)
         folder = Path(temporary, "many")
         folder.mkdir()
         content = next((Path(temporary, "64", "all")).iterdir())
         for i in range(many):
             os.link(content, folder / f"{i:07}.jpg") if i % 1000 else shutil.copy(content, folder)
         data.open(folder)
-        print(f"{many:,} files, in the cache: {timed(lambda: data.open(folder)):.2f} s")
+        wall, cpu = timed(lambda: data.open(folder))
+        print(f"{many:,} files, in the cache: {wall:.2f} s, CPU {cpu:.2f} s")
 
 
 if __name__ == "__main__":
