@@ -101,6 +101,8 @@ class Player:
     def __post_init__(self) -> None:
         self.lr: float = self.optimizer.param_groups[0]["lr"]
         self.decay = self.options.lr_inverse_decay
+        # Listed once: to walk through the modules takes as long as the average of a small network.
+        self.parameters = list(self.network.parameters())
 
     def schedule(self, progress: float, step: int = 0) -> None:
         """Set the learning rate: it rises in ``warmup``, falls after ``lr_decay_start``, and always
@@ -295,8 +297,8 @@ class Trainer(ABC):
 
     @contextmanager
     def _freeze_others(self, player: str) -> Iterator[None]:
-        mine = {id(p) for p in self.players[player].network.parameters()}
-        others = [p for network in self.networks().values() for p in network.parameters()]
+        mine = {id(p) for p in self.players[player].parameters}
+        others = [p for other in self.players.values() for p in other.parameters]
         frozen = [p for p in others if p.requires_grad and id(p) not in mine]
         for parameter in frozen:
             parameter.requires_grad_(False)
@@ -307,13 +309,13 @@ class Trainer(ABC):
                 parameter.requires_grad_(True)
 
     def _descend(self, learner: Player, loss: Tensor, where: str) -> Tensor:
-        gradients = [p.grad for p in learner.network.parameters() if p.grad is not None]
+        gradients = [p.grad for p in learner.parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         if not torch.isfinite(norm + loss):
             learner.optimizer.zero_grad()
             raise Diverged(f"{where}: loss {loss.item():.6g}, gradient norm {norm.item():.6g}")
         if limit := learner.options.gradient_clip:
-            nn.utils.clip_grads_with_norm_(learner.network.parameters(), limit, norm)
+            nn.utils.clip_grads_with_norm_(learner.parameters, limit, norm)
         learner.optimizer.step()
         learner.optimizer.zero_grad()
         return norm
