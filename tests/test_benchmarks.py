@@ -1,0 +1,39 @@
+"""The command of all benchmarks reads what they print."""
+
+import importlib.util
+from pathlib import Path
+
+PATH = Path(__file__).parent / "benchmarks" / "all.py"
+spec = importlib.util.spec_from_file_location("all_benchmarks", PATH)
+benchmarks = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(benchmarks)
+
+PRINTED = """\
+gan, batch 100, a step against a plain loop, fused Adam: x1.02 [0.98, 1.10]  (ours 50.1 ms)
+batch 1: 8.35 [7.84, 11.30] forward passes, naive 784
+features, largest difference of the same pixels, relative to the largest: 4.0e-07
+ratio 32.1 [31.0, 40.2], 7 rounds
+gan, 28 px, batch 1, beyond the decode: 1,250 us [1,100, 1,400]
+a folder: 8.80 ms an image, plain 2.60; ratio 0.30 [0.28, 0.33]
+"""
+
+
+def test_each_ratio_is_read_with_its_range():
+    assert [*benchmarks.results(PRINTED)] == [
+        ("gan, batch 100, a step against a plain loop, fused Adam", "1.02", "0.98", "1.10"),
+        ("batch 1", "8.35", "7.84", "11.30"),
+        ("ratio", "32.1", "31.0", "40.2"),
+        ("gan, 28 px, batch 1, beyond the decode", "1250", "1100", "1400"),
+        ("a folder", "0.30", "0.28", "0.33"),
+    ]
+
+
+def test_the_history_gets_a_line_for_each(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmarks, "run", lambda name, rounds: PRINTED)
+    for _ in range(2):
+        benchmarks.main(["step", "--history", str(tmp_path / "history.tsv")])
+    head, *lines = (tmp_path / "history.tsv").read_text().splitlines()
+    assert len(lines) == 10
+    assert {line.count("\t") for line in [head, *lines]} == {len(benchmarks.HEAD) - 1}
+    assert {"step", "sample", "start"} <= {*benchmarks.chosen([], False)}
+    assert not {"families", "fid"} & {*benchmarks.chosen([], False)}
