@@ -1,6 +1,7 @@
 """Devices by name: auto, cpu, cuda, mps."""
 
 import contextlib
+import functools
 import importlib.util
 import os
 import platform
@@ -9,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genzoo.errors import BadInput, argument
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     import torch
 
 LARGEST_POOL = 256  # threads: with many more the process ends without a message
+_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _setting_threads = threading.Lock()
+_are_threads_chosen = threading.Event()
 
 
 def set_threads(count: int) -> None:
@@ -27,7 +31,52 @@ def set_threads(count: int) -> None:
     most = max(LARGEST_POOL, os.cpu_count() or 1)
     if not 1 <= count <= most:
         raise BadInput(f"{count} threads: expected 1 to {most} ({argument('threads')})")
+    _are_threads_chosen.set()
     torch.set_num_threads(count)
+
+
+def threads() -> int:
+    """How many threads torch computes with."""
+    import torch
+
+    return torch.get_num_threads()
+
+
+@contextlib.contextmanager
+def threads_put_back() -> Iterator[None]:
+    """After the block torch has as many threads as before, whatever ``set_threads`` did in it."""
+    import torch
+
+    before, were_chosen = torch.get_num_threads(), _are_threads_chosen.is_set()
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
+        if not were_chosen:
+            _are_threads_chosen.clear()
+
+
+def is_usual_threads(count: int) -> bool:
+    """Whether ``count`` threads are torch's own number: nobody has chosen another for the process,
+    in its environment, by ``set_threads`` or by ``torch.set_num_threads``.
+
+    By itself, torch takes one thread for each core, or for each two that share one.
+    """
+    if _are_threads_chosen.is_set() or any(map(os.environ.get, _VARIABLES)):
+        return False
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return count in (cores, (cores + 1) // 2 if _shares_cores() else cores)
+
+
+@functools.cache
+def _shares_cores() -> bool:
+    """Whether two of what the system calls cores are one."""
+    try:
+        return Path("/sys/devices/system/cpu/smt/active").read_text().strip() == "1"
+    except OSError:  # another system
+        return True
 
 
 def device(name: "str | torch.device" = "auto") -> "torch.device":

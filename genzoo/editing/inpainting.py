@@ -113,7 +113,7 @@ class Completion(Pictured):
         assert self.projection is not None
         assert isinstance(self.model, Latent)
         codes, labels = self.projection.path[step], self.projection.labels
-        x = infer(self.model, lambda copy: copy.decode(codes, labels))
+        x = infer(self.model, lambda copy: copy.decode(codes, labels), len(codes))
         return _join(self.samples.tensor, self.model.to_public(x), self.known, self.blended)
 
 
@@ -231,7 +231,8 @@ def _complete(
     for rows in batch_slices(len(x), batch_size):
         noise = Noise(seed, range(rows.start, rows.stop), "complete", x.device)
         own = None if targets is None else targets[rows]
-        part = infer(model, partial(_fill_in, x[rows], known[rows].float(), noise, own, sampling))
+        fill_in = partial(_fill_in, x[rows], known[rows].float(), noise, own, sampling)
+        part = infer(model, fill_in, len(noise))
         parts.append(model.to_public(part))
         if progress:
             progress("images", rows.stop, len(x))

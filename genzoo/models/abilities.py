@@ -82,7 +82,7 @@ class Attentive(Sampler):
     def _attend(
         self, noise: Noise, labels: Tensor | None, sampling: Sampling
     ) -> tuple[Tensor, Tensor]:
-        x, maps = infer(self, lambda copy: copy.attend(noise, labels, sampling))
+        x, maps = infer(self, lambda copy: copy.attend(noise, labels, sampling), len(noise))
         check_output(self, "attend", x, (len(noise), *self.shape))
         check_output(self, "attend", maps, (len(noise), *[None] * 4))
         return x, maps
@@ -103,7 +103,7 @@ class Encoder(Model):
         return torch.cat([self._encode(x[rows]) for rows in batch_slices(len(x), batch_size)])
 
     def _encode(self, x: Tensor) -> Tensor:
-        codes = infer(self, lambda copy: copy.embed(x))
+        codes = infer(self, lambda copy: copy.embed(x), len(x))
         check_output(self, "embed", codes, (len(x), None))
         return codes
 
@@ -182,7 +182,7 @@ class Density(Model):
         x, labels = x[rows], None if labels is None else labels[rows]
         weights = []
         for _ in range(times):
-            weights.append(infer(self, lambda copy: copy.log_weight(x, labels, noise)))
+            weights.append(infer(self, lambda copy: copy.log_weight(x, labels, noise), len(x)))
             check_output(self, "log_weight", weights[-1], (len(x),))
         return torch.stack(weights)
 
@@ -302,7 +302,8 @@ class Translator(Sampler):
 
     def _convert(self, x: Tensor, to: str, seed: int, rows: slice, sampling: Sampling) -> Tensor:
         noise = Noise(seed, range(rows.start, rows.stop), "translate", self.device)
-        return infer(self, lambda copy: copy.convert_any_size(x[rows], to, noise, sampling))
+        own, n = x[rows], len(noise)
+        return infer(self, lambda copy: copy.convert_any_size(own, to, noise, sampling), n)
 
 
 class Completer(Sampler):

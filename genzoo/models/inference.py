@@ -23,6 +23,7 @@ from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizat
 from genzoo.devices import usual_tensors
 from genzoo.errors import OperationFailed
 from genzoo.models.precision import InDtype, dtype_name
+from genzoo.models.threads import using
 from genzoo.schemas import Schema
 
 _State = list[Any]
@@ -73,7 +74,7 @@ class _Copy(NamedTuple):
 
 def inference_copy(model: M, execution: Execution = PLAIN) -> M:
     """A copy of ``model`` for inference, reused until a tensor or an attribute of it changes."""
-    with _lock:
+    with _lock, using(1):  # several threads would take turns at each small sum
         copies = _copies.setdefault(model, {})
         known = copies.get(execution)
         if known is None or known.state != _state(model, known.shared):

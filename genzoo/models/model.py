@@ -20,6 +20,7 @@ from genzoo.models.origin import Origin
 from genzoo.models.ranges import PUBLIC, Range, rescale
 from genzoo.models.samples import Images, Points, Samples, Signals
 from genzoo.models.summary import Summary
+from genzoo.models.threads import suited, work_of
 from genzoo.schemas import Kind
 
 M = TypeVar("M", bound="Model")
@@ -258,21 +259,25 @@ class Discriminator(nn.Module, ABC):
         """The feature maps of each hidden layer, from the input up."""
 
 
-def infer(model: M, call: Callable[[M], T]) -> T:
+def infer(model: M, call: Callable[[M], T], n: int = 1) -> T:
     """Run ``call`` on the model's private copy, without gradients, as ``model.execution`` says.
 
-    Raises OperationFailed if the copy cannot be compiled.
+    ``n``: the samples that it computes, for the number of threads. Raises OperationFailed if the
+    copy cannot be compiled.
     """
-    return inferrer(model)(call)
+    return inferrer(model)(call, n)
 
 
-def inferrer(model: M) -> Callable[[Callable[[M], T]], T]:
+def inferrer(model: M) -> Callable[[Callable[[M], T], int], T]:
     """``infer``, for several calls with the weights as they are now: these are read once."""
     execution, kind = model.execution, model.device.type
     private = inference_copy(model, execution)
 
-    def infer(call: Callable[[M], T]) -> T:
-        with torch.no_grad(), torch.autocast(kind, enabled=False), usual_tensors():
+    work = work_of(private, model.shape)
+
+    def infer(call: Callable[[M], T], n: int) -> T:
+        no_autocast = torch.autocast(kind, enabled=False)
+        with torch.no_grad(), no_autocast, usual_tensors(), suited(n * work):
             return run(private, execution, call)
 
     return infer

@@ -156,7 +156,7 @@ class Sampler(Model):
                 own_labels: Tensor | None = labels[rows]
             else:
                 own_labels = self.labels_for(labels, len(noise), noise.indices[0])
-            x = infer(partial(_generate, noise, own_labels, sampling))
+            x = infer(partial(_generate, noise, own_labels, sampling), len(noise))
             check_output(self, self._method, x, (len(noise), *self.shape))
             yield self.to_samples(x, own_labels, [(seed, i) for i in noise.indices], call)
             if progress:
@@ -349,7 +349,8 @@ class Latent(Sampler):
             seed, indices = checked_seed(seeds[rows.start][0]), [i for _, i in seeds[rows]]
             noise = Noise(seed, indices, device=self.device)
             own_labels = None if checked_labels is None else checked_labels[rows]
-            outputs.append(infer(self, partial(_decode, codes[rows], own_labels, noise, sampling)))
+            decoded = partial(_decode, codes[rows], own_labels, noise, sampling)
+            outputs.append(infer(self, decoded, len(noise)))
             check_output(self, "decode", outputs[-1], (len(noise), *self.shape))
             if progress:
                 progress("samples", rows.stop, len(codes))
@@ -376,8 +377,9 @@ def _whole_numbers(labels: Labels) -> np.ndarray | None:
     """An array or a tensor of integers as an array; None for anything else."""
     if isinstance(labels, Tensor) and not labels.is_floating_point():
         labels = labels.cpu().numpy()
-    is_whole = isinstance(labels, np.ndarray) and labels.dtype.kind in "iu"
-    return labels if is_whole else None
+    if isinstance(labels, np.ndarray) and labels.dtype.kind in "iu":
+        return labels
+    return None
 
 
 def _folded(name: str) -> str:

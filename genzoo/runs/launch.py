@@ -17,6 +17,7 @@ from genzoo.data.dataset import DataSet, Source
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, GenzooError, argument
 from genzoo.files import expanded
+from genzoo.models.threads import using
 from genzoo.runs import changes, earlier, precision
 from genzoo.runs.checkpoints import checkpoints
 from genzoo.runs.lock import alone, folder_state
@@ -128,11 +129,10 @@ def start(
         if parallel.rank() == 0 and not force:
             earlier.check_free(folder)
     trial = make_plan(family, data, setup, steps=1, **settings)
-    rehearse(trial, setup.dataset, values or {})
+    settings["threads"] = trial.threads
+    steps = _rehearsed(trial, setup.dataset, values or {}, steps, minutes)
     if minutes is not None:
-        steps = estimate(trial, setup.dataset).within(minutes * 60).steps
         settings["minutes"] = minutes
-    steps = 1 if steps is None else steps
     if parent:
         stages = (*parent.stages, manifest.Stage(steps=steps))
         settings["stages"] = [stage.model_dump(mode="json") for stage in stages]
@@ -142,6 +142,21 @@ def start(
         settings.setdefault("version", _next_version(folder))
         record = make_plan(family, data, setup, steps=steps, **settings)
         return _created(record, setup.dataset, folder, parent)
+
+
+def _rehearsed(
+    trial: Plan,
+    dataset: DataSet,
+    given: dict[str, Any],
+    steps: int | None,
+    minutes: float | None,
+) -> int:
+    """The steps of a run, whose ``trial`` is rehearsed; as many as ``minutes`` allow."""
+    with using(trial.threads):
+        rehearse(trial, dataset, given)
+        if minutes is not None:
+            return estimate(trial, dataset).within(minutes * 60).steps
+    return 1 if steps is None else steps
 
 
 def _set_threads(settings: dict[str, Any]) -> None:
@@ -202,10 +217,11 @@ def forecast(
     _set_threads(settings)
     _choose_precision(settings)
     record = make_plan(family, data, setup, steps=steps or 1, **settings)
-    rehearse(record, setup.dataset, values or {})
-    if parent:
-        Run(record, setup.dataset, Path(), parent=parent)  # refuses weights that do not fit
-    return estimate(record, setup.dataset)
+    with using(record.threads):
+        rehearse(record, setup.dataset, values or {})
+        if parent:
+            Run(record, setup.dataset, Path(), parent=parent)  # refuses weights that do not fit
+        return estimate(record, setup.dataset)
 
 
 def _created(record: Plan, dataset: DataSet, folder: Path, parent: Parent | None) -> Run:

@@ -15,7 +15,7 @@ from genzoo import devices, families
 from genzoo.data import catalogue, register
 from genzoo.data.dataset import DataSet, Source, paired
 from genzoo.data.forms import size_of
-from genzoo.errors import BadInput, article, command, either
+from genzoo.errors import BadInput, InvalidModel, article, command, either
 from genzoo.files import write_whole
 from genzoo.options import Options, unknown_field
 from genzoo.runs.sizes import nearest_sizes
@@ -23,6 +23,7 @@ from genzoo.schemas import Count, Kind, Name, Schema, checked, read_json
 from genzoo.version import VERSION
 from genzoo.zoo import manifest, migrate
 from genzoo.zoo.reader import read_named
+from genzoo.zoo.weights import on_meta
 
 # How samples of each kind can be opened: --set size=32.
 FORMS: dict[Kind, tuple[str, ...]] = {
@@ -368,8 +369,6 @@ def make_plan(
     **settings: Any,
 ) -> Plan:
     """The record of a run of ``setup``; ``settings`` are further fields of `Plan`."""
-    import torch  # not at the top: the command reads its --set before it knows the family
-
     check_license(settings)
     processes = devices.process_count()
     check_batch_size(setup.options, processes, settings.get("micro_batches", 1))
@@ -384,7 +383,7 @@ def make_plan(
         "device": str(devices.device(device)),
         "config": setup.config.model_dump(mode="json"),
         "options": setup.options.model_dump(mode="json"),
-        "threads": torch.get_num_threads(),
+        "threads": settings.get("threads") or _threads(family, setup),
         "processes": processes,
         "revision": families.get(family).revision,
         "versions": versions(family),
@@ -393,6 +392,18 @@ def make_plan(
     }
     record = checked(Plan, fields, "the plan")
     return record.model_copy(update={"run": _digest(record.model_dump(mode="json", include=_RUN))})
+
+
+def _threads(family: str, setup: Setup) -> int:
+    """How many threads suit a run of ``setup``, if nobody has chosen a number."""
+    from genzoo.models.threads import training_threads
+
+    build = families.get(family).model
+    try:
+        network = on_meta(lambda: build(setup.config), Path())
+    except InvalidModel:  # the run itself says why
+        return devices.threads()
+    return training_threads(network, setup.dataset.shape, setup.options.batch_size)
 
 
 def check_license(settings: dict[str, Any]) -> None:

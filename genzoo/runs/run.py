@@ -32,6 +32,7 @@ from genzoo.models.kinds import SHOWN, has_picture
 from genzoo.models.randomness import seed_torch
 from genzoo.models.sampler import Sampler
 from genzoo.models.samples import Images
+from genzoo.models.threads import using
 from genzoo.options import Options
 from genzoo.runs.checkpoints import (
     Checkpoint,
@@ -216,7 +217,8 @@ class Run:
                 parts = {name: part.state_dict() for name, part in self.trainer.parts().items()}
                 parallel.agree("states", f"step {self.start}, {digest_of(parts)}")
             try:
-                self._train(report)
+                with using(self.plan.threads):
+                    self._train(report)
             except Diverged as error:
                 last = next(iter(checkpoints(self.folder)), None)
                 where = f"last good checkpoint: {last}" if last else "no checkpoint yet"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from genzoo import families
+from genzoo.devices import threads_put_back
 from genzoo.errors import UnknownName, argument, similar
 from genzoo.models.arguments import checked_arguments, checked_call, nearest
 from genzoo.options import ours
@@ -109,7 +110,8 @@ def train(
     UnknownName, OperationFailed, Interrupted.
     """
     arguments = {key: value for key, value in locals().items() if key != "progress"}
-    run = carry_out(read_request(arguments), progress)
+    with threads_put_back():
+        run = carry_out(read_request(arguments), progress)
     return names.load(run.folder, device=device or "auto")
 
 
@@ -121,7 +123,8 @@ def forecast(family: str | None = None, data: Any = None, **training: Any) -> Es
     bound = checked_call(train, (family, data), training)
     assert bound is not None  # two arguments, and names that `train` knows
     bound.apply_defaults()
-    return estimate(read_request(bound.arguments))
+    with threads_put_back():
+        return estimate(read_request(bound.arguments))
 
 
 def estimate(request: Request) -> Estimate:
