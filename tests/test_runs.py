@@ -114,12 +114,12 @@ def work(job, rank):
                 time.sleep(job["sleep"])
                 os.kill(os.getpid(), signal.SIGKILL)
         return go(self, told)
-    def tearing(state, file):
-        if state["step"] == job["tear_at"]:
+    def tearing(state, file, **more):
+        if job["tear_at"] is not None and state["step"] == job["tear_at"]:
             file.write(b"PK half of it")
             file.flush()
             os.kill(os.getpid(), signal.SIGKILL)
-        save(state, file)
+        save(state, file, **more)
     Run.go, torch.save = dying, tearing
     if job["kill_after"] is not None:
         threading.Timer(job["kill_after"], os.kill, (os.getpid(), signal.SIGKILL)).start()
@@ -902,7 +902,7 @@ def test_a_process_that_is_gone_ends_the_others(wait, sleep, says, here, made, w
     codes, said = workshop(job, here, processes=2, MASTER_PORT=_port(), **at)
     assert codes == [1, -9], said
     assert said.count("\n") == 1
-    assert f"genzoo: process 0 of 2 stops: another one {says}, and says why" in said
+    assert f"genzoo: process 0 of 2 stops: another one {says}" in said
     assert checkpoints("run")[-1] == "00000004.pt"
 
 
@@ -918,6 +918,26 @@ def test_two_processes_go_on_bit_for_bit(here, made, workshop):
     assert codes == [0, 0], said
     one, other = weights("straight"), weights("stopped")
     assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def test_two_processes_draw_what_one_draws(here, made, workshop, capsys):
+    """To the last byte, and the first one says so. One more batch than they have rounds."""
+    assert command(words("drop", made, "run", steps=1)) == 0
+    draw = ["sample", "./run", "-n", "137", "--batch-size", "8", "--seed", "4", "-o"]
+    measure = f"evaluate ./run --data {made} --metrics sharpness -n 400".split()
+    assert command([*draw, "one"]) == command([*draw, "one.npy"]) == 0
+    capsys.readouterr()
+    assert command(measure) == 0
+    scores = capsys.readouterr().out
+    for out in ("two", "two.npy"):
+        two = {"processes": 2, "MASTER_PORT": _port()}
+        assert workshop([*draw, out], here, **two) == ([0, 0], f"{out}\n")
+    codes, said = workshop(measure, here, processes=2, MASTER_PORT=_port())
+    assert (codes, said) == ([0, 0], scores)
+    assert Path("one.npy").read_bytes() == Path("two.npy").read_bytes()
+    one, two = ({f.name: f.read_bytes() for f in Path(out).iterdir()} for out in ("one", "two"))
+    assert one == two
+    assert len(one) == 138
 
 
 def test_processes_that_differ_do_not_begin(monkeypatch):

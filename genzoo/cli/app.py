@@ -12,6 +12,7 @@ from genzoo.cli.application import app as app
 from genzoo.cli.application import ungrouped as ungrouped
 from genzoo.cli.labels import parse_labels as parse_labels
 from genzoo.cli.progress import Ticker as Ticker
+from genzoo.devices import process_count
 from genzoo.files import default_path as default_path
 from genzoo.text import columns, printable, width
 
@@ -29,6 +30,15 @@ def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
     from genzoo.schemas import assignments
 
     return assignments(pairs or [])
+
+
+def agreed(seed: int) -> int:
+    """The ``seed`` of the first of several processes: a random one is the same for all."""
+    if process_count() == 1:
+        return seed
+    from genzoo.training import parallel
+
+    return parallel.from_first(seed)
 
 
 def as_json(value: Any) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from genzoo.cli.app import Ticker, app, as_json, parse_settings
+from genzoo.cli.app import Ticker, agreed, app, as_json, parse_settings
 from genzoo.cli.completing import complete_model
 from genzoo.cli.options import (
     Device,
@@ -20,6 +20,7 @@ from genzoo.cli.options import (
     metrics_option,
     out_option,
 )
+from genzoo.devices import is_first_process
 from genzoo.files import expanded
 from genzoo.text import printable
 
@@ -69,7 +70,7 @@ def compare(
         *models,
         data=data,
         n=n,
-        seed=seed,
+        seed=agreed(seed),
         sampling=_sampling(parse_settings(settings)),
         metrics=[name.strip() for name in metrics.split(",")] if metrics is not None else None,
         features=features,
@@ -79,7 +80,8 @@ def compare(
         progress=ticker.count,
     )
     ticker.done()
-    result.save(path, force=force)
+    if is_first_process():
+        result.save(path, force=force)
     is_file = path.suffix.lower() in choice.ENDINGS
     if json:
         as_json({"path" if is_file else "folder": str(path), **result.record()})

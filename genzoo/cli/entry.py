@@ -6,17 +6,20 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any, final
 
 from genzoo.cli.application import Ended, app
 from genzoo.cli.commands import COMMANDS
 from genzoo.cli.spelling import check_spelling
+from genzoo.devices import is_first_process, process_count
 from genzoo.errors import BadInput, GenzooError, Stopped, on_the_command_line
 from genzoo.files import raised_signals
 from genzoo.text import encode_all, printable
 
+SHARE = ("sample", "evaluate", "compare", "verify")
 CLOSED = "cannot print the result: sys.stdout is closed"
 
 
@@ -86,7 +89,8 @@ def run(arguments: Sequence[str]) -> int:
         check_spelling(arguments)
         _check_command(arguments)
         _check_filled(arguments)
-        return app([*arguments], prog_name="genzoo", standalone_mode=False) or 0
+        with _together(arguments):
+            return app([*arguments], prog_name="genzoo", standalone_mode=False) or 0
     except Ended as end:
         if isinstance(end.__cause__, BrokenPipeError):
             return _closed_pipe()
@@ -119,6 +123,26 @@ def run(arguments: Sequence[str]) -> int:
         if "out of memory" in str(error) or "can't allocate" in str(error):
             return _print_error(str(error), 1, arguments)
         raise
+
+
+@contextmanager
+def _together(arguments: Sequence[str]) -> Iterator[None]:
+    """In the block several processes, if torchrun started some for one of the commands that `SHARE`
+    the drawing of samples, are joined. The first one prints, and writes.
+    """
+    if process_count() == 1 or not {*arguments[:1]} & {*SHARE} or {"-h", "--help"} & {*arguments}:
+        yield
+        return
+    import torch
+
+    from genzoo.training import parallel
+
+    if torch.cuda.is_available():  # "cuda" is each process's own
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, parallel.connected():  # noqa: PTH123
+        parallel.start(torch.device("cpu"))  # what they exchange is in memory
+        with nullcontext() if is_first_process() else redirect_stdout(nowhere):
+            yield
 
 
 def _check_command(arguments: Sequence[str]) -> None:

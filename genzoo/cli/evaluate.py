@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from genzoo.cli.app import Ticker, app, as_json, parse_settings
+from genzoo.cli.app import Ticker, agreed, app, as_json, parse_settings
 from genzoo.cli.completing import complete_model
 from genzoo.cli.groups import DataForm
 from genzoo.cli.options import (
@@ -21,6 +21,7 @@ from genzoo.cli.options import (
     metrics_option,
     option,
 )
+from genzoo.devices import is_first_process
 from genzoo.errors import BadInput
 from genzoo.text import printable
 
@@ -74,7 +75,7 @@ def evaluate(
         data=data,
         metrics=metrics,
         n=n,
-        seed=seed,
+        seed=agreed(seed),
         sampling=parse_settings(settings),
         features=features,
         groups=groups,
@@ -84,7 +85,7 @@ def evaluate(
         **vars(form),
     )
     ticker.done()
-    if write:
+    if write and is_first_process():
         result.write()
     if json:
         as_json(result.record())

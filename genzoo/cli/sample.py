@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from genzoo.cli.app import Ticker, app, default_path
+from genzoo.cli.app import Ticker, agreed, app, default_path
 from genzoo.cli.groups import Sampling
 from genzoo.cli.options import (
     OUTPUT,
@@ -18,6 +18,7 @@ from genzoo.cli.options import (
     out_option,
 )
 from genzoo.cli.output import SamplesFile
+from genzoo.devices import process_count
 from genzoo.errors import BadInput, article
 from genzoo.files import check_new, ending_of
 
@@ -61,6 +62,8 @@ def sample(
     """Draw samples from a model and write them to a file."""
     path = file.path(out, name)
     if watch is not None:
+        if process_count() > 1:
+            raise BadInput("--watch needs one process: leave it out, or torchrun")
         check_new(watch, [".gif"], file.force, "watch")
     from genzoo.models import film, writing
     from genzoo.models.kinds import PICTURES, SHOWN
@@ -72,7 +75,7 @@ def sample(
     parts = model.stream(
         n,
         labels=sampling.labels(model.class_names),
-        seed=seed,
+        seed=agreed(seed),
         start=start,
         batch_size=batch_size,
         progress=ticker.count,

@@ -29,6 +29,7 @@ from genzoo.cli.options import (
     option,
     out_option,
 )
+from genzoo.devices import is_first_process
 from genzoo.errors import command
 from genzoo.files import is_folder
 from genzoo.text import printable
@@ -201,6 +202,8 @@ def train(
         run = training.carry_out(request, ticker.step, typed)
     finally:
         ticker.done()
+    if not is_first_process():
+        return
     if json:
         as_json({"folder": str(run.folder), "steps": run.plan.steps})
     else:

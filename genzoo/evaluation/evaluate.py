@@ -1,7 +1,7 @@
 """evaluate: scores of a model, or of a folder of images, by any metric."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -34,6 +34,7 @@ from genzoo.models.arguments import checked_arguments
 from genzoo.models.checks import check_count, check_place, checked_seed, fresh_seed
 from genzoo.models.model import Model
 from genzoo.models.sampler import Progress
+from genzoo.models.shared_samples import in_order
 from genzoo.schemas import Kind
 from genzoo.text import columns, html_table, pairs
 from genzoo.version import VERSION
@@ -403,15 +404,19 @@ def _extract(
 ) -> dict[Callable[[Tensor], np.ndarray], np.ndarray]:
     """The features of ``n`` samples by each different ``extract``."""
     owners = {metric.extract: metric for metric in reversed(metrics)}
-    batches: dict[Callable[[Tensor], np.ndarray], list[np.ndarray]] = {e: [] for e in owners}
-    done = 0
-    for x in subject.stream(n, seed):
-        for extract, metric in owners.items():
-            batches[extract].append(metric.features_of(x))
-        done += len(x)
+    results: Iterator[list[np.ndarray]] = (
+        [metric.features_of(x) for metric in owners.values()] for x in subject.stream(n, seed)
+    )
+    # A model's samples are drawn by all processes, those of a data set are only read.
+    results = in_order(results, 1) if isinstance(subject, ModelSubject) else results
+    batches, done = list[list[np.ndarray]](), 0
+    for batch in results:
+        batches.append(batch)
+        done += len(batch[0])
         if progress:
             progress(subject.name, done, n)
-    features = {extract: np.concatenate(parts) for extract, parts in batches.items()}
+    columns = zip(owners, zip(*batches, strict=True), strict=True)
+    features = {extract: np.concatenate(parts) for extract, parts in columns}
     for values in features.values():
         check_finite(values, f"the features of {subject.name}")
     return features

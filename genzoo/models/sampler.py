@@ -35,6 +35,7 @@ from genzoo.models.laws import CodeLaw, Law, Normal
 from genzoo.models.model import Model, check_output, infer, inferrer
 from genzoo.models.randomness import Noise
 from genzoo.models.samples import Samples
+from genzoo.models.shared_samples import own
 from genzoo.options import LatentSampling, Sampling, ours
 from genzoo.schemas import checked
 from genzoo.text import nfc
@@ -150,7 +151,7 @@ class Sampler(Model):
     ) -> Iterator[Samples]:
         call = {"method": "sample", "sampling": sampling.model_dump(mode="json")}
         infer, device = inferrer(self), self.device
-        for rows in batch_slices(n, batch_size):
+        for rows in own(batch_slices(n, batch_size)):
             noise = Noise(seed, range(start + rows.start, start + rows.stop), device=device)
             if isinstance(labels, Tensor):
                 own_labels: Tensor | None = labels[rows]

@@ -68,9 +68,10 @@ def connected(hint: str = "") -> Iterator[None]:
         if size() == 1 or not (isinstance(error, dist.DistError) or "gloo" in text.lower()):
             raise
         late = "timed out" in text.lower() or "timeout" in text.lower()
-        what = f"does not answer for {timeout():g} seconds" if late else "has ended"
+        what = "has ended, and says why if it can"
+        what = f"does not answer for {timeout():g} seconds" if late else what
         raise OperationFailed(
-            f"process {rank()} of {size()} stops: another one {what}, and says why if it can{hint}"
+            f"process {rank()} of {size()} stops: another one {what}{hint}"
         ) from error
     finally:
         stop()
