@@ -59,13 +59,6 @@ def mean(x: Tensor) -> Tensor:
     return x if size() == 1 else _Sum.apply(x) / size()
 
 
-def collect(x: Tensor) -> Tensor:
-    """The ``x`` of all processes, ``(size, *x.shape)``, without a gradient."""
-    parts = x.new_empty(size() * len(x), *x.shape[1:])
-    dist.all_gather_into_tensor(parts, x.contiguous())
-    return parts.view(size(), *x.shape)
-
-
 def _run(rows: int) -> int:
     """How many of the ``rows`` of a process follow each other in the whole batch."""
     return math.gcd(rows, *_share)
@@ -80,8 +73,9 @@ def _own(whole: Tensor) -> Tensor:  # (N, ...) -> (n, ...)
 class _Gather(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        parts = collect(x)
-        return rearrange(parts, "r (k u) ... -> (k r u) ...", u=_run(len(x)))
+        parts = x.new_empty(size() * len(x), *x.shape[1:])
+        dist.all_gather_into_tensor(parts, x.contiguous())
+        return rearrange(parts, "(r k u) ... -> (k r u) ...", r=size(), u=_run(len(x)))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:

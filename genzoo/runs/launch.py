@@ -173,7 +173,8 @@ def _join_others(setup: Setup, settings: dict[str, Any]) -> None:
 def _choose_precision(settings: dict[str, Any]) -> None:
     """Put what a new run computes in into its ``settings``."""
     device = devices.device(settings.get("device", "auto"))
-    settings["precision"] = precision.chosen(settings.get("precision", "fp32"), device)
+    own = precision.chosen(settings.get("precision", "fp32"), device)
+    settings["precision"] = parallel.from_first(own)  # measured: it may differ
 
 
 def _setup(

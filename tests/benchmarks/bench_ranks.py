@@ -1,4 +1,5 @@
-"""Two processes of one thread each against one: images a second, wall time, in turn.
+"""Two processes of one thread each against one: images a second by wall time, in turn; and, for a
+busy machine, how much more CPU time both take together: twice its inverse is what idle cores give.
 
 Training: steps of a DCGAN (28 pixels, width 48, batch 64), and of a GAN (28 pixels, batch 128).
 Sampling: to a folder. Meant for two idle cores: it says how busy they were.
@@ -74,9 +75,9 @@ def worker() -> None:
     for line in map(str.strip, sys.stdin):
         kind, name = line.split()
         jobs.setdefault(line, training(name) if kind == "training" else sampling(name))
-        began = time.monotonic()
+        began = time.monotonic(), time.process_time()
         jobs[line]()
-        print(time.monotonic() - began, flush=True)
+        print(time.monotonic() - began[0], time.process_time() - began[1], flush=True)
 
 
 def started(rank: int, size: int) -> subprocess.Popen[str]:
@@ -87,12 +88,15 @@ def started(rank: int, size: int) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
 
 
-def seconds(processes: list[subprocess.Popen[str]], line: str) -> float:
+def seconds(processes: list[subprocess.Popen[str]], line: str) -> tuple[float, float]:
+    """The longest wall time of the processes, and the CPU time of all."""
     for process in processes:
         assert process.stdin
         process.stdin.write(f"{line}\n")
         process.stdin.flush()
-    return max(float(process.stdout.readline()) for process in processes if process.stdout)
+    answers = [process.stdout.readline().split() for process in processes if process.stdout]
+    walls, spent = zip(*(map(float, answer) for answer in answers), strict=True)
+    return max(walls), sum(spent)
 
 
 def main() -> None:
@@ -101,12 +105,15 @@ def main() -> None:
         for processes in (one, two):
             seconds(processes, line)  # what is made at first use
         rows = [(seconds(one, line), seconds(two, line)) for _ in range(ROUNDS)]
-        ratios = [alone / both for alone, both in rows]
+        ratios = [alone[0] / both[0] for alone, both in rows]
+        more = statistics.median(both[1] / alone[1] for alone, both in rows)
         count = SAMPLES if line.startswith("sampling") else STEPS * NETWORKS[line.split()[1]][1]
-        rates = [count / statistics.median(column) for column in zip(*rows, strict=True)]
+        walls = [[pair[i][0] for pair in rows] for i in range(2)]
+        rates = [count / statistics.median(column) for column in walls]
         spread = f"[{min(ratios):.2f}, {max(ratios):.2f}]"
         text = f"{line}: x{statistics.median(ratios):.2f} {spread}"
-        print(f"{text}  ({rates[0]:.0f} and {rates[1]:.0f} images a second)", flush=True)
+        speeds = f"{rates[0]:.0f} and {rates[1]:.0f} images a second"
+        print(f"{text}  ({speeds}; x{more:.2f} the CPU time)", flush=True)
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     for process in (*one, *two):
         assert process.stdin
