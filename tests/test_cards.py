@@ -500,6 +500,8 @@ def test_the_readme_says_how_it_was_made(folder):
     ]:
         assert line in readme.splitlines(), line
     assert "Trained for 500 steps on digits." in readme
+    other = rendered(folder, recipe={**recipe, "precision": "bf16"})
+    assert "| time | 1.5 minutes in bf16, on a processor made for it |" in other.splitlines()
 
 
 def test_no_scores_are_said_to_be_missing(folder):

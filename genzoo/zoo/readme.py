@@ -14,7 +14,7 @@ from genzoo.models.kinds import ENDINGS, SHOWN
 from genzoo.schemas import Kind
 from genzoo.text import pairs, printable
 from genzoo.zoo.installed import PREFERRED
-from genzoo.zoo.manifest import LARGEST_JSON, Adoption, Manifest, Measured, Metrics, Stage
+from genzoo.zoo.manifest import LARGEST_JSON, Adoption, Manifest, Measured, Metrics, Recipe, Stage
 from genzoo.zoo.reader import read_capped
 from genzoo.zoo.terms import RESTRICTED
 
@@ -166,7 +166,7 @@ def facts(manifest: Manifest) -> dict[str, Any]:
             **({"phases": _flat(recipe.phases)} if recipe.phases else {}),
             **({"stages": "; ".join(map(_stage, recipe.stages))} if recipe.stages else {}),
             "seed": recipe.seed,
-            "time": f"{recipe.seconds / 60:.1f} minutes",
+            "time": _time(recipe),
             "machine": recipe.machine,
             "versions": _flat(recipe.versions),
             "data's sha256": recipe.data_sha256,
@@ -183,6 +183,12 @@ def _adopted(adopted: Adoption) -> dict[str, str]:
     ]
     facts = {"adopted from": "; ".join(files), "adopted as": adopted.source, "by": adopted.tool}
     return {**facts, **({"changes": "; ".join(adopted.notes)} if adopted.notes else {})}
+
+
+def _time(recipe: Recipe) -> str:
+    """How long the training took; where the precision decides that, on which machines."""
+    where = " in bf16, on a processor made for it" if recipe.precision == "bf16" else ""
+    return f"{recipe.seconds / 60:.1f} minutes{where}"
 
 
 def _stage(stage: Stage) -> str:
