@@ -12,6 +12,7 @@ from torch import nn
 
 import genzoo
 from genzoo import devices
+from genzoo.features.classifiers import DatasetClassifier
 from genzoo.models import threads
 from genzoo.models.model import infer
 from genzoo.models.threads import SMALL, suited, training_threads, using, work_of
@@ -132,6 +133,16 @@ def test_a_model_samples_and_a_user_finds_the_threads_as_they_were(latent):
     assert torch.get_num_threads() == CORES
     with using(1):
         assert torch.allclose(latent.sample(3).tensor, one, atol=1e-6)
+
+
+def test_features_are_computed_on_the_free_cores(monkeypatch):
+    seen, extractor = [], DatasetClassifier("mnist")
+    monkeypatch.setattr(threads, "_running_elsewhere", lambda: CORES - 2)
+    note = lambda part: (seen.append(torch.get_num_threads()), part.flatten(1))[1]  # noqa: E731
+    monkeypatch.setattr(extractor, "_features", note)
+    extractor(torch.rand(2, 1, 28, 28))
+    assert seen == [2]
+    assert torch.get_num_threads() == CORES
 
 
 @pytest.mark.parametrize("busy", [[0, 0, 0], [2, 3, 2]])

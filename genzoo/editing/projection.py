@@ -36,6 +36,7 @@ from genzoo.models.model import Discriminator, Model, finite_input, infer
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Labels, Latent, Progress
 from genzoo.models.samples import Images, Samples
+from genzoo.models.threads import LARGE, suited
 from genzoo.training.losses import LOSSES
 from genzoo.zoo import folder as folders
 from genzoo.zoo import manifest as manifests
@@ -419,7 +420,8 @@ def _run_within_memory(search: _CodeSearch, batch_size: int) -> _SearchResult:
 
 
 def _with_gradients(search: _CodeSearch, call: Callable[[], Any]) -> Any:
-    with torch.enable_grad(), torch.autocast(search.x.device.type, enabled=False):
+    no_autocast = torch.autocast(search.x.device.type, enabled=False)
+    with torch.enable_grad(), no_autocast, suited(LARGE):
         return call()
 
 

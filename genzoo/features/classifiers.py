@@ -21,6 +21,7 @@ from genzoo.errors import BadInput, OperationFailed, argument, article
 from genzoo.families.registry import others_code, reason_of
 from genzoo.features.networks import WIDTH, ClassifierNetwork, DamageNetwork, PartsNetwork
 from genzoo.models.inference import inference_copy
+from genzoo.models.threads import LARGE, suited
 from genzoo.zoo import installed
 
 BATCH = 250
@@ -73,7 +74,7 @@ class DatasetClassifier(FeatureExtractor):
 
     def __call__(self, x: Tensor) -> np.ndarray:
         check_shape(self, x)
-        with torch.no_grad():
+        with torch.no_grad(), suited(LARGE):
             return torch.cat(
                 [self._features(part.float().cpu()) for part in x.split(BATCH)]
             ).numpy()
@@ -172,7 +173,7 @@ class CustomFeatures(FeatureExtractor):
         self.sha256 = _code_and_state(path, self.network)
 
     def __call__(self, x: Tensor) -> np.ndarray:
-        with torch.no_grad():
+        with torch.no_grad(), suited(LARGE):
             return np.concatenate([self._extract(part) for part in x.split(BATCH)])
 
     def _extract(self, x: Tensor) -> np.ndarray:

@@ -21,6 +21,7 @@ from genzoo.errors import BadInput, NetworkError, OperationFailed, install_comma
 from genzoo.features.classifiers import FeatureExtractor
 from genzoo.files import expanded
 from genzoo.models.inference import channels_last
+from genzoo.models.threads import LARGE, suited
 
 if TYPE_CHECKING:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
@@ -82,7 +83,8 @@ class Inception(FeatureExtractor):
             raise BadInput(f"Inception takes images (n, 1 or 3, H, W), got {tuple(x.shape)}")
         if not (x.is_floating_point() and bool(x.isfinite().all())):
             raise BadInput(f"Inception takes images of finite floats in [0, 1], got {x.dtype}")
-        parts = [self._layers((_resized(_pixels(p)) - 128) / 128) for p in x.split(_BATCH)]
+        with suited(LARGE):
+            parts = [self._layers((_resized(_pixels(p)) - 128) / 128) for p in x.split(_BATCH)]
         return torch.cat(parts).flatten(1).numpy()
 
     @torch.no_grad()

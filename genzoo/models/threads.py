@@ -11,7 +11,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import prod
+from math import inf, prod
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from torch import nn
 from genzoo import devices
 
 SMALL = 1e6  # multiplications and additions of a layer: less is done before a thread wakes up
+LARGE = inf
 _works: weakref.WeakKeyDictionary[nn.Module, float] = weakref.WeakKeyDictionary()
 _counting = threading.Lock()
 _calls = 0  # that compute at this moment, in several threads of Python
