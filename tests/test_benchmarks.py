@@ -15,6 +15,7 @@ features, largest difference of the same pixels, relative to the largest: 4.0e-0
 ratio 32.1 [31.0, 40.2], 7 rounds
 gan, 28 px, batch 1, beyond the decode: 1,250 us [1,100, 1,400]
 a folder: 8.80 ms an image, plain 2.60; ratio 0.30 [0.28, 0.33]
+2 busy: pixelcnn: one sample: x1.02 (worst 1.30)
 """
 
 
@@ -25,6 +26,7 @@ def test_each_ratio_is_read_with_its_range():
         ("ratio", "32.1", "31.0", "40.2"),
         ("gan, 28 px, batch 1, beyond the decode", "1250", "1100", "1400"),
         ("a folder", "0.30", "0.28", "0.33"),
+        ("2 busy: pixelcnn: one sample", "1.02", "", "1.30"),
     ]
 
 
@@ -33,7 +35,7 @@ def test_the_history_gets_a_line_for_each(tmp_path, monkeypatch):
     for _ in range(2):
         benchmarks.main(["step", "--history", str(tmp_path / "history.tsv")])
     head, *lines = (tmp_path / "history.tsv").read_text().splitlines()
-    assert len(lines) == 10
+    assert len(lines) == 12
     assert {line.count("\t") for line in [head, *lines]} == {len(benchmarks.HEAD) - 1}
     assert {"step", "sample", "start"} <= {*benchmarks.chosen([], False)}
     assert not {"families", "fid"} & {*benchmarks.chosen([], False)}

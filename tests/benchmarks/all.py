@@ -2,7 +2,8 @@
 
     python tests/benchmarks/all.py [NAME ...] [--rounds 3] [--long] [--history FILE]
 
-Runs each ``bench_NAME.py``, one after the other, each a process of one thread, with few rounds.
+Runs each ``bench_NAME.py``, one after the other, with few rounds; each is a process of one thread,
+but for those that measure several.
 ``--long`` adds those of minutes. The history, ``history.tsv`` beside this file by default, keeps
 date, version, machine and its load at the start with each ratio: compare lines of one machine.
 """
@@ -21,9 +22,11 @@ import torch
 from genzoo.version import VERSION
 
 HERE = Path(__file__).parent
-LONG = ("critic", "evaluate", "fid")
+LONG = ("critic", "evaluate", "fid", "ranks", "threads")
+SEVERAL = ("open", "ranks", "threads")  # threads or processes
 OTHERS = ("families", "inpainting")  # these print tables
-WORDS = {"data": ["1000", "3"], "save": ["100", "3"]}  # images and rounds
+# Images and rounds; of open, files too.
+WORDS = {"data": ["1000", "3"], "open": ["500", "2", "20000"], "save": ["100", "3"]}
 HEAD = (
     "date",
     "version",
@@ -37,7 +40,7 @@ HEAD = (
     "most",
 )
 NUMBER = r"(\d[\d,]*\.?\d*)"
-RESULT = re.compile(rf"(.*?)x?{NUMBER}(?: us)? \[{NUMBER}, {NUMBER}\]")
+RESULT = re.compile(rf"(.*?)x?{NUMBER}(?: us)? (?:\[{NUMBER}, |\(worst ){NUMBER}[\])]")
 
 
 def chosen(names: list[str], long: bool) -> list[str]:
@@ -47,17 +50,21 @@ def chosen(names: list[str], long: bool) -> list[str]:
 
 
 def results(text: str) -> Iterator[tuple[str, str, str, str]]:
-    """What was measured, and the median with its range, of each line that gives them."""
+    """What was measured, and the median with its range, of each line that gives them. Of some only
+    the largest is known.
+    """
     for line in text.splitlines():
         if match := RESULT.match(line):
             what, *numbers = match.groups()
-            yield what.partition(":")[0].strip(), *(n.replace(",", "") for n in numbers)
+            what = re.split(r": \d", what.removesuffix("ratio "))[0].rstrip(" :;") or "ratio"
+            yield what, *((n or "").replace(",", "") for n in numbers)
 
 
 def run(name: str, rounds: int) -> str:
     """What ``bench_NAME.py`` prints, which is shown, too."""
     words = [sys.executable, str(HERE / f"bench_{name}.py"), *WORDS.get(name, [])]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ROUNDS": str(rounds)}
+    environment = {**os.environ, "ROUNDS": str(rounds)}
+    environment |= {} if name in SEVERAL else {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     print(done.stdout, end="", flush=True)
     if done.returncode:
