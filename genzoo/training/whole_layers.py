@@ -45,10 +45,14 @@ def _whole(layer: nn.Module) -> Callable[[Any, Tensor], Tensor] | None:
 def _drop(layer: nn.Module, x: Tensor) -> Tensor:  # (n, ...) -> the same
     if not layer.training:
         return x
-    ones = torch.ones_like(x, requires_grad=False)
+    is_last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if is_last else torch.contiguous_format
 
-    def draw(_: int) -> Tensor:
-        return type(layer).forward(layer, torch.cat([ones] * whole_batch.size()))
+    def draw(rows: int) -> Tensor:
+        whole = torch.empty(
+            rows, *x.shape[1:], dtype=x.dtype, device=x.device, memory_format=layout
+        )
+        return type(layer).forward(layer, whole.fill_(1))
 
     return x * whole_batch.own_rows(draw, len(x))
 
@@ -75,14 +79,16 @@ class _Normalise(Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        variance, average = (t.double() for t in torch.var_mean(x.float(), _axes(x), correction=0))
+        # What torch's own norm computes, up to 30 times as fast as var_mean on channels-last maps.
+        wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        own = torch.batch_norm_update_stats(wide, None, None, 0.0)
+        average, variance = (t.double() for t in own)
         # In double precision, as the difference of two squares loses digits. (Gathering takes gloo
         # three times as long as a sum.)
         moments = torch.stack([average, variance + average.square()]) / whole_batch.size()
         dist.all_reduce(moments)
-        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-        variance = (moments[1] - moments[0].square()).clamp(min=0).to(dtype)
-        average = moments[0].to(dtype)
+        variance = (moments[1] - moments[0].square()).clamp(min=0).to(wide.dtype)
+        average = moments[0].to(wide.dtype)
         y = torch.batch_norm(x, weight, bias, average, variance, False, 0.0, epsilon, False)
         ctx.save_for_backward(x, weight, bias, average, variance)
         ctx.epsilon = epsilon
