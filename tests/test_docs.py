@@ -102,6 +102,9 @@ def _run(kind, text):
 RUN = [page for page in PAGES if page.parent.name != "lecture" and _blocks(page)]
 
 
+PROGRESS = re.compile(r"\d:\d\d left\b|: [\d,]+ of [\d,]+$")
+
+
 @pytest.mark.parametrize("page", RUN, ids=lambda p: p.name)
 def test_blocks_run(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -109,7 +112,7 @@ def test_blocks_run(page, tmp_path, monkeypatch, capsys):
     for kind, text in _blocks(page):
         _run(kind, text)
     told = capsys.readouterr().err.splitlines()  # a busy machine shows how far a command is
-    assert [line for line in told if not re.search(r"\d:\d\d left\b", line)] == []
+    assert [line for line in told if not PROGRESS.search(line)] == []
 
 
 # The Frechet distance that the first training on each family's page must reach: of 500 samples to
