@@ -152,16 +152,16 @@ def test_a_run_counts_what_stays_busy(busy, monkeypatch):
     assert training_threads(nn.Linear(2000, 2000), (2000,), 1) == CORES - min(busy)
 
 
-@pytest.mark.parametrize("own", [1, 2])
-def test_threads_of_this_process_are_not_those_of_others(own, monkeypatch):
+@pytest.mark.parametrize(("running", "own"), [(5, 1), (5, 2), (2, 1), (2, 2), (1, 1), (1, 2)])
+def test_threads_of_this_process_are_not_those_of_others(running, own, monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setattr(Path, "read_text", lambda _: "0.1 0.2 0.3 5/321 99")
+    monkeypatch.setattr(Path, "read_text", lambda _: f"0.1 0.2 0.3 {running}/321 99")
     tasks = [Path(str(i)) for i in range(3)]
     monkeypatch.setattr(Path, "iterdir", lambda _: iter(tasks))
     states = {str(i): b"S" if i >= own else b"R" for i in range(3)}
     content = lambda path: b"7 (a) R (b) " + states[path.parent.name] + b" 1 2"  # noqa: E731
     monkeypatch.setattr(Path, "read_bytes", content)
-    assert threads._running_elsewhere() == 5 - own
+    assert threads._running_elsewhere() == max(0, running - own)
 
 
 def test_no_such_file_means_no_other_work(monkeypatch):

@@ -103,7 +103,8 @@ def _running_elsewhere() -> int:
     """
     try:
         running = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0])
-        own = 0 if running < 2 else sum(map(_is_running, Path("/proc/self/task").iterdir()))
+        # The thread that asks is one of them.
+        own = 1 if running < 2 else sum(map(_is_running, Path("/proc/self/task").iterdir()))
     except (OSError, ValueError, IndexError):
         return 0
     return max(0, running - own)
