@@ -18,8 +18,7 @@ import genzoo
 from genzoo import cli, families
 from genzoo.cli.app import app
 from genzoo.errors import BadInput, UnknownName, on_the_command_line
-from genzoo.runs import changes, launch
-from genzoo.runs import run as run_module
+from genzoo.runs import changes, launch, lock
 from genzoo.runs.plan import read_plan, write_plan
 from genzoo.training import Diverged, Phase, freeze
 from genzoo.zoo import manifest as manifests
@@ -678,7 +677,7 @@ def test_cuda_0_is_cuda(here, monkeypatch, own, new):
 
 @pytest.mark.parametrize("out", ["run", "whole"])
 def test_an_estimate_needs_no_lock(here, out, monkeypatch, capsys):
-    monkeypatch.setattr(run_module, "locked", lambda *_, **__: pytest.fail("it took the lock"))
+    monkeypatch.setattr(lock, "locked", lambda *_, **__: pytest.fail("it took the lock"))
     before = content(out)
     assert resumed("--dry-run --json", out) == 0
     assert json.loads(capsys.readouterr().out)["steps"] == (2 if out == "run" else 0)
