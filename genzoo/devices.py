@@ -74,7 +74,7 @@ def is_usual_threads(count: int) -> bool:
 def _shares_cores() -> bool:
     """Whether two of what the system calls cores are one."""
     try:
-        return Path("/sys/devices/system/cpu/smt/active").read_text().strip() == "1"
+        return Path("/sys/devices/system/cpu/smt/active").read_text(encoding="utf-8").strip() == "1"
     except OSError:  # another system
         return True
 

@@ -327,7 +327,8 @@ def _flushed_together(folder: Path) -> bool:
     """Whether Linux has flushed the file system of ``folder``; other systems have no syncfs."""
     import ctypes
 
-    flush = getattr(ctypes.CDLL(None), "syncfs", None) if os.name == "posix" else None
+    is_posix = hasattr(os, "O_DIRECTORY")  # Windows opens no folder
+    flush = getattr(ctypes.CDLL(None), "syncfs", None) if is_posix else None
     if flush is None:
         return False
     number = os.open(folder, os.O_RDONLY)

@@ -1153,3 +1153,16 @@ def test_the_other_split_reads_no_file_twice(tmp_path, monkeypatch):
     again = data.open(tmp_path / "set", "test", channels=1)
     assert np.array_equal(again.array, splits["test"].array)
     assert again.skipped == splits["test"].skipped == ("broken.png",)
+
+
+def test_a_split_is_whole_whatever_was_opened_before(tmp_path, monkeypatch):
+    """What a pass over the other split's files has left is not all that is left."""
+    for index in range(40):
+        (tmp_path / "set").mkdir(exist_ok=True)
+        Image.new("L", (4, 4), index).save(tmp_path / "set" / f"{index:02}.png")
+    sizes = []
+    for number, split in enumerate(("train", "test", "train", "test", "test")):
+        monkeypatch.setenv("GENZOO_HOME", str(tmp_path / f"home{number}"))  # nothing is kept there
+        sizes.append(len(data.open(tmp_path / "set", split)))
+    assert sizes[:2] == sizes[2:4]
+    assert sizes[4] == sizes[1] == 40 - sizes[0]

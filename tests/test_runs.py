@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -893,6 +894,11 @@ def _port():
         return str(free.getsockname()[1])
 
 
+def _without_torchs(said):
+    """What was said without torch's own warnings, such as that this machine's name is unknown."""
+    return re.sub(r"(?m)^\[W\d.*\n", "", said)
+
+
 @pytest.mark.parametrize(
     ("wait", "sleep", "says"), [(60, 0, "has ended"), (4, 6, "does not answer for 4 seconds")]
 )
@@ -901,7 +907,7 @@ def test_a_process_that_is_gone_ends_the_others(wait, sleep, says, here, made, w
     at = {"kill_at": 5, "rank": 1, "sleep": sleep, "GENZOO_PROCESS_TIMEOUT": str(wait)}
     codes, said = workshop(job, here, processes=2, MASTER_PORT=_port(), **at)
     assert codes == [1, -9], said
-    assert said.count("\n") == 1
+    assert _without_torchs(said).count("\n") == 1
     assert f"genzoo: process 0 of 2 stops: another one {says}" in said
     assert checkpoints("run")[-1] == "00000004.pt"
 
@@ -931,9 +937,10 @@ def test_two_processes_draw_what_one_draws(here, made, workshop, capsys):
     scores = capsys.readouterr().out
     for out in ("two", "two.npy"):
         two = {"processes": 2, "MASTER_PORT": _port()}
-        assert workshop([*draw, out], here, **two) == ([0, 0], f"{out}\n")
+        codes, said = workshop([*draw, out], here, **two)
+        assert (codes, _without_torchs(said)) == ([0, 0], f"{out}\n")
     codes, said = workshop(measure, here, processes=2, MASTER_PORT=_port())
-    assert (codes, said) == ([0, 0], scores)
+    assert (codes, _without_torchs(said)) == ([0, 0], scores)
     assert Path("one.npy").read_bytes() == Path("two.npy").read_bytes()
     one, two = ({f.name: f.read_bytes() for f in Path(out).iterdir()} for out in ("one", "two"))
     assert one == two

@@ -155,7 +155,7 @@ def test_a_run_counts_what_stays_busy(busy, monkeypatch):
 @pytest.mark.parametrize(("running", "own"), [(5, 1), (5, 2), (2, 1), (2, 2), (1, 1), (1, 2)])
 def test_threads_of_this_process_are_not_those_of_others(running, own, monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setattr(Path, "read_text", lambda _: f"0.1 0.2 0.3 {running}/321 99")
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: f"0.1 0.2 0.3 {running}/321 99")
     tasks = [Path(str(i)) for i in range(3)]
     monkeypatch.setattr(Path, "iterdir", lambda _: iter(tasks))
     states = {str(i): b"S" if i >= own else b"R" for i in range(3)}
@@ -165,7 +165,7 @@ def test_threads_of_this_process_are_not_those_of_others(running, own, monkeypat
 
 
 def test_no_such_file_means_no_other_work(monkeypatch):
-    def missing(_):
+    def missing(*_, **__):
         raise FileNotFoundError
 
     monkeypatch.undo()

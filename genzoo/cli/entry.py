@@ -139,7 +139,8 @@ def _together(arguments: Sequence[str]) -> Iterator[None]:
 
     if torch.cuda.is_available():  # "cuda" is each process's own
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    with open(os.devnull, "w", encoding="utf-8") as nowhere, parallel.connected():  # noqa: PTH123
+    unseen = Path(os.devnull)
+    with unseen.open("w", encoding="utf-8", newline="\n") as nowhere, parallel.connected():
         parallel.start(torch.device("cpu"))  # what they exchange is in memory
         with nullcontext() if is_first_process() else redirect_stdout(nowhere):
             yield

@@ -63,14 +63,14 @@ def _decode_files(raw: ImageFiles, form: Form, meta: Meta) -> Blocks:
             read = _kept(read)
             frame = survey(origin, names, read, form, partial(check_square, origin, form))
             known = _Pass(frame._replace(crop=raw.crop))
-        facts, rows, taken, rest = Facts(known.frame), list[np.ndarray](), list[int](), set[str]()
+        facts, rows, taken = Facts(known.frame), list[np.ndarray](), list[int]()
+        rest = {*selection.names}
         for index, name, found in _decoded(read, known, selection, origin):
-            if not isinstance(found, tuple):
-                rest.add(name)
             if isinstance(found, Unreadable):
                 log.debug("%s: %s: %s", origin, name, found)
                 skip(meta, name, BROKEN, found)
             elif found is not None:
+                rest.remove(name)
                 facts.count(*found)
                 rows.append(found[1])
                 taken.append(index)

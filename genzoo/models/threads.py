@@ -102,7 +102,9 @@ def _running_elsewhere() -> int:
     The average load would not do: it counts the work of this process, for a minute.
     """
     try:
-        running = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0])
+        running = int(
+            Path("/proc/loadavg").read_text(encoding="utf-8").split()[3].partition("/")[0]
+        )
         # The thread that asks is one of them.
         own = 1 if running < 2 else sum(map(_is_running, Path("/proc/self/task").iterdir()))
     except (OSError, ValueError, IndexError):

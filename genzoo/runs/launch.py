@@ -122,9 +122,9 @@ def start(
     setup, parent = _setup(family, data, values, inherited, start_from, root)
     _set_threads(settings)
     _join_others(setup, settings)
-    _choose_precision(settings)
     if minutes is not None and parallel.size() > 1:
         raise BadInput(f"several processes need {argument('steps')}: each has another rate")
+    _choose_precision(settings)
     with alone(folder) if (folder / "run").is_dir() else nullcontext():
         if parallel.rank() == 0 and not force:
             earlier.check_free(folder)

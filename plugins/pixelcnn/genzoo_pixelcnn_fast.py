@@ -92,7 +92,7 @@ class _State:
             rows[:, :, -1:, self.side : -self.side] = v
             above = layer.down(rows) + down
             flat = rearrange(above, "n q 1 w -> (w n) q")  # q = 2 p
-            torch.addmm(self.biases[i], flat, self.links[i], out=self.added[i].flatten(0, 1))
+            self.added[i].flatten(0, 1).copy_(torch.addmm(self.biases[i], flat, self.links[i]))
             if self.labels is not None:
                 self.added[i] += across[:, self.order, 0, 0]
             a, b = above.chunk(2, 1)
