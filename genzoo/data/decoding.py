@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 VERSION = 1
 MEMORY = 1 << 26  # bytes of files that are kept from the survey to the decoding
 BLOCK = 1 << 20  # bytes of images that are written at once
-MOST_THREADS, GROUP, SMALL = 8, 16, 1 << 16  # pixels of an image of which a thread takes a group
+# Pixels of an image whose decoder is too short for threads: they would wait for each other.
+MOST_THREADS, SMALL = 8, 1 << 16
 Result = TypeVar("Result")
 DARK = 25  # where the largest of all values is no larger, the files may mean another range
 # What zipfile says of a member, in our words.
@@ -118,10 +119,11 @@ def _decoded(
     other = known.selection
     if split and other.split and other.split != split and other.names == selection.names:
         places = {name: place for name, place in places.items() if name in known.rest}
-    size = frame.form.size
-    group = GROUP if size and size[0] * size[1] <= SMALL else 1
-    for name, found in in_threads(convert, [*places], group):
-        yield places[name], name, found
+    size = frame.form.size or frame.own
+    is_small = size is not None and size[0] * size[1] <= SMALL
+    found = map(convert, places) if is_small else in_threads(convert, [*places])
+    for (name, place), one in zip(places.items(), found, strict=True):
+        yield place, name, one
 
 
 def _kept(read: Callable[[str], bytes]) -> Callable[[str], bytes]:
@@ -143,24 +145,20 @@ def _kept(read: Callable[[str], bytes]) -> Callable[[str], bytes]:
     return again
 
 
-def in_threads(
-    convert: Callable[[str], Result], names: Sequence[str], group: int
-) -> Iterator[tuple[str, Result]]:
-    """Each name and what `convert` makes of it, in order, by a thread for each core: decoders let
-    other threads run. A thread takes a `group` at once; a few groups wait in memory.
+def in_threads(convert: Callable[[str], Result], names: Sequence[str]) -> Iterator[Result]:
+    """What `convert` makes of each name, in order, by a thread for each core: decoders let other
+    threads run. A few results wait in memory.
     """
     threads = min(MOST_THREADS, _cores())
     pool = ThreadPoolExecutor(threads)
-    waiting: deque[tuple[Sequence[str], Future[list[Result]]]] = deque()
-    groups = [names[i : i + group] for i in range(0, len(names), group)]
+    waiting: deque[Future[Result]] = deque()
     try:
-        for part in groups:
-            waiting.append((part, pool.submit(lambda part: [*map(convert, part)], part)))
+        for name in names:
+            waiting.append(pool.submit(convert, name))
             if len(waiting) > 2 * threads:
-                part, future = waiting.popleft()
-                yield from zip(part, future.result(), strict=True)
-        for part, future in waiting:
-            yield from zip(part, future.result(), strict=True)
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 
