@@ -173,8 +173,7 @@ def _join_others(setup: Setup, settings: dict[str, Any]) -> None:
 def _choose_precision(settings: dict[str, Any]) -> None:
     """Put what a new run computes in into its ``settings``."""
     device = devices.device(settings.get("device", "auto"))
-    own = precision.chosen(settings.get("precision", "fp32"), device)
-    settings["precision"] = parallel.from_first(own)  # measured: it may differ
+    settings["precision"] = precision.chosen(settings.get("precision", "fp32"), device)
 
 
 def _setup(
