@@ -4,6 +4,9 @@ import importlib.util
 import json
 from pathlib import Path
 
+from PIL import Image
+
+import genzoo
 from genzoo import families
 
 PATH = Path(__file__).parent / "benchmarks" / "equal_time.py"
@@ -21,11 +24,11 @@ def result(family, seed, fd, **more):
 def test_the_table_is_the_mean_of_the_seeds_best_distance_first():
     nats = {"metric": "nll", "value": 90.0, "unit": "nats"}
     runs = [result("dcgan", 0, 30.0), result("dcgan", 1, 34.0)]
-    runs += [result("made", 0, 4.0, likelihood=nats), result("autoencoder", 0, None)]
+    runs += [result("made width=9", 0, 4.0, likelihood=nats), result("autoencoder", 0, None)]
     head, _, first, second, last = equal_time.rows(runs)
     assert {head.count("|"), first.count("|"), last.count("|")} == {11}
     assert first.startswith(
-        "| `made` | explicit/tractable | 1,000 | 10 | 1.0 min | 2 ms | 4 | 0.5 |"
+        "| `made` width=9 | explicit/tractable | 1,000 | 10 | 1.0 min | 2 ms | 4 | 0.5 |"
     )
     assert first.endswith("| 90 nats (nll) |")
     assert second.startswith("| `dcgan` | implicit/direct |")
@@ -45,22 +48,14 @@ def test_families_of_other_data_are_named_apart():
 
 def test_one_run_takes_the_minutes_that_it_is_given(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(equal_time, "TRIAL", 4)
-    words = [
-        "made",
-        "--data",
-        "digits",
-        "--minutes",
-        "0.001",
-        "--seeds",
-        "1",
-        "--n",
-        "1280",
-        "--features",
-        "mnist",
-    ]
-    equal_time.main([*words, "--out", str(tmp_path), "--one", "0"])
-    found = json.loads((tmp_path / "made-0.json").read_text())
+    words = ["made units=16", "--data", "digits", "--minutes", "0.001", "--seeds", "1"]
+    words += ["--n", "1280", "--features", "mnist", "--out", str(tmp_path)]
+    equal_time.main([*words, "--one", "0"])
+    found = json.loads((tmp_path / "made_units=16-0.json").read_text())
     assert found["likelihood"]["value"] > 0
-    assert found["steps"] >= 2
-    equal_time.main([*words, "--out", str(tmp_path)])  # nothing is run again
-    assert "| `made` | explicit/tractable |" in capsys.readouterr().out
+    assert found["steps"] >= 3
+    assert genzoo.load(tmp_path / "made_units=16-0").config.units == 16
+    equal_time.main(words)  # nothing is run again
+    assert "| `made` units=16 | explicit/tractable |" in capsys.readouterr().out
+    with Image.open(tmp_path / "samples.png") as picture:
+        assert picture.size == (150 + 12 * 30 + 2, 32)

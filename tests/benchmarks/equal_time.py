@@ -2,35 +2,41 @@
 
     python tests/benchmarks/equal_time.py --minutes 5 --seeds 3 --jobs 2 --out equal-time
 
-Each run is a process of one thread, with the family's default settings. A short run of 60 steps,
-which passes through all phases of a training, says how many steps the minutes pay for. Each
-finished run leaves a file in ``--out``; the same command goes on where it was stopped, and prints
-the table at the end. Run it on an otherwise idle machine: memory and caches are shared.
+Each run is a process of one thread, with the family's default settings or with those that a word
+gives: ``"dcgan width=48 lr=1e-4"``. A short run of 60 steps, which passes through all phases of a
+training, says how many steps the minutes pay for. Each run leaves its model and its numbers in
+``--out``; the same command goes on where it was stopped, draws a picture with a row of samples
+for each family, and prints the table. Run it on an otherwise idle machine: memory and caches are
+shared.
 """
 
 import argparse
 import json
 import math
 import os
+import re
+import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image, ImageDraw, ImageFont
 
 import genzoo
 from genzoo import devices, families, files
 from genzoo.runs import RunStatus
+from genzoo.schemas import assignments
 
 TRIAL = 60  # steps of the short run
 DRAWN = 64  # samples in a batch, to time their drawing
+SHOWN, NAMES = 12, 150  # samples in a row of the picture, pixels for the name before them
 HEADS = "| family | branch | parameters | steps | training | a sample | {} | likelihood |"
 DISTANCES = ("fd", "precision", "recall")
 LIKELIHOODS = {"exact": "nll", "bound": "elbo", "estimate": "nll_estimate"}
@@ -44,40 +50,62 @@ def suitable(kind: str, labelled: bool) -> tuple[list[str], list[str]]:
     return fit, [name for name in names if name not in fit]
 
 
-def train(family: str, data: str, steps: int, seed: int, folder: Path) -> tuple[Any, float]:
-    """A trained model, and the CPU seconds of all steps after the first."""
-    moments: list[float] = []
+def train(entry: str, data: str, steps: int, seed: int, folder: Path) -> tuple[Any, float]:
+    """A trained model, and the CPU seconds of all its steps after the first.
+
+    A run that was stopped goes on; the seconds of the steps before are those of the others.
+    """
+    moments: list[tuple[int, float]] = []
 
     def note(state: RunStatus) -> None:
-        if state.step in (1, state.steps):
-            moments.append(time.process_time())
+        if not moments or state.step == state.steps:
+            moments.append((state.step, time.process_time()))
 
-    often = {"checkpoint_every": steps, "grid_every": steps, "force": True, "threads": 1}
-    where = {"out": folder, "seed": seed, "device": "cpu", "progress": note}
-    model = genzoo.train(family, data, steps=steps, **often, **where)
-    return model, moments[-1] - moments[0]
+    family, *settings = entry.split()
+    if (folder / "run").exists():
+        model = genzoo.train(out=folder, resume=True, threads=1, progress=note)
+    else:
+        where = {"out": folder, "seed": seed, "device": "cpu", "force": True}
+        often = {"steps": steps, "grid_every": steps, "threads": 1, "progress": note}
+        model = genzoo.train(family, data, settings=assignments(settings), **where, **often)
+    (first, began), (last, ended) = moments[0], moments[-1]
+    return model, (ended - began) / (last - first) * (last - 1)
 
 
-def run(family: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
+def run(entry: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
     """Train one family, and measure it: the line of the table, for one seed."""
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "model"
-        _, seconds = train(family, given.data, TRIAL, seed, folder)
-        steps = max(2, round(given.minutes * 60 / seconds * (TRIAL - 1)))
-        model, seconds = train(family, given.data, steps, seed, folder)
-        began = time.process_time()
-        model.sample(DRAWN, seed=seed)
-        drawing = (time.process_time() - began) / DRAWN
-        scores = measure(model, folder, given.data, given.n, given.features)
+    folder, trial = place(given.out, entry, seed), place(given.out, f"{entry} trial", seed)
+    steps = 0
+    if not (folder / "run").exists():
+        _, seconds = train(entry, given.data, TRIAL, seed, trial)
+        shutil.rmtree(trial)
+        steps = max(3, round(given.minutes * 60 / seconds * (TRIAL - 1)))
+    model, seconds = train(entry, given.data, steps, seed, folder)
+    began = time.process_time()
+    model.sample(DRAWN, seed=seed)
+    drawing = (time.process_time() - began) / DRAWN
+    scores = measure(model, folder, given.data, given.n, given.features)
+    shutil.rmtree(folder / "run")
     return {
-        "family": family,
+        "family": entry,
         "seed": seed,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "steps": steps,
+        "steps": json.loads((folder / "config.json").read_text(encoding="utf-8"))["recipe"][
+            "steps"
+        ],
         "training_seconds": seconds,
         "sample_seconds": drawing,
         **scores,
     }
+
+
+def read(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def place(out: Path, entry: str, seed: int) -> Path:
+    """The folder of a run's model; its numbers are in a file of this name and .json."""
+    return out / f"{re.sub('[^a-z0-9.=-]+', '_', entry)}-{seed}"
 
 
 def measure(
@@ -95,7 +123,15 @@ def measure(
     return found
 
 
-def rows(results: Iterable[dict[str, Any]]) -> Iterator[str]:
+def best_first(results: Sequence[dict[str, Any]]) -> list[str]:
+    """The families, by their mean distance; last those that have none for one of the seeds."""
+    found = defaultdict(list)
+    for result in results:
+        found[result["family"]].append(math.inf if result["fd"] is None else result["fd"])
+    return sorted(found, key=lambda family: statistics.mean(found[family]))
+
+
+def rows(results: Sequence[dict[str, Any]]) -> Iterator[str]:
     """The table, best distance first: means over the seeds, and the spread of the scores."""
     runs = defaultdict(list)
     for result in results:
@@ -116,17 +152,14 @@ def rows(results: Iterable[dict[str, Any]]) -> Iterator[str]:
         known = [one["likelihood"] for one in runs[family] if one["likelihood"]]
         if not known:
             return ""
-        return f"{score([one['value'] for one in known])} {known[0]['unit']} ({known[0]['metric']})"
-
-    def distance(family: str) -> float:
-        return (
-            mean(family, "fd") if all(one["fd"] is not None for one in runs[family]) else math.inf
-        )
+        values, unit = score([one["value"] for one in known]), known[0]["unit"]
+        return " ".join(filter(None, (values, unit, f"({known[0]['metric']})")))
 
     yield HEADS.format(" | ".join(DISTANCES))
     yield "| --- " * (7 + len(DISTANCES)) + "|"
-    for family in sorted(runs, key=distance):
-        cells = [f"`{family}`", branches[family]]
+    for family in best_first(results):
+        name, *settings = family.split()
+        cells = [" ".join([f"`{name}`", *settings]), branches[name]]
         cells += [f"{mean(family, key):,.0f}" for key in ("parameters", "steps")]
         cells += [f"{mean(family, 'training_seconds') / 60:.1f} min"]
         cells += [f"{mean(family, 'sample_seconds') * 1000:.3g} ms"]
@@ -134,33 +167,51 @@ def rows(results: Iterable[dict[str, Any]]) -> Iterator[str]:
         yield f"| {' | '.join([*cells, likelihood(family)])} |"
 
 
-def command_of(name: str, seed: int, given: argparse.Namespace) -> list[str]:
+def picture(results: Sequence[dict[str, Any]], out: Path) -> Image.Image:
+    """A row of samples for each family, those of its first seed, in the order of the table."""
+    strips = []
+    for entry in best_first(results):
+        seed = min(result["seed"] for result in results if result["family"] == entry)
+        samples = genzoo.load(place(out, entry, seed)).sample(SHOWN, seed=0)
+        strips.append((entry, samples.grid(columns=SHOWN, scale=1)))
+    width, height = (max(strip.size[i] for _, strip in strips) for i in (0, 1))
+    sheet = Image.new("RGB", (NAMES + width, len(strips) * height), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for i, (entry, strip) in enumerate(strips):
+        pen.text((NAMES - 8, (i + 0.5) * height), entry.split()[0], "black", font, anchor="rm")
+        sheet.paste(strip, (NAMES, i * height))
+    return sheet
+
+
+def command_of(entry: str, seed: int, given: argparse.Namespace) -> list[str]:
     options = {key: getattr(given, key) for key in ("data", "minutes", "n", "out", "features")}
     words = [word for key, value in options.items() if value for word in (f"--{key}", str(value))]
-    return [sys.executable, __file__, name, "--one", str(seed), *words]
+    return [sys.executable, __file__, entry, "--one", str(seed), *words]
 
 
 def run_all(runs: list[tuple[str, int]], given: argparse.Namespace) -> list[Path]:
     """Do those that have no file yet, some at a time; the files of those that succeeded."""
 
-    def start(name: str, seed: int) -> Path | None:
-        file: Path = given.out / f"{name}-{seed}.json"
+    def start(entry: str, seed: int) -> Path | None:
+        file = Path(f"{place(given.out, entry, seed)}.json")
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         if not file.exists():
-            subprocess.run(command_of(name, seed, given), env=environment, check=False)
+            subprocess.run(command_of(entry, seed, given), env=environment, check=False)
         return file if file.exists() else None
 
     with ThreadPoolExecutor(given.jobs) as pool:
         done = list(pool.map(lambda one: start(*one), runs))
-    for (name, seed), file in zip(runs, done, strict=True):
+    for (entry, seed), file in zip(runs, done, strict=True):
         if file is None:
-            print(f"{name}, seed {seed}: failed, see above", file=sys.stderr)
+            print(f"{entry}, seed {seed}: failed, see above", file=sys.stderr)
     return [file for file in done if file]
 
 
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("families", nargs="*", help="all that fit the data by default")
+    parser.add_argument(
+        "families", nargs="*", help="or 'FAMILY KEY=VALUE …'; by default all that fit the data"
+    )
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--minutes", type=float, default=5, help="of CPU time, for each run")
     parser.add_argument("--seeds", type=int, default=3)
@@ -171,16 +222,19 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)  # the seed of a single run
     given = parser.parse_args(words)
     if given.one is not None:
-        name = given.families[0]
-        result = run(name, given.one, given)
-        files.write_json(given.out / f"{name}-{given.one}.json", result)
+        (entry,) = given.families
+        result = run(entry, given.one, given)
+        files.write_json(Path(f"{place(given.out, entry, given.one)}.json"), result)
         return
     dataset = genzoo.data.open(given.data)
     fit, others = suitable(dataset.kind, bool(dataset.classes))
     given.out.mkdir(parents=True, exist_ok=True)
     done = run_all([(n, seed) for seed in range(given.seeds) for n in given.families or fit], given)
-    print("\n".join(rows(json.loads(file.read_text()) for file in done)))
-    print(f"\nNot here, as they need other data: {', '.join(others)}." if others else "")
+    results = [read(file) for file in done]
+    picture(results, given.out).save(given.out / "samples.png")
+    print("\n".join(rows(results)))
+    if not given.families and others:
+        print(f"\nNot here, as they need other data: {', '.join(others)}.")
     print(devices.machine(torch.device("cpu")))
 
 
