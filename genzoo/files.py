@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import threading
+import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -103,6 +104,17 @@ def check_name(path: Path) -> Path:
             short = f"{str(path)[:40]}..."
             raise BadInput(f"cannot write {short}: {error.strerror}; choose another name") from None
     return path
+
+
+LATE = 30  # seconds that a file system of several machines may be late
+
+
+def appears(path: Path, seconds: float) -> bool:
+    """Whether there is ``path`` now, or within ``seconds``."""
+    end = time.monotonic() + seconds
+    while not (found := path.exists()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
 
 
 def ending_of(path: Path) -> str:

@@ -29,6 +29,7 @@ from genzoo.cli import run as command
 from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.families import registry
 from genzoo.files import locked
+from genzoo.models import shared_samples
 from genzoo.runs import launch
 from genzoo.runs import run as run_folder
 from genzoo.runs.plan import make_plan, plan
@@ -100,6 +101,7 @@ import json, os, signal, sys, threading, time
 import torch
 import torch._dynamo  # the optimisers ask for it
 from genzoo import cli
+from genzoo.models.samples import Images
 from genzoo.runs.run import Run
 
 def work(job, rank):
@@ -108,7 +110,7 @@ def work(job, rank):
     said = os.open(f"said.{rank}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
     os.dup2(said, 1), os.dup2(said, 2)
     torch.set_num_threads(1)
-    go, save = Run.go, torch.save
+    go, save, encode = Run.go, torch.save, Images.file_of_one
     def dying(self, report=None):
         def told(progress):
             if progress.step == job["kill_at"] and job["rank"] in (None, rank):
@@ -121,7 +123,11 @@ def work(job, rank):
             file.flush()
             os.kill(os.getpid(), signal.SIGKILL)
         save(state, file, **more)
-    Run.go, torch.save = dying, tearing
+    def encoding(self, metadata):
+        if self.seeds[0][1] == job["kill_at"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return encode(self, metadata)
+    Run.go, torch.save, Images.file_of_one = dying, tearing, encoding
     if job["kill_after"] is not None:
         threading.Timer(job["kill_after"], os.kill, (os.getpid(), signal.SIGKILL)).start()
     code = cli.run(job["arguments"])
@@ -927,7 +933,9 @@ def test_two_processes_go_on_bit_for_bit(here, made, workshop):
 
 
 def test_two_processes_draw_what_one_draws(here, made, workshop, capsys):
-    """To the last byte, and the first one says so. One more batch than they have rounds."""
+    """To the last byte, and the first one says so. One more batch than they have rounds. If the
+    second one dies between two files, none is left.
+    """
     assert command(words("drop", made, "run", steps=1)) == 0
     draw = ["sample", "./run", "-n", "137", "--batch-size", "8", "--seed", "4", "-o"]
     measure = f"evaluate ./run --data {made} --metrics sharpness -n 400".split()
@@ -935,16 +943,50 @@ def test_two_processes_draw_what_one_draws(here, made, workshop, capsys):
     capsys.readouterr()
     assert command(measure) == 0
     scores = capsys.readouterr().out
-    for out in ("two", "two.npy"):
-        two = {"processes": 2, "MASTER_PORT": _port()}
+    for out in ("two", "two.npy", "lost"):
+        two = {"processes": 2, "MASTER_PORT": _port(), "kill_at": 12 if out == "lost" else None}
         codes, said = workshop([*draw, out], here, **two)
-        assert (codes, _without_torchs(said)) == ([0, 0], f"{out}\n")
+        if out == "lost":
+            end = "genzoo: process 0 of 2 stops: another one has ended, and says why if it can\n"
+            assert (codes, _without_torchs(said)) == ([1, -9], end)
+            assert not [*here.glob("*lost*"), *here.glob(".*")]
+        else:
+            assert (codes, _without_torchs(said)) == ([0, 0], f"{out}\n")
     codes, said = workshop(measure, here, processes=2, MASTER_PORT=_port())
     assert (codes, _without_torchs(said)) == ([0, 0], scores)
     assert Path("one.npy").read_bytes() == Path("two.npy").read_bytes()
     one, two = ({f.name: f.read_bytes() for f in Path(out).iterdir()} for out in ("one", "two"))
     assert one == two
     assert len(one) == 138
+
+
+def test_all_processes_see_the_folder_that_they_fill(here, monkeypatch):
+    def gather(values, own):
+        values[:] = [own, False]
+
+    monkeypatch.setattr(shared_samples, "size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "broadcast_object_list", lambda values: None)
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
+    says = "process 1 of 2 does not see the folder of x: choose one on a disk that all machines"
+    with pytest.raises(OperationFailed, match=says), shared_samples.common_folder(Path("x")):
+        pass
+    assert not [*here.iterdir()]
+
+
+def test_a_process_whose_folder_another_one_removed_says_so(here, monkeypatch):
+    """The other one failed, and knows why."""
+    monkeypatch.setattr(shared_samples, "size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "broadcast_object_list", lambda values: None)
+    monkeypatch.setattr(torch.distributed, "all_gather_object", lambda values, own: values.clear())
+    says = "process 0 of 2 stops: another one has ended"
+
+    def fill():
+        with shared_samples.common_folder(here / "x") as aside:
+            aside.rmdir()
+            (aside / "0.png").write_bytes(b"")
+
+    with pytest.raises(OperationFailed, match=says):
+        fill()
 
 
 def test_processes_that_differ_do_not_begin(monkeypatch):

@@ -490,6 +490,16 @@ def test_what_cannot_be_written_fails_and_leaves_nothing(name, error, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_a_folder_has_a_file_of_each_sample_also_of_two_seeds(n, tmp_path):
+    one, two = images(n), images(n)
+    two.seeds = tuple((8, index) for _, index in two.seeds)
+    (one + two).save(tmp_path / "x")
+    files = {p.read_bytes() for p in (tmp_path / "x").glob("*.png")}
+    assert len(files) == 2 * n
+    assert json.loads((tmp_path / "x/record.json").read_text())["n"] == 2 * n
+
+
 def test_a_failed_write_keeps_what_was_there(tmp_path, monkeypatch):
     (tmp_path / "x.png").write_bytes(b"old")
 

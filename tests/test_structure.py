@@ -497,6 +497,7 @@ OWN_FILES = {
     "metrics.stored_reference": "the cache",
     "models.pdf": "the user's picture, after the reader's checks",
     "models.picture_files": "the user's picture, after the reader's checks",
+    "models.sample_folders": "what it writes",
     "models.threads": "what Linux says runs",
     "models.writing": "what it writes",
     "runs.checkpoints": "runs of this machine, with a hash",

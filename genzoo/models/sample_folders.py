@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, final
 
 from genzoo.errors import BadInput
 from genzoo.files import check_name, sync_folder, whole_folder, write_text
+from genzoo.models.shared_samples import common_folder, in_order
+from genzoo.models.whole_batch import rank
 
 
 def check_folder(path: Path) -> None:
@@ -22,44 +24,49 @@ def check_folder(path: Path) -> None:
 
 
 @final
-class Encoded(NamedTuple):
-    """A batch as files: of each sample its index, if it has one, and content; the record of the
-    first, the labels of all, and the ending of their names.
-    """
+class Written(NamedTuple):
+    """A batch whose files are written: how many, the record of the first, the labels of all."""
 
-    files: list[tuple[int | None, bytes]]
+    n: int
     record: dict[str, Any]
     labels: list[int]
-    ending: str
 
 
-def encode_files(part: Any, metadata: bool) -> Encoded:
-    """The files of a batch of samples."""
-    ones = list(part)
-    # The samples of a walk have no index of their own.
-    indexed = part.seeds and (part.call is None or part.call.get("method") == "sample")
-    files = [(one.seeds[0][1] if indexed else None, one.file_of_one(metadata)) for one in ones]
-    labels = [] if part.labels is None else part.labels.tolist()
-    return Encoded(files, ones[0].record(), labels, part.ending)
+def write_folder(
+    parts: Iterator[Any], path: Path, metadata: bool, *, shared: bool = False
+) -> dict[str, Any]:
+    """A file of each sample of ``parts``, in constant memory; the folder gets its name when all are
+    on the disk.
 
-
-def write_folder(parts: Iterator[Encoded], path: Path, metadata: bool) -> dict[str, Any]:
-    """A file each, in constant memory; the folder gets its name when all are on the disk.
-
-    Returns the record of the samples.
+    ``shared``: all processes call this, and each writes the batches that it draws. Returns the
+    record of the samples.
     """
+    place, joined = (common_folder, in_order) if shared else (whole_folder, iter)
     record: dict[str, Any] = {}
     labels, n = list[int](), 0
-    with whole_folder(path) as aside:
-        for part in parts:
+    with place(path) as aside:
+        for part in joined(_write_files(parts, aside, metadata)):
             record = record or part.record
             labels += part.labels
-            for index, file in part.files:
-                name = f"{n if index is None else index:08}{part.ending}"
-                (aside / name).write_bytes(file)
-                n += 1
+            n += part.n
         record |= {"n": n, "labels": labels or None}
-        content = record if metadata else {"n": n}
-        write_text(aside / "record.json", json.dumps(content, indent=2))
+        if not (shared and rank()):
+            content = record if metadata else {"n": n}
+            write_text(aside / "record.json", json.dumps(content, indent=2))
         sync_folder(aside)
     return record
+
+
+def _write_files(parts: Iterator[Any], folder: Path, metadata: bool) -> Iterator[Written]:
+    n = 0
+    for part in parts:
+        # The samples of a walk have no index of their own, those of two seeds may share one.
+        is_drawn = part.call is None or part.call.get("method") == "sample"
+        is_indexed = is_drawn and len({index for _, index in part.seeds}) == len(part)
+        for one in part:
+            name = f"{one.seeds[0][1] if is_indexed else n:08}{part.ending}"
+            with (folder / name).open("xb") as file:  # never one file twice
+                file.write(one.file_of_one(metadata))
+            n += 1
+        labels = [] if part.labels is None else part.labels.tolist()
+        yield Written(len(part), part[:1].record(), labels)

@@ -28,7 +28,7 @@ from genzoo.models.panels import MOST_POINTS
 from genzoo.models.picture_files import COMPOSITE, XMP, encode
 from genzoo.models.pictures import band_height, check_sheet, draw_grid, pil_image, write_seed
 from genzoo.models.rows import rows_of
-from genzoo.models.sample_folders import check_folder, encode_files, write_folder
+from genzoo.models.sample_folders import check_folder, write_folder
 from genzoo.version import VERSION
 
 ALONE = 192  # pixels a side, about, of a single image in a notebook
@@ -273,7 +273,7 @@ class Signals(Samples):
         path = expanded(path)
         if path.suffix == "":
             check_folder(path)
-            write_folder(iter([encode_files(self, metadata)]), path, metadata)
+            write_folder(iter([self]), path, metadata)
             return path
         check_ending(path, (".wav", *PICTURES, ".npy"))
         match path.suffix.lower():
@@ -388,7 +388,7 @@ class Images(Samples):
         path = expanded(path)
         if path.suffix == "":
             check_folder(path)
-            write_folder(iter([encode_files(self, metadata)]), path, metadata)
+            write_folder(iter([self]), path, metadata)
             return path
         check_ending(path, (*PICTURES, ".npy", ".gif"))
         if (ending := path.suffix.lower()) == ".gif":

@@ -1,11 +1,16 @@
-"""Samples that several processes draw together: each draws some batches, and all get all."""
+"""Samples that several processes draw together: each draws some batches of them."""
 
+import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from itertools import islice
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch.distributed as dist
 
+from genzoo.errors import OperationFailed, argument
+from genzoo.files import LATE, appears, whole_folder
 from genzoo.models.whole_batch import rank, size
 
 T = TypeVar("T")
@@ -39,3 +44,47 @@ def in_order(results: Iterator[T], each: int = ROUND) -> Iterator[T]:
         is_last = len(parts[0]) < each  # nobody has more than the first
         for i in range(len(parts[0])):
             yield from (part[i] for part in parts if i < len(part))
+
+
+@contextmanager
+def common_folder(path: Path) -> Iterator[Path]:
+    """`whole_folder` of the first process, which all fill: it becomes ``path`` when the block has
+    ended in each of them. Raises OperationFailed, also where one does not see it.
+    """
+    if size() == 1:
+        with whole_folder(path) as aside:
+            yield aside
+        return
+    with nullcontext() if rank() else whole_folder(path) as made:
+        names: list[Any] = [made]
+        dist.broadcast_object_list(names)
+        aside = names[0]
+        _check_seen(path, aside)
+        with _removed_after_errors(path, aside):
+            yield aside
+        dist.barrier()
+
+
+def _check_seen(path: Path, aside: Path) -> None:
+    seen: list[Any] = [None] * size()
+    dist.all_gather_object(seen, appears(aside, LATE))
+    if not all(seen):
+        what = f"process {seen.index(False)} of {size()} does not see the folder of {path}"
+        other = f"write {argument('out', 'NAME.npy')}, for which the first process gets all samples"
+        raise OperationFailed(f"{what}: choose one on a disk that all machines share, or {other}")
+
+
+@contextmanager
+def _removed_after_errors(path: Path, aside: Path) -> Iterator[None]:
+    """Whoever stops removes the folder: the others may be writing while the first one does."""
+    try:
+        yield
+    except BaseException as error:
+        is_gone = isinstance(error, FileNotFoundError) and not aside.exists()
+        shutil.rmtree(aside, ignore_errors=True)
+        if is_gone:
+            what = "another one has ended, and says why if it can"
+            raise OperationFailed(f"process {rank()} of {size()} stops: {what}") from error
+        if isinstance(error, OSError):
+            raise OperationFailed(f"cannot write {path}: {error.strerror or error}") from error
+        raise

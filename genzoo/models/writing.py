@@ -14,7 +14,7 @@ from genzoo.models.kinds import ENDINGS, check_path, has_picture
 from genzoo.models.model import Model
 from genzoo.models.picture_files import check_sides
 from genzoo.models.pictures import check_sheet
-from genzoo.models.sample_folders import check_folder, encode_files, write_folder
+from genzoo.models.sample_folders import check_folder, write_folder
 from genzoo.models.samples import Images, Samples
 from genzoo.models.shared_samples import in_order
 from genzoo.models.whole_batch import rank
@@ -101,17 +101,13 @@ def write(
     shows the ``columns`` one after the other, the first ``still`` of them all the time. ``scale``
     and ``numbers`` are for images. Without ``metadata`` files only say that they are synthetic.
     """
-    results: Iterator[Any] = parts
-    if is_folder := path.suffix == "":
-        results = (encode_files(part, metadata) for part in parts)
-    results = in_order(results)
+    if path.suffix == "":
+        return write_folder(parts, path, metadata, shared=True)
+    parts = in_order(parts)
     if rank():  # the first process writes for all
-        for _ in results:
+        for _ in parts:
             pass
         return {}
-    if is_folder:
-        return write_folder(results, path, metadata)
-    parts = results
     if ending_of(path) == ".npy":
         return _write_array(parts, n, path)
     batches = list(parts)

@@ -2,7 +2,6 @@
 
 import math
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,13 +12,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from genzoo import files
 from genzoo.devices import is_first_process, process_count
 from genzoo.errors import BadInput, OperationFailed
 from genzoo.models.whole_batch import rank as rank
 from genzoo.models.whole_batch import size as size
 
 T = TypeVar("T")
-LATE = 30  # seconds that a shared file system may be late
 # Bytes of gradients in a message: the first ones travel while backward computes the others.
 BUCKET = 1 << 21
 
@@ -115,10 +114,7 @@ def appears(path: Path) -> bool:
     """Whether there is a file ``path``. Of several processes all but the first one wait for it, as
     a file system of several machines may be late.
     """
-    end = time.monotonic() + (0 if is_first() else LATE)
-    while not (found := path.is_file()) and time.monotonic() < end:
-        time.sleep(0.1)
-    return found
+    return files.appears(path, 0 if is_first() else files.LATE)
 
 
 def wait() -> None:

@@ -1,10 +1,15 @@
 """Two processes of one thread each against one: images a second by wall time, in turn; and, for a
 busy machine, how much more CPU time both take together: twice its inverse is what idle cores give.
 
+    python tests/benchmarks/bench_ranks.py [--kinds training] [--samples 50000] [--rounds 7]
+
 Training: steps of a DCGAN (28 pixels, width 48, batch 64), and of a GAN (28 pixels, batch 128).
-Sampling: to a folder. Meant for two idle cores: it says how busy they were.
+Sampling: to a folder, in which all bytes must be the same. Meant for two idle cores: it says how
+busy they were.
 """
 
+import argparse
+import hashlib
 import os
 import shutil
 import statistics
@@ -24,7 +29,8 @@ from genzoo.models.randomness import seed_torch
 from genzoo.schemas import checked
 from genzoo.training import Batch, RunSettings, fit
 
-ROUNDS, STEPS, SAMPLES = 7, 10, 2048
+STEPS, SAMPLES = 10, 2048
+KINDS = ("training", "sampling")
 NETWORKS = {
     "dcgan": ({"size": 28, "channels": 1, "width": 48}, 64),
     "gan": ({"shape": [1, 28, 28]}, 128),
@@ -41,49 +47,55 @@ def trainer_of(name: str):
     return trainer, batch
 
 
-def training(name: str) -> Callable[[], None]:
+def training(name: str, steps: int) -> Callable[[], object]:
     trainer, batch = trainer_of(name)
     whole_batch.divide(share := batch // whole_batch.size())
     first = share * whole_batch.rank()
     x = torch.rand(batch, 1, 28, 28)[first : first + share]
     rows = tuple(range(first, first + share))
 
-    def steps() -> None:
-        batches = (Batch(x, step=step, indices=rows) for step in range(STEPS))
-        for _ in fit(trainer, batches, STEPS):
+    def learn() -> None:
+        batches = (Batch(x, step=step, indices=rows) for step in range(steps))
+        for _ in fit(trainer, batches, steps):
             pass
 
-    return steps
+    return learn
 
 
-def sampling(name: str) -> Callable[[], None]:
-    model, folder = trainer_of(name)[0].model, Path(tempfile.mkdtemp())
-
-    def draw() -> None:
-        writing.write(model.stream(SAMPLES), SAMPLES, folder / "samples")
-        shutil.rmtree(folder / "samples", ignore_errors=True)
-
-    return draw
+def sampling(name: str, n: int, folder: Path) -> Callable[[], object]:
+    model = trainer_of(name)[0].model
+    return lambda: writing.write(model.stream(n), n, folder)
 
 
-def worker() -> None:
+def digest(folder: Path) -> str:
+    """Of the names and bytes of all samples, which are removed; of nothing where there are none."""
+    known = hashlib.sha256()
+    for path in sorted(folder.glob("*")):
+        known.update(path.name.encode() + path.read_bytes())
+    shutil.rmtree(folder, ignore_errors=True)
+    return known.hexdigest()
+
+
+def worker(folder: Path) -> None:
     """Does each line that it reads, and answers with the seconds that it took."""
     torch.set_num_threads(1)
     if os.environ["WORLD_SIZE"] == "2":
         dist.init_process_group("gloo")
-    jobs: dict[str, Callable[[], None]] = {}
+    jobs: dict[str, Callable[[], object]] = {}
     for line in map(str.strip, sys.stdin):
-        kind, name = line.split()
-        jobs.setdefault(line, training(name) if kind == "training" else sampling(name))
+        kind, name, n = line.split()
+        if line not in jobs:
+            is_training = kind == "training"
+            jobs[line] = training(name, int(n)) if is_training else sampling(name, int(n), folder)
         began = time.monotonic(), time.process_time()
         jobs[line]()
         print(time.monotonic() - began[0], time.process_time() - began[1], flush=True)
 
 
-def started(rank: int, size: int) -> subprocess.Popen[str]:
+def started(rank: int, size: int, folder: Path) -> subprocess.Popen[str]:
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29511", "OMP_NUM_THREADS": "1"}
     environment = {**os.environ, **place, "RANK": str(rank), "WORLD_SIZE": str(size)}
-    command = [sys.executable, __file__, "worker"]
+    command = [sys.executable, __file__, "worker", str(folder)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
 
@@ -99,26 +111,47 @@ def seconds(processes: list[subprocess.Popen[str]], line: str) -> tuple[float, f
     return max(walls), sum(spent)
 
 
+def compare(line: str, each: list[list[subprocess.Popen[str]]], folder: Path, rounds: int) -> str:
+    """Two processes against one, of ``each``, at a job of which one prints a line."""
+    rows: list[list[tuple[float, float]]] = []
+    for _ in range(rounds + 1):
+        digests, row = set(), []
+        for processes in each:
+            row.append(seconds(processes, line))
+            digests.add(digest(folder))
+        assert len(digests) == 1, "the samples differ"
+        rows.append(row)
+    del rows[0]  # what is made at first use
+    ratios = [alone[0] / both[0] for alone, both in rows]
+    more = statistics.median(both[1] / alone[1] for alone, both in rows)
+    kind, name, n = line.split()
+    count = int(n) * (NETWORKS[name][1] if kind == "training" else 1)
+    rates = [count / statistics.median(row[i][0] for row in rows) for i in range(2)]
+    spread = f"[{min(ratios):.2f}, {max(ratios):.2f}]"
+    speeds = f"{rates[0]:.0f} and {rates[1]:.0f} images a second"
+    ratio = f"x{statistics.median(ratios):.2f} {spread}"
+    return f"{kind} {name}: {ratio}  ({speeds}; x{more:.2f} the CPU time)"
+
+
 def main() -> None:
-    one, two = [started(0, 1)], [started(0, 2), started(1, 2)]
-    for line in [f"{kind} {name}" for kind in ("training", "sampling") for name in NETWORKS]:
-        for processes in (one, two):
-            seconds(processes, line)  # what is made at first use
-        rows = [(seconds(one, line), seconds(two, line)) for _ in range(ROUNDS)]
-        ratios = [alone[0] / both[0] for alone, both in rows]
-        more = statistics.median(both[1] / alone[1] for alone, both in rows)
-        count = SAMPLES if line.startswith("sampling") else STEPS * NETWORKS[line.split()[1]][1]
-        walls = [[pair[i][0] for pair in rows] for i in range(2)]
-        rates = [count / statistics.median(column) for column in walls]
-        spread = f"[{min(ratios):.2f}, {max(ratios):.2f}]"
-        text = f"{line}: x{statistics.median(ratios):.2f} {spread}"
-        speeds = f"{rates[0]:.0f} and {rates[1]:.0f} images a second"
-        print(f"{text}  ({speeds}; x{more:.2f} the CPU time)", flush=True)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--samples", type=int, default=SAMPLES)
+    parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS", "7")))
+    given = parser.parse_args()
+    place = Path(tempfile.mkdtemp())
+    folder = place / "samples"
+    each = [[started(0, 1, folder)], [started(0, 2, folder), started(1, 2, folder)]]
+    for kind in given.kinds:
+        for name in NETWORKS:
+            n = STEPS if kind == "training" else given.samples
+            print(compare(f"{kind} {name} {n}", each, folder, given.rounds), flush=True)
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    for process in (*one, *two):
+    for process in (one for processes in each for one in processes):
         assert process.stdin
         process.stdin.close()
+    place.rmdir()
 
 
 if __name__ == "__main__":
-    worker() if sys.argv[1:] else main()
+    worker(Path(sys.argv[2])) if sys.argv[1:2] == ["worker"] else main()
