@@ -1,6 +1,8 @@
 """Data sets and metrics from plugins, and what a broken or a greedy plugin can do: nothing."""
 
+import importlib.metadata
 import json
+import shutil
 import subprocess
 import sys
 
@@ -76,6 +78,23 @@ def with_attributes():
     return dataclasses.replace(source(), attributes=("dark",), read_attributes=dark)
 """
 BRIGHTEST = "images.max((1, 2, 3))[:, None] < 128"
+
+
+def test_metadata_are_read_again_only_when_a_package_came_or_went(install, tmp_path, monkeypatch):
+    """To read those of all packages takes longer than most commands."""
+    scans, scan = [], importlib.metadata.distributions
+    monkeypatch.setattr(importlib.metadata, "distributions", lambda: scans.append(1) or scan())
+    registry._installed.cache_clear()
+    assert "bars" not in registry.names("dataset")
+    assert "gan" in registry.names("family")
+    assert len(scans) == 1
+    install("dataset", "bars", bars())
+    assert "bars" in registry.names("dataset")
+    assert "gan" in registry.names("family")
+    assert len(scans) == 2
+    shutil.rmtree(tmp_path / "site-packages" / "genzoo_bars-1.0.dist-info")
+    assert "bars" not in registry.names("dataset")
+    assert len(scans) == 3
 
 
 def test_a_plugins_data_set_opens_by_name(install):

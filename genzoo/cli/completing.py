@@ -87,7 +87,7 @@ def complete_field(ctx: typer.Context, incomplete: str) -> list[str]:
     if ctx.info_name != "train" or ctx.params.get("recipe"):
         manifest = early.manifest_of(family)
         family = manifest.family if manifest else ""
-    facts = families.known_facts()[family]
+    facts = families.known_facts(family)[family]
     training = [*facts.config, *facts.options]
     names = training if ctx.info_name == "train" else facts.sampling or ()
     return [f"{name}=" for name in sorted(names) if name.startswith(incomplete)]

@@ -153,7 +153,7 @@ def fields(command: str, words: Sequence[str]) -> list[str]:
 
     if command == "train":
         family = next((word for word in words if word in families.names()), "")
-        facts = families.known_facts().get(family)
+        facts = families.known_facts(family).get(family)
         opened = ["size", "channels", "fit", "levels", "length", "rate"]
         if facts:
             return [*facts.config, *facts.options, *opened]
@@ -171,7 +171,8 @@ def _facts_of_model(word: str) -> Any:
     try:
         if not (is_folder(word) or word in installed.names() or word in families.names()):
             return None  # the Hub is not asked
-        return (manifest := early.manifest_of(word)) and families.known_facts().get(manifest.family)
+        family = manifest.family if (manifest := early.manifest_of(word)) else ""
+        return families.known_facts(family).get(family)
     except GenzooError:
         return None
 

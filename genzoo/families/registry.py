@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, final
@@ -24,7 +24,7 @@ from genzoo.text import Records, printable
 from genzoo.version import VERSION
 
 if TYPE_CHECKING:
-    from importlib.metadata import Distribution, EntryPoint
+    from importlib.metadata import EntryPoint
 
 
 GROUPS = {
@@ -64,7 +64,7 @@ class Plugin:
 
 def plugins(kind: str = "family") -> list[Plugin]:
     """The installed plugins of a kind, sorted by name, from metadata alone."""
-    return [_from_metadata(e, kind) for e in _entry_points(kind)]
+    return [plugin for plugin, _ in _found(kind)]
 
 
 def list_families() -> Records[Plugin]:
@@ -128,20 +128,24 @@ def _check_api(owner: str, api: Any) -> None:
         )
 
 
-def known_facts() -> dict[str, Facts]:
-    """What is known without an import of each family that was loaded before, on this machine."""
+def known_facts(only: str = "") -> dict[str, Facts]:
+    """What is known without an import of each family that was loaded before, on this machine.
+
+    ``only``: the one family to look for.
+    """
     off, found = disabled(), dict[str, Facts]()
-    entries = [e for e in _entry_points("family") if not {e.name, _package(e)} & off]
-    for name, several in groupby(entries, key=lambda entry: entry.name):
-        one, *others = several
+    wanted = [pair for pair in _found("family") if only in ("", pair[0].name)]
+    enabled = [pair for pair in wanted if not {pair[0].name, pair[0].package} & off]
+    for name, several in groupby(enabled, key=lambda pair: pair[0].name):
+        (_, one), *others = several
         if not others and (facts := read(one)):
-            found[printable(name, "")] = facts
+            found[name] = facts
     return found
 
 
 def facts_of(name: str) -> Facts:
     """What is known of the family ``name``; where that is nothing, it is loaded. Raises as get."""
-    if (facts := known_facts().get(name)) and facts.abilities is not None:
+    if (facts := known_facts(name).get(name)) and facts.abilities is not None:
         return facts
     family = get(name)
     kind: Any = family.model
@@ -157,8 +161,8 @@ def facts_of(name: str) -> Facts:
 
 def note_model(name: str, family: Family, kind: type) -> None:
     """Note for `known_facts` of what class the models of ``family``, called ``name``, are."""
-    for entry in _entry_points("family"):
-        if printable(entry.name, "") == name:
+    for plugin, entry in _found("family"):
+        if plugin.name == name:
             note(entry, family, kind)
 
 
@@ -181,44 +185,71 @@ class Conflict(OperationFailed):
     """Two packages have a plugin of the same name."""
 
 
-def _entry_points(kind: str) -> "list[EntryPoint]":
+def _found(kind: str) -> "list[tuple[Plugin, EntryPoint]]":
+    """The plugins of a kind with their entry points, sorted by name."""
+    return _installed(_places())[kind]
+
+
+def _places() -> tuple[Any, ...]:
+    """Other ones when a package was installed or removed."""
+    return *map(_state, sys.path), *map(id, sys.meta_path)
+
+
+def _state(place: str) -> tuple[Any, ...]:
+    with contextlib.suppress(OSError, ValueError):
+        status = os.stat(place or ".")  # noqa: PTH116 (each command asks often: Path is slow)
+        return place, status.st_ino, status.st_mtime_ns
+    return (place,)
+
+
+@lru_cache(maxsize=1)  # to read the metadata of all packages takes longer than most commands
+def _installed(places: tuple[Any, ...]) -> "dict[str, list[tuple[Plugin, EntryPoint]]]":
+    """What ``_found`` returns of each kind, while ``sys.path`` is in this state."""
     from importlib.metadata import distributions
 
-    by_package: dict[str, list[EntryPoint]] = {}
+    by_package: dict[tuple[str, str], list[tuple[Plugin, EntryPoint]]] = {}
     for dist in distributions():
         try:
-            if entries := [*dist.entry_points.select(group=GROUPS[kind])]:
-                # Of a package that is on the path twice, Python imports the first.
-                by_package.setdefault(_package(entries[0]), entries)
+            entries = dist.entry_points
+            for kind, group in GROUPS.items():
+                if own := entries.select(group=group):
+                    pairs = [(_from_metadata(entry, dist.metadata, kind), entry) for entry in own]
+                    # Of a package that is on the path twice, Python imports the first.
+                    by_package.setdefault((kind, pairs[0][0].package), pairs)
         except Exception as error:  # damaged metadata of any installed package
             log.debug("cannot read the metadata of a package: %s", error)
-    every = [entry for entries in by_package.values() for entry in entries]
-    return sorted(every, key=lambda e: (e.name, _package(e), e.value))
+    found: dict[str, list[tuple[Plugin, EntryPoint]]] = {kind: [] for kind in GROUPS}
+    for (kind, _), pairs in by_package.items():
+        found[kind] += pairs
+    for pairs in found.values():
+        pairs.sort(key=lambda pair: (pair[1].name, pair[0].package, pair[1].value))
+    return found
 
 
 @cache
 def _load(kind: str, name: str) -> tuple[str, Any]:
     """(the plugin for a message, what its hook returns)."""
-    entries = [e for e in _entry_points(kind) if printable(e.name, "") == name]
-    if not entries:
+    pairs = [pair for pair in _found(kind) if pair[0].name == name]
+    if not pairs:
         raise _missing(kind, name)
-    if not (entries := [e for e in entries if not {name, _package(e)} & disabled()]):
+    if not (pairs := [pair for pair in pairs if not {name, pair[0].package} & disabled()]):
         raise OperationFailed(
             f"the {KIND_NAMES[kind]} {name!r} is disabled by GENZOO_DISABLE_PLUGINS"
         )
-    if len(entries) > 1:
-        owners = " and ".join(f"{_package(e)} ({e.value})" for e in entries)
+    if len(pairs) > 1:
+        owners = " and ".join(f"{plugin.package} ({entry.value})" for plugin, entry in pairs)
         raise Conflict(
             f"two plugins are called {name!r}: {owners}. Uninstall one of them, or add one "
             "package to GENZOO_DISABLE_PLUGINS"
         )
-    owner, result = _import(kind, entries[0])
+    ((plugin, entry),) = pairs
+    owner, result = _import(plugin, entry)
     if isinstance(result, Family):
-        note(entries[0], result)
+        note(entry, result)
     return owner, result
 
 
-def _import(kind: str, entry: "EntryPoint") -> tuple[str, Any]:
+def _import(listed: Plugin, entry: "EntryPoint") -> tuple[str, Any]:
     """As ``_load``, of one entry point."""
     import pluggy  # a listing needs neither
 
@@ -226,14 +257,14 @@ def _import(kind: str, entry: "EntryPoint") -> tuple[str, Any]:
 
     manager = pluggy.PluginManager("genzoo")
     manager.add_hookspecs(Hooks)
-    owner = f"plugin {_package(entry)} ({entry.value})"
-    hook = f"genzoo_{kind}"
+    owner = f"plugin {listed.package} ({entry.value})"
+    hook = f"genzoo_{listed.kind}"
     try:
         if not entry.pattern.match(entry.value):
             raise TypeError(f"its entry point must be MODULE or MODULE:OBJECT, got {entry.value}")
         with others_code(), _printing_to_stderr():
             plugin = entry.load()
-            manager.register(plugin, name=f"{_package(entry)}:{entry.name}")
+            manager.register(plugin, name=f"{listed.package}:{entry.name}")
             manager.check_pending()
             if not getattr(manager.hook, hook).get_hookimpls():
                 unmarked = hasattr(plugin, hook)
@@ -385,32 +416,32 @@ def see_plugins() -> str:
     return f". See {either('genzoo plugin list --verbose', 'genzoo.list_plugins()')}"
 
 
-def required_packages() -> set[str]:
+def required_packages() -> frozenset[str]:
     """The packages that genzoo itself requires. Only these are safe to name in a pip command."""
+    return _required(_places())
+
+
+@lru_cache(maxsize=1)
+def _required(places: tuple[Any, ...]) -> frozenset[str]:
+    """What ``required_packages`` returns while ``sys.path`` is in this state."""
     from importlib.metadata import PackageNotFoundError, requires
 
     try:
         requirements = requires("genzoo") or []
     except PackageNotFoundError:
-        return set()
-    return {re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in requirements}
+        return frozenset()
+    return frozenset(re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in requirements)
 
 
-def _from_metadata(entry: "EntryPoint", kind: str) -> Plugin:
-    meta: Any = entry.dist.metadata if entry.dist else {}
+def _from_metadata(entry: "EntryPoint", meta: Any, kind: str) -> Plugin:
     words = [w.strip().split(":") for w in printable(meta.get("Keywords") or "", "").split(",")]
     name, value = printable(entry.name, ""), printable(entry.value, "")
     # A family's keyword: NAME:BRANCH:YEAR.
     branch, year = next((w[1:] for w in words if len(w) == 3 and w[0] == name), ["", ""])
     summary = printable(meta.get("Summary") or "", "")
+    package = printable(meta.get("Name") or "?", "")  # .get warns of nothing in 3.13
     version = printable(meta.get("Version") or "?", "")
-    return Plugin(name, kind, value, _package(entry), version, summary, branch, year)
-
-
-def _package(entry: "EntryPoint") -> str:
-    dist: Distribution | None = entry.dist
-    meta: Any = dist.metadata if dist else {}  # a missing name: .get warns of nothing in 3.13
-    return printable(meta.get("Name") or "?", "")
+    return Plugin(name, kind, value, package, version, summary, branch, year)
 
 
 def disabled() -> set[str]:

@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -39,15 +40,8 @@ def render(manifest: Manifest, metrics: Metrics, pictured: bool, where: str = ""
     ``pictured``: there is a samples.png, and of signals a samples.wav. ``where``: goes before the
     name that ``load`` takes, ``./`` for a folder.
     """
-    import jinja2
-
-    source = (files("genzoo.zoo") / "README.md.jinja").read_text(encoding="utf-8")
     plain = manifest.kind == "points" and not pictured  # of more sides than a scatter shows
-    environment = jinja2.Environment(
-        trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters |= {"plain": _plain, "quoted": _quoted, "fenced": _fenced}
-    return environment.from_string(source).render(
+    return _template().render(
         front_matter=front_matter(_metadata(manifest, metrics)),
         name=manifest.name,
         introduction=introduction(manifest),
@@ -62,6 +56,18 @@ def render(manifest: Manifest, metrics: Metrics, pictured: bool, where: str = ""
         license=manifest.license,
         terms=manifest.terms,
     )
+
+
+@cache
+def _template() -> Any:
+    import jinja2
+
+    source = (files("genzoo.zoo") / "README.md.jinja").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {"plain": _plain, "quoted": _quoted, "fenced": _fenced}
+    return environment.from_string(source)
 
 
 def _plain(value: Any) -> str:
