@@ -149,6 +149,23 @@ class GivenClass(ModelMetric):
         features = [self.real.features(b.tensor.cpu().mul(255).round().div(255)) for b in batches]
         return np.concatenate(features), labels.numpy()
 
+    @cached_property
+    def _labelled_test(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Features of the test images ``(n, d)`` and their classes ``(n,)``. None without labels
+        of the classifier's classes, and for its own data, of which it knows how well it does.
+        """
+        network = self.real.features
+        if network.name == self.real.whole:
+            return None
+        try:
+            test = self.real.open("test")
+        except BadInput:  # no test split
+            return None
+        if test.labels is None or len(test.classes) != network.outputs:
+            return None
+        batches = rows_of(test, range(len(test)))
+        return np.concatenate([network(x) for x in batches]), np.asarray(test.labels)
+
 
 @final
 class LabelAccuracy(GivenClass):
@@ -167,7 +184,13 @@ class LabelAccuracy(GivenClass):
         return Estimates(100.0 * correct, protocol)
 
     def floor(self) -> float | None:
-        facts = getattr(self.real.features, "facts", {})
+        network = self.real.features
+        if self._labelled_test:
+            features, labels = self._labelled_test
+            return 100 * float((network.logits(features).argmax(1) == labels).mean())
+        if network.name != self.real.whole:
+            return None
+        facts = getattr(network, "facts", {})
         return 100 * facts["accuracy"] if "accuracy" in facts else None
 
 
@@ -183,7 +206,8 @@ class IntraClassDiversity(GivenClass):
         test = self.real.reference.test
         if not len(test):
             raise BadInput(f"{self.id} needs a test split, and {self.real.data} has none")
-        real = _class_distances(test, self.real.features.logits(test).argmax(1))
+        classes = self.real.features.logits(test).argmax(1)
+        real = _class_distances(*self._labelled_test or (test, classes))
         protocol = {"samples": len(labels), "seed": seed, "classes": "in turn"}
         return Estimates(_class_distances(features, labels) / real.mean(), protocol)
 
