@@ -193,6 +193,52 @@ def test_a_large_jpeg_that_lies_on_its_side(tmp_path):
         assert np.abs(np.moveaxis(one.array[0], 0, -1) - exactly(upright, (20, 40))).max() <= 10
 
 
+SMALL_JPEGS = {
+    "grey": encoded(smooth(61, 43).convert("L"), "JPEG"),
+    "colour": encoded(smooth(61, 43), "JPEG", quality=95),
+    "half the colours": encoded(smooth(61, 43), "JPEG", subsampling=1),
+    "progressive": encoded(smooth(256, 256), "JPEG", progressive=True, comment="c"),
+}
+
+
+@pytest.mark.parametrize("kind", SMALL_JPEGS)
+def test_a_small_jpeg_has_the_pixels_that_image_open_gives(kind):
+    image, whole = (
+        decoders.small_jpeg(SMALL_JPEGS[kind], None),
+        Image.open(io.BytesIO(SMALL_JPEGS[kind])),
+    )
+    assert (image.mode, image.size) == (whole.mode, whole.size)
+    assert np.array_equal(image, whole)
+
+
+OTHER_JPEGS = {
+    "large": encoded(smooth(257, 256), "JPEG"),
+    "four colours": encoded(smooth(40, 40).convert("CMYK"), "JPEG"),
+    "a profile": encoded(smooth(40, 40), "JPEG", icc_profile=b"profile"),
+    "turned": encoded(smooth(40, 40), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"),
+    "damaged": SMALL_JPEGS["colour"].replace(b"\xff\xc4", b"\xff\xdb", 1),
+    "cut": SMALL_JPEGS["colour"][:700],
+    "two headers": SMALL_JPEGS["grey"].replace(
+        b"\xff\xc0", SMALL_JPEGS["grey"][158:171] + b"\xff\xc0"
+    ),
+    "no height": SMALL_JPEGS["grey"].replace(b"\0\x2b\0\x3d", b"\0\0\0\x3d"),
+    "no JFIF": SMALL_JPEGS["grey"][:2] + SMALL_JPEGS["grey"][20:],
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_JPEGS)
+def test_other_jpegs_are_opened_by_pillow(kind):
+    assert decoders.small_jpeg(OTHER_JPEGS[kind], None) is None
+
+
+def test_small_jpegs_that_become_far_smaller_are_decoded_smaller():
+    content = SMALL_JPEGS["progressive"]
+    for size, scale in ((26, 1), (25, 2)):
+        reduction = Frame(3, Form((size, size))).reduction
+        assert (decoders.small_jpeg(content, reduction) is None) == (scale == 2)
+        assert decoded(content, reduction).scale == scale
+
+
 def test_settings_of_pillow_come_back_after_the_last_thread():
     before = [*warnings.filters], ImageFile.LOAD_TRUNCATED_IMAGES
     with decoders.strict():

@@ -253,7 +253,7 @@ def zips(paths: list[Path], wanted: Wanted = PICTURES) -> FileTree:
                     raise OSError(errno.ENOTSUP, "packed by another method than deflate", name)
                 _check_size(info.file_size, name, limit)
                 with every[index].open(info) as file:
-                    return limited(file, name, limit)
+                    return limited(file, name, limit, info.file_size)
 
             yield read
 
@@ -317,17 +317,22 @@ def content(path: Path, limit: int = LARGEST_FILE) -> bytes:
             path.stat()  # says so if there is no such file
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     with path.open("rb") as file:
-        _check_size(os.fstat(file.fileno()).st_size, str(path), limit)
-        return limited(file, str(path), limit)
+        size = os.fstat(file.fileno()).st_size
+        _check_size(size, str(path), limit)
+        return limited(file, str(path), limit, size)
 
 
-def limited(file: IO[bytes] | BufferedIOBase, name: str, limit: int = LARGEST_FILE) -> bytes:
-    """The content of `file`, whose declared length may be wrong: at most its first `limit` bytes.
+def limited(
+    file: IO[bytes] | BufferedIOBase, name: str, limit: int = LARGEST_FILE, size: int = 0
+) -> bytes:
+    """The content of `file`, whose declared `size` may be wrong: at most its first `limit` bytes.
     OSError if it is too large.
     """
     if limit < LARGEST_FILE:
         return file.read(limit)
-    data = file.read(LARGEST_FILE + 1)
+    data = file.read(size + 1)  # not the limit: memory would be reserved for all of it
+    if len(data) > size:
+        data += file.read(LARGEST_FILE + 1 - len(data))
     _check_size(len(data), name, limit)
     return data
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, final
 
-from genzoo.data.decoders import jpeg_channels, jpeg_ends, reduce, strict
+from genzoo.data.decoders import jpeg_channels, jpeg_ends, reduce, small_jpeg, strict
 from genzoo.errors import install_command
 
 if TYPE_CHECKING:
@@ -278,8 +278,11 @@ def _decoded(data: bytes, reduction: Reduction | None) -> Picture:
     import numpy as np
     from PIL import ImageOps
 
-    if data.startswith(b"\xff\xd8") and not jpeg_ends(data):
-        raise Unreadable("truncated")
+    if data.startswith(b"\xff\xd8"):
+        if not jpeg_ends(data):
+            raise Unreadable("truncated")
+        if small := small_jpeg(data, reduction):
+            return Picture(small, None, small.mode)
     with _opened(data) as image:
         # A photograph of a phone may come with further versions of itself (MPO).
         several = getattr(image, "is_animated", False) and image.format != "MPO"
