@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, final
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -83,10 +82,9 @@ class _Normalise(Function):
         wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         own = torch.batch_norm_update_stats(wide, None, None, 0.0)
         average, variance = (t.double() for t in own)
-        # In double precision, as the difference of two squares loses digits. (Gathering takes gloo
-        # three times as long as a sum.)
+        # In double precision, as the difference of two squares loses digits.
         moments = torch.stack([average, variance + average.square()]) / whole_batch.size()
-        dist.all_reduce(moments)
+        moments = whole_batch.total(moments)
         variance = (moments[1] - moments[0].square()).clamp(min=0).to(wide.dtype)
         average = moments[0].to(wide.dtype)
         y = torch.batch_norm(x, weight, bias, average, variance, False, 0.0, epsilon, False)
@@ -114,8 +112,7 @@ class _Normalise(Function):
         )
         if ctx.needs_input_grad[0]:
             # The statistics depend on x, too: through them go means over the whole batch.
-            sums = torch.stack([dw, db])
-            dist.all_reduce(sums)
+            sums = whole_batch.total(torch.stack([dw, db]))
             along, constant = sums / (x.numel() // x.shape[1] * whole_batch.size())
             steep = slope * scale * along
             dx = dx.addcmul_(x, _per_map(steep, x), value=-1)

@@ -4,8 +4,9 @@ busy machine, how much more CPU time both take together: twice its inverse is wh
     python tests/benchmarks/bench_ranks.py [--kinds training] [--samples 50000] [--rounds 7]
 
 Training: steps of a DCGAN (28 pixels, width 48, batch 64), and of a GAN (28 pixels, batch 128).
-Sampling: to a folder, in which all bytes must be the same. Meant for two idle cores: it says how
-busy they were.
+Apart: two processes that train on half a batch each, alone: what training would reach if it cost
+nothing to exchange statistics and gradients. Sampling: to a folder, in which all bytes must be the
+same. Meant for two idle cores: it says how busy they were.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from genzoo.schemas import checked
 from genzoo.training import Batch, RunSettings, fit
 
 STEPS, SAMPLES = 10, 2048
-KINDS = ("training", "sampling")
+KINDS = ("training", "apart", "sampling")
 NETWORKS = {
     "dcgan": ({"size": 28, "channels": 1, "width": 48}, 64),
     "gan": ({"shape": [1, 28, 28]}, 128),
@@ -47,9 +48,9 @@ def trainer_of(name: str):
     return trainer, batch
 
 
-def training(name: str, steps: int) -> Callable[[], object]:
+def training(name: str, steps: int, parts: int) -> Callable[[], object]:
     trainer, batch = trainer_of(name)
-    whole_batch.divide(share := batch // whole_batch.size())
+    whole_batch.divide(share := batch // parts)
     first = share * whole_batch.rank()
     x = torch.rand(batch, 1, 28, 28)[first : first + share]
     rows = tuple(range(first, first + share))
@@ -84,9 +85,12 @@ def worker(folder: Path) -> None:
     jobs: dict[str, Callable[[], object]] = {}
     for line in map(str.strip, sys.stdin):
         kind, name, n = line.split()
-        if line not in jobs:
-            is_training = kind == "training"
-            jobs[line] = training(name, int(n)) if is_training else sampling(name, int(n), folder)
+        if line in jobs:
+            pass
+        elif kind == "sampling":
+            jobs[line] = sampling(name, int(n), folder)
+        else:
+            jobs[line] = training(name, int(n), 2 if kind == "apart" else whole_batch.size())
         began = time.monotonic(), time.process_time()
         jobs[line]()
         print(time.monotonic() - began[0], time.process_time() - began[1], flush=True)
@@ -112,12 +116,13 @@ def seconds(processes: list[subprocess.Popen[str]], line: str) -> tuple[float, f
 
 
 def compare(line: str, each: list[list[subprocess.Popen[str]]], folder: Path, rounds: int) -> str:
-    """Two processes against one, of ``each``, at a job of which one prints a line."""
+    """Two processes against one, of ``each``, at the job ``line``."""
     rows: list[list[tuple[float, float]]] = []
     for _ in range(rounds + 1):
         digests, row = set(), []
         for processes in each:
-            row.append(seconds(processes, line))
+            own = line if len(processes) > 1 else line.replace("apart", "training")
+            row.append(seconds(processes, own))
             digests.add(digest(folder))
         assert len(digests) == 1, "the samples differ"
         rows.append(row)
@@ -125,7 +130,7 @@ def compare(line: str, each: list[list[subprocess.Popen[str]]], folder: Path, ro
     ratios = [alone[0] / both[0] for alone, both in rows]
     more = statistics.median(both[1] / alone[1] for alone, both in rows)
     kind, name, n = line.split()
-    count = int(n) * (NETWORKS[name][1] if kind == "training" else 1)
+    count = int(n) * (1 if kind == "sampling" else NETWORKS[name][1])
     rates = [count / statistics.median(row[i][0] for row in rows) for i in range(2)]
     spread = f"[{min(ratios):.2f}, {max(ratios):.2f}]"
     speeds = f"{rates[0]:.0f} and {rates[1]:.0f} images a second"
@@ -141,13 +146,15 @@ def main() -> None:
     given = parser.parse_args()
     place = Path(tempfile.mkdtemp())
     folder = place / "samples"
-    each = [[started(0, 1, folder)], [started(0, 2, folder), started(1, 2, folder)]]
+    one, two = [started(0, 1, folder)], [started(rank, 2, folder) for rank in range(2)]
+    alone = [started(0, 1, folder) for _ in range(2)]
     for kind in given.kinds:
+        both = alone if kind == "apart" else two
         for name in NETWORKS:
-            n = STEPS if kind == "training" else given.samples
-            print(compare(f"{kind} {name} {n}", each, folder, given.rounds), flush=True)
+            n = given.samples if kind == "sampling" else STEPS
+            print(compare(f"{kind} {name} {n}", [one, both], folder, given.rounds), flush=True)
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    for process in (one for processes in each for one in processes):
+    for process in (*one, *two, *alone):
         assert process.stdin
         process.stdin.close()
     place.rmdir()
