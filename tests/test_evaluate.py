@@ -25,6 +25,7 @@ from genzoo.metrics import score as scoring
 from genzoo.metrics.diagnostic_metrics import LabelAccuracy
 from genzoo.metrics.real_data import RealData
 from genzoo.metrics.statistics import parzen
+from genzoo.models import shared_samples
 from genzoo.zoo import card, migrate
 from genzoo.zoo import folder as folders
 
@@ -235,6 +236,22 @@ def test_likelihoods_stand_under_names_of_their_own(tmp_path):
     assert len(elbo.parts) == 40
     with pytest.raises(BadInput, match="cannot rank"):
         scoring.verdict(elbo, iwae)
+
+
+def test_processes_share_the_images_of_a_likelihood(monkeypatch):
+    """Each of two computes every second batch, as one process would."""
+    vae = families.get("vae")
+    model = vae.model(vae.config(shape=(1, 28, 28), latent_dim=2, width=8))
+    told = {"data": "digits", "metrics": "elbo", "n": 40, "seed": 5, "device": "cpu"}
+    monkeypatch.setattr(likelihood_metrics, "BATCH", 12)
+    whole = genzoo.evaluate(model, **told).scores[0].parts
+    monkeypatch.setattr(likelihood_metrics, "in_order", iter)
+    monkeypatch.setattr(shared_samples, "_is_shared", True)
+    monkeypatch.setattr(shared_samples, "size", lambda: 2)
+    for rank in range(2):
+        monkeypatch.setattr(shared_samples, "rank", lambda rank=rank: rank)
+        own = [i for i in range(40) if i // 12 % 2 == rank]
+        assert np.array_equal(genzoo.evaluate(model, **told).scores[0].parts, whole[own])
 
 
 def test_an_estimate_never_ranks_with_an_exact_value_or_a_bound():

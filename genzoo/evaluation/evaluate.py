@@ -408,7 +408,7 @@ def _extract(
         [metric.features_of(x) for metric in owners.values()] for x in subject.stream(n, seed)
     )
     # A model's samples are drawn by all processes, those of a data set are only read.
-    results = in_order(results, 1) if isinstance(subject, ModelSubject) else results
+    results = in_order(results) if isinstance(subject, ModelSubject) else results
     batches, done = list[list[np.ndarray]](), 0
     for batch in results:
         batches.append(batch)

@@ -17,6 +17,7 @@ from genzoo.metrics.statistics import distances, ranks, similarity
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Translator
 from genzoo.models.sampler import Sampler
+from genzoo.models.shared_samples import in_order
 
 BLOCKS, COMPARED, QUANTILE = 40, 2000, 0.001
 LABELLED = 2000  # samples by class, by default
@@ -146,7 +147,8 @@ class GivenClass(ModelMetric):
         assert isinstance(model, Sampler)
         labels = torch.arange(count) % model.num_classes
         batches = subject.samples(count, seed, labels)
-        features = [self.real.features(b.tensor.cpu().mul(255).round().div(255)) for b in batches]
+        own = (self.real.features(b.tensor.cpu().mul(255).round().div(255)) for b in batches)
+        features = [*in_order(own)]
         return np.concatenate(features), labels.numpy()
 
     @cached_property

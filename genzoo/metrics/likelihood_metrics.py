@@ -5,7 +5,7 @@ and the law by which pixels of test images were drawn, if any were.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Literal, NamedTuple, final
 
 import numpy as np
@@ -22,6 +22,7 @@ from genzoo.metrics.subjects import ModelSubject
 from genzoo.models.abilities import Density
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Sampler
+from genzoo.models.shared_samples import in_order, own
 from genzoo.schemas import Kind
 
 IMPORTANCE_SAMPLES = 200  # z for each image in the importance-weighted bound
@@ -53,7 +54,6 @@ def _unsupported_reason(subject: ModelSubject, kind: str) -> str:
 def _estimate(metric: "Likelihood", subject: ModelSubject, n: int | None, seed: int) -> Estimates:
     """One part for each image."""
     model, test = subject.model, metric.real.open("test")
-    _, bound, samples = metric.estimator
     assert isinstance(model, Density)
     if tuple(model.shape) != test.shape:
         own, other = ("x".join(map(str, shape)) for shape in (model.shape, test.shape))
@@ -62,16 +62,12 @@ def _estimate(metric: "Likelihood", subject: ModelSubject, n: int | None, seed: 
         )
     rows = random_rows(test, n, seed)
     classes = model.num_classes if isinstance(model, Sampler) else 0
-    nats, drawn = [], False
-    for start in range(0, len(rows), BATCH):
-        part = rows[start : start + BATCH]
-        labels = test.labels_of(part) if classes else None
-        x, is_drawn = on_levels(test.batch(part), _levels(model), seed, part)
+    nats, drawn, done = list[np.ndarray](), False, 0
+    for values, is_drawn in in_order(_nats(model, metric.estimator, test, rows, seed)):
+        nats.append(values)
         drawn |= is_drawn
-        # One seed for each batch, because log_prob numbers its codes from the batch's first image.
-        log_prob = model.log_prob(x, labels, seed=seed + start, samples=samples, bound=bound)
-        nats.append(-log_prob.cpu().double().numpy())
-        metric.real.report(f"{subject.name}: likelihood", start + len(part), len(rows))
+        done += len(values)
+        metric.real.report(f"{subject.name}: likelihood", done, len(rows))
     values, bits = np.concatenate(nats), model.levels == 256
     protocol = {
         "likelihood": model.likelihood_kind
@@ -86,6 +82,22 @@ def _estimate(metric: "Likelihood", subject: ModelSubject, n: int | None, seed: 
         "seed": seed,
     }
     return Estimates(values / (np.prod(test.shape) * np.log(2)) if bits else values, protocol)
+
+
+def _nats(
+    model: Density, estimator: Estimator, test: DataSet, rows: np.ndarray, seed: int
+) -> Iterator[tuple[np.ndarray, bool]]:
+    """Those of each batch of ``rows``, and whether pixels of it were drawn."""
+    classes = model.num_classes if isinstance(model, Sampler) else 0
+    for start in own(range(0, len(rows), BATCH)):
+        part = rows[start : start + BATCH]
+        labels = test.labels_of(part) if classes else None
+        x, is_drawn = on_levels(test.batch(part), _levels(model), seed, part)
+        # One seed for each batch, because log_prob numbers its codes from the batch's first image.
+        log_prob = model.log_prob(
+            x, labels, seed=seed + start, samples=estimator.samples, bound=estimator.bound
+        )
+        yield -log_prob.cpu().double().numpy(), is_drawn
 
 
 def _levels(model: Density) -> int | None:
@@ -215,7 +227,7 @@ class Parzen(ModelMetric):
 
     def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
         count = n or PARZEN_SAMPLES
-        samples = torch.cat(list(subject.stream(count, seed))).flatten(1).double().numpy()
+        samples = torch.cat([*in_order(subject.stream(count, seed))]).flatten(1).double().numpy()
         return self._fit(samples, {**subject.protocol(seed), "samples": count})
 
     def floor(self) -> float:

@@ -1,6 +1,7 @@
 """Samples that several processes draw together: each draws some batches of them."""
 
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import islice
@@ -14,36 +15,42 @@ from genzoo.files import LATE, appears, whole_folder
 from genzoo.models.whole_batch import rank, size
 
 T = TypeVar("T")
-ROUND = 8  # batches of each process between two exchanges, each of which costs a millisecond
+# At most so many batches of each process between two exchanges, each of which costs milliseconds;
+# after one that took more seconds there are no more of them, so that slow work shows progress.
+ROUND, SOON = 8, 1.0
 _is_shared = False
 
 
 def own(batches: Iterable[T]) -> Iterator[T]:
-    """Those of ``batches`` that this process draws: all, except while `in_order` asks for them."""
+    """Those of ``batches`` that are this process's: all, except while `in_order` asks for them."""
     shared = _is_shared and size() > 1
     return islice(batches, rank(), None, size()) if shared else iter(batches)
 
 
-def in_order(results: Iterator[T], each: int = ROUND) -> Iterator[T]:
+def in_order(results: Iterator[T]) -> Iterator[T]:
     """The results of all processes, of which ``results`` are those of the `own` batches, in the
-    order of the batches. They are exchanged whenever each process has ``each`` more.
+    order of the batches.
     """
     global _is_shared
     if size() == 1:
         yield from results
         return
-    is_last = False
+    each, is_last = 1, False
     while not is_last:
+        began = time.monotonic()
         try:
             _is_shared = True
             mine = list(islice(results, each))
         finally:
             _is_shared = False
-        parts: list[list[T]] = [[]] * size()
-        dist.all_gather_object(parts, mine)
-        is_last = len(parts[0]) < each  # nobody has more than the first
-        for i in range(len(parts[0])):
-            yield from (part[i] for part in parts if i < len(part))
+        parts: list[Any] = [None] * size()
+        dist.all_gather_object(parts, (time.monotonic() - began, mine))
+        spent, first = parts[0]  # whose clock counts for all
+        is_last = len(first) < each  # nobody has more than the first
+        for i in range(len(first)):
+            yield from (part[i] for _, part in parts if i < len(part))
+        if spent < SOON:
+            each = min(2 * each, ROUND)
 
 
 @contextmanager
