@@ -49,38 +49,37 @@ def test_five():
 
 @pytest.fixture(scope="module")
 def ruled(tmp_path_factory):
-    """What pytest says of ``RULED`` as our own conftest rules it: of these tests, in this order."""
-    file = tmp_path_factory.mktemp("ruled") / "test_ruled.py"
-    file.write_text(RULED)
+    """What pytest says of ``RULED`` as our own conftest rules it: forth, and of two tests back."""
+    folder = tmp_path_factory.mktemp("ruled")
+    tests = []
+    for file, names in {
+        "forth": ("one", "two", "three", "four", "five"),
+        "back": ("two", "one"),
+    }.items():
+        path = folder / f"test_{file}.py"
+        path.write_text(RULED)
+        tests += [f"{path}::test_{name}" for name in names]
     command = [sys.executable, "-m", "pytest", "-c", os.devnull, "-p", "conftest", "-vs"]
     command += ["-p", "no:cacheprovider", "-W", "ignore::pytest.PytestUnknownMarkWarning"]
-
-    def ran(*names):
-        env = {**os.environ, "GENZOO_DATA": "somewhere"}
-        line = [*command, *(f"{file}::test_{name}" for name in names)]
-        return subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True).stdout
-
-    return ran
+    env = {**os.environ, "GENZOO_DATA": "somewhere"}
+    line = [*command, *tests]
+    return subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True).stdout
 
 
-@pytest.fixture(scope="module")
-def forth(ruled):
-    return ruled("one", "two", "three", "four", "five")
+def test_draws_depend_on_no_other_test(ruled):
+    drawn = {
+        name: re.findall(rf"^.*\b{name} (\[.*?\]) (\[.*?\])$", ruled, re.M)
+        for name in ("one", "two")
+    }
+    for forth, back in drawn.values():
+        assert forth == back
+    assert drawn["one"][0][0] != drawn["two"][0][0]
 
 
-def test_draws_depend_on_no_other_test(ruled, forth):
-    back = ruled("two", "one")
-    for name in ("one", "two"):
-        drawn = [re.search(rf"{name} (\[.*\])", out)[1] for out in (forth, back)]
-        assert drawn[0] == drawn[1]
-    first, second = (re.search(rf"{name} (\[.*?\])", forth)[1] for name in ("one", "two"))
-    assert first != second
-
-
-def test_a_request_fails_the_test_that_made_it_though_it_was_caught(forth):
-    assert "2 failed, 3 passed" in forth
-    assert "a request beyond loopback:\nsocket.getaddrinfo of '192.0.2.1' in" in forth
-    assert "a request beyond loopback:\nsocket.getaddrinfo of 'nobody.invalid' in -c" in forth
+def test_a_request_fails_the_test_that_made_it_though_it_was_caught(ruled):
+    assert "2 failed, 5 passed" in ruled
+    assert "a request beyond loopback:\nsocket.getaddrinfo of '192.0.2.1' in" in ruled
+    assert "a request beyond loopback:\nsocket.getaddrinfo of 'nobody.invalid' in -c" in ruled
 
 
 @pytest.mark.parametrize(

@@ -457,7 +457,7 @@ def test_data_that_are_all_alike_say_nothing(hasty, caplog):
 
 def test_a_run_writes_down_what_was_found(tmp_path, caplog, hasty):
     """And one that was stopped, before the finding and after it, ends with the same log."""
-    asked = {"steps": 90, "values": LOST, "device": "cpu"}
+    asked = {"steps": 90, "values": LOST, "device": "cpu", "grid_every": 90}
     launch.start("gan", "ring8", tmp_path / "straight", **asked).go()
     (said,) = [m for m in caplog.messages if "is winning" in m]
     lines = (tmp_path / "straight/run/log.jsonl").read_text().splitlines()
@@ -483,7 +483,7 @@ def _stop(now):
 def test_a_checkpoint_without_a_monitor_resumes(tmp_path, hasty):
     """As earlier versions wrote them: what the lost part of a window held is not guessed."""
     values = {**POINTS, "penalty": "r1", "penalty_interval": 14}
-    asked = {"steps": 30, "values": values, "checkpoint_every": 15}
+    asked = {"steps": 30, "values": values, "checkpoint_every": 15, "grid_every": 30}
     run = launch.start("gan", "ring8", tmp_path / "r", device="cpu", **asked)
     run.go()
     path = tmp_path / "r/run/checkpoints/00000015.pt"
@@ -510,6 +510,7 @@ def test_the_sentence_is_on_the_terminal(tmp_path):
             *values,
             "--data=ring8",
             "--steps=90",
+            "--grid-every=90",
             "--threads=1",
             f"--out={tmp_path / 'r'}",
         ],

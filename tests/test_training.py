@@ -742,9 +742,8 @@ def test_a_run_in_bf16_follows_the_one_in_fp32(tmp_path):
     for precision in ("fp32", "bf16"):
         out = tmp_path / precision
         settings = {"width": 16, "batch_size": 32, "lr": 0.003, "discriminator_steps": 1}
-        genzoo.train(
-            "wgan-gp", data="ring8", steps=40, precision=precision, settings=settings, out=out
-        )
+        asked = {"data": "ring8", "steps": 40, "grid_every": 40, "precision": precision}
+        genzoo.train("wgan-gp", **asked, settings=settings, out=out)
         lines = (out / "run" / "log.jsonl").read_text().splitlines()
         losses[precision] = [json.loads(line)["discriminator/wasserstein"] for line in lines]
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05)
