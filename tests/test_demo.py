@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Literal
@@ -93,9 +94,9 @@ def browser():
         opened.close()
 
 
-@pytest.fixture
-def page(browser, server):
-    """The opened page; a request to another machine fails the test."""
+@contextmanager
+def opened(browser, server):
+    """(the page, the requests to other machines), in a window of its own."""
     context, strange = browser.new_context(viewport={"width": 1280, "height": 1000}), []
     here = context.new_page()
     here.set_default_timeout(90_000)  # a loaded machine is no failure
@@ -110,8 +111,29 @@ def page(browser, server):
     here.route(re.compile("^http"), watch)
     here.goto(server)
     here.get_by_role("tab", name="Sample", exact=True).wait_for()
-    yield here
+    yield here, strange
     context.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    """The page, just opened; a request to another machine fails the test."""
+    with opened(browser, server) as (here, strange):
+        yield here
+    assert strange == [], "a request beyond this machine"
+
+
+@pytest.fixture(scope="module")
+def window(browser, server):
+    with opened(browser, server) as both:
+        yield both
+
+
+@pytest.fixture
+def used_page(window):
+    """A page that was used before, each time another tab of it: to open one takes seconds."""
+    here, strange = window
+    yield here
     assert strange == [], "a request beyond this machine"
 
 
@@ -162,7 +184,10 @@ def test_it_draws_what_sample_draws(page, tmp_path):
 
 
 @in_browser
-def test_a_conditional_model_offers_its_classes(page):
+def test_a_conditional_model_offers_its_classes(used_page):
+    page = used_page
+    tab(page, "Sample")
+    page.get_by_label("Seed").first.fill("0")
     page.get_by_label("Model").first.click()
     page.get_by_role("option", name="cgan-mnist").click()
     page.get_by_label("Class").first.click()
@@ -172,7 +197,8 @@ def test_a_conditional_model_offers_its_classes(page):
 
 
 @in_browser
-def test_dragging_goes_from_one_sample_to_the_other(page):
+def test_dragging_goes_from_one_sample_to_the_other(used_page):
+    page = used_page
     tab(page, "Interpolate")
     page.locator("input[type=range]:visible").first.focus()
     model = genzoo.load("gan-mnist")
@@ -192,7 +218,8 @@ def test_dragging_goes_from_one_sample_to_the_other(page):
 
 
 @in_browser
-def test_what_is_painted_over_is_filled_in(page):
+def test_what_is_painted_over_is_filled_in(used_page):
+    page = used_page
     tab(page, "Inpaint")
     before, _ = wait_for_picture(page, "Completed")  # of the example
     page.get_by_role("button", name="Take the sample").click()
@@ -214,7 +241,8 @@ def test_what_is_painted_over_is_filled_in(page):
 
 
 @in_browser
-def test_a_photo_is_translated(page, tmp_path):
+def test_a_photo_is_translated(used_page, tmp_path):
+    page = used_page
     noise = np.random.RandomState(0).randint(0, 256, (90, 120, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "photo.png")
     tab(page, "Translate")
@@ -229,12 +257,13 @@ def test_a_photo_is_translated(page, tmp_path):
 
 
 @in_browser
-def test_the_quiz_counts(page):
+def test_the_quiz_counts(used_page):
+    page = used_page
     tab(page, "Quiz")
     source, _ = wait_for_picture(page, "Which one is it?")
     for line in (" of 1", " of 2"):
         page.get_by_role("button", name="Real", exact=True).click()
-        page.get_by_text(line).wait_for()
+        page.get_by_text(line).locator("visible=true").first.wait_for()
         source, _ = wait_for_picture(page, "Which one is it?", source)
 
 
@@ -289,7 +318,9 @@ def test_it_is_served_to_this_machine_alone(server):
 
 
 @in_browser
-def test_a_cleared_field_is_an_error_on_the_page(page):
+def test_a_cleared_field_is_an_error_on_the_page(used_page):
+    page = used_page
+    tab(page, "Sample")
     page.get_by_label("Seed").first.fill("")
     page.get_by_role("button", name="Draw", exact=True).click()
     page.get_by_text("a seed must be a whole number").first.wait_for()

@@ -427,8 +427,9 @@ def here(tmp_path, monkeypatch, install):
     return tmp_path
 
 
-def train(data_text, out="m", lr=0.05):
-    words = ["--data", data_text, "--steps", "200", "--seed", "0", "--device", "cpu"]
+def train(data_text, out="m", lr=0.05, steps=200):
+    words = ["--data", data_text, "--steps", str(steps), "--seed", "0", "--device", "cpu"]
+    words += ["--grid-every", "200"]
     return run(["train", "map", *words, "--set", f"lr={lr}", "--license", "mit", "--out", out])
 
 
@@ -486,14 +487,14 @@ COMMANDS = {
 
 
 def test_a_set_and_its_transformation_everywhere(here, capsys):
-    assert train("digits@edges") == 0
+    assert train("digits@edges", steps=20) == 0
     assert genzoo.load("./m", device="cpu").domains == ("edges", "digits")
     for words in ("info ./m", "evaluate ./m -n 50", "neighbours ./m --data digits", "verify ./m"):
         assert run(words.split()) == 0, words
     assert "translation_psnr-digits@edges" in capsys.readouterr().out
     assert run(["info", "map"]) == 0
     assert "pairs of images: two folders A,B, one folder" in capsys.readouterr().out
-    assert train("digits@edges", "m2", lr=0.01) == 0
+    assert train("digits@edges", "m2", lr=0.01, steps=20) == 0
     words = "compare ./m ./m2 --data digits@edges --metrics translation_psnr"
     assert run(words.split()) == 0
     capsys.readouterr()

@@ -196,6 +196,11 @@ class Case:
             return self.metric.score(ModelSubject("synthetic", self.subject.model), None, 0)
         return self.metric(self.samples())
 
+    @cached_property
+    def first_score(self) -> Score:
+        """The one that most checks look at, as each may take seconds."""
+        return self.score()
+
     def unsupported_reason(self) -> str | None:
         """Why a metric of models cannot be tested on any of the synthetic models."""
         if reason := self._reason(self.subject):
@@ -206,7 +211,7 @@ class Case:
     def _refusal(self) -> str | None:
         """Why it refuses the synthetic data, such as too few samples."""
         try:
-            self.score()
+            self.first_score  # noqa: B018 (it may raise)
         except BadInput as error:
             return f"does not take the synthetic data: {error}"
         except Exception:  # found again, and explained, by the checks

@@ -48,7 +48,7 @@ def _measures_the_kinds_that_it_names(case: Case) -> str | None:
         other = case.of(kind)
         try:
             if other.unsupported_reason() is None:
-                value = other.score().value
+                value = other.first_score.value
                 require(math.isfinite(value), f"the score of synthetic {kind} is {value}")
         except OperationFailed as error:
             if install_command("audio") in str(error):
@@ -71,7 +71,7 @@ def _gives_a_finite_score(case: Case) -> str | None:
     if reason := case.unsupported_reason():
         return reason
     try:
-        score = case.score()
+        score = case.first_score
     except OperationFailed as error:  # its message says what is wrong
         raise Broken(str(error)) from error
     require(math.isfinite(score.value), f"the score is {score.value}")
@@ -90,7 +90,7 @@ def _gives_a_finite_score(case: Case) -> str | None:
 def _is_reproducible(case: Case) -> str | None:
     if reason := case.unsupported_reason():
         return reason
-    one, two = case.score(), case.score()
+    one, two = case.first_score, case.score()
     require(
         np.array_equal(one.parts, two.parts), f"the same samples give {one.value}, then {two.value}"
     )
