@@ -262,13 +262,13 @@ def test_several_processes_stop_after_the_same_step(monkeypatch):
     monkeypatch.setattr(parallel, "size", lambda: 2)
     sent = []
 
-    def of_each(number):
-        sent.append(int(number))
-        return [number, torch.tensor(signal.SIGUSR1)]
+    def all_reduce(tensor, operation):
+        sent.append((int(tensor), operation))
+        tensor.fill_(max(int(tensor), signal.SIGUSR1))
 
-    monkeypatch.setattr(parallel, "of_each", of_each)
+    monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
     assert parallel.highest(0, torch.device("cpu")) == signal.SIGUSR1
-    assert sent == [0]
+    assert sent == [(0, torch.distributed.ReduceOp.MAX)]
 
 
 def stopping(number):

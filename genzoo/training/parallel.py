@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from genzoo import files
 from genzoo.devices import is_first_process, process_count
 from genzoo.errors import BadInput, OperationFailed
-from genzoo.models.whole_batch import of_each, total
 from genzoo.models.whole_batch import rank as rank
 from genzoo.models.whole_batch import size as size
 
@@ -86,7 +85,9 @@ def highest(number: int, device: torch.device) -> int:
     """The highest ``number`` of all processes."""
     if size() == 1:
         return number
-    return max(map(int, of_each(torch.tensor([number], device=device))))
+    numbers = torch.tensor(number, device=device)
+    dist.all_reduce(numbers, dist.ReduceOp.MAX)
+    return int(numbers)
 
 
 def agree(what: str, value: str) -> None:
@@ -126,7 +127,8 @@ def average(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The means over all processes of numbers, ``()`` each."""
     if size() == 1 or not values:
         return dict(values)
-    numbers = total(torch.stack([value.float() for value in values.values()]))
+    numbers = torch.stack([value.float() for value in values.values()])
+    dist.all_reduce(numbers)
     return dict(zip(values, numbers.div_(size()).unbind(), strict=True))
 
 
@@ -182,8 +184,8 @@ class _Buckets:
             if work:
                 work.wait()
             sums = flat.split([g.numel() for g in gradients])
-            for gradient, whole in zip(gradients, sums, strict=True):
-                gradient.copy_(whole.view_as(gradient))
+            for gradient, total in zip(gradients, sums, strict=True):
+                gradient.copy_(total.view_as(gradient))
 
     def _send(self) -> None:
         bucket = self.buckets[len(self.sent)]

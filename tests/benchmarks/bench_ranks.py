@@ -1,12 +1,13 @@
 """Two processes of one thread each against one: images a second by wall time, in turn; and, for a
 busy machine, how much more CPU time both take together: twice its inverse is what idle cores give.
 
-    python tests/benchmarks/bench_ranks.py [--kinds training] [--samples 50000] [--rounds 7]
+    python tests/benchmarks/bench_ranks.py [--kinds training] [--samples 50000] [--pinned]
 
 Training: steps of a DCGAN (28 pixels, width 48, batch 64), and of a GAN (28 pixels, batch 128).
 Apart: two processes that train on half a batch each, alone: what training would reach if it cost
 nothing to exchange statistics and gradients. Sampling: to a folder, in which all bytes must be the
-same. Meant for two idle cores: it says how busy they were.
+same. Pinned: each of two processes stays on its own core. Meant for two idle cores: it says how
+busy they were.
 """
 
 import argparse
@@ -80,6 +81,8 @@ def digest(folder: Path) -> str:
 def worker(folder: Path) -> None:
     """Does each line that it reads, and answers with the seconds that it took."""
     torch.set_num_threads(1)
+    if core := os.environ.get("CORE"):
+        os.sched_setaffinity(0, {int(core)})
     if os.environ["WORLD_SIZE"] == "2":
         dist.init_process_group("gloo")
     jobs: dict[str, Callable[[], object]] = {}
@@ -96,9 +99,10 @@ def worker(folder: Path) -> None:
         print(time.monotonic() - began[0], time.process_time() - began[1], flush=True)
 
 
-def started(rank: int, size: int, folder: Path) -> subprocess.Popen[str]:
+def started(rank: int, size: int, folder: Path, core: int | None = None) -> subprocess.Popen[str]:
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29511", "OMP_NUM_THREADS": "1"}
     environment = {**os.environ, **place, "RANK": str(rank), "WORLD_SIZE": str(size)}
+    environment |= {} if core is None else {"CORE": str(core)}
     command = [sys.executable, __file__, "worker", str(folder)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
@@ -143,11 +147,13 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--samples", type=int, default=SAMPLES)
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS", "7")))
+    parser.add_argument("--pinned", action="store_true")
     given = parser.parse_args()
+    cores = range(2) if given.pinned else (None, None)
     place = Path(tempfile.mkdtemp())
     folder = place / "samples"
-    one, two = [started(0, 1, folder)], [started(rank, 2, folder) for rank in range(2)]
-    alone = [started(0, 1, folder) for _ in range(2)]
+    one, two = [started(0, 1, folder)], [started(i, 2, folder, cores[i]) for i in range(2)]
+    alone = [started(0, 1, folder, core) for core in cores]
     for kind in given.kinds:
         both = alone if kind == "apart" else two
         for name in NETWORKS:
