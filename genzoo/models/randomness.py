@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _WORDS = struct.Struct("=2Q")  # of a Philox key
 _Draw = Callable[[np.random.Generator, np.ndarray], None]  # fills a row, contiguous float32
+_spare: list[np.random.Generator] = []  # that nobody reads: to make one takes as long as a draw
 
 
 def digest(*parts: int | str) -> bytes:
@@ -42,8 +43,8 @@ def starts(seed: int, purpose: str, indices: Iterable[int]) -> Iterator[np.rando
     """``stream(seed, purpose, i)`` of each index, all of them by one generator: each may be read
     until the next one is asked for.
     """
-    philox = np.random.Philox(_Key(np.zeros(2, np.uint64)))  # type: ignore[arg-type]
-    generator = np.random.Generator(philox)
+    generator = _spare.pop() if _spare else stream()
+    philox = generator.bit_generator
     none, key = (0, 0, 0, 0), {"counter": (0, 0, 0, 0), "key": (0, 0)}
     state: Any = {"bit_generator": "Philox", "state": key, "buffer": none, "buffer_pos": 4}
     state |= {"has_uint32": 0, "uinteger": 0}
@@ -54,6 +55,7 @@ def starts(seed: int, purpose: str, indices: Iterable[int]) -> Iterator[np.rando
         key["key"] = _WORDS.unpack(hashed.digest())
         philox.state = state
         yield generator
+    _spare.append(generator)
 
 
 def seed_torch(seed: int) -> None:

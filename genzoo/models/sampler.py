@@ -177,7 +177,8 @@ class Sampler(Model):
             elif near := nearest(strange[0], _DRAWING):
                 known = f"did you mean {argument(near)}?"
             raise BadInput(f"{kind} has no setting of sampling called {strange[0]!r}: {known}")
-        sampling = checked(self.sampling, dict(settings), f"{kind}'s sampling")
+        where = f"{kind}'s sampling"
+        sampling = checked(self.sampling, dict(settings), where) if settings else self.sampling()
         limit = sampling.truncation if isinstance(sampling, LatentSampling) else None
         if limit is not None and isinstance(self, Latent):
             self.code_law.check_limit(limit)
