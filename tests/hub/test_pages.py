@@ -35,7 +35,7 @@ def test_the_page_of_every_card_is_valid(name):
     assert data.tags[:2] == ["genzoo", manifest.family]
     assert manifest.family in families.names()
     assert data.license == manifest.license
-    whole = re.split("[:,]", manifest.data)[0]
+    whole = re.split("[:,@]", manifest.data)[0]
     assert data.license != "other" or data.license_name == f"{whole}-terms"
     assert data.datasets == ([whole] if whole in installed.PREFERRED else None)
     assert data.pipeline_tag in (None, "unconditional-image-generation", "image-to-image")
