@@ -43,7 +43,10 @@ def starts(seed: int, purpose: str, indices: Iterable[int]) -> Iterator[np.rando
     """``stream(seed, purpose, i)`` of each index, all of them by one generator: each may be read
     until the next one is asked for.
     """
-    generator = _spare.pop() if _spare else stream()
+    try:
+        generator = _spare.pop()
+    except IndexError:  # the first one, or one beside those of other threads
+        generator = stream()
     philox = generator.bit_generator
     none, key = (0, 0, 0, 0), {"counter": (0, 0, 0, 0), "key": (0, 0)}
     state: Any = {"bit_generator": "Philox", "state": key, "buffer": none, "buffer_pos": 4}
