@@ -19,7 +19,7 @@ from genzoo.options import OTHER_NAMES, AdversarialOptions, ours, unknown_field
 WRONG = {
     # sample
     "sample vae-mnist --label 7": "vae-mnist has no classes: leave --label out. Models that have: "
-    "cgan-fashion-mnist, cgan-mnist, pixelcnn-mnist-labels",
+    "acgan-mnist, cgan-fashion-mnist, cgan-mnist, pixelcnn-mnist-labels",
     "sample dcgan celeba": "no place for celeba: did you mean dcgan-celeba?",
     "sample dcgan-mnist --count 16": "did you mean --n 16?",
     "sample cgan-mnist --class 7": "did you mean --label 7?",
@@ -98,7 +98,7 @@ WRONG = {
     "compare vae-mnist,gan-mnist": "with spaces between: vae-mnist gan-mnist",
     "compare vae-mnist gan-mnist -o x.jpg": "expected a name ending in .html or .png or .json",
     "compare vae-mnist gan-mnist -o photo.png": "photo.png exists",
-    "compare vae-mnist": "two models or more, got 1: others of mnist are acgan-mnist, cgan-mnist, dcgan-mnist",
+    "compare vae-mnist": "two models or more, got 1: others of mnist are acgan-mnist, cgan-mnist",
     "compare vae-mnist vs dcgan-mnist": "type the names alone",
     "compare dcgan-mnist mnist": "type --data mnist",
     # list, info, families
@@ -172,7 +172,7 @@ WRONG = {
     "inpaint dcgan-mnist photo.png --mask 7,7,14,14": "did you mean box:7,7,14,14?",
     "inpaint dcgan-mnist --photo photo.png": "PHOTO is written without one",
     "inpaint dcgan-mnist": "needs PHOTO: image files or folders",
-    "inpaint cyclegan-hair photo.png": "does not inpaint: models that can: acgan-mnist, cgan-fashion-mnist",
+    "inpaint cyclegan-hair photo.png": "does not inpaint: models that can: acgan-mnist",
     "inpaint dcgan-mnist photo.png --mask center": "expected centre",
     "inpaint dcgan-mnist photo.png --iterations 50": "did you mean --steps 50?",
     "inpaint photo.png dcgan-mnist": "the model comes first: genzoo inpaint dcgan-mnist photo.png",
@@ -213,7 +213,7 @@ WRONG = {
     "plot old -o x.jpg": "no run in old",
     # translate
     "translate dcgan-celeba photo.png": "models that can: cyclegan-hair",
-    "translate photo.png": "genzoo translate MODEL photo.png (one of cyclegan-hair, pix2pix-fashion-mnist)",
+    "translate photo.png": "MODEL photo.png (one of cyclegan-hair, pix2pix-fashion-mnist)",
     "translate cyclegan-hair --image photo.png": "PHOTO is written without one",
     "translate cyclegan-hair photo.png blond": "did you mean --to blond?",
     "translate cyclegan-hair gone.jpg": "cannot read gone.jpg",
