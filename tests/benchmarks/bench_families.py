@@ -104,6 +104,7 @@ def measure(name: str) -> Step:
 
 def compiled_gain(name: str) -> str:
     """How many times as fast a compiled step is, and what compiling took."""
+    torch.compiler.reset()  # after some networks it compiles no other in the same process
     plain, compiled = Stepper(make_run(name)), Stepper(make_run(name, compile=True))
     plain()
     try:
