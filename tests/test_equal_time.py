@@ -1,13 +1,15 @@
 """The table of all families for equal CPU minutes: its script runs, and its table says the runs."""
 
+import argparse
 import importlib.util
 import json
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 import genzoo
-from genzoo import families
+from genzoo import families, files
 
 PATH = Path(__file__).parent / "benchmarks" / "equal_time.py"
 spec = importlib.util.spec_from_file_location("equal_time", PATH)
@@ -46,10 +48,39 @@ def test_families_of_other_data_are_named_apart():
     assert not {*needs_labels} - {*equal_time.suitable("images", labelled=True)[0]}
 
 
+def stopped(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_run_whose_time_is_not_known_is_done_again(monkeypatch, tmp_path):
+    """It was stopped behind its last step, so that its last process did none."""
+    seconds, done = iter([None, 2.0, 8.0]), []
+
+    def train(entry, data, steps, seed, folder):
+        done.append((folder.name, steps))
+        folder.mkdir(exist_ok=True)
+        files.write_json(folder / "config.json", {"recipe": {"steps": steps}})
+        return next(seconds)
+
+    (tmp_path / "made-0" / "run").mkdir(parents=True)
+    monkeypatch.setattr(equal_time, "train", train)
+    given = argparse.Namespace(data="digits", minutes=0.1, out=tmp_path)
+    found = equal_time.trained("made", 0, given, tmp_path / "made-0")
+    steps = round(6 / 2 * (equal_time.TRIAL - 1))
+    assert done == [("made-0", 0), ("made_trial-0", equal_time.TRIAL), ("made-0", steps)]
+    assert found == {"steps": steps, "training_seconds": 8.0}
+
+
 def test_one_run_takes_the_minutes_that_it_is_given(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(equal_time, "TRIAL", 4)
     words = ["made units=16", "--data", "digits", "--minutes", "0.001", "--seeds", "1"]
     words += ["--n", "1280", "--features", "mnist", "--out", str(tmp_path)]
+    measure = equal_time.measure
+    monkeypatch.setattr(equal_time, "measure", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        equal_time.main([*words, "--one", "0"])
+    monkeypatch.setattr(equal_time, "measure", measure)
+    monkeypatch.setattr(equal_time, "train", stopped)  # not again
     equal_time.main([*words, "--one", "0"])
     found = json.loads((tmp_path / "made_units=16-0.json").read_text())
     assert found["likelihood"]["value"] > 0

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from genzoo.models.randomness import Noise, digest, seed_torch, stream
+from genzoo.models import randomness
+from genzoo.models.randomness import Noise, digest, seed_torch, starts, stream
 
 MANY = 20_000
 LAWS = ["normal", "uniform", "gumbel"]
@@ -25,6 +26,24 @@ def furthest(values, law):
 
 
 # ---------------------------------------------------------------------------------- streams
+
+
+class Taken(list):
+    """Not empty when it is asked, empty when something is taken out: another thread was first."""
+
+    def __bool__(self):
+        return True
+
+
+def test_streams_share_a_generator_and_never_at_once(monkeypatch):
+    expected = [stream(0, "x", i).random() for i in range(3)]
+    monkeypatch.setattr(randomness, "_spare", Taken())
+    for first, second in zip(starts(0, "x", range(3)), starts(0, "x", range(3)), strict=True):
+        assert first is not second
+        assert first.random() == second.random() == expected.pop(0)
+    *_, last = spare = [*randomness._spare]
+    assert len(spare) == 2
+    assert next(starts(0, "x", [0])) is last
 
 
 @pytest.mark.parametrize("law", LAWS)

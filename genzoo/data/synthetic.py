@@ -36,7 +36,7 @@ def _read_digits(negative: bool, root: Path | None, split: str) -> Rows:
             ) from None
         rows, labels = _enlarged(load_digits)
         part = slice(1500) if split == "train" else slice(1500, None)
-        yield 255 - rows[part] if negative else rows[part].copy(), labels[part]
+        yield 255 - rows[part] if negative else rows[part].copy(), labels[part].copy()
 
     return Rows(cache_key(["negatives" if negative else "digits", 1, split]), blocks)
 

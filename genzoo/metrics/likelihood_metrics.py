@@ -56,9 +56,9 @@ def _estimate(metric: "Likelihood", subject: ModelSubject, n: int | None, seed: 
     model, test = subject.model, metric.real.open("test")
     assert isinstance(model, Density)
     if tuple(model.shape) != test.shape:
-        own, other = ("x".join(map(str, shape)) for shape in (model.shape, test.shape))
+        taken, found = ("x".join(map(str, shape)) for shape in (model.shape, test.shape))
         raise BadInput(
-            f"{subject.name} takes {own} {model.kind}, but {metric.real.data} is {other}"
+            f"{subject.name} takes {taken} {model.kind}, but {metric.real.data} is {found}"
         )
     rows = random_rows(test, n, seed)
     classes = model.num_classes if isinstance(model, Sampler) else 0

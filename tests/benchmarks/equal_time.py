@@ -50,10 +50,11 @@ def suitable(kind: str, labelled: bool) -> tuple[list[str], list[str]]:
     return fit, [name for name in names if name not in fit]
 
 
-def train(entry: str, data: str, steps: int, seed: int, folder: Path) -> tuple[Any, float]:
-    """A trained model, and the CPU seconds of all its steps after the first.
+def train(entry: str, data: str, steps: int, seed: int, folder: Path) -> float | None:
+    """Train into ``folder``: the CPU seconds of all steps after the first.
 
-    A run that was stopped goes on; the seconds of the steps before are those of the others.
+    A run that was stopped goes on; the seconds of the steps before are those of the others. None if
+    there was only one more, or none: too few to say.
     """
     moments: list[tuple[int, float]] = []
 
@@ -63,49 +64,63 @@ def train(entry: str, data: str, steps: int, seed: int, folder: Path) -> tuple[A
 
     family, *settings = entry.split()
     if (folder / "run").exists():
-        model = genzoo.train(out=folder, resume=True, threads=1, progress=note)
+        genzoo.train(out=folder, resume=True, threads=1, progress=note)
     else:
         where = {"out": folder, "seed": seed, "device": "cpu", "force": True}
         often = {"steps": steps, "grid_every": steps, "threads": 1, "progress": note}
-        model = genzoo.train(family, data, settings=assignments(settings), **where, **often)
-    (first, began), (last, ended) = moments[0], moments[-1]
-    return model, (ended - began) / (last - first) * (last - 1)
+        genzoo.train(family, data, settings=assignments(settings), **where, **often)
+    if len(moments) < 2:
+        return None
+    (first, began), (last, ended) = moments
+    return (ended - began) / (last - first) * (last - 1)
+
+
+def trained(entry: str, seed: int, given: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The steps and CPU seconds of the run in ``folder``, which is begun, ended, or there."""
+    note = Path(f"{folder}.trained.json")
+    if note.exists():
+        return read(note)
+    trial = place(given.out, f"{entry} trial", seed)
+    seconds = train(entry, given.data, 0, seed, folder) if (folder / "run").exists() else None
+    while seconds is None:  # at first; and again, if the time of a run cannot be said
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(trial, ignore_errors=True)
+        short = train(entry, given.data, TRIAL, seed, trial)
+        shutil.rmtree(trial)
+        steps = max(3, round(given.minutes * 60 / short * (TRIAL - 1)))
+        seconds = train(entry, given.data, steps, seed, folder)
+    steps = read(folder / "config.json")["recipe"]["steps"]
+    files.write_json(note, {"steps": steps, "training_seconds": seconds})
+    return read(note)
 
 
 def run(entry: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
     """Train one family, and measure it: the line of the table, for one seed."""
-    folder, trial = place(given.out, entry, seed), place(given.out, f"{entry} trial", seed)
-    steps = 0
-    if not (folder / "run").exists():
-        _, seconds = train(entry, given.data, TRIAL, seed, trial)
-        shutil.rmtree(trial)
-        steps = max(3, round(given.minutes * 60 / seconds * (TRIAL - 1)))
-    model, seconds = train(entry, given.data, steps, seed, folder)
+    folder = place(given.out, entry, seed)
+    record = trained(entry, seed, given, folder)
+    model = genzoo.load(folder, device="cpu")
     began = time.process_time()
     model.sample(DRAWN, seed=seed)
     drawing = (time.process_time() - began) / DRAWN
     scores = measure(model, folder, given.data, given.n, given.features)
-    shutil.rmtree(folder / "run")
+    shutil.rmtree(folder / "run", ignore_errors=True)
     return {
         "family": entry,
         "seed": seed,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "steps": json.loads((folder / "config.json").read_text(encoding="utf-8"))["recipe"][
-            "steps"
-        ],
-        "training_seconds": seconds,
         "sample_seconds": drawing,
+        **record,
         **scores,
     }
-
-
-def read(file: Path) -> Any:
-    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def place(out: Path, entry: str, seed: int) -> Path:
     """The folder of a run's model; its numbers are in a file of this name and .json."""
     return out / f"{re.sub('[^a-z0-9.=-]+', '_', entry)}-{seed}"
+
+
+def read(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def measure(
