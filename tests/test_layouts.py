@@ -894,3 +894,9 @@ def test_damaged_labels_are_refused_in_one_line(count):
             messages.append(str(error))
     assert 0 < len(messages) < count
     assert all("\n" not in message and len(message) < 1000 for message in messages)
+
+
+@pytest.mark.parametrize("size", [0, 3, 8, 9, 50])
+def test_a_file_is_read_whole_whatever_size_it_declares(size):
+    content = bytes(range(9))
+    assert folders.limited(io.BytesIO(content), "x", size=size) == content

@@ -270,6 +270,18 @@ def test_other_files_hold_the_same_picture(ending, tmp_path):
     assert apart.max() <= (12 if ending in (".jpg", ".JPEG") else 0)
 
 
+@pytest.mark.parametrize("is_grey", [True, False])
+def test_a_film_keeps_grey_levels_and_colours(is_grey, tmp_path):
+    frames = torch.linspace(0, 1, 12).reshape(4, 3, 1, 1).expand(4, 3, 8, 8)
+    frames = frames[:, :1].expand_as(frames) if is_grey else frames
+    path = Images(frames, None, [(0, i) for i in range(4)], None).save(tmp_path / "x.gif", scale=1)
+    with Image.open(path) as film:
+        for i, frame in enumerate(frames):
+            film.seek(i)
+            middle = film.convert("RGB").getpixel((5, 5))
+            assert middle == pytest.approx((frame[:, 0, 0] * 255).tolist(), abs=0.51)
+
+
 def test_numbers_are_saved_without_a_scale(tmp_path):
     whole = images(3)
     assert (np.load(whole.save(tmp_path / "x.npy")) == whole.tensor.numpy()).all()

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from genzoo import families
+from genzoo.errors import OperationFailed
+from genzoo.models.shared_samples import _removed_after_errors
 
 # Whatever looks at more than a sample: norms, dropout, a deviation, pools, pairs, balances, EM.
 FEW = ["gan", "progan", "stylegan", "cyclegan", "gmm", "ebgan", "wavegan", "began", "srgan"]
@@ -41,3 +43,30 @@ def test_two_processes_find_the_gradients_of_one(tmp_path):
 @pytest.mark.slow
 def test_they_do_so_in_every_family(tmp_path):
     check(differences(tmp_path, families.names()))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "cannot write .*samples: No space left"),
+        (OperationFailed("the network is gone"), "^the network is gone$"),
+    ],
+)
+def test_whoever_stops_removes_the_folder_of_samples(error, said, tmp_path):
+    """The first process may have died, and nobody else would."""
+    (aside := tmp_path / "aside").mkdir()
+    (aside / "00000000.png").write_bytes(b"half")
+    with (
+        pytest.raises(OperationFailed, match=said),
+        _removed_after_errors(tmp_path / "samples", aside),
+    ):
+        raise error
+    assert not aside.exists()
+
+
+def test_a_process_whose_folder_was_removed_says_so(tmp_path):
+    with (
+        pytest.raises(OperationFailed, match="process 0 of 1 stops: another one has ended"),
+        _removed_after_errors(tmp_path / "samples", tmp_path / "gone"),
+    ):
+        (tmp_path / "gone" / "00000000.png").write_bytes(b"")

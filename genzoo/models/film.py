@@ -42,9 +42,12 @@ def _plain(frames: Sequence[Image.Image]) -> Sequence[Image.Image]:
     """Grey frames in one channel: a GIF has all its levels, so that no colours must be chosen for
     each frame, which takes most of the time.
     """
-    channels = [frame.split() for frame in frames]
-    are_grey = all(c.tobytes() == first.tobytes() for first, *others in channels for c in others)
-    return [first for first, *_ in channels] if are_grey else frames
+    return [frame.getchannel(0) for frame in frames] if all(map(_is_grey, frames)) else frames
+
+
+def _is_grey(frame: Image.Image) -> bool:
+    first, *others = (channel.tobytes() for channel in frame.split())
+    return all(channel == first for channel in others)
 
 
 def check_film(
