@@ -27,7 +27,8 @@ def test_the_table_is_the_mean_of_the_seeds_best_distance_first():
     nats = {"metric": "nll", "value": 90.0, "unit": "nats"}
     runs = [result("dcgan", 0, 30.0), result("dcgan", 1, 34.0)]
     runs += [result("made width=9", 0, 4.0, likelihood=nats), result("autoencoder", 0, None)]
-    head, _, first, second, last = equal_time.rows(runs)
+    runs += [result("made width=8", 0, 5.0)]
+    head, _, first, _, second, last = equal_time.rows(runs)
     assert {head.count("|"), first.count("|"), last.count("|")} == {11}
     assert first.startswith(
         "| `made` width=9 | explicit/tractable | 1,000 | 10 | 1.0 min | 2 ms | 4 | 0.5 |"
@@ -46,6 +47,20 @@ def test_families_of_other_data_are_named_apart():
     assert {*fit, *others} == {plugin.name for plugin in families.plugins()}
     needs_labels = [name for name in others if families.get(name).data == "labelled"]
     assert not {*needs_labels} - {*equal_time.suitable("images", labelled=True)[0]}
+
+
+def test_the_settings_of_a_page_are_those_of_its_first_training(tmp_path):
+    command = "genzoo train {} --steps 9 --set units=9 --set lr=1e-3 --out x"
+    lines = ["genzoo train gan --data mnist", command.format("gan --data digits@binary")]
+    lines += [command.format("gan-of-others --data digits"), lines[1].replace("9", "7")]
+    (tmp_path / "gan.md").write_text("\n".join(lines))
+    assert equal_time.as_on_its_page("gan", tmp_path) == "gan units=9 lr=1e-3"
+    assert equal_time.as_on_its_page("vae", tmp_path) == "vae"
+    assert equal_time.as_on_its_page("gan", None) == "gan"
+    pages = Path(__file__).parents[1] / "docs" / "families"
+    fit, _ = equal_time.suitable("images", labelled=True)
+    without = [name for name in fit if equal_time.as_on_its_page(name, pages) == name]
+    assert without == ["vae", "wgan"]  # the first says no setting, the second has the page of wgan-gp
 
 
 def stopped(*_):
@@ -87,6 +102,6 @@ def test_one_run_takes_the_minutes_that_it_is_given(monkeypatch, tmp_path, capsy
     assert found["steps"] >= 3
     assert genzoo.load(tmp_path / "made_units=16-0").config.units == 16
     equal_time.main(words)  # nothing is run again
-    assert "| `made` units=16 | explicit/tractable |" in capsys.readouterr().out
+    assert "| `made` | explicit/tractable |" in capsys.readouterr().out
     with Image.open(tmp_path / "samples.png") as picture:
         assert picture.size == (150 + 12 * 30 + 2, 32)

@@ -2,8 +2,9 @@
 
     python tests/benchmarks/equal_time.py --minutes 5 --seeds 3 --jobs 2 --out equal-time
 
-Each run is a process of one thread, with the family's default settings or with those that a word
-gives: ``"dcgan width=48 lr=1e-4"``. A short run of 60 steps, which passes through all phases of a
+Each run is a process of one thread, with the family's default settings, with those of the first
+training on its page (``--pages docs/families``), or with those that a word gives:
+``"dcgan width=48 lr=1e-4"``. A short run of 60 steps, which passes through all phases of a
 training, says how many steps the minutes pay for. Each run leaves its model and its numbers in
 ``--out``; the same command goes on where it was stopped, draws a picture with a row of samples
 for each family, and prints the table. Run it on an otherwise idle machine: memory and caches are
@@ -20,7 +21,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,6 +49,13 @@ def suitable(kind: str, labelled: bool) -> tuple[list[str], list[str]]:
     names = sorted(plugin.name for plugin in families.plugins())
     fit = [name for name in names if families.get(name).data in takes]
     return fit, [name for name in names if name not in fit]
+
+
+def as_on_its_page(name: str, pages: Path | None) -> str:
+    """The family with the settings of its page's first training on digits, if there is one."""
+    texts = [page.read_text(encoding="utf-8") for page in sorted(pages.glob("*.md"))] if pages else []
+    first = re.search(rf"^genzoo train {name} --data digits.*", "\n".join(texts), re.MULTILINE)
+    return " ".join([name, *re.findall(r"--set (\S+)", first[0])]) if first else name
 
 
 def train(entry: str, data: str, steps: int, seed: int, folder: Path) -> float | None:
@@ -152,6 +160,7 @@ def rows(results: Sequence[dict[str, Any]]) -> Iterator[str]:
     for result in results:
         runs[result["family"]].append(result)
     branches = {plugin.name: plugin.branch for plugin in families.plugins()}
+    count = Counter(family.split()[0] for family in runs)
 
     def mean(family: str, key: str) -> float:
         return statistics.mean(one[key] for one in runs[family])
@@ -174,7 +183,8 @@ def rows(results: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "| --- " * (7 + len(DISTANCES)) + "|"
     for family in best_first(results):
         name, *settings = family.split()
-        cells = [" ".join([f"`{name}`", *settings]), branches[name]]
+        told = settings if count[name] > 1 else []  # needed to tell one row from another
+        cells = [" ".join([f"`{name}`", *told]), branches[name]]
         cells += [f"{mean(family, key):,.0f}" for key in ("parameters", "steps")]
         cells += [f"{mean(family, 'training_seconds') / 60:.1f} min"]
         cells += [f"{mean(family, 'sample_seconds') * 1000:.3g} ms"]
@@ -227,6 +237,9 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument(
         "families", nargs="*", help="or 'FAMILY KEY=VALUE …'; by default all that fit the data"
     )
+    parser.add_argument(
+        "--pages", type=Path, help="folder of the families' pages: settings of their first trainings"
+    )
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--minutes", type=float, default=5, help="of CPU time, for each run")
     parser.add_argument("--seeds", type=int, default=3)
@@ -244,7 +257,8 @@ def main(words: list[str] | None = None) -> None:
     dataset = genzoo.data.open(given.data)
     fit, others = suitable(dataset.kind, bool(dataset.classes))
     given.out.mkdir(parents=True, exist_ok=True)
-    done = run_all([(n, seed) for seed in range(given.seeds) for n in given.families or fit], given)
+    entries = given.families or [as_on_its_page(name, given.pages) for name in fit]
+    done = run_all([(one, seed) for seed in range(given.seeds) for one in entries], given)
     results = [read(file) for file in done]
     picture(results, given.out).save(given.out / "samples.png")
     print("\n".join(rows(results)))
