@@ -74,7 +74,7 @@ def _convert_rows(source: Source, raw: Rows, form: Form, meta: Meta) -> Blocks:
 
 def _decode_files(raw: SoundFiles, form: Form, meta: Meta) -> Blocks:
     """A file gives its pieces of `length`, one after the other, without the rest; a shorter file
-    one piece, with zeros appended (as Donahue et al. 2019, section 4.1).
+    one piece, with zeros appended (as Donahue et al. 2019).
     """
     import numpy as np
 

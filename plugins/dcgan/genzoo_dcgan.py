@@ -45,6 +45,8 @@ class Config(Schema):
     """distribution of the code: N(0, 1), or uniform on (-1, 1) as in the paper"""
     dropout: Decay = 0.0
     """in the upsampling networks"""
+    discriminator_norm: Literal["batch", "none"] = "batch"
+    """of the paper's discriminator; a penalty on its gradients needs none"""
 
     @field_validator("size")
     @classmethod
@@ -150,11 +152,18 @@ def strided_discriminator(config: Config) -> tuple[nn.ModuleList, nn.Module]:
     maps = [config.channels, *(config.width * 2**i for i in range(levels))]
     blocks = nn.ModuleList()
     for i, (a, b) in enumerate(pairwise(maps)):
-        norm = [nn.BatchNorm2d(b)] if i else []
+        norm = [nn.BatchNorm2d(b)] if i and config.discriminator_norm == "batch" else []
         conv = nn.Conv2d(a, b, 4, 2, 1, bias=not norm)
         blocks.append(nn.Sequential(conv, *norm, nn.LeakyReLU(0.2)))
     head = nn.Conv2d(maps[-1], 1, config.size >> levels)
-    return blocks.apply(_initialise), head.apply(_initialise)
+    initialise = _initialise if config.discriminator_norm == "batch" else _initialise_for_relu
+    return blocks.apply(initialise), head.apply(initialise)
+
+
+def _initialise_for_relu(module: nn.Module) -> None:
+    """Without a norm the weights themselves keep the scale (He et al. 2015, equation 15)."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, 0.2)
 
 
 def _initialise(module: nn.Module) -> None:
