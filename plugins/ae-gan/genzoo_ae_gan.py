@@ -5,9 +5,9 @@ The game of lectures on stable GANs. With the reconstruction H = G o E,
     min_{G, E} max_D  E_x [log(D(x) (1 - D(H(x))))] + lambda L(x, H(x)),
 
 and D sees G(z) of random codes besides H(x), so that the model can sample. These are the
-regularisers of Che et al. 2017 (arXiv:1612.02136, section 3.1). The encoder maps every mode of the
-data to some code, so fewer modes are lost; and L has a gradient where D is certain and that of
-log(1 - D) has vanished. E and G stand in one model here, and are updated together.
+regularisers of Che et al. 2017 (arXiv:1612.02136, sections 3.1 and 3.2). The encoder maps every
+mode of the data to some code, so fewer modes are lost; and L has a gradient where D is certain and
+that of log(1 - D) has vanished. E and G stand in one model here, and are updated together.
 """
 
 import math

@@ -1,8 +1,8 @@
 """BEGAN: a generator against an autoencoder, in an equilibrium that a controller keeps.
 
-Berthelot, Schumm & Metz 2017 (arXiv:1703.10717): the losses and the controller of section 3.3, the
-convergence measure of section 3.4, the networks of section 3.5 with one convolution for each of the
-paper's two.
+Berthelot, Schumm & Metz 2017 (arXiv:1703.10717): the losses and the controller of section 3.4, the
+convergence measure of section 3.4.1, the networks of section 3.5 with one convolution for each of
+the paper's two.
 """
 
 from typing import Annotated
@@ -72,7 +72,7 @@ class Discriminator(genzoo.Discriminator):
         return activations(self.encoder, x)
 
     def error(self, x: Tensor) -> Tensor:
-        """L of equation 1, ``(n,)``: the mean over an image's values of |x - D(x)|."""
+        """L of section 3.1, ``(n,)``: the mean over an image's values of |x - D(x)|."""
         return (x - self.decoder(self.encoder(x))).float().abs().flatten(1).mean(1)
 
     # (n, C, H, W) -> (n,), minus the error: high for data
@@ -91,14 +91,14 @@ class Balance(nn.Module):
         self.register_buffer("k", torch.zeros(()))
 
     def move(self, real: Tensor, fake: Tensor) -> Tensor:
-        """One step of k; returns M_global, the convergence measure (section 3.4)."""
+        """One step of k; returns M_global, the convergence measure (section 3.4.1)."""
         gap = self.diversity * real - fake
         self.k.add_(self.rate * gap).clamp_(0, 1)
         return real + gap.abs()
 
 
 class BEGANTrainer(genzoo.Trainer):
-    """Section 3.3."""
+    """Section 3.4."""
 
     def __init__(self, model: Generator, discriminator: Discriminator, options: TrainOptions):
         players = make_players(model, discriminator, options, options.discriminator_lr)

@@ -89,7 +89,7 @@ class Discriminator(nn.Module):
 
 
 class BiGANTrainer(genzoo.Trainer):
-    """D tells (x, E(x)) from (G(z), z); then E and G learn to exchange them (algorithm 1)."""
+    """D tells (x, E(x)) from (G(z), z); then E and G learn to exchange them (section 3.4)."""
 
     def __init__(self, model: BiGAN, discriminator: Discriminator, options: TrainOptions):
         players = make_players(model, discriminator, options, options.discriminator_lr)
@@ -122,7 +122,7 @@ class BiGANTrainer(genzoo.Trainer):
         return loss, {"accuracy": correct / 2, **logs}
 
     def _generator_loss(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
-        """Section 3.5: the labels exchanged, for gradients where D is certain."""
+        """Section 3.4: the labels exchanged, for gradients where D is certain."""
         of_data, of_fakes = self.logits(batch)
         return self.loss.generator(of_fakes) + self.loss.generator(-of_data), {}
 

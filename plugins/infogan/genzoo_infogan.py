@@ -39,7 +39,7 @@ class Config(Schema):
 
 
 class TrainOptions(AdversarialOptions):
-    """Section 7.1 and appendix C.1."""
+    """Section 6, and the experiment with MNIST (appendix C.1)."""
 
     batch_size: Count = 128
     lr: Rate = 1e-3

@@ -60,7 +60,7 @@ def draw_degrees(sizes: list[int], pixels: Tensor) -> Tensor:
 
 
 class MADE(genzoo.Completer, genzoo.Density):
-    """p(x) as a product over pixels (equation 5), by one pass of an autoencoder."""
+    """p(x) as a product over pixels (section 3), by one pass of an autoencoder."""
 
     sampling = PixelSampling
     likelihood_kind, levels, value_range = "exact", 2, (0.0, 1.0)

@@ -170,7 +170,7 @@ class PixelCNN(genzoo.Completer, genzoo.Density, genzoo.Stepwise):
     def complete_slowly(
         self, x: Tensor, mask: Tensor, noise: Noise, labels: Tensor | None, temperature: float = 1.0
     ) -> Tensor:  # images and a mask, 1 = known, both (n, C, H, W) -> (n, C, H, W)
-        """Section 3.1 of 2016a: one value after the other, each by a forward pass of its own.
+        """Section 2.1 of 2016a: one value after the other, each by a forward pass of its own.
 
         The argmax of logits plus Gumbel noise is a sample from their softmax; noise times the
         temperature is the same as logits divided by it.

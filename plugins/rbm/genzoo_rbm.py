@@ -87,8 +87,8 @@ class RBM(genzoo.Completer, genzoo.Density):
     def log_p(self, v: Tensor, sums: Tensor, beta: float = 1.0) -> Tensor:  # -> (n,)
         """Without log Z, and with the hidden units summed out: minus the free energy.
 
-        ``beta``: of the distributions between the base-rate model (0) and this one (1), equation 16
-        of Salakhutdinov & Murray.
+        ``beta``: of Salakhutdinov & Murray's distributions between the base-rate model (0) and this
+        one (1).
         """
         return v @ self.base.lerp(self.visible_bias, beta) + F.softplus(beta * sums).sum(1)
 
@@ -129,7 +129,7 @@ class RBM(genzoo.Completer, genzoo.Density):
 
     @torch.no_grad()
     def ais(self, noise: Noise, steps: int) -> Tensor:  # -> (n,), whose mean exponential is Z
-        """Log-weights of annealed importance sampling, one of each chain (equations 14 and 17)."""
+        """Log-weights of annealed importance sampling, one of each chain."""
         v = self.start(noise)
         log_w = (self.units * math.log(2) + F.softplus(self.base).sum()).expand(len(noise))
         for k, uniform in enumerate(self.uniforms(noise, steps), 1):
@@ -149,7 +149,7 @@ class Chains(nn.Module):
 
 class PersistentCD(genzoo.Trainer):
     """The gradient of log p is a mean over data minus one over the model; chains that are never
-    started anew stand for the model (Tieleman 2008, section 3).
+    started anew stand for the model (Tieleman 2008).
     """
 
     def __init__(self, model: RBM, options: TrainOptions):

@@ -1,8 +1,8 @@
 """WGAN-GP and WGAN: the discriminator estimates Wasserstein's distance, the generator reduces it.
 
-Gulrajani et al. 2017 (arXiv:1704.00028), algorithm 1 and appendix C; Arjovsky et al. 2017
-(arXiv:1701.07875), algorithm 1. The papers call the discriminator a critic. They limit its slope in
-two ways: by a penalty on its gradient, or by clipping its weights.
+Gulrajani et al. 2017 (arXiv:1704.00028), algorithm 1; Arjovsky et al. 2017 (arXiv:1701.07875),
+algorithm 1. The papers call the discriminator a critic. They limit its slope in two ways: by a
+penalty on its gradient, or by clipping its weights.
 """
 
 import math
