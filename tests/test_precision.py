@@ -13,7 +13,7 @@ from torch import nn
 import genzoo
 from genzoo import devices, families
 from genzoo.errors import BadInput, OperationFailed
-from genzoo.models.inference import PLAIN, Execution, inference_copy, largest_called
+from genzoo.models.inference import PLAIN, Execution, inference_copy, largest_called, run
 from genzoo.models.precision import DTYPES, InDtype, checked_dtype
 
 WIDE = Execution(torch.float64)
@@ -94,6 +94,23 @@ def test_the_model_itself_stays(latent, dtype):
 def test_one_dtype_gives_the_same_bits_each_time(latent, dtype):
     one, other = also(latent, dtype), also(latent, dtype)
     assert torch.equal(one.sample(5).tensor, other.sample(5).tensor)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_values_that_a_half_cannot_hold_are_an_error(dtype):
+    model, how = nn.Linear(1, 1), Execution(dtype)
+    model.weight.data.fill_(3.4e38)
+    assert run(inference_copy(model), PLAIN, lambda copy: copy.weight).isfinite().all()
+    with pytest.raises(OperationFailed, match=f"not finite in {how}: load it in another dtype"):
+        run(inference_copy(model, how), how, lambda copy: copy.weight)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_buffers_stay_as_they_are(dtype):
+    model = nn.BatchNorm1d(2)
+    model.running_mean.fill_(1.0001)
+    private = inference_copy(model, Execution(dtype))
+    assert (private.weight.dtype, private.running_mean.dtype) == (dtype, torch.float32)
 
 
 def test_two_dtypes_at_once_do_not_meet(latent):

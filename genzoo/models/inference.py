@@ -34,6 +34,7 @@ _lock = threading.Lock()
 _OF_TORCH = frozenset(vars(nn.Module()))
 _PARAMETRIZATIONS = "torch.nn.utils.parametrizations"
 _COMPILER = ("torch._dynamo", "torch._inductor")
+_HALVES = (torch.float16, torch.bfloat16)
 _SMALL = 2048  # values: fewer of them are copied sooner than summed
 _SIMPLE = {type(None), bool, int, float, complex, str, bytes}
 
@@ -101,7 +102,17 @@ def run(private: M, execution: Execution, call: Callable[[M], T]) -> T:
             what = f"{type(private).__name__} cannot be compiled on this machine"
             raise OperationFailed(f"{what}, load it without compile=True: {reason}") from error
         raise
-    return _in_float32(result)
+    result = _in_float32(result)
+    if execution.dtype in _HALVES and not _is_finite(result):
+        what = f"{type(private).__name__} gives values that are not finite in {execution}"
+        raise OperationFailed(f"{what}: load it in another dtype")
+    return result
+
+
+def _is_finite(result: Any) -> bool:
+    if isinstance(result, tuple):
+        return all(map(_is_finite, result))
+    return not isinstance(result, Tensor) or bool(torch.isfinite(result).all())
 
 
 def _in_float32(result: Any) -> Any:
@@ -223,8 +234,9 @@ def _make_copy(model: nn.Module, execution: Execution) -> tuple[nn.Module, froze
             changed = (a for a, b in zip(before, module, strict=True) if a is not b)
             rewritten.update(p.data_ptr() for layer in changed for p in layer.parameters())
     model = channels_last(model).eval()
-    if execution.dtype in (torch.float16, torch.bfloat16):
-        model = model.to(execution.dtype)
+    if execution.dtype in _HALVES:
+        for parameter in model.parameters():  # buffers hold tables, which rounding would break
+            parameter.data = parameter.data.to(execution.dtype)
     if execution.compile:
         for part in largest_called(model):
             part.compile()
