@@ -243,12 +243,31 @@ def test_what_is_unknown_changes_nothing(latent):
 def test_a_completer_draws_given_the_rest():
     model, x = ToyCompleter(), torch.full((3, 1, 4, 4), 0.7)
     result = genzoo.inpaint(model, x, "box:0,2,4,2", seed=4)
-    assert result.exact
     assert result.projection is None
     assert torch.equal(result.samples.tensor[result.known], x[result.known])
     assert set(result.samples.tensor[~result.known].tolist()) == {0.0, 1.0}
     alone = genzoo.inpaint(model, x, "box:0,2,4,2", seed=4, batch_size=1)
     assert torch.equal(result.samples.tensor, alone.samples.tensor)
+
+
+@pytest.mark.parametrize(
+    ("says", "in_order", "mask", "exact"),
+    [
+        (True, False, "centre", True),
+        (False, False, "box:0,2,4,2", False),
+        (False, True, "box:0,2,4,2", True),  # the lower half: nothing known comes later
+        (False, True, "box:2,3,2,1", True),
+        (False, True, "box:0,3,2,1", False),
+        (False, True, "centre", False),
+    ],
+)
+def test_a_draw_is_exact_if_it_looks_at_all_known_pixels(says, in_order, mask, exact):
+    model = ToyCompleter()
+    model.completes_exactly, model.in_raster_order = says, in_order
+    result = genzoo.inpaint(model, torch.full((2, 1, 4, 4), 0.7), mask)
+    assert result.exact == exact
+    assert ("exact" in result.method) == exact
+    assert ("raster order" in result.method) == (in_order and not exact)
 
 
 def test_a_completer_sees_its_own_levels(monkeypatch):

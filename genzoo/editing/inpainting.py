@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Unpack, final
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from genzoo.data.images import read_images
@@ -44,9 +45,9 @@ from genzoo.zoo import names
 class Completion(Pictured):
     """Completed images: ``samples`` ``(n, *shape)`` in [0, 1].
 
-    Values where ``known`` (bool) is true are the input's, bit for bit. ``exact``: sampled by a
-    `Completer`; otherwise the result comes from ``projection``. ``blended``: whether its border
-    was smoothed.
+    Values where ``known`` (bool) is true are the input's, bit for bit. ``projection``: the search
+    for codes that the result comes from; None if a `Completer` drew it. ``blended``: whether its
+    border was smoothed.
     """
 
     samples: Samples
@@ -57,7 +58,16 @@ class Completion(Pictured):
 
     @property
     def exact(self) -> bool:
-        return self.projection is None
+        """Whether the result is a draw from the model's distribution given all known values.
+
+        A model in raster order looks at the known values before each unknown one, and no further.
+        """
+        if self.projection is not None or not isinstance(self.model, Completer):
+            return False
+        if self.model.completes_exactly or not self.model.in_raster_order:
+            return self.model.completes_exactly
+        in_order = rearrange(self.known, "n c h w -> n (h w c)")
+        return not (in_order[:, 1:] & ~in_order[:, :-1]).any()
 
     def __repr__(self) -> str:
         unknown = 1 - self.known.float().mean().item()
@@ -66,8 +76,11 @@ class Completion(Pictured):
     @property
     def method(self) -> str:
         """How the unknown values were found, in words."""
-        if self.projection is None:
+        if self.exact:
             return "exact conditional sampling"
+        if self.projection is None:
+            in_order = "sampling in raster order (later known pixels have no influence)"
+            return in_order if self.model.in_raster_order else "conditional sampling"
         loss = self.projection.discriminator_loss
         how = f"with discriminator ({loss})" if loss else "without discriminator"
         return f"projection, {how}"

@@ -33,7 +33,7 @@ class _Result(NamedTuple):
     originals: Tensor
     filled: Tensor
     hole: Tensor
-    exact: bool
+    sampled: bool
 
 
 # Both metrics share one result: by model, then by (data, n, seed).
@@ -81,7 +81,7 @@ class InpaintingMetric(ModelMetric):
             "data_sha256": test.sha256,
             "seed": seed,
         }
-        by = "conditional sampling" if result.exact else "projection"
+        by = "conditional sampling" if result.sampled else "projection"
         return Estimates(self.similarity(result).numpy(), protocol, {"by": by})
 
     @final
@@ -118,7 +118,7 @@ class InpaintingMetric(ModelMetric):
             **search,
         )
         filled = completion.samples.tensor.cpu().mul(255).round().div(255)
-        return _Result(originals, filled, ~completion.known.cpu(), completion.exact)
+        return _Result(originals, filled, ~completion.known.cpu(), completion.projection is None)
 
 
 @final

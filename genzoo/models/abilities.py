@@ -309,6 +309,10 @@ class Translator(Sampler):
 class Completer(Sampler):
     """A sampler that fills in the unknown pixels of an image, given the known ones."""
 
+    # Whether ``complete`` draws from the exact distribution given all known values. A model in
+    # raster order need not say so: it does wherever no known value follows an unknown one.
+    completes_exactly: bool = False
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "complete" in vars(cls):

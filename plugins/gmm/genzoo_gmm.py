@@ -92,6 +92,7 @@ class GMM(genzoo.Completer, genzoo.Density):
         self.shape, self.kind = config.shape, kind_of(config.shape)
         self.value_range, images = unit_range(config.shape), self.kind == "images"
         self.levels = config.levels if images else None
+        self.completes_exactly = not images  # a known level stands for the middle of its part
         self.likelihood_kind = "bound" if images and config.rank else "exact"
         k, d, q = config.components, math.prod(config.shape), config.rank
         self.log_weights = nn.Parameter(torch.full((k,), -math.log(k)))
