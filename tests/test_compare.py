@@ -375,7 +375,10 @@ def test_the_page_is_one_file_and_holds_every_number(found, tmp_path):
 
 def test_names_cannot_write_into_the_page(tmp_path):
     folders = [tiny(tmp_path / name, i) for i, name in enumerate(["<b>bold", "mine"])]
-    found = genzoo.compare(*folders, n=N_SAMPLES, device="cpu")
+    loaded = [genzoo.load(folder, device="cpu", dtype="bfloat16") for folder in folders]
+    found = genzoo.compare(*loaded, n=N_SAMPLES, device="cpu")
+    protocols = [score.protocol for scores in found.scores.values() for score in scores]
+    assert {protocol["dtype"] for protocol in protocols} == {"bfloat16"}  # as they were loaded
     text = comparison.page(found)
     assert "<b>" not in text
     assert html.escape("<b>bold") in text

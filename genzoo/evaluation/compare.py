@@ -66,7 +66,8 @@ def compare(
     ``sample``, of one model, ``{"./fm": {"steps": 20}}``, or of all models that have them,
     ``{"steps": 20}``. ``metrics``: names like ``fd``, ``nll``; by default those of their kind; a
     model that a metric does not apply to has no score. ``features``, ``groups``: as in
-    `genzoo.evaluate`. ``progress(model, samples done, n)``. Raises BadInput, UnknownName,
+    `genzoo.evaluate`. A loaded model computes as it was loaded, say in bfloat16. ``progress(model,
+    samples done, n)``. Raises BadInput, UnknownName,
     InvalidModel.
     """
     check_arguments(n=n, groups=groups, metrics=metrics, features=features)
@@ -75,6 +76,9 @@ def compare(
     any_data = metrics is not None or features is not None
     folders, data, reason = choose_models(chosen, data, any_data=any_data)
     subjects = [_loaded(name, folder, device) for name, folder in folders.items()]
+    for subject, given_model in zip(subjects, models, strict=True):
+        if isinstance(given_model, Model):
+            subject.model.execution = given_model.execution
     _check_alike(subjects)
     subjects = _with_settings(subjects, [*map(str, chosen)], sampling or {})
     reference = _reference(subjects, data, root)
