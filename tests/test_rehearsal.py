@@ -328,6 +328,22 @@ def test_an_option_whose_switch_is_off_is_refused(values, named, tmp_path):
         launch.start("gan", "ring8", tmp_path / "r", steps=2, values={**GAN, **values})
 
 
+def test_a_field_of_the_config_that_is_never_read_is_refused(tmp_path):
+    wide = {"width": 8, "batch_size": 8}
+    match = "width=8 has no effect in this run: cgan does not read it with these settings; leave it"
+    with pytest.raises(BadInput, match=match):
+        launch.start("cgan", "digits", tmp_path / "r", steps=2, values=wide)
+    small = {**wide, "network": "conv"}
+    launch.start("cgan", "digits", tmp_path / "r", steps=2, values=small, device="cpu")
+    # Of a recipe it is no error, as a recipe may come from an earlier version.
+    launch.start("cgan", "digits", tmp_path / "s", steps=2, inherited=wide, device="cpu")
+
+
+def test_a_field_that_only_sampling_reads_is_read(tmp_path):
+    small = {"steps": 3, "width": 8, "batch_size": 4}
+    launch.start("flow-matching", "digits", tmp_path / "r", steps=2, values=small, device="cpu")
+
+
 # One value beside the default of each option; what else it needs to act.
 MOVES = {
     "batch_size": 4, "optimizer": "sgd", "lr": 1e-2, "beta1": 0.1, "beta2": 0.5, "warmup": 0.5,

@@ -66,9 +66,8 @@ def compare(
     ``sample``, of one model, ``{"./fm": {"steps": 20}}``, or of all models that have them,
     ``{"steps": 20}``. ``metrics``: names like ``fd``, ``nll``; by default those of their kind; a
     model that a metric does not apply to has no score. ``features``, ``groups``: as in
-    `genzoo.evaluate`. A loaded model computes as it was loaded, say in bfloat16. ``progress(model,
-    samples done, n)``. Raises BadInput, UnknownName,
-    InvalidModel.
+    `genzoo.evaluate`. A loaded model computes as it was loaded, say in bfloat16.
+    ``progress(model, samples done, n)``. Raises BadInput, UnknownName, InvalidModel.
     """
     check_arguments(n=n, groups=groups, metrics=metrics, features=features)
     checked_seed(seed)

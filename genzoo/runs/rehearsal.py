@@ -11,16 +11,17 @@ from genzoo import families
 from genzoo.data.dataset import DataSet
 from genzoo.devices import usual_torch
 from genzoo.errors import BadInput, GenzooError, OperationFailed, argument
+from genzoo.models.sampler import Sampler
 from genzoo.options import SWITCHES, Options
 from genzoo.runs.plan import Plan, fields_of
 from genzoo.runs.run import Run
 from genzoo.runs.sizes import nearest_sizes
-from genzoo.schemas import checked
+from genzoo.schemas import Schema, checked
 from genzoo.training import Diverged, fit
 from genzoo.training.combinations import warnings_of
 
 log = logging.getLogger("genzoo")
-O = TypeVar("O", bound=Options)  # noqa: E741
+S = TypeVar("S", bound=Schema)
 
 
 @usual_torch()
@@ -28,15 +29,22 @@ def rehearse(record: Plan, dataset: DataSet, given: Collection[str]) -> None:
     """Take two steps of each phase, its first and one near its end, on a trainer that is discarded.
 
     Raises BadInput if the networks do not take the data set's shape, with the sizes that they take;
-    if an option of ``given`` differs from the family's default and nothing reads it. Warns of such
-    an option that is not of ``given`` (of a recipe), and of `warnings_of` the options.
+    if an option or a field of the config that is ``given`` differs from the family's default and
+    nothing reads it. Warns of such an option that is not ``given`` (of a recipe), and of
+    `warnings_of` the options.
     """
-    options = checked(families.get(record.family).options, record.options, "options")
-    now, (noting, read) = options.model_dump(), noted(options)
-    default = {name: field.get_default() for name, field in type(options).model_fields.items()}
-    changed = [name for name, value in now.items() if value != default[name]]
+    family = families.get(record.family)
+    options = checked(family.options, record.options, "options")
+    config = checked(family.config, record.config, "config")
+    (noting, read), (noting_config, read_in_config) = noted(options), noted(config)
+    now, changed = options.model_dump(), _changed(options)
     check_compile(record)
-    run = _fitting(record.model_copy(update={"compile": False}), dataset, noting)
+    plain = record.model_copy(update={"compile": False})
+    run = _fitting(plain, dataset, noting, noting_config)
+    fields = [name for name in _changed(config) if name in given]
+    for name in _unread_fields(run, read_in_config, fields):
+        text = f"{name}={getattr(config, name)} has no effect in this run"
+        raise BadInput(f"{text}: {record.family} does not read it with these settings; leave it out")
     for warning in warnings_of(options, run.trainer.networks().get("discriminator")):
         log.warning("%s", warning)
     if not changed and len(run.trainer.phases) == 1:
@@ -48,10 +56,16 @@ def rehearse(record: Plan, dataset: DataSet, given: Collection[str]) -> None:
         log.warning("%s", text)
 
 
-def _fitting(record: Plan, dataset: DataSet, options: Options) -> Run:
+def _changed(schema: Schema) -> list[str]:
+    """The fields whose values are not the defaults."""
+    fields = type(schema).model_fields
+    return [name for name in fields if getattr(schema, name) != fields[name].get_default()]
+
+
+def _fitting(record: Plan, dataset: DataSet, options: Options, config: Schema) -> Run:
     """The run, of which one step is done. BadInput if the data set's shape does not fit."""
     try:
-        run = Run(record, dataset, Path(), options)
+        run = Run(record, dataset, Path(), options, config=config)
         _step(run)
     except (GenzooError, RuntimeError, ValueError, IndexError) as error:
         if isinstance(error, Diverged | OperationFailed):
@@ -107,9 +121,22 @@ def _unread(run: Run, read: set[str], changed: list[str]) -> list[str]:
     return [name for name in changed if name not in read]
 
 
-def noted(options: O) -> tuple[O, set[str]]:
-    """A copy of ``options``, and the set in which it notes each field that is read."""
-    kind: Any = type(options)
+def _unread_fields(run: Run, read: set[str], fields: list[str]) -> list[str]:
+    """Those of the config's ``fields`` that neither a step nor a sample of ``run`` reads; none if
+    it cannot sample yet. ``read``: where its config notes what is read.
+    """
+    model = run.trainer.model
+    if isinstance(model, Sampler) and not {*fields} <= read:
+        try:
+            model.sample(1, seed=0)
+        except Exception:  # a model that has learned nothing may not be fit to be drawn from
+            return []
+    return [name for name in fields if name not in read]
+
+
+def noted(schema: S) -> tuple[S, set[str]]:
+    """A copy of ``schema``, and the set in which it notes each field that is read."""
+    kind: Any = type(schema)
     fields, read = kind.model_fields, set[str]()
 
     def note(self: Any, name: str) -> Any:
@@ -121,7 +148,7 @@ def noted(options: O) -> tuple[O, set[str]]:
 
     names = {"__getattribute__": note, "__module__": __name__}
     noting = type(kind)(kind.__name__, (kind,), names, use_attribute_docstrings=False)
-    copy = options.model_copy()
+    copy = schema.model_copy()
     object.__setattr__(copy, "__class__", noting)
     return copy, read
 

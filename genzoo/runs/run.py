@@ -50,7 +50,7 @@ from genzoo.runs.loader import Loader
 from genzoo.runs.lock import FolderState, alone, folder_state
 from genzoo.runs.parent import Parent
 from genzoo.runs.plan import Plan, form_on_card, read_plan, write_plan
-from genzoo.schemas import checked
+from genzoo.schemas import Schema, checked
 from genzoo.text import clock
 from genzoo.training import (
     EMA,
@@ -105,7 +105,7 @@ class Run:
     """A plan, its data set and its trainer.
 
     ``start``: the step that training begins with; ``seconds``: the time that the run has taken.
-    ``options`` stand for those of the plan, with the same values. ``parent``: the model whose
+    ``options`` and ``config`` stand for those of the plan, with the same values. ``parent``: the model whose
     weights a new run begins with; later they are in its checkpoints.
     """
 
@@ -117,6 +117,7 @@ class Run:
         folder: Path,
         options: Options | None = None,
         parent: Parent | None = None,
+        config: Schema | None = None,
     ):
         self.plan, self.dataset, self.folder = plan, dataset, folder
         self.start, self.seconds = 0, 0.0
@@ -125,12 +126,14 @@ class Run:
         self.family = families.get(plan.family)
         self.device = devices.device(plan.device)
         self.options = options or checked(self.family.options, plan.options, "options")
+        self.config = config or checked(self.family.config, plan.config, "config")
         self._build()
 
     def _build(self) -> None:
         """A new trainer, with the initial weights."""
         plan = self.plan
-        self.trainer = _trainer(plan, self.family, self.dataset, self.options, self.parent)
+        parts = self.family, self.config, self.options
+        self.trainer = _trainer(plan, *parts, self.dataset, self.parent)
         self.trainer.prepare(
             RunSettings(str(self.device), plan.precision, plan.micro_batches, plan.compile)
         )
@@ -326,10 +329,14 @@ class Run:
 
 
 def _trainer(
-    plan: Plan, family: Family, dataset: DataSet, options: Options, parent: Parent | None
+    plan: Plan,
+    family: Family,
+    config: Schema,
+    options: Options,
+    dataset: DataSet,
+    parent: Parent | None,
 ) -> Trainer:
     """The trainer of a new model; the plan's seed decides the weights that no ``parent`` gives."""
-    config = checked(family.config, plan.config, "config")
     with torch.random.fork_rng([]):
         seed_torch(plan.seed)
         model = family.model(config)
