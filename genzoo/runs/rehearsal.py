@@ -43,8 +43,8 @@ def rehearse(record: Plan, dataset: DataSet, given: Collection[str]) -> None:
     run = _fitting(plain, dataset, noting, noting_config)
     fields = [name for name in _changed(config) if name in given]
     for name in _unread_fields(run, read_in_config, fields):
-        text = f"{name}={getattr(config, name)} has no effect in this run"
-        raise BadInput(f"{text}: {record.family} does not read it with these settings; leave it out")
+        text = f"{name}={getattr(config, name)} has no effect in this run: {record.family} does not"
+        raise BadInput(f"{text} read it with these settings; leave it out")
     for warning in warnings_of(options, run.trainer.networks().get("discriminator")):
         log.warning("%s", warning)
     if not changed and len(run.trainer.phases) == 1:
@@ -146,7 +146,10 @@ def noted(schema: S) -> tuple[S, set[str]]:
             read.update(fields)
         return kind.__getattribute__(self, name)
 
-    names = {"__getattribute__": note, "__module__": __name__}
+    def same(self: Any, memo: Any) -> Any:  # a copy of a model reads no field
+        return self
+
+    names = {"__getattribute__": note, "__deepcopy__": same, "__module__": __name__}
     noting = type(kind)(kind.__name__, (kind,), names, use_attribute_docstrings=False)
     copy = schema.model_copy()
     object.__setattr__(copy, "__class__", noting)

@@ -105,8 +105,8 @@ class Run:
     """A plan, its data set and its trainer.
 
     ``start``: the step that training begins with; ``seconds``: the time that the run has taken.
-    ``options`` and ``config`` stand for those of the plan, with the same values. ``parent``: the model whose
-    weights a new run begins with; later they are in its checkpoints.
+    ``options`` and ``config`` stand for those of the plan, with the same values. ``parent``: the
+    model whose weights a new run begins with; later they are in its checkpoints.
     """
 
     @usual_torch()

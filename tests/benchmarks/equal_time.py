@@ -53,8 +53,9 @@ def suitable(kind: str, labelled: bool) -> tuple[list[str], list[str]]:
 
 def as_on_its_page(name: str, pages: Path | None) -> str:
     """The family with the settings of its page's first training on digits, if there is one."""
-    texts = [page.read_text(encoding="utf-8") for page in sorted(pages.glob("*.md"))] if pages else []
-    first = re.search(rf"^genzoo train {name} --data digits.*", "\n".join(texts), re.MULTILINE)
+    found = sorted(pages.glob("*.md")) if pages else []
+    text = "\n".join(page.read_text(encoding="utf-8") for page in found)
+    first = re.search(rf"^genzoo train {name} --data digits.*", text, re.MULTILINE)
     return " ".join([name, *re.findall(r"--set (\S+)", first[0])]) if first else name
 
 
@@ -238,7 +239,9 @@ def main(words: list[str] | None = None) -> None:
         "families", nargs="*", help="or 'FAMILY KEY=VALUE …'; by default all that fit the data"
     )
     parser.add_argument(
-        "--pages", type=Path, help="folder of the families' pages: settings of their first trainings"
+        "--pages",
+        type=Path,
+        help="folder of the families' pages, for their first trainings' settings",
     )
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--minutes", type=float, default=5, help="of CPU time, for each run")

@@ -1,4 +1,4 @@
-"""How many passes of its network a sample needs: the distance against them, a curve for each solver.
+"""How many passes of its network a sample needs: the distance against them, for each solver.
 
     python tests/benchmarks/passes.py --n 1280 --out passes.png
 
