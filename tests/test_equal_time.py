@@ -99,6 +99,7 @@ def test_one_run_takes_the_minutes_that_it_is_given(monkeypatch, tmp_path, capsy
     equal_time.main([*words, "--one", "0"])
     found = json.loads((tmp_path / "made_units=16-0.json").read_text())
     assert found["likelihood"]["value"] > 0
+    assert found["likelihood"]["unit"] == "nats an image, 2 levels"
     assert found["steps"] >= 3
     assert genzoo.load(tmp_path / "made_units=16-0").config.units == 16
     equal_time.main(words)  # nothing is run again

@@ -143,7 +143,8 @@ def measure(
         name = LIKELIHOODS[model.likelihood_kind]
         images = min(n, len(genzoo.data.open(data, split="test")))
         (score,) = genzoo.evaluate(folder, data=data, metrics=name, n=images).scores
-        found["likelihood"] = {"metric": name, "value": score.value, "unit": score.unit}
+        unit = "{unit}, {levels} levels".format(**score.protocol)
+        found["likelihood"] = {"metric": name, "value": score.value, "unit": unit}
     return found
 
 

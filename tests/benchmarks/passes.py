@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 import genzoo
 
 PASSES = (2, 4, 8, 16, 32, 64)
+TICKS = (10, 20, 50, 100, 200)
 Curve = dict[int, tuple[float, float, float]]  # by passes: the distance and its interval
 
 
@@ -57,6 +58,7 @@ def draw(found: dict[str, Curve], real: float, n: int, out: Path) -> None:
     axes.set(xscale="log", yscale="log", xlabel="passes of the network for a sample")
     axes.set_ylabel(f"fd-mnist of {n:,} samples")
     axes.set_xticks(PASSES, [str(passes) for passes in PASSES], minor=False)
+    axes.set_yticks(TICKS, [str(tick) for tick in TICKS], minor=False)
     axes.minorticks_off()
     axes.legend(frameon=False)
     sheet.savefig(out)
