@@ -242,8 +242,8 @@ MANIFEST = {
     "default": False, "recipe": None, "adopted": None,
 }  # fmt: skip
 RECIPE = {
-    "precision": "fp32", "micro_batches": 1, "threads": 1, "processes": 1, "phases": {},
-    "stages": [],
+    "precision": "fp32", "micro_batches": 1, "compile": False, "threads": 1, "processes": 1,
+    "phases": {}, "stages": [],
 }  # fmt: skip
 FORM = dict.fromkeys(("size", "channels", "fit", "levels", "length", "rate"))
 CONFIG = {"width": 3, "rate": 0.5, "loss": "hinge", "shape": [2], "flip": False}

@@ -677,6 +677,15 @@ def test_a_colon_after_a_folder_says_what_to_type(tmp_path):
                 use(f"{tmp_path}/set:{kind}")
 
 
+def test_labels_name_no_file_of_another_folder():
+    """7.png of train is gone: the one of test has no label from here."""
+    rows = b"file_name,label\n1.png,cat\n2.png,dog\n7.png,cat\n"
+    files = ["train/1.png", "train/2.png", "test/7.png"]
+    found = label_files.labels("set", "train/labels.csv", rows, files)
+    assert found.of == {"train/1.png": "cat", "train/2.png": "dog"}
+    assert found.lost == ("7.png",)
+
+
 def test_labels_of_any_size_are_not_read(tmp_path, monkeypatch):
     fill(tmp_path / "set", ["a.png"])
     (tmp_path / "set/labels.csv").write_text(CSV)

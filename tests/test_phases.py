@@ -323,6 +323,19 @@ def test_a_resumed_monitor_knows_its_phase():
     assert resumed.state_dict()["seen"] == 51
 
 
+def test_a_resumed_monitor_knows_what_is_off_and_what_the_average_was():
+    monitor = watch(AdversarialOptions(penalty="r1"))
+    monitor._off.add("missing penalty")
+    monitor._before = {"weight": torch.ones(2)}
+    resumed = watch(AdversarialOptions(penalty="r1"))
+    resumed.load_state_dict(monitor.state_dict())
+    assert torch.equal(resumed.state_dict()["before"]["weight"], torch.ones(2))
+    game = {"discriminator/loss": torch.tensor(1.0)}
+    assert checked_logs(resumed, ["codes"] * 100, {"codes": game}) == []
+    old = {k: v for k, v in monitor.state_dict().items() if k not in ("off", "before")}
+    resumed.load_state_dict(old)  # of an earlier version
+
+
 def test_a_phase_without_a_discriminator_misses_no_penalty():
     options = AdversarialOptions(penalty="r1")
     game = {"discriminator/loss": torch.tensor(1.0)}

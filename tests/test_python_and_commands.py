@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 import typer
+from PIL import Image
 
 import genzoo
 from genzoo import errors, text
@@ -370,7 +371,9 @@ def test_training_is_the_same_in_both(tmp_path, monkeypatch, capsys):
     drawn = genzoo.plot("one")
     said = "<RunPlot one: vae on digits, logged to step 2 of 2; curves: loss>"
     assert str(drawn).startswith(said)
-    assert drawn.save("film.gif").exists()
+    small, large = (drawn.save(f"film{scale}.gif", scale=scale) for scale in (1, 3))
+    with Image.open(small) as one, Image.open(large) as other:
+        assert other.width > 2 * one.width
     with pytest.raises(BadInput, match="resume=True continues it, force=True replaces it"):
         genzoo.train("vae", **given)
 

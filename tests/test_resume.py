@@ -239,6 +239,13 @@ def test_another_named_set_is_refused_before_it_is_downloaded(here, capsys, monk
     assert "does not hold the data of the run" in message
 
 
+def test_compiling_may_end(here, monkeypatch):
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: None)  # takes 10 seconds
+    write_plan(Path("run/run/plan.json"), stored().model_copy(update={"compile": True}))
+    assert resume_of("").plan.compile
+    assert not resume_of("--no-compile").plan.compile
+
+
 @pytest.mark.parametrize("name", OBEYED)
 def test_what_may_change_is_obeyed_and_recorded(here, caplog, monkeypatch, name):
     more, fields = OBEYED[name]

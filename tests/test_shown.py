@@ -223,6 +223,7 @@ def test_the_command_of_a_card_is_one_of_today():
         given = train.make_context("train", words, resilient_parsing=True).params
         assert (given["family"], given["data"]) == (manifest.family, manifest.data)
         assert (given["steps"], given["seed"]) == (recipe.steps, recipe.seed)
+        assert given["compile"] is None  # no card is of a compiled training
         settings, fields = assignments(given["settings"]), {**recipe.config, **recipe.options}
         form = [settings.pop("channels"), settings.pop("size")]
         shape = fields.get("shape") or [fields["channels"], fields["size"]]
@@ -231,6 +232,12 @@ def test_the_command_of_a_card_is_one_of_today():
         defaults = families.facts_of(manifest.family).defaults
         others = {*fields} - {*settings, *OF_DATA, "channels", "size", "levels"}
         assert {key: fields[key] for key in others} == {key: defaults[key] for key in others}, name
+
+
+def test_the_command_of_a_compiled_training_compiles():
+    manifest = genzoo.info("vae-mnist").manifest
+    recipe = manifest.recipe.model_copy(update={"compile": True})
+    assert train_command(manifest.model_copy(update={"recipe": recipe})).count(" --compile ") == 1
 
 
 def test_a_card_of_a_model_of_python_has_no_empty_command():

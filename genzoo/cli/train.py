@@ -109,7 +109,10 @@ class Computing:
             min=1,
         ),
     ] = None
-    compile: Annotated[bool, flag("--compile", "Compile the networks.", COMPUTING)] = False
+    compile: Annotated[
+        bool | None,
+        flag("--compile/--no-compile", "Compile the networks.", COMPUTING, default="no"),
+    ] = None
     threads: Annotated[
         int | None, option("Number of CPU threads.", "N", panel=COMPUTING, min=1)
     ] = None

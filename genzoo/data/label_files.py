@@ -53,7 +53,8 @@ def labels(origin: str, name: str, data: bytes, files: Iterable[str]) -> Labels 
     where, top = f"{origin}: {name}", name.rpartition("/")[0]
     if len(data) > LARGEST:
         raise BadInput(f"{where} has {len(data):,} bytes, at most {LARGEST:,} are read")
-    below = {file.removeprefix(f"{top}/") if top else file: file for file in files}
+    start = f"{top}/" if top else ""
+    below = {file.removeprefix(start): file for file in files if file.startswith(start)}
     find, given, lost = _finder(below), dict[str, str](), []
     if (table := _rows(where, PurePosixPath(name).name.lower(), data, find)) is None:
         return None

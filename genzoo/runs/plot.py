@@ -20,12 +20,13 @@ class RunPlot:
         """Everything but the images, for JSON."""
         return self.log.record()
 
-    def save(self, path: str | Path) -> Path:
-        """Write a figure, a page (``.html``) or a film of the grids (``.gif``).
+    def save(self, path: str | Path, *, scale: int | None = None) -> Path:
+        """Write a figure, a page (``.html``) or a film of the grids (``.gif``), which ``scale``
+        enlarges by a whole number.
 
         Raises BadInput, with the endings; OperationFailed without matplotlib.
         """
-        return plots.plot(self.log.folder, path)
+        return plots.plot(self.log.folder, path, scale=scale)
 
     def __repr__(self) -> str:
         log = self.log

@@ -58,7 +58,8 @@ def _options(manifest: "Manifest", recipe: "Recipe") -> list[str]:
     }
     options |= {key: value for key, value in own.items() if value != usual[key]}
     options["threads"] = recipe.threads
-    return [word for key, value in options.items() for word in (f"--{key}", str(value))]
+    words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+    return [*words, *["--compile"] * recipe.compile]
 
 
 def _text(value: Any) -> str:

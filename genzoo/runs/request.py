@@ -45,7 +45,7 @@ class Request:
 
 
 def read_request(arguments: Mapping[str, Any]) -> Request:
-    """The run that these ``arguments`` of `genzoo.train` mean: None and False are not given.
+    """The run that these ``arguments`` of `genzoo.train` mean: None is not given.
 
     Raises BadInput, UnknownName, and as ``load`` for a model that is named.
     """
@@ -55,7 +55,7 @@ def read_request(arguments: Mapping[str, Any]) -> Request:
     arguments = {**arguments, **named}
     family, recipe = arguments["family"], None
     given = {key: arguments[key] for key in _GIVEN}
-    given = {key: value for key, value in given.items() if value is not None and value is not False}
+    given = {key: value for key, value in given.items() if value is not None}
     if "data" in given:
         given["data"] = source_of(given["data"])
     given |= {"values": dict(values)} if (values := arguments["settings"]) else {}
@@ -136,6 +136,7 @@ def _with_recipe(
         "seed": recipe.seed,
         "precision": recipe.precision,
         "micro_batches": recipe.micro_batches,
+        "compile": recipe.compile,
         "dtype": manifest.dtype,
         "license": manifest.license,
     }

@@ -367,6 +367,7 @@ def _write_model(run: Run) -> None:
         machine=devices.machine(run.device),
         precision=plan.precision,
         micro_batches=plan.micro_batches,
+        compile=plan.compile,
         threads=plan.threads,
         processes=plan.processes,
         versions=plan.versions,

@@ -77,7 +77,7 @@ def train(
     device: str | None = None,
     precision: str | None = None,
     micro_batches: int | None = None,
-    compile: bool = False,
+    compile: bool | None = None,
     checkpoint_every: int | None = None,
     grid_every: int | None = None,
     board: bool = False,
@@ -103,8 +103,9 @@ def train(
 
     ``precision``: fp32, bf16, or auto, the one that is measured to be faster. ``checkpoint_every``:
     by default a checkpoint is written once a minute. ``micro_batches``: parts of each batch, one
-    after the other.
-    ``board``: write TensorBoard logs. ``dtype``, ``license``, ``version``: of the stored model.
+    after the other. ``compile``: whether torch compiles the networks; by default as ``recipe``
+    says, or not. ``board``: write TensorBoard logs. ``dtype``, ``license``, ``version``: of the
+    stored model.
     ``progress``: called with a `RunStatus` after each step; by default a line shows it on a
     terminal or in a notebook, elsewhere one on stderr every 30 seconds. Raises BadInput,
     UnknownName, OperationFailed, Interrupted.
@@ -207,6 +208,10 @@ def _compare(run: Run, recipe: "Recipe") -> None:
     if plan.threads != recipe.threads:
         own = f"{plan.threads} threads in place of {recipe.threads}"
         differ.append(f"{own} ({argument('threads')})")
+    if plan.compile != recipe.compile:
+        differ.append(
+            f"compile={plan.compile} in place of {recipe.compile} ({argument('compile')})"
+        )
     if plan.processes != recipe.processes:
         differ.append(f"{plan.processes} processes in place of {recipe.processes} (torchrun)")
     if differ:

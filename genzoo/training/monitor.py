@@ -366,8 +366,8 @@ class TrainingMonitor:
     def state_dict(self) -> dict[str, Any]:
         """The state for a checkpoint: a resumed run gives the warnings of an unbroken one."""
         window = {k: torch.stack(values) for k, values in self._window.items()}
-        course = dict(self._course)
-        return {"seen": self._steps, "window": window, "course": course, "phase": self._phase}
+        now = {"seen": self._steps, "phase": self._phase, "course": dict(self._course)}
+        return {**now, "window": window, "before": self._before, "off": sorted(self._off)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raises ValueError, KeyError, TypeError or AttributeError for what is no such state."""
@@ -377,6 +377,10 @@ class TrainingMonitor:
             raise ValueError("the monitor's window is not of numbers")
         if any([*map(type, v)] != [int, int, bool] for v in state["course"].values()):
             raise ValueError("the monitor's course is not of counts")
+        before, off = state.get("before"), state.get("off", [])  # earlier checkpoints lack them
+        if any(not isinstance(tensor, Tensor) for tensor in (before or {}).values()):
+            raise ValueError("the monitor's average is not of tensors")
+        self._before, self._off = before, {*off} & {*RULES}
         self._steps, self._phase = state["seen"], state["phase"]
         self._window = {k: list(values) for k, values in state["window"].items()}
         self._course |= {k: v for k, v in state["course"].items() if k in RULES}

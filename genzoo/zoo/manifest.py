@@ -105,6 +105,7 @@ class Recipe(Schema, use_attribute_docstrings=False, defer_build=True):
     machine: Name
     precision: Literal["fp32", "bf16"] = "fp32"
     micro_batches: Count = 1
+    compile: bool = False
     threads: Count = 1
     processes: Count = 1
     versions: dict[str, Name]

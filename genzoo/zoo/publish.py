@@ -140,7 +140,7 @@ def _copy(source: Path, target: Path) -> None:
 def _prepare(folder: Path, repo: str, license: str | None) -> None:
     """Check the files to publish, and write README.md again from the others."""
     manifest, metrics = read_manifest(folder), _scored(folder, repo)
-    model = load_folder(folder, "cpu", manifest=manifest)
+    model, was = load_folder(folder, "cpu", manifest=manifest), manifest.license
     _check_discriminator(folder, manifest)
     if license is not None:
         values = {**manifest.model_dump(mode="json"), "license": license}
@@ -157,7 +157,8 @@ def _prepare(folder: Path, repo: str, license: str | None) -> None:
         (folder / CONFIG).write_bytes(manifest_bytes(manifest))
     if replacements:
         write_text(folder / METRICS, json.dumps(metrics, indent=2) + "\n")
-    page = _readme(folder, manifest, readme.render(manifest, published, PICTURE in shown), repo)
+    rendered = readme.render(manifest, published, PICTURE in shown)
+    page = _readme(folder, manifest, rendered, repo, was)
     for text in sorted(replacements, key=len, reverse=True):  # a command before the paths in it
         whole = rf"(?<![\w/\\.~-]){re.escape(text)}(?![\w/\\-])"
         page = re.sub(whole, replacements[text].replace("\\", r"\\"), page)
@@ -257,10 +258,10 @@ def _check_shown(folder: Path, name: str) -> None:
         raise InvalidModel(f"{path} is not a {'PNG image' if name == PICTURE else 'WAV file'}")
 
 
-def _readme(folder: Path, manifest: Manifest, rendered: str, repo: str) -> str:
+def _readme(folder: Path, manifest: Manifest, rendered: str, repo: str, was: str) -> str:
     """The folder's README.md with the metadata of ``rendered``, and with the model's new address.
 
-    Without one in the folder: ``rendered``.
+    ``was``: the license that it says. Without one in the folder: ``rendered``.
     """
     text = rendered
     if (folder / README).exists():
@@ -270,8 +271,8 @@ def _readme(folder: Path, manifest: Manifest, rendered: str, repo: str) -> str:
             raise InvalidModel(f"{folder / README} is not UTF-8: {error}") from None
         front = readme.FRONT.match(rendered)
         text = (front[0] if front else "") + readme.FRONT.sub("", own, count=1)
-    # The README was written before the license was chosen.
-    text = re.sub(r"^Weights: unknown\.$", f"Weights: {manifest.license}.", text, flags=re.M)
+    before, now = (f"Weights: {license}." for license in (was, manifest.license))
+    text = re.sub(rf"^{re.escape(before)}$", lambda _: now, text, flags=re.M)
     ours = repo == f"{hub.organisation()}/{manifest.name}"
     address = manifest.name if ours else repo
     for old in (f"./{manifest.name}", manifest.name):

@@ -138,7 +138,8 @@ class TwoPhases(genzoo.Trainer):
     def step(self, batch: genzoo.Batch) -> genzoo.Logs:
         if batch.phase == "game":
             return self.game.step(batch)
-        return self.update("generator", self._content_loss, batch)
+        *_, part = batch.split(self.batches_per_step)  # as large as the generator's in the game
+        return self.update("generator", self._content_loss, part)
 
     def _content_loss(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
         """Equation 4: the squared error of each pixel."""

@@ -222,15 +222,22 @@ def test_a_license_is_needed(web, folder, license):
     refused(BadInput, web, folder, REPO, says="license=NAME")
 
 
-def test_a_license_may_be_said_when_it_is_sent(web, folder):
-    edit(folder, license="unknown")
+@pytest.mark.parametrize("before", ["unknown", "cc-by-4.0"])
+def test_a_license_may_be_said_when_it_is_sent(web, folder, before):
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    own = manifest.read_manifest(folder).license
+    (folder / "README.md").write_text(
+        text.replace(f"Weights: {own}.", f"Weights: {before}."), encoding="utf-8"
+    )
+    edit(folder, license=before)
     publish.push(folder, REPO, license="mit")
     sent = web.repos[REPO].commits[web.repos[REPO].head]
     assert json.loads(sent["config.json"])["license"] == "mit"
-    assert manifest.read_manifest(folder).license == "unknown", "the folder stays as it is"
+    assert manifest.read_manifest(folder).license == before, "the folder stays as it is"
     readme = sent["README.md"].decode()
     assert 'license: "mit"' in readme
-    assert "Weights: mit." in readme
+    assert "\nWeights: mit.\n" in readme
+    assert before not in readme
 
 
 def test_a_license_of_its_own_says_its_terms(web, folder):

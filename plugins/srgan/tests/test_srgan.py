@@ -94,6 +94,15 @@ def test_pretraining_learns_the_pairs():
     assert sum(errors[-5:]) / 5 == pytest.approx(0.25, abs=0.05)
 
 
+def test_pretraining_takes_batches_of_the_games_size():
+    """Of a batch for two updates of the discriminator the generator takes the second half."""
+    game, (batch,) = made(pretraining=1.0, discriminator_steps=2, lr=1e-9), pairs(1)
+    part = batch.split(2)[1]
+    fake = game.srgan.convert(part.x, "high", part.noise("none"))
+    expected = (fake - part.second_domain).square().mean().item()
+    assert game.step(game.placed(batch))["generator/MSE"].item() == pytest.approx(expected)
+
+
 def test_scale_and_data_agree():
     with pytest.raises(genzoo.BadInput, match=r"the data are @low4, and scale is 2"):
         SRGAN(Config(scale=2))
