@@ -251,6 +251,13 @@ def test_what_a_lower_rate_cannot_hold_is_gone():
     assert np.abs(sounds._resampled(high, 8000, 4000)).max() < 1e-3
 
 
+@pytest.mark.parametrize(("own", "rate"), [(16, 8), (8, 16)])
+def test_the_highest_frequency_of_both_rates_stays(own, rate):
+    """A cosine of 4 periods a second, which 8 samples a second just hold."""
+    one, other = (np.cos(8 * np.pi * np.arange(r) / r)[None] for r in (own, rate))
+    assert np.allclose(sounds._resampled(one, own, rate), other, atol=1e-6)
+
+
 def test_channels_are_mixed_or_repeated(tmp_path):
     x = sine(100, channels=2)
     files = {"train/a.wav": encoded(x), "test/a.wav": encoded(x), "test/b.wav": encoded(sine(100))}

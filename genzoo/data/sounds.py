@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 LARGEST_LENGTH, LARGEST_RATE = 1 << 22, 1_000_000
-VERSION = 2  # increase it when the same files give other signals, or another summary
+VERSION = 3  # increase it when the same files give other signals, or another summary
 PCM, EXTENSIBLE = b"\x01\x00", b"\xfe\xff"
 FORMS = {2: "ADPCM", 3: "floats", 6: "A-law", 7: "mu-law", 85: "MP3"}
 NEEDS = "PCM of 8, 16, 24 or 32 bits is needed"
@@ -191,7 +191,8 @@ def _mixed(x: np.ndarray, channels: int | None) -> np.ndarray:
 
 def _resampled(x: np.ndarray, own: int, rate: int | None) -> np.ndarray:
     """Signals (..., m) of `own` samples a second with `rate` a second, by the Fourier transform:
-    all frequencies that both rates can hold stay exactly, and no other comes in.
+    all frequencies that both rates can hold stay exactly, and no other comes in, but where a peak
+    between two samples is beyond 1 and cut.
     """
     import numpy as np
 
@@ -200,8 +201,11 @@ def _resampled(x: np.ndarray, own: int, rate: int | None) -> np.ndarray:
     before = x.shape[-1]
     after = max(1, round(before * rate / own))
     spectrum = np.fft.rfft(x, axis=-1)
+    # The highest frequency of an even length stands for itself and its negative.
     if after > before and before % 2 == 0:
-        spectrum[..., -1] /= 2  # the highest frequency stands for itself and its negative
+        spectrum[..., -1] /= 2
+    elif after < before and after % 2 == 0:
+        spectrum[..., after // 2] *= 2
     y = np.fft.irfft(spectrum, after, axis=-1) * (after / before)
     return y.clip(-1, 1).astype(np.float32)
 
