@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -211,6 +212,28 @@ def test_an_estimate_measures_each_phase(steps, monkeypatch):
     monkeypatch.setattr(trainer, "step", counted)
     launch.estimate(make_plan("twophase", "digits", setup, steps=steps), setup.dataset)
     assert min(steps_of.values()) > 3
+
+
+def test_an_estimate_is_of_the_whole_run(monkeypatch):
+    """On a clock by which a step takes as many seconds as its phase has come: half a second on
+    average, and three quarters in the second half of a phase.
+    """
+    now, seen = [0.0], []
+    trainer = sys.modules[families.get("twophase").model.__module__].TwoPhases
+    take_step = trainer.step
+
+    def slower(self, batch):
+        seen.append(batch.step)
+        now[0] += batch.progress
+        return take_step(self, batch)
+
+    monkeypatch.setattr(trainer, "step", slower)
+    monkeypatch.setattr(launch, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    setup = plan("twophase", "digits", SIZE)
+    record = make_plan("twophase", "digits", setup, steps=1000)
+    assert launch.estimate(record, setup.dataset).rate == pytest.approx(2)
+    assert launch.estimate(record, setup.dataset, done=750).rate == pytest.approx(1 / 0.75)
+    assert min(step for step in seen if step) >= 26  # not the first ones, which may train longer
 
 
 def test_a_run_of_one_phase_names_none(tmp_path):

@@ -6,6 +6,7 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from itertools import chain, cycle
 from pathlib import Path
 from typing import Any, final
 
@@ -41,6 +42,8 @@ from genzoo.zoo import manifest
 from genzoo.zoo.folder import version_of
 
 log = logging.getLogger("genzoo")
+MOMENTS = 4  # of a phase, that an estimate tries
+LATER = 25  # steps: a critic may train longer in the first ones (Arjovsky et al. 2017)
 # A choice: README's first training, the shortest with samples that one can read, has 400 steps.
 FEWEST = 300
 
@@ -331,8 +334,9 @@ def estimate(record: Plan, dataset: DataSet, done: int = 0) -> Estimate:
     run = Run(record, dataset, Path())
     phases, begun, seconds, past = run.trainer.phases, 0.0, 0.0, done / record.steps
     for phase in phases:
-        if left := phase.share - min(phase.share, max(0.0, past - begun)):
-            seconds += left * _seconds_a_step(run, begun, 5 / len(phases))
+        first, last = max(begun, min(past, begun + phase.share)), begun + phase.share
+        if first < last:
+            seconds += (last - first) * _seconds_a_step(run, first, last, 5 / len(phases))
         begun += phase.share
     rate = (1 - past) / seconds if seconds else 0.0
     counts = {
@@ -345,15 +349,21 @@ def estimate(record: Plan, dataset: DataSet, done: int = 0) -> Estimate:
     return Estimate(counts, _memory(run.device), rate, steps, time_needed, shares)
 
 
-def _seconds_a_step(run: Run, progress: float, limit: float) -> float:
-    """The seconds of a step at ``progress``, the mean of as many as ``limit`` seconds allow."""
-    batches = (replace(batch, progress=progress) for batch in run.loader.batches())
-    steps = fit(run.trainer, batches, 1000)
+def _seconds_a_step(run: Run, first: float, last: float, limit: float) -> float:
+    """The seconds of a step between these shares of the run, the mean of several moments, as later
+    steps may take longer; each as often as ``limit`` seconds allow, at least once.
+    """
+    moments = [first + (last - first) * (k + 0.5) / MOMENTS for k in range(MOMENTS)]
+    places = chain([(0, first)], ((LATER, moment) for moment in cycle(moments)))
+    batches = zip(run.loader.batches(), places, strict=False)
+    moved = (replace(x, step=x.step + step, progress=p) for x, (step, p) in batches)
+    steps = fit(run.trainer, moved, 1000)
     next(steps)  # the first step is slower
     began, done = time.monotonic(), 0
-    while done < 20 and (done < 3 or time.monotonic() - began < limit):
-        next(steps)
-        done += 1
+    while done < 20 and (done < MOMENTS or time.monotonic() - began < limit):
+        for _ in moments:
+            next(steps)
+        done += MOMENTS
     return (time.monotonic() - began) / done
 
 
