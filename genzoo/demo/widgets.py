@@ -104,11 +104,10 @@ class Widgets:
             path, label="Sound", type="filepath", interactive=False, visible=path is not None
         )
 
-    def command(self) -> Any:
-        """The line that does the same in a terminal."""
-        return self.gr.Code(
-            label="The same from a terminal", language="shell", lines=1, wrap_lines=True
-        )
+    def command(self, what: str = "The same") -> Any:
+        """The line that does it in a terminal."""
+        label = f"{what} from a terminal"
+        return self.gr.Code(label=label, language="shell", lines=1, wrap_lines=True)
 
     def files(self) -> Any:
         """The files that the line of `command` names, to download."""

@@ -29,7 +29,11 @@ class InterpolateTab(Tab):
                 share = self.gr.Slider(0, 1, 0.5, step=0.02, label="How far")
                 again = self.gr.Button("Another goal")
             with ui.pictures():
-                outputs = [ui.picture("Start, between, goal"), ui.sound(), ui.command()]
+                outputs = [
+                    ui.picture("Start, between, goal"),
+                    ui.sound(),
+                    ui.command("The whole walk"),
+                ]
         inputs = [name, label, *ends, share]
         chosen = self.choose, [label, *ends]
         self.connect(self.walk, inputs, outputs, again=(again, ends[1]), choose=chosen)
