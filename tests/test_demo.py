@@ -718,10 +718,12 @@ def test_the_lines_for_a_terminal_are_commands_with_their_options(monkeypatch):
 
 def test_the_files_and_the_line_give_what_the_page_shows(tmp_path, monkeypatch):
     monkeypatch.setattr("genzoo.demo.tabs.inpaint.STEPS", 2)
-    models = LoadedModels(["vae-mnist", "cyclegan-hair"])
+    models = LoadedModels(["vae-mnist", "cyclegan-hair", "pixelcnn-mnist-labels"])
     inpainted = tab_of("Inpaint", models).complete_example("vae-mnist")
+    drawn = tab_of("Inpaint", models).complete_example("pixelcnn-mnist-labels")
+    assert " --label " in drawn[1]  # it draws the pixels of a class
     translated = tab_of("Translate", models).translate_example("cyclegan-hair", "Blond_Hair", 2)
-    for i, (shown, line, files) in enumerate((inpainted, translated)):
+    for i, (shown, line, files) in enumerate((inpainted, drawn, translated)):
         (folder := tmp_path / str(i)).mkdir()
         for file in files:
             shutil.copy(file, folder)

@@ -210,7 +210,7 @@ def test_a_failing_block_fails_the_test(tmp_path, monkeypatch):
 def test_links_and_pictures_exist():
     for page in PAGES:
         words = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
-        for target in re.findall(r"\]\(([^)#:]+)\)", words):
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", words):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 

@@ -122,6 +122,10 @@ def test_only_a_page_is_replaced(filled, tmp_path):
     with pytest.raises(BadInput, match="exists: choose another out=, or add force=True"):
         page.check_folder(site, force=False)
     assert page.check_folder(site, force=True) == site
+    (site / "CNAME").write_text("example.org")
+    with pytest.raises(BadInput, match=r"holds CNAME, .* would be lost: move it away"):
+        page.check_folder(site, force=True)
+    (site / "CNAME").unlink()
     mine = tmp_path / "mine"
     mine.mkdir()
     assert page.check_folder(mine, force=False) == mine  # it is empty

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genzoo.errors import BadInput, GenzooError, UnknownName, unknown
+from genzoo.errors import BadInput, GenzooError, UnknownName, argument, unknown
 from genzoo.files import expanded, is_folder
 from genzoo.metrics.metric_names import BUILT_IN, INCEPTION
 from genzoo.text import nfc, printable
@@ -398,8 +398,8 @@ def _check_fields(family: str, values: Mapping[str, Any], given: Mapping[str, An
     fields = {*facts.config, *facts.options} | OPENED
     former = {**OPTIONS, **dict(facts.former)}
     for key in sorted(values.keys() - fields - {*former}):
-        if key in given:
-            option = f"--{key.replace('_', '-')} {values[key]}"
+        if key in given and key != "family":
+            option = argument(key, values[key])
             raise BadInput(f"{key} is no field of {family}: it is an option, {option}")
         if key in COUNTED:
             raise BadInput(f"training is counted in steps, not {key}: --steps N, or --minutes N")

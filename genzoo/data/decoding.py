@@ -434,8 +434,9 @@ def check_block(source: Source, block: np.ndarray, labels: np.ndarray | None) ->
         good = block.dtype == "float32" and block.ndim == 3
         good = good and bool((np.abs(block) <= 1).all())
     else:
-        expected = "float32 (n, d)"
+        expected = "float32 (n, d), finite"
         good = block.dtype == "float32" and block.ndim == 2
+        good = good and bool(np.isfinite(block).all())
     if labels is not None:
         good = good and labels.dtype == "int64" and labels.shape == block.shape[:1]
         top = len(source.classes)

@@ -17,6 +17,7 @@ from genzoo.files import expanded, write_text
 from genzoo.models.laws import Uniform
 from genzoo.models.picture_files import SYNTHETIC, XMP
 from genzoo.models.sampler import Latent
+from genzoo.text import printable
 from genzoo.version import VERSION
 from genzoo.zoo.manifest import Manifest
 from genzoo.zoo.names import lacking
@@ -48,10 +49,11 @@ PARTS = {
 SLIDERS, MOST, CODES_BYTES = 8, 256, 1 << 20  # numbers with a slider; samples; bytes of their codes
 LARGEST = 1 << 26  # bytes of a file of the runtime
 OURS = ("index.html", "model.json", "page.js")  # by which a page is known
+REST = ("style.css", "model.onnx", "codes.bin", "runtime")
 
 
 def check_folder(path: Path, force: bool) -> Path:
-    """``path``, if a page can be written there: it is new, or a page and ``force`` is on.
+    """``path``, if a page can be written there: it is new, or a page alone and ``force`` is on.
 
     Raises BadInput.
     """
@@ -66,6 +68,9 @@ def check_folder(path: Path, force: bool) -> Path:
     if not force:
         way = f"choose another {argument('out')}, or add {argument('force', True)}"
         raise BadInput(f"{path} exists: {way}")
+    if others := sorted({file.name for file in path.iterdir()} - {*OURS, *REST}):
+        what = f"{path} holds {printable(others[0])}, which is not of the page and would be lost"
+        raise BadInput(f"{what}: move it away, or choose another {argument('out')}")
     return path
 
 

@@ -228,7 +228,12 @@ def _code_and_state(path: str, network: Any) -> str:
     digest = hashlib.sha256(path.encode() + Path(file).read_bytes())
     state = network.state_dict() if isinstance(network, nn.Module) else {}
     for key, value in state.items():
-        digest.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+        if not isinstance(value, Tensor):  # of get_extra_state
+            digest.update(key.encode() + repr(value).encode())
+            continue
+        # As bytes, since NumPy has no bfloat16.
+        content = value.detach().cpu().contiguous().flatten().view(torch.uint8)
+        digest.update(key.encode() + content.numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -76,10 +76,22 @@ def _module_name(name: str) -> str:
     return f"genzoo_{name.replace('-', '_')}"
 
 
+def _bounds(version: str) -> str:
+    """The versions of genzoo that a plugin works with, written for this one: to the next that may
+    break it.
+    """
+    from packaging.version import Version
+
+    own = Version(version)
+    lowest = version if own.is_prerelease else f"{own.major}.{own.minor}"
+    highest = f"{own.major}.{own.minor + 1}" if own.major == 0 else str(own.major + 1)
+    return f">={lowest},<{highest}"
+
+
 def _rendered(name: str, kind: str) -> dict[str, str]:
     """The files of the package: path -> text."""
     sources = files("genzoo.testing") / "templates"
-    module, minor = _module_name(name), [int(part) for part in VERSION.split(".")[:2]]
+    module = _module_name(name)
     keywords = ["genzoo", f"{name}:implicit/direct:2018"] if kind == "family" else ["genzoo"]
     code = (sources / kind / "module.py.tmpl").read_text(encoding="utf-8")
     words = {
@@ -90,7 +102,7 @@ def _rendered(name: str, kind: str) -> dict[str, str]:
         "group": GROUPS[kind],
         "summary": SUMMARIES[kind],
         "keywords": ", ".join(f'"{word}"' for word in keywords),
-        "genzoo": f"genzoo>={minor[0]}.{minor[1]},<{minor[0]}.{minor[1] + 1}",
+        "genzoo": f"genzoo{_bounds(VERSION)}",
     }
     templates = {
         "pyproject.toml": sources / "pyproject.toml.tmpl",

@@ -7,7 +7,7 @@ from PIL import Image
 
 from genzoo.demo.tabs.tab import Tab
 from genzoo.demo.uploads import png_bytes, unpack_painting, values_png
-from genzoo.demo.widgets import HALF, integer
+from genzoo.demo.widgets import HALF, class_of, integer, label_option
 from genzoo.editing import inpainting
 from genzoo.models.abilities import Completer
 from genzoo.models.sampler import Latent
@@ -31,6 +31,7 @@ class InpaintTab(Tab):
         with ui.row():
             with ui.controls():
                 name = ui.model(self.names, first)
+                label = self.classes(first)
                 seed = ui.seed(self.example(first).seed, "Seed of the sample")
                 take = gr.Button("Take the sample")
                 go = ui.button("Complete")
@@ -38,12 +39,13 @@ class InpaintTab(Tab):
                 with ui.row():
                     editor, output = self.editor(), ui.picture("Completed")
                 line, files = ui.command(), ui.files()
-        inputs, outputs = [name, editor], [output, line, files]
+        inputs, outputs = [name, editor, label], [output, line, files]
         ui.fill(self.painted, [name], [editor])
         ui.fill(self.complete_example, [name], outputs)
         ui.press(take, self.take, [name, seed], [editor])
         ui.press(go, self.complete, inputs, outputs)
-        ui.choose(name, self.choose, [seed, editor], self.complete_example, [name], outputs)
+        controls = [label, seed, editor]
+        ui.choose(name, self.choose, controls, self.complete_example, [name], outputs)
 
     def editor(self) -> Any:
         gr = self.gr
@@ -62,8 +64,14 @@ class InpaintTab(Tab):
             elem_id="paint-here",
         )
 
-    def choose(self, name: str) -> tuple[int, dict[str, Any]]:
-        return self.example(name).seed, self.painted(name)
+    def choose(self, name: str) -> tuple[Any, int, dict[str, Any]]:
+        return self.classes(name), self.example(name).seed, self.painted(name)
+
+    def classes(self, name: str) -> Any:
+        """The menu of a model that draws pixels of a class; a search finds the class itself."""
+        if isinstance(self.models.model(name), Completer):
+            return self.ui.classes(name, self.example(name).label, one=True)
+        return self.gr.Dropdown([], value=None, visible=False, label="Class")
 
     def take(self, name: str, seed: int) -> str:
         """The path of a sample, enlarged."""
@@ -91,16 +99,20 @@ class InpaintTab(Tab):
 
     def complete_example(self, name: str) -> tuple[str, str, list[str]]:
         parts: dict[str, Any] = self.painting(name)
-        return self.complete(name, {**parts, "layers": [parts["layers"]]})
+        choice = self.example(name).label or next(iter(self.models.classes(name)), None)
+        return self.complete(name, {**parts, "layers": [parts["layers"]]}, choice)
 
-    def complete(self, name: str, painted: dict[str, Any] | None) -> tuple[str, str, list[str]]:
+    def complete(
+        self, name: str, painted: dict[str, Any] | None, choice: str | None
+    ) -> tuple[str, str, list[str]]:
         """The picture of the completed image, the command, and the files that it reads."""
         model = self.models.model(name)
+        label = class_of(choice) if isinstance(model, Completer) and model.num_classes else None
         x, known = unpack_painting(painted, model.shape)
         quick: Any = {} if isinstance(model, Completer) else {"steps": STEPS}
-        completion = inpainting.inpaint(name, x, known, device=model.device, **quick)
+        completion = inpainting.inpaint(name, x, known, labels=label, device=model.device, **quick)
         line = f"genzoo inpaint {shlex.quote(name)} photo.png --mask mask.png"
-        line += "".join(f" --{key} {value}" for key, value in quick.items())
+        line += label_option(label) + "".join(f" --{key} {value}" for key, value in quick.items())
         parts = {"photo.png": x[0], "mask.png": (~known).float()[None]}
         files = [self.models.save_as(file, values_png(part)) for file, part in parts.items()]
         return self.ui.save(completion.samples, wide=HALF), line, files

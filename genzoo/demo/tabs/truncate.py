@@ -63,8 +63,8 @@ class TruncateTab(Tab):
         cut = model.sample(MEASURED, seed=start, labels=label, truncation=limit)
         whole = model.sample(MEASURED, seed=start, labels=label)
         shares = [_spread(samples) for samples in (cut, whole)]
-        text = f"With this limit the samples are **{shares[0] / max(shares[1], 1e-9):.0%}** as far "
-        text += "apart as without."
+        share = shares[0] / max(shares[1], 1e-9)
+        text = f"With this limit the samples are **{share:.0%}** as far apart as without."
         line = f"genzoo sample {shlex.quote(name)} --seed {start} --set truncation={limit:g}"
         line += label_option(label)
         pictures = [self.ui.save(samples[:SHOWN], wide=HALF) for samples in (cut, whole)]
@@ -75,5 +75,5 @@ def _spread(samples: Samples) -> float:
     """How far samples of one class are apart: the root of the variance of their values."""
     x = samples.tensor.flatten(1)
     classes = torch.zeros(len(x)) if samples.labels is None else samples.labels.cpu()
-    own = [x[classes == k] for k in classes.unique()]
+    own = [x[classes == k] for k in classes.unique() if (classes == k).sum() > 1] or [x]
     return float(torch.stack([part.var(0).sum() for part in own]).mean()) ** 0.5

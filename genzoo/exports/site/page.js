@@ -170,7 +170,9 @@ function main(facts, codes, drawing) {
     note = "";
     const isPlain = !edits.size && Number(get("share").value) === 0;
     const name = menu ? menu.selectedOptions[0].text : "";
-    const label = menu ? ` --label ${/^[\w-]+$/.test(name) ? name : `"${name}"`}` : "";
+    // In single quotes a shell runs nothing of a name.
+    const quoted = /^[\w-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
+    const label = menu ? ` --label ${quoted}` : "";
     const start = bounded(get("sample"));
     // Between two samples of a walk no line draws the same image.
     get("told").hidden = timer !== 0 || !facts.command;
