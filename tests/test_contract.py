@@ -275,6 +275,18 @@ def test_a_metric_of_another_kind_is_checked_on_samples_of_it(kind, monkeypatch)
             testing.run("measures_the_kinds_that_it_names", "bright", "metric")
 
 
+def test_a_metric_that_refuses_a_kind_of_its_own_is_broken(monkeypatch):
+    def seen(x):
+        if x.ndim == 3:
+            raise BadInput("it hears nothing")
+        return x.flatten(1).mean(1).numpy()
+
+    deaf = _wrong(kinds=("images", "signals"), kept=staticmethod(seen))
+    monkeypatch.setitem(registry.BUILT_IN, "bright", deaf)
+    with pytest.raises(testing.Broken, match="kinds names signals, which it refuses: .*nothing"):
+        testing.run("measures_the_kinds_that_it_names", "bright", "metric")
+
+
 # -------------------------------------------------------------------------- counts, and the command
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from genzoo import families
+from genzoo.testing.structure_checks import unbounded
 from genzoo.zoo import installed
 
 ROOT = Path(__file__).parents[1]
@@ -432,26 +433,6 @@ def test_genzoo_requires_its_models(name, place):
     assert f"-e {folder.parent.relative_to(ROOT)}" in editable
 
 
-def unbounded(rule: dict, known: dict, where: str) -> list[str]:
-    """Where a JSON schema lets a number be as small or as large as it likes."""
-    if "$ref" in rule:
-        rule = known[rule["$ref"].rpartition("/")[2]]
-    if "enum" in rule or "const" in rule:
-        return []
-    parts = [rule["items"]] if isinstance(rule.get("items"), dict) else []
-    parts += [*rule.get("prefixItems", []), *rule.get("anyOf", []), *rule.get("allOf", [])]
-    parts += [*rule.get("properties", {}).values()]
-    more = rule.get("additionalProperties")
-    parts += [more] if isinstance(more, dict) else []
-    wrong = [w for part in parts for w in unbounded(part, known, where)]
-    if rule.get("type") in ("integer", "number"):
-        low, high = (rule.keys() & {m, f"exclusive{m.title()}"} for m in ("minimum", "maximum"))
-        wrong += [] if low and high else [where]
-    if rule.get("type") == "array" and "maxItems" not in rule:
-        wrong.append(f"{where}'s length")
-    return wrong
-
-
 @pytest.mark.parametrize(
     ("rule", "count"),
     [
@@ -470,10 +451,10 @@ def test_the_finder_of_unbounded_numbers_finds_them(rule, count):
 @pytest.mark.parametrize("name", families.names())
 def test_every_number_of_a_family_is_bounded(name):
     family = families.get(name)
-    for schema in (family.config, family.options):
+    for schema in (family.config, family.options, family.sampling):
         found = schema.model_json_schema()
-        known = found.get("$defs", {})
-        wrong = [unbounded(rule, known, field) for field, rule in found["properties"].items()]
+        known, rules = found.get("$defs", {}), found.get("properties", {})
+        wrong = [unbounded(rule, known, field) for field, rule in rules.items()]
         assert [*itertools.chain(*wrong)] == [], schema.__name__
 
 

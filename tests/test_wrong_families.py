@@ -379,7 +379,7 @@ def unbounded_setting():
     good = families.get("vae")
 
     class Loose(good.sampling):
-        strength: float = 1.0
+        strength: float | None = None
 
     class Loosened(good.model):
         sampling = Loose

@@ -47,9 +47,12 @@ def _measures_the_kinds_that_it_names(case: Case) -> str | None:
     for kind in kinds:
         other = case.of(kind)
         try:
-            if other.unsupported_reason() is None:
+            reason = other.unsupported_reason()
+            if reason is None:
                 value = other.first_score.value
                 require(math.isfinite(value), f"the score of synthetic {kind} is {value}")
+            elif issubclass(case.metric_class, SampleMetric):
+                require(kind == kinds[0], f"kinds names {kind}, which it refuses: {reason}")
         except OperationFailed as error:
             if install_command("audio") in str(error):
                 return "needs torchaudio"

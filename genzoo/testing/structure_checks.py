@@ -45,12 +45,31 @@ def _config_survives_json(case: Case) -> None:
 def _every_number_is_bounded(case: Case) -> None:
     """Every number of config, options and settings has a lower and an upper bound."""
     for schema in (case.family.config, case.family.options, case.family.sampling):
-        for name, rule in schema.model_json_schema().get("properties", {}).items():
-            if rule.get("type") not in ("integer", "number") or "enum" in rule:
-                continue
-            low = {"minimum", "exclusiveMinimum"} & rule.keys()
-            high = {"maximum", "exclusiveMaximum"} & rule.keys()
-            require(low and high, f"{schema.__name__}.{name} has no lower or no upper bound")
+        whole = schema.model_json_schema()
+        for name, rule in whole.get("properties", {}).items():
+            where = f"{schema.__name__}.{name}"
+            wrong = where in unbounded(rule, whole.get("$defs", {}), where)
+            require(not wrong, f"{where} has no lower or no upper bound")
+
+
+def unbounded(rule: dict[str, Any], known: dict[str, Any], where: str) -> list[str]:
+    """Where a JSON schema lets a number be as small or as large as it likes, or a list as long."""
+    if "$ref" in rule:
+        rule = known[rule["$ref"].rpartition("/")[2]]
+    if "enum" in rule or "const" in rule:
+        return []
+    parts = [rule["items"]] if isinstance(rule.get("items"), dict) else []
+    parts += [*rule.get("prefixItems", []), *rule.get("anyOf", []), *rule.get("allOf", [])]
+    parts += [*rule.get("properties", {}).values()]
+    more = rule.get("additionalProperties")
+    parts += [more] if isinstance(more, dict) else []
+    wrong = [w for part in parts for w in unbounded(part, known, where)]
+    if rule.get("type") in ("integer", "number"):
+        low, high = (rule.keys() & {m, f"exclusive{m.title()}"} for m in ("minimum", "maximum"))
+        wrong += [] if low and high else [where]
+    if rule.get("type") == "array" and "maxItems" not in rule:
+        wrong.append(f"{where}'s length")
+    return wrong
 
 
 @law()
