@@ -143,7 +143,8 @@ def measure(
         name = LIKELIHOODS[model.likelihood_kind]
         images = min(n, len(genzoo.data.open(data, split="test")))
         (score,) = genzoo.evaluate(folder, data=data, metrics=name, n=images).scores
-        unit = "{unit}, {levels} levels".format(**score.protocol)
+        unit, levels = score.protocol["unit"], score.protocol["levels"]
+        unit += f", {levels} levels" if isinstance(levels, int) else ", as if a density"
         found["likelihood"] = {"metric": name, "value": score.value, "unit": unit}
     return found
 
