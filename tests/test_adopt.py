@@ -550,6 +550,9 @@ def test_both_generators_of_a_cyclegan(here):
     assert torch.allclose(model.convert(x, "zebra", noise), there(x), atol=1e-6)
     assert torch.allclose(model.convert(x, "horse", noise), back(x), atol=1e-6)
     assert len(model.examples.flatten(1).unique(dim=0)) >= 3  # some are the test split
+    own = genzoo.data.open("./photos", size=24, channels=3).array
+    first = torch.from_numpy(own[np.arange(len(model.examples)) % len(own)])
+    assert not torch.equal(model.examples, first), "the first ones are of a folder's first class"
     assert [file.name for file in read_manifest(model.folder).adopted.files] == files
 
 

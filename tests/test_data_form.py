@@ -13,6 +13,8 @@ from PIL import Image
 
 import genzoo
 from genzoo.cli import run as command
+from genzoo.data import register
+from genzoo.editing import directions
 from genzoo.errors import InvalidModel
 from genzoo.evaluation import verify
 from genzoo.files import home
@@ -146,6 +148,21 @@ def test_neighbours_outliers_and_compare_open_the_moved_data_as_then(name, elsew
     near = genzoo.neighbours(f"./{name}", data="./moved", n=2, k=2, device="cpu")
     assert near.dataset.sha256 == sha256_of(name)
     assert "not the training data" not in caplog.text
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_direction_encodes_its_data_as_for_the_training(name, elsewhere, monkeypatch):
+    def halves(images, attribute):
+        opened.append(images.sha256)
+        return np.arange(len(images)) % 2 == 0
+
+    opened, told = [], {"encode": True, "device": "cpu"}
+    monkeypatch.setattr(directions.sets, "having", halves)
+    genzoo.direction(f"./{name}", "any", data="./moved", **told)
+    form = {k: v for k, v in FORMS[name].items() if k in ("size", "fit", "levels")}
+    register.remember(sha256_of(name), str(elsewhere / "moved"), form)
+    genzoo.direction(f"./{name}", "any", **told)
+    assert opened == [sha256_of(name)] * 2
 
 
 def test_what_a_model_is_compared_with_can_be_opened_otherwise(elsewhere, caplog, capsys):

@@ -412,16 +412,23 @@ def test_both_ends_of_a_walk_are_samples():
 
 def test_the_quiz_shows_images_that_no_model_was_trained_on():
     models = LoadedModels(["gan-mnist"], "digits", None, "cpu")
-    assert models.real_images((1, 28, 28)).sha256 == data.open("digits", "test").sha256
+    assert models.real_images("gan-mnist").sha256 == data.open("digits", "test").sha256
 
 
-def test_the_quiz_shows_real_images_in_the_shape_of_the_model(tmp_path):
+def test_the_quiz_shows_real_images_in_the_form_of_the_model(tmp_path):
     for split in ("train", "test"):
         (folder := tmp_path / "photos" / split).mkdir(parents=True)
         Image.new("L", (20, 20), 90).save(folder / "1.png")
-    models = LoadedModels(["gan-mnist"], str(tmp_path / "photos"), None, "cpu")
-    for shape in ((1, 16, 32), (3, 32, 16)):
-        assert models.real_images(shape).shape == shape
+    models = LoadedModels(["wide", "high"], str(tmp_path / "photos"), None, "cpu")
+    own = {
+        "wide": SimpleNamespace(shape=(1, 16, 32), provenance={}, data_form={}),
+        "high": SimpleNamespace(shape=(3, 32, 16), provenance={}, data_form={"fit": "pad"}),
+    }
+    models.model = own.get
+    cropped, padded = (models.real_images(name) for name in own)
+    assert (cropped.shape, padded.shape) == ((1, 16, 32), (3, 32, 16))
+    assert cropped.array.min() == 90
+    assert padded.array.min() == 0
 
 
 def test_only_the_domains_that_a_model_translates_to_are_offered(translator):

@@ -32,6 +32,7 @@ from genzoo.files import locked
 from genzoo.models import shared_samples
 from genzoo.runs import launch
 from genzoo.runs import run as run_folder
+from genzoo.runs.loader import Loader
 from genzoo.runs.plan import make_plan, plan
 from genzoo.schemas import assignments
 from genzoo.training import Diverged, Player, parallel
@@ -1167,6 +1168,25 @@ def test_what_is_fitted_afterwards_is_in_the_model_alone(straight):
     model = weights(out)
     assert model["prior_mean"].all()
     assert not torch.equal(model["prior_scale"], torch.eye(2))
+
+
+def test_what_is_fitted_afterwards_sees_random_samples():
+    """The first ones of a folder are of its first classes."""
+    setup, some = plan("vae", "digits", {}), {}
+    model = SimpleNamespace(public_range=(0.0, 1.0), value_range=(0.0, 1.0))
+    rest = setup.dataset, SimpleNamespace(model=model), setup.options, torch.device("cpu")
+    for seed in (3, 4):
+        loader = Loader(make_plan("vae", "digits", setup, steps=1, seed=seed), *rest)
+        batches = [*loader.some(20, 8)]
+        assert [len(x) for x in batches] == [8, 8, 4]
+        some[seed] = torch.cat(batches)
+        assert torch.equal(torch.cat([*loader.some(20)]), some[seed])
+    everything = torch.cat([*loader.some(len(setup.dataset))])
+    assert torch.equal(everything, setup.dataset.batch(range(len(setup.dataset))))
+    places = [(everything == x).flatten(1).all(1).nonzero()[0].item() for x in some[3]]
+    assert places == sorted({*places})
+    assert places[-1] > 500
+    assert not torch.equal(some[3], some[4])
 
 
 def test_progress_says_how_long(here, made):

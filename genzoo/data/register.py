@@ -25,6 +25,8 @@ from genzoo.schemas import Schema, checked, read_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from genzoo.models.model import Model
+
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(max_length=4000)]
 # A value of --set that decides how data are opened: 64, [1, 64, 48], "0:4095".
@@ -107,6 +109,16 @@ def form_of(sha256: str | None, card: Mapping[str, Any]) -> dict[str, Any]:
     return dict(card) or {
         k: v for k, v in (known.form if known else {}).items() if k in ("fit", "levels", "rate")
     }
+
+
+def form_for(model: Model, data: str | Path | Source) -> dict[str, Any]:
+    """How ``data`` are opened for ``model``, beyond its shape: a folder, and what the model was
+    trained on, as for its training.
+    """
+    facts = model.provenance
+    if not holds_folder(data) and data != facts.get("data"):
+        return {}
+    return form_of(facts.get("data_sha256"), model.data_form)
 
 
 def is_named(data: str) -> bool:

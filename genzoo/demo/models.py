@@ -12,6 +12,7 @@ from typing import Any, final
 
 from genzoo import data as sets
 from genzoo import families
+from genzoo.data import register
 from genzoo.demo.examples import preferred
 from genzoo.errors import BadInput
 from genzoo.models.kinds import has_picture
@@ -89,10 +90,11 @@ class LoadedModels:
             return [*known]
         return [str(i) for i in range(self.model(name).num_classes)]
 
-    def _real_images(self, shape: tuple[int, ...]) -> sets.DataSet:
-        """The quiz's images, from the test split, in the shape of a model's."""
-        form = form_of("images", {"shape": shape})
-        return sets.open(self.quiz or "", "test", **form, root=self.root)
+    def _real_images(self, name: str) -> sets.DataSet:
+        """The quiz's images, from the test split, in a model's shape and as for its training."""
+        model, data = self.model(name), self.quiz or ""
+        form = {**form_of("images", {"shape": model.shape}), **register.form_for(model, data)}
+        return sets.open(data, "test", **form, root=self.root)
 
     def with_ability(
         self, *abilities: type[Any], kinds: Sequence[Kind] = ("images", "signals")

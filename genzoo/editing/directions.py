@@ -31,8 +31,9 @@ from genzoo.features import classifiers
 from genzoo.files import check_ending, expanded, write_whole
 from genzoo.models.abilities import Encoder
 from genzoo.models.arguments import checked_arguments
-from genzoo.models.checks import checked_seed
+from genzoo.models.checks import check_count, checked_seed
 from genzoo.models.model import Model, image_shape
+from genzoo.models.randomness import stream
 from genzoo.models.sampler import Latent, Progress
 from genzoo.models.samples import Samples
 from genzoo.schemas import Name, Schema, Share, checked, read_json
@@ -204,7 +205,7 @@ def direction_from_samples(
     trained on, whose classifier decides. Needs no data set. Raises BadInput, UnknownName.
     """
     model = _as_additive(model)
-    classifier = AttributeClassifier(_data_of(model, data), attribute)
+    classifier = AttributeClassifier(_data_of(model, data)[0], attribute)
     scores, codes, done = [], [], 0
     for part in model.stream(n, seed=seed, labels=label, batch_size=BATCH):
         scores.append(classifier(part.tensor))
@@ -240,25 +241,25 @@ def direction_from_data(
     """From the codes of real images without ``attribute`` to those with it.
 
     The model must be an `Encoder`. ``attribute``: a class of ``data``, or one of its attributes.
-    ``n``: the number of training images, by default all. Raises BadInput, UnknownName.
+    ``n``: the number of training images, chosen at random, by default all; they are opened as for
+    the model's training. Raises BadInput, UnknownName.
     """
     model = _as_additive(model)
     if not isinstance(model, Encoder):
         raise names.lacking(model, Encoder, "does not encode")
-    name = _data_of(model, data)
+    name, form = _data_of(model, data)
     if label is not None and name not in classifiers.names():
         raise BadInput(f"label would have no effect: no classifier for {register.label(name)}")
     hint = "give samples with the attribute, and samples without it"
-    channels, _, size = image_shape(model, hint)
-    images = sets.open(name, "train", size=size, channels=channels, root=root)
-    count = len(images) if n is None else min(n, len(images))
-    has = torch.from_numpy(sets.having(images, attribute)[:count])
-    codes = []
-    for start in range(0, count, BATCH):
-        rows = range(start, min(start + BATCH, count))
-        codes.append(model.encode(images.batch(rows)).cpu())
+    channels, height, width = image_shape(model, hint)
+    form = {"size": (width, height), "channels": channels, **form}
+    images = sets.open(register.to_open(name), "train", **form, root=root)
+    rows = _rows(len(images), n)
+    has, codes = torch.from_numpy(sets.having(images, attribute)[rows]), list[Tensor]()
+    for start in range(0, len(rows), BATCH):
+        codes.append(model.encode(images.batch(rows[start : start + BATCH])).cpu())
         if progress:
-            progress("images", rows.stop, count)
+            progress("images", start + len(codes[-1]), len(rows))
     vector, counts = _mean_difference(torch.cat(codes), has, f"{name} with {attribute}")
     info = _info(
         model, source="data", attribute=attribute, data=register.label(name), counts=counts
@@ -329,14 +330,28 @@ def _info(model: Model, **values: Any) -> DirectionInfo:
     return DirectionInfo(genzoo=VERSION, origin=origin, **values)
 
 
-def _data_of(model: Model, data: str | None) -> str:
-    """``data``, by default what the model was trained on. Raises BadInput."""
+def _rows(count: int, n: int | None) -> np.ndarray:
+    """The rows of ``n`` random images of ``count``, or of all: those of a folder are in the order
+    of its classes. Raises BadInput.
+    """
+    if n is None:
+        return np.arange(count)
+    check_count("n", n, 1)
+    return np.sort(stream(0, "direction").permutation(count)[:n])
+
+
+def _data_of(model: Model, data: str | None) -> tuple[str, dict[str, Any]]:
+    """``data``, by default what the model was trained on, and the form in which they are opened.
+    Raises BadInput.
+    """
     if data:
-        return data
+        return data, register.form_for(model, data)
     facts = model.provenance
     name = model.origin.model if model.origin else "this model"
     place = register.training_data(name, facts.get("data", ""), facts.get("data_sha256"))
-    return place if isinstance(place, str) else place.data
+    if isinstance(place, str):
+        return place, register.form_for(model, place)
+    return place.data, place.form
 
 
 @checked_arguments

@@ -71,12 +71,15 @@ class Loader:
         needs = families.get(self.plan.family).data == "labelled"
         return needs or bool(getattr(self.trainer.model, "num_classes", 0))
 
-    def first(self, limit: int, size: int = 500) -> Iterator[Tensor]:
-        """The first ``limit`` samples of the data set, ``size`` at a time, in the model's range."""
-        n = min(len(self.dataset), limit)
-        for start in range(0, n, size):
-            rows = np.arange(start, min(start + size, len(self.dataset)))
-            yield self._in_range(self.dataset.batch(rows, self.device))
+    def some(self, limit: int, size: int = 500) -> Iterator[Tensor]:
+        """``limit`` random samples of the data set, or all if there are no more, in its order,
+        ``size`` at a time, in the model's range.
+        """
+        rows = np.arange(n := len(self.dataset))
+        if n > limit:  # the first rows of a folder are of its first classes
+            rows = np.sort(stream(self.plan.seed, "some").permutation(n)[:limit])
+        for start in range(0, len(rows), size):
+            yield self._in_range(self.dataset.batch(rows[start : start + size], self.device))
 
     def _samples(
         self, dataset: DataSet, positions: np.ndarray, purpose: str

@@ -115,7 +115,7 @@ def _unread(run: Run, read: set[str], changed: list[str]) -> list[str]:
         return []
     if run.family.finish and not {*changed} <= read:
         try:
-            run.family.finish(run.trainer.model.eval(), run.options, run.loader.first(500))
+            run.family.finish(run.trainer.model.eval(), run.options, run.loader.some(500))
         except Exception:  # a model that has learned nothing may not be fit to be finished
             return []
     return [name for name in changed if name not in read]

@@ -318,7 +318,7 @@ class Run:
         if parallel.rank() == 0:
             remove_unusable(self.folder)
         if self.family.finish:
-            self.family.finish(model.eval(), self.options, self.loader.first(20_000))
+            self.family.finish(model.eval(), self.options, self.loader.some(20_000))
         if parallel.rank() == 0:
             _write_model(self)
         parallel.wait()

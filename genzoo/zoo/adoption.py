@@ -208,6 +208,8 @@ def _take_examples(model: Any, data: str | Path, root: str | Path | None) -> str
     import numpy as np
     import torch
 
+    from genzoo.models.randomness import stream
+
     for source in _sources(data):
         if source.kind != "images":
             raise BadInput(f"{source.name} holds {source.kind}; a translator needs images")
@@ -215,7 +217,8 @@ def _take_examples(model: Any, data: str | Path, root: str | Path | None) -> str
     opened: DataSet = catalogue.open(
         data, "train", size=(width, height), channels=channels, root=root
     )
-    rows = np.resize(np.arange(len(opened)), len(model.examples))
+    order = stream(0, "examples").permutation(len(opened))  # not those of a folder's first class
+    rows = np.resize(order, len(model.examples))
     model.examples.copy_(torch.from_numpy(opened.array[rows]))
     return opened.terms
 

@@ -81,7 +81,7 @@ class QuizTab(Tab):
     def real(self, name: str) -> str:
         """An image of the data set, as large as a sample."""
         shape = tuple(self.models.model(name).shape)
-        images = self.models.real_images(shape)
+        images = self.models.real_images(name)
         x = images.batch([random.randrange(len(images))])[0]
         scale = self.ui.scale(shape)
         pixels = x.permute(1, 2, 0).mul(255).byte().numpy().repeat(scale, 0).repeat(scale, 1)
