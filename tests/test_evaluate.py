@@ -16,7 +16,7 @@ from torch import nn
 import genzoo
 from genzoo import cli, data, families
 from genzoo.errors import BadInput, OperationFailed, UnknownName
-from genzoo.evaluation import evaluate
+from genzoo.evaluation import evaluate, unread
 from genzoo.families import registry as plugin_registry
 from genzoo.features import classifiers
 from genzoo.metrics import likelihood_metrics, real_data, registry, sample_metrics, subjects
@@ -811,6 +811,32 @@ def test_an_argument_that_no_metric_reads_is_refused(given, option, monkeypatch)
         )
 
 
+@pytest.mark.parametrize(
+    ("metrics", "given"),
+    [
+        ("kd,class_score,mode_kl,confident", {"groups": 3}),
+        ("nearest_train_features,label_accuracy", {"limit": 50}),
+        ("sharpness,nearest_train_pixels,nll_estimate", {"features": "mnist"}),
+    ],
+)
+def test_each_metric_says_itself_what_it_reads(metrics, given):
+    """That it was looked at, for a check or a protocol, is not enough."""
+    real = RealData("digits", **{"features": "mnist", **given})
+    chosen = registry.create(metrics.split(","), real)
+    _ = real.features, real.reference
+    (name,) = given
+    for metric in chosen:
+        with pytest.raises(BadInput, match=f"^{name}= would have no effect on {metric.name}"):
+            unread.refuse_unread([metric], given)
+
+
+def test_two_domains_depend_on_the_form_of_their_images():
+    (metric,) = registry.create(["translation_accuracy"], RealData("digits:3,digits:7", size=28))
+    assert unread.unread_arguments([metric], {"size": 28}) == ["size"]
+    assert metric.real.domain(0, "test").shape == (1, 28, 28)
+    assert unread.unread_arguments([metric], {"size": 28}) == []
+
+
 def test_settings_that_no_metric_reads_are_named(caplog):
     sampling = {"truncation": 0.5}
     evaluate.evaluate("vae-mnist", data="digits", metrics="elbo", n=4, sampling=sampling)
@@ -819,5 +845,5 @@ def test_settings_that_no_metric_reads_are_named(caplog):
 
 def test_an_argument_that_a_metric_reads_is_not_named(caplog):
     given = {"groups": 2, "limit": 300, "features": "mnist", "sampling": {"truncation": 2.0}}
-    evaluate.evaluate("vae-mnist", data="digits", metrics="kd", n=1000, **given)
+    evaluate.evaluate("vae-mnist", data="digits", metrics="recall", n=1000, **given)
     assert "has no effect" not in caplog.text

@@ -784,12 +784,14 @@ def test_what_nothing_reads_is_refused_by_name(line, more, result_of):
 
 def test_arguments_that_no_score_depends_on_are_found():
     """Neither a likelihood nor statistics that ship open what the form of images is for."""
-    plain = SimpleNamespace(real=SimpleNamespace(opened={}))
+    plain = SimpleNamespace(real=SimpleNamespace(opened={}), reads=("features", "limit"))
     given = {"features": "mnist", "groups": 2, "limit": 9, "n": 9, "size": 8, "levels": None}
     assert unread.unread_arguments([plain], given) == ["features", "groups", "limit", "n", "size"]
     real = SimpleNamespace(opened={"train": 1}, features=1, given_features="mnist")
-    used = SimpleNamespace(real=real, groups=2)
+    used = SimpleNamespace(real=real, reads=("features", "groups"))
     assert unread.unread_arguments([used], given) == ["limit", "n"]
+    other = SimpleNamespace(real=real, reads=())
+    assert unread.unread_arguments([other], given) == ["features", "groups", "limit", "n"]
     real.given_features = "inception"  # fid has features of its own
     assert unread.unread_arguments([used], given) == ["features", "limit", "n"]
 

@@ -25,7 +25,7 @@ def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cards") / "mine"
     folders.save(genzoo.load("dcgan-mnist", device="cpu"), folder)
     cards.complete(folder)
-    told = {"n": 1000, "features": "mnist", "groups": 5, "device": "cpu"}  # for kd alone
+    told = {"n": 1000, "features": "mnist", "device": "cpu"}  # the features for kd alone
     genzoo.evaluate(folder, metrics="sharpness,kd", **told).write()
     scores = [{"name": "grace", "value": 7, "protocol": {"by": "eye"}}]
     cards.add_scores(folder, scores)
@@ -82,12 +82,14 @@ FEATURES = {"features_sha256": "0" * 64, "real": "all"}
     ("name", "protocol", "features", "used"),
     [
         ("fd-mnist", FEATURES, "mnist", ["features", "groups", "limit"]),
-        ("kd-mnist", FEATURES, "inception", ["groups", "limit"]),
+        ("kd-mnist", FEATURES, "inception", ["limit"]),
+        ("mode_kl-mnist", FEATURES, "mnist", ["features", "limit"]),
+        ("recall-mnist", FEATURES, "mnist", ["features", "groups", "limit"]),
         ("fid", FEATURES, "mnist", ["groups", "limit"]),
         ("fid", FEATURES, "inception:file.pth", ["features", "groups", "limit"]),
         ("fd-network", FEATURES, "module:network", ["features", "groups", "limit"]),
-        ("nearest_train_features-digits", FEATURES, "mnist", ["features", "limit"]),
-        ("label_accuracy-fashion-mnist", FEATURES, "fashion-mnist", ["features", "limit"]),
+        ("nearest_train_features-digits", FEATURES, "mnist", ["features"]),
+        ("label_accuracy-fashion-mnist", FEATURES, "fashion-mnist", ["features"]),
         ("sharpness-mnist", {"real": "all"}, "mnist", ["limit"]),
         ("elbo-mnist", {}, "mnist", []),
         ("somebodys-mnist", {}, "mnist", ["features", "groups", "limit"]),

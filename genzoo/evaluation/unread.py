@@ -8,8 +8,7 @@ from genzoo.errors import BadInput, argument
 from genzoo.metrics import registry
 from genzoo.metrics.diagnostic_metrics import NearestTrainFeatures
 from genzoo.metrics.metric import Metric, SampleMetric
-from genzoo.metrics.real_data import RealData
-from genzoo.metrics.sample_metrics import INCEPTION, FeatureMetric
+from genzoo.metrics.sample_metrics import INCEPTION
 from genzoo.metrics.score import Score
 from genzoo.metrics.subjects import ModelSubject, Subject
 
@@ -18,21 +17,28 @@ log = logging.getLogger("genzoo")
 
 def unread_arguments(metrics: Sequence[Metric], given: Mapping[str, Any]) -> list[str]:
     """The names of those of the ``given`` arguments that none of the ``scores`` depends on."""
-    used = {name for metric in metrics for name in vars(metric.real)}  # each is made at first use
     has_opened = any(metric.real.opened for metric in metrics)
     read = {
-        "features": any(_uses_features(metric.real, given.get("features")) for metric in metrics),
-        "limit": bool({"reference", "protocol_images"} & used),
-        "groups": any(hasattr(metric, "groups") for metric in metrics),
+        "features": any(_uses_features(metric, given.get("features")) for metric in metrics),
+        "limit": any(_uses_limit(metric) for metric in metrics),
+        "groups": any("groups" in metric.reads for metric in metrics),
         "n": any(isinstance(metric, SampleMetric) for metric in metrics),
         **dict.fromkeys(("size", "channels", "fit", "levels"), has_opened),
     }
     return [name for name, value in given.items() if value and not read[name]]
 
 
-def _uses_features(real: RealData, features: str | None) -> bool:
+def _uses_features(metric: Metric, features: str | None) -> bool:
     """Whether these features were used; those that a metric's name chooses are others."""
-    return "features" in vars(real) and real.given_features == features
+    real = metric.real
+    is_loaded = "features" in vars(real)  # at first use
+    return "features" in metric.reads and is_loaded and real.given_features == features
+
+
+def _uses_limit(metric: Metric) -> bool:
+    """Whether it has counted the training samples, or compared with their statistics."""
+    used = {"reference", "protocol_images"} & vars(metric.real).keys()
+    return "limit" in metric.reads and bool(used)
 
 
 def used_arguments(
@@ -49,8 +55,8 @@ def used_arguments(
     used = {
         "features": "features_sha256" in protocol
         and (own in features or kind is NearestTrainFeatures),
-        "groups": issubclass(kind, FeatureMetric),
-        "limit": "real" in protocol,
+        "groups": "groups" in kind.reads,
+        "limit": "limit" in kind.reads and "real" in protocol,
     }
     return {key: value for key, value in request.items() if used.get(key, True)}
 

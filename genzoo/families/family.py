@@ -79,10 +79,10 @@ class Family:
     ``config`` and ``options`` are schemas; ``tiny`` is the smallest config that runs. ``api`` is
     the plugin API that the family was written for. ``trainer``: without one, `Adversarial` trains a
     family with a ``discriminator``. ``finish`` is called once after training with the model, its
-    options and batches of training data, 20,000 random samples at most. ``revision`` counts up whenever a stored model needs
-    ``upgrade`` to be read. ``data`` is the kind of data set that training takes, one of `DATA`.
-    ``adopt`` reads public networks: from names and shapes to an `Adopted`. Raises BadInput for any
-    other network.
+    options and batches of training data, of 20,000 random samples at most. ``revision`` counts up
+    whenever a stored model needs ``upgrade`` to be read. ``data`` is the kind of data set that
+    training takes, one of `DATA`. ``adopt`` reads public networks: from names and shapes to an
+    `Adopted`. Raises BadInput for any other network.
     """
 
     config: "type[Schema]"

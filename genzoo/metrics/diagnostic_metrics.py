@@ -86,7 +86,7 @@ class NearestTrain(SampleMetric):
 class NearestTrainFeatures(NearestTrain):
     """In the features of the data's classifier."""
 
-    id = "nearest_train_features"
+    id, reads = "nearest_train_features", ("features",)
     about = "distance in features to the nearest training image: held-out images 1, copies 0"
 
     @property
@@ -101,7 +101,7 @@ class NearestTrainFeatures(NearestTrain):
 class NearestTrainPixels(NearestTrain):
     """In pixels."""
 
-    id = "nearest_train_pixels"
+    id, reads = "nearest_train_pixels", ()
     about = "distance in pixels to the nearest training image: held-out images 1, copies 0"
 
     @property
@@ -177,6 +177,7 @@ class LabelAccuracy(GivenClass):
     """
 
     id, goal, unit = "label_accuracy", "higher", " %"
+    reads = ("features",)
     about = "share of samples that the classifier assigns to the requested class"
 
     def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
@@ -232,7 +233,7 @@ class TranslationAccuracy(ModelMetric):
     (``celeba:Black_Hair,celeba:Blond_Hair``).
     """
 
-    id, goal, unit = "translation_accuracy", "higher", " %"
+    id, goal, unit, reads = "translation_accuracy", "higher", " %", ("features",)
     about = "share of translated held-out images that the classifier assigns to the other domain"
 
     @property
@@ -297,7 +298,7 @@ class TranslationPSNR(ModelMetric):
     domain. A plausible translation need not be the partner: look at the images, too.
     """
 
-    id, goal, unit = "translation_psnr", "higher", " dB"
+    id, goal, unit, reads = "translation_psnr", "higher", " dB", ()
     about = "peak signal-to-noise ratio of translated held-out images to their partners"
 
     @property

@@ -45,7 +45,7 @@ _results: weakref.WeakKeyDictionary[ModelSubject, dict[tuple[str, int, int], _Re
 class InpaintingMetric(ModelMetric):
     """A similarity of filled-in images to the originals; each image is a part."""
 
-    goal = "higher"
+    goal, reads = "higher", ()
 
     @abstractmethod
     def similarity(self, result: _Result) -> Tensor:

@@ -132,7 +132,7 @@ class Likelihood(ModelMetric):
     """The negative log-likelihood of the test samples, or a bound on it."""
 
     kinds: ClassVar[tuple[Kind, ...]] = ("images", "signals", "points")
-    goal = "lower"
+    goal, reads = "lower", ()
 
     @property
     @abstractmethod
@@ -209,7 +209,7 @@ class Parzen(ModelMetric):
     on MNIST, the centres of k-means more. It is here to compare with the tables of old papers.
     """
 
-    id, goal, unit = "parzen", "higher", " nats"
+    id, goal, unit, reads = "parzen", "higher", " nats", ()
     about = "Parzen-window estimate of the log-likelihood of the test images, as in old papers"
 
     @property

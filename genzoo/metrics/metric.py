@@ -37,6 +37,9 @@ class Metric(ABC):
     # The plugin API that a plugin's metric was written for.
     api: ClassVar[int]
     unit: str = ""
+    # Those of the arguments ``features``, ``limit`` and ``groups`` of `evaluate` that a score may
+    # depend on.
+    reads: ClassVar[tuple[str, ...]] = ("features", "limit")
     # The smallest and the largest possible value: an interval ends there.
     span: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 

@@ -32,7 +32,7 @@ CENTROIDS = 400
 class LinearProbe(ModelMetric):
     """Test accuracy of a linear classifier on the features of a discriminator or an encoder."""
 
-    goal, unit = "higher", " %"
+    goal, unit, reads = "higher", " %", ()
 
     @property
     @abstractmethod

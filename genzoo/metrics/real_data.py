@@ -226,7 +226,10 @@ class RealData:
 
     def domain(self, index: int, split: str) -> DataSet:
         """A split of the first (0) or second (1) of two domains, ``A,B``. Raises as ``open``."""
-        return opened_images(self._domains[index], split, self._where)
+        key = f"{split} of domain {index}"
+        if key not in self.opened:
+            self.opened[key] = opened_images(self._domains[index], split, self._where)
+        return self.opened[key]
 
     def class_names(self, whole: str) -> tuple[str, ...]:
         """The classes of the data set ``whole``, or its attributes: a classifier's outputs."""

@@ -54,6 +54,12 @@ class FeatureMetric(SampleMetric):
     def conditions(self) -> dict[str, Any]:
         return self.real.conditions()
 
+
+class GroupedMetric(FeatureMetric):
+    """A metric of features that is estimated on disjoint groups of samples."""
+
+    reads: ClassVar[tuple[str, ...]] = (*FeatureMetric.reads, "groups")
+
     @property
     @final
     def groups(self) -> int:
@@ -68,7 +74,7 @@ class FeatureMetric(SampleMetric):
 
 
 @final
-class Frechet(FeatureMetric):
+class Frechet(GroupedMetric):
     """The distance of groups of samples from all training images (Heusel et al. 2017, equation 6).
 
     Disjoint groups, not a bootstrap, because resampling adds to the upward bias of few samples. A
@@ -128,7 +134,7 @@ class Kernel(FeatureMetric):
 
 
 @final
-class Energy(FeatureMetric):
+class Energy(GroupedMetric):
     """The energy distance of ten groups of samples from real ones (Szekely & Rizzo 2013)."""
 
     id, goal, min_samples = "energy", "lower", GROUPS * 50
@@ -170,7 +176,7 @@ class ClassScore(FeatureMetric):
         return float(np.mean(scores)) if scores else None
 
 
-class NeighbourMetric(FeatureMetric):
+class NeighbourMetric(GroupedMetric):
     """A metric of the neighbourhoods of samples, for each group and as many training images."""
 
     goal, min_samples = "higher", GROUPS * 50
@@ -327,6 +333,7 @@ class Sharpness(SampleMetric):
     """The variance of the Laplacian, divided by that of the training images."""
 
     id, goal, min_samples = "sharpness", "near_one", BLOCKS
+    reads = ("limit",)
     about = "variance of the Laplacian, real images = 1: below 1 blurred, above 1 noisy"
 
     @property
