@@ -6,6 +6,7 @@ import math
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -369,15 +370,21 @@ def test_no_training_image_chooses_parzens_width(monkeypatch):
     assert score.protocol["sigma"].endswith("on 148 test images of the other half")
 
 
-def test_the_floor_of_parzen_is_of_training_images():
+@pytest.mark.parametrize("n", [None, 80])
+def test_the_floor_of_parzen_is_of_as_many_training_images(n):
+    """The value rises with their number."""
     train, test = (data.open("digits", split) for split in ("train", "test"))
-    windows = train.batch(range(len(train))).flatten(1).numpy()
+    rows = np.random.RandomState(1).permutation(len(train))[:n]
+    windows = train.batch(rows).flatten(1).numpy()
     images = test.batch(range(len(test))).flatten(1).numpy()
     nats = []
     for half, chooser in (halves(images), halves(images)[::-1]):
         sigma = parzen.bandwidth(windows, images[chooser]).sigma
         nats += [*parzen.parzen(windows, images[half], sigma)]
     (metric,) = registry.create(["parzen"], RealData("digits"))
+    if n:
+        stream = lambda count, seed: [torch.rand(count, *test.shape)]  # noqa: E731
+        metric.estimate(SimpleNamespace(stream=stream, protocol=lambda seed: {}), n, 0)
     assert metric.floor() == pytest.approx(np.mean(nats))
 
 
