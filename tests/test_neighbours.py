@@ -254,6 +254,7 @@ def test_outliers_draw_grey_pixels_for_a_model_of_two_values():
 def test_a_model_of_classes_is_asked_for_all(monkeypatch):
     class Fair(genzoo.Density, genzoo.Sampler):
         shape, num_classes, likelihood_kind, value_range = (1, 2, 2), 3, "exact", (0.0, 1.0)
+        class_names = ("1", "2", "3")
 
         def generate(self, noise, labels, sampling):
             return noise.uniform(*self.shape)

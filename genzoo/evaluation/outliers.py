@@ -226,5 +226,7 @@ def _log_prob(model: Density, x: Tensor, seed: int) -> Tensor:
     """``(n,)`` nats; for a class-conditional model the log of the mean of p over the classes."""
     if not (isinstance(model, Sampler) and model.num_classes):
         return model.log_prob(x, seed=seed)
-    each = [model.log_prob(x, k, seed=seed) for k in range(model.num_classes)]
+    # In tensors, because a number alone would mean a class that is called so.
+    classes = (torch.full((len(x),), k) for k in range(model.num_classes))
+    each = [model.log_prob(x, labels, seed=seed) for labels in classes]
     return torch.stack(each).logsumexp(0) - np.log(model.num_classes)
