@@ -68,3 +68,5 @@ def test_a_prior_is_fitted_to_codes_that_have_a_variance_of_their_own():
     torch.testing.assert_close(prior.prior_mean, codes.mean(0))
     covariance = prior.prior_scale @ prior.prior_scale.T
     torch.testing.assert_close(covariance, codes.T.cov() + 0.25 * torch.eye(3))
+    prior.fit_prior(codes[:1])
+    assert torch.equal(prior.prior_mean, codes[0]), "one code is where all are"

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -118,9 +119,33 @@ def test_a_gaussian_of_one_number():
     assert (mean.tolist(), scale.tolist()) == ([2.0], [[3.0]])
 
 
-def test_a_singular_covariance_leaves_the_gaussian_as_it_is():
+def test_a_gaussian_of_fewer_samples_than_dimensions():
+    """Of its samples the codes are those of the pseudoinverse; its density exists."""
+    x = torch.from_numpy(np.random.default_rng(0).normal(3, 2, (5, 8)).astype(np.float32))
+    mean, scale = networks.standard_normal(8)
+    networks.fit_gaussian(mean, scale, x.mean(0), x.T.cov())
+    torch.testing.assert_close(mean, x.mean(0))
+    torch.testing.assert_close(scale @ scale.T, x.T.cov(), atol=1e-4, rtol=1e-4)
+    assert torch.equal(scale, scale.tril())
+    assert (scale.diagonal() > 0).all()
+    centred = (x - x.mean(0)).double().numpy()
+    distances = np.einsum("ni,ij,nj->n", centred, np.linalg.pinv(np.cov(centred.T)), centred)
+    code = networks.whiten(x, mean, scale)
+    assert code.square().sum(1).numpy() == pytest.approx(distances, rel=1e-3)
+    torch.testing.assert_close(mean + code @ scale.T, x, atol=1e-4, rtol=1e-4)
+
+
+def test_a_gaussian_of_one_point_stays_there():
     mean, scale = networks.standard_normal(2)
     networks.fit_gaussian(mean, scale, torch.ones(2), torch.zeros(2, 2))
+    assert torch.equal(mean, torch.ones(2))
+    torch.testing.assert_close(scale, 1e-3 * torch.eye(2))
+
+
+def test_codes_that_are_not_finite_are_told(caplog):
+    mean, scale = networks.standard_normal(2)
+    networks.fit_gaussian(mean, scale, torch.ones(2), torch.full((2, 2), torch.nan))
+    assert "codes of the data are not finite" in caplog.text
     assert torch.equal(mean, torch.zeros(2))
     assert torch.equal(scale, torch.eye(2))
 

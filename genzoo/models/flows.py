@@ -120,7 +120,7 @@ class FittedPrior(Latent, Encoder):
 
     def fit_prior(self, codes: Tensor, variance: Tensor | None = None) -> None:
         """Fit mean and scale to ``codes`` (n, dim), each of its own ``variance`` (n, dim)."""
-        covariance = codes.T.cov()
+        covariance = codes.T.cov(correction=min(1, len(codes) - 1))
         if variance is not None:
             covariance = covariance + variance.mean(0).diag()
         fit_gaussian(self.prior_mean, self.prior_scale, codes.mean(0), covariance)

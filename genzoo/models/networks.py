@@ -1,5 +1,6 @@
 """Parts that the networks of several families share."""
 
+import logging
 import math
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -42,6 +43,7 @@ __all__ = [
     "unit_range",
     "whiten",
 ]
+log = logging.getLogger("genzoo")
 
 
 def halvings(side: int) -> tuple[int, int]:
@@ -305,12 +307,28 @@ def whiten(z: Tensor, mean: Tensor, scale: Tensor) -> Tensor:  # (n, dim) -> (n,
 def fit_gaussian(mean: Tensor, scale: Tensor, data_mean: Tensor, covariance: Tensor) -> None:
     """Write the Gaussian of ``data_mean`` and ``covariance`` into ``mean`` and ``scale``.
 
-    A covariance that is singular leaves them as they are.
+    One that is not finite leaves them as they are, with a warning.
     """
-    factor, failure = torch.linalg.cholesky_ex(torch.atleast_2d(covariance))
-    if not failure:
-        mean.copy_(data_mean)
-        scale.copy_(factor)
+    covariance = torch.atleast_2d(covariance)
+    if not (torch.isfinite(data_mean).all() and torch.isfinite(covariance).all()):
+        log.warning("codes of the data are not finite: random codes stay those of N(0, 1)")
+        return
+    factor, failure = torch.linalg.cholesky_ex(covariance)
+    mean.copy_(data_mean)
+    scale.copy_(_factor_of_singular(covariance) if failure else factor)
+
+
+def _factor_of_singular(covariance: Tensor) -> Tensor:  # (dim, dim) -> (dim, dim)
+    """A triangular factor with an inverse, of a covariance of fewer samples than dimensions.
+
+    To its diagonal it adds a millionth of the mean variance, or the least power of ten times that
+    which suffices; where there is no variance at all, a millionth.
+    """
+    wide = covariance.double().cpu()
+    size = wide.diagonal().mean().item() or 1.0
+    added = (size * 10.0**power * torch.eye(len(wide), dtype=wide.dtype) for power in range(-6, 1))
+    tried = (torch.linalg.cholesky_ex(wide + one) for one in added)
+    return next(factor for factor, failure in tried if not failure).to(covariance)
 
 
 def discretised_logistic(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
