@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import re
 import signal
 import sys
 from pathlib import Path
@@ -110,8 +111,11 @@ def test_a_model_in_memory_is_measured_too(found):
     model = genzoo.load("dcgan-mnist", device="cpu")
     again = genzoo.evaluate(model, metrics="fd", n=1280)
     assert again.scores[0].value == found.scores[0].value
-    with pytest.raises(BadInput, match="no card"):
+    said = "dcgan-mnist is a model in memory, without a card (give its name or folder)"
+    with pytest.raises(BadInput, match=re.escape(said)):
         again.write()
+    with pytest.raises(BadInput, match=r"without a discriminator \(give its name or folder\)"):
+        subjects.ModelSubject("dcgan-mnist", model).discriminator()
 
 
 def test_scores_are_written_into_the_card(tmp_path):

@@ -100,10 +100,14 @@ class Evaluation:
     def write(self) -> Path:
         """Store the scores in the model's card, in place of those of the same names.
 
-        Raises BadInput if the model was not loaded from a folder, or was replaced meanwhile.
+        Raises BadInput for images, and for a model that was in memory, where its weights may have
+        been changed, or whose folder was replaced meanwhile.
         """
         if self.folder is None:
-            raise BadInput(f"{self.name} was not loaded from a folder, so it has no card")
+            if self.name.startswith(IMAGES):
+                raise BadInput(f"{self.name} is images, and only a model has a card")
+            how = "is a model in memory, without a card (give its name or folder)"
+            raise BadInput(f"{self.name} {how}")
         card.add_scores(self.folder, self.records(), self.weights_sha256)
         return self.folder
 

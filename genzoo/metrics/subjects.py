@@ -124,7 +124,8 @@ class ModelSubject(Subject):
     def discriminator(self) -> Discriminator:
         """The discriminator from the model's folder. Raises BadInput if there is none."""
         if self.folder is None:
-            raise BadInput(f"{self.name} was not loaded from a folder, so it has no discriminator")
+            how = "is a model in memory, without a discriminator (give its name or folder)"
+            raise BadInput(f"{self.name} {how}")
         sha256 = manifest.read_manifest(self.folder).discriminator_sha256
         if sha256 and not (self.folder / manifest.DISCRIMINATOR).exists():
             raise DataMissing(
