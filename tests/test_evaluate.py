@@ -719,9 +719,10 @@ def test_features_that_cannot_be_had_are_told_in_a_line(path, said, wide, tmp_pa
         genzoo.evaluate(f"images:{folder}", data=f"images:{folder}", metrics="fd", features=path)
 
 
-def test_a_model_that_draws_no_numbers_is_named():
+@pytest.mark.parametrize("metric", ["sharpness", "label_accuracy"])
+def test_a_model_that_draws_no_numbers_is_named(metric):
     class Broken(genzoo.Sampler):
-        shape, value_range = (1, 28, 28), None
+        shape, value_range, num_classes = (1, 28, 28), None, 10
 
         def generate(self, noise, labels, sampling):
             x = noise.uniform(*self.shape)
@@ -729,7 +730,7 @@ def test_a_model_that_draws_no_numbers_is_named():
             return x
 
     with pytest.raises(OperationFailed, match=r"Broken .* not finite: .* \(0, 3\)"):
-        genzoo.evaluate(Broken(None), data="mnist", metrics="sharpness", n=40)
+        genzoo.evaluate(Broken(None), data="mnist", metrics=metric, n=40)
     with pytest.raises(BadInput, match="NaN"):
         sample_metrics.Sharpness(RealData("mnist"))(torch.full((40, 1, 28, 28), torch.nan))
 

@@ -96,19 +96,23 @@ class ModelSubject(Subject):
 
     def stream(self, n: int, seed: int) -> Iterator[Tensor]:
         for samples in self.samples(n, seed, random_classes(self.sampler, n, seed)):
-            x = samples.tensor.cpu()
-            if not torch.isfinite(x).all():
-                first = samples.seeds[int((~torch.isfinite(x)).flatten(1).any(1).nonzero()[0])]
-                raise OperationFailed(
-                    f"{self.name} generated values that are not finite: (seed, index) {first}"
-                )
-            yield _stored(self.kind, x)
+            yield _stored(self.kind, samples.tensor.cpu())
 
     def samples(self, n: int, seed: int, labels: Labels = None) -> Iterator[Samples]:
-        """Batches of ``n`` samples, with this subject's settings. Raises BadInput."""
+        """Batches of ``n`` samples, with this subject's settings. Raises BadInput, and
+        OperationFailed for values that are not finite.
+        """
         self.has_sampled = True
         how: Any = {"seed": seed, "batch_size": BATCH, **self.sampling}
-        return self.sampler.stream(n, labels=labels, **how)
+        return map(self._finite, self.sampler.stream(n, labels=labels, **how))
+
+    def _finite(self, samples: Samples) -> Samples:
+        if len(wrong := (~torch.isfinite(samples.tensor)).flatten(1).any(1).nonzero()):
+            first = samples.seeds[int(wrong[0])]
+            raise OperationFailed(
+                f"{self.name} generated values that are not finite: (seed, index) {first}"
+            )
+        return samples
 
     def protocol(self, seed: int) -> dict[str, Any]:
         # Only what is unusual of the execution, so that other scores compare with older ones.
