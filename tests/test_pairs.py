@@ -16,9 +16,9 @@ from genzoo import data, families, testing
 from genzoo.cli import run
 from genzoo.data import catalogue, in_memory, pairs
 from genzoo.data.transforms import TRANSFORMS, transformed
-from genzoo.errors import BadInput, UnknownName
+from genzoo.errors import BadInput, OperationFailed, UnknownName
 from genzoo.metrics import registry
-from genzoo.metrics.real_data import RealData
+from genzoo.metrics.real_data import BATCH, RealData
 from genzoo.metrics.statistics.similarity import psnr
 from genzoo.metrics.subjects import ModelSubject
 from genzoo.options import TranslatorOptions
@@ -527,6 +527,30 @@ def test_translation_psnr_is_of_the_levels_that_a_file_stores():
     before = psnr(edges, partners).mean().item()
     assert score.details == {"before translation": pytest.approx(before, abs=1e-3)}
     assert score.protocol["pairs"] == f"{count:,} of the test split"
+
+
+def test_each_translated_image_has_noise_of_its_own():
+    greys = []
+
+    class Noisy(Flat):
+        def convert(self, x, to, noise):
+            grey = noise.uniform(1, 1, 1)
+            greys.extend(grey.flatten().tolist())
+            return grey.expand_as(x)
+
+    (metric,) = registry.create(["translation_psnr"], RealData("digits@edges"))
+    metric.score(ModelSubject("noisy", Noisy()), count := 297, 0)
+    assert len({*greys}) == len(greys) == count > BATCH
+
+
+def test_a_translator_that_gives_no_numbers_is_named():
+    class Broken(Flat):
+        def convert(self, x, to, noise):
+            return torch.full_like(x, torch.nan)
+
+    (metric,) = registry.create(["translation_psnr"], RealData("digits@edges"))
+    with pytest.raises(OperationFailed, match=r"broken generated values that are not finite: .* 0"):
+        metric.score(ModelSubject("broken", Broken()), 3, 0)
 
 
 def test_a_model_of_edges_is_compared_with_edges(here):

@@ -1,6 +1,6 @@
 """Diagnostic metrics: copies of training images, requested classes, translation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, NamedTuple, final
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genzoo.data.dataset import DataSet
 from genzoo.errors import BadInput, argument, article
 from genzoo.features.classifiers import DatasetClassifier
 from genzoo.metrics.metric import ModelMetric, SampleMetric
@@ -224,6 +225,20 @@ def _class_distances(features: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return np.array([torch.pdist(group).mean().item() for group in groups if len(group) > 1])
 
 
+def _translations(
+    subject: ModelSubject, dataset: DataSet, rows: np.ndarray, seed: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of the images at ``rows``, and of these in the second domain, in 256 levels."""
+    model = subject.model
+    assert isinstance(model, Translator)
+    done = 0
+    for x in rows_of(dataset, rows):
+        # One seed for each batch, because translate numbers its noise from the batch's first image.
+        samples = subject.checked(model.translate(x, model.domains[1], seed=seed + done))
+        yield x, samples.tensor.cpu().mul(255).round().div(255)
+        done += len(x)
+
+
 @final
 class TranslationAccuracy(ModelMetric):
     """The share of held-out images of the first domain that the data's classifier assigns to the
@@ -255,13 +270,11 @@ class TranslationAccuracy(ModelMetric):
         return "" if two else f"it needs two domains: {argument('data', 'A,B')}"
 
     def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
-        model, test = subject.model, self.real.domain(0, "test")
-        assert isinstance(model, Translator)
+        test = self.real.domain(0, "test")
         before, after = [], []
-        for x in rows_of(test, random_rows(test, n, seed)):
-            translated = model.translate(x, model.domains[1], seed=seed).tensor.cpu()
+        for x, translated in _translations(subject, test, random_rows(test, n, seed), seed):
             before.append(self._in_second_domain(x))
-            after.append(self._in_second_domain(translated.mul(255).round().div(255)))
+            after.append(self._in_second_domain(translated))
         share = round(100 * float(np.concatenate(before).mean()), 2)
         protocol = {
             "pictures": f"{sum(map(len, after)):,} of the test split",
@@ -322,17 +335,15 @@ class TranslationPSNR(ModelMetric):
         return ""
 
     def estimate(self, subject: ModelSubject, n: int | None, seed: int) -> Estimates:
-        model = subject.model
-        assert isinstance(model, Translator)
-        pairs = self.real.pairs("test", model.shape)
+        pairs = self.real.pairs("test", subject.shape)
         assert pairs.second_domain is not None
         order = random_rows(pairs, n or min(TRANSLATED, len(pairs)), seed)
         before, after = [], []
-        both = zip(rows_of(pairs, order), rows_of(pairs.second_domain, order), strict=True)
-        for x, partners in both:
-            translated = model.translate(x, model.domains[1], seed=seed).tensor.cpu()
+        results = _translations(subject, pairs, order, seed)
+        both = zip(results, rows_of(pairs.second_domain, order), strict=True)
+        for (x, translated), partners in both:
             before.append(similarity.psnr(x, partners).numpy())
-            after.append(similarity.psnr(translated.mul(255).round().div(255), partners).numpy())
+            after.append(similarity.psnr(translated, partners).numpy())
         details = {"before translation": round(float(np.concatenate(before).mean()), 3)}
         protocol = {
             "pairs": f"{len(order):,} of the test split",

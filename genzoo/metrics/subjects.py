@@ -104,9 +104,10 @@ class ModelSubject(Subject):
         """
         self.has_sampled = True
         how: Any = {"seed": seed, "batch_size": BATCH, **self.sampling}
-        return map(self._finite, self.sampler.stream(n, labels=labels, **how))
+        return map(self.checked, self.sampler.stream(n, labels=labels, **how))
 
-    def _finite(self, samples: Samples) -> Samples:
+    def checked(self, samples: Samples) -> Samples:
+        """``samples``, which the model gave. Raises OperationFailed for values not finite."""
         if len(wrong := (~torch.isfinite(samples.tensor)).flatten(1).any(1).nonzero()):
             first = samples.seeds[int(wrong[0])]
             raise OperationFailed(
