@@ -71,7 +71,7 @@ def demo(
             what = f"{argument('data', data)} would have no effect"
             raise BadInput(f"{what}: no model here generates images")
         for name in of_images:
-            models.real_images(tuple(models.model(name).shape))
+            models.real_images(name)
     _check_address(host, port)
     page, firsts = _build_page(gr, models)
     page.queue(max_size=LONGEST_QUEUE, default_concurrency_limit=1)
