@@ -283,7 +283,7 @@ def test_a_metric_that_refuses_a_kind_of_its_own_is_broken(monkeypatch):
 
     deaf = _wrong(kinds=("images", "signals"), kept=staticmethod(seen))
     monkeypatch.setitem(registry.BUILT_IN, "bright", deaf)
-    with pytest.raises(testing.Broken, match="kinds names signals, which it refuses: .*nothing"):
+    with pytest.raises(testing.Broken, match=r"kinds names signals, which it refuses: .*nothing"):
         testing.run("measures_the_kinds_that_it_names", "bright", "metric")
 
 
