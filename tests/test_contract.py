@@ -1,6 +1,7 @@
 """Every family, data set and metric keeps its contract; a contract notices one that does not."""
 
 import ast
+import dataclasses
 import functools
 import subprocess
 import sys
@@ -8,14 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from genzoo import cli, data, families, testing
+from genzoo import cli, data, families, fit, testing
 from genzoo.data import Rows
 from genzoo.errors import BadInput, UnknownName
 from genzoo.metrics import probe_metrics, registry
 from genzoo.metrics.metric import SampleMetric
 from genzoo.metrics.score import Estimates
+from genzoo.models import randomness
 from genzoo.testing import dataset_contract
+from genzoo.testing.family_case import in_range, outputs
 
 run_once = functools.cache(testing.run)  # the first two tests share its results
 
@@ -45,6 +49,23 @@ def test_family_keeps_the_contract_with_signals_and_points(name, shape):
     assert case.model().kind == ("points" if len(shape) == 1 else "signals")
     checks = {*testing.CHECKS} - {"options_change_the_run"}  # of any shape; the longest
     assert sum(testing.run(check, case) is None for check in checks) >= 23
+
+
+@pytest.mark.parametrize("name", families.names())
+def test_the_ends_of_uniform_noise_do_no_harm(name, monkeypatch):
+    """Uniform numbers reach 1 - 2**-24, and float32 rounds 1 plus that to 2: one number in millions
+    would end a run, and would end it again at each try to go on.
+    """
+    case = testing.Case.of(name)
+    fields = case.family.config.model_fields
+    trainer = case.trainer_of(case.model(**{k: 2 for k in fields if k == "quantized_levels"}))
+    batches, model = [*case.batches(trainer, shares=(0.0, 0.5))][:2], trainer.model
+    for end, value, batch in zip((1 - 2**-24, 0.0), (1.0, 0.0), batches, strict=True):
+        monkeypatch.setattr(randomness, "_draw_uniform", lambda _, row, end=end: row.fill(end))
+        x = in_range(model, torch.full_like(batch.x, value))
+        ((_, logs),) = fit(trainer, [dataclasses.replace(batch, x=x)], batch.step + 1, batch.step)
+        assert all(value.isfinite() for value in logs.values())
+        assert all(found.isfinite().all() for found in outputs(model).values())
 
 
 # --------------------------------------------------------------------------------------- data sets

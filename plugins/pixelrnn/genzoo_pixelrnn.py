@@ -168,7 +168,8 @@ class PixelRNN(genzoo.Completer, genzoo.Density):
         x = batch.x
         if self.config.quantized_levels:
             steps = (x + 1) / 2 * (self.levels - 1)
-            x = self.value((steps + batch.noise("coarse").uniform(*self.shape)).floor())
+            up = (steps + batch.noise("coarse").uniform(*self.shape)).floor()
+            x = self.value(up.minimum(steps.ceil()))  # float32 rounds 1 + 0.99999999 to 2
         loss = F.cross_entropy(self.logits(x)[0].transpose(1, 2), self.level(x))
         return loss, {"nats": loss * math.prod(self.shape), "bits/dim": loss / math.log(2)}
 
