@@ -378,7 +378,8 @@ def test_what_a_kind_cannot_do_is_one_clear_line(home, capsys, line, said):
 @pytest.mark.parametrize(("shape", "kind"), [((1, 64), "signals"), ((2,), "points")])
 def test_what_needs_pictures_refuses_an_encoder_of_another_kind(shape, kind, tmp_path):
     family = families.get("vae")
-    model = family.model(family.config(shape=shape, latent_dim=2, width=4))
+    config = family.config(shape=shape, latent_dim=2, width=4, likelihood="gaussian")
+    model = family.model(config)
     with pytest.raises(BadInput, match=f"a model of {kind}, not of images: give samples with"):
         direction_from_data(model, "3", data="tones")
     (tmp_path / "s.wav").write_bytes(signals(1).wav())

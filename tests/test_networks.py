@@ -1,5 +1,6 @@
 """The pieces that networks of several families are built of."""
 
+import contextlib
 import itertools
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from torch import nn
 
 import genzoo
+from genzoo import families, testing
 from genzoo.models import equalised, networks
 from genzoo.models.networks import Maxout
 
@@ -99,6 +101,26 @@ def test_images_are_squashed_and_points_are_not():
     kinds = [networks.kind_of(shape) for shape in ((1, 8, 8), (1, 64), (2,))]
     assert kinds == ["images", "signals", "points"]
     assert networks.squash(x, networks.unit_range((2,))) is x
+
+
+def test_no_network_squashes_points():
+    """With each of its networks a family draws points anywhere, or refuses them."""
+    drawn = set()
+    for name in families.names():
+        case = testing.Case.of(name)
+        fields = case.family.config.model_json_schema()["properties"]
+        of_points = case.family.data in ("any", "labelled", "points") and "shape" in fields
+        for network in fields.get("network", {}).get("enum", [None]) if of_points else ():
+            with contextlib.suppress(genzoo.BadInput, genzoo.OperationFailed):
+                model = case.model(shape=(2,), **({"network": network} if network else {}))
+                model.requires_grad_(False)
+                for parameter in model.parameters():
+                    parameter.mul_(30)
+                assert model.value_range is None, f"{name}, {network}"
+                assert model.sample(20).tensor.abs().max() > 2, f"{name}, {network}"
+                drawn.add((name, network))
+    expected = {("gan", "normed"), ("wgan-gp", "normed"), ("cgan", "mlp"), ("cgan", "normed")}
+    assert expected <= drawn
 
 
 def test_a_fitted_gaussian_whitens_its_own_samples():

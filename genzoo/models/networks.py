@@ -21,6 +21,7 @@ __all__ = [
     "Maxout",
     "UNet",
     "activations",
+    "check_bounded",
     "conv_decoder",
     "conv_encoder",
     "discretised_logistic",
@@ -37,6 +38,7 @@ __all__ = [
     "plain_encoder",
     "pyramid",
     "shallow_generator",
+    "signed_range",
     "square_image",
     "squash",
     "standard_normal",
@@ -148,7 +150,7 @@ def patch_discriminator(channels: int, width: int, layers: int) -> nn.Sequential
 
 def normed_perceptron(
     inputs: int, units: int, shape: tuple[int, ...], epsilon: float
-) -> nn.Sequential:  # (n, inputs) -> (n, *shape), in (-1, 1)
+) -> nn.Sequential:  # (n, inputs) -> (n, *shape), in ``signed_range(shape)``
     """Four hidden layers of leaky ReLUs, whose units double, with batch norms after the first.
 
     Not of a paper: many courses have this generator. ``epsilon``: of the norms' variance.
@@ -159,7 +161,8 @@ def normed_perceptron(
         norm = [nn.BatchNorm1d(b, epsilon)] if i else []
         layers += [nn.Linear(a, b), *norm, nn.LeakyReLU(0.2)]
     last = nn.Linear(sizes[-1], math.prod(shape))
-    return nn.Sequential(*layers, last, nn.Tanh(), nn.Unflatten(1, shape))
+    bounded = [nn.Tanh()] if signed_range(shape) else []
+    return nn.Sequential(*layers, last, *bounded, nn.Unflatten(1, shape))
 
 
 def perceptron(inputs: int, units: int, outputs: int) -> nn.Sequential:
@@ -266,6 +269,20 @@ def kind_of(shape: tuple[int, ...]) -> Kind:
 def unit_range(shape: tuple[int, ...]) -> Range:
     """A ``value_range`` for data of any shape: None for points, else (0, 1)."""
     return None if kind_of(shape) == "points" else (0.0, 1.0)
+
+
+def signed_range(shape: tuple[int, ...]) -> Range:
+    """As ``unit_range``, where networks end in a hyperbolic tangent: None, else (-1, 1)."""
+    return None if kind_of(shape) == "points" else (-1.0, 1.0)
+
+
+def check_bounded(shape: tuple[int, ...], name: str, value: str, instead: str) -> None:
+    """Raise BadInput if samples of this ``shape`` are points: the field ``name`` has a ``value``
+    for samples in [0, 1]; ``instead`` is one for points.
+    """
+    if unit_range(shape) is None:
+        what = f"{name}={value} is for values from 0 to 1, and points have no bounds"
+        raise BadInput(f"{what}: set {name}={instead}")
 
 
 def square_image(values: int) -> tuple[int, int, int] | None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 import genzoo
 from genzoo.models.flows import FittedPrior
 from genzoo.models.networks import (
+    check_bounded,
     conv_decoder,
     conv_encoder,
     kind_of,
@@ -90,8 +91,8 @@ class Autoencoder(FittedPrior):
 
 
 def trainer(model: Autoencoder, options: TrainOptions) -> genzoo.Trainer:
-    if options.loss == "cross-entropy" and model.value_range is None:
-        raise genzoo.BadInput("loss=cross-entropy needs images, whose pixels are from 0 to 1")
+    if options.loss == "cross-entropy":
+        check_bounded(model.shape, "loss", options.loss, "squared")
     return genzoo.LossTrainer(model, lambda batch: model.loss(batch, options), options)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import genzoo
 from genzoo.models import networks
-from genzoo.models.networks import Maxout, activations, kind_of, pyramid
+from genzoo.models.networks import Maxout, activations, kind_of, pyramid, unit_range
 from genzoo.options import AdversarialOptions
 from genzoo.schemas import Count, Decay, Rate, Schema, Shape, Share
 
@@ -61,14 +61,15 @@ class Generator(genzoo.Latent):
     def __init__(self, config: Config):
         super().__init__(config)
         self.latent_dim, self.shape = config.latent_dim, config.shape
-        self.kind, self.value_range = kind_of(self.shape), (0.0, 1.0)
+        self.kind, self.value_range = kind_of(self.shape), unit_range(self.shape)
         self.num_classes = config.classes
         a, b, c = config.generator_units
         drop = nn.Dropout(config.dropout)
         self.from_code = nn.Sequential(nn.Linear(config.latent_dim, a), nn.ReLU(), drop)
         self.from_class = nn.Sequential(nn.Linear(config.classes, b), nn.ReLU(), drop)
         joint = [nn.Linear(a + b, c), nn.ReLU(), drop, nn.Linear(c, math.prod(self.shape))]
-        self.layers = nn.Sequential(*joint, nn.Sigmoid(), nn.Unflatten(1, self.shape))
+        bounded = nn.Sigmoid() if self.value_range else nn.Identity()
+        self.layers = nn.Sequential(*joint, bounded, nn.Unflatten(1, self.shape))
 
     # (n, latent_dim), (n,) -> (n, *shape)
     def decode(self, code: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -134,7 +135,8 @@ class NormedGenerator(genzoo.Latent):
     def __init__(self, config: Config):
         super().__init__(config)
         self.latent_dim, self.shape = config.latent_dim, config.shape
-        self.kind, self.num_classes = kind_of(self.shape), config.classes
+        self.kind, self.value_range = kind_of(self.shape), networks.signed_range(self.shape)
+        self.num_classes = config.classes
         self.classes = nn.Embedding(config.classes, config.classes)
         inputs = config.classes + config.latent_dim
         self.layers = networks.normed_perceptron(

@@ -17,6 +17,7 @@ from genzoo.models.networks import (
     activations,
     kind_of,
     normed_perceptron,
+    signed_range,
     square_image,
     squash,
     unit_range,
@@ -65,7 +66,7 @@ class Generator(genzoo.Latent):
         self.latent_dim, self.shape = config.latent_dim, config.shape
         self.kind, self.value_range = kind_of(self.shape), unit_range(self.shape)
         if config.network == "normed":
-            self.value_range = (-1.0, 1.0)
+            self.value_range = signed_range(self.shape)
             parts = config.latent_dim, config.generator_units, self.shape, config.norm_epsilon
             self.layers = normed_perceptron(*parts)
         else:

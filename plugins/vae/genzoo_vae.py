@@ -39,7 +39,8 @@ class Config(Schema):
     width: Annotated[int, Field(ge=1, le=4096)] = 320
     """units of a hidden layer, or feature maps next to the image"""
     likelihood: Literal["bernoulli", "logistic", "gaussian"] = "bernoulli"
-    """bernoulli for binary data (for grey data a pseudo-likelihood), logistic for 256 levels"""
+    """bernoulli for binary data (for grey data a pseudo-likelihood), logistic for 256 levels,
+    gaussian for all data, also for points"""
     couplings: Annotated[int, Field(ge=0, le=64)] = 0
     """layers of a flow from N(0, 1) to the codes (Chen et al. 2017, arXiv:1611.02731); 0: none"""
     coupling_width: Annotated[int, Field(ge=1, le=4096)] = 256
@@ -80,7 +81,9 @@ class VAE(FittedPrior, genzoo.Density):
         self.kind, self.value_range = networks.kind_of(self.shape), networks.unit_range(self.shape)
         # A bound on a probability needs a distribution over exactly the values that the data take.
         discrete = {"bernoulli": 2, "logistic": 256}.get(config.likelihood)
-        self.levels = discrete if discrete == config.levels else None
+        if discrete:
+            networks.check_bounded(self.shape, "likelihood", config.likelihood, "gaussian")
+        self.levels = discrete if self.kind == "images" and discrete == config.levels else None
         if config.network == "conv":
             self.encoder = networks.conv_encoder(self.shape, config.width, 2 * self.latent_dim)
             self.decoder = networks.conv_decoder(self.latent_dim, self.shape, config.width)
@@ -102,10 +105,9 @@ class VAE(FittedPrior, genzoo.Density):
         sampling: VAESampling | None = None,
     ) -> Tensor:
         mean = networks.squash(self.decoder(self.from_standard(code)), self.value_range)
-        share = sampling.observation_noise if sampling else 0.0
-        if noise is None or not share:
+        if noise is None or sampling is None or not sampling.observation_noise:
             return mean
-        return mean.lerp(self.observe(mean, noise), share)
+        return mean.lerp(self.observe(mean, noise), sampling.observation_noise)
 
     def observe(self, mean: Tensor, noise: genzoo.Noise) -> Tensor:  # -> (n, *shape)
         """A draw from p(x | z), given its mean."""
@@ -184,10 +186,9 @@ def finish(model: VAE, options: TrainOptions, batches: Iterable[Tensor]) -> None
 
 def adopt(shapes: genzoo.Shapes) -> genzoo.Adopted:
     """pytorch/examples' vae, and the VAE that pythae builds by default."""
-    pythae = ("encoder.layers.0.0", "encoder.embedding", "encoder.log_var")
-    first, mean, log_variance = (
-        pythae if f"{pythae[0]}.weight" in shapes else ("fc1", "fc21", "fc22")
-    )
+    names = "encoder.layers.0.0", "encoder.embedding", "encoder.log_var"
+    names = names if f"{names[0]}.weight" in shapes else ("fc1", "fc21", "fc22")
+    first, mean, log_variance = names
     if not {f"{first}.weight", f"{mean}.weight"} <= {*shapes}:
         raise genzoo.BadInput("expected the layers fc1, fc21 and fc22, or those of pythae")
     (units, pixels), (latent_dim, _) = shapes[f"{first}.weight"], shapes[f"{mean}.weight"]

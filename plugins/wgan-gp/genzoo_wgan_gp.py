@@ -20,6 +20,7 @@ from genzoo.models.networks import (
     kind_of,
     normed_perceptron,
     pyramid,
+    signed_range,
     square_image,
 )
 from genzoo.options import AdversarialOptions, DiscriminatorSteps, OptimizerName, PenaltyName
@@ -76,11 +77,10 @@ class Generator(genzoo.Latent):
     def __init__(self, config: Config):
         super().__init__(config)
         self.latent_dim, self.shape = config.latent_dim, config.shape
-        self.kind = kind_of(self.shape)
-        self.value_range = None if self.kind == "points" else (-1.0, 1.0)
+        self.kind, self.value_range = kind_of(self.shape), signed_range(self.shape)
         if config.network == "normed":
             parts = config.latent_dim, config.width, self.shape, config.norm_epsilon
-            self.value_range, self.layers = (-1.0, 1.0), normed_perceptron(*parts)
+            self.layers = normed_perceptron(*parts)
         else:
             self.layers = (conv_generator if self.kind == "images" else mlp_generator)(config)
 

@@ -54,6 +54,8 @@ def test_points_in_the_plane_have_codes_too():
     model = Autoencoder(Config(shape=(2,), latent_dim=2, width=8))
     assert model.value_range is None
     assert model.sample(3).tensor.shape == (3, 2)
+    with pytest.raises(genzoo.BadInput, match=r"loss=cross-entropy is for .* set loss=squared"):
+        trainer(model, TrainOptions(loss="cross-entropy"))
 
 
 def test_a_fitted_law_of_codes_is_that_of_the_datas(learnt, digits):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from genzoo_vae import VAE, Config, TrainOptions, finish, trainer
 from torch.distributions import Bernoulli, MultivariateNormal, Normal
 
-from genzoo import Batch, Noise, fit
+from genzoo import BadInput, Batch, Noise, fit
 from genzoo.models.networks import discretised_logistic
 from genzoo.training import RunSettings
 
@@ -195,6 +195,17 @@ def test_points_in_the_plane_can_be_learnt():
     model = VAE(Config(shape=(2,), levels=0, latent_dim=2, width=8, likelihood="gaussian"))
     assert model.value_range is None
     assert model.sample(5).tensor.shape == (5, 2)
+    for likelihood in ("bernoulli", "logistic"):
+        said = f"likelihood={likelihood} is for values from 0 to 1.*set likelihood=gaussian"
+        with pytest.raises(BadInput, match=said):
+            VAE(Config(shape=(2,), likelihood=likelihood))
+
+
+def test_signals_have_no_levels():
+    """They have 16 bits, so the mass of one of 256 bins is that around each value."""
+    model = VAE(Config(shape=(1, 64), width=8, likelihood="logistic"))
+    assert model.levels is None
+    assert model.log_prob(0.3 * torch.randn(4, 1, 64).clamp(-1, 1)).isfinite().all()
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 64, 64), (3, 32, 32)])
