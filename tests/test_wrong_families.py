@@ -375,6 +375,23 @@ def has_a_setting(low, act):
     return changed("vae", model=Contrasted)
 
 
+def needs_a_switch():
+    good = families.get("vae")
+
+    class Shifting(good.sampling):
+        shifted: bool = False
+        shift: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+    class Shifted(good.model):
+        sampling = Shifting
+
+        def decode(self, code, labels=None, noise=None, sampling=None):
+            x = super().decode(code, labels, noise, sampling)
+            return x * sampling.shift if sampling and sampling.shifted else x
+
+    return changed("vae", model=Shifted)
+
+
 def unbounded_setting():
     good = families.get("vae")
 
@@ -709,6 +726,11 @@ WRONG = {
         "settings_work_at_their_bounds",
         "samples of contrast=10 must be in",
         has_a_setting(0.1, lambda x, contrast: x * contrast),
+    ),
+    "a setting that needs another one in silence": lambda: Wrong(
+        "settings_change_the_samples",
+        "nothing: shift. .* Refuse one that needs another",
+        needs_a_switch(),
     ),
     "a setting without bounds": lambda: Wrong(
         "every_number_is_bounded", "Loose.strength", unbounded_setting()

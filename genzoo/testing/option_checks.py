@@ -1,6 +1,6 @@
 """Checks of options and settings: each does something, alone or beside one that switches it on."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from itertools import count, zip_longest
 from typing import Any, final
@@ -38,14 +38,17 @@ def _options_change_the_run(case: Case) -> None:
 
         return _Moves(case.family.options, states, OF_RUNS)
 
-    fields = moved(case.family.config).items()
+    fields, tiny = moved(case.family.config).items(), moves()
+    idle = tiny.idle()
     others = (moves(**{field: value}) for field, values in fields for value in values[:2])
-    _require_effects(moves(), "trainer", others)
+    for other in others if idle else ():
+        idle = [name for name in idle if not other.acts_alone(name)]
+    _require_none(tiny, idle, "Does the trainer read them?")
 
 
 @law(Sampler, MODEL + "model.sample(8, EXAMPLE)")
 def _settings_change_the_samples(case: Case) -> str | None:
-    """Each setting of sampling, moved from its default, changes the samples, or is refused."""
+    """Each setting of sampling, moved alone from its default, changes the samples or is refused."""
     model: Any = case.trained().model
 
     def states(settings: dict[str, Any]) -> Iterator[Any]:
@@ -54,7 +57,8 @@ def _settings_change_the_samples(case: Case) -> str | None:
     moves = _Moves(model.sampling, states)
     if not moves.values:
         return "has no settings of sampling"
-    _require_effects(moves, "model")
+    idle = [name for name in moves.values if not moves.acts_alone(name)]
+    _require_none(moves, idle, "Does the model read them? Refuse one that needs another.")
     return None
 
 
@@ -88,11 +92,8 @@ def _bounds(schema: type[Schema]) -> Iterator[tuple[str, list[float]]]:
                 yield name, [part[end] for end in ends if end in part]
 
 
-def _require_effects(moves: "_Moves", reader: str, others: "Iterable[_Moves]" = ()) -> None:
-    idle = moves.idle()
-    for other in others if idle else ():
-        idle = [name for name in idle if not other.acts_alone(name)]
-    message = f"moving these changes nothing: {', '.join(idle)}. Does the {reader} read them?"
+def _require_none(moves: "_Moves", idle: list[str], hint: str) -> None:
+    message = f"moving these changes nothing: {', '.join(idle)}. {hint}"
     example = f"{idle[0]}={moves.values[idle[0]][0]!r}" if idle else ""
     require(not idle, message, example)
 

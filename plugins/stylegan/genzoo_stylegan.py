@@ -13,7 +13,7 @@ from typing import Annotated, final
 import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 import genzoo
@@ -77,9 +77,16 @@ class StyleSampling(Sampling):
     mix_index: Annotated[int, Field(ge=0)] | None = None
     """the layers from ``mix_from`` on have the style of this sample; none: no mixing"""
     mix_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """the seed of that sample"""
+    """the seed of that sample, with ``mix_index``"""
     mix_from: Annotated[int, Field(ge=0, le=20)] = 2
-    """0: the layers of the smallest resolution and all others; each doubling has two more"""
+    """with ``mix_index``: 0: the layers of the smallest resolution and all others; each doubling
+    has two more"""
+
+    @model_validator(mode="after")
+    def _of_a_sample(self) -> "StyleSampling":
+        if self.mix_index is None and (self.mix_seed, self.mix_from) != (0, 2):
+            raise ValueError("mix_seed and mix_from act only with mix_index, the sample to mix in")
+        return self
 
 
 class StyledConv(nn.Module):

@@ -54,6 +54,9 @@ def test_the_fine_layers_have_the_other_style():
     torch.testing.assert_close(itself, model.sample(1, seed=5, start=7).tensor)
     with pytest.raises(genzoo.BadInput, match="mix_from must be 0 to 2, got 3"):
         model.sample(1, mix_index=0, mix_from=3)
+    for alone in ({"mix_from": 1}, {"mix_seed": 3}):
+        with pytest.raises(genzoo.BadInput, match="only with mix_index, the sample to mix in"):
+            model.sample(1, **alone)
 
 
 def test_fakes_of_training_have_the_styles_of_two_codes(monkeypatch):
