@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import functools
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from genzoo import cli, data, families, fit, testing
+from genzoo import Noise, cli, data, families, fit, testing
 from genzoo.data import Rows
 from genzoo.errors import BadInput, UnknownName
 from genzoo.metrics import probe_metrics, registry
@@ -66,6 +67,27 @@ def test_the_ends_of_uniform_noise_do_no_harm(name, monkeypatch):
         ((_, logs),) = fit(trainer, [dataclasses.replace(batch, x=x)], batch.step + 1, batch.step)
         assert all(value.isfinite() for value in logs.values())
         assert all(found.isfinite().all() for found in outputs(model).values())
+
+
+@torch.no_grad()
+def test_where_pixels_come_row_by_row_no_row_depends_on_one_below():
+    """In grey and in colour: what is known of the lower rows does not change the upper ones."""
+    cases = [testing.Case.of(name) for name in families.names()]
+    cases = [case for case in cases if getattr(case.model(), "in_raster_order", False)]
+    assert len(cases) >= 3
+    torch.manual_seed(0)
+    for case, shape in itertools.product(cases, [(1, 4, 4), (3, 4, 4)]):
+        model = case.model(shape=shape)
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.7)
+        mask = torch.zeros(40, *shape)
+        mask[:, :, 2:] = 1
+        uppers = []
+        for seed in (1, 2):
+            x = in_range(model, Noise(seed, range(40)).uniform(*shape).round())
+            filled = model.complete(x, mask, Noise(0, range(40)), None, model.sampling())
+            uppers.append(filled[:, :, :2])
+        assert torch.equal(*uppers) == model.in_raster_order, f"{case.name} of {shape}"
 
 
 # --------------------------------------------------------------------------------------- data sets

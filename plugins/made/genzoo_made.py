@@ -33,7 +33,8 @@ class Config(Schema):
     units: Count = 500
     """units of each hidden layer"""
     order: Literal["raster", "random", "many"] = "raster"
-    """of the pixels: row by row, one random order, or a random one for each set of masks"""
+    """of the pixels: row by row (channels one after the other), one random order, or a random one
+    for each set of masks"""
     masks: Annotated[int, Field(ge=1, le=64)] = 1
     """sets of masks, which take turns in training; the model is their mixture"""
 
@@ -68,7 +69,8 @@ class MADE(genzoo.Completer, genzoo.Density):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.shape, self.in_raster_order = config.shape, config.order == "raster"
+        self.shape = config.shape
+        self.in_raster_order = config.order == "raster" and config.shape[0] == 1
         if len(self.shape) != 3:
             raise genzoo.BadInput("MADE needs images: it draws each pixel black or white")
         d, hidden = math.prod(self.shape), [config.units] * config.layers

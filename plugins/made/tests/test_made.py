@@ -66,6 +66,7 @@ def test_orders():
     for order in (one, other):
         assert torch.equal(order.sort().values, pixels.int())
     assert [build(order=o).in_raster_order for o in ("raster", "random", "many")] == [1, 0, 0]
+    assert not build((3, 2, 2)).in_raster_order, "channels come one after the other"
 
 
 def test_degrees_reach_from_the_least_below_to_the_last_but_one():
