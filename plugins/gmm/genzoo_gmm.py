@@ -43,6 +43,8 @@ class TrainOptions(Options):
     optimizer: OptimizerName = "sgd"
     lr: Annotated[float, Field(gt=0, le=1)] = 0.1
     """weight of a batch in the running averages"""
+    warmup: Annotated[float, Field(ge=0, le=0)] = 0.0
+    """none: each Gaussian begins at a sample of the first step, which must not have a rate of 0"""
 
 
 class NoiseSampling(Sampling):
@@ -59,6 +61,8 @@ def infer(y: Tensor, known: Tensor, mean: Tensor, loadings: Tensor, scale: Tenso
     ``scale`` the logarithm of the noise's deviation. The Gaussian may be one for all rows or one
     for each. The factor L, (n or 1, rank, rank), of the precision L L' is lower triangular.
     """
+    # In any precision: 1 / variance of a narrow Gaussian is beyond float16.
+    mean, loadings, scale = mean.float(), loadings.float(), scale.float()
     weight, distance = known * (-2 * scale).exp(), y - mean
     precision = loadings.mT @ (weight[:, :, None] * loadings)
     factor = torch.linalg.cholesky(precision + torch.eye(precision.shape[-1], device=y.device))
@@ -91,8 +95,8 @@ class GMM(genzoo.Completer, genzoo.Density):
         super().__init__(config)
         self.shape, self.kind = config.shape, kind_of(config.shape)
         self.value_range, images = unit_range(config.shape), self.kind == "images"
-        self.levels = config.levels if images else None
-        self.completes_exactly = not images  # a known level stands for the middle of its part
+        # A known level stands for the middle of its part, so completing images is not exact.
+        self.levels, self.completes_exactly = config.levels if images else None, not images
         self.likelihood_kind = "bound" if images and config.rank else "exact"
         k, d, q = config.components, math.prod(config.shape), config.rank
         self.log_weights = nn.Parameter(torch.full((k,), -math.log(k)))
@@ -104,7 +108,7 @@ class GMM(genzoo.Completer, genzoo.Density):
         """log p(y, k), (n, components), and z under each Gaussian."""
         gaussians = zip(self.mean, self.loadings, self.log_deviation, strict=True)
         log_p, z, factors = zip(*(infer(y, known, *of) for of in gaussians), strict=True)
-        return self.log_weights.log_softmax(0) + torch.stack(log_p, 1), z, factors
+        return self.log_weights.float().log_softmax(0) + torch.stack(log_p, 1), z, factors
 
     def place(self, x: Tensor, position: Tensor | float) -> Tensor:  # (n, *shape) -> (n, D)
         """Pixels at a position in [0, 1) of their level; all else as it is."""
@@ -116,7 +120,7 @@ class GMM(genzoo.Completer, genzoo.Density):
         if self.levels:
             posteriors = enumerate(zip(means, factors, strict=True))
             each = [self.log_mass(y, k, z + spread(L, e), e, L) for k, (z, L) in posteriors]
-            log_p = self.log_weights.log_softmax(0) + torch.stack(each, 1)
+            log_p = self.log_weights.float().log_softmax(0) + torch.stack(each, 1)
         return log_p.logsumexp(1)
 
     def log_mass(self, y: Tensor, k: int, z: Tensor, e: Tensor, factor: Tensor) -> Tensor:
@@ -124,8 +128,8 @@ class GMM(genzoo.Completer, genzoo.Density):
         k; plus log p(z) - log q(z), where z came from standard normal ``e`` by its posterior.
         """
         ratio = (e.square() - z.square()).sum(1) / 2 - log_diagonal(factor)
-        mean, deviation = self.mean[k] + z @ self.loadings[k].T, self.log_deviation[k].exp()
-        half = 0.5 / (self.levels or 1)
+        half, deviation = 0.5 / (self.levels or 1), self.log_deviation[k].float().exp()
+        mean = self.mean[k].float() + z @ self.loadings[k].float().T
         a = ((y - half - mean) / deviation).masked_fill(y < 2 * half, -math.inf)
         b = ((y + half - mean) / deviation).masked_fill(y > 1 - 2 * half, math.inf)
         upper = a + b > 0  # mirrored there: small probabilities are precise, those near 1 are not
@@ -150,8 +154,7 @@ class GMM(genzoo.Completer, genzoo.Density):
         rest = sampling.temperature * scale.exp() * noise.normal(y.shape[1])
         y = mean + (loadings @ z[:, :, None])[:, :, 0] + rest
         y = (y * self.levels).floor() / (self.levels - 1) if self.levels else y
-        y = y.clamp(*(self.value_range or (-math.inf, math.inf))).view_as(x)
-        return torch.where(mask > 0, x, y)
+        return x.where(mask > 0, y.clamp(*(self.value_range or (-math.inf, math.inf))).view_as(x))
 
 
 class EM(genzoo.Trainer):
@@ -167,10 +170,10 @@ class EM(genzoo.Trainer):
         if k > options.batch_size:
             raise genzoo.BadInput(f"batch_size must be {k} or more: a sample for each Gaussian")
         sizes = (k, q + 1, q + 1), (k, d, q + 1), (k, d)
-        self.statistics = nn.ParameterList(map(torch.zeros, sizes))
-        players = {"statistics": make_player(self.statistics, options)}
-        players["model"] = Player(model, torch.optim.SGD(model.parameters(), 1.0), options)
-        super().__init__(model, players)
+        self.statistics = averages = nn.ParameterList(map(torch.zeros, sizes))
+        # The options are the averages': with a schedule or clipping, the M step would not arrive.
+        m_step = Player(model, torch.optim.SGD(model.parameters(), 1.0), Options())
+        super().__init__(model, {"statistics": make_player(averages, options), "model": m_step})
         # The least variance is that of a uniform place in a level; for other data a small number.
         self.gmm, self.floor = model, 1 / 12 / model.levels**2 if model.levels else TINY
 

@@ -101,6 +101,33 @@ def test_em_never_loses_likelihood():
     assert nats[-1] < nats[0] - 0.3
 
 
+def test_options_are_those_of_the_averages():
+    """The M step arrives whatever the schedule: the means are those of the statistics."""
+    model, x = build(), blobs()
+    options = {"lr_decay_start": 0.0, "lr_inverse_decay": 1.0, "gradient_clip": 0.1, "lr": 0.3}
+    trainer = gmm.EM(model, checked(gmm.TrainOptions, options, "options"))
+    trainer.prepare(genzoo.training.RunSettings())
+    for step in range(3):
+        trainer.step(genzoo.Batch(x, step=step, progress=step / 4))
+    _, yz, _ = trainer.statistics
+    weight = trainer.statistics[0][:, -1, -1]
+    torch.testing.assert_close(model.mean.detach(), yz[:, :, -1] / weight[:, None])
+    with pytest.raises(genzoo.BadInput, match="warmup must be at most 0"):
+        checked(gmm.TrainOptions, {"warmup": 0.1}, "options")
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_narrow_gaussians_in_half_precision(rank, tmp_path):
+    """1 / variance of a level is 786,432, and float16 ends at 65,504."""
+    model = build((1, 2, 2), 4, rank, levels=256, scale=0.01)
+    with torch.no_grad():
+        model.log_deviation.fill_(math.log(12**-0.5 / 256))
+    genzoo.save(model, tmp_path / "m", family="gmm")
+    half, x = genzoo.load(tmp_path / "m", dtype="float16"), model.sample(100).tensor
+    assert torch.allclose(half.sample(100).tensor, x, atol=0.01)
+    assert torch.allclose(half.log_prob(x), model.log_prob(x), atol=8, rtol=0.1)
+
+
 def test_parts_of_a_batch_give_its_statistics():
     x = blobs()[torch.randperm(300)]
     ends = []
