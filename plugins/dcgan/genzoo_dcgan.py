@@ -52,9 +52,8 @@ class Config(Schema):
     @classmethod
     def _halves_to_4_to_7(cls, size: int) -> int:
         if not 4 <= (smallest := halvings(size)[1]) <= 7:
-            raise ValueError(
-                f"must be 4 to 7 times a power of two, like 28 or 64 (halves to {smallest})"
-            )
+            sizes = "4 to 7 times a power of two, like 28 or 64"
+            raise ValueError(f"must be {sizes} (halves to {smallest})")
         return size
 
 
@@ -71,8 +70,7 @@ class Generator(genzoo.Latent):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.latent_dim = config.latent_dim
-        self.shape = (config.channels, config.size, config.size)
+        self.latent_dim, self.shape = config.latent_dim, (config.channels, config.size, config.size)
         if config.network == "upsampling":
             self.value_range, self.layers = (0.0, 1.0), upsampling_generator(config)
         elif config.network == "shallow":
@@ -210,8 +208,7 @@ def adopt(shapes: genzoo.Shapes) -> genzoo.Adopted:
     units, code = shapes.dense(1)[0]
     sizes = {"channels": last[0], "size": 4 * isqrt(units // first[1]), "width": last[1]}
     kind = {"latent_dim": code, "network": "shallow", "norm_epsilon": 0.8}
-    source = "the generator of PyTorch-GAN's dcgan"
-    return genzoo.Adopted(source=source, config=sizes | kind, order=("l1",))
+    return genzoo.Adopted("the generator of PyTorch-GAN's dcgan", sizes | kind, order=("l1",))
 
 
 @genzoo.hookimpl
