@@ -170,6 +170,8 @@ def train(
     values = {today(key, family): value for key, value in asked["config"].items()}
     if family == "wgan":  # as it was recorded: RMSprop took the default of Adam's beta2
         values["rms_decay"] = 0.999
+    if family == "cgan":  # the perceptrons have none: a run refuses them
+        del values["dense_units"]
     run = launch.start(
         family,
         asked["data"],
