@@ -74,7 +74,7 @@ class StyleSampling(Sampling):
     """psi of appendix B: 1: the styles as they are, 0: the mean style"""
     noise: Annotated[float, Field(ge=0, le=10)] = 1.0
     """how much of each layer's noise; 0: none"""
-    mix_index: Annotated[int, Field(ge=0)] | None = None
+    mix_index: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """the layers from ``mix_from`` on have the style of this sample; none: no mixing"""
     mix_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """the seed of that sample, with ``mix_index``"""
