@@ -172,8 +172,10 @@ def rows(results: Sequence[dict[str, Any]]) -> Iterator[str]:
         known = [value for value in values if value is not None]
         if len(known) < len(values):
             return ""
-        spread = f" ± {statistics.stdev(known):.2g}" if len(known) > 1 else ""
-        return f"{statistics.mean(known):.3g}{spread}"
+        if len(known) == 1:
+            return f"{known[0]:.3g}"
+        spread = statistics.stdev(known)
+        return f"{statistics.mean(known):.3g} ± {spread:{'.0f' if spread >= 100 else '.2g'}}"
 
     def likelihood(family: str) -> str:
         known = [one["likelihood"] for one in runs[family] if one["likelihood"]]
