@@ -255,4 +255,4 @@ def test_a_protocol_names_an_unusual_dtype():
     plain = ModelSubject("m", model).protocol(0)
     assert plain == {"seed": 0, "pixels": "8 bits"}
     model.execution = Execution(torch.bfloat16)
-    assert ModelSubject("m", model).protocol(0) == {**plain, "dtype": "bfloat16"}
+    assert ModelSubject("m", model).protocol(0) == {**plain, "model dtype": "bfloat16"}

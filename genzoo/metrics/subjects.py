@@ -117,7 +117,8 @@ class ModelSubject(Subject):
 
     def protocol(self, seed: int) -> dict[str, Any]:
         # Only what is unusual of the execution, so that other scores compare with older ones.
-        return {"seed": seed, **_precision(self.kind), **self.model.execution.record()}
+        unusual = {f"model {key}": value for key, value in self.model.execution.record().items()}
+        return {"seed": seed, **_precision(self.kind), **unusual}
 
     @property
     def sampler(self) -> Sampler:
