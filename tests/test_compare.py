@@ -378,7 +378,7 @@ def test_names_cannot_write_into_the_page(tmp_path):
     loaded = [genzoo.load(folder, device="cpu", dtype="bfloat16") for folder in folders]
     found = genzoo.compare(*loaded, n=N_SAMPLES, device="cpu")
     protocols = [score.protocol for scores in found.scores.values() for score in scores]
-    assert {protocol["model dtype"] for protocol in protocols} == {"bfloat16"}  # as they were loaded
+    assert {told["model dtype"] for told in protocols} == {"bfloat16"}  # as they were loaded
     text = comparison.page(found)
     assert "<b>" not in text
     assert html.escape("<b>bold") in text
