@@ -59,7 +59,8 @@ def _options(manifest: "Manifest", recipe: "Recipe") -> list[str]:
     options |= {key: value for key, value in own.items() if value != usual[key]}
     options["threads"] = recipe.threads
     words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
-    return [*words, *["--compile"] * recipe.compile]
+    switches = {"compile": recipe.compile}
+    return [*words, *(f"--{name}" for name, is_on in switches.items() if is_on)]
 
 
 def _text(value: Any) -> str:

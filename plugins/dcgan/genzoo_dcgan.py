@@ -52,8 +52,7 @@ class Config(Schema):
     @classmethod
     def _halves_to_4_to_7(cls, size: int) -> int:
         if not 4 <= (smallest := halvings(size)[1]) <= 7:
-            sizes = "4 to 7 times a power of two, like 28 or 64"
-            raise ValueError(f"must be {sizes} (halves to {smallest})")
+            raise ValueError(f"must be 4 to 7 times a power of two, like 28 (halves to {smallest})")
         return size
 
 
@@ -208,7 +207,8 @@ def adopt(shapes: genzoo.Shapes) -> genzoo.Adopted:
     units, code = shapes.dense(1)[0]
     sizes = {"channels": last[0], "size": 4 * isqrt(units // first[1]), "width": last[1]}
     kind = {"latent_dim": code, "network": "shallow", "norm_epsilon": 0.8}
-    return genzoo.Adopted("the generator of PyTorch-GAN's dcgan", sizes | kind, order=("l1",))
+    source = "the generator of PyTorch-GAN's dcgan"
+    return genzoo.Adopted(source=source, config=sizes | kind, order=("l1",))
 
 
 @genzoo.hookimpl
