@@ -2,11 +2,22 @@
 
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 
-PATH = Path(__file__).parent / "benchmarks" / "all.py"
-spec = importlib.util.spec_from_file_location("all_benchmarks", PATH)
-benchmarks = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(benchmarks)
+from PIL import Image
+
+import genzoo
+
+
+def module(name):
+    path = Path(__file__).parent / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", path)
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+benchmarks = module("all")
 
 PRINTED = """\
 gan, batch 100, a step against a plain loop, fused Adam: x1.02 [0.98, 1.10]  (ours 50.1 ms)
@@ -39,3 +50,26 @@ def test_the_history_gets_a_line_for_each(tmp_path, monkeypatch):
     assert {line.count("\t") for line in [head, *lines]} == {len(benchmarks.HEAD) - 1}
     assert {"step", "sample", "start"} <= {*benchmarks.chosen([], False)}
     assert not {"families", "fid"} & {*benchmarks.chosen([], False)}
+
+
+def test_the_curves_of_passes_are_of_as_many_passes(monkeypatch, tmp_path, capsys):
+    """A step of the midpoint's method has two."""
+    asked = []
+
+    def evaluate(model, *, sampling, **rest):
+        asked.append((model, sampling))
+        value = 100 / sampling["steps"]
+        score = SimpleNamespace(value=value, interval=(value - 1, value + 1), floor=6.7)
+        return SimpleNamespace(scores=[score])
+
+    monkeypatch.setattr(genzoo, "evaluate", evaluate)
+    passes = module("passes")
+    passes.main(["--out", str(tmp_path / "x.png")])
+    assert ("flow-matching-mnist", {"solver": "midpoint", "steps": 1}) in asked
+    assert ("ddpm-mnist", {"eta": 0.0, "steps": 64}) in asked
+    head, _, first, *_, last, real = capsys.readouterr().out.splitlines()
+    assert head.count("|") == first.count("|") == last.count("|") == 6
+    assert first == "| 2 | 50 [49, 51] | 50 [49, 51] | 50 [49, 51] | 100 [99, 101] |"
+    assert real == "real images: 6.7"
+    with Image.open(tmp_path / "x.png") as picture:
+        assert picture.width > 700

@@ -15,6 +15,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.error import URLError
 
 import numpy as np
@@ -778,6 +779,15 @@ def test_a_cut_gzip_and_unlike_counts_are_refused(tmp_path):
     labels.write_bytes(gzip.compress(idx(np.full(30, 10, dtype=np.uint8))))
     with pytest.raises(OperationFailed, match="values out of range"):
         data.open("mnist", root=tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_points_that_are_not_finite_are_refused(value):
+    points = np.zeros((20, 2), np.float32)
+    points[10, 1] = value
+    source = SimpleNamespace(name="lost", kind="points", classes=())
+    with pytest.raises(OperationFailed, match=r"lost returned .*not float32 \(n, d\), finite"):
+        decoding.check_block(source, points, None)
 
 
 def test_mnist_binary_is_a_draw_of_mnist(tmp_path):

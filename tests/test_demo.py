@@ -33,7 +33,7 @@ from genzoo.demo import page as demo_page
 from genzoo.demo.curves import curves
 from genzoo.demo.models import LoadedModels
 from genzoo.demo.settings import SettingControls
-from genzoo.demo.tabs import cards, order
+from genzoo.demo.tabs import cards, order, truncate
 from genzoo.demo.tabs.train import TrainTab
 from genzoo.demo.tabs.translate import TranslateTab
 from genzoo.demo.training import LiveTraining
@@ -642,6 +642,17 @@ def test_no_model_is_loaded_to_know_what_it_can_do(monkeypatch):
     models = LoadedModels(["gan-mnist", "pixelcnn-mnist", "sagan-cifar10"])
     assert models.with_ability(genzoo.Latent) == ["gan-mnist", "sagan-cifar10"]
     assert models.classes("sagan-cifar10")[0] == "airplane"
+
+
+def test_classes_of_one_sample_have_a_spread_together():
+    """A hundred classes in turn: each of 128 samples is nearly alone in its class."""
+    x = torch.randn(4, 1, 2, 2)
+    alone = SimpleNamespace(tensor=x, labels=torch.arange(4))
+    expected = x.flatten(1).var(0).sum().sqrt().item()
+    assert truncate._spread(alone) == pytest.approx(expected)
+    pairs = SimpleNamespace(tensor=x, labels=torch.tensor([0, 0, 1, 2]))
+    expected = x[:2].flatten(1).var(0).sum().sqrt().item()
+    assert truncate._spread(pairs) == pytest.approx(expected)
 
 
 def test_the_functions_behind_the_buttons():

@@ -75,6 +75,21 @@ def wide(monkeypatch):
     return "made_features:Wide"
 
 
+def test_features_of_any_weights_have_a_hash():
+    """NumPy has no bfloat16; and a state may hold what is no tensor."""
+
+    class Odd(Wide):
+        def get_extra_state(self):
+            return {"step": 3}
+
+    hashes = {
+        classifiers._code_and_state(f"{__name__}:Wide", network)
+        for network in (Wide(), Wide().bfloat16(), Odd())
+    }
+    assert len(hashes) == 3
+    assert "" not in hashes
+
+
 # ------------------------------------------------------------------------------------ what it finds
 
 

@@ -50,7 +50,7 @@ def filled(tmp_path, monkeypatch):
             names[name] = integrity(name.encode())
     monkeypatch.setattr(page, "PARTS", parts)
     model = tiny("cgan", classes=3)
-    model.class_names = ("<b>", 'a"', "c")
+    model.class_names = ("<b>", 'a"', "$(c)")
     folder = genzoo.save(model, tmp_path / "m", family="cgan")
     model, manifest = loaded(folder)
     (tmp_path / "site").mkdir()
@@ -87,6 +87,7 @@ def test_a_page_holds_what_it_says(filled):
     own = model.sample(1, labels=torch.tensor([0])).tensor.numpy().flatten()
     assert np.abs(first / 255 - own).max() <= 0.5 / 255 + 1e-6
     assert [part["kind"] for part in facts["law"]] == ["normal"]
+    assert facts["words"] == ["'<b>'", "'a\"'", "'$(c)'"]  # a shell runs nothing of them
     assert {*facts["dims"]} <= {*range(model.latent_dim)}
 
 

@@ -123,13 +123,9 @@ def test_our_own_packages_keep_their_names_where_they_are_not_installed(monkeypa
         scaffold.new_plugin("ghost", "metric", tmp_path / "new")
 
 
-@pytest.mark.parametrize(
-    ("version", "bounds"),
-    [("0.2.1", ">=0.2,<0.3"), ("0.3.0rc1", ">=0.3.0rc1,<0.4"), ("1.2.0", ">=1.2,<2")],
-)
-def test_a_new_plugin_takes_the_genzoo_that_it_was_written_with(version, bounds, monkeypatch):
-    monkeypatch.setattr(scaffold, "VERSION", version)
-    assert f'"genzoo{bounds}"' in scaffold._rendered("near", "family")["pyproject.toml"]
+def test_a_new_plugin_takes_the_genzoo_that_it_was_written_with(monkeypatch):
+    monkeypatch.setattr(scaffold, "VERSION", "0.3.0rc1")
+    assert '"genzoo>=0.3.0rc1,<0.4"' in scaffold._rendered("near", "family")["pyproject.toml"]
 
 
 @pytest.mark.parametrize("word", ["true", "false"])

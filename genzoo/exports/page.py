@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -156,6 +157,7 @@ def _facts(model: Latent, call: Call, count: int) -> dict[str, Any]:
         "shape": [*model.shape],
         "latent_dim": model.latent_dim,
         "classes": [*classes(model)],
+        "words": [*map(shlex.quote, classes(model))],  # for a shell
         "law": law,
         "dims": [*activity.dims[:SLIDERS]],
         "count": count,

@@ -38,12 +38,12 @@ from genzoo.runs.rehearsal import check_compile, rehearse
 from genzoo.runs.run import Run
 from genzoo.text import clock, columns, file_size, pairs
 from genzoo.training import fit, parallel, phase_starts
+from genzoo.training.adversarial import WARMUP
 from genzoo.zoo import manifest
 from genzoo.zoo.folder import version_of
 
 log = logging.getLogger("genzoo")
 MOMENTS = 4  # of a phase, that an estimate tries
-LATER = 25  # steps: a critic may train longer in the first ones (Arjovsky et al. 2017)
 # A choice: README's first training, the shortest with samples that one can read, has 400 steps.
 FEWEST = 300
 
@@ -351,10 +351,11 @@ def estimate(record: Plan, dataset: DataSet, done: int = 0) -> Estimate:
 
 def _seconds_a_step(run: Run, first: float, last: float, limit: float) -> float:
     """The seconds of a step between these shares of the run, the mean of several moments, as later
-    steps may take longer; each as often as ``limit`` seconds allow, at least once.
+    steps may take longer; each as often as ``limit`` seconds allow, at least once. A critic's
+    warm-up is over by then.
     """
     moments = [first + (last - first) * (k + 0.5) / MOMENTS for k in range(MOMENTS)]
-    places = chain([(0, first)], ((LATER, moment) for moment in cycle(moments)))
+    places = chain([(0, first)], ((WARMUP, moment) for moment in cycle(moments)))
     batches = zip(run.loader.batches(), places, strict=False)
     moved = (replace(x, step=x.step + step, progress=p) for x, (step, p) in batches)
     steps = fit(run.trainer, moved, 1000)

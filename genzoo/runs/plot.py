@@ -21,9 +21,10 @@ class RunPlot:
         return self.log.record()
 
     def save(self, path: str | Path, *, scale: int | None = None) -> Path:
-        """Write a figure, a page (``.html``) or a film of the grids (``.gif``), which ``scale``
-        enlarges by a whole number.
+        """Write a figure, a page (``.html``) or a film of the grids (``.gif``).
 
+        ``scale``: of a film, by how much each pixel of a sample is enlarged; of a figure, by how
+        much it is larger than 1,200 pixels.
         Raises BadInput, with the endings; OperationFailed without matplotlib.
         """
         return plots.plot(self.log.folder, path, scale=scale)

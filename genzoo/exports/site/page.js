@@ -169,10 +169,7 @@ function main(facts, codes, drawing) {
     say(`${note}${engine}, ${canvas.dataset.milliseconds} ms. Checked at the start: ${apart} genzoo's own image.`);
     note = "";
     const isPlain = !edits.size && Number(get("share").value) === 0;
-    const name = menu ? menu.selectedOptions[0].text : "";
-    // In single quotes a shell runs nothing of a name.
-    const quoted = /^[\w-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
-    const label = menu ? ` --label ${quoted}` : "";
+    const label = menu ? ` --label ${facts.words[Number(menu.value)]}` : "";
     const start = bounded(get("sample"));
     // Between two samples of a walk no line draws the same image.
     get("told").hidden = timer !== 0 || !facts.command;

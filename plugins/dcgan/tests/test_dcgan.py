@@ -54,6 +54,21 @@ def test_weights_start_as_section_4_says():
                 assert module.bias.abs().max() == 0
 
 
+def test_a_discriminator_without_norm_keeps_the_scale_of_its_maps():
+    """He et al. 2015: of noise, each layer's output is as large as its input."""
+    config = Config(discriminator_norm="none")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Discriminator(config)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in network.modules())
+    assert all(block[0].bias is not None for block in network.blocks)
+    maps = network.features(Noise(0, range(4)).normal(3, 64, 64))
+    assert [m.square().mean().item() for m in maps] == pytest.approx([1] * len(maps), rel=0.5)
+    one, other = Noise(0, range(4)).normal(3, 64, 64).split(2)
+    whole = network(torch.cat([one, other]))  # no sample depends on its batch
+    assert torch.allclose(whole, torch.cat([network(one), network(other)]), atol=1e-5)
+
+
 def test_no_batch_norm_next_to_the_image():
     assert not any(isinstance(m, nn.BatchNorm2d) for m in Discriminator(Config()).blocks[0])
     assert [type(m) for m in Generator(Config()).layers][-2:] == [nn.ConvTranspose2d, nn.Tanh]
