@@ -246,6 +246,20 @@ def test_compiling_may_end(here, monkeypatch):
     assert not resume_of("--no-compile").plan.compile
 
 
+def test_a_recipe_says_whether_it_was_compiled(here, caplog, monkeypatch):
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: None)  # takes 10 seconds
+    write_plan(Path("run/run/plan.json"), stored().model_copy(update={"compile": True}))
+    resume_of("").go()
+    assert manifests.read_manifest(Path("run")).recipe.compile
+    again = "train --recipe ./run --data faces --threads 1 --device cpu --out"
+    assert cli.run(shlex.split(f"{again} same")) == 0
+    assert read_plan(Path("same/run/plan.json")).compile
+    caplog.clear()
+    assert cli.run(shlex.split(f"{again} other --no-compile")) == 0
+    assert not read_plan(Path("other/run/plan.json")).compile
+    assert "compile=False in place of True (--compile)" in caplog.text
+
+
 @pytest.mark.parametrize("name", OBEYED)
 def test_what_may_change_is_obeyed_and_recorded(here, caplog, monkeypatch, name):
     more, fields = OBEYED[name]
