@@ -251,7 +251,7 @@ def test_a_recipe_says_whether_it_was_compiled(here, caplog, monkeypatch):
     write_plan(Path("run/run/plan.json"), stored().model_copy(update={"compile": True}))
     resume_of("").go()
     assert manifests.read_manifest(Path("run")).recipe.compile
-    again = "train --recipe ./run --data faces --threads 1 --device cpu --out"
+    again = "train --recipe ./run --data ./faces --threads 1 --device cpu --out"
     assert cli.run(shlex.split(f"{again} same")) == 0
     assert read_plan(Path("same/run/plan.json")).compile
     caplog.clear()
