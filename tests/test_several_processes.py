@@ -1,6 +1,7 @@
 """Two processes learn what one learns: gradients, buffers and logs of each family."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ OPTIONS = [
     'infogan?penalty="r1"&loss="relativistic"',
     "cyclegan?micro_batches=2",
 ]
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="pair.py divides a process in two")
 
 
 def differences(folder, names):
@@ -34,12 +36,14 @@ def check(found):
     assert {k: v for k, v in found.items() if v[0] > 1e-12 or v[1] > 1e-10} == {}
 
 
+@FORKS
 def test_two_processes_find_the_gradients_of_one(tmp_path):
     found = differences(tmp_path, [*FEW, *OPTIONS])
     assert len(found) == len(FEW) + len(OPTIONS)
     check(found)
 
 
+@FORKS
 @pytest.mark.slow
 def test_they_do_so_in_every_family(tmp_path):
     check(differences(tmp_path, families.names()))
