@@ -47,13 +47,21 @@ LabelNoise = Annotated[float, Field(ge=0, le=0.5)]
 InstanceNoise = Annotated[float, Field(ge=0, le=10)]
 AugmentationName = Literal[
     "none",
-    "translation",
     "color",
+    "geometric",
+    "translation",
     "cutout",
+    "color,geometric",
     "color,translation",
     "color,cutout",
+    "geometric,translation",
+    "geometric,cutout",
     "translation,cutout",
+    "color,geometric,translation",
+    "color,geometric,cutout",
     "color,translation,cutout",
+    "geometric,translation,cutout",
+    "color,geometric,translation,cutout",
 ]
 Layers = Annotated[str, Field(max_length=4000)]
 Truncation = Annotated[float, Field(ge=0.02, le=1e6)]
@@ -130,6 +138,11 @@ class AdversarialOptions(Options):
     """share of the run after which this noise is 0"""
     augment: AugmentationName = "none"
     """augmentation of real and fake images for the discriminator (Zhao et al. 2020)"""
+    augment_probability: Share = 1.0
+    """probability that an augmentation acts on an image; of an adaptive one: the largest"""
+    augment_target: Share = 0.0
+    """the probability adapts so that the mean sign of the logits of real images stays at this
+    (Karras et al. 2020, section 3: 0.6); 0: it is fixed"""
 
 
 class TranslatorOptions(Schema):
@@ -171,12 +184,16 @@ SWITCHES = {
     "penalty_interval": "penalty",
     "label_smoothing": "soft_labels",
     "instance_noise_until": "instance_noise",
+    "augment_probability": "augment",
+    "augment_target": "augment",
 }
 
 # Names of fields in other frameworks, in small letters alone: those of configs, options, sampling.
 OTHER_NAMES = {
     "attention_resolution": "attention attnresolution attnres",
     "augment": "aug augmentation augmentations diffaugment",
+    "augment_probability": "augp pinit",
+    "augment_target": "adatarget",
     "batch_size": "bs batch minibatch minibatchsize nbatch",
     "beta": "kl klweight kldweight",
     "beta1": "betas b1 adambeta1",

@@ -250,6 +250,7 @@ OPTIONS = [
     {"instance_noise": 0.5, "instance_noise_until": 0.1},
     {"augment": "translation"},
     {"augment": "color"},
+    {"augment": "color", "augment_probability": 0.5},
     {"penalty": "gradient"},
     {"penalty": "r1", "penalty_weight": 0.1},
     {"penalty": "r1+r2", "penalty_weight": 0.1},

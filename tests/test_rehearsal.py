@@ -384,6 +384,8 @@ NEEDS = {
     "penalty_weight": {"penalty_weight": 3.0, "penalty": "r1"},
     "penalty_interval": {"penalty_interval": 3, "penalty": "gradient"},
     "instance_noise_until": {"instance_noise_until": 0.5, "instance_noise": 0.2},
+    "augment_probability": {"augment_probability": 0.5, "augment": "color"},
+    "augment_target": {"augment_target": 0.6, "augment": "color"},
 }
 
 

@@ -234,7 +234,7 @@ RECIPES = {
     "vae": "width=8 latent_dim=2 batch_size=8 ema_decay=0.9 horizontal_flip=true warmup=0.5",
     "drop": "batch_size=8 lr=0.01 optimizer=sgd momentum=0.9 lr_decay_start=0.2",
     "duel": "batch_size=4 penalty=gradient penalty_interval=3 generator_steps=2 "
-    "augment=translation",
+    "augment=geometric augment_target=0.3",
 }
 STEPS = 40
 

@@ -16,7 +16,7 @@ from genzoo.models.shared_samples import _removed_after_errors
 FEW = ["gan", "progan", "stylegan", "cyclegan", "gmm", "ebgan", "wavegan", "began", "srgan"]
 OPTIONS = [
     'dcgan?penalty="gradient"',  # through batch norms, twice
-    'dcgan?micro_batches=2&discriminator_steps=2&augment="color"&top_k=0.5',
+    'dcgan?micro_batches=2&discriminator_steps=2&augment="color"&augment_target=0.3&top_k=0.5',
     'infogan?penalty="r1"&loss="relativistic"',
     "cyclegan?micro_batches=2",
 ]

@@ -6,14 +6,16 @@ import math
 from itertools import count
 from typing import get_args
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import affine_transform
 from torch import nn
 
 import genzoo
 from genzoo import families
-from genzoo.errors import OperationFailed
+from genzoo.errors import BadInput, OperationFailed
 from genzoo.models.model import Discriminator, Model
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent
@@ -40,6 +42,7 @@ from genzoo.training import (
     r1_penalty,
     top_k,
 )
+from genzoo.training.tricks import AugmentationProbability
 
 
 @pytest.fixture(autouse=True)
@@ -397,6 +400,78 @@ def test_color_saturates():
     share = both / contrast
     assert 0 <= share.min() < 0.2
     assert 1.8 < share.max() < 2.001
+
+
+def turned(image, angle, scale, stretch):
+    """The image whose pixel (r, c) is that of ``image`` at the turned, scaled place, by scipy."""
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])  # (y, x)
+    matrix = turn @ np.diag([scale / stretch, scale * stretch])
+    middle = (np.array(image.shape[1:]) - 1) / 2
+    places = matrix, middle - matrix @ middle
+    return np.stack([affine_transform(c, *places, order=1, mode="reflect") for c in image])
+
+
+@pytest.mark.parametrize("side", [(16, 16), (12, 20)])
+def test_geometric_rotates_scales_and_stretches(side):
+    x = torch.rand(8, 2, *side)
+    noise = Noise(5, range(8))
+    angles = 2 * np.pi * noise.uniform().double().numpy()
+    factors = 2 ** (0.2 * noise.normal(2).double().numpy())
+    found = augment(x, "geometric", Noise(5, range(8)))
+    for image, after, angle, pair in zip(x, found, angles, factors, strict=True):
+        expected = turned(image.double().numpy(), angle, *pair)
+        np.testing.assert_allclose(after.numpy(), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_an_augmentation_acts_with_its_probability(policy):
+    """On each image alone: it is the image itself, or what always augmenting makes of it."""
+    x = torch.rand(200, 3, 16, 16)
+    changed = (augment(x, policy, Noise(0, range(200)), 0.3) != x).flatten(1).any(1)
+    expected = 1 - 0.7 ** (1 + policy.count(","))
+    assert abs(changed.float().mean() - expected) < 0.1
+    assert torch.equal(augment(x, policy, Noise(0, range(200)), 0.0), x)
+    always = augment(x, policy, Noise(0, range(200)), 1.0)
+    assert torch.equal(always, augment(x, policy, Noise(0, range(200))))
+
+
+def test_an_adaptive_probability_follows_the_mean_sign():
+    found = AugmentationProbability(limit=0.5, target=0.6)
+    assert found.value == 0
+    found.follow(0.7, 20_000)
+    assert found.value == pytest.approx(0.2)
+    found.follow(0.5, 10_000)
+    assert found.value == pytest.approx(0.1)
+    again = AugmentationProbability(limit=0.5, target=0.6)
+    again.load_state_dict(found.state_dict())
+    assert again.value == found.value
+    for _ in range(5):
+        found.follow(1.0, 20_000)
+    assert found.value == 0.5
+    for _ in range(5):
+        found.follow(-1.0, 20_000)
+    assert found.value == 0
+    assert AugmentationProbability(limit=0.5, target=0.0).value == 0.5
+
+
+def test_a_game_adapts_its_augmentation(monkeypatch):
+    """The sign is that of the real logits of the update before; later looks use the new value."""
+    monkeypatch.setattr("genzoo.training.tricks.ADAPTATION_IMAGES", 100)
+    trainer = game(augment="cutout", augment_target=0.2, augment_probability=0.9)
+    value = 0.0
+    for _, logs in fit(trainer, batches(torch.rand(16, 1, 8, 8), 4, 12), 12):
+        sign = logs["discriminator/real sign"].item()
+        assert -1 <= sign <= 1
+        value = min(0.9, max(0.0, value + (0.04 if sign > 0.2 else -0.04)))
+        assert logs["discriminator/augmented"].item() == pytest.approx(value)
+    assert value > 0
+    assert trainer.parts()["augmentation"].state_dict() == {"value": pytest.approx(value)}
+
+
+@pytest.mark.parametrize("loss", ["wasserstein", "relativistic"])
+def test_an_adaptive_augmentation_needs_logits_of_one_sample(loss):
+    with pytest.raises(BadInput, match=f"real from fake: loss={loss} has none"):
+        game(augment="cutout", augment_target=0.6, loss=loss)
 
 
 def test_no_augmentation():

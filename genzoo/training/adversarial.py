@@ -14,11 +14,13 @@ from genzoo.models.model import Discriminator
 from genzoo.models.randomness import Noise, digest
 from genzoo.models.sampler import Latent, Sampler
 from genzoo.options import AdversarialOptions
+from genzoo.training import parallel
 from genzoo.training.losses import LOSSES
 from genzoo.training.penalties import PENALTIES, orthogonal_penalty
 from genzoo.training.trainer import Batch, Logs, Player, Trainer, checked_loss, make_players
 from genzoo.training.tricks import (
     SOFT_LABELS,
+    AugmentationProbability,
     augment,
     clip_weights,
     instance_noise,
@@ -126,7 +128,12 @@ class Adversarial(Trainer):
             options.discriminator_lr_inverse_decay or options.lr_inverse_decay
         )
         self.terms, self.further = dict(terms or {}), tuple(players or {})
-        super().__init__(model, {**game, **_checked_players(self.terms, players or {}, game)})
+        self.probability = AugmentationProbability(
+            options.augment_probability, options.augment_target
+        )
+        extras = {"augmentation": self.probability} if _is_adaptive(options) else {}
+        further = _checked_players(self.terms, players or {}, game)
+        super().__init__(model, {**game, **further}, extras)
         self.sampler, self.discriminator, self.options = model, discriminator, options
         self.fakes, self.condition = fakes, condition
         self.loss = LOSSES[options.loss]
@@ -139,6 +146,7 @@ class Adversarial(Trainer):
         for turn, part in enumerate(self._turns(batch, parts)):
             own = fakes if turn < len(parts) else None
             logs = self.update("discriminator", partial(self._discriminate, own), part)
+            logs |= self._follow_overfitting(logs, len(part))
             if self.options.weight_clip:
                 clip_weights(self.discriminator, self.options.weight_clip)
         for name in self.further:  # before the generator, so that its fakes are still the same
@@ -146,6 +154,14 @@ class Adversarial(Trainer):
         for turn in range(self.options.generator_steps):
             logs |= self.update("generator", partial(self._generate, fakes, turn), parts[-1])
         return logs
+
+    def _follow_overfitting(self, logs: Logs, images: int) -> Logs:
+        """Adapt the probability of augmentations to the discriminator's last update."""
+        if not self.options.augment_target:
+            return {}
+        mean_sign = logs["discriminator/real sign"].item()
+        self.probability.follow(mean_sign, images * parallel.size())
+        return {"discriminator/augmented": torch.tensor(self.probability.value)}
 
     def _turns(self, batch: Batch, parts: list[Batch]) -> Iterator[Batch]:
         """The batch of each discriminator update: ``parts``, and in a warm-up step again and again,
@@ -184,6 +200,8 @@ class Adversarial(Trainer):
             "D(x)": real_logits.sigmoid().mean(),
             "D(G(z))": fake_logits.sigmoid().mean(),
         }
+        if self.options.augment_target:
+            logs["real sign"] = (real_logits - border).sign().mean()
         if self.options.loss == "wasserstein":  # the dual's value, equation 2 of WGAN
             logs["wasserstein"] = real_logits.mean() - fake_logits.mean()
         loss, logs = self._with_penalty(loss, logs, batch, game.fakes)
@@ -257,7 +275,9 @@ class Adversarial(Trainer):
         """``x`` with its condition, augmented and with instance noise."""
         o, parts = self.options, self._conditioned(batch, x)
         if o.augment != "none":  # the same numbers for both parts, so that they stay a pair
-            parts = [augment(p, o.augment, batch.noise(f"augment {purpose}")) for p in parts]
+            chance = self.probability.value
+            noises = (batch.noise(f"augment {purpose}") for _ in parts)
+            parts = [augment(p, o.augment, n, chance) for p, n in zip(parts, noises, strict=True)]
         x = _joined(parts)
         if not o.instance_noise:
             return x
@@ -289,6 +309,14 @@ class Adversarial(Trainer):
             self.discriminator, real, fake, batch.labels, batch.noise("penalty")
         )
         return loss + o.penalty_weight * o.penalty_interval * slope, {**logs, "penalty": slope}
+
+
+def _is_adaptive(options: AdversarialOptions) -> bool:
+    """Whether the probability of augmentations adapts. Raises BadInput: not with every loss."""
+    if options.augment_target and options.loss in ("wasserstein", "relativistic"):
+        text = "augment_target needs logits that tell real from fake: loss={} has none"
+        raise BadInput(text.format(options.loss))
+    return options.augment_target > 0
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

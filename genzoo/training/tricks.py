@@ -1,5 +1,6 @@
 """Tricks of adversarial training: free functions that any trainer composes."""
 
+import math
 from typing import Any
 
 import torch
@@ -24,6 +25,10 @@ def linear_fade(start: float, progress: float, until: float) -> float:
 
 # The ranges of soft targets, which keep the discriminator from certainty: (low, high).
 SOFT_LABELS = {"real": (0.7, 1.2), "fake": (0.0, 0.3)}
+
+# Within so many real images an adaptive probability can go from 0 to 1. Karras et al. 2020 take
+# 500,000 for runs of 25 million, and 100,000 for short ones.
+ADAPTATION_IMAGES = 100_000
 
 
 class ImageBuffer:
@@ -89,16 +94,45 @@ def top_k(logits: Tensor, share: float, progress: float) -> Tensor:
     return logits[scores.topk(max(1, round(current_share * len(logits)))).indices]
 
 
-def augment(x: Tensor, policy: str, noise: Noise) -> Tensor:
+def augment(x: Tensor, policy: str, noise: Noise, probability: float = 1.0) -> Tensor:
     """DiffAugment (Zhao et al. 2020, section 3.3): differentiable, the same for real and fake.
 
-    Raises BadInput if ``x`` are no images, but the policy does something.
+    Each augmentation of the policy acts on an image with ``probability``. Raises BadInput if ``x``
+    are no images, but the policy does something.
     """
     if policy != "none" and x.ndim != 4:
         raise BadInput(f"augment={policy} needs images, got samples of shape {tuple(x.shape[1:])}")
     for name in policy.split(","):
-        x = AUGMENTATIONS[name](x, noise)
+        changed = AUGMENTATIONS[name](x, noise)
+        if probability < 1:
+            chosen = rearrange(noise.uniform() < probability, "n -> n 1 1 1")
+            changed = torch.where(chosen, changed, x)
+        x = changed
     return x
+
+
+class AugmentationProbability:
+    """The probability of an augmentation, which follows how far the discriminator overfits.
+
+    Karras et al. 2020 (Training GANs with limited data), section 3: it rises while the mean sign of
+    the logits of real images, their r_t, is above ``target``, and falls while it is below. Without
+    a target it stays at ``limit``.
+    """
+
+    def __init__(self, limit: float, target: float):
+        self.limit, self.target = limit, target
+        self.value = 0.0 if target else limit
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.value = state["value"]
+
+    def follow(self, mean_sign: float, images: int) -> None:
+        """Change it after an update on so many real images."""
+        change = math.copysign(images / ADAPTATION_IMAGES, mean_sign - self.target)
+        self.value = min(self.limit, max(0.0, self.value + change))
 
 
 def _translate(x: Tensor, noise: Noise) -> Tensor:
@@ -126,6 +160,21 @@ def _color(x: Tensor, noise: Noise) -> Tensor:
     return mean + (x - mean) * (contrast + 0.5)
 
 
+def _geometric(x: Tensor, noise: Noise) -> Tensor:
+    """Rotate each image by any angle, scale it and stretch it, each by 2^s, s from N(0, 0.2^2);
+    mirror images fill the border (Karras et al. 2020, appendix B).
+    """
+    angle = 2 * math.pi * noise.uniform()
+    scale, stretch = rearrange(2 ** (0.2 * noise.normal(2)), "n two -> two n")
+    cosine, sine, aspect = angle.cos(), angle.sin(), x.shape[2] / x.shape[3]
+    across, down = scale * stretch, scale / stretch
+    rows = [across * cosine, -down * sine * aspect], [across * sine / aspect, down * cosine]
+    matrix = torch.stack([torch.stack(row, 1) for row in rows], 1)  # (n, 2, 2)
+    grid = F.affine_grid(F.pad(matrix, (0, 1)), list(x.shape), align_corners=False)
+    moved = F.grid_sample(x.float(), grid, padding_mode="reflection", align_corners=False)
+    return moved.to(x.dtype)
+
+
 def _cutout(x: Tensor, noise: Noise) -> Tensor:
     """Fill a window of half the image's sides with zeros; its centre lies anywhere in the image."""
     share = noise.uniform(2)  # (n, 2)
@@ -145,5 +194,6 @@ AUGMENTATIONS = {
     "none": lambda x, noise: x,
     "translation": _translate,
     "color": _color,
+    "geometric": _geometric,
     "cutout": _cutout,
 }
