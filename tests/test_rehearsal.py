@@ -362,6 +362,20 @@ def test_a_field_of_the_config_that_is_never_read_is_refused(tmp_path):
     launch.start("cgan", "digits", tmp_path / "s", steps=2, inherited=wide, device="cpu")
 
 
+@pytest.mark.parametrize(
+    ("family", "data", "unread", "others"),
+    [
+        ("vae", "digits", {"coupling_width": 3}, {}),
+        ("wgan-gp", "digits", {"critic_norm": "layer"}, {"size": 8}),
+        ("pix2pix", "digits@edges", {"dropout": 0.1}, {"network": "authors", "size": 32}),
+    ],
+)
+def test_a_field_that_nothing_is_built_of_is_refused(tmp_path, family, data, unread, others):
+    values = {**unread, **others, "width": 4, "batch_size": 4}
+    with pytest.raises(BadInput, match=f"{next(iter(unread))}=.* has no effect in this run"):
+        launch.start(family, data, tmp_path / "r", steps=2, values=values, device="cpu")
+
+
 def test_a_field_that_only_sampling_reads_is_read(tmp_path):
     small = {"steps": 3, "width": 8, "batch_size": 4}
     launch.start("flow-matching", "digits", tmp_path / "r", steps=2, values=small, device="cpu")

@@ -85,12 +85,12 @@ class Pix2Pix(genzoo.Translator):
         for down in self.down:
             x = down(x)
             skips.append(x)
-        authors, share = self.config.network == "authors", self.config.dropout
+        authors = self.config.network == "authors"
         x = self.up[0](skips.pop().relu() if authors else skips.pop())
         for i, up in enumerate(self.up[1:]):
             if not authors or 0 < i <= self.config.halvings - 5:
-                kept = noise.uniform(*x.shape[1:]) >= share
-                x = x * kept / (1 - share)
+                kept = noise.uniform(*x.shape[1:]) >= self.config.dropout
+                x = x * kept / (1 - self.config.dropout)
             pair = [skips.pop().relu(), x.relu()] if authors else [x.relu(), skips.pop()]
             x = up(torch.cat(pair, 1))
         return x.tanh()

@@ -80,8 +80,7 @@ class VAE(FittedPrior, genzoo.Density):
         self.latent_dim, self.shape = config.latent_dim, config.shape
         self.kind, self.value_range = networks.kind_of(self.shape), networks.unit_range(self.shape)
         # A bound on a probability needs a distribution over exactly the values that the data take.
-        discrete = {"bernoulli": 2, "logistic": 256}.get(config.likelihood)
-        if discrete:
+        if discrete := {"bernoulli": 2, "logistic": 256}.get(config.likelihood):
             networks.check_bounded(self.shape, "likelihood", config.likelihood, "gaussian")
         self.levels = discrete if self.kind == "images" and discrete == config.levels else None
         if config.network == "conv":
@@ -94,7 +93,8 @@ class VAE(FittedPrior, genzoo.Density):
             decoder = kind(self.latent_dim, width, size)
             self.decoder = nn.Sequential(*decoder, nn.Unflatten(1, self.shape))
         self.spread = nn.Parameter(torch.full((), -2 / STRIDE))
-        self.add_prior(self.latent_dim, config.couplings, config.coupling_width)
+        units = config.coupling_width if config.couplings else 0
+        self.add_prior(self.latent_dim, config.couplings, units)
 
     # (n, latent_dim) -> (n, *shape), the mean of p(x | z)
     def decode(

@@ -95,7 +95,7 @@ class Discriminator(genzoo.Discriminator):
     def __init__(self, config: Config):
         super().__init__()
         images = kind_of(config.shape) == "images"
-        if config.critic_norm != "none" and not images:
+        if not images and config.critic_norm != "none":
             raise genzoo.BadInput(f"critic_norm={config.critic_norm} needs images")
         build = conv_discriminator if images else mlp_discriminator
         self.blocks, self.head = build(config)
