@@ -41,6 +41,11 @@ def is_folder(name: str | Path) -> bool:
     return isinstance(name, Path) or bool(_FOLDER.match(name))
 
 
+def written(folder: Path) -> str:
+    """``folder`` as a name that means a folder: x as ./x."""
+    return str(folder) if is_folder(str(folder)) else f"./{folder}"
+
+
 _REFUSED = re.compile(r'[<>:"/\\|?*]')
 _DEVICE = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9¹²³]", re.IGNORECASE)
 

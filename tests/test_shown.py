@@ -214,6 +214,14 @@ def test_a_model_of_python_names_no_command():
     assert own.foot[0].startswith("genzoo")
 
 
+def test_the_recipe_of_a_folder_is_named_as_one():
+    found = genzoo.info("vae-mnist")
+    assert "which genzoo.train(recipe='vae-mnist') repeats" in found.foot
+    for folder, place in {"mine": "./mine", "../mine": "../mine", "a b": "./a b"}.items():
+        own = ModelInfo(Path(folder), found.manifest, (), (), found.shapes)
+        assert f"which genzoo.train(recipe='{place}') repeats" in own.foot
+
+
 def test_the_command_of_a_card_is_one_of_today():
     """Each option is one of train, and each setting a field of the family, which the recipe has."""
     train = typer.main.get_command(app).commands["train"]

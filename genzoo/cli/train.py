@@ -31,7 +31,7 @@ from genzoo.cli.options import (
 )
 from genzoo.devices import is_first_process
 from genzoo.errors import command
-from genzoo.files import is_folder
+from genzoo.files import written
 from genzoo.text import printable
 
 if TYPE_CHECKING:
@@ -218,10 +218,9 @@ def _next(folder: Path, data: str) -> list[str]:
     """What to type next for the model in ``folder``."""
     from genzoo.zoo import installed
 
-    name = str(folder) if is_folder(str(folder)) else f"./{folder}"
     what = ["sample", "info", "plot"]
     what += ["evaluate"] if data in installed.features() else []  # else it has no default metrics
-    return [command(one, name) for one in what]
+    return [command(one, written(folder)) for one in what]
 
 
 def _print_estimate(estimate: "Estimate", json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 from genzoo import families
 from genzoo.errors import argument, command, either
 from genzoo.families.family import DATA
+from genzoo.files import written
 from genzoo.models.arguments import checked_arguments
 from genzoo.runs.plan import data_summary
 from genzoo.runs.recipe_command import train_command
@@ -74,8 +75,10 @@ class ModelInfo:
         """
         call, trained = command("info", self.manifest.family), []
         if known := train_command(self.manifest):
-            name = str(self.folder)
-            again = command("train", recipe=self.folder.name if is_installed(self.folder) else name)
+            place = written(self.folder)
+            again = command(
+                "train", recipe=self.folder.name if is_installed(self.folder) else place
+            )
             trained = ["It was trained by", printable(known), f"which {again} repeats", ""]
         return [*trained, f"{call} lists the settings of sampling and training"]
 
