@@ -532,6 +532,12 @@ def test_a_program_s_own_limit_of_pixels_is_not_genzoo_s(model, monkeypatch):
     assert genzoo.reproduce("x.png", device="cpu").state == "equal"
 
 
+def test_a_family_without_a_model_is_cited_by_its_paper():
+    assert genzoo.cite("dcgan").count("@misc{") == 2
+    assert genzoo.cite("gmm").count("@misc{") == 1
+    assert genzoo.families.get("gmm").paper in genzoo.cite("gmm")
+
+
 def test_models_with_names_of_other_letters_have_keys_of_their_own(home, monkeypatch):
     keys = set()
     for name in ("模型🎨", "모델🎨", "été", "ete"):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genzoo import families
+from genzoo.files import is_folder
 from genzoo.models.arguments import checked_arguments
 from genzoo.zoo import hub, names
 from genzoo.zoo.manifest import Manifest
@@ -22,8 +23,12 @@ _TEX = {
 
 @checked_arguments
 def cite(name: "str | Path | Model") -> str:
-    """BibTeX for the paper of a model's family and for the model itself. Raises as ``load``."""
+    """BibTeX for the paper of a model's family and for the model itself; of a family without a
+    model, for its paper. Raises as ``load``.
+    """
     name = names.named(name)
+    if not is_folder(name) and name in families.names() and not names.models_of(str(name)):
+        return _paper(str(name))
     folder, manifest = names.resolve(name)
     entries = [_paper(manifest.family), _model(manifest, str(name), hub.commit_of(folder))]
     return "\n\n".join(entries)
