@@ -251,6 +251,11 @@ def test_nothing_in_common_names_what_each_was_trained_on(shelf):
         compare.choose_models(["vae-celeba", "dcgan-mnist"])
 
 
+def test_shared_data_without_a_classifier_are_not_said_to_be_different(shelf):
+    with pytest.raises(BadInput, match=r"'digits', on which all .* features=, or .* metrics=; or"):
+        compare.choose_models(["vae-digits", "dcgan-digits"])
+
+
 def test_a_family_without_a_model_on_the_data_says_what_it_has(shelf):
     for card in ("dcgan-mnist", "dcgan-digits"):
         (shelf / card / manifests.CONFIG).unlink()

@@ -105,13 +105,26 @@ def _common_data(options: dict[str, dict[str, Path]], usable: list[str]) -> tupl
     in_all = reduce(set.intersection, (set(on) for on in options.values()))
     common = sorted(in_all & set(usable), key=lambda d: (rank.get(d, len(rank)), d))
     if not common:
-        trained_on = {name: " and ".join(map(register.label, on)) for name, on in options.items()}
-        each = ", ".join(f"{name} on {on}" for name, on in trained_on.items())
-        text = f"the models share no known training data ({each}): {_advice(options)}"
-        raise BadInput(installed.hint(text))
+        shared = sorted(in_all - {UNKNOWN})  # without a classifier
+        why = _no_classifier(shared[0]) if shared else _nothing_shared(options)
+        raise BadInput(installed.hint(f"{why}{_advice(options)}"))
     named = [name for name in common[1:] if register.is_named(name)]
     others = f" (also possible with {argument('data')}: {' or '.join(named)})" if named else ""
     return common[0], f"the training data of all models{others}"
+
+
+def _no_classifier(data: str) -> str:
+    ways = f"features with {argument('features')}, or metrics that need none with "
+    ways += f"{argument('metrics')}; or "
+    return (
+        f"no classifier for {register.label(data)!r}, on which all models were trained: name {ways}"
+    )
+
+
+def _nothing_shared(options: dict[str, dict[str, Path]]) -> str:
+    trained_on = {name: " and ".join(map(register.label, on)) for name, on in options.items()}
+    each = ", ".join(f"{name} on {on}" for name, on in trained_on.items())
+    return f"the models share no known training data ({each}): "
 
 
 def _has_features(data: Any) -> bool:
