@@ -216,7 +216,7 @@ def unknown(kind: str, name: str, known: Iterable[str], hint: str) -> UnknownNam
     more = f" and {len(known) - len(shown)} more" if len(shown) < len(known) else ""
     available = f"available: {', '.join(shown) or 'none'}{more}."
     names = f"did you mean {' or '.join(near)}?" if near else available
-    return UnknownName(f"no {kind} is called {name!r}: {names} {hint}")
+    return UnknownName(f"no {kind} is called {name!r}: {names} {hint}".rstrip())
 
 
 @functools.cache
