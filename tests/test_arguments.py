@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import genzoo
-from genzoo.errors import BadInput, GenzooError, UnknownName
+from genzoo.errors import BadInput, GenzooError, UnknownName, unknown
 from genzoo.models.arguments import checked_arguments
 
 # ------------------------------------------------------------------------------------ the decorator
@@ -71,6 +71,8 @@ def test_a_value_of_another_type_is_refused(given, said):
         (lambda: genzoo.interpolate("vae", "1,2", epochs=3), "'epochs': did you mean steps?"),
         (lambda: genzoo.inpaint("vae", "x", restart=3), "'restart': did you mean restarts"),
         (lambda: genzoo.train("vae", outdir="x"), "'outdir': did you mean out?"),
+        (lambda: genzoo.train("vae", store_as="float16"), "'store_as': did you mean dtype?"),
+        (lambda: genzoo.direction("vae", data_root="x"), "'data_root': did you mean root?"),
         (lambda: genzoo.forecast("vae", step=3), "'step': did you mean steps"),
         (lambda: genzoo.load("vae", abc=3), "help.genzoo.load. explains all"),
         (lambda: genzoo.train("vae", widht=3), r"'widht': did you mean settings=\{'width': 3\}"),
@@ -246,3 +248,7 @@ def refusal(call):
     except GenzooError as error:
         return str(error)
     return None
+
+
+def test_an_unknown_name_without_a_hint_ends_with_its_point():
+    assert str(unknown("class", "x", ["a"], "")).endswith("available: a.")

@@ -12,7 +12,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, ParamSpec, TypeVar, Union
 
-from genzoo.errors import BadInput, UnknownName, argument, article, either, unknown
+from genzoo.errors import OPTIONS, BadInput, UnknownName, argument, article, either, unknown
 
 LARGEST = 2**63  # no count, seed or size of tensors is larger
 P = ParamSpec("P")
@@ -96,6 +96,7 @@ def nearest(name: str, known: Sequence[str]) -> str:
     plain = "".join(filter(str.isalnum, name.lower()))
     same = [one for one in known if one.replace("_", "") == plain]
     same += [one for one in known if plain in OTHER_NAMES.get(one, "").split()]
+    same += [one for one in known if OPTIONS.get(one, "").replace("-", "_") == name]
     return next(iter(same + difflib.get_close_matches(name, known, n=1)), "")
 
 
