@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -275,6 +276,24 @@ def test_full_disk_at_the_last_file(folder, monkeypatch):
         store.save(made("dcgan"), folder, force=True)
     assert len(calls) == 2
     assert type(store.load_folder(folder, "cpu")) is families.get("vae").model
+
+
+@pytest.mark.parametrize("moves", range(5))
+def test_what_stops_between_the_files_leaves_the_old_model(moves, folder, monkeypatch):
+    (folder / manifests.README).write_text("of the old model")
+    before, real, calls = {p: p.read_bytes() for p in folder.iterdir()}, Path.replace, []
+
+    def stops(path, target):
+        calls.append(path)
+        if len(calls) == moves + 1:
+            raise KeyboardInterrupt
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "replace", stops)
+    with pytest.raises(KeyboardInterrupt):
+        store.save(made("dcgan"), folder, force=True)
+    assert {p: p.read_bytes() for p in folder.iterdir()} == before
+    assert [*folder.parent.iterdir()] == [folder]
 
 
 def test_a_file_stands_there(tmp_path):

@@ -1,7 +1,8 @@
 """A model folder <-> a model. Reading is strict and bounded, and runs no code of the folder's."""
 
 import logging
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
@@ -273,25 +274,42 @@ def _manifest(
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = False) -> None:
-    """Write ``files`` into ``folder``: aside first; config.json comes last, with the hashes."""
+    """Write ``files`` into ``folder``, aside first, in place of a model that is there."""
     check_free(folder, FILES, force)
-
-    def move(aside: Path, folder: Path) -> None:
-        folder.mkdir(exist_ok=True)
-        for name in set(FILES) - files.keys():  # of the model that was here before
-            (folder / name).unlink(missing_ok=True)
-        for name in sorted(files, key=lambda n: n == CONFIG):
-            (aside / name).replace(folder / name)
-
     folder = folder.resolve()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OperationFailed(f"cannot write {folder}: {error.strerror or error}") from error
-    with whole_folder(folder, move) as aside:
+    with whole_folder(folder, _replace_files) as aside:
         for name, content in files.items():
             with synced(aside / name) as file:
                 file.write(content)
+
+
+def _replace_files(aside: Path, folder: Path) -> None:
+    """Move the files of ``aside`` into ``folder``; if that stops, the model there comes back.
+
+    config.json goes first and comes last: where a process is killed meanwhile there is no model,
+    never one of old and new files. A run's folder holds more than a model, so it stays.
+    """
+    folder.mkdir(exist_ok=True)
+    new = sorted((path.name for path in aside.iterdir()), key=lambda name: name == CONFIG)
+    (old := aside / "old").mkdir()
+    try:
+        _move(folder, old, FILES)
+        _move(aside, folder, new)
+    except BaseException:  # a signal, too
+        _move(folder, aside, [name for name in new if not (aside / name).exists()])
+        _move(old, folder, FILES[::-1])
+        raise
+
+
+def _move(source: Path, target: Path, names: Iterable[str]) -> None:
+    """Move the files of these ``names`` that ``source`` has, in this order."""
+    for name in names:
+        if os.path.lexists(source / name):  # a link that leads nowhere, too
+            (source / name).replace(target / name)
 
 
 def _family(manifest: Manifest, folder: Path) -> families.Family:
