@@ -308,10 +308,12 @@ class ConstantDiscriminator(genzoo.Discriminator):
 
 
 def without(field):
-    """A step that puts zeros in place of a field of its batch."""
+    """A step that puts zeros in place of a field of its batch, if it has one."""
 
     def step(right, trainer, batch):
-        return right(replace(batch, **{field: torch.zeros_like(getattr(batch, field))}))
+        given = getattr(batch, field)
+        zeros = None if given is None else torch.zeros_like(given)
+        return right(replace(batch, **{field: zeros}))
 
     return step
 
@@ -332,6 +334,14 @@ def attends_by_default(attend, self, noise, labels, sampling):
 def completes_by_the_batch(complete, self, x, mask, *more):
     whole = complete(x, mask, *more)
     return whole + 0.01 * (1 - mask) * whole.mean(0)
+
+
+def completes_nothing_known(complete, self, x, mask, *more):
+    return mask * x + (1 - mask) * complete(0 * x, 0 * mask, *more)
+
+
+def scores_class_0(log_weight, self, x, labels, noise):
+    return log_weight(x, None if labels is None else 0 * labels, noise)
 
 
 def completes_by_seed_0(complete, self, x, mask, noise, *more):
@@ -613,6 +623,11 @@ WRONG = {
     "log_prob writes into its input": lambda: Wrong(
         "keeps_its_input", "log_weight writes", with_methods("vae", log_weight=writes)
     ),
+    "a density that ignores its label": lambda: Wrong(
+        "labels_matter",
+        "log_weight ignores them",
+        with_methods("pixelcnn", log_weight=scores_class_0),
+    ),
     # ---------------------------------------------------------------------------- other abilities
     "inpainting that changes known pixels": lambda: Wrong(
         "completes",
@@ -704,6 +719,9 @@ WRONG = {
     "a step without the labels": lambda: Wrong(
         "learns_from_its_batch", "from batch.labels", with_step("cgan", without("labels"))
     ),
+    "a step without the labels where tiny has none": lambda: Wrong(
+        "learns_from_its_batch", "from batch.labels", with_step("pixelcnn", without("labels"))
+    ),
     "a step without the second domain": lambda: Wrong(
         "learns_from_its_batch",
         "from batch.second_domain",
@@ -767,6 +785,11 @@ WRONG = {
         "completes",
         "depends on its batch",
         with_methods("pixelcnn", complete=completes_by_the_batch),
+    ),
+    "a completion that ignores what is known": lambda: Wrong(
+        "completes",
+        "does not look at the known values",
+        with_methods("pixelcnn", complete=completes_nothing_known),
     ),
     "a completion that ignores the seed": lambda: Wrong(
         "completes",

@@ -19,7 +19,7 @@ from genzoo.models.abilities import (
 from genzoo.models.model import infer
 from genzoo.models.randomness import Noise, seed_torch
 from genzoo.models.sampler import Latent
-from genzoo.testing.contract import require
+from genzoo.testing.contract import Broken, require
 from genzoo.testing.family_case import Case, computations, in_range, law, public, unit
 from genzoo.testing.option_checks import moved
 from genzoo.testing.sampling_checks import TRAINED
@@ -106,7 +106,9 @@ def _attends(case: Case) -> None:
 
 @law(Completer, "testing.run('completes', 'NAME')")
 def _completes(case: Case) -> None:
-    """complete keeps the known values, and draws the others by the noise of their own sample."""
+    """complete keeps the known values, and draws the others by these and the noise of their own
+    sample.
+    """
     model: Any = case.trained().model
     x = in_range(model, unit(model, 12))
     mask = torch.zeros_like(x)
@@ -114,9 +116,9 @@ def _completes(case: Case) -> None:
 
     labels = model.labels_for(None, 12)
 
-    def filled(rows: slice, seed: int = 0) -> Tensor:
+    def filled(rows: slice, seed: int = 0, given: Tensor = x) -> Tensor:
         own, noise = None if labels is None else labels[rows], Noise(seed, range(12)[rows])
-        part, known = x[rows].clone(), mask[rows].clone()
+        part, known = given[rows].clone(), mask[rows].clone()
         return infer(model, lambda m: m.complete(part, known, noise, own, m.sampling()))
 
     whole = filled(slice(0, 12))
@@ -128,6 +130,15 @@ def _completes(case: Case) -> None:
     if labels is not None and model.num_classes > 1:
         labels = labels.roll(1)
         require(not torch.equal(whole, filled(slice(0, 12))), "other labels fill in the same.")
+    low, high = (in_range(model, torch.full_like(x, end)) for end in (0.0, 1.0))
+    for scale in (1, 10):  # a few steps make small weights, which seldom change a drawn level
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(scale)
+        a, b = (filled(slice(0, 12), given=end) * (1 - mask) for end in (low, high))
+        if not torch.equal(a, b):
+            return
+    raise Broken("it does not look at the known values: other ones fill in the same.")
 
 
 @law(Stepwise, TRAINED + "model.step(*model.step_inputs(genzoo.Noise(0, range(4))))")

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from genzoo.errors import BadInput
+from genzoo.models.abilities import Density
 from genzoo.models.model import infer
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Latent, Sampler
 from genzoo.testing.contract import Broken, require, require_error
-from genzoo.testing.family_case import Case, law, raw_samples
+from genzoo.testing.family_case import Case, law, public, raw_samples
 
 MANY = 200
 MODEL = 'model = testing.Case.of("NAME").model()\n'
@@ -159,8 +160,8 @@ def _labels_are_checked(case: Case) -> None:
     "(model.sample(8, labels=0).tensor - model.sample(8, labels=1).tensor).abs().amax()",
 )
 def _labels_matter(case: Case) -> str | None:
-    """Two labels give different samples for the same noise."""
-    changes = _with_classes(case)
+    """Two labels give different samples for the same noise, and a sample different densities."""
+    changes = with_classes(case)
     if changes is None:
         return "has no classes"
     model: Any = case.trained(case.model(**changes)).model
@@ -169,10 +170,14 @@ def _labels_matter(case: Case) -> str | None:
     for k, (a, b) in enumerate(pairwise(each)):
         message = f"after training, labels {k} and {k + 1} give the same: generate ignores them."
         require(not torch.equal(a, b), message, example)
+    if isinstance(model, Density):
+        nats = [model.log_prob(public(model, 8), labels=k) for k in range(2)]
+        message = "after training, labels 0 and 1 give the same log_prob: log_weight ignores them."
+        require(not torch.equal(*nats), message, example)
     return None
 
 
-def _with_classes(case: Case) -> dict[str, Any] | None:
+def with_classes(case: Case) -> dict[str, Any] | None:
     """The changes of ``tiny`` that give it classes; None where the family has none."""
     named = {"classes": 3, "conditional": True}
     known = {n: value for n, value in named.items() if n in case.family.config.model_fields}

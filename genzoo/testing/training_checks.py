@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from genzoo.testing.contract import require
 from genzoo.testing.family_case import TOTAL, Case, law, outputs, steps_of
+from genzoo.testing.sampling_checks import with_classes
 from genzoo.training import Batch, Trainer, fit
 from genzoo.zoo import folder as folders
 
@@ -107,15 +108,24 @@ def _modules(trainer: Trainer) -> Iterator[tuple[str, nn.Module]]:
 
 @law(code=RUN + "# the same weights, whatever the batches hold")
 def _learns_from_its_batch(case: Case) -> None:
-    """What the players learn depends on the samples of a batch; on its labels, if the model has
+    """What the players learn depends on the samples of a batch; on its labels, if a model can have
     classes; on its second domain, if the family takes two.
     """
-    right = _learnt(case, lambda batch: batch)
-    given = next(case.batches(case.trainer()))
-    conditional = getattr(case.model(), "num_classes", 0) > 1
-    read = {"x": True, "labels": conditional, "second_domain": given.second_domain is not None}
-    for field in (name for name, is_read in read.items() if is_read):
-        changed = _learnt(case, partial(_with_other, case, field))
+    given, classes = next(case.batches(case.trainer())), with_classes(case)
+    read = {
+        "x": True,
+        "labels": classes == {},
+        "second_domain": given.second_domain is not None,
+    }
+    _require_learns_from(case, [name for name, is_read in read.items() if is_read], {})
+    if classes:
+        _require_learns_from(case, ["labels"], classes)
+
+
+def _require_learns_from(case: Case, fields: list[str], config: dict[str, Any]) -> None:
+    right = _learnt(case, lambda batch: batch, config)
+    for field in fields:
+        changed = _learnt(case, partial(_with_other, case, field), config)
         pairs = [pair for n in right for pair in zip(right[n], changed[n], strict=True)]
         same = all(torch.equal(*pair) for pair in pairs)
         require(not same, f"no player learns from batch.{field}: other ones give the same weights.")
@@ -131,9 +141,11 @@ def _with_other(case: Case, field: str, batch: Batch) -> Batch:
     return replace(batch, **{field: old.roll(1, 0) if field == "labels" else low + high - old})
 
 
-def _learnt(case: Case, change: Callable[[Batch], Batch]) -> dict[str, list[Tensor]]:
-    """Each player's parameters after a run on changed batches."""
-    trainer = case.trainer()
+def _learnt(
+    case: Case, change: Callable[[Batch], Batch], config: dict[str, Any]
+) -> dict[str, list[Tensor]]:
+    """Each player's parameters after a run of ``tiny`` with ``config`` on changed batches."""
+    trainer = case.trainer_of(case.model(**config))
     batches = [change(batch) for batch in case.batches(trainer)]
     for _ in fit(trainer, batches, len(batches)):
         pass
