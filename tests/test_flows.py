@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
+from genzoo import testing
 from genzoo.models.flows import CouplingFlow, FittedPrior
 
 
@@ -70,3 +71,21 @@ def test_a_prior_is_fitted_to_codes_that_have_a_variance_of_their_own():
     torch.testing.assert_close(covariance, codes.T.cov() + 0.25 * torch.eye(3))
     prior.fit_prior(codes[:1])
     assert torch.equal(prior.prior_mean, codes[0]), "one code is where all are"
+
+
+def test_weights_of_another_model_bring_no_fitted_prior_along(caplog):
+    """A run with fit_prior=false begins with N(0, 1), whatever the model it starts from has."""
+    z = torch.randn(5, 3, dtype=torch.float64)
+    for name, config in {"vae": {"couplings": 2}, "autoencoder": {}}.items():
+        case = testing.Case.of(name)
+        model = moved(case.model(latent_dim=3, **config))
+        model.fit_prior(z)
+        assert not torch.allclose(model.from_standard(z), z)
+        case.trainer_of(model, fit_prior=True)
+        assert not caplog.text
+        case.trainer_of(model, fit_prior=False)
+        assert torch.equal(model.from_standard(z), z)
+        assert "N(0, 1) again: settings={'fit_prior': True} fits it" in caplog.text
+        caplog.clear()
+        case.trainer_of(case.model(), fit_prior=False)
+        assert not caplog.text, "nothing was fitted"

@@ -1,15 +1,18 @@
 """Flows: affine coupling layers, and priors of codes that are fitted to data."""
 
+import logging
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
+from genzoo.errors import argument
 from genzoo.models.abilities import Encoder
 from genzoo.models.networks import fit_gaussian, standard_normal, whiten
 from genzoo.models.sampler import Latent
 
 __all__ = ["Coupling", "CouplingFlow", "FittedPrior"]
+log = logging.getLogger("genzoo")
 
 
 def _network(shape: tuple[int, ...], width: int) -> nn.Sequential:
@@ -96,6 +99,21 @@ class FittedPrior(Latent, Encoder):
         self.register_buffer("prior_mean", mean)
         self.register_buffer("prior_scale", scale)
         self.flow = CouplingFlow(dim, couplings, width) if couplings else None
+
+    @torch.no_grad()
+    def reset_prior(self) -> None:
+        """Make it N(0, 1). If it was another one, of the model that a run begins with, say so."""
+        parts = [self.prior_mean, self.prior_scale]
+        for layer in self.flow.layers if self.flow else ():
+            assert isinstance(layer, Coupling)
+            parts += layer.network[-1].parameters()
+        before = [part.clone() for part in parts]
+        for part in parts:
+            part.zero_()
+        self.prior_scale.fill_diagonal_(1)
+        if not all(torch.equal(*pair) for pair in zip(before, parts, strict=True)):
+            again = argument("settings", {"fit_prior": True})
+            log.warning("the distribution of codes is N(0, 1) again: %s fits it to the data", again)
 
     def from_standard(self, code: Tensor) -> Tensor:  # (n, dim) -> (n, dim)
         """What the decoder takes, of codes that are standard normal."""

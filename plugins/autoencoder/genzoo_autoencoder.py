@@ -93,6 +93,8 @@ class Autoencoder(FittedPrior):
 def trainer(model: Autoencoder, options: TrainOptions) -> genzoo.Trainer:
     if options.loss == "cross-entropy":
         check_bounded(model.shape, "loss", options.loss, "squared")
+    if not options.fit_prior:
+        model.reset_prior()
     return genzoo.LossTrainer(model, lambda batch: model.loss(batch, options), options)
 
 

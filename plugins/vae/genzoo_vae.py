@@ -168,6 +168,8 @@ class VAE(FittedPrior, genzoo.Density):
 
 
 def trainer(model: VAE, options: TrainOptions) -> genzoo.Trainer:
+    if not options.fit_prior:
+        model.reset_prior()
     learner = genzoo.LossTrainer(model, lambda batch: model.loss(batch, options), options)
     if model.config.couplings and options.fit_prior:
         phases = [Phase("bound", 1 - options.prior_share), Phase("prior", options.prior_share)]
@@ -179,16 +181,14 @@ def trainer(model: VAE, options: TrainOptions) -> genzoo.Trainer:
 def finish(model: VAE, options: TrainOptions, batches: Iterable[Tensor]) -> None:
     """Without a flow: fit a Gaussian to the aggregate posterior, to codes drawn from it."""
     if options.fit_prior and not model.config.couplings:
-        posteriors = [model.posterior(x) for x in batches]
-        mean, log_variance = (torch.cat(parts) for parts in zip(*posteriors, strict=True))
+        mean, log_variance = map(torch.cat, zip(*map(model.posterior, batches), strict=True))
         model.fit_prior(mean, log_variance.exp())
 
 
 def adopt(shapes: genzoo.Shapes) -> genzoo.Adopted:
     """pytorch/examples' vae, and the VAE that pythae builds by default."""
-    names = "encoder.layers.0.0", "encoder.embedding", "encoder.log_var"
-    names = names if f"{names[0]}.weight" in shapes else ("fc1", "fc21", "fc22")
-    first, mean, log_variance = names
+    long = "encoder.layers.0.0", "encoder.embedding", "encoder.log_var"
+    first, mean, log_variance = long if f"{long[0]}.weight" in shapes else ("fc1", "fc21", "fc22")
     if not {f"{first}.weight", f"{mean}.weight"} <= {*shapes}:
         raise genzoo.BadInput("expected the layers fc1, fc21 and fc22, or those of pythae")
     (units, pixels), (latent_dim, _) = shapes[f"{first}.weight"], shapes[f"{mean}.weight"]
