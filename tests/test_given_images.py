@@ -99,6 +99,26 @@ def test_an_image_of_a_model_of_something_else():
         read_images("x.png", (2,), kind="points")
 
 
+def test_photos_are_opened_as_the_data_of_the_models_training(latent, here, monkeypatch, caplog):
+    monkeypatch.setattr(latent, "data_form", {"fit": "pad", "levels": "0:4095"})
+    wide, padded = Image.new("RGB", (16, 8), "white"), np.zeros((8, 8, 3), np.uint8)
+    padded[2:6] = 255
+    wide.save("wide.png")
+    quick, away = {"steps": 0, "restarts": 1}, genzoo.direction(latent, toward=[1], away=[2])
+    for function in (
+        lambda x: genzoo.extract_features(latent, x),
+        lambda x: genzoo.look_inside(latent, x).image,
+        lambda x: genzoo.project(latent, x, **quick).codes,
+        lambda x: genzoo.inpaint(latent, x, **quick, blend=False).samples,
+        lambda x: genzoo.steer(latent, away, x, alphas=[1]),
+    ):
+        for photo in (wide, "wide.png"):
+            assert np.array_equal(np.asarray(function(photo)), np.asarray(function(padded)))
+    assert "16x8 to 8x8, with black at two sides" in caplog.text
+    deep = Image.fromarray(np.full((8, 8), 2048, np.uint16))
+    assert read_images(deep, (1, 8, 8), form=latent.data_form).values.unique() * 255 == 128
+
+
 def test_grey_images():
     """Several without channels, but three of them could be one in colour."""
     x = torch.rand(5, 6, 4)

@@ -103,7 +103,7 @@ def inpaint(
 
     model = load(name, device=device)
     shape = image_shape(model, "call genzoo.inpaint with an array")
-    pixels, _ = data.photos(photos, shape)
+    pixels, _ = data.photos(photos, shape, model.data_form)
     scale = picture.scale
     own_scale = _sheet_scale(path, scale, strip, gif)
     writing.check_target(path, len(pixels), model, own_scale, picture.force)

@@ -40,13 +40,19 @@ class GivenImages(NamedTuple):
 
 
 def read_images(
-    given: Any, shape: Sequence[int], *, kind: Kind = "images", any_size: bool = False
+    given: Any,
+    shape: Sequence[int],
+    *,
+    kind: Kind = "images",
+    any_size: bool = False,
+    form: Mapping[str, Any] = photo_files.PLAIN,
 ) -> GivenImages:
     """``given`` for a model of ``shape``: a file, a folder, a Pillow image, an array or a tensor,
     samples, or a list of these.
 
     Photos (files, Pillow images, arrays of bytes like ``(h, w, 3)``) are brought to the shape
-    ``(C, H, W)``, with ``any_size`` to its channels alone; what changed is logged. Other arrays
+    ``(C, H, W)``, with ``any_size`` to its channels alone, in the ``form`` of the model's data, as
+    `photo_files.photos` takes it; what changed is logged. Other arrays
     have this shape, with channels first or last, one or several. Samples of another ``kind`` than
     images are arrays alone. Raises BadInput.
     """
@@ -55,9 +61,9 @@ def read_images(
         items = [*group]
         if is_path:
             _check_kind(kind, items[0])
-            parts.append(_of_files(items, shape, any_size))
+            parts.append(_of_files(items, shape, any_size, form))
         else:
-            parts += [_of_array(one, shape, kind, any_size) for one in items]
+            parts += [_of_array(one, shape, kind, any_size, form) for one in items]
     if len({part.values.shape[1:] for part in parts}) > 1:
         sizes = ", ".join(shape_text(part.values.shape[1:]) for part in parts[:4])
         raise BadInput(f"expected images of one size, got {sizes}")
@@ -91,7 +97,9 @@ def _check_kind(kind: Kind, given: Any) -> None:
         raise BadInput(f"{what} is no sample of a model of {kind}: give its samples as an array")
 
 
-def _of_files(paths: list[str | Path], shape: Sequence[int], any_size: bool) -> GivenImages:
+def _of_files(
+    paths: list[str | Path], shape: Sequence[int], any_size: bool, form: Mapping[str, Any]
+) -> GivenImages:
     if any_size:
         channels, height, width = shape
         size = (width, height)
@@ -99,7 +107,7 @@ def _of_files(paths: list[str | Path], shape: Sequence[int], any_size: bool) -> 
         _check_one_size(pixels)
         array, files = np.stack(pixels), [*map(Path, paths)]
     else:
-        array, files = photo_files.photos(paths, shape)
+        array, files = photo_files.photos(paths, shape, form)
     hashes = [{"file_sha256": hashlib.sha256(content(path)).hexdigest()} for path in files]
     return GivenImages(_unit(array), (*map(str, files),), (*hashes,), (*files,))
 
@@ -110,26 +118,32 @@ def _check_one_size(pixels: list[np.ndarray]) -> None:
         raise BadInput(f"expected images of one size, got {sizes}: give them one by one")
 
 
-def _of_array(given: Any, shape: Sequence[int], kind: Kind, any_size: bool) -> GivenImages:
+def _of_array(
+    given: Any, shape: Sequence[int], kind: Kind, any_size: bool, form: Mapping[str, Any]
+) -> GivenImages:
     if isinstance(given, Image.Image):
         _check_kind(kind, given)
-        values = _unit(_of_pillow(given, shape, any_size)[None])
+        values = _unit(_of_pillow(given, shape, any_size, form)[None])
     else:
-        values = _of_numbers(given, shape, kind, any_size)
+        values = _of_numbers(given, shape, kind, any_size, form)
     hashes = [{"values_sha256": _hash(one)} for one in values]
     return GivenImages(values, ("the given photo",) * len(values), (*hashes,), ())
 
 
-def _of_pillow(image: Image.Image, shape: Sequence[int], any_size: bool) -> np.ndarray:
+def _of_pillow(
+    image: Image.Image, shape: Sequence[int], any_size: bool, form: Mapping[str, Any]
+) -> np.ndarray:
     name = f"the {image.mode} image of {image.width}x{image.height}"
     goal = (shape[0], image.height, image.width) if any_size else shape
-    pixels, changes = photo_files.from_pillow(image, goal, name)
+    pixels, changes = photo_files.from_pillow(image, goal, name, form)
     if changes:
         log.warning("%s: %s", name, changes)
     return pixels
 
 
-def _of_numbers(given: Any, shape: Sequence[int], kind: Kind, any_size: bool) -> Tensor:
+def _of_numbers(
+    given: Any, shape: Sequence[int], kind: Kind, any_size: bool, form: Mapping[str, Any]
+) -> Tensor:
     """An array, a tensor or samples as ``(n, *shape)``."""
     given = given.tensor if isinstance(given, Samples) else given
     place = given.device if isinstance(given, Tensor) else torch.device("cpu")
@@ -139,7 +153,7 @@ def _of_numbers(given: Any, shape: Sequence[int], kind: Kind, any_size: bool) ->
     elif x.dtype == torch.uint8 and _is_photo(x, shape, any_size):
         bytes_ = x.cpu().numpy()
         photo = Image.fromarray(bytes_[..., 0] if bytes_.shape[2:] == (1,) else bytes_)
-        return _unit(_of_pillow(photo, shape, any_size)[None])
+        return _unit(_of_pillow(photo, shape, any_size, form)[None])
     else:
         own, x = tuple(x.shape), image_batch(x, shape)
         if x.ndim != 4 or (tuple(x.shape[1:]) != tuple(shape) and not any_size):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from genzoo.data.folders import PICTURES, content
-from genzoo.data.forms import Form, Frame, to_pixels
+from genzoo.data.forms import Form, Frame, span_from, to_pixels
 from genzoo.data.layouts import HEIF
 from genzoo.data.pictures import DECODERS, Picture, Unreadable, decoded, head, span_of
 from genzoo.errors import BadInput
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger("genzoo")
+PLAIN: Mapping[str, Any] = MappingProxyType({})  # the form of data of which nothing was asked
 # Pillow's modes of images in words.
 _MODES = {"L": "grey", "RGB": "colour", "RGBA": "colour", "P": "colour"}
 
@@ -55,8 +57,10 @@ def photo(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, str]:
     return _in_shape(path, image, shape, _span([image]))
 
 
-def from_pillow(image: Image.Image, shape: Sequence[int], name: str) -> tuple[np.ndarray, str]:
-    """An image in memory as uint8 of `shape` (C, H, W), as `photo`; `name`: for messages."""
+def from_pillow(
+    image: Image.Image, shape: Sequence[int], name: str, form: Mapping[str, Any] = PLAIN
+) -> tuple[np.ndarray, str]:
+    """An image in memory as uint8 of `shape` (C, H, W), as in `photos`; `name`: for messages."""
     import numpy as np
     from PIL import ImageOps
 
@@ -65,12 +69,16 @@ def from_pillow(image: Image.Image, shape: Sequence[int], name: str) -> tuple[np
     picture = Picture(upright if deep is None else None, deep, upright.mode)
     if deep is not None and not np.isfinite(deep).all():
         raise BadInput(f"{name} has NaN or infinite pixels")
-    return _in_shape(name, picture, shape, _span([picture]))
+    return _in_shape(name, picture, shape, _span([picture]), form)
 
 
-def photos(paths: Sequence[str | Path], shape: Sequence[int]) -> tuple[np.ndarray, list[Path]]:
-    """Image files, and those in folders, as uint8 (n, C, H, W), and their paths. Changes to an
-    image are logged. Raises BadInput as `photo`, and if no file is given.
+def photos(
+    paths: Sequence[str | Path], shape: Sequence[int], form: Mapping[str, Any] = PLAIN
+) -> tuple[np.ndarray, list[Path]]:
+    """Image files, and those in folders, as uint8 (n, C, H, W), and their paths. `form`: how the
+    data of a model were opened, its `data_form`: with `fit` "pad" a photo is padded, else its
+    centre is cropped; with `levels` these values become 0 and 255 in files of more than 8 bits.
+    Changes to an image are logged. Raises BadInput as `photo`, and if no file is given.
     """
     import numpy as np
 
@@ -86,7 +94,7 @@ def photos(paths: Sequence[str | Path], shape: Sequence[int]) -> tuple[np.ndarra
         raise BadInput(f"{files[0]}: an image has a shape (C, H, W), got {tuple(shape)}")
     span, images = _span(_read(path, True) for path in files if _is_deep(path)), []
     for path in files:
-        pixels, changes = _in_shape(path, _read(path, True), shape, span)
+        pixels, changes = _in_shape(path, _read(path, True), shape, span, form)
         if changes:
             log.warning("%s: %s", path, changes)
         images.append(pixels)
@@ -147,18 +155,27 @@ def _as_drawn(image: Picture, size: tuple[int, int]) -> Picture:
 
 
 def _in_shape(
-    path: str | Path, image: Picture, shape: Sequence[int], span: Span | None
+    path: str | Path,
+    image: Picture,
+    shape: Sequence[int],
+    span: Span | None,
+    form: Mapping[str, Any] = PLAIN,
 ) -> tuple[np.ndarray, str]:
     channels, height, width = shape
+    asked, span = (
+        Form.of((width, height), fit=form.get("fit")),
+        span_from(form.get("levels")) or span,
+    )
     image = _as_drawn(image, (width, height))
     try:
-        pixels = to_pixels(image, Frame(channels, Form((width, height)), None, None, span, span))
+        pixels = to_pixels(image, Frame(channels, asked, None, None, span, span))
     except Unreadable as error:
         raise BadInput(f"{path} is {error} for {width}x{height} pixels") from None
     own, mode, goal = image.size, image.mode, "L" if channels == 1 else "RGB"
     changes = [] if own == (width, height) else [f"{own[0]}x{own[1]} to {width}x{height}"]
     if own[0] * height != own[1] * width:
-        changes.append("its centre square" if width == height else "its centre")
+        centre = "its centre square" if width == height else "its centre"
+        changes.append("with black at two sides" if asked.fit == "pad" else centre)
     changes += [_scaling(span)] if span and image.deep is not None else []
     changes += ["white in place of transparent parts"] if image.transparent else []
     plain = mode == goal or (image.transparent and mode == "RGBA" and channels == 3)

@@ -160,7 +160,7 @@ def inpaint(
     model, options = open_model(model, device, search)
     if not isinstance(model, Completer | Latent):
         raise names.lacking(model, (Completer, Latent), "does not inpaint")
-    given = read_images(images, model.shape, kind=model.kind).values
+    given = read_images(images, model.shape, kind=model.kind, form=model.data_form).values
     x = finite_input(model, given)
     known = masks.known(mask, len(x), model.shape, seed).to(x.device)
     name = mask if isinstance(mask, str) else "given"

@@ -69,7 +69,7 @@ class CodedSample(NamedTuple):
 
 def read_photos(model: Latent, given: PhotoLike) -> list[Photo]:
     """The photos in ``given``, as `data.images.read_images` takes them. Raises BadInput."""
-    images = read_images(given, model.shape, kind=model.kind)
+    images = read_images(given, model.shape, kind=model.kind, form=model.data_form)
     values = model.to_public(finite_input(model, images.values))
     return [*map(Photo, values, images.names, images.identities)]
 

@@ -136,7 +136,7 @@ def project(
     model, options = open_model(model, device, search)
     if not isinstance(model, Latent):
         raise names.lacking(model, Latent, "has no latent code")
-    given = read_images(images, model.shape, kind=model.kind)
+    given = read_images(images, model.shape, kind=model.kind, form=model.data_form)
     x = finite_input(model, given.values)
     if mask is None and search.get("window"):
         name = argument("window")

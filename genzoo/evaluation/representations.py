@@ -90,7 +90,7 @@ def given_images(
     """``images`` for the network of ``model``, a classifier's in [0, 1]. Raises BadInput."""
     if not is_classifier(model):
         own = subject_of(model, device).model
-        return read_images(images, own.shape, kind=own.kind)
+        return read_images(images, own.shape, kind=own.kind, form=own.data_form)
     given = read_images(images, classifiers.shape_of(str(model)))
     x = given.values.float()
     check_finite("images", x)
