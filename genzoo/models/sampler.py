@@ -182,6 +182,12 @@ class Sampler(Model):
         limit = sampling.truncation if isinstance(sampling, LatentSampling) else None
         if limit is not None and isinstance(self, Latent):
             self.code_law.check_limit(limit)
+        return self.effective_sampling(sampling)
+
+    def effective_sampling(self, sampling: Any) -> Any:
+        """``sampling`` as it acts, which is what is recorded: a family may bound a field by the
+        model's config. Raises BadInput.
+        """
         return sampling
 
     @final

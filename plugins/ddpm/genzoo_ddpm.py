@@ -121,6 +121,11 @@ class DDPM(genzoo.Stepwise):
         last = torch.full((len(noise),), self.config.timesteps - 1)
         return noise.normal(*self.shape), last, last // 2, torch.tensor(1.0)
 
+    def effective_sampling(self, sampling: DDPMSampling) -> DDPMSampling:
+        """At most T steps."""
+        steps = min(sampling.steps, self.config.timesteps)
+        return sampling.model_copy(update={"steps": steps})
+
     def generate(
         self, noise: genzoo.Noise, labels: Tensor | None, sampling: DDPMSampling
     ) -> Tensor:  # -> (n, *shape), algorithm 2

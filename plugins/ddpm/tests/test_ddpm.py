@@ -201,4 +201,7 @@ def test_settings_of_sampling():
     assert not torch.equal(few, ddim)
     assert torch.equal(model.sample(2, steps=50, eta=1.0).tensor, one), "the defaults"
     short = _model(timesteps=5)
-    assert torch.equal(short.sample(2, steps=4000).tensor, short.sample(2, steps=5).tensor)
+    most = short.sample(2, steps=4000)
+    assert torch.equal(most.tensor, short.sample(2, steps=5).tensor)
+    for samples in (most, short.sample(2)):
+        assert samples.call["sampling"]["steps"] == 5, "recorded is what was computed"
