@@ -14,7 +14,7 @@ from PIL import Image
 import genzoo
 from genzoo import data
 from genzoo.cli import run
-from genzoo.editing import blending, masks, projection
+from genzoo.editing import blending, inpainting, masks, projection
 from genzoo.editing.projection import Adversary
 from genzoo.errors import BadInput
 from genzoo.metrics.statistics import similarity
@@ -501,6 +501,17 @@ def test_in_a_file_white_is_unknown(tmp_path):
 def test_bad_masks_are_refused(mask, named):
     with pytest.raises(BadInput, match=named):
         masks.known(mask, 1, (1, 8, 8))
+
+
+@pytest.mark.parametrize("function", [genzoo.inpaint, genzoo.project])
+def test_a_mask_is_checked_before_a_model_is_loaded(function, tmp_path, monkeypatch):
+    for module in (inpainting, projection):
+        monkeypatch.setattr(module, "open_model", None)
+    (tmp_path / "text.png").write_text("no picture")
+    wrong = {"center": "'center'", tmp_path / "text.png": "text.png", "random:2": "random:2"}
+    for mask, named in [*wrong.items(), (torch.full((8, 8), 0.5), "0 and 1")]:
+        with pytest.raises(BadInput, match=named):
+            function("vae-mnist", torch.zeros(1, 28, 28), mask=mask)
 
 
 # ------------------------------------------------------------------------------------------ command

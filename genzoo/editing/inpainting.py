@@ -157,6 +157,7 @@ def inpaint(
     bit. ``mask``: ``centre``, ``box:x,y,w,h``, ``random:SHARE``, a file (white is unknown), or an
     array that broadcasts to ``(n, *shape)``, 1 = known. Raises BadInput, and as ``load``.
     """
+    masks.check(mask)
     model, options = open_model(model, device, search)
     if not isinstance(model, Completer | Latent):
         raise names.lacking(model, (Completer, Latent), "does not inpaint")

@@ -18,6 +18,16 @@ from genzoo.errors import BadInput, article
 from genzoo.models.randomness import Noise
 
 
+def check(mask: Any) -> None:
+    """Check a mask as far as that needs no model, before one is loaded. Raises BadInput."""
+    if not isinstance(mask, str | Path):
+        _check_values(mask)
+    elif (text := str(mask)) != "centre":
+        check_mask(text)
+        if text.partition(":")[0] not in ("box", "random"):
+            picture(text, 1, still=True)
+
+
 def known(mask: Any, n: int, shape: Sequence[int], seed: int = 0) -> Tensor:
     """``(n, *shape)`` bool, True where ``n`` images ``(C, H, W)`` are known.
 
@@ -46,9 +56,17 @@ def _from_array(mask: Any, n: int, shape: Sequence[int]) -> Tensor:
         raise BadInput(
             f"a mask of {got} does not fit images {(n, *shape)}: expected an array, or {MASKS}"
         ) from None
+    _check_values(array)
+    return values.bool()
+
+
+def _check_values(mask: Any) -> None:
+    try:
+        array = torch.as_tensor(mask)
+    except (TypeError, ValueError, RuntimeError):
+        return  # where its images are known, the error says what would fit
     if not ((array == 0) | (array == 1)).all():
         raise BadInput("a mask must hold only 0 and 1 (or False and True), 1 = known")
-    return values.bool()
 
 
 def _from_text(text: str, n: int, shape: Sequence[int], seed: int) -> Tensor:

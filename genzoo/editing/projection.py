@@ -133,6 +133,8 @@ def project(
     None: all is known. ``batch_size``: images times restarts at a time. Raises BadInput, and as
     ``load``.
     """
+    if mask is not None:
+        masks.check(mask)
     model, options = open_model(model, device, search)
     if not isinstance(model, Latent):
         raise names.lacking(model, Latent, "has no latent code")
