@@ -18,6 +18,7 @@ from genzoo.errors import (
     command,
     either,
     see_all,
+    similar,
     unknown,
 )
 from genzoo.families.registry import note_model, others_code
@@ -260,6 +261,7 @@ def _not_of_the_hubs_client(folder: Path) -> Path:
 
 def _at_the_organisation(name: str, local_files_only: bool) -> Path:
     """A model that is not installed, if the organisation has one of that name on the Hub."""
+    known = [*model_names(), *families.names()]
     hint = installed.hint(f"{see_all('list')} A folder is written ./{name[:80]}.")
     if _CARD.fullmatch(name):
         try:
@@ -267,10 +269,11 @@ def _at_the_organisation(name: str, local_files_only: bool) -> Path:
         except (BadInput, UnknownName):
             hint += f" {hub.organisation()} has no model of that name on the Hub."
         except NetworkError as error:
-            hint += f" ({error})"
+            if not similar(name, known):  # else the name that was meant is enough
+                hint += f" ({error})"
     if here := _folder_hint(name):
         raise UnknownName(f"no model is called {name[:80]!r}. {here} {hint}")
-    raise unknown("model", name[:80], [*model_names(), *families.names()], hint)
+    raise unknown("model", name[:80], known, hint)
 
 
 def folder_of(name: str) -> Path:

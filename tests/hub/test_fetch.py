@@ -179,8 +179,10 @@ def test_an_unknown_name_is_looked_for_and_near_ones_are_said(web):
 
 def test_a_hub_that_is_gone_hides_no_hint(web):
     web.die()
-    with pytest.raises(UnknownName, match=r"mean vae-mnist.* Hub"):
+    with pytest.raises(UnknownName, match=r"mean vae-mnist.* ./vae-mnit\.$"):
         model_names.find("vae-mnit")
+    with pytest.raises(UnknownName, match=r"available: .* \(genzoo/qqq: cannot reach the Hub"):
+        model_names.find("qqq")
 
 
 # -------------------------------------------------------------------------------------- offline
