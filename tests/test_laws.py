@@ -95,11 +95,13 @@ def test_a_walk_turns_goes_straight_and_switches():
 
 
 def test_a_traversal_takes_the_quantiles_of_each_law_and_all_classes():
-    grid = walks.traverse(Shown(), (3, 5), grid=(3, 4)).tensor.view(3, 4, 6)
+    drawn = walks.traverse(Shown(), (3, 5), grid=(3, 4))
+    grid = drawn.tensor.view(3, 4, 6)
     assert torch.equal(grid[:, 0, 2:5], torch.eye(3))
+    assert [*drawn.captions.rows] == ["category 0", "category 1", "category 2"]
     assert grid[0, :, 5].tolist() == pytest.approx([0.5, 1.5, 2.5, 3.5])
     assert torch.equal(grid[..., :2], Shown().codes(1)[0, :2].expand(3, 4, 2))
-    with pytest.raises(BadInput, match="2 and 4 are of one class"):
+    with pytest.raises(BadInput, match="2 and 4 are of one category"):
         walks.traverse(Shown(), (2, 4))
 
 
@@ -123,11 +125,11 @@ def test_the_curve_of_truncation_is_refused_before_anything_is_measured(monkeypa
 
 def test_classes_are_not_added():
     model = Shown()
-    with pytest.raises(BadInput, match=r"arithmetic.*2 to 4 of the code are a class"):
+    with pytest.raises(BadInput, match=r"arithmetic.*2 to 4 of the code are a category"):
         arithmetic.arithmetic(model, "0:1 + 0:2")
-    with pytest.raises(BadInput, match=r"directions.*2 to 4 of the code are a class"):
+    with pytest.raises(BadInput, match=r"directions.*2 to 4 of the code are a category"):
         directions.direction_from_seeds(model, "0:1", "0:2")
-    with pytest.raises(BadInput, match=r"gradients.*2 to 4 of the code are a class"):
+    with pytest.raises(BadInput, match=r"gradients.*2 to 4 of the code are a category"):
         genzoo.project(model, model.sample(1))
 
 

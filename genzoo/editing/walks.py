@@ -210,9 +210,9 @@ def traverse(
     two that change samples most (`measure_activity`). Text such as ``dims="3,7"`` and
     ``grid="3x5"`` is read as on the command line. The values are the quantiles of the code's
     law, in equal steps of probability (Kingma & Welling 2014, appendix A, figure 4): for a code of
-    two numbers the grid shows the whole manifold. A number of a class stands for all of them: the
-    grid goes through the classes. ``sampling``: settings as of ``sample``. Above the grid of a
-    photo, in rows of its own that end in black, stand the photo and its reconstruction;
+    two numbers the grid shows the whole manifold. A number of a category stands for all of them:
+    the grid goes through the categories. ``sampling``: settings as of ``sample``. Above the grid of
+    a photo, in rows of its own that end in black, stand the photo and its reconstruction;
     ``search``: how its code is found (`PhotoSearch`). Raises BadInput, and as ``load``.
     """
     model = as_latent(model, device)
@@ -287,7 +287,7 @@ def most_active(
     check_two(model)
     found = measure_activity(model, label=label, sampling=sampling).dims
     if len(found) < 2:
-        raise BadInput("a traversal needs two numbers, and this model's code is one class")
+        raise BadInput("a traversal needs two numbers, and this model's code is one category")
     return found[0], found[1]
 
 
@@ -313,7 +313,7 @@ def check_grid(model: Latent, dims: tuple[int, int], grid: tuple[int, int]) -> N
         raise BadInput(f"a traversal needs two different dims, got {dims[0]} twice")
     for part, at in model.code_law.located():
         if not part.can_add and {*range(at.start, at.stop)} >= {*dims}:
-            raise BadInput(f"dims {dims[0]} and {dims[1]} are of one class, which is one choice")
+            raise BadInput(f"dims {dims[0]} and {dims[1]} are of one category, which is one choice")
     for side, n in zip(("rows", "columns"), grid, strict=True):
         check_count(f"the grid's {side}", n, 1)
     check_memory(model, grid[0] * grid[1], "rows", grid[1])

@@ -119,7 +119,7 @@ class Uniform(Law):
 
 @final
 class Categorical(Law):
-    """One of ``classes``, all equally likely, as a one-hot vector."""
+    """One of ``dim`` categories, all equally likely, as a one-hot vector."""
 
     can_add = False
 
@@ -133,8 +133,8 @@ class Categorical(Law):
         return torch.where(t[:, None].to(a.device) < 0.5, a, b).float()
 
     def vary(self, code: Tensor, position: int, share: Tensor) -> Tensor:
-        classes = (share * self.dim).long().clamp_max(self.dim - 1)
-        return F.one_hot(classes.to(code.device), self.dim).to(code.dtype)
+        categories = (share * self.dim).long().clamp_max(self.dim - 1)
+        return F.one_hot(categories.to(code.device), self.dim).to(code.dtype)
 
     def nearest(self, code: Tensor) -> Tensor:
         return self.of_normal(code)
@@ -189,7 +189,7 @@ class CodeLaw:
     def vary(self, code: Tensor, position: int, share: Tensor) -> Tensor:
         """``code`` (k, dim) with the number at ``position`` at the quantiles ``share`` (k,).
 
-        A class's numbers change together: quantiles from 0 to 1 are its classes, one by one.
+        A category's numbers change together: quantiles from 0 to 1 are the categories, one by one.
         """
         code = code.clone()
         for part, at in self.located():
@@ -198,10 +198,13 @@ class CodeLaw:
         return code
 
     def describe(self, code: Tensor, position: int) -> list[str]:
-        """The number at ``position`` of each code ``(k, dim)`` as text; of a class, which it is."""
+        """The number at ``position`` of each code ``(k, dim)`` as text; of a category, which it is.
+
+        Categories of a code have no names, and are not the classes of data.
+        """
         for part, at in self.located():
             if at.start <= position < at.stop and not part.can_add:
-                return [f"class {k}" for k in code[:, at].argmax(1).tolist()]
+                return [f"category {k}" for k in code[:, at].argmax(1).tolist()]
         return [f"{round(value, 2) + 0.0:.2f}" for value in code[:, position].tolist()]
 
     def check(self, code: Tensor) -> None:
@@ -214,7 +217,7 @@ class CodeLaw:
         """Check that sums of codes are codes. Raises BadInput, with ``what`` was wanted."""
         for part, at in self.located():
             if not part.can_add:
-                raise BadInput(f"{what}: {_numbers(at)} are a class, which can't be added")
+                raise BadInput(f"{what}: {_numbers(at)} are a category, which can't be added")
 
 
 def _numbers(at: slice) -> str:

@@ -99,7 +99,7 @@ function numbers(facts, changed) {
     const label = document.createElement("label");
     label.htmlFor = `number-${dim}`;
     if (part.kind === "categorical") {
-      label.textContent = "class in the code";
+      label.textContent = "category of the code";
       const menu = Object.assign(document.createElement("select"), { id: label.htmlFor });
       for (let i = part.start; i < part.stop; i++) menu.add(new Option(i - part.start, i));
       menu.onchange = () => changed((code) => { code.fill(0, part.start, part.stop); code[Number(menu.value)] = 1; }, dim);
