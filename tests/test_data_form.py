@@ -15,7 +15,7 @@ import genzoo
 from genzoo.cli import run as command
 from genzoo.data import register
 from genzoo.editing import directions
-from genzoo.errors import InvalidModel
+from genzoo.errors import BadInput, InvalidModel
 from genzoo.evaluation import verify
 from genzoo.files import home
 from genzoo.runs import launch
@@ -163,6 +163,9 @@ def test_a_direction_encodes_its_data_as_for_the_training(name, elsewhere, monke
     register.remember(sha256_of(name), str(elsewhere / "moved"), form)
     genzoo.direction(f"./{name}", "any", **told)
     assert opened == [sha256_of(name)] * 2
+    shutil.copy("moved/00.png", "moved/01.png")
+    with pytest.raises(BadInput, match=r"moved has changed since run .*expected .*got .*data="):
+        genzoo.direction(f"./{name}", "any", **told)
 
 
 def test_what_a_model_is_compared_with_can_be_opened_otherwise(elsewhere, caplog, capsys):

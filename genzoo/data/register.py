@@ -31,6 +31,7 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(max_length=4000)]
 # A value of --set that decides how data are opened: 64, [1, 64, 48], "0:4095".
 Value = bool | int | float | Text | tuple[int | float, ...] | None
+DIGITS = 12  # of a hash, in a message
 MOST = 500  # places; the one that was used the longest time ago goes
 LARGEST = 1 << 24  # bytes
 IMAGES = "images:"  # before a folder's name: all images in it
@@ -99,6 +100,21 @@ def training_data(name: str, data: str, sha256: str | None) -> Place | str:
         raise DataMissing(f"{what}. Give a data set or folder with {argument('data')}")
     what = f"{name} was trained on {label(data)!r}, which is no named data set"
     raise DataMissing(f"{what}, and this machine does not know where it is: {hint}")
+
+
+def check_unchanged(data: str, name: str, expected: str | None, got: str | None) -> None:
+    """Check that a folder has the hash of the data that the model ``name`` was trained on. Raises
+    BadInput.
+    """
+    if got != expected:
+        what = f"{data} has changed since {name} was trained on it"
+        hint = f"give {argument('data', 'FOLDER')} to use it all the same"
+        raise BadInput(f"{what}: {hashes(expected, got)}: {hint}")
+
+
+def hashes(expected: str | None, got: str | None) -> str:
+    """Two hashes that differ, for a message."""
+    return f"expected sha256 {(expected or '')[:DIGITS]}..., got {(got or '')[:DIGITS]}..."
 
 
 def form_of(sha256: str | None, card: Mapping[str, Any]) -> dict[str, Any]:

@@ -254,6 +254,9 @@ def direction_from_data(
     channels, height, width = image_shape(model, hint)
     form = {"size": (width, height), "channels": channels, **form}
     images = sets.open(register.to_open(name), "train", **form, root=root)
+    if data is None and register.holds_folder(name):  # what the register knows of this hash
+        origin = model.origin.model if model.origin else "this model"
+        register.check_unchanged(name, origin, model.provenance.get("data_sha256"), images.sha256)
     rows = _rows(len(images), n)
     has, codes = torch.from_numpy(sets.having(images, attribute)[rows]), list[Tensor]()
     for start in range(0, len(rows), BATCH):

@@ -10,12 +10,11 @@ from typing import Any, final
 from genzoo.data import register
 from genzoo.data.arrays import source_of
 from genzoo.data.dataset import Source
-from genzoo.errors import BadInput, argument
+from genzoo.errors import BadInput
 from genzoo.metrics.subjects import ModelSubject, Subject
 from genzoo.runs.plan import form_of, open_dataset, other_form
 
 log = logging.getLogger("genzoo")
-DIGITS = 12  # of a hash, in a message
 
 
 @final
@@ -52,10 +51,8 @@ def reference_data(
         return ReferenceData(place, place, training_form(subject))
     given = register.to_open(place.data)
     got = _hash_of(subject, given, place.form, root)
-    if got not in (None, sha256):
-        what = f"{place.data} has changed since {subject.name} was trained on it"
-        hint = f"give {argument('data', 'FOLDER')} to use it all the same"
-        raise BadInput(f"{what}: {_hashes(sha256, got)}: {hint}")
+    if got is not None:
+        register.check_unchanged(place.data, subject.name, sha256, got)
     return ReferenceData(given, own, place.form, sha256)
 
 
@@ -80,7 +77,7 @@ def _given(
     if got == sha256:
         return ReferenceData(data, own, form, got)
     what = f"{name} is not the training data of {subject.name}"
-    log.warning("%s (%s): the numbers compare with %s", what, _hashes(sha256, got), name)
+    log.warning("%s (%s): the numbers compare with %s", what, register.hashes(sha256, got), name)
     return ReferenceData(data, name, form, got)
 
 
@@ -114,7 +111,3 @@ def _hash_of(
         where = None if root is None else Path(root)
         return open_dataset(subject.model.origin.family, data, {**config, **form}, where).sha256
     return None
-
-
-def _hashes(expected: str | None, got: str | None) -> str:
-    return f"expected sha256 {(expected or '')[:DIGITS]}..., got {(got or '')[:DIGITS]}..."
