@@ -20,7 +20,7 @@ from genzoo.options import OptimizerName, Options, Sampling
 from genzoo.schemas import Count, Schema, Shape
 from genzoo.training import Player, gather, make_player
 
-TINY = 1e-8
+TINY, START = 1e-8, -1.0  # a small number; log_deviation of a new model
 Tensors = tuple[Tensor, ...]
 
 
@@ -70,11 +70,8 @@ def infer(y: Tensor, known: Tensor, mean: Tensor, loadings: Tensor, scale: Tenso
     z = torch.cholesky_solve(t, factor.expand(len(y), -1, -1))
     squares = (weight * distance.square()).sum(1) - (t * z).sum((1, 2))
     log_det = (known * (math.log(2 * math.pi) + 2 * scale)).sum(1)
-    return -(squares + log_det) / 2 - log_diagonal(factor), z[:, :, 0], factor
-
-
-def log_diagonal(factor: Tensor) -> Tensor:  # (n, rank, rank) -> (n,), half the log-determinant
-    return factor.diagonal(dim1=1, dim2=2).log().sum(1)
+    # The factor's diagonal gives half the log-determinant of the precision.
+    return -(squares + log_det) / 2 - factor.diagonal(0, 1, 2).log().sum(1), z[:, :, 0], factor
 
 
 def spread(factor: Tensor, e: Tensor) -> Tensor:  # standard normal e (n, rank), to z - its mean
@@ -100,9 +97,8 @@ class GMM(genzoo.Completer, genzoo.Density):
         self.likelihood_kind = "bound" if images and config.rank else "exact"
         k, d, q = config.components, math.prod(config.shape), config.rank
         self.log_weights = nn.Parameter(torch.full((k,), -math.log(k)))
-        self.mean = nn.Parameter(torch.rand(k, d))
-        self.loadings = nn.Parameter(torch.randn(k, d, q).mul_(0.1))
-        self.log_deviation = nn.Parameter(torch.full((k, d), -1.0))
+        self.mean, self.loadings = map(nn.Parameter, (torch.rand(k, d), torch.randn(k, d, q) * 0.1))
+        self.log_deviation = nn.Parameter(torch.full((k, d), START))
 
     def infer(self, y: Tensor, known: Tensor) -> tuple[Tensor, Tensors, Tensors]:
         """log p(y, k), (n, components), and z under each Gaussian."""
@@ -116,10 +112,9 @@ class GMM(genzoo.Completer, genzoo.Density):
 
     def log_weight(self, x: Tensor, labels: Tensor | None, noise: Noise) -> Tensor:
         y, e = self.place(x, 0.5), noise.normal(self.config.rank)
-        log_p, means, factors = self.infer(y, torch.ones_like(y[:1]))
+        log_p, z, factors = self.infer(y, torch.ones_like(y[:1]))
         if self.levels:
-            posteriors = enumerate(zip(means, factors, strict=True))
-            each = [self.log_mass(y, k, z + spread(L, e), e, L) for k, (z, L) in posteriors]
+            each = [self.log_mass(y, k, z[k] + spread(L, e), e, L) for k, L in enumerate(factors)]
             log_p = self.log_weights.float().log_softmax(0) + torch.stack(each, 1)
         return log_p.logsumexp(1)
 
@@ -127,7 +122,7 @@ class GMM(genzoo.Completer, genzoo.Density):
         """log P, (n,), of the levels whose middles are ``y`` (n, D), given z (n, rank) in Gaussian
         k; plus log p(z) - log q(z), where z came from standard normal ``e`` by its posterior.
         """
-        ratio = (e.square() - z.square()).sum(1) / 2 - log_diagonal(factor)
+        ratio = (e.square() - z.square()).sum(1) / 2 - factor.diagonal(0, 1, 2).log().sum(1)
         half, deviation = 0.5 / (self.levels or 1), self.log_deviation[k].float().exp()
         mean = self.mean[k].float() + z @ self.loadings[k].float().T
         a = ((y - half - mean) / deviation).masked_fill(y < 2 * half, -math.inf)
@@ -166,11 +161,9 @@ class EM(genzoo.Trainer):
     """
 
     def __init__(self, model: GMM, options: TrainOptions):
-        k, d, q = model.loadings.shape
-        if k > options.batch_size:
+        if (k := model.config.components) > options.batch_size:
             raise genzoo.BadInput(f"batch_size must be {k} or more: a sample for each Gaussian")
-        sizes = (k, q + 1, q + 1), (k, d, q + 1), (k, d)
-        self.statistics = averages = nn.ParameterList(map(torch.zeros, sizes))
+        self.statistics = averages = nn.ParameterList(implied(model))
         # The options are the averages': with a schedule or clipping, the M step would not arrive.
         m_step = Player(model, torch.optim.SGD(model.parameters(), 1.0), Options())
         super().__init__(model, {"statistics": make_player(averages, options), "model": m_step})
@@ -182,16 +175,17 @@ class EM(genzoo.Trainer):
         return logs | self.update("model", self.maximise, batch)
 
     def expect(self, batch: genzoo.Batch) -> tuple[Tensor, genzoo.Logs]:
-        """At first each Gaussian has one sample, and a variance as large as that of all."""
+        """In a new model each Gaussian has at first one sample, and the variance of all data."""
         with torch.no_grad(), torch.autocast(batch.x.device.type, enabled=False):
             y = self.gmm.place(batch.x, batch.noise("place").uniform(*self.gmm.shape))
             log_p, z, factors = self.gmm.infer(y, torch.ones_like(y[:1]))
             nats = y.shape[1] * math.log(self.gmm.levels or 1) - log_p.logsumexp(1).mean()
             r, variance = log_p.softmax(1), y.new_zeros(())
             if batch.step == 0:
+                new = (self.statistics[0] == 0).all()
                 row = torch.tensor(batch.indices or range(len(y)), device=y.device)
-                r = (row[:, None] == torch.arange(r.shape[1], device=y.device)).float()
-                variance = gather(y).var(0, correction=0).mean()
+                r = (row[:, None] == torch.arange(r.shape[1], device=y.device)).where(new, r)
+                variance = gather(y).var(0, correction=0).mean() * new
             targets = expected(y, r, z, factors, variance)
         logs = {"nats": nats, "bits/dim": nats / math.log(2) / y.shape[1]}
         return half_square(self.statistics, targets), logs
@@ -207,6 +201,14 @@ class EM(genzoo.Trainer):
             loadings = self.gmm.loadings if batch.step == 0 else both[:, :, :-1]
         targets = weight[:, 0].log().log_softmax(0), both[:, :, -1], loadings, variance.log() / 2
         return half_square(self.gmm, targets), {}
+
+
+def implied(model: GMM) -> Tensors:
+    """The statistics that the parameters of a fitted model come from; of a new one all 0."""
+    weight = (model.log_weights.softmax(0) * (model.log_deviation != START).any())[:, None]
+    both = torch.cat([model.loadings, model.mean[:, :, None]], 2)  # E[y z'] of z that ends with 1
+    yy = both.square().sum(2) + (2 * model.log_deviation).exp()
+    return weight[:, :, None] * torch.eye(both.shape[2]), weight[:, :, None] * both, weight * yy
 
 
 def expected(y: Tensor, r: Tensor, z: Tensors, factors: Tensors, variance: Tensor) -> Tensors:

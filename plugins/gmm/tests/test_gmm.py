@@ -28,6 +28,13 @@ def build(shape=(3,), components=3, rank=0, scale=0.5, **values):
     return model.eval()
 
 
+def new(shape=(3,), components=3, rank=0):
+    """A model that nothing was fitted to."""
+    torch.manual_seed(0)
+    asked = {"shape": shape, "components": components, "rank": rank}
+    return gmm.GMM(checked(gmm.Config, asked, "config"))
+
+
 def mixture(model):
     """The same by torch.distributions."""
     if model.config.rank:
@@ -68,7 +75,7 @@ def test_steps_of_em_are_scikit_learns():
     from sklearn.mixture import GaussianMixture
 
     x = blobs()[torch.randperm(300)]
-    model, steps = build(), 8
+    model, steps = new(), 8
     fit(model, x, steps)
     theirs = GaussianMixture(
         3, covariance_type="diag", max_iter=steps - 1, tol=0, reg_covar=0,
@@ -91,19 +98,19 @@ def test_one_gaussian_of_low_rank_is_factor_analysis():
     random = np.random.RandomState(0)
     x = random.randn(400, 2) @ random.randn(2, 6) + 0.5 * random.randn(400, 6) + 1
     theirs = FactorAnalysis(2, tol=1e-6, svd_method="lapack").fit(x).score(x)
-    nats = fit(build((6,), 1, 2), torch.tensor(x).float(), 80)
+    nats = fit(new((6,), 1, 2), torch.tensor(x).float(), 80)
     assert -nats[-1] == pytest.approx(theirs, abs=2e-3)
 
 
 def test_em_never_loses_likelihood():
-    nats = fit(build(rank=1), blobs()[torch.randperm(300)], 30)[1:]
+    nats = fit(new(rank=1), blobs()[torch.randperm(300)], 30)[1:]
     assert all(after < before + 1e-4 for before, after in itertools.pairwise(nats))
     assert nats[-1] < nats[0] - 0.3
 
 
 def test_options_are_those_of_the_averages():
     """The M step arrives whatever the schedule: the means are those of the statistics."""
-    model, x = build(), blobs()
+    model, x = new(), blobs()
     options = {"lr_decay_start": 0.0, "lr_inverse_decay": 1.0, "gradient_clip": 0.1, "lr": 0.3}
     trainer = gmm.EM(model, checked(gmm.TrainOptions, options, "options"))
     trainer.prepare(genzoo.training.RunSettings())
@@ -114,6 +121,22 @@ def test_options_are_those_of_the_averages():
     torch.testing.assert_close(model.mean.detach(), yz[:, :, -1] / weight[:, None])
     with pytest.raises(genzoo.BadInput, match="warmup must be at most 0"):
         checked(gmm.TrainOptions, {"warmup": 0.1}, "options")
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_run_that_begins_with_a_fitted_model_begins_with_its_gaussians(rank):
+    model = build(rank=rank)
+    before = [p.detach().clone() for p in model.parameters()]
+    statistics = gmm.EM(model, gmm.TrainOptions()).statistics
+    x = model.sample(20_000, seed=1).tensor
+    log_p, z, factors = model.infer(x, torch.ones(1, 3))
+    for own, drawn in zip(
+        statistics, gmm.expected(x, log_p.softmax(1), z, factors, torch.zeros(())), strict=True
+    ):
+        assert torch.allclose(own, drawn, atol=0.05), "those of its own samples"
+    fit(model, x[:200], 1, lr=1e-6)
+    for old, p in zip(before, model.parameters(), strict=True):
+        assert torch.allclose(old, p.detach(), atol=1e-3)
 
 
 @pytest.mark.parametrize("rank", [0, 1])
@@ -132,7 +155,7 @@ def test_parts_of_a_batch_give_its_statistics():
     x = blobs()[torch.randperm(300)]
     ends = []
     for parts in (1, 3):
-        model = build(rank=1)
+        model = new(rank=1)
         trainer = gmm.EM(model, checked(gmm.TrainOptions, {"batch_size": 300}, "options"))
         for step, micro_batches in enumerate((1, parts, parts)):
             trainer.prepare(genzoo.training.RunSettings(micro_batches=micro_batches))
@@ -210,7 +233,7 @@ def test_at_temperature_0_a_sample_is_a_mean():
 
 def test_constant_pixels_keep_the_width_of_a_level():
     """White ones, too, where float32 leaves little of a variance."""
-    model = build((1, 1, 2), 2)
+    model = new((1, 1, 2), 2)
     fit(model, torch.tensor([0.0, 1.0]).repeat(200, 1).view(200, 1, 1, 2), 3)
     deviation = model.log_deviation.detach().exp() * 256
     assert torch.allclose(deviation[:, 0], torch.tensor(12**-0.5), rtol=0.15)
