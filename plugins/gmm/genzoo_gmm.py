@@ -11,7 +11,7 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor, nn, randn
 
 import genzoo
 from genzoo import Noise
@@ -97,7 +97,7 @@ class GMM(genzoo.Completer, genzoo.Density):
         self.likelihood_kind = "bound" if images and config.rank else "exact"
         k, d, q = config.components, math.prod(config.shape), config.rank
         self.log_weights = nn.Parameter(torch.full((k,), -math.log(k)))
-        self.mean, self.loadings = map(nn.Parameter, (torch.rand(k, d), torch.randn(k, d, q) * 0.1))
+        self.mean, self.loadings = map(nn.Parameter, (torch.rand(k, d), randn(k, d, q).mul_(0.1)))
         self.log_deviation = nn.Parameter(torch.full((k, d), START))
 
     def infer(self, y: Tensor, known: Tensor) -> tuple[Tensor, Tensors, Tensors]:
