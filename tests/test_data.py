@@ -1179,3 +1179,18 @@ def test_a_split_is_whole_whatever_was_opened_before(tmp_path, monkeypatch):
         sizes.append(len(data.open(tmp_path / "set", split)))
     assert sizes[:2] == sizes[2:4]
     assert sizes[4] == sizes[1] == 40 - sizes[0]
+
+
+@pytest.mark.parametrize(
+    ("side", "size", "threads"), [(300, 20, True), (300, None, True), (40, 20, False)]
+)
+def test_large_files_are_decoded_by_threads_whatever_they_become(
+    side, size, threads, tmp_path, monkeypatch
+):
+    (tmp_path / "set").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "set" / "a.jpg")
+    asked, in_threads = [], decoding.in_threads
+    monkeypatch.setattr(decoding, "in_threads", lambda *a: asked.append(a) or in_threads(*a))
+    assert len(data.open(tmp_path / "set", "all", size=size)) == 1
+    assert bool(asked) == threads

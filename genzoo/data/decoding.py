@@ -118,8 +118,8 @@ def _decoded(
     other = known.selection
     if split and other.split and other.split != split and other.names == selection.names:
         places = {name: place for name, place in places.items() if name in known.rest}
-    size = frame.form.size or frame.own
-    is_small = size is not None and size[0] * size[1] <= SMALL
+    # The files' own size: a photo that becomes small takes long to decode.
+    is_small = frame.own is not None and frame.own[0] * frame.own[1] <= SMALL
     found = map(convert, places) if is_small else in_threads(convert, [*places])
     for (name, place), one in zip(places.items(), found, strict=True):
         yield place, name, one
