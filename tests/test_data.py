@@ -1182,7 +1182,7 @@ def test_a_split_is_whole_whatever_was_opened_before(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("side", "size", "threads"), [(300, 20, True), (300, None, True), (40, 20, False)]
+    ("side", "size", "threads"), [(300, 20, True), (190, None, True), (40, 20, False)]
 )
 def test_large_files_are_decoded_by_threads_whatever_they_become(
     side, size, threads, tmp_path, monkeypatch

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, final
 
 from genzoo.data.dataset import BROKEN, FileSelection, ImageFiles, Meta, Rows, Source, leave_out
-from genzoo.data.decoders import SMALL, strict
+from genzoo.data.decoders import strict
 from genzoo.data.forms import Form, Frame, needs_size, to_pixels
 from genzoo.data.pictures import Picture, Unreadable, decoded, head, span_of
 from genzoo.errors import BadInput, GenzooError, OperationFailed
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 VERSION = 1
 MEMORY = 1 << 26  # bytes of files that are kept from the survey to the decoding
 BLOCK = 1 << 20  # bytes of images that are written at once
+FEW_PIXELS = 1 << 15  # of a file, which one thread decodes sooner: several would wait for each other
 MOST_THREADS = 8  # of images that are not small: the threads would wait for each other
 Result = TypeVar("Result")
 DARK = 25  # where the largest of all values is no larger, the files may mean another range
@@ -119,7 +120,7 @@ def _decoded(
     if split and other.split and other.split != split and other.names == selection.names:
         places = {name: place for name, place in places.items() if name in known.rest}
     # The files' own size: a photo that becomes small takes long to decode.
-    is_small = frame.own is not None and frame.own[0] * frame.own[1] <= SMALL
+    is_small = frame.own is not None and frame.own[0] * frame.own[1] <= FEW_PIXELS
     found = map(convert, places) if is_small else in_threads(convert, [*places])
     for (name, place), one in zip(places.items(), found, strict=True):
         yield place, name, one
