@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 VERSION = 1
 MEMORY = 1 << 26  # bytes of files that are kept from the survey to the decoding
 BLOCK = 1 << 20  # bytes of images that are written at once
-FEW_PIXELS = 1 << 15  # of a file, which one thread decodes sooner: several would wait for each other
-MOST_THREADS = 8  # of images that are not small: the threads would wait for each other
+FEW_PIXELS = 1 << 15  # of a file: for these, threads would wait for each other
+MOST_THREADS = 8  # of files with more pixels
 Result = TypeVar("Result")
 DARK = 25  # where the largest of all values is no larger, the files may mean another range
 # What zipfile says of a member, in our words.
