@@ -93,7 +93,7 @@ def buffers(trainer: Trainer) -> dict[str, Tensor]:
         if not name.endswith(".optimizer"):
             learnt = dict(part.named_parameters()) if isinstance(part, nn.Module) else {}
             state = {k: v for k, v in part.state_dict().items() if k not in learnt}
-            found |= {f"{name}.{k}": v.clone() for k, v in state.items()}
+            found |= {f"{name}.{k}": torch.as_tensor(v).clone() for k, v in state.items()}
     return found
 
 

@@ -233,7 +233,8 @@ def test_the_command_of_a_card_is_one_of_today():
         assert (given["steps"], given["seed"]) == (recipe.steps, recipe.seed)
         assert given["compile"] is None  # no card is of a compiled training
         settings, fields = assignments(given["settings"]), {**recipe.config, **recipe.options}
-        form = [settings.pop("channels"), settings.pop("size")]
+        form = [settings.pop("channels"), settings.pop("length" if manifest.rate else "size")]
+        assert settings.pop("rate", None) == manifest.rate
         shape = fields.get("shape") or [fields["channels"], fields["size"]]
         assert form == [shape[0], shape[-1]]
         assert settings == {key: fields[key] for key in settings}

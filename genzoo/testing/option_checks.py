@@ -11,6 +11,7 @@ from genzoo.errors import BadInput
 from genzoo.models.model import infer
 from genzoo.models.randomness import Noise
 from genzoo.models.sampler import Sampler
+from genzoo.options import SWITCHES
 from genzoo.schemas import Schema
 from genzoo.testing.contract import require
 from genzoo.testing.family_case import Case, law, outputs
@@ -120,7 +121,7 @@ class _Moves:
         return any(self._differ({name: value}, {}) for value in self.values[name])
 
     def _acts(self, name: str) -> bool:
-        if self.acts_alone(name):
+        if self.acts_alone(name) or self._refused(SWITCHES.get(name, "")):
             return True
         for other in sorted(self.values, key=lambda other: self._order(name, other)):
             for switch in self.values[other][:3] if other != name else []:
@@ -128,6 +129,11 @@ class _Moves:
                 if any(self._differ({**base, name: v}, base) for v in self.values[name][:2]):
                     return True
         return False
+
+    def _refused(self, switch: str) -> bool:
+        """Whether the family refuses what would let a field act, such as ``augment`` for sounds."""
+        values = self.values.get(switch, [])[:3]
+        return bool(values) and not any(True for v in values for _ in self._run({switch: v}))
 
     def _order(self, name: str, other: str) -> tuple[bool, bool, int]:
         """The likeliest switches of a field come first, as each try is a run: a choice whose name
@@ -139,7 +145,7 @@ class _Moves:
     def _differ(self, values: dict[str, Any], base: dict[str, Any]) -> bool:
         """Whether two runs differ; a value that is refused does something, too."""
         pairs = zip_longest(self._run(base), self._run(values))
-        old, new = next(pairs)  # a run that is refused has no state
+        old, new = next(pairs, (None, None))  # a run that is refused has no state
         return old is not None and (old != new or any(a != b for a, b in pairs))
 
     def _run(self, values: dict[str, Any]) -> "_Run":
