@@ -165,6 +165,9 @@ class LatentSampling(Sampling):
 
     truncation: Truncation | None = None
     """values of a code beyond this limit are drawn again (Brock et al. 2019, section 3.1)"""
+    temperature: Annotated[float, Field(ge=0, le=10)] | None = None
+    """normal values of a code are multiplied by it: below 1 samples are more typical and vary less
+    (Kingma & Dhariwal 2018, section 6); left out: the model's own, usually 1"""
 
 
 class PixelSampling(Sampling):

@@ -92,7 +92,7 @@ def test_the_core_trains_the_game(capsys):
     samples = model.sample(6, truncation=0.5, contrast=0.25, labels="down")
     assert samples.labels.tolist() == [1] * 6
     assert not torch.equal(samples.tensor, model.sample(6, labels="down").tensor)
-    assert samples.call["sampling"] == {"truncation": 0.5, "contrast": 0.25}
+    assert samples.call["sampling"] == {"truncation": 0.5, "temperature": None, "contrast": 0.25}
     codes = model.codes(5)
     assert codes[:, 3:7].sum(1).tolist() == [1] * 5
     assert codes[:, 7:].abs().max() <= 1

@@ -116,6 +116,35 @@ def test_truncation_is_for_the_normal_part():
         shown(Uniform(3)).sample(1, truncation=0.5)
 
 
+def test_temperature_multiplies_the_normal_part_and_no_other():
+    model = Shown()
+    free, cold = model.codes(9), model.codes(9, temperature=0.5)
+    assert torch.equal(cold[:, :2], free[:, :2] / 2)
+    assert torch.equal(cold[:, 2:], free[:, 2:])
+    assert torch.equal(model.sample(9, temperature=0.5).tensor, cold)
+    both = model.codes(MANY, truncation=0.5, temperature=0.5)[:, :2]
+    assert 0.24 < both.abs().max() <= 0.25
+    assert not model.codes(9, temperature=0)[:, :2].any()
+    with pytest.raises(BadInput, match="temperature needs normal values.*uniform"):
+        shown(Uniform(3)).sample(1, temperature=0.5)
+
+
+def test_a_model_s_own_temperature_is_for_samples_and_not_for_training():
+    model, free = Shown(), Shown().codes(9)
+    model.temperature = 0.5
+    assert torch.equal(model.codes(9)[:, :2], free[:, :2] / 2)
+    assert torch.equal(model.codes(9, temperature=1)[:, :2], free[:, :2])
+    drawn = model.sample(9)
+    assert torch.equal(drawn.tensor, model.codes(9))
+    assert drawn.call["sampling"] == {"truncation": None, "temperature": 0.5}
+    learnt = model.draw_code(Noise(0, range(9)), model.sampling())
+    assert torch.equal(learnt, free)
+    with_uniform = shown(Uniform(3))
+    with_uniform.temperature = 0.5
+    with pytest.raises(BadInput, match="temperature needs normal values"):
+        with_uniform.sample(1, temperature=0.5)
+
+
 def test_the_curve_of_truncation_is_refused_before_anything_is_measured(monkeypatch):
     monkeypatch.setattr(truncation, "measure", None)
     monkeypatch.setattr(truncation, "reference_data", None)

@@ -89,7 +89,8 @@ def test_a_picture_says_what_drew_it(model):
     assert vars(told.record.origin) == vars(model.origin)
     assert told.record.seeds == ((9, 2), (9, 3), (9, 4))
     assert told.record.call.method == "sample"
-    assert told.record.call.sampling == {"truncation": 0.5, "observation_noise": 0.0}
+    settings = {"truncation": 0.5, "temperature": None, "observation_noise": 0.0}
+    assert told.record.call.sampling == settings
 
 
 def test_no_pixel_is_decoded_to_read_it(model, monkeypatch):

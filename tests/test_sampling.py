@@ -106,7 +106,7 @@ def test_a_setting_reaches_what_editing_draws():
     assert torch.equal(walks.samples_at(model, "4:0,1", sampling=how).tensor, expected)
     walk = walks.interpolate(model, "4:0,1", steps=3, sampling=how)
     assert torch.equal(walk.tensor[[0, 3]], expected)
-    assert walk.call["sampling"] == how
+    assert walk.call["sampling"] == how | {"temperature": None}
     wide = Decoded()
     wide.shape, wide.latent_dim = (3,), 3
     grid = walks.traverse(wide, sample="4:3", grid=(2, 1), sampling=how).tensor
@@ -130,7 +130,7 @@ def test_a_setting_reaches_what_editing_draws():
         (Plain, {"gain": float("nan")}, "gain must be a finite"),
         (Plain, {"gain": torch.ones(2)}, "Plain's sampling: "),
         (Decoded, {"truncation": 0}, "truncation must be at least 0.02, got 0"),
-        (Decoded, {"steps": 20}, "settings are truncation, gain"),
+        (Decoded, {"steps": 20}, "settings are truncation, temperature, gain"),
     ],
 )
 def test_a_wrong_setting_is_refused_in_a_line(kind, settings, said):
@@ -207,7 +207,7 @@ def saved(tmp_path, monkeypatch):
 
 def test_a_picture_s_record_holds_all_settings_and_draws_it_again(saved):
     saved.sample(3, seed=5, observation_noise=1.0).save("x.png")
-    settings = {"truncation": None, "observation_noise": 1.0}
+    settings = {"truncation": None, "temperature": None, "observation_noise": 1.0}
     assert genzoo.inspect("x.png").record.call.sampling == settings
     assert genzoo.reproduce("x.png", "./mine", device="cpu").state == "equal"
     plain = saved.sample(3, seed=5)
@@ -240,9 +240,9 @@ def test_the_command_line_sets_and_tells_them(saved, capsys):
     assert "observation_noise  0.0   0 to 1" in out
     assert run(["info", "vae", "--json"]) == 0
     fields = json.loads(capsys.readouterr().out)["sampling"]
-    assert [field["name"] for field in fields] == ["truncation", "observation_noise"]
-    assert run(["sample", "./mine", "-o", "z.png", "--set", "temperature=1"]) == 2
-    assert "settings are truncation, observation_noise" in capsys.readouterr().err
+    assert [field["name"] for field in fields] == ["truncation", "temperature", "observation_noise"]
+    assert run(["sample", "./mine", "-o", "z.png", "--set", "warmth=1"]) == 2
+    assert "settings are truncation, temperature, observation_noise" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

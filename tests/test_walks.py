@@ -100,11 +100,11 @@ def test_what_is_no_address_is_refused(text):
 
 
 def test_codes_are_those_that_sample_draws(latent):
-    for options in ({}, {"truncation": 0.5}):
+    for options in ({}, {"truncation": 0.5}, {"temperature": 0.5}):
         codes = latent.codes(70, seed=3, start=2, **options)
         drawn = latent.decode_codes(codes, seeds=[(3, 2 + i) for i in range(70)])
         assert torch.equal(drawn.tensor, latent.sample(70, seed=3, start=2, **options).tensor)
-    assert drawn.call == {"method": "draw", "sampling": {"truncation": None}}
+    assert drawn.call == {"method": "draw", "sampling": {"truncation": None, "temperature": None}}
 
 
 def test_what_is_drawn_beside_a_code_is_its_samples(noisy):
@@ -423,7 +423,7 @@ def test_json_holds_the_whole_call(here, capsys):
     assert result["call"] == {
         "method": "interpolate",
         **call_,
-        "sampling": {"truncation": None, "observation_noise": 0.0},
+        "sampling": {"truncation": None, "temperature": None, "observation_noise": 0.0},
     }
     code, out, _ = call(capsys, f"arithmetic {SMALL} 0:3,5 - 7 --json")
     result = json.loads(out)

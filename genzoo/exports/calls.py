@@ -125,11 +125,10 @@ def call_of(model: Model, settings: Mapping[str, Any]) -> Call:
 
 def _decoding(model: Latent, settings: Mapping[str, Any]) -> Call:
     sampling = model.checked_sampling(settings)
-    if isinstance(sampling, LatentSampling) and "truncation" in settings:
-        what = (
-            f"{argument('sampling', {'truncation': settings['truncation']})} would have no effect"
-        )
-        hint = "what is exported takes codes, and truncation is of how they are drawn"
+    drawn = [name for name in LatentSampling.model_fields if name in settings]
+    if isinstance(sampling, LatentSampling) and drawn:
+        what = f"{argument('sampling', {drawn[0]: settings[drawn[0]]})} would have no effect"
+        hint = f"what is exported takes codes, and {drawn[0]} is of how they are drawn"
         raise BadInput(f"{what}: {hint}")
     inputs = ("code", "label") if model.num_classes else ("code",)
     call = Call(model, sampling, inputs, (OUTPUTS[model.kind],))

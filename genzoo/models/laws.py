@@ -16,15 +16,17 @@ from torch import Tensor
 
 from genzoo.errors import BadInput
 from genzoo.models.randomness import Noise
+from genzoo.options import LatentSampling, Sampling
 
 __all__ = ["Categorical", "CodeLaw", "Law", "Normal", "Uniform"]
+_PLAIN = LatentSampling()
 
 
 class Law(ABC):
     """The distribution of ``dim`` neighbouring numbers of a code.
 
-    ``can_truncate``: whether values beyond a limit can be drawn again. ``can_add``: whether a sum
-    of codes, or a code moved along a direction, is a code.
+    ``can_truncate``: whether values beyond a limit can be drawn again, and values multiplied by a
+    temperature. ``can_add``: whether a sum of codes, or a code moved along a direction, is a code.
     """
 
     can_truncate: ClassVar[bool] = False
@@ -154,23 +156,28 @@ class CodeLaw:
         ends = pairwise(accumulate((part.dim for part in self.parts), initial=0))
         return ((part, slice(*pair)) for part, pair in zip(self.parts, ends, strict=True))
 
-    def draw(self, noise: Noise, limit: float | None = None) -> Tensor:
-        """``(n, dim)``: the next codes of ``noise``; ``limit``: the truncation of those that can.
-
-        Raises BadInput if none can.
-        """
-        self.check_limit(limit)
+    def draw(self, noise: Noise, sampling: Sampling | None = None) -> Tensor:
+        """``(n, dim)``: the next codes of ``noise``, with these settings. Raises BadInput."""
+        how = self.check_sampling(sampling)
         codes = []
         for part in self.parts:
-            z = noise.normal(part.dim, limit=limit if part.can_truncate else None)
+            z = noise.normal(part.dim, limit=how.truncation if part.can_truncate else None)
+            if part.can_truncate and how.temperature is not None:
+                z = how.temperature * z
             codes.append(part.of_normal(z))
         return _joined(codes)
 
-    def check_limit(self, limit: float | None) -> None:
-        """Check that a part can be truncated, if there is a ``limit``. Raises BadInput."""
-        if limit is not None and not self.can_truncate:
+    def check_sampling(self, sampling: Sampling | None) -> LatentSampling:
+        """The settings of ``sampling`` that act on codes. Raises BadInput if none of the code's
+        numbers can follow them.
+        """
+        how = sampling if isinstance(sampling, LatentSampling) else _PLAIN
+        given = {"truncation": how.truncation, "temperature": how.temperature}
+        named = [name for name, value in given.items() if value is not None]
+        if named and not self.can_truncate:
             kinds = " and ".join(type(part).__name__.lower() for part in self.parts)
-            raise BadInput(f"truncation needs normal values, this model's code is {kinds}")
+            raise BadInput(f"{named[0]} needs normal values, this model's code is {kinds}")
+        return how
 
     def of_normal(self, z: Tensor) -> Tensor:
         """Standard normal numbers ``(..., dim)`` to codes."""

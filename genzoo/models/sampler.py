@@ -179,9 +179,10 @@ class Sampler(Model):
             raise BadInput(f"{kind} has no setting of sampling called {strange[0]!r}: {known}")
         where = f"{kind}'s sampling"
         sampling = checked(self.sampling, dict(settings), where) if settings else self.sampling()
-        limit = sampling.truncation if isinstance(sampling, LatentSampling) else None
-        if limit is not None and isinstance(self, Latent):
-            self.code_law.check_limit(limit)
+        if isinstance(self, Latent) and (settings or self.temperature != 1):
+            how = self.code_law.check_sampling(sampling)
+            if how is sampling and how.temperature is None and self.temperature != 1:
+                sampling = how.model_copy(update={"temperature": self.temperature})
         return self.effective_sampling(sampling)
 
     def effective_sampling(self, sampling: Any) -> Any:
@@ -262,6 +263,7 @@ class Latent(Sampler):
     """A sampler that decodes a latent code of ``latent_dim`` numbers, by default normal ones."""
 
     latent_dim: int
+    temperature: float = 1.0  # of codes, unless the settings of sampling give another one
     sampling = LatentSampling
     _decode_extras: ClassVar[tuple[str, ...]] = ()
     _method = "decode"
@@ -313,8 +315,7 @@ class Latent(Sampler):
     @final
     def draw_code(self, noise: Noise, sampling: Sampling) -> Tensor:
         """The codes of the next samples: ``(n, latent_dim)``, read from ``noise``."""
-        limit = sampling.truncation if isinstance(sampling, LatentSampling) else None
-        return self.code_law.draw(noise, limit)
+        return self.code_law.draw(noise, sampling)
 
     @final
     def generate(self, noise: Noise, labels: Tensor | None, sampling: Sampling) -> Tensor:

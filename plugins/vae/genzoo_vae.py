@@ -45,6 +45,8 @@ class Config(Schema):
     """layers of a flow from N(0, 1) to the codes (Chen et al. 2017, arXiv:1611.02731); 0: none"""
     coupling_width: Annotated[int, Field(ge=1, le=4096)] = 256
     """units of a hidden layer of each"""
+    temperature: Annotated[float, Field(gt=0, le=10)] = 1.0
+    """codes of samples are multiplied by it, unless the settings of sampling give another one"""
 
 
 class TrainOptions(Options):
@@ -77,7 +79,8 @@ class VAE(FittedPrior, genzoo.Density):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.latent_dim, self.shape = config.latent_dim, config.shape
+        c = config
+        self.latent_dim, self.shape, self.temperature = c.latent_dim, c.shape, c.temperature
         self.kind, self.value_range = networks.kind_of(self.shape), networks.unit_range(self.shape)
         # A bound on a probability needs a distribution over exactly the values that the data take.
         if discrete := {"bernoulli": 2, "logistic": 256}.get(config.likelihood):
@@ -93,8 +96,7 @@ class VAE(FittedPrior, genzoo.Density):
             decoder = kind(self.latent_dim, width, size)
             self.decoder = nn.Sequential(*decoder, nn.Unflatten(1, self.shape))
         self.spread = nn.Parameter(torch.full((), -2 / STRIDE))
-        units = config.coupling_width if config.couplings else 0
-        self.add_prior(self.latent_dim, config.couplings, units)
+        self.add_prior(c.latent_dim, c.couplings, c.coupling_width if c.couplings else 0)
 
     # (n, latent_dim) -> (n, *shape), the mean of p(x | z)
     def decode(
@@ -131,11 +133,10 @@ class VAE(FittedPrior, genzoo.Density):
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x | z): ``(n, *shape)`` and ``(n, latent_dim)`` to ``(n,)``."""
         logits, log_scale = self.decoder(z).float(), STRIDE * self.spread
+        mean = networks.squash(logits, self.value_range)
         if self.config.likelihood == "bernoulli":  # appendix C.1
             values = -F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-            return values.flatten(1).sum(1)
-        mean = networks.squash(logits, self.value_range)
-        if self.config.likelihood == "gaussian":  # appendix C.2
+        elif self.config.likelihood == "gaussian":  # appendix C.2
             error = (x - mean) / log_scale.exp()
             values = -error.square() / 2 - log_scale - math.log(2 * math.pi) / 2
         else:

@@ -181,6 +181,17 @@ def test_embed_and_decode_agree_on_what_a_code_is():
         torch.testing.assert_close(model.decode(model.embed(x)), direct)
 
 
+def test_a_temperature_is_of_the_codes_that_samples_are_drawn_from():
+    free, cold = _model(), _model(temperature=0.5)
+    cold.load_state_dict(free.state_dict())
+    codes = free.codes(3)
+    assert torch.equal(cold.codes(3), codes / 2)
+    assert torch.equal(cold.sample(3).tensor, free.decode_codes(codes / 2).tensor)
+    assert torch.equal(cold.sample(3, temperature=1.0).tensor, free.sample(3).tensor)
+    x = _images(levels=2)
+    assert torch.equal(cold.embed(x), free.embed(x)), "a photo's code is no sample"
+
+
 def test_learned_spread_finds_the_noise():
     """A scalar at the networks' rate would crawl; the true deviation is 0.05."""
     x = 0.5 + 0.05 * Noise(0, range(512)).normal(1, 8, 8)
