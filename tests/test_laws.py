@@ -125,7 +125,7 @@ def test_temperature_multiplies_the_normal_part_and_no_other():
     both = model.codes(MANY, truncation=0.5, temperature=0.5)[:, :2]
     assert 0.24 < both.abs().max() <= 0.25
     assert not model.codes(9, temperature=0)[:, :2].any()
-    with pytest.raises(BadInput, match="temperature needs normal values.*uniform"):
+    with pytest.raises(BadInput, match=r"temperature needs normal values.*uniform"):
         shown(Uniform(3)).sample(1, temperature=0.5)
 
 

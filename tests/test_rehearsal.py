@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from genzoo import cli, families
 from genzoo.errors import BadInput
 from genzoo.families import registry
-from genzoo.options import AdversarialOptions
+from genzoo.options import SWITCHES, AdversarialOptions
 from genzoo.runs import launch, plots, precision, rehearsal
 from genzoo.runs import run as runs
 from genzoo.runs.plan import make_plan, plan
@@ -326,26 +326,30 @@ def test_an_option_that_is_never_read_is_refused(tmp_path):
 GAN = {"generator_units": 8, "discriminator_units": 8, "batch_size": 8, "dropout": 0.0}
 
 
-@pytest.mark.parametrize(
-    ("values", "named"),
-    [
-        ({"momentum": 0.5}, "momentum=0.5 .* while optimizer is adam"),
-        ({"penalty_weight": 3.0}, "penalty_weight=3.0 .* while penalty is none"),
-        ({"penalty_interval": 2}, "penalty_interval=2 .* while penalty is none"),
-        ({"instance_noise_until": 0.5}, "until=0.5 .* while instance_noise is 0.0"),
-        (
-            {"soft_labels": True, "label_smoothing": 0.1},
-            "smoothing=0.1 .* while soft_labels is True",
-        ),
-        ({"optimizer": "sgd", "beta2": 0.9}, "beta2=0.9 .* while optimizer is sgd"),
-        ({"optimizer": "sgd", "rms_decay": 0.9}, "rms_decay=0.9 .* while optimizer is sgd"),
-        ({"rms_decay": 0.9}, "rms_decay=0.9 .* while optimizer is adam"),
-        (
-            {"optimizer": "rmsprop", "beta2": 0.9},
-            r"beta2=0.9 .* while optimizer is rmsprop \(its decay is rms_decay\)",
-        ),
-    ],
-)
+SWITCHED_OFF = [
+    ({"momentum": 0.5}, "momentum=0.5 .* while optimizer is adam"),
+    ({"penalty_weight": 3.0}, "penalty_weight=3.0 .* while penalty is none"),
+    ({"penalty_interval": 2}, "penalty_interval=2 .* while penalty is none"),
+    ({"instance_noise_until": 0.5}, "until=0.5 .* while instance_noise is 0.0"),
+    ({"label_smoothing": 0.1, "soft_labels": True}, "smoothing=0.1 .* while soft_labels is True"),
+    ({"beta1": 0.1, "optimizer": "sgd"}, "beta1=0.1 .* while optimizer is sgd"),
+    ({"beta2": 0.9, "optimizer": "sgd"}, "beta2=0.9 .* while optimizer is sgd"),
+    ({"rms_decay": 0.9, "optimizer": "sgd"}, "rms_decay=0.9 .* while optimizer is sgd"),
+    ({"rms_decay": 0.9}, "rms_decay=0.9 .* while optimizer is adam"),
+    (
+        {"beta2": 0.9, "optimizer": "rmsprop"},
+        r"beta2=0.9 .* while optimizer is rmsprop \(its decay is rms_decay\)",
+    ),
+    ({"augment_probability": 0.5}, "augment_probability=0.5 .* while augment is none"),
+    ({"augment_target": 0.6}, "augment_target=0.6 .* while augment is none"),
+]
+
+
+def test_each_option_that_has_a_switch_is_tried_without_it():
+    assert {next(iter(values)) for values, _ in SWITCHED_OFF} == {*SWITCHES}
+
+
+@pytest.mark.parametrize(("values", "named"), SWITCHED_OFF)
 def test_an_option_whose_switch_is_off_is_refused(values, named, tmp_path):
     with pytest.raises(BadInput, match=named):
         launch.start("gan", "ring8", tmp_path / "r", steps=2, values={**GAN, **values})

@@ -128,10 +128,8 @@ class Adversarial(Trainer):
             options.discriminator_lr_inverse_decay or options.lr_inverse_decay
         )
         self.terms, self.further = dict(terms or {}), tuple(players or {})
-        self.probability = AugmentationProbability(
-            options.augment_probability, options.augment_target
-        )
-        extras = {"augmentation": self.probability} if _is_adaptive(options) else {}
+        self.probability = _augmentation_probability(options)
+        extras = {"augmentation": self.probability} if self.probability.target else {}
         further = _checked_players(self.terms, players or {}, game)
         super().__init__(model, {**game, **further}, extras)
         self.sampler, self.discriminator, self.options = model, discriminator, options
@@ -157,7 +155,7 @@ class Adversarial(Trainer):
 
     def _follow_overfitting(self, logs: Logs, images: int) -> Logs:
         """Adapt the probability of augmentations to the discriminator's last update."""
-        if not self.options.augment_target:
+        if not self.probability.target:
             return {}
         mean_sign = logs["discriminator/real sign"].item()
         self.probability.follow(mean_sign, images * parallel.size())
@@ -200,7 +198,7 @@ class Adversarial(Trainer):
             "D(x)": real_logits.sigmoid().mean(),
             "D(G(z))": fake_logits.sigmoid().mean(),
         }
-        if self.options.augment_target:
+        if self.probability.target:
             logs["real sign"] = (real_logits - border).sign().mean()
         if self.options.loss == "wasserstein":  # the dual's value, equation 2 of WGAN
             logs["wasserstein"] = real_logits.mean() - fake_logits.mean()
@@ -311,12 +309,14 @@ class Adversarial(Trainer):
         return loss + o.penalty_weight * o.penalty_interval * slope, {**logs, "penalty": slope}
 
 
-def _is_adaptive(options: AdversarialOptions) -> bool:
-    """Whether the probability of augmentations adapts. Raises BadInput: not with every loss."""
+def _augmentation_probability(options: AdversarialOptions) -> AugmentationProbability:
+    """Reads its options only where they act. Raises BadInput: it can't adapt to every loss."""
+    if options.augment == "none":
+        return AugmentationProbability(1.0, target=0.0)
     if options.augment_target and options.loss in ("wasserstein", "relativistic"):
         text = "augment_target needs logits that tell real from fake: loss={} has none"
         raise BadInput(text.format(options.loss))
-    return options.augment_target > 0
+    return AugmentationProbability(options.augment_probability, options.augment_target)
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
