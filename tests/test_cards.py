@@ -240,6 +240,15 @@ def test_scores_take_the_place_of_their_names(folder):
     assert found == {"fd-mnist": 11.0, "kd": 12.5}
 
 
+def test_a_score_of_fewer_samples_says_what_it_replaces(folder, caplog):
+    for n in (1000, 1000, 5000):
+        cards.add_scores(folder, [{**SCORE, "protocol": {"samples": n}}, {**SCORE, "name": "kd"}])
+    assert not caplog.records
+    cards.add_scores(folder, [{**SCORE, "protocol": {"samples": 500}}])
+    says = "fd-mnist of 5,000 samples is replaced by that of 500 in the card"
+    assert [record.getMessage() for record in caplog.records] == [says]
+
+
 def test_scores_leave_the_rest(folder):
     cards.write_metrics(folder, {"scores": [], "fingerprint": "abc"})
     cards.add_scores(folder, [SCORE])

@@ -6,7 +6,7 @@ import logging
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from operator import attrgetter
@@ -180,9 +180,20 @@ def add_scores(
             what = f"the model in {folder} was replaced while another was measured"
             raise BadInput(f"{what}: evaluate it again")
         metrics = metrics_of(folder)
+        _warn_of_fewer(metrics.scores or (), new)
         others = [new.pop(score_name(s), s) for s in metrics.scores or ()]
         merged = [score.record() for score in (*new.values(), *others)]
         write_metrics(folder, {**metrics.record(), "scores": merged})
+
+
+def _warn_of_fewer(before: Iterable[Measured], after: Mapping[str, Measured]) -> None:
+    """Say which scores give way to others of fewer samples."""
+    for old in before:
+        new = after.get(score_name(old), old)
+        had, has = (s.protocol.get("samples") for s in (old, new))
+        if isinstance(had, int) and isinstance(has, int) and has < had:
+            text = "%s of %s samples is replaced by that of %s in the card"
+            log.warning(text, score_name(old), f"{had:,}", f"{has:,}")
 
 
 def unlock(folder: Path) -> None:
