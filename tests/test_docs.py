@@ -19,7 +19,7 @@ BLOCK = re.compile(
     r"^```(?P<kind>bash|python|toml)\n(?P<text>.*?)^```",
     re.M | re.S,
 )
-NOT_RUN = 26
+NOT_RUN = 27
 
 
 def _blocks(page, why=""):

@@ -133,6 +133,8 @@ def test_a_short_run_of_points_has_a_film_and_no_curves_of_cells(tmp_path):
     assert {tuple(steps) for steps, _ in log.curves.values()} == {(3,)}
     for ending in ("svg", "gif"):
         assert plots.plot(tmp_path / "run", tmp_path / f"run.{ending}").exists()
+    dots = re.findall(r'<g clip-path="[^"]+">\s*<use', (tmp_path / "run.svg").read_text())
+    assert len(dots) == len(log.curves), "a line of one point is a dot"
     shutil.rmtree(tmp_path / "run/run/grids")
     with pytest.raises(BadInput, match="no grids"):
         plots.plot(tmp_path / "run", tmp_path / "run.gif")
