@@ -423,6 +423,41 @@ def test_geometric_rotates_scales_and_stretches(side):
         np.testing.assert_allclose(after.numpy(), expected, atol=2e-5)
 
 
+class Drawn:
+    """Noise that draws given numbers."""
+
+    def __init__(self, share, *normals):
+        self.share, self.normals = torch.tensor([share]), torch.tensor([normals])
+
+    def uniform(self):
+        return self.share
+
+    def normal(self, numbers):
+        return self.normals
+
+
+@pytest.mark.parametrize(
+    ("share", "scale", "stretch", "pixel", "expected"),
+    [
+        (0.0, 0.0, 0.0, (4, 11), (4, 11)),
+        (0.25, 0.0, 0.0, (6, 14), (2, 10)),  # right of the middle; afterwards above it
+        (0.25, 0.0, 0.0, (4, 11), (5, 8)),
+        (0.75, 0.0, 0.0, (4, 11), (7, 12)),
+        (0.0, -2.5, -2.5, (4, 12), (4, 14)),  # twice as wide: 2^(0.2 * -2.5) twice is a half
+        (0.0, -2.5, 2.5, (4, 12), (2, 12)),  # twice as high
+        (0.25, -2.5, -2.5, (4, 11), (5, 6)),  # turned, then twice as wide
+        (0.125, -2.5, 0.0, (6, 13), (3, 13)),
+    ],
+)
+def test_geometric_moves_a_pixel_to_its_place(share, scale, stretch, pixel, expected):
+    """In a wide image: an angle turns it against the clock, the stretch acts along its sides."""
+    x = torch.zeros(1, 1, 13, 21)
+    x[0, 0, *pixel] = 1
+    found = augment(x, "geometric", Drawn(share, scale, stretch))[0, 0]
+    assert divmod(found.argmax().item(), 21) == expected
+    assert found[expected].item() == pytest.approx(1, abs=1e-4)
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_an_augmentation_acts_with_its_probability(policy):
     """On each image alone: it is the image itself, or what always augmenting makes of it."""
