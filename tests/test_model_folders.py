@@ -296,6 +296,28 @@ def test_what_stops_between_the_files_leaves_the_old_model(moves, folder, monkey
     assert [*folder.parent.iterdir()] == [folder]
 
 
+def test_what_is_half_replaced_is_no_model(folder, monkeypatch):
+    """Between any two moves, where a kill leaves the folder as it is."""
+    (folder / manifests.README).write_text("of the old model")
+    dcgan = families.get("dcgan")
+    discriminator = dcgan.discriminator(dcgan.tiny)
+    real, between = Path.replace, []
+
+    def observed(path, target):
+        real(path, target)
+        between.append({p.name for p in folder.iterdir()})
+        if len(between) < 6:
+            assert "config.json" in refused(folder)
+
+    monkeypatch.setattr(Path, "replace", observed)
+    store.save(made("dcgan"), folder, discriminator=discriminator, force=True)
+    old, whole = {WEIGHTS, manifests.README}, {CONFIG, WEIGHTS, manifests.DISCRIMINATOR}
+    assert between[0] == old, "config.json goes first"
+    assert between[2] == set()
+    assert between[4:] == [whole - {CONFIG}, whole], "and comes last"
+    assert type(store.load_folder(folder, "cpu")) is dcgan.model
+
+
 def test_a_file_stands_there(tmp_path):
     (tmp_path / "model").write_text("mine")
     with pytest.raises(BadInput, match="model is a file"):
