@@ -1,5 +1,6 @@
 """GMM: EM against scikit-learn's, densities against torch's, masses and samples by enumeration."""
 
+import functools
 import itertools
 import math
 
@@ -68,6 +69,25 @@ def fit(model, x, steps, **options):
 def test_the_density_is_torchs(rank):
     model, x = build(rank=rank), torch.randn(50, 3)
     assert torch.allclose(model.log_prob(x), mixture(model).log_prob(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_each_gaussian_of_a_new_model_has_one_sample_at_first(rank):
+    """That of its number in the step, in whatever order they come, and the variance of all."""
+    model, n = new((1, 2, 2), rank=rank), 40
+    x = (255 * torch.rand(n, 1, 2, 2) * torch.tensor([0.1, 0.4, 0.7, 1]).view(2, 2)).round() / 255
+    loadings = model.loadings.detach().clone()
+    batch = genzoo.Batch(x, indices=tuple(reversed(range(n))))
+    trainer = gmm.EM(model, checked(gmm.TrainOptions, {"batch_size": n, "lr": 1.0}, "options"))
+    trainer.prepare(genzoo.training.RunSettings())
+    trainer.step(batch)
+    y = ((255 * x + batch.noise("place").uniform(1, 2, 2)) / 256).flatten(1)
+    variance = y.var(0, correction=0).mean()
+    close = functools.partial(torch.testing.assert_close, rtol=1e-4, atol=1e-5)
+    close(model.mean.detach(), y.flip(0)[:3])
+    close(model.log_weights.detach().exp(), torch.full((3,), 1 / 3))
+    close((2 * model.log_deviation.detach()).exp(), variance.expand(3, 4))
+    assert torch.equal(model.loadings, loadings), "one sample has no directions"
 
 
 def test_steps_of_em_are_scikit_learns():
