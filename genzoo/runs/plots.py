@@ -343,8 +343,8 @@ def _panels(run: RunLog) -> dict[str, dict[str, Curve]]:
 
 def _panel(axes: "Axes", name: str, curves: dict[str, Curve], run: RunLog) -> None:
     for label, (steps, values) in curves.items():
-        alone = {"marker": "o"} if len(values) == 1 else {}  # a line of one point is invisible
-        (line,) = axes.plot(steps, values, linewidth=LINE, **alone)
+        dot = "o" if len(values) == 1 else ""  # a line of one point is invisible
+        (line,) = axes.plot(steps, values, linewidth=LINE, marker=dot)
         if len(values) > MANY:
             line.set_alpha(0.3)
             (line,) = axes.plot(steps, _smooth(values), color=line.get_color())
