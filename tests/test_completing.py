@@ -22,7 +22,7 @@ CASES = [
     ("genzoo train vae --set latent", ["latent_dim="]),
     ("genzoo train --recipe vae-mnist --set latent", ["latent_dim="]),
     ("genzoo train vae --steps 3 --set lr=1 --set bat", ["batch_size="]),
-    ("genzoo sample vae-mnist -n 3 --set ", ["observation_noise=", "truncation="]),
+    ("genzoo sample vae-mnist -n 3 --set ", ["observation_noise=", "temperature=", "truncation="]),
     ("genzoo reference cif", ["cifar10"]),
     ("genzoo outliers vae-mnist --against dig", ["digits", "digits-inverted"]),
     # what is not known has no names, and is no error

@@ -471,22 +471,23 @@ def test_the_settings_of_sampling_have_controls():
     assert gr.Dropdown.call_args.args == (["euler", "heun"],)
     assert gr.Checkbox.call_args.args == (False,)
     texts = [(c.kwargs["label"], c.args) for c in gr.Textbox.call_args_list]
-    assert texts == [("truncation", ("",))] * 2 + [("word", ("a",))]
+    assert texts == [("truncation", ("",)), ("temperature", ("",))] * 2 + [("word", ("a",))]
     shown = [c.kwargs["visible"] for c in gr.method_calls]
-    assert shown == [True] + [False] * 6
+    assert shown == [True] * 2 + [False] * 7
     controls.show(gr, "every")
-    assert [c.kwargs["visible"] for c in gr.update.call_args_list] == [False] + [True] * 6
-    assert controls.defaults == [None, None, 50, 1.0, "euler", False, "a"]
+    assert [c.kwargs["visible"] for c in gr.update.call_args_list] == [False] * 2 + [True] * 7
+    assert controls.defaults == [*[None] * 4, 50, 1.0, "euler", False, "a"]
     assert controls.settings("every", controls.defaults) == {}
-    values = ["0.5", "0.7", 20, 1.0, "heun", True, ""]
-    settings = {"truncation": 0.7, "steps": 20, "solver": "heun", "exact": True}
+    values = ["0.5", "", "0.7", "0.9", 20, 1.0, "heun", True, ""]
+    settings = {"truncation": 0.7, "temperature": 0.9, "steps": 20}
+    settings |= {"solver": "heun", "exact": True}
     assert controls.settings("every", values) == settings
     assert controls.settings("noisy", values) == {"truncation": 0.5}
     for text, says in (("0.01", "0.02"), ("a", "truncation")):
         with pytest.raises(BadInput, match=says):
             controls.settings("noisy", [text, *values[1:]])
     with pytest.raises(BadInput, match="steps"):
-        controls.settings("every", [None, None, 0, 1.0, "heun", True, "a"])
+        controls.settings("every", [*[None] * 4, 0, 1.0, "heun", True, "a"])
 
 
 # ------------------------------------------------------------------------ what no browser sends
@@ -662,7 +663,8 @@ def test_the_functions_behind_the_buttons():
     assert record.call.method == "traverse"
     assert line == "genzoo traverse vae-mnist --dims 4,5 --sample 3"
     cut, whole, text, line = tab_of("Truncate", models).truncate("cgan-mnist", "3", 1, 0.5)
-    assert genzoo.inspect(cut).record.call.sampling == {"truncation": 0.5}
+    settings = {"truncation": 0.5, "temperature": None}
+    assert genzoo.inspect(cut).record.call.sampling == settings
     assert genzoo.inspect(whole).record.labels == (3,) * 16
     assert 0 < int(re.search(r"(\d+)%", text)[1]) < 100
     assert line == "genzoo sample cgan-mnist --seed 1 --set truncation=0.5 --label 3"

@@ -36,7 +36,7 @@ WRONG = {
     "sample dcgan-mnist --device gpu": "genzoo calls a GPU cuda or mps",
     "sample dcgan-mnist --gpu": "did you mean --device",
     "sample dcgan-mnist -n 0": "-n must be a whole number of at least 1, got 0",
-    "sample dcgan-mnist --set temperature=0.5": "no setting 'temperature': its settings are trunc",
+    "sample dcgan-mnist --set heat=0.5": "no setting 'heat': its settings are truncation, temp",
     "sample dcgan-mnist --set lr=0.1": "a field of training: genzoo train dcgan --set lr=...",
     "sample dcgan-mnist --truncation 0.5": "type --set truncation=0.5",
     "sample dcgan-mnist --set psi=0.5": "did you mean --set truncation=0.5?",
@@ -370,7 +370,8 @@ def test_a_family_is_known_after_its_first_command_and_the_words_are_the_same(
     facts = families.known_facts()["cgan"]
     assert "latent_dim" in facts.config
     assert "discriminator_lr" in facts.options
-    assert (facts.sampling, facts.abilities) == (("truncation",), ("Latent", "Sampler", "Model"))
+    assert facts.sampling == ("truncation", "temperature")
+    assert facts.abilities == ("Latent", "Sampler", "Model")
 
     def loaded(name):
         raise AssertionError(f"{name} is loaded")
