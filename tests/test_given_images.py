@@ -152,7 +152,8 @@ def test_what_a_model_drew_itself_has_its_own_code(latent):
     drawn = latent.sample(2, seed=5, truncation=1.0)
     walk = genzoo.interpolate(latent, drawn, steps=2)
     assert torch.equal(walk.tensor[[0, 2]], drawn.tensor)
-    assert walk.call["through"] == [[5, 0, {"truncation": 1.0}], [5, 1, {"truncation": 1.0}]]
+    how = {"truncation": 1.0, "temperature": None}
+    assert walk.call["through"] == [[5, 0, how], [5, 1, how]]
     assert genzoo.interpolate(latent, latent.sample(2), steps=1).call["through"] == [[0, 0], [0, 1]]
     mixed = genzoo.interpolate(latent, [drawn[1], 3], steps=1)
     assert torch.equal(mixed.tensor[0], drawn.tensor[1])

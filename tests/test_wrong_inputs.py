@@ -210,7 +210,7 @@ def test_a_familys_decode_keeps_its_signature_and_its_gradients(latent):
         ({"labels": 0}, "unconditional"),
         ({"batch_size": 1.5}, "batch_size must be a whole number, got 1.5"),
         ({"truncation": -1}, "truncation"),
-        ({"temperature": 1}, "no setting of sampling called 'temperature'"),
+        ({"warmth": 1}, "no setting of sampling called 'warmth'"),
     ],
 )
 def test_wrong_arguments_of_decode_codes(latent, how, said):
