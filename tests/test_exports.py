@@ -69,7 +69,8 @@ def test_a_model_without_code_and_step_is_refused(family, tmp_path):
 
 
 def test_settings_that_act_on_codes_alone_are_refused(tmp_path):
-    for family, setting in {"cgan": {"truncation": 1.0}, "ddpm": {"steps": 3}}.items():
+    refused = ("cgan", {"truncation": 1.0}), ("cgan", {"temperature": 0.5}), ("ddpm", {"steps": 3})
+    for family, setting in refused:
         with pytest.raises(BadInput, match="would have no effect"):
             genzoo.export(tiny(family), to="torch", out=tmp_path / "x.pt2", sampling=setting)
     with pytest.raises(BadInput, match="no setting of sampling called 'hat'"):

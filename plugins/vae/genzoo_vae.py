@@ -79,8 +79,8 @@ class VAE(FittedPrior, genzoo.Density):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        c = config
-        self.latent_dim, self.shape, self.temperature = c.latent_dim, c.shape, c.temperature
+        self.latent_dim, self.shape = config.latent_dim, config.shape
+        self.temperature = config.temperature
         self.kind, self.value_range = networks.kind_of(self.shape), networks.unit_range(self.shape)
         # A bound on a probability needs a distribution over exactly the values that the data take.
         if discrete := {"bernoulli": 2, "logistic": 256}.get(config.likelihood):
@@ -96,7 +96,8 @@ class VAE(FittedPrior, genzoo.Density):
             decoder = kind(self.latent_dim, width, size)
             self.decoder = nn.Sequential(*decoder, nn.Unflatten(1, self.shape))
         self.spread = nn.Parameter(torch.full((), -2 / STRIDE))
-        self.add_prior(c.latent_dim, c.couplings, c.coupling_width if c.couplings else 0)
+        units = config.coupling_width if config.couplings else 0
+        self.add_prior(self.latent_dim, config.couplings, units)
 
     # (n, latent_dim) -> (n, *shape), the mean of p(x | z)
     def decode(
@@ -119,8 +120,8 @@ class VAE(FittedPrior, genzoo.Density):
         if self.config.likelihood == "gaussian":
             x = mean + scale * noise.normal(*shape)
             return x if self.value_range is None else x.clamp(*self.value_range)
-        x = mean + scale * noise.uniform(*shape).logit(1e-6)  # the logistic's quantiles
-        return x.clamp(0, 1).mul(255).round() / 255
+        # The logistic's quantiles, rounded to its 256 levels.
+        return (mean + scale * noise.uniform(*shape).logit(1e-6)).clamp(0, 1).mul(255).round() / 255
 
     def embed(self, x: Tensor) -> Tensor:  # (n, *shape) -> (n, latent_dim)
         return self.to_standard(self.posterior(x)[0])
@@ -133,13 +134,13 @@ class VAE(FittedPrior, genzoo.Density):
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x | z): ``(n, *shape)`` and ``(n, latent_dim)`` to ``(n,)``."""
         logits, log_scale = self.decoder(z).float(), STRIDE * self.spread
-        mean = networks.squash(logits, self.value_range)
         if self.config.likelihood == "bernoulli":  # appendix C.1
             values = -F.binary_cross_entropy_with_logits(logits, x, reduction="none")
         elif self.config.likelihood == "gaussian":  # appendix C.2
-            error = (x - mean) / log_scale.exp()
+            error = (x - networks.squash(logits, self.value_range)) / log_scale.exp()
             values = -error.square() / 2 - log_scale - math.log(2 * math.pi) / 2
         else:
+            mean = networks.squash(logits, self.value_range)
             values = networks.discretised_logistic(x, mean, log_scale)
         return values.flatten(1).sum(1)
 
